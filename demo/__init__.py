@@ -1,0 +1,1 @@
+"""What `skyport demo` shows: a real ComfyUI running this pack against the sandbox."""

@@ -1,0 +1,75 @@
+"""The ComfyUI side: every bare-named module here holds a platform's nodes in NODES."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import ComfyExtension, io
+from comfyui_version import __version__ as comfyui_version
+from server import PromptServer
+
+from .. import providers
+from ..providers import _settings
+from ..providers._words import say
+from . import _hook, _language, _outputs, _refresh, _routes
+
+OLDEST_COMFYUI = (0, 26, 0)
+_log = logging.getLogger(__name__)
+
+
+class Skyport(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return all_nodes()
+
+
+def extension() -> Skyport:
+    """Told once, when ComfyUI loads the pack: where to keep things, what to watch, which routes to serve."""
+    _check_version(comfyui_version)
+    _settings.use_home(Path(folder_paths.get_system_user_directory("skyport")))
+    _settings.use_results(Path(folder_paths.get_output_directory()) / "skyport")
+    _language.follow_host()
+    _watch(all_nodes())
+    PromptServer.instance.add_on_prompt_handler(_hook.on_prompt)
+    _routes.add_to(PromptServer.instance.routes)
+    _refresh.in_background()
+    return Skyport()
+
+
+def all_nodes() -> list[type[io.ComfyNode]]:
+    """The nodes of every module that is not machinery."""
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    modules = [
+        importlib.import_module(f".{name}", __package__)
+        for name in names
+        if not name.startswith("_")
+    ]
+    return [node for module in modules for node in module.NODES]
+
+
+def _watch(nodes: list[type[Any]]) -> None:
+    for node in nodes:
+        outputs = [output.id for output in node.define_schema().outputs]
+        costly = [(n, name) for n, name in enumerate(outputs) if name in _outputs.COSTLY]
+        if costly:
+            _hook.watch(node.id, costly)
+        if hasattr(node, "offered"):
+            _hook.watch_model(node.id, node.offered)
+
+
+def _check_version(version: str) -> None:
+    """Raises RuntimeError on a ComfyUI too old for the pack; it shows in ComfyUI's log."""
+    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    if numbers and numbers < OLDEST_COMFYUI:
+        oldest = ".".join(map(str, OLDEST_COMFYUI))
+        raise RuntimeError(
+            say(
+                "Skyport needs ComfyUI {oldest} or newer; this is {version}. Update ComfyUI.",
+                oldest=oldest,
+                version=version,
+            )
+        )

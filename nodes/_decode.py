@@ -1,0 +1,374 @@
+"""Result files to IMAGE, VIDEO and AUDIO; blocking. A broken file is a BadResult and stays."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from PIL import Image, ImageOps, ImageSequence
+
+from ..providers._errors import BadResult, SkyportError
+from ..providers._files import size_text, sniff
+from ..providers._words import say
+
+log = logging.getLogger("skyport")
+
+# Formats whose further pictures are frames. Not TIFF (pages), not MPO (a phone's depth map).
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
+_FULL = np.float32(255)
+_NOT_A_PICTURE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+class FramesTooLarge(SkyportError):
+    """The frames do not fit in free memory. `needed` and `free` are in bytes."""
+
+    def __init__(self, what: str, *, needed: int, free: int, do: str = "") -> None:
+        super().__init__(what, do=do)
+        self.needed = needed
+        self.free = free
+
+
+# -- pictures ---------------------------------------------------------------------------------
+
+
+def decode_image(path: str | Path) -> torch.Tensor:
+    """IMAGE [N,H,W,C] float32 0..1 of a picture; N is 1, or the number of frames of an animation.
+
+    C is 4 where the file has transparency, else 3; an 8-bit value v arrives as exactly v / 255.
+    Grey, palette and CMYK become RGB, EXIF orientation is applied, 16-bit grey keeps its steps
+    and 16-bit colour is read at 8 bits.
+    Raises BadResult, and FramesTooLarge for an animation beyond free memory.
+    """
+    with _picture(Path(path)) as image:
+        if image.format not in _ANIMATED or getattr(image, "n_frames", 1) == 1:
+            return _tensor_of([_array(image)])
+        _refuse_too_large(image.n_frames, image.size, None)
+        return _tensor_of([_array(each) for each in ImageSequence.Iterator(image)])
+
+
+def batch_images(paths: Sequence[str | Path]) -> list[torch.Tensor]:
+    """The pictures in order: one batch for each run of equal size and channel count."""
+    pictures = [decode_image(path) for path in paths]
+    runs = (list(run) for _, run in groupby(pictures, key=lambda picture: picture.shape[1:]))
+    return [run[0] if len(run) == 1 else torch.cat(run) for run in runs]
+
+
+def thumbnail(path: str | Path, side: int = 512) -> Image.Image:
+    """An RGB preview of at most `side` pixels a side: of the image, or a video's first frame."""
+    path = Path(path)
+    small = Image.fromarray(_first_pixels(path))
+    small.thumbnail((side, side))
+    return small
+
+
+@contextmanager
+def _picture(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as image:
+            yield image
+    except _NOT_A_PICTURE as error:
+        raise _bad(path, error) from error
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    """[H,W,C] in 0..255, C 3 or 4: uint8, or float32 for pictures of more than 8 bits."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        return _wide_grey(image)
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+def _wide_grey(image: Image.Image) -> np.ndarray:
+    # "F" holds 0..1 by custom, "I" holds a 16-bit PNG's values.
+    scale = 255.0 if image.mode == "F" else 255.0 / 65535.0
+    grey = np.clip(np.asarray(image).astype(np.float32) * np.float32(scale), 0, 255)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
+    batch = np.empty((len(frames), *frames[0].shape), dtype=np.float32)
+    for place, frame in zip(batch, frames, strict=True):
+        np.divide(frame, _FULL, out=place)
+    return torch.from_numpy(batch)
+
+
+def _first_pixels(path: Path) -> np.ndarray:
+    if _is_video(path):
+        with _container(path) as container:
+            return _first(_upright(container, _video_stream(container, path)), path)
+    with _picture(path) as image:
+        return np.ascontiguousarray(_array(image)[..., :3]).astype(np.uint8)
+
+
+def _is_video(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return not sniff(stream.read(8192)).startswith("image/")
+    except OSError as error:
+        raise _bad(path, error) from error
+
+
+# -- video ------------------------------------------------------------------------------------
+
+
+def open_video(path: str | Path) -> Any:
+    """A VIDEO backed by the file at `path`; nothing is decoded. Raises BadResult."""
+    check_video(path)
+    from comfy_api.latest import InputImpl
+
+    return InputImpl.VideoFromFile(str(path))
+
+
+def check_video(path: str | Path) -> None:
+    """Raise BadResult where the file has no picture track or evidently lost its end."""
+    path = Path(path)
+    with _container(path) as container:
+        _video_stream(container, path)
+    if _is_cut(path):
+        raise _bad(path, say("its end is missing"))
+
+
+def frame_count(path: str | Path) -> int:
+    """Frames as the header declares them, else packets counted without decoding. Raises BadResult.
+
+    May differ from what a decoder gives: headers err, and a packet can hold an invisible frame.
+    """
+    path = Path(path)
+    with _container(path) as container:
+        stream = _video_stream(container, path)
+        return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+
+
+def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.Tensor:
+    """All frames of a video, upright, as one IMAGE [N,H,W,3] float32 0..1 filled in place.
+
+    free_bytes  memory that may be taken; None asks the machine
+    Raises BadResult, and FramesTooLarge before the tensor is allocated.
+    """
+    path = Path(path)
+    room = frame_count(path)
+    with _container(path) as container:
+        stream = _video_stream(container, path)
+        stream.thread_type = "AUTO"
+        frames = _upright(container, stream)
+        first = _first(frames, path)
+        return _filled(chain([first], frames), max(room, 1), first.shape, free_bytes)
+
+
+def _filled(
+    frames: Iterator[np.ndarray], room: int, shape: tuple[int, ...], free: int | None
+) -> torch.Tensor:
+    size, count = (shape[1], shape[0]), 0
+    free = free_memory() if free is None else free
+    _refuse_too_large(room, size, free)
+    # numpy's, not torch's: it grows and shrinks where it lies, without a second copy.
+    batch = np.empty((room, *shape), dtype=np.float32)
+    for frame in frames:
+        if count == len(batch):
+            more = count + count // 4 + 1
+            _refuse_too_large(more, size, free)
+            batch.resize((more, *shape), refcheck=False)
+        np.divide(frame, _FULL, out=batch[count])
+        count += 1
+    batch.resize((count, *shape), refcheck=False)
+    return torch.from_numpy(batch)
+
+
+def _upright(container: Any, stream: Any) -> Iterator[np.ndarray]:
+    """Frames as uint8 [H,W,3], turned as the display matrix says, all of the first one's size."""
+    convert, size = VideoReformatter(), {}
+    for frame in _decoded(container, stream):
+        size = size or {"width": frame.width, "height": frame.height}
+        pixels = convert.reformat(frame, format="rgb24", **size).to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        yield np.rot90(pixels, turns) if turns else pixels
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames of `stream`; a packet that cannot be decoded is left out, as players do."""
+    broken = 0
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            broken += 1
+    if broken:
+        log.warning(
+            say(
+                "{name}: {count} broken packets left out.",
+                name=Path(container.name).name,
+                count=broken,
+            )
+        )
+
+
+def _first(frames: Iterator[np.ndarray], path: Path) -> np.ndarray:
+    first = next(frames, None)
+    if first is None:
+        raise _bad(path, say("no frame could be decoded"))
+    return first
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    for stream in container.streams.video:
+        # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
+        if stream.codec_context is not None:
+            return stream
+    raise _bad(path, say("it has no picture track"))
+
+
+def _is_cut(path: Path) -> bool:
+    """True where an mp4 or mov says that its media data goes on behind the end of the file."""
+    size, at = path.stat().st_size, 0
+    with open(path, "rb") as stream:
+        if stream.read(8)[4:] != b"ftyp":
+            return False
+        while at + 8 <= size:
+            stream.seek(at)
+            length, name, long = struct.unpack(">I4sQ", stream.read(16).ljust(16, b"\0"))
+            length = long if length == 1 else length
+            if name in (b"moov", b"moof", b"mdat") and at + length > size:
+                return True
+            if length < 8:  # 0: up to the end of the file
+                return False
+            at += length
+    return False
+
+
+# -- memory -----------------------------------------------------------------------------------
+
+
+def free_memory() -> int | None:
+    """Bytes of main memory that can be taken, None where nobody can tell."""
+    host = sys.modules.get("comfy.model_management")  # loaded already wherever ComfyUI runs
+    ask = getattr(host, "get_free_memory", None)
+    if ask is not None:
+        return int(ask(torch.device("cpu")))
+    try:
+        import psutil
+    except ImportError:
+        return _free_by_kernel()
+    return int(psutil.virtual_memory().available)
+
+
+def _free_by_kernel() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = (line.split() for line in lines if line.startswith("MemAvailable:"))
+    return next((int(kilobytes) * 1024 for _, kilobytes, _ in found), None)
+
+
+def _refuse_too_large(count: int, size: tuple[int, int], free: int | None) -> None:
+    width, height = size
+    needed = count * width * height * 3 * 4
+    free = free_memory() if free is None else free
+    if free is None or needed <= free:
+        return
+    raise FramesTooLarge(
+        say(
+            "{count} frames of {width} x {height} need {needed} of memory; {free} is free.",
+            count=count,
+            width=width,
+            height=height,
+            needed=size_text(needed),
+            free=size_text(free),
+        ),
+        needed=needed,
+        free=free,
+        do=say(
+            "Use `video` instead of `frames`, take fewer frames from it with a node that trims "
+            "videos, or ask for a shorter or smaller video."
+        ),
+    )
+
+
+# -- sound ------------------------------------------------------------------------------------
+
+
+def has_audio(path: str | Path) -> bool:
+    """True where an audio or video file has a sound track we can decode. Raises BadResult."""
+    with _container(Path(path)) as container:
+        return _audio_stream(container) is not None
+
+
+def decode_audio(path: str | Path) -> dict[str, Any]:
+    """AUDIO {"waveform": float32 [1,C,T], "sample_rate"} of an audio file or a video's sound track.
+
+    Rate and channels stay as they are. Raises BadResult, also where there is no sound.
+    """
+    path = Path(path)
+    with _container(path) as container:
+        stream = _audio_stream(container)
+        if stream is None:
+            raise _bad(path, say("it has no sound track"))
+        pieces, rate = _planar(_decoded(container, stream))
+    if not pieces:
+        raise _bad(path, say("no sound could be decoded"))
+    waveform = torch.from_numpy(np.concatenate(pieces, axis=1))[None]
+    return {"waveform": waveform, "sample_rate": rate}
+
+
+def _planar(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
+    """float32 [C,T] pieces of any sample format, and their rate: that of the first frame."""
+    first = next(frames, None)
+    if first is None:
+        return [], 0
+    target = {"format": "fltp", "layout": first.layout.name, "rate": first.sample_rate}
+    resampler, pieces = None, []
+    shape = None
+    for frame in chain([first], frames):
+        now = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if now != shape:  # some streams change in the middle, which a resampler refuses
+            pieces += _drained(resampler)
+            resampler, shape = av.AudioResampler(**target), now
+        pieces += [out.to_ndarray() for out in resampler.resample(frame)]
+    return pieces + _drained(resampler), first.sample_rate
+
+
+def _drained(resampler: Any) -> list[np.ndarray]:
+    return [out.to_ndarray() for out in resampler.resample(None)] if resampler else []
+
+
+def _audio_stream(container: Any) -> Any:
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+# -- files ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _container(path: Path) -> Iterator[Any]:
+    try:
+        # Chinese tags in another encoding must not cost a result that was paid for.
+        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            yield container
+    except (av.error.FFmpegError, OSError) as error:
+        raise _bad(path, error) from error
+
+
+def _bad(path: Path, reason: Exception | str) -> BadResult:
+    told = getattr(reason, "strerror", None) or str(reason)
+    kept = say("The file is kept at {path}.", path=path) if path.exists() else ""
+    return BadResult(
+        say("{name} cannot be read: {reason}.", name=path.name, reason=told.rstrip(".")),
+        do=kept or say("The file is no longer at {path}.", path=path),
+    )

@@ -1,0 +1,268 @@
+"""Tensors, VIDEO and AUDIO to files ready for upload; blocking. `_decode.py` goes the other way."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import uuid
+import wave
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+
+from ..providers._errors import InvalidInput
+from ..providers._files import describe, extension
+from ..providers._types import Kind, MediaFile
+from ..providers._words import say
+
+# Strength 4 of 9: a third of the time of the default for files a few percent larger.
+_PNG_STRENGTH = 4
+_MOST_CHANNELS = 8
+
+
+def encode(value: Any, folder: Path) -> list[MediaFile]:
+    """One file for each item of `value`: IMAGE, MASK, VIDEO or AUDIO. Raises InvalidInput."""
+    if isinstance(value, torch.Tensor):
+        return encode_images(value, folder) if value.dim() == 4 else encode_masks(value, folder)
+    if isinstance(value, Mapping) and "waveform" in value:
+        return encode_audio(value, folder)
+    if hasattr(value, "save_to"):
+        return [encode_video(value, folder)]
+    raise InvalidInput(
+        say("A {kind} is no image, mask, video or audio.", kind=type(value).__name__),
+        do=say("Link an IMAGE, MASK, VIDEO or AUDIO output."),
+    )
+
+
+def encode_images(images: torch.Tensor, folder: Path) -> list[MediaFile]:
+    """Lossless PNGs of IMAGE [B,H,W,C], floats 0..1, C = 1 (grey), 3 (RGB) or 4 (RGBA).
+
+    Values are rounded to the nearest of 256 steps and clamped, so an 8-bit picture comes back
+    exactly. Raises InvalidInput for another shape, an empty batch, integers and NaN.
+    """
+    if images.dim() != 4 or images.shape[-1] not in (1, 3, 4) or images.numel() == 0:
+        raise _wrong_shape(images, "[B,H,W,C]")
+    return [_keep(folder, ".png", _png_writer(_pixels(image))) for image in images]
+
+
+def encode_masks(masks: torch.Tensor, folder: Path) -> list[MediaFile]:
+    """8-bit grey PNGs of MASK [B,H,W] or [H,W], floats 0..1. Raises as `encode_images`."""
+    if masks.dim() not in (2, 3) or masks.numel() == 0:
+        raise _wrong_shape(masks, "[B,H,W]")
+    batch = masks if masks.dim() == 3 else masks[None]
+    return encode_images(batch[..., None], folder)
+
+
+def encode_audio(audio: Mapping[str, Any], folder: Path) -> list[MediaFile]:
+    """16-bit PCM WAVs of AUDIO, {"waveform": [B,C,T], "sample_rate": int}, one for each B.
+
+    Floats are clipped to -1..1; integer samples are taken at their own full scale.
+    Up to 8 channels are kept. Raises InvalidInput.
+    """
+    rate = int(audio.get("sample_rate") or 0)
+    if rate <= 0:
+        raise _bad_audio(say("it has no sample rate"))
+    batch = _batch_of_samples(audio["waveform"])
+    return [_encode_wave(samples, rate, folder) for samples in batch]
+
+
+def encode_video(video: Any, folder: Path) -> MediaFile:
+    """The file behind an untrimmed VIDEO where there is one; otherwise an mp4 saved from it.
+
+    Neither copies nor decodes a file on disk. Raises InvalidInput.
+    """
+    try:
+        file = _video_file(video, folder)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise InvalidInput(
+            say("The video cannot be saved: {reason}.", reason=_reason(error)),
+            do=say("H.264 needs an even width and height. Try a Save Video node on it."),
+        ) from error
+    if file.width is None:
+        raise InvalidInput(
+            say("{name} has no picture track.", name=file.name),
+            do=say("Link a video with pictures."),
+        )
+    return file
+
+
+def probe(path: str | Path, name: str | None = None) -> MediaFile:
+    """`describe`, with the seconds and a video's stored width and height from its header."""
+    file = describe(path, name)
+    if file.kind is Kind.IMAGE:
+        return file
+    try:
+        with av.open(str(file.path.absolute()), metadata_errors="ignore") as container:
+            return _with_sizes(file, container)
+    except av.error.FFmpegError as error:
+        raise InvalidInput(
+            say("{name} cannot be used: {reason}.", name=file.name, reason=_reason(error)),
+            do=say("Choose a readable image, video or audio file."),
+        ) from error
+
+
+# -- pictures ---------------------------------------------------------------------------------
+
+
+def _pixels(image: torch.Tensor) -> np.ndarray:
+    if not image.is_floating_point():
+        raise InvalidInput(
+            say("The image holds {kind}, not floats from 0 to 1.", kind=str(image.dtype)),
+            do=say("Divide it by its greatest value first."),
+        )
+    floats = image.detach().to("cpu", torch.float32)
+    if torch.isnan(floats).any():
+        raise InvalidInput(
+            say("The image holds NaN (not a number) instead of colours."),
+            do=say("Look for the node that made it: often a VAE in half precision."),
+        )
+    steps = floats.mul(255).round_().clamp_(0, 255).to(torch.uint8).contiguous().numpy()
+    return steps[..., 0] if steps.shape[-1] == 1 else steps
+
+
+def _png_writer(pixels: np.ndarray) -> Callable[[Path], None]:
+    picture = Image.fromarray(pixels)
+    return lambda path: picture.save(path, format="PNG", compress_level=_PNG_STRENGTH)
+
+
+def _wrong_shape(tensor: torch.Tensor, wanted: str) -> InvalidInput:
+    return InvalidInput(
+        say(
+            "The tensor has shape {shape}; {wanted} is needed, with nothing empty.",
+            shape=list(tensor.shape),
+            wanted=wanted,
+        ),
+        do=say("Look at the node it comes from."),
+    )
+
+
+# -- sound ------------------------------------------------------------------------------------
+
+
+def _encode_wave(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
+    channels, length = samples.shape
+    # 32768, as FFmpeg reads it back: an int16 sample keeps its value on the round trip.
+    steps = samples.mul(32768).round_().clamp_(-32768, 32767).to(torch.int16)
+    frames = steps.t().contiguous().numpy().astype("<i2").tobytes()
+
+    def write(path: Path) -> None:
+        with wave.open(str(path), "wb") as sound:
+            sound.setnchannels(channels)
+            sound.setsampwidth(2)
+            sound.setframerate(rate)
+            sound.writeframes(frames)
+
+    return replace(_keep(folder, ".wav", write), duration=length / rate)
+
+
+def _batch_of_samples(waveform: torch.Tensor) -> torch.Tensor:
+    if waveform.dim() == 2:
+        waveform = waveform[None]
+    if waveform.dim() != 3 or waveform.numel() == 0:
+        raise _wrong_shape(waveform, "[B,C,T]")
+    if waveform.shape[1] > _MOST_CHANNELS:
+        raise _bad_audio(say("it has {count} channels", count=waveform.shape[1]))
+    samples = _full_scale(waveform.detach().cpu())
+    if torch.isnan(samples).any():
+        raise _bad_audio(say("it holds NaN (not a number) instead of samples"))
+    return samples
+
+
+def _full_scale(waveform: torch.Tensor) -> torch.Tensor:
+    # Some hosts hand on a file's integer samples as they are.
+    if waveform.is_floating_point():
+        return waveform.to(torch.float32)
+    if waveform.dtype == torch.uint8:
+        return (waveform.to(torch.float32) - 128) / 128
+    return (waveform.to(torch.float64) / -float(torch.iinfo(waveform.dtype).min)).to(torch.float32)
+
+
+def _bad_audio(reason: str) -> InvalidInput:
+    return InvalidInput(
+        say("The audio cannot be used: {reason}.", reason=reason),
+        do=say("Look at the node it comes from."),
+    )
+
+
+# -- video ------------------------------------------------------------------------------------
+
+
+def _video_file(video: Any, folder: Path) -> MediaFile:
+    source = _source(video)
+    if isinstance(source, (str, os.PathLike)):
+        return probe(source)
+    if isinstance(source, io.BytesIO):
+        # Not remuxed: Matroska draws new ids each time, and an equal run would count as new.
+        kept = _keep(folder, "", lambda path: path.write_bytes(source.getvalue()))
+    else:
+        kept = _keep(folder, ".mp4", lambda path: video.save_to(str(path)))
+    return probe(kept.path)
+
+
+def _source(video: Any) -> str | os.PathLike[str] | io.BytesIO | None:
+    """The path or bytes that hold exactly this video, None where it must be saved first."""
+    if _is_trimmed(video):
+        return None
+    owner = next((c for c in type(video).__mro__ if "get_stream_source" in vars(c)), None)
+    # The abstract base answers too, by encoding into memory; a file on disk is better.
+    if owner is None or inspect.isabstract(owner):
+        return None
+    return video.get_stream_source()
+
+
+def _is_trimmed(video: Any) -> bool:
+    # get_stream_source() gives the whole file even while a trim is active.
+    window = getattr(video, "get_active_trim_window", None)
+    return window is None or any(window())
+
+
+def _with_sizes(file: MediaFile, container: av.container.InputContainer) -> MediaFile:
+    seconds = container.duration / av.time_base if container.duration else None
+    if file.kind is not Kind.VIDEO or not container.streams.video:
+        return replace(file, duration=seconds)
+    stream = container.streams.video[0]
+    return replace(file, width=stream.width, height=stream.height, duration=seconds)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")
+
+
+# -- files ------------------------------------------------------------------------------------
+
+
+def _keep(folder: Path, suffix: str, write: Callable[[Path], Any]) -> MediaFile:
+    """The file that `write` makes, kept in `folder` under a name made of its content.
+
+    Written under a name of its own and renamed, so threads that make the same file do not clash.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{uuid.uuid4().hex}{suffix}"
+    try:
+        write(draft)
+        return _settle(describe(draft), folder)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _settle(draft: MediaFile, folder: Path) -> MediaFile:
+    final = folder / f"{draft.sha256[:16]}.{extension(draft.mime)}"
+    if not (final.is_file() and final.stat().st_size == draft.size):
+        _rename(draft.path, final)
+    return replace(draft, path=final, name=final.name)
+
+
+def _rename(draft: Path, final: Path) -> None:
+    try:
+        os.replace(draft, final)
+    except PermissionError:
+        # Windows: another thread made the same file and somebody reads it.
+        if not final.is_file():
+            raise

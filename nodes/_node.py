@@ -1,0 +1,54 @@
+"""The base of every Skyport node that waits for something: nothing but the right exceptions may leave it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..providers._provider import Provider
+from ..providers._types import Request
+from ..providers._words import say
+from . import _hook, _outputs, _task
+
+
+class CloudNode(io.ComfyNode):
+    """Subclasses define `define_schema` and `work`; `work` gets the inputs that `execute` would get."""
+
+    @classmethod
+    async def work(cls, **inputs: Any) -> io.NodeOutput:
+        raise NotImplementedError
+
+    @classmethod
+    async def execute(cls, **inputs: Any) -> io.NodeOutput:
+        """Runs `work`. A CancelledError that is not ComfyUI's own would end its prompt worker for good."""
+        try:
+            return await cls.work(**inputs)
+        except asyncio.CancelledError:
+            if _being_torn_down():
+                raise
+            raise RuntimeError(say("The request was cancelled inside Skyport.")) from None
+
+    @classmethod
+    async def outcome(
+        cls, provider: Provider, requests: Sequence[Request], outputs: Sequence[str]
+    ) -> io.NodeOutput:
+        """Runs the requests and hands on what they made as `outputs`."""
+        node_id = cls.hidden.unique_id
+        results = await _task.run(node_id, provider, requests)
+        linked = _hook.linked_outputs(cls.hidden.prompt, node_id)
+        return await _task.in_thread(
+            lambda: _outputs.deliver(outputs, results, linked, provider.label)
+        )
+
+
+def _being_torn_down() -> bool:
+    """True when ComfyUI itself cancels this node because another one failed.
+
+    Python 3.10 cannot tell; there the error is always converted, which a teardown only logs.
+    """
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)
+    return bool(cancelling and cancelling() > 0)

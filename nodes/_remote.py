@@ -1,0 +1,46 @@
+"""Values for the inputs of a remote workflow or app: the SKYPORT_INPUTS type and what it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..providers._errors import InvalidInput
+from ..providers._words import say
+from . import _forms
+
+RemoteInputs = io.Custom("SKYPORT_INPUTS")
+
+Chain = tuple[tuple[str, Any], ...]  # (target, value), in the order they were chained
+
+
+def chained(before: Chain | None, target: str, value: Any) -> Chain:
+    """`before` with one more value. Raises InvalidInput for an empty target or one that is there already."""
+    name = target.strip()
+    if not name:
+        raise InvalidInput(
+            say("The target of a remote input is empty."),
+            do=say("Name it like 73.image (node and input), or by an app's parameter name."),
+        )
+    chain = tuple(before or ())
+    if name in dict(chain):
+        raise InvalidInput(
+            say('The remote input "{target}" is set twice.', target=name),
+            do=say("Remove one of the two."),
+        )
+    return (*chain, (name, value))
+
+
+def remote_values(chain: Chain | None) -> list[dict[str, Any]]:
+    """The values of each task by target; media as files. A batch of images makes a task an image.
+
+    Encodes tensors, so call it in a thread.
+    """
+    return _forms.fan_out({target: _value(value) for target, value in chain or ()})
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, (str, int, float, bool)):
+        return value
+    return _forms.Batch(_forms.media_items(value))

@@ -1,0 +1,172 @@
+"""From a catalogue row to a node's widgets and sockets. Reads memory only: ComfyUI calls it all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..providers._params import prompt_param, seed_param
+from ..providers._types import Kind, MediaRule, Model, Param
+from ..providers._words import say
+
+CUSTOM = "custom"
+PLATFORM_CHOICE = "(default)"  # option of a closed list: the field is left out
+MOST_SEED = 2**31 - 1
+_MOST_SLOTS = 10
+_WHOLE = 2**31 - 1
+_SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AUDIO: io.Audio}
+
+
+def prompt_input() -> io.String.Input:
+    return io.String.Input("prompt", multiline=True, default="")
+
+
+def seed_input() -> io.Int.Input:
+    """Goes to the model where it takes a seed; otherwise it only makes a run distinct."""
+    return io.Int.Input("seed", default=0, min=0, max=MOST_SEED, control_after_generate=True)
+
+
+def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, tooltip: str = "") -> Any:
+    """A socket that takes a tensor type or a STRING holding a URL."""
+    return io.MultiType.Input(
+        id, types=[*kinds, io.String], optional=optional, tooltip=tooltip or None
+    )
+
+
+def model_input(models: Iterable[Model], custom: Sequence[Any] = ()) -> io.DynamicCombo.Input:
+    """The choice of a model with its parameters below it; always a node's last widget.
+
+    Live models come first, so that a live one is the default. `custom` are the inputs of the option for a
+    model that is not listed; without any there is no such option.
+    """
+    options = [io.DynamicCombo.Option(model.id, nested_inputs(model)) for model in models]
+    if custom:
+        options.append(io.DynamicCombo.Option(CUSTOM, list(custom)))
+    return io.DynamicCombo.Input("model", options=options)
+
+
+def nested_inputs(model: Model) -> list[Any]:
+    """Inputs of every parameter but the prompt and the seed, which stand on the node itself."""
+    own = {id(param) for param in (prompt_param(model), seed_param(model))}
+    return [made for param in model.params if id(param) not in own for made in _inputs(param)]
+
+
+def key_id(param: Param, key: str) -> str:
+    """Id of the socket for one entry of a dict parameter."""
+    return f"{input_id(param)}_{key}"
+
+
+def input_id(param: Param) -> str:
+    """A parameter's name as an input id: a dot would read as nesting, `model` holds the choice itself."""
+    return "model_" if param.name == "model" else param.name.replace(".", "_")
+
+
+def _inputs(param: Param) -> list[Any]:
+    if param.media_kind is None:
+        return [_widget(param)]
+    if param.type.startswith("array["):
+        return [_growing(param, param.media_kind)]
+    if param.type.startswith("dict["):
+        return [
+            media_input(
+                key_id(param, key),
+                [_SOCKETS[param.media_kind]],
+                optional=not (required and param.required),
+                tooltip=_tooltip(param, label),
+            )
+            for key, required, label in param.keys
+        ]
+    kinds = [_SOCKETS[param.media_kind]]
+    return [media_input(input_id(param), kinds, optional=not param.required, tooltip=_tooltip(param))]
+
+
+def _growing(param: Param, kind: Kind) -> io.Autogrow.Input:
+    most = min(param.max_items or _MOST_SLOTS, 100)
+    template = io.Autogrow.TemplatePrefix(
+        media_input(kind.value, [_SOCKETS[kind]], tooltip=_tooltip(param)),
+        prefix=kind.value,
+        min=1 if param.required else 0,
+        max=most,
+    )
+    return io.Autogrow.Input(input_id(param), template=template, tooltip=_tooltip(param))
+
+
+def _widget(param: Param) -> Any:
+    about: dict[str, Any] = {"tooltip": _tooltip(param) or None}
+    if param.choices:
+        return _choice(param, [str(choice.value) for choice in param.choices], about)
+    if param.type == "boolean":
+        if param.default is None and not param.required:
+            return _choice(param, ["true", "false"], about)
+        return io.Boolean.Input(input_id(param), default=param.default in (True, "true", 1), **about)
+    number = _number(param, about) if param.type in ("int", "float") else None
+    return number or _text(param, about)
+
+
+def _choice(param: Param, values: list[str], about: dict[str, Any]) -> io.Combo.Input:
+    default = None if param.default is None else str(param.default)
+    if default is None and not param.required:
+        values = [PLATFORM_CHOICE, *values]
+    known = default if default in values else values[0]
+    return io.Combo.Input(input_id(param), options=values, default=known, **about)
+
+
+def _number(param: Param, about: dict[str, Any]) -> Any:
+    """A number widget; None where only text can say "leave it to the platform"."""
+    try:
+        default = None if param.default is None else float(param.default)
+    except (TypeError, ValueError):
+        default = None
+    if default is None and not param.required:
+        return None
+    low = param.min if param.min is not None else -_WHOLE
+    high = param.max if param.max is not None else _WHOLE
+    start = min(max(default if default is not None else max(low, 0), low), high)
+    if param.type == "int":
+        return io.Int.Input(
+            input_id(param), default=int(start), min=int(low), max=int(high), **about
+        )
+    return io.Float.Input(
+        input_id(param), default=start, min=float(low), max=float(high), step=0.01, **about
+    )
+
+
+def _text(param: Param, about: dict[str, Any]) -> io.String.Input:
+    default = "" if param.default is None else str(param.default)
+    long = param.type in ("text", "array[string]") or param.type.startswith("dict[")
+    return io.String.Input(input_id(param), default=default, multiline=long, **about)
+
+
+def _tooltip(param: Param, label: str = "") -> str:
+    """The platform's own words on a parameter, its values and its limits."""
+    values = "; ".join(f"{c.value}: {c.label}" for c in param.choices if c.label)
+    lines = [label or param.label, param.help, values, limits(param.media), _form_of(param)]
+    return "\n".join(line for line in lines if line)
+
+
+def _form_of(param: Param) -> str:
+    if param.type == "array[string]":
+        return say("One entry a line.")
+    if param.type == "array[number]":
+        return say("Numbers separated by commas.")
+    return ""
+
+
+def limits(rule: MediaRule) -> str:
+    """What a MediaRule says, in one line."""
+    parts = []
+    if rule.min_width or rule.min_height:
+        parts.append(say("at least {size} px", size=_sides(rule.min_width, rule.min_height)))
+    if rule.max_width or rule.max_height:
+        parts.append(say("at most {size} px", size=_sides(rule.max_width, rule.max_height)))
+    if rule.max_bytes is not None:
+        parts.append(say("at most {size} MB", size=f"{rule.max_bytes / 2**20:g}"))
+    if rule.formats:
+        parts.append(", ".join(rule.formats))
+    return "; ".join([*parts, rule.notes] if rule.notes else parts)
+
+
+def _sides(width: int | None, height: int | None) -> str:
+    return f"{width or '...'} x {height or '...'}"

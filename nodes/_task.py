@@ -1,0 +1,140 @@
+"""Running requests for a node: wait without blocking, show progress, obey Interrupt, deliver what came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import comfy.model_management as host
+
+from .. import providers
+from ..providers._errors import SkyportError, TaskCancelled
+from ..providers._http import retrying
+from ..providers._job import Job
+from ..providers._ledger import fingerprint
+from ..providers._provider import Provider
+from ..providers._types import Request, Result
+from ..providers._words import say
+from . import _progress
+
+T = TypeVar("T")
+
+_LOOK_EVERY = 0.3  # seconds between looks at Interrupt; half a second is promised
+
+
+async def run(node_id: str, provider: Provider, requests: Sequence[Request]) -> list[Result]:
+    """The result of each request, in order, all of them side by side.
+
+    Raises ComfyUI's InterruptProcessingException when the user interrupts, and one SkyportError that names
+    every item that failed; what the others brought is kept and reused by the next queue.
+    """
+    runner = providers.runner()
+    into = providers.results()
+    jobs: list[Job] = []
+    try:
+        for request in _numbered(requests):
+            begin = runner.begin(provider, request, into)
+            jobs.append(await asyncio.wrap_future(runner.engine.start(begin)))
+        await _settled(node_id, jobs)
+    except BaseException as error:
+        interrupted = isinstance(error, host.InterruptProcessingException)
+        for job in jobs:
+            runner.leave(job, stop=interrupted)
+        raise
+    results = _delivered(jobs)
+    await _progress.finished(node_id, jobs, results)
+    return results
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """A blocking call in a thread of the engine: ComfyUI's own executor is joined at the end of a prompt."""
+    engine = providers.runner().engine
+    return await asyncio.wrap_future(engine.start(engine.blocking(call)))
+
+
+async def ask(call: Callable[[], T]) -> T:
+    """A free question to a platform, repeated as reads are."""
+    return await interruptible(retrying(call, run_blocking=providers.runner().engine.blocking))
+
+
+async def interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of `work` on the engine's loop, given up when the user interrupts."""
+    future = providers.runner().engine.start(work)
+    waiting = asyncio.wrap_future(future)
+    while not waiting.done():
+        check_interrupt()
+        await asyncio.wait({waiting}, timeout=_LOOK_EVERY)
+    return waiting.result()
+
+
+def check_interrupt() -> None:
+    """Raises ComfyUI's own exception when the user has interrupted, without clearing the flag for others."""
+    if host.processing_interrupted():
+        raise host.InterruptProcessingException()
+
+
+async def _settled(node_id: str, jobs: Sequence[Job]) -> None:
+    """Returns when every job has ended, well or badly."""
+    changed = _wakes_on_end(jobs)
+    while not all(job.future.done() for job in jobs):
+        check_interrupt()
+        await _progress.show(node_id, jobs)
+        changed.clear()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(changed.wait(), _LOOK_EVERY)
+    check_interrupt()
+
+
+def _wakes_on_end(jobs: Sequence[Job]) -> asyncio.Event:
+    """An event of this loop, set whenever a job ends; harmless when the loop is gone by then."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake(_: Any) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(event.set)
+
+    for job in jobs:
+        job.future.add_done_callback(wake)
+    return event
+
+
+def _delivered(jobs: Sequence[Job]) -> list[Result]:
+    """The results of all, or an error that names those that failed."""
+    errors = {n: job.future.exception() for n, job in enumerate(jobs, 1) if job.future.exception()}
+    if errors:
+        raise _told(errors, len(jobs))
+    for job in jobs:
+        providers.runner().delivered(job)
+    return [job.future.result() for job in jobs]
+
+
+def _told(errors: dict[int, BaseException | None], count: int) -> BaseException:
+    first = next(error for error in errors.values() if error is not None)
+    if isinstance(first, TaskCancelled) and host.processing_interrupted():
+        return host.InterruptProcessingException()
+    if count == 1 or not isinstance(first, SkyportError):
+        return first
+    items = ", ".join(str(number) for number in errors)
+    news = say(
+        "Of {count} items these failed: {items}. The others are kept: queue again and only the failed "
+        "ones are submitted anew.",
+        count=count,
+        items=items,
+    )
+    first.do = f"{first.do} {news}".strip()
+    return first
+
+
+def _numbered(requests: Sequence[Request]) -> list[Request]:
+    """Equal requests of one batch, told apart by their copy number."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for request in requests:
+        mark = fingerprint(request, "")
+        numbered.append(replace(request, copy=seen[mark]))
+        seen[mark] += 1
+    return numbered

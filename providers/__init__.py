@@ -1,0 +1,79 @@
+"""The platforms. No ComfyUI and no torch here: a node, a script or a test may use it alike.
+
+    provider = connect("haiyi")
+    job = runner().start(provider, request, into=results())
+    result = job.future.result()
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from . import _keys, _settings
+from ._catalogue import Catalogue, realm_of
+from ._engine import Engine
+from ._errors import InvalidInput
+from ._http import Http
+from ._platforms import names, provider_class
+from ._provider import Provider
+from ._run import Runner
+from ._settings import results
+
+if TYPE_CHECKING:
+    from ..sandbox import Sandbox
+
+__all__ = ["catalogue", "connect", "names", "provider_class", "results", "runner"]
+
+_SANDBOX_REALM = "sandbox"
+_catalogues: dict[tuple[str, str], Catalogue] = {}
+_starting = threading.Lock()
+
+
+def connect(platform: str) -> Provider:
+    """The platform, ready to be asked. Raises MissingKey, or InvalidInput where no address is set."""
+    kind = provider_class(platform)
+    if _settings.load().sandbox:
+        address, key = sandbox().base_url(platform), sandbox().key(platform)
+    else:
+        address = _keys.base_url(platform, kind.label, kind.default_base_url)
+        key = _keys.require(platform, kind.label, kind.key_help).value
+    return kind(Http(kind.label, address, kind.auth_headers(key)))
+
+
+def catalogue(platform: str) -> Catalogue:
+    """The models of the platform at the place it is reached at now."""
+    kind = provider_class(platform)
+    if _settings.load().sandbox:
+        realm = _SANDBOX_REALM
+    else:
+        realm = realm_of(_address(kind), kind.default_base_url)
+    return _catalogues.setdefault((platform, realm), Catalogue(kind, realm))
+
+
+@lru_cache(maxsize=1)
+def runner() -> Runner:
+    """The one Runner of this process, with its engine."""
+    return Runner(Engine())
+
+
+def sandbox() -> Sandbox:
+    """The embedded sandbox, started when it is first needed."""
+    with _starting:
+        return _sandbox()
+
+
+@lru_cache(maxsize=1)
+def _sandbox() -> Sandbox:
+    from ..sandbox import start
+
+    return start()
+
+
+def _address(kind: type[Provider]) -> str:
+    """The platform's address for telling places apart; a missing or broken one is no matter here."""
+    try:
+        return _keys.base_url(kind.name, kind.label, kind.default_base_url)
+    except InvalidInput:
+        return ""

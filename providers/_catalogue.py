@@ -1,0 +1,164 @@
+"""The models each platform offers: read from memory, kept in the data folder, refreshed from the platform.
+
+The cache holds rows in the platform's own words. It only grows: a model that was offered once is in
+somebody's workflow, so it stays, marked retired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import _settings
+from ._engine import Engine
+from ._errors import SkyportError
+from ._http import retrying
+from ._provider import Provider
+from ._types import Json, Model
+
+_AT_ONCE = 4  # model details asked for side by side
+_LOOK_AGAIN = 1.0  # seconds between looks at the cache's date: another process may have refreshed it
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh found. `unread` are models whose parameters could not be had, with the reason."""
+
+    models: tuple[Model, ...]
+    added: tuple[str, ...]
+    retired: tuple[str, ...]
+    unread: tuple[str, ...]
+
+
+class Catalogue:
+    """The models of one platform at one place (the real one, the sandbox, another base URL)."""
+
+    def __init__(self, provider: type[Provider], realm: str) -> None:
+        self._provider = provider
+        self._realm = realm
+        self._models: tuple[Model, ...] = ()
+        self._stamp: float | None = -1.0
+        self._looked = 0.0
+        self._lock = threading.Lock()
+
+    def models(self, task: str | None = None) -> tuple[Model, ...]:
+        """Every model, or those of one task; live ones first. Never touches the network."""
+        with self._lock:
+            if time.monotonic() - self._looked > _LOOK_AGAIN:
+                self._looked = time.monotonic()
+                self._load()
+            return tuple(m for m in self._models if task is None or m.task == task)
+
+    def age(self) -> float | None:
+        """Seconds since the last refresh, None when there was none."""
+        stamp = _stamp(self._path)
+        return None if stamp is None else max(0.0, time.time() - stamp)
+
+    async def refresh(self, provider: Provider, engine: Engine) -> Refreshed:
+        """Ask the platform for all its models and keep them. Raises a SkyportError and keeps the old ones."""
+        before = self._rows()
+        listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
+        live, unread = await _completed(provider, engine, listed, before)
+        gone = [{**row, "retired": True} for key, row in before.items() if key not in live]
+        _write(self._path, [*live.values(), *gone])
+        with self._lock:
+            self._load()
+        return Refreshed(
+            models=self.models(),
+            added=tuple(f"{name} ({task})" for name, task in live if (name, task) not in before),
+            retired=tuple(f"{row_id[0]} ({row_id[1]})" for row_id in before if row_id not in live),
+            unread=tuple(unread),
+        )
+
+    @property
+    def _path(self) -> Path:
+        suffix = f".{self._realm}" if self._realm else ""
+        return _settings.home() / "catalogue" / f"{self._provider.name}{suffix}.json"
+
+    def _load(self) -> None:
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        read = [_read(self._provider, row) for row in self._rows().values()]
+        usable = [model for model in read if model is not None]
+        self._models = tuple(sorted(usable, key=lambda model: model.retired))
+
+    def _rows(self) -> dict[tuple[str, str], Json]:
+        """Built-in rows, overlaid by the cached ones."""
+        rows: dict[tuple[str, str], Json] = {}
+        for row in [*_cached(self._path), *self._provider.built_in_rows()]:
+            model = _read(self._provider, row)
+            if model is not None:
+                rows.setdefault((model.id, model.task), row)
+        return rows
+
+
+def realm_of(base_url: str, default: str) -> str:
+    """A short name that keeps the models of different places apart; "" for the platform's own."""
+    if base_url.rstrip("/") == default.rstrip("/"):
+        return ""
+    return hashlib.sha256(base_url.encode()).hexdigest()[:8]
+
+
+async def _completed(
+    provider: Provider, engine: Engine, listed: list[Json], before: dict[tuple[str, str], Json]
+) -> tuple[dict[tuple[str, str], Json], list[str]]:
+    """The listed rows with their parameters; one that cannot be had keeps what was known of it."""
+    narrow = asyncio.Semaphore(_AT_ONCE)
+    live: dict[tuple[str, str], Json] = {}
+    unread: list[str] = []
+
+    async def complete(row: Json) -> Json:
+        async with narrow:
+            return await retrying(lambda: provider.complete_row(row), run_blocking=engine.blocking)
+
+    outcomes = await asyncio.gather(*map(complete, listed), return_exceptions=True)
+    for row, outcome in zip(listed, outcomes, strict=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, SkyportError):
+            raise outcome
+        model = _read(provider, row)
+        if model is None:
+            continue
+        key = (model.id, model.task)
+        if isinstance(outcome, SkyportError):
+            unread.append(f"{model.id} ({model.task}): {outcome}")
+            outcome = {**before.get(key, row), "retired": False}
+        live[key] = outcome
+    return live, unread
+
+
+def _read(provider: type[Provider] | Provider, row: Json) -> Model | None:
+    try:
+        return provider.read_row(row)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _cached(path: Path) -> list[Json]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _write(path: Path, rows: list[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _stamp(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

@@ -1,0 +1,176 @@
+"""Keys and addresses of the platforms: where they come from and are kept. Nothing shows a key."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import _settings
+from ._errors import InvalidInput, MissingKey
+from ._platforms import names
+from ._words import say
+
+_log = logging.getLogger(__name__)
+_SHOWN = 4  # characters of a key that may be shown, and only where it has many more
+_LONG = 16
+
+
+@dataclass(frozen=True, repr=False)
+class Key:
+    """A platform's key. Its text is in `value` only: printing, formatting or logging a Key is safe.
+
+    source  "environment" or "file"
+    """
+
+    value: str
+    source: str
+
+    def masked(self) -> str:
+        """The end of the key, to tell two apart: "...1234"; only "..." for a short one."""
+        return "..." + (self.value[-_SHOWN:] if len(self.value) >= _LONG else "")
+
+    def __repr__(self) -> str:
+        return f"Key({self.masked()}, {self.source})"
+
+
+def find(platform: str) -> Key | None:
+    """The platform's key: `<PLATFORM>_API_KEY`, else keys.json, else None.
+
+    Raises InvalidInput where what is there cannot be a key.
+    """
+    variable = key_variable(platform)
+    told = os.environ.get(variable, "").strip()
+    if told:
+        return Key(_sound(told, variable), "environment")
+    stored = _stored().get(platform, "")
+    return Key(_sound(stored, f"{_file()}: {platform}"), "file") if stored else None
+
+
+def require(platform: str, label: str, help: str = "") -> Key:
+    """The platform's key; MissingKey with every way to set one where there is none."""
+    key = find(platform)
+    if key is None:
+        raise MissingKey(say("no API key is set."), do=_ways(platform, help), platform=label)
+    return key
+
+
+def _ways(platform: str, help: str) -> str:
+    ways = say(
+        "Enter it in ComfyUI under Settings > Skyport, run `skyport keys set {platform}`, "
+        "or set the environment variable {variable}.",
+        platform=platform,
+        variable=key_variable(platform),
+    )
+    return f"{ways} {help}".strip()
+
+
+def set_key(platform: str, value: str) -> Key:
+    """Keep `value` in keys.json. Raises InvalidInput where no HTTP header could carry it."""
+    key = Key(_sound(value, platform), "file")
+    with _writing:
+        _settings.write_private(_file(), {**_stored(), platform: key.value})
+    return key
+
+
+def remove(platform: str) -> bool:
+    """Forget the stored key; False where none was. One in the environment stays."""
+    with _writing:
+        kept = dict(_stored())
+        had = kept.pop(platform, None) is not None
+        if had:
+            _settings.write_private(_file(), kept)
+    return had
+
+
+def listing() -> dict[str, Key | None]:
+    """Every platform's key, None where it has none, by platform name."""
+    return {platform: find(platform) for platform in names()}
+
+
+def base_url(platform: str, label: str, default: str = "") -> str:
+    """The platform's address, without a slash at its end.
+
+    `<PLATFORM>_BASE_URL`, else `base_urls` in settings.json, else `default`.
+    Raises InvalidInput where it is no address, or where there is none.
+    """
+    variable = url_variable(platform)
+    told = os.environ.get(variable, "").strip()
+    if told:
+        return str(_settings.fitted(_settings.address, told, variable))
+    known = _settings.load().base_urls.get(platform) or default.rstrip("/")
+    if known:
+        return known
+    raise InvalidInput(
+        say("no address is set."),
+        do=say(
+            "Enter it in ComfyUI under Settings > Skyport, "
+            "or set the environment variable {variable}.",
+            variable=variable,
+        ),
+        platform=label,
+    )
+
+
+def key_variable(platform: str) -> str:
+    return f"{platform.upper()}_API_KEY"
+
+
+def url_variable(platform: str) -> str:
+    return f"{platform.upper()}_BASE_URL"
+
+
+# -- inside -------------------------------------------------------------------------------------
+
+_writing = threading.Lock()
+_warned: set[Path] = set()
+
+
+def _file() -> Path:
+    return _settings.home() / "keys.json"
+
+
+def _stored() -> dict[str, str]:
+    path = _file()
+    _keep_private(path)
+    return _settings.read_tree(path)
+
+
+def _keep_private(path: Path) -> None:
+    """A copied or hand-made file may be open to others: close it and say so."""
+    if not _open_to_others(path):
+        return
+    with suppress(OSError):
+        path.chmod(0o600)
+    if not _open_to_others(path):
+        _log.warning(
+            say("{path} could be read by others on this machine. It is closed now.", path=path)
+        )
+    elif path not in _warned:  # a file system without modes: once is enough
+        _warned.add(path)
+        _log.warning(say("{path} can be read by others on this machine.", path=path))
+
+
+def _open_to_others(path: Path) -> bool:
+    with suppress(OSError):
+        return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    return False
+
+
+def _sound(value: object, where: str) -> str:
+    """`value` without spaces around it, if a header can carry it and it looks like one key."""
+    text = value.strip() if isinstance(value, str) else ""
+    if text and all(c.isprintable() and not c.isspace() and ord(c) < 256 for c in text):
+        return text
+    raise InvalidInput(
+        say(
+            "{where}: this cannot be a key: it is empty or holds spaces, line breaks or signs that "
+            "no HTTP header can carry.",
+            where=where,
+        ),
+        do=say("Copy the key again, without anything around it."),
+    )

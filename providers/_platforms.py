@@ -1,0 +1,30 @@
+"""Which platforms there are: every bare-named module beside this one is one."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import lru_cache
+from pathlib import Path
+
+from ._errors import InvalidInput
+from ._provider import Provider
+from ._words import say
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Module names of all platforms, sorted; nothing is imported for it."""
+    found = pkgutil.iter_modules([str(Path(__file__).parent)])
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+def provider_class(platform: str) -> type[Provider]:
+    """The Provider of `platform`. Raises InvalidInput listing the platforms there are."""
+    if platform not in names():
+        raise InvalidInput(
+            say('There is no platform "{name}".', name=platform),
+            do=say("The platforms are: {names}.", names=", ".join(names())),
+        )
+    found: type[Provider] = importlib.import_module(f".{platform}", __package__).PROVIDER
+    return found

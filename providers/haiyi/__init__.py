@@ -1,0 +1,253 @@
+"""HaiYi: hosted models, published ComfyUI apps and raw ComfyUI workflows, in its document's order."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from .._errors import BadResult, InvalidInput, OutcomeUnknown
+from .._http import Response, judge, read_json
+from .._provider import Provider, Report, silent
+from .._types import Cluster, Field, Json, MediaFile, Model, Request, Task, TaskState
+from .._words import say
+from . import _answers, _models
+
+GENERATE = "generate/image"  # serves video, music and speech too: the document shows no other
+APP = "workflow/apps/run"
+WORKFLOW = "workflow/task/submit"
+
+TASKS = (
+    "text2image",
+    "image2image",
+    "text2video",
+    "image2video",
+    "video-edit",
+    "style-trans",
+    "text2music",
+    "text2speech",
+)
+CLUSTERS = ("GPU-4090", "GPU-A800", "GPU-A800x2", "GPU-A800x4", "GPU-A800x8")
+AUTO_CLUSTER = "auto"
+
+_API = "/openapi/v1/"
+_UPLOAD = {GENERATE: "file/upload", WORKFLOW: "workflow/upload/file"}
+_POLL = {
+    GENERATE: "generate/result/",
+    APP: "workflow/apps/task/",
+    WORKFLOW: "workflow/task/",
+}
+_SHORT, _DAY = 600.0, 86400.0  # seconds a hosted file is counted on
+_SPARE = 3600.0  # a queued task still needs its media later
+_BUILT_IN = Path(__file__).with_name("models.json")
+
+
+class HaiYi(Provider):
+    """https://art.huya.info"""
+
+    name = "haiyi"
+    label = "HaiYi"
+    default_base_url = "https://art.huya.info"
+
+    # -- files: "Upload a file", "ComfyUI native API" ---------------------------------------
+
+    def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
+        """A public URL of the file; for a raw workflow the name it has on the cluster."""
+        return self.upload_to(_UPLOAD[request.endpoint], file, report)
+
+    def upload_to(self, path: str, file: MediaFile, report: Report = silent) -> str:
+        """What the upload at `path` calls the file from now on."""
+        answer = self.unwrap(self.http.post_form(_API + path, [("file", file)], report))
+        wanted = "filename" if path == _UPLOAD[WORKFLOW] else "url"
+        hosted = answer.get(wanted) if isinstance(answer, dict) else None
+        if not isinstance(hosted, str) or not hosted:
+            raise BadResult(
+                say("The upload of {name} was answered without a {wanted}.", name=file.name, wanted=wanted),
+                platform=self.label,
+            )
+        return hosted
+
+    def lives(self, url: str, request: Request) -> float:
+        """Signed URLs say when they end; how long a cluster keeps a file is not said."""
+        if request.endpoint == WORKFLOW:
+            return 0.0
+        ends = _models.number(dict(parse_qsl(urlsplit(url).query)).get("Expires"))
+        return _SHORT if ends is None else min(_DAY, ends - time.time() - _SPARE)
+
+    # -- models: "List of models", "Model details" ------------------------------------------
+
+    @classmethod
+    def built_in_rows(cls) -> list[Json]:
+        rows: list[Json] = json.loads(_BUILT_IN.read_text(encoding="utf-8"))
+        return rows
+
+    def list_rows(self) -> list[Json]:
+        return _models.rows_in(self.unwrap(self.http.get(_API + "model/list")))
+
+    def complete_row(self, row: Json) -> Json:
+        query = {"provider": row["provider"], "model": row["model"], "type": row["type"]}
+        info = self.unwrap(self.http.get(_API + "model/info", query))
+        return _models.merged(row, info)
+
+    @classmethod
+    def read_row(cls, row: Json) -> Model:
+        return _models.read(row)
+
+    # -- submit: "Image generation", "Run an AI app", "Native API" --------------------------
+
+    def prepare(self, request: Request) -> Request:
+        """Puts the cluster with the most room in the place of `auto`."""
+        if request.payload.get("cluster_name") != AUTO_CLUSTER:
+            return request
+        return request.with_payload({**request.payload, "cluster_name": roomiest(self.clusters())})
+
+    def sends_files_inside(self, request: Request) -> bool:
+        return request.endpoint == APP
+
+    def submit(self, request: Request, report: Report = silent) -> str:
+        if request.endpoint == APP:
+            response = self.http.post_form(_API + APP, _form(request.payload), report)
+        else:
+            response = self.http.post_json(_API + request.endpoint, request.payload)
+        answer = self.unwrap(response)
+        task_id = answer.get("task_id") if isinstance(answer, dict) else None
+        if task_id in (None, ""):
+            raise OutcomeUnknown(
+                say("The platform took the request and named no task; it may have been charged."),
+                do=say("Look at your tasks on the platform before you queue again."),
+                platform=self.label,
+            )
+        return str(task_id)
+
+    # -- poll -------------------------------------------------------------------------------
+
+    def poll(self, task: Task) -> TaskState:
+        answer = self.unwrap(self.http.get(_API + _POLL[task.endpoint] + task.id))
+        if task.endpoint == GENERATE:
+            return _answers.generation(answer, task, self.http.base_url)
+        return _answers.workflow(answer, task, self.http.base_url)
+
+    # -- clusters: "Status of the GPU clusters" ---------------------------------------------
+
+    def clusters(self) -> list[Cluster]:
+        """Every active cluster; `most` is None where the platform says -1."""
+        answer = self.unwrap(self.http.get(_API + "workflow/cluster/all_active_clusters_status"))
+        if not isinstance(answer, list):
+            raise BadResult(
+                say("The status of the clusters is not a list."), platform=self.label
+            )
+        return [_cluster(row) for row in answer if isinstance(row, dict) and row.get("name")]
+
+    # -- how it speaks ----------------------------------------------------------------------
+
+    def unwrap(self, response: Response) -> Json:
+        """The body, or its `data` where it comes in an envelope of code, msg and data."""
+        body = read_json(response)
+        if not isinstance(body, dict):
+            return body
+        code = body.get("code")
+        if body.get("success") is False or str(0 if code is None else code) not in ("0", "200"):
+            words = _answers.reason(body) or json.dumps(body, ensure_ascii=False)[:300]
+            raise judge(self.label, _http_status(code), words, code="" if code is None else str(code))
+        return body["data"] if "code" in body and "data" in body else body
+
+
+PROVIDER = HaiYi
+
+
+def _http_status(code: Json) -> int:
+    """The HTTP status that an envelope's code stands for; 200 where it is a number of the platform's own."""
+    number = _models.number(code)
+    return int(number) if number is not None and 400 <= number < 600 else 200
+
+
+def generation(
+    model: Model, parameters: Mapping[str, Json], *, seed: int = 0
+) -> Request:
+    """A request for a hosted model; `parameters` are keyed as its model/info names them."""
+    provider, _, name = model.id.partition("/")
+    payload = {
+        "model": {"provider": provider, "model": name, "type": model.task},
+        "parameters": dict(parameters),
+    }
+    return Request("haiyi", GENERATE, payload, title=name, seed=seed)
+
+
+def app(
+    workflow_id: str, version_id: str, cluster: str, inputs: Mapping[str, Any], *, seed: int = 0
+) -> Request:
+    """A request to run a published app; `inputs` are the app's own parameters, files included."""
+    if not workflow_id.strip():
+        raise InvalidInput(
+            say("workflow_id is empty."),
+            do=say("It is the number of your app on HaiYi's page of the app."),
+            platform=HaiYi.label,
+        )
+    taken = {"workflow_id", "version_id", "cluster_name"} & set(inputs)
+    if taken:
+        raise InvalidInput(
+            say('"{name}" is set by the node itself and cannot be an input.', name=min(taken)),
+            platform=HaiYi.label,
+        )
+    fixed = {"workflow_id": workflow_id.strip(), "cluster_name": cluster.strip() or AUTO_CLUSTER}
+    if version_id.strip():
+        fixed["version_id"] = version_id.strip()
+    title = say("app {id}", id=workflow_id.strip())
+    return Request("haiyi", APP, {**fixed, **inputs}, title=title, seed=seed)
+
+
+def workflow(prompt: Mapping[str, Any], cluster: str, *, seed: int = 0) -> Request:
+    """A request to run a raw workflow in API format."""
+    payload = {"parameters": {"prompt": prompt}, "cluster_name": cluster.strip() or AUTO_CLUSTER}
+    return Request("haiyi", WORKFLOW, payload, title=say("workflow"), seed=seed)
+
+
+def roomiest(clusters: Sequence[Cluster]) -> str:
+    """The name of the cluster with the most room; the first one listed among equals."""
+    if not clusters:
+        raise InvalidInput(
+            say("No cluster is active right now."),
+            do=say("Queue again later or name a cluster."),
+            platform=HaiYi.label,
+        )
+    return max(clusters, key=lambda cluster: cluster.room).name
+
+
+def report_of(clusters: Sequence[Cluster]) -> str:
+    """One line a cluster: name, nodes running, nodes at most."""
+    unknown = say("unknown")
+    lines = [
+        say(
+            "{name}: {running} running, {most} at most ({label})",
+            name=cluster.name,
+            running=cluster.running,
+            most=unknown if cluster.most is None else cluster.most,
+            label=cluster.label,
+        )
+        for cluster in clusters
+    ]
+    return "\n".join(lines)
+
+
+def _form(payload: Mapping[str, Any]) -> list[tuple[str, Field]]:
+    """Form fields in order; numbers as text, since a form knows nothing else."""
+    return [(name, value if isinstance(value, MediaFile) else _as_text(value)) for name, value in payload.items()]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cluster(row: Mapping[str, Any]) -> Cluster:
+    most = _models.number(row.get("max_nodes"))
+    return Cluster(
+        name=str(row["name"]),
+        label=str(row.get("display_name") or row["name"]),
+        running=int(_models.number(row.get("curr_nodes")) or 0),
+        most=None if most is None or most < 0 else int(most),
+    )

@@ -1,0 +1,140 @@
+"""HaiYi's model rows and parameter rules, read tolerantly into Model and Param."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._types import Choice, Json, MediaRule, Model, Param
+
+_MB = 1024 * 1024
+_TYPES = {"integer": "int", "number": "float", "double": "float", "bool": "boolean", "str": "string"}
+
+
+def rows_in(answer: Json) -> list[dict[str, Any]]:
+    """The usable rows of a model/list answer: those that name provider, model and type."""
+    if isinstance(answer, dict):
+        answer = next((answer[key] for key in ("models", "list", "data") if key in answer), [])
+    rows = [_row(item) for item in answer] if isinstance(answer, list) else []
+    return [row for row in rows if row["provider"] and row["model"] and row["type"]]
+
+
+def merged(row: Mapping[str, Any], info: Json) -> dict[str, Any]:
+    """`row` with what model/info adds to it."""
+    if not isinstance(info, dict):
+        return dict(row)
+    added = {key: info[key] for key in ("label", "description", "parameter_rules") if info.get(key)}
+    return {**row, **added}
+
+
+def read(row: Mapping[str, Any]) -> Model:
+    """`row` as a Model; rules that name no parameter are left out."""
+    rules = row.get("parameter_rules")
+    usable = [rule for rule in rules if isinstance(rule, dict) and rule.get("name")] if isinstance(rules, list) else []
+    return Model(
+        platform="haiyi",
+        id=f"{row['provider']}/{row['model']}",
+        task=str(row["type"]),
+        label=str(row.get("label") or row["model"]),
+        params=tuple(_param(rule) for rule in usable),
+        help=str(row.get("description") or ""),
+        retired=bool(row.get("retired")),
+    )
+
+
+def number(value: Any) -> float | None:
+    """`value` as a number, also when it came as text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _row(item: Json) -> dict[str, Any]:
+    """`type` in the list is `model_type` in the info; `provider` is text in one, an object in the other."""
+    if not isinstance(item, dict):
+        return {"provider": "", "model": "", "type": ""}
+    provider = item.get("provider")
+    if isinstance(provider, dict):
+        provider = provider.get("provider")
+    kind = item.get("type") or item.get("model_type")
+    return {**item, "provider": provider or "", "model": item.get("model") or "", "type": kind or ""}
+
+
+def _param(rule: Mapping[str, Any]) -> Param:
+    kind = str(rule.get("type") or "string").lower().replace(" ", "")
+    size = number(rule.get("size"))
+    return Param(
+        name=str(rule["name"]),
+        type=_TYPES.get(kind, kind),
+        label=str(rule.get("label") or ""),
+        required=rule.get("required") in (True, "true", 1),
+        default=rule.get("default"),
+        min=number(rule.get("min")),
+        max=number(rule.get("max")),
+        choices=tuple(_choices(rule.get("options"))),
+        keys=tuple(_keys(rule.get("keys"))),
+        max_items=None if size is None or size < 1 else int(size),
+        media=_media_rule(rule.get("image_config")),
+        help=str(rule.get("help") or ""),
+    )
+
+
+def _choices(options: Json) -> Iterator[Choice]:
+    for option in options if isinstance(options, list) else []:
+        if isinstance(option, dict):
+            if "value" in option:
+                yield Choice(option["value"], str(option.get("label") or ""))
+        elif option is not None:
+            yield Choice(option)
+
+
+def _keys(keys: Json) -> Iterator[tuple[str, bool, str]]:
+    for key in keys if isinstance(keys, list) else []:
+        if isinstance(key, dict) and key.get("key"):
+            yield str(key["key"]), key.get("required") in (True, "true", 1), str(key.get("label") or "")
+        elif isinstance(key, str):
+            yield key, False, ""
+
+
+def _media_rule(config: Json) -> MediaRule:
+    """What can be understood of image_config, whose keys no document names; the rest becomes help."""
+    if not isinstance(config, dict):
+        return MediaRule()
+    known: dict[str, Any] = {}
+    rest = []
+    for key, value in config.items():
+        limit = _limit(re.sub(r"[^a-z]", "", str(key).lower()), value)
+        if limit:
+            known.update([limit])
+        else:
+            rest.append(f"{key}: {value}")
+    return MediaRule(**known, notes="; ".join(rest))
+
+
+def _limit(key: str, value: Any) -> tuple[str, Any] | None:
+    """The MediaRule field and value that an image_config entry stands for."""
+    side = re.fullmatch(r"(min|max)(?:image|img)?(width|height)", key)
+    if side and number(value) is not None:
+        return f"{side[1]}_{side[2]}", int(number(value) or 0)
+    if key in ("formats", "format", "allowedformats", "types", "accept") and isinstance(value, list):
+        return "formats", tuple(str(item).lower().split("/")[-1].lstrip(".") for item in value)
+    if re.fullmatch(r"(max)?(image|img)?(file)?size(limit)?(mb|kb|bytes)?", key) or key == "maxbytes":
+        size = _bytes(key, value)
+        return ("max_bytes", size) if size else None
+    return None
+
+
+def _bytes(key: str, value: Any) -> int | None:
+    """A size limit in bytes: the unit is in the key or the text; a bare number below 4096 counts MB."""
+    found = re.fullmatch(r"\s*([\d.]+)\s*([kmg]?)b?\s*", str(value).lower())
+    amount = number(found[1]) if found else None
+    if found is None or amount is None or amount <= 0:
+        return None
+    unit = found[2] or ("k" if key.endswith("kb") else "m" if key.endswith("mb") else "")
+    if not unit and not key.endswith("bytes") and amount < 4096:
+        unit = "m"
+    return int(amount * {"": 1, "k": 1024, "m": _MB, "g": 1024 * _MB}[unit])

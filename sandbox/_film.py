@@ -1,0 +1,116 @@
+"""Films and tunes: H.264 with AAC sound, MP3 or WAV."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ._draw import Order, draw_image, font, picture, pictures, write
+
+RATE = 24
+SAMPLES = 44100
+LONGEST = 640
+MOST_SECONDS = 30.0
+_NOTES = (0, 2, 4, 7, 9, 12, 14, 16)  # a scale in which any order of notes sounds well
+
+
+def draw(order: Order, path: Path) -> Path:
+    """Draw `order` at `path`; what it became is told by its bytes."""
+    if order.kind == "image":
+        return draw_image(order, path)
+    return _draw_video(order, path) if order.kind == "video" else _draw_audio(order, path)
+
+
+def _draw_video(order: Order, path: Path) -> Path:
+    """A slow zoom on the first input, fading into the second where there is one."""
+    scenes = _scenes(order)
+    count = max(1, round(_seconds(order) * RATE))
+    with av.open(str(path), "w", format="mp4") as film:
+        stream = film.add_stream("libx264", rate=RATE)
+        stream.width, stream.height = scenes[0].size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "ultrafast", "crf": "26"}
+        voice = film.add_stream("aac", rate=SAMPLES, layout="stereo") if order.sound else None
+        for number in range(count):
+            image = _frame(order, scenes, number, count)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")))
+        film.mux(stream.encode(None))
+        if voice:
+            _encode_sound(film, voice, _tune(order, count / RATE))
+    return path
+
+
+def _scenes(order: Order) -> list[Image.Image]:
+    """The pictures the film goes through, all of one even size, without words."""
+    inputs = pictures(order.sources)
+    width, height = order.size or (inputs[0].size if inputs else (LONGEST, 360))
+    scale = min(1.0, LONGEST / max(width, height))
+    size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
+    wordless = Order("image", size=size, variant=order.text + order.variant)
+    return [picture(wordless, [i]) for i in inputs[:2]] or [picture(wordless, [])]
+
+
+def _frame(order: Order, scenes: list[Image.Image], number: int, count: int) -> Image.Image:
+    part = number / count
+    image = scenes[0]
+    if len(scenes) > 1:
+        image = Image.blend(image, scenes[1], min(1.0, max(0.0, part * 2 - 0.5)))
+    dx, dy = image.width * 0.06 * part, image.height * 0.06 * part
+    box = (dx, dy, image.width - dx, image.height - dy)
+    image = image.resize(image.size, Image.Resampling.BILINEAR, box)
+    write(image, order.text)
+    _count(image, f"{number + 1}/{count}")
+    return image
+
+
+def _count(image: Image.Image, text: str) -> None:
+    size = max(10, min(image.size) // 14)
+    pen = ImageDraw.Draw(image)
+    spot = (image.width - pen.textlength(text, font(text, size)) - 4, image.height // 2)
+    pen.text(spot, text, (255, 255, 0), font(text, size), stroke_width=1, stroke_fill=(0, 0, 0))
+
+
+def _draw_audio(order: Order, path: Path) -> Path:
+    sound = _tune(order, _seconds(order))
+    if order.ending == "wav" or "libmp3lame" not in av.codecs_available:
+        return _write_wav(sound, path)
+    with av.open(str(path), "w", format="mp3") as file:
+        voice = file.add_stream("libmp3lame", rate=SAMPLES, layout="stereo")
+        _encode_sound(file, voice, sound)
+    return path
+
+
+def _seconds(order: Order) -> float:
+    return min(max(0.1, order.seconds), MOST_SECONDS)
+
+
+def _tune(order: Order, seconds: float) -> np.ndarray:
+    """[2, samples] float32, a note every quarter of a second, chosen by the order's words."""
+    time = np.arange(round(seconds * SAMPLES)) / SAMPLES
+    beat = (time * 4).astype(int)
+    steps = np.array([_NOTES[byte % len(_NOTES)] for byte in order.seed])
+    pitch = 261.63 * 2 ** (steps[beat % len(steps)] / 12)
+    fade = np.exp(-4 * (time * 4 - beat))
+    wave_form = 0.25 * fade * np.sin(2 * np.pi * pitch * time)
+    return np.stack([wave_form, wave_form]).astype(np.float32)
+
+
+def _encode_sound(file: av.container.OutputContainer, voice: av.AudioStream, sound: object) -> None:
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", "stereo")
+    frame.sample_rate = SAMPLES
+    frame.pts = 0
+    file.mux(voice.encode(frame))
+    file.mux(voice.encode(None))
+
+
+def _write_wav(sound: np.ndarray, path: Path) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLES)
+        file.writeframes((sound.T * 32767).astype("<i2").tobytes())
+    return path

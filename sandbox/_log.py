@@ -1,0 +1,65 @@
+"""What was asked of the sandbox: one `Seen` a request, kept in the order of arrival."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Seen:
+    """One request. The key itself is never kept, only whether a key was sent.
+
+    path     raw, with the platform's prefix and without the query
+    status   what was answered; 0 while nothing is, or when the connection was cut instead
+    fields   the parsed JSON, or a form's parts by name: text, or a file's name, type and size
+    size     bytes of the body that were read
+    time     seconds on the monotonic clock
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    status: int = 0
+    content_type: str = ""
+    keyed: bool = False
+    fields: Any = None
+    size: int = 0
+    time: float = field(default_factory=time.monotonic)
+
+
+class Log:
+    """A list that many threads write to; reading takes a copy."""
+
+    def __init__(self) -> None:
+        self._seen: list[Seen] = []
+        self._lock = threading.Lock()
+
+    def add(self, seen: Seen) -> Seen:
+        with self._lock:
+            self._seen.append(seen)
+        return seen
+
+    def all(self) -> list[Seen]:
+        with self._lock:
+            return list(self._seen)
+
+    def of(self, method: str, ending: str) -> list[Seen]:
+        """Requests by method whose path ends with `ending`."""
+        return [s for s in self.all() if s.method == method and s.path.endswith(ending)]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._seen.clear()
+
+    def __iter__(self) -> Iterator[Seen]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self.all())
+
+    def __getitem__(self, index: int) -> Seen:
+        return self.all()[index]

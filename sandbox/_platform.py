@@ -1,0 +1,194 @@
+"""What a platform's imitation is made of: routes over requests, answers and refusals."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
+
+from ._body import Body, Cut, Refusal
+from ._faults import Faults, Twists, markers
+from ._files import Slice, StoredFile, ranged, stored
+from ._log import Log, Seen
+from ._multipart import Part, parse
+from ._tasks import Plan, Task, Tasks
+
+MAX_UPLOAD = 1024**3
+
+
+@dataclass
+class World:
+    """What all platforms of one sandbox share."""
+
+    root: Path
+    faults: Faults
+    log: Log
+    tasks: Tasks
+    origin: str = ""
+    max_upload: int = MAX_UPLOAD
+
+    def new_path(self) -> Path:
+        return self.root / uuid.uuid4().hex
+
+
+@dataclass
+class Answer:
+    """What is sent back. twists say how the sending goes wrong."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | Slice = b""
+    twists: Twists = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, tree: Any, status: int = 200) -> Answer:
+        body = json.dumps(tree, ensure_ascii=False).encode()
+        return cls(status, {"Content-Type": "application/json; charset=utf-8"}, body)
+
+    @classmethod
+    def file(cls, file: StoredFile, asked: Message) -> Answer:
+        status, headers, body = ranged(file, asked)
+        return cls(status, headers, body, file.download_twists())
+
+
+@dataclass
+class Request:
+    """One request, its path already without the platform's prefix."""
+
+    method: str
+    path: str
+    query: str
+    headers: Message
+    body: Body
+    seen: Seen
+    world: World
+    twists: Twists
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    def args(self, *known: str) -> dict[str, list[str]]:
+        """The query's values by name. Raises Refusal for a name that is not `known`."""
+        found: dict[str, list[str]] = {}
+        for name, value in parse_qsl(self.query, keep_blank_values=True):
+            if name not in known:
+                raise Refusal(400, f"Unknown query parameter {name!r}.")
+            found.setdefault(name, []).append(value)
+        return found
+
+    def arg(self, args: Mapping[str, Sequence[str]], name: str) -> str:
+        """The one value of a required query parameter."""
+        values = args.get(name, ())
+        if len(values) != 1 or not values[0]:
+            raise Refusal(400, f"Query parameter {name!r} must be given once.")
+        return values[0]
+
+    def json(self) -> Any:
+        if self.headers.get_content_type() != "application/json" or not self.seen.content_type:
+            raise Refusal(415, f"Send application/json, not {self.seen.content_type!r}.")
+        self.seen.fields = self.body.json()
+        return self.seen.fields
+
+    def form(self) -> dict[str, Part]:
+        """The parts of a form by name. Raises Refusal where a name stands twice."""
+        blocks = self.body.blocks(self.world.max_upload)
+        parts = parse(self.seen.content_type, blocks, self.world.new_path)
+        self.seen.fields = {part.name: part.told for part in parts}
+        if len(self.seen.fields) != len(parts):
+            raise Refusal(400, "A field of the form is given twice.")
+        return {part.name: part for part in parts}
+
+
+@dataclass(frozen=True)
+class Route:
+    """`{name}` in the template is one raw path segment, handed to the function as text."""
+
+    method: str
+    template: str
+    run: Callable[..., Answer]
+    keyed: bool = True
+
+    def match(self, path: str) -> dict[str, str] | None:
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.template))
+        found = re.fullmatch(pattern, path)
+        return found.groupdict() if found else None
+
+
+class Platform:
+    """One platform. A module without a leading underscore holds one subclass of this."""
+
+    name: ClassVar[str]
+    key: ClassVar[str]
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._routes = tuple(self.routes())
+
+    def routes(self) -> Sequence[Route]:
+        raise NotImplementedError
+
+    def is_keyed(self, headers: Message) -> bool:
+        """Whether the platform's key came along. Override where it is no bearer token."""
+        sent = headers.get("Authorization", "").encode("utf-8", "replace")
+        return hmac.compare_digest(sent, f"Bearer {self.key}".encode())
+
+    def error(self, status: int, text: str) -> Any:
+        """The JSON of an error. Override to speak as the platform does."""
+        return {"code": status, "msg": text}
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.world.origin}/{self.name}"
+
+    def answer(self, request: Request) -> Answer:
+        try:
+            return self._routed(request)
+        except Refusal as no:
+            answer = Answer.json(self.error(no.status, no.text), no.status)
+            answer.headers.update(no.headers)
+            return answer
+
+    def _routed(self, request: Request) -> Answer:
+        found = [(r, names) for r in self._routes if (names := r.match(request.path)) is not None]
+        if not found:
+            raise Refusal(404, f"There is no {request.path} here.")
+        method = "GET" if request.method == "HEAD" else request.method
+        for route, names in found:
+            if route.method == method:
+                if route.keyed and not self.is_keyed(request.headers):
+                    raise Refusal(401, "The API key is missing or not valid.")
+                return route.run(request, **names)
+        allowed = ", ".join(sorted(route.method for route, _ in found))
+        raise Refusal(405, f"{request.path} takes {allowed} only.", {"Allow": allowed})
+
+    def accept(self, request: Request, plan: Plan) -> Task:
+        """Take the task and charge for it, unless a marker in the request's text forbids it."""
+        twists = markers(plan.fields)
+        if status := twists.get("status"):
+            raise Refusal(status["status"], status.get("body", "The sandbox was asked to refuse."))
+        if "cut_before" in twists:
+            raise Cut
+        task = self.world.tasks.add(self.name, plan, twists)
+        if "cut_after" in twists:
+            request.twists["cut_after"] = {}
+        return task
+
+    def twists(self, request: Request, task: Task) -> Twists:
+        """How the answer to this poll goes wrong."""
+        if "bad_json" in task.twists:
+            request.twists["bad_json"] = {"taken": True}
+        return {**task.twists, **request.twists}
+
+    def kept(self, part: Part) -> StoredFile:
+        """An uploaded part as a file. Raises Refusal when it is none, or no medium."""
+        if part.path is None or not part.filename:
+            raise Refusal(400, f"Field {part.name!r} must be a file with a name.")
+        return stored(part.path, part.filename)

@@ -1,0 +1,255 @@
+"""The HTTP server: connections, the log, scripted faults, sending."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+from ._body import BLOCK, Body, Cut, Refusal
+from ._faults import ANSWERS, Twists
+from ._files import Slice
+from ._log import Seen
+from ._platform import Answer, Platform, Request, World
+
+HTML = b"<!DOCTYPE html><html><body><h1>SANDBOX</h1><p>A page, not what you asked for.</p></html>"
+BAD_JSON = b'{"code": 0, "data": {"task_id": 2431'
+_KEY_HEADERS = ("Authorization", "X-Api-Key", "Api-Key")
+
+
+class Server(ThreadingTCPServer):
+    """Serves `platforms`, each below a path of its name.
+
+    Not an HTTPServer: that asks DNS for the host's name before it listens.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def __init__(
+        self, address: tuple[str, int], world: World, platforms: Mapping[str, Platform]
+    ) -> None:
+        self.world = world
+        self.platforms = platforms
+        self.stopping = threading.Event()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(address, Handler)
+
+    def opened(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.add(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close(self) -> None:
+        """Close the port, and the connections that clients keep open."""
+        self.stopping.set()
+        self.server_close()
+        with self._lock:
+            connections = list(self._open)
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        logging.getLogger(__name__).debug("A client left early", exc_info=True)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection; requests on it come one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "SkyportSandbox"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    timeout = 300
+    server: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.opened(self.connection)
+
+    def serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        seen = self.server.world.log.add(self._seen(path, query))
+        twists = self.server.world.faults.take(self.command, path)
+        try:
+            self._send(seen, self._answered(seen, twists))
+        except (Cut, ConnectionError, TimeoutError):
+            self._cut()
+
+    # The base class looks for these names.
+    do_GET = do_HEAD = do_POST = serve
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
+
+    # -- from a request to an answer --------------------------------------------------------
+
+    def _answered(self, seen: Seen, twists: Twists) -> Answer:
+        if delay := twists.get("delay"):
+            self.server.stopping.wait(delay.get("seconds", 1))
+        try:
+            body = Body(self.rfile, self.headers)
+        except Refusal as no:
+            self.close_connection = True
+            return _refused(no)
+        if "cut_before" in twists:
+            self._cut_before(body, **twists["cut_before"])
+        answer = self._routed(seen, body, twists) if _taken(twists) else None
+        if not body.drain():
+            self.close_connection = True
+        seen.size = body.received
+        if "cut_after" in twists:
+            raise Cut
+        answer = _instead(twists, self.server.world.origin) or answer or Answer(500, {})
+        answer.twists = {**answer.twists, **twists}
+        return answer
+
+    def _routed(self, seen: Seen, body: Body, twists: Twists) -> Answer:
+        name, _, rest = seen.path[1:].partition("/")
+        platform = self.server.platforms.get(name)
+        if not platform:
+            return _refused(Refusal(404, f"No platform lives at /{name}."))
+        try:
+            return platform.answer(
+                Request(
+                    method=self.command,
+                    path=f"/{rest}",
+                    query=seen.query,
+                    headers=self.headers,
+                    body=body,
+                    seen=seen,
+                    world=self.server.world,
+                    twists=twists,
+                )
+            )
+        except (Cut, OSError):
+            raise
+        except Exception:
+            logging.getLogger(__name__).exception("%s %s", self.command, seen.path)
+            return _refused(Refusal(500, "The sandbox itself failed; its log says why."))
+
+    def _cut_before(self, body: Body, read: bool = True) -> None:
+        if read:
+            body.drain()
+        raise Cut
+
+    # -- sending ----------------------------------------------------------------------------
+
+    def _send(self, seen: Seen, answer: Answer) -> None:
+        answer = _twisted_file(answer, self.server.world.origin)
+        length, most = _lengths(answer)
+        seen.status = answer.status
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self._send_body(answer.body, most)
+            if most < length:
+                raise Cut
+
+    def _send_body(self, body: bytes | Slice, most: int) -> None:
+        if isinstance(body, bytes):
+            self.wfile.write(body[:most])
+            return
+        with body.path.open("rb") as file:
+            file.seek(body.start)
+            while most > 0 and (block := file.read(min(BLOCK, most))):
+                self.wfile.write(block)
+                most -= len(block)
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    # -- what the base class asks for -------------------------------------------------------
+
+    def _seen(self, path: str, query: str) -> Seen:
+        kind = self.headers.get("Content-Type", "")
+        keyed = any(self.headers.get(name) for name in _KEY_HEADERS)
+        return Seen(self.command, path, query, content_type=kind, keyed=keyed)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Lines that are no HTTP at all are refused in JSON too."""
+        self.close_connection = True
+        seen = Seen(getattr(self, "command", None) or "", getattr(self, "path", ""))
+        self._send(seen, _refused(Refusal(int(code), message or "This is not HTTP.")))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: `Sandbox.log` has it all."""
+
+
+def _refused(no: Refusal) -> Answer:
+    return Answer.json({"code": no.status, "msg": no.text}, no.status)
+
+
+def _taken(twists: Twists) -> bool:
+    """Whether the request reaches its platform, whatever is answered in the end."""
+    return all(twists[kind].get("taken") for kind in ANSWERS if kind in twists)
+
+
+def _instead(twists: Twists, origin: str) -> Answer | None:
+    """The answer given in place of the real one."""
+    for kind in ANSWERS:
+        if kind in twists:
+            answer = _instead_of_all(kind, twists[kind], origin)
+            answer.headers.update(twists[kind].get("headers", {}))
+            return answer
+    return None
+
+
+def _instead_of_all(kind: str, settings: Twists, origin: str) -> Answer:
+    if kind == "html":
+        return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, HTML)
+    if kind == "bad_json":
+        return Answer(200, {"Content-Type": "application/json"}, BAD_JSON)
+    if kind == "redirect":
+        return Answer(302, {"Location": settings.get("location") or _elsewhere(origin)})
+    status = settings.get("status", 500)
+    body = settings.get("body", f"The sandbox was asked to answer {status}.")
+    if isinstance(body, bytes):
+        return Answer(status, {"Content-Type": "text/plain"}, body)
+    tree = {"code": status, "msg": body} if isinstance(body, str) else body
+    return Answer.json(tree, status)
+
+
+def _elsewhere(origin: str) -> str:
+    """This server under another host name, so that the log shows who followed, and with a key."""
+    return f"http://localhost:{origin.rpartition(':')[2]}/elsewhere"
+
+
+def _twisted_file(answer: Answer, origin: str) -> Answer:
+    """A stored file may have been marked to be served as something else."""
+    if not isinstance(answer.body, Slice):
+        return answer
+    for kind in ("html", "redirect"):
+        if kind in answer.twists:
+            return _instead_of_all(kind, {}, origin)
+    return answer
+
+
+def _lengths(answer: Answer) -> tuple[int, int]:
+    """(the length that is told, the bytes that are sent)."""
+    body = answer.body
+    length = body.length if isinstance(body, Slice) else len(body)
+    twists = answer.twists
+    if "short_body" in twists:
+        length = min(length, twists["short_body"].get("after", length // 2))
+    if "cut_body" in twists:
+        return length, min(length, twists["cut_body"].get("after", length // 2))
+    return length, length

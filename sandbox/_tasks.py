@@ -1,0 +1,158 @@
+"""The life of a task: pending, running with a node at work, success or fail, all by the clock."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._faults import Twists
+from ._files import StoredFile
+
+PENDING, RUNNING, SUCCESS, FAIL = "pending", "running", "success", "fail"
+FIRST_IDS = {"generate": 24317, "app": 230, "workflow": 5021}
+_WAITING = 0.5  # seconds a task stays pending at pace 1
+_PATIENCE = 3.0  # seconds a poll waits for a picture that is still being drawn
+
+
+@dataclass(frozen=True)
+class Made:
+    """One thing a task made. address is its URL, or the name it is kept by."""
+
+    file: StoredFile
+    address: str
+    node_id: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a task will do.
+
+    kind     which of the platform's queues it is in: ids are counted a platform and kind
+    fields   what was sent, as JSON shows it
+    make     draws the results; called once, in a background thread
+    seconds  how long it runs at pace 1
+    steps    (node id, title) in the order they run
+    """
+
+    kind: str
+    fields: Any
+    make: Callable[[], Sequence[Made]]
+    seconds: float = 1.5
+    steps: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A task at one time: its status, how far it is (0..1), the node at work and its part."""
+
+    status: str
+    part: float = 0.0
+    step: tuple[str, str] = ("", "")
+    step_part: float = 0.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that was taken and paid for. `number` counts from 0 a platform and kind."""
+
+    platform: str
+    id: int
+    number: int
+    plan: Plan
+    twists: Twists
+    began: float
+    waits: float
+    runs: float
+    drawing: Future[Sequence[Made]] = field(repr=False)
+
+    @property
+    def due(self) -> float:
+        """When it ends, on the sandbox's clock."""
+        return self.began + self.waits + self.runs
+
+    @property
+    def reason(self) -> str:
+        """Why it fails, "" when it does not."""
+        broken = self.drawing.done() and self.drawing.exception()
+        return str(self.twists.get("fail") or (f"could not be drawn: {broken}" if broken else ""))
+
+    @property
+    def made(self) -> Sequence[Made]:
+        """The results, once it has succeeded."""
+        return self.drawing.result()
+
+    def at(self, now: float) -> Moment:
+        """How it is at `now`. Waits a moment for a drawing that is late."""
+        ran = now - self.began - self.waits
+        if ran < 0:
+            return Moment(PENDING)
+        if ran < self.runs or not self._drawn():
+            return self._running(min(ran / self.runs, 0.99) if self.runs else 0.99)
+        return Moment(FAIL if self.reason else SUCCESS, 1.0)
+
+    def _drawn(self) -> bool:
+        wait([self.drawing], _PATIENCE)
+        return self.drawing.done()
+
+    def _running(self, part: float) -> Moment:
+        steps = self.plan.steps or (("", ""),)
+        place = part * len(steps)
+        return Moment(RUNNING, part, steps[int(place)], place % 1)
+
+
+class Tasks:
+    """Every task of every platform. Safe to use from many threads."""
+
+    def __init__(self, clock: Callable[[], float], pace: float) -> None:
+        self.clock = clock
+        self.pace = pace
+        self.charges: Counter[str] = Counter()
+        self._tasks: dict[tuple[str, str, int], Task] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="skyport-sandbox-draw")
+
+    def add(self, platform: str, plan: Plan, twists: Twists) -> Task:
+        """Take a task, charge for it, and begin to draw."""
+        drawing = self._pool.submit(plan.make)
+        runs = twists.get("slow", plan.seconds) * self.pace
+        with self._lock:
+            number = self._counts[platform, plan.kind]
+            self._counts[platform, plan.kind] += 1
+            self.charges[platform] += 1
+            task = Task(
+                platform,
+                FIRST_IDS.get(plan.kind, 1) + number,
+                number,
+                plan,
+                twists,
+                began=self.clock(),
+                waits=_WAITING * self.pace,
+                runs=runs,
+                drawing=drawing,
+            )
+            self._tasks[platform, plan.kind, task.id] = task
+        return task
+
+    def get(self, platform: str, kind: str, id: int) -> Task | None:
+        with self._lock:
+            return self._tasks.get((platform, kind, id))
+
+    def moment(self, task: Task) -> Moment:
+        return task.at(self.clock())
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __iter__(self) -> Iterator[Task]:
+        with self._lock:
+            return iter(list(self._tasks.values()))
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._tasks)

@@ -1,0 +1,380 @@
+"""HaiYi: files, models and generation, AI apps, clusters, native workflows."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from . import _orders, _rules, _workflow
+from ._body import Refusal
+from ._draw import Order
+from ._faults import Twists, markers, unmarked
+from ._fields import exactly, form_files, form_text, only
+from ._files import SignedShelf, StoredFile, result
+from ._film import draw
+from ._haiyi_bodies import SHAPES, View, workflow_data
+from ._multipart import Part
+from ._platform import Answer, Platform, Request, Route, World
+from ._tasks import FAIL, SUCCESS, Made, Plan, Task
+
+TYPES = (
+    "text2image",
+    "image2image",
+    "text2video",
+    "image2video",
+    "video-edit",
+    "style-trans",
+    "text2music",
+    "text2speech",
+)
+_MAKES = {"image": ("text2image", "image2image"), "audio": ("text2music", "text2speech")}
+_SECONDS = {"image": 1.5, "video": 3.0, "audio": 1.5}
+_HERE = Path(__file__).parent
+_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
+
+
+class Haiyi(Platform):
+    """Knobs for tests: result_shape (a name in SHAPES, None = all in turn), view_needs_key."""
+
+    name = "haiyi"
+    key = "AI-sandbox-haiyi"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.models = _read("haiyi_models.json")
+        self.apps = _read("haiyi_apps.json")["apps"]
+        self.clusters = _read("haiyi_apps.json")["clusters"]
+        self.result_shape: str | None = None
+        self.view_needs_key = True
+        self._shelf = SignedShelf("haiyi")
+        self._inputs: dict[str, StoredFile] = {}
+        self._outputs: dict[str, StoredFile] = {}
+        self._serial = itertools.count(1)
+
+    def routes(self) -> Sequence[Route]:
+        v1 = "/openapi/v1"
+        return (
+            Route("POST", f"{v1}/file/upload", self.upload),
+            Route("GET", f"{v1}/model/list", self.model_list),
+            Route("GET", f"{v1}/model/info", self.model_info),
+            Route("POST", f"{v1}/generate/image", self.generate),
+            Route("GET", f"{v1}/generate/result/{{task_id}}", self.generate_result),
+            Route("POST", f"{v1}/workflow/apps/run", self.run_app),
+            Route("GET", f"{v1}/workflow/apps/task/{{task_id}}", self.app_task),
+            Route("GET", f"{v1}/workflow/cluster/all_active_clusters_status", self.cluster_status),
+            Route("POST", f"{v1}/workflow/upload/file", self.upload_input),
+            Route("POST", f"{v1}/workflow/task/submit", self.submit_workflow),
+            Route("GET", f"{v1}/workflow/task/{{task_id}}", self.workflow_task),
+            Route("GET", "/api/view", self.view, keyed=False),
+            Route("GET", "/oss/{name}", self.stored_file, keyed=False),
+        )
+
+    # -- files ------------------------------------------------------------------------------
+
+    def upload(self, request: Request) -> Answer:
+        file = self._only_file(request)
+        url = f"{self.base_url}/oss/{self._shelf.put(file)}"
+        told = {"success": True, "url": url, "filename": file.name, "file_size": file.size}
+        return Answer.json(told)
+
+    def stored_file(self, request: Request, name: str) -> Answer:
+        target = request.target.removeprefix("/oss/")
+        return Answer.file(self._shelf.get(target), request.headers)
+
+    def _only_file(self, request: Request) -> StoredFile:
+        request.args()
+        parts = request.form()
+        only(parts, ("file",), "form field")
+        if "file" not in parts:
+            raise Refusal(400, "Form field 'file' is required.")
+        return self.kept(parts["file"])
+
+    # -- models -----------------------------------------------------------------------------
+
+    def model_list(self, request: Request) -> Answer:
+        wanted = request.args("model_types").get("model_types", [])
+        for kind in wanted:
+            if kind not in TYPES:
+                raise Refusal(400, f"Unknown model type {kind!r}; known: {', '.join(TYPES)}.")
+        names = ("provider", "model", "label", "type")
+        rows = (m for m in self.models if not wanted or m["type"] in wanted)
+        return Answer.json([{name: row[name] for name in names} for row in rows])
+
+    def model_info(self, request: Request) -> Answer:
+        args = request.args("provider", "model", "type")
+        row = self._model(*(request.arg(args, n) for n in ("provider", "model", "type")))
+        types = [m["type"] for m in self.models if m["provider"] == row["provider"]]
+        provider = {
+            "provider": row["provider"],
+            "label": row["provider_label"],
+            "supported_model_types": list(dict.fromkeys(types)),
+        }
+        told = {
+            "model": row["model"],
+            "label": row["label"],
+            "description": row["description"],
+            "model_type": row["type"],
+            "parameter_rules": row["parameter_rules"],
+            "provider": provider,
+        }
+        return Answer.json(told)
+
+    def _model(self, provider: Any, model: Any, kind: Any) -> Mapping[str, Any]:
+        for row in self.models:
+            if (row["provider"], row["model"], row["type"]) == (provider, model, kind):
+                return dict(row)
+        raise Refusal(400, f"Unknown model {provider}/{model} of type {kind}.")
+
+    # -- generation -------------------------------------------------------------------------
+
+    def generate(self, request: Request) -> Answer:
+        request.args()
+        body = exactly(request.json(), ("model", "parameters"), "")
+        named = exactly(body["model"], ("provider", "model", "type"), "model.")
+        row = self._model(named["provider"], named["model"], named["type"])
+        _rules.check(body["parameters"], row["parameter_rules"], self._hosted)
+        task = self.accept(request, self._generation(row, body))
+        words = "Task has been submitted for processing"
+        return Answer.json({"task_id": task.id, "status": "submitted", "message": words})
+
+    def generate_result(self, request: Request, task_id: str) -> Answer:
+        task = self._task(request, "generate", task_id)
+        moment = self.world.tasks.moment(task)
+        twists = self.twists(request, task)
+        ended = moment.status == SUCCESS
+        view = View(
+            id=task.id,
+            status=_word(moment.status, twists),
+            percent=int(moment.part * 100),
+            kind=task.made[0].file.kind if ended else "",
+            urls=_addresses(task, twists) if ended else [],
+            reason=task.reason if moment.status == FAIL else "",
+            fields=task.plan.fields,
+        )
+        names = list(SHAPES)
+        shape = self.result_shape or names[task.number % len(names)]
+        return Answer.json(SHAPES[shape](view))
+
+    def _generation(self, row: Mapping[str, Any], body: Mapping[str, Any]) -> Plan:
+        values, rules = body["parameters"], row["parameter_rules"]
+        files = [self._hosted(url) for url in _rules.media(values, rules)]
+        sources = tuple(file.path for file in files if file)
+        kind = _makes(row)
+        twists = markers(body)
+
+        def order(number: int) -> Order:
+            return Order(
+                kind=kind,
+                text=_text(values, rules),
+                size=_orders.size(values),
+                seconds=_orders.seconds(values, 3.0),
+                sources=sources,
+                variant=f"{row['model']} {values.get('seed', 0)} {number}",
+                sound=values.get("sound", True),
+                ending=str(values.get("format", "")),
+            )
+
+        def make() -> Sequence[Made]:
+            copies = _orders.count(values) if kind == "image" else 1
+            return [self._hosted_result(order(number), twists) for number in range(copies)]
+
+        return Plan("generate", body, make, _SECONDS[kind])
+
+    def _hosted_result(self, order: Order, twists: Twists) -> Made:
+        file = result(draw(order, self.world.new_path()), twists)
+        return Made(file, f"{self.base_url}/oss/{self._shelf.put(file)}")
+
+    def _hosted(self, url: str) -> StoredFile | None:
+        """The file at a URL of ours; None for one elsewhere, which is never fetched."""
+        if not url.startswith(f"{self.world.origin}/"):
+            _check_public(url)
+            return None
+        rest = url.removeprefix(self.base_url)
+        try:
+            if rest.startswith("/oss/"):
+                return self._shelf.get(rest.removeprefix("/oss/"))
+            names = parse_qs(urlsplit(rest).query).get("filename", [""])
+            return self._outputs[names[0]]
+        except (Refusal, KeyError) as no:
+            raise Refusal(400, f"Cannot fetch {url}: {no}") from None
+
+    # -- AI apps ----------------------------------------------------------------------------
+
+    def run_app(self, request: Request) -> Answer:
+        request.args()
+        parts = request.form()
+        fixed = {name: form_text(parts, name) for name in ("workflow_id", "cluster_name")}
+        self._check_cluster(fixed["cluster_name"])
+        app = self.apps.get(unmarked(fixed["workflow_id"]))
+        version = form_text(parts, "version_id", required=False)
+        if not app or (version and version not in app["versions"]):
+            known = "; ".join(
+                f"{k}: versions {', '.join(a['versions'])}" for k, a in self.apps.items()
+            )
+            missing = f"No such workflow or version (known here: {known})."
+            return Answer.json({"code": 1004, "msg": missing, "data": None})
+        own = {n: p for n, p in parts.items() if n not in (*fixed, "version_id")}
+        files = form_files(app["parameters"], own, self.kept)
+        task = self.accept(request, self._app_plan(app, own, files, request.seen.fields))
+        return Answer.json(_enveloped({"task_id": task.id}))
+
+    def app_task(self, request: Request, task_id: str) -> Answer:
+        task = self._task(request, "app", task_id)
+        return self._workflow_answer(
+            request, task, f"{self.base_url}/api/view?type=output&filename="
+        )
+
+    def _app_plan(
+        self,
+        app: Mapping[str, Any],
+        parts: Mapping[str, Part],
+        files: Sequence[StoredFile],
+        fields: Any,
+    ) -> Plan:
+        text = " ".join(unmarked(part.text) for part in parts.values() if part.text)
+        sources = tuple(file.path for file in files)
+        twists = markers(fields)
+
+        def make() -> Sequence[Made]:
+            return [self._kept_output(saved, twists) for saved in outputs()]
+
+        def outputs() -> Any:
+            for out in app["outputs"]:
+                order = Order(out["kind"], text, sources=sources, variant=out["id"])
+                path = draw(order, self.world.new_path())
+                yield _workflow.Saved(out["id"], out["title"], out["prefix"], path)
+
+        steps = tuple((node["id"], node["title"]) for node in app["nodes"])
+        return Plan("app", fields, make, 3.0, steps)
+
+    # -- clusters ---------------------------------------------------------------------------
+
+    def cluster_status(self, request: Request) -> Answer:
+        request.args()
+        return Answer.json(_enveloped(self.clusters))
+
+    def _check_cluster(self, name: Any) -> None:
+        known = [cluster["name"] for cluster in self.clusters]
+        if name not in known:
+            raise Refusal(400, f"Unknown cluster {name!r}; known: {', '.join(known)}.")
+
+    # -- native workflows -------------------------------------------------------------------
+
+    def upload_input(self, request: Request) -> Answer:
+        file = self._only_file(request)
+        name = f"{uuid.uuid4().hex}.{file.ending}"
+        self._inputs[name] = file
+        return Answer.json(_enveloped({"filename": name}))
+
+    def submit_workflow(self, request: Request) -> Answer:
+        request.args()
+        body = exactly(request.json(), ("parameters", "cluster_name"), "")
+        prompt = exactly(body["parameters"], ("prompt",), "parameters.")["prompt"]
+        self._check_cluster(body["cluster_name"])
+        _workflow.check(prompt, self._inputs)
+        task = self.accept(request, self._workflow_plan(prompt, body))
+        return Answer.json(_enveloped({"task_id": task.id}))
+
+    def workflow_task(self, request: Request, task_id: str) -> Answer:
+        return self._workflow_answer(request, self._task(request, "workflow", task_id), "")
+
+    def view(self, request: Request) -> Answer:
+        """Whether this needs the key is not documented: a client that sends it is always right."""
+        if self.view_needs_key and not self.is_keyed(request.headers):
+            raise Refusal(401, "The API key is missing or not valid.")
+        args = request.args("type", "filename")
+        name = request.arg(args, "filename")
+        if request.arg(args, "type") != "output" or name not in self._outputs:
+            raise Refusal(404, f"There is no output {name!r}.")
+        return Answer.file(self._outputs[name], request.headers)
+
+    def _workflow_plan(self, prompt: _workflow.Prompt, body: Any) -> Plan:
+        twists = markers(body)
+        files = dict(self._inputs)
+
+        def make() -> Sequence[Made]:
+            saved = _workflow.run(prompt, files, self.world.new_path)
+            return [self._kept_output(each, twists) for each in saved]
+
+        return Plan("workflow", body, make, 3.0, _workflow.steps(prompt))
+
+    def _kept_output(self, saved: _workflow.Saved, twists: Twists) -> Made:
+        file = result(saved.path, twists)
+        stamp = time.strftime("%Y%m%d%H%M%S")
+        prefix = _UNSAFE.sub("_", unmarked(saved.prefix)) or "output"
+        sound = "-audio" if file.kind == "video" else ""
+        name = f"HAIYI_{stamp}_{prefix}_{next(self._serial):05d}{sound}.{file.ending}"
+        self._outputs[name] = file
+        return Made(file, name, saved.node_id, saved.title)
+
+    def _workflow_answer(self, request: Request, task: Task, before: str) -> Answer:
+        """`before` stands before every file name: full URLs for apps, nothing for native tasks."""
+        moment = self.world.tasks.moment(task)
+        twists = self.twists(request, task)
+        data = workflow_data(task, moment, twists)
+        for out in data["outputs"]:
+            if out["error_type"] == "info" and "result_url" in twists:
+                out["output"] = twists["result_url"]["url"]
+            elif out["error_type"] == "info":
+                out["output"] = before + (quote(out["output"]) if before else out["output"])
+        data["status"] = _word(data["status"], twists)
+        return Answer.json(_enveloped(data))
+
+    # -- tasks of all kinds -----------------------------------------------------------------
+
+    def _task(self, request: Request, kind: str, task_id: str) -> Task:
+        request.args()
+        known = task_id.isascii() and task_id.isdigit()
+        task = self.world.tasks.get(self.name, kind, int(task_id)) if known else None
+        if not task:
+            raise Refusal(404, f"Task {task_id} does not exist.")
+        return task
+
+
+def _read(name: str) -> Any:
+    return json.loads((_HERE / name).read_text(encoding="utf-8"))
+
+
+def _enveloped(data: Any) -> Any:
+    return {"code": 0, "msg": "success", "data": data}
+
+
+def _word(status: str, twists: Twists) -> str:
+    return str(twists["word"].get("word", "sandbox-word")) if "word" in twists else status
+
+
+def _addresses(task: Task, twists: Twists) -> list[str]:
+    if "empty" in twists:
+        return []
+    if "result_url" in twists:
+        return [twists["result_url"]["url"]]
+    return [made.address for made in task.made]
+
+
+def _makes(row: Mapping[str, Any]) -> str:
+    of_type = (kind for kind, types in _MAKES.items() if row["type"] in types)
+    return str(row.get("makes") or next(of_type, "video"))
+
+
+def _text(values: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
+    texts = (values.get(rule["name"]) for rule in rules if rule["type"] == "text")
+    return next((unmarked(text) for text in texts if text), "")
+
+
+def _check_public(url: str) -> None:
+    """The document wants URLs that can be reached from the internet."""
+    host = urlsplit(url).hostname or ""
+    try:
+        public = ipaddress.ip_address(host).is_global
+    except ValueError:
+        public = "." in host and not host.endswith((".local", ".localhost", ".internal"))
+    if not public:
+        raise Refusal(400, f"{url.split('?')[0]} cannot be reached from the internet.")

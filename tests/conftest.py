@@ -1,0 +1,92 @@
+"""What every test gets: a data folder of its own, none of the developer's keys, loopback only."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from skyport.providers import _settings, _words
+
+_PRIVATE = ("SKYPORT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: Any, monkeypatch: Any) -> Iterator[Path]:
+    """A new data folder, named in SKYPORT_HOME; the environment tells nothing else of us."""
+    for variable in list(os.environ):
+        name = variable.upper()
+        if name.startswith(_PRIVATE) or name.endswith(("_API_KEY", "_BASE_URL")):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")  # texts are English whoever runs the tests
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("SKYPORT_HOME", str(folder))
+    yield folder
+    _settings.use_home(None)
+    _settings.use_results(None)
+    _words.use_language(None)
+
+
+class RootIsNoTestPackage:
+    """Keeps pytest from importing the package's own __init__.py again under the folder's name."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> Any:
+        at_root = path == parent.config.rootpath
+        return pytest.Dir.from_parent(parent, path=path) if at_root else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A hook in this file would be asked only about the folders below it.
+    config.pluginmanager.register(RootIsNoTestPackage())
+
+
+class LeftLoopback(AssertionError):
+    """A test tried to reach another machine."""
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Refuse every connection and name look-up beyond this machine, and fail the test that tried.
+
+    It fails even if the code under test swallowed the refusal or tried on another thread.
+    """
+    tried: list[str] = []
+
+    def guarded(original: Any, host_of: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            host = host_of(*args, **kwargs)
+            if not _is_here(host):
+                tried.append(str(host))
+                raise LeftLoopback(f"a test tried to reach {host}")
+            return original(*args, **kwargs)
+
+        return call
+
+    for name in ("connect", "connect_ex"):
+        original = getattr(socket.socket, name)
+        monkeypatch.setattr(socket.socket, name, guarded(original, lambda _, to: _host_in(to)))
+    lookup = guarded(socket.getaddrinfo, lambda host, *_, **__: host)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    yield tried
+    if tried:
+        pytest.fail(f"reached beyond loopback: {', '.join(tried)}")
+
+
+def _host_in(address: Any) -> Any:
+    """The host of a socket address; None for what is no internet address (a path)."""
+    return address[0] if isinstance(address, tuple) else None
+
+
+def _is_here(host: Any) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

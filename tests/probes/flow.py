@@ -1,0 +1,287 @@
+"""Nodes that take their time, fail, block, report, and count."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+
+from comfy import model_management
+from comfy_api.latest import ComfyAPI, io
+from comfy_execution.graph_utils import ExecutionBlocker
+from PIL import Image
+from server import PromptServer
+
+from .sources import CATEGORY
+
+_calls: Counter[str] = Counter()
+
+
+class ProbeFailure(Exception):
+    """What the failing nodes raise."""
+
+
+def _any(name="value"):
+    return io.AnyType.Input(name, optional=True)
+
+
+def _times(began: float) -> io.NodeOutput:
+    return io.NodeOutput(json.dumps([began, time.monotonic()]))
+
+
+class ProbeTime(io.ComfyNode):
+    """Waits without blocking; tells [start, end] on the clock of time.monotonic()."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeTime",
+            category=CATEGORY,
+            inputs=[io.Float.Input("seconds", default=0.2, optional=True), io.Int.Input("salt", default=0), _any()],
+            outputs=[io.String.Output("times")],
+        )
+
+    @classmethod
+    async def execute(cls, seconds=0.2, salt=0, value=None):
+        began = time.monotonic()
+        await asyncio.sleep(seconds)
+        return _times(began)
+
+
+class ProbeSleepSync(io.ComfyNode):
+    """Blocks the executor's loop, as a sampler does."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeSleepSync",
+            category=CATEGORY,
+            inputs=[io.Float.Input("seconds", default=0.2, optional=True), io.Int.Input("salt", default=0), _any()],
+            outputs=[io.String.Output("times")],
+        )
+
+    @classmethod
+    def execute(cls, seconds=0.2, salt=0, value=None):
+        began = time.monotonic()
+        time.sleep(seconds)
+        return _times(began)
+
+
+class ProbeWaitForInterrupt(io.ComfyNode):
+    """Waits until somebody interrupts, at most `seconds`."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeWaitForInterrupt",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.Float.Input("seconds", default=20.0, optional=True)],
+        )
+
+    @classmethod
+    async def execute(cls, seconds=20.0):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if model_management.processing_interrupted():
+                raise model_management.InterruptProcessingException()
+            await asyncio.sleep(0.02)
+        return io.NodeOutput(ui={"probe": ["null"]})
+
+
+class ProbeFail(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeFail",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.String.Input("message", default="failed", optional=True), _any()],
+        )
+
+    @classmethod
+    def execute(cls, message="failed", value=None):
+        raise ProbeFailure(message)
+
+
+class ProbeFailAsync(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeFailAsync",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.Float.Input("after", default=0.1, optional=True), _any()],
+        )
+
+    @classmethod
+    async def execute(cls, after=0.1, value=None):
+        await asyncio.sleep(after)
+        raise ProbeFailure(f"failed after {after:g} s")
+
+
+class ProbeLeakCancel(io.ComfyNode):
+    """Cancels work of its own and lets the CancelledError out. Kills the prompt worker."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeLeakCancel", category=CATEGORY, is_output_node=True, not_idempotent=True
+        )
+
+    @classmethod
+    async def execute(cls):
+        inner = asyncio.create_task(asyncio.sleep(10))
+        await asyncio.sleep(0.05)
+        inner.cancel()
+        await inner
+
+
+class ProbeNoteCancel(io.ComfyNode):
+    """Waits, and counts under `name` when it is cancelled."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeNoteCancel",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.String.Input("name"), io.Float.Input("seconds", default=20.0, optional=True)],
+        )
+
+    @classmethod
+    async def execute(cls, name, seconds=20.0):
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            _calls[name] += 1
+            raise
+
+
+class ProbeBlock(io.ComfyNode):
+    """Blocks its first output, with a message or (empty) in silence; passes its second on."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeBlock",
+            category=CATEGORY,
+            inputs=[io.String.Input("message", default="", optional=True)],
+            outputs=[io.String.Output("blocked"), io.String.Output("passed")],
+        )
+
+    @classmethod
+    def execute(cls, message=""):
+        return io.NodeOutput(ExecutionBlocker(message or None), "passed")
+
+
+class ProbeBlockInList(io.ComfyNode):
+    """A list output whose middle item is blocked in silence."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeBlockInList",
+            category=CATEGORY,
+            outputs=[io.String.Output("items", is_output_list=True)],
+        )
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(["a", ExecutionBlocker(None), "c"])
+
+
+class ProbeReport(io.ComfyNode):
+    """Moves its progress bar, sends a text and a preview picture, and shows a text."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeReport",
+            category=CATEGORY,
+            is_output_node=True,
+            hidden=[io.Hidden.unique_id],
+            inputs=[io.String.Input("text", default="working", optional=True)],
+        )
+
+    @classmethod
+    async def execute(cls, text="working"):
+        server, node_id = PromptServer.instance, cls.hidden.unique_id
+        server.send_progress_text(text, node_id, server.client_id)
+        preview = Image.new("RGB", (8, 8), (255, 0, 0))
+        await ComfyAPI.Execution().set_progress(1, 4, node_id=node_id, preview_image=preview)
+        await ComfyAPI.Execution().set_progress(3, 4)
+        return io.NodeOutput(ui={"text": (text,)})
+
+
+class ProbeBadMessage(io.ComfyNode):
+    """Shows something that is no JSON. Takes the whole server down."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="ProbeBadMessage", category=CATEGORY, is_output_node=True)
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(ui={"probe": [b"bytes"]})
+
+
+class ProbeCount(io.ComfyNode):
+    """How often it ran under this name, itself included. `fingerprint` is what fingerprint_inputs tells."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeCount",
+            category=CATEGORY,
+            inputs=[io.String.Input("name"), io.String.Input("fingerprint", default="", optional=True), _any()],
+            outputs=[io.Int.Output("calls")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name=None, fingerprint="", value=None):
+        return float("nan") if fingerprint == "always" else fingerprint
+
+    @classmethod
+    def execute(cls, name, fingerprint="", value=None):
+        _calls[name] += 1
+        return io.NodeOutput(_calls[name])
+
+
+class ProbeCounted(io.ComfyNode):
+    """The count under a name, never cached."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeCounted",
+            category=CATEGORY,
+            inputs=[io.String.Input("name")],
+            outputs=[io.Int.Output("calls")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name=None):
+        return float("nan")
+
+    @classmethod
+    def execute(cls, name):
+        return io.NodeOutput(_calls[name])
+
+
+NODES = [
+    ProbeTime,
+    ProbeSleepSync,
+    ProbeWaitForInterrupt,
+    ProbeFail,
+    ProbeFailAsync,
+    ProbeLeakCancel,
+    ProbeNoteCancel,
+    ProbeBlock,
+    ProbeBlockInList,
+    ProbeReport,
+    ProbeBadMessage,
+    ProbeCount,
+    ProbeCounted,
+]

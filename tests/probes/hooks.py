@@ -1,0 +1,37 @@
+"""A route and a prompt hook, registered when this pack is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from aiohttp import web
+from server import PromptServer
+
+
+def _note_into_hidden_probes(body: dict) -> dict:
+    """`probe_note` of the request becomes the input `note` of every ProbeHidden."""
+    if body.get("probe_note") == "raise":
+        raise RuntimeError("the hook fails")
+    for one in body["prompt"].values():
+        if one["class_type"] == "ProbeHidden" and "probe_note" in body:
+            one["inputs"]["note"] = body["probe_note"]
+    return body
+
+
+def register() -> None:
+    server = PromptServer.instance
+    server.add_on_prompt_handler(_note_into_hidden_probes)
+
+    @server.routes.post("/probes/echo")
+    async def echo(request: web.Request) -> web.Response:
+        in_server_loop = asyncio.get_running_loop() is server.loop
+        told = {"got": await request.json(), "in_server_loop": in_server_loop}
+        return web.json_response(told)
+
+    @server.routes.post("/probes/shout")
+    async def shout(request: web.Request) -> web.Response:
+        """Sends an event to every browser, from a thread of its own."""
+        sender = threading.Thread(target=server.send_sync, args=("probes.shout", await request.json()))
+        sender.start()
+        return web.json_response({})

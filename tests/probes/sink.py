@@ -1,0 +1,130 @@
+"""The end of a test graph: says in its ui what value arrived."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy_api.latest import Input, InputImpl, io
+from comfy_execution.utils import get_executing_context
+
+from .sources import CATEGORY
+
+
+def describe(value: Any) -> dict[str, Any]:
+    """A value as JSON: its type, and what can be said of it. Hashes are of 8 bit levels or of a file."""
+    if isinstance(value, torch.Tensor):
+        return {"type": "IMAGE" if value.ndim == 4 else "MASK", **_tensor(value, 255)}
+    if isinstance(value, dict) and "waveform" in value:
+        return {"type": "AUDIO", "sample_rate": value["sample_rate"], **_tensor(value["waveform"], 32767)}
+    if hasattr(value, "get_components"):
+        return _video(value)
+    if isinstance(value, (list, tuple)):
+        return {"type": "LIST", "items": [describe(one) for one in value]}
+    if isinstance(value, dict):
+        return {"type": "DICT", "items": {key: describe(one) for key, one in value.items()}}
+    if isinstance(value, str):
+        return {"type": "STRING", "value": value}
+    if value is None or isinstance(value, (bool, int, float)):
+        return {"type": type(value).__name__, "value": value}
+    return {"type": type(value).__name__, "text": str(value)}
+
+
+def _tensor(value: torch.Tensor, levels: int) -> dict[str, Any]:
+    kind = torch.uint8 if levels == 255 else torch.int16
+    exact = (value.float() * levels).round().clamp(-levels, levels).to(kind)
+    return {
+        "shape": list(value.shape),
+        "dtype": str(value.dtype).removeprefix("torch."),
+        "min": float(value.min()) if value.numel() else None,
+        "max": float(value.max()) if value.numel() else None,
+        "sha256": hashlib.sha256(exact.contiguous().numpy().tobytes()).hexdigest(),
+    }
+
+
+def _video(video: Any) -> dict[str, Any]:
+    source = video.get_stream_source()
+    told: dict[str, Any] = {
+        "type": "VIDEO",
+        "size": list(video.get_dimensions()),
+        "seconds": video.get_duration(),
+        "frames": video.get_frame_count(),
+        "rate": float(video.get_frame_rate()),
+        "container": video.get_container_format(),
+        "of_components": isinstance(video, InputImpl.VideoFromComponents),
+    }
+    if isinstance(source, str):
+        told["path"] = source
+        told["sha256"] = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return told
+
+
+class ProbeSink(io.ComfyNode):
+    """`index` is the item's number where the value is one of a list."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeSink",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.AnyType.Input("value", optional=True)],
+        )
+
+    @classmethod
+    def execute(cls, value=None):
+        context = get_executing_context()
+        told = {**describe(value), "index": context.list_index if context else None}
+        return io.NodeOutput(ui={"probe": [json.dumps(told)]})
+
+
+class ProbeSinkAll(io.ComfyNode):
+    """Takes a whole list at once."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeSinkAll",
+            category=CATEGORY,
+            is_output_node=True,
+            is_input_list=True,
+            inputs=[io.AnyType.Input("value", optional=True)],
+        )
+
+    @classmethod
+    def execute(cls, value=None):
+        return io.NodeOutput(ui={"probe": [json.dumps(describe(value))]})
+
+
+class ProbeVideoParts(io.ComfyNode):
+    """Decodes a VIDEO and makes it a file again, whole and trimmed."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeVideoParts",
+            category=CATEGORY,
+            inputs=[io.Video.Input("video")],
+            outputs=[io.Image.Output("frames"), io.Audio.Output("audio"), io.String.Output("told")],
+        )
+
+    @classmethod
+    def execute(cls, video: Input.Video):
+        parts = video.get_components()
+        cut = InputImpl.VideoFromFile(video.get_stream_source(), start_time=0.2, duration=0.2)
+        again = Path(video.get_stream_source()).with_suffix(".again.mp4")
+        video.save_to(str(again))
+        told = {
+            "rate": float(parts.frame_rate),
+            "trim": list(cut.get_active_trim_window()),
+            "trimmed_seconds": cut.get_duration(),
+            "trimmed_frames": len(cut.get_components().images),
+            "again": describe(InputImpl.VideoFromFile(str(again))),
+        }
+        return io.NodeOutput(parts.images, parts.audio, json.dumps(told))
+
+
+NODES = [ProbeSink, ProbeSinkAll, ProbeVideoParts]

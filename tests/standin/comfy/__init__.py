@@ -1,0 +1,1 @@
+"""The few corners of the engine that nodes touch."""

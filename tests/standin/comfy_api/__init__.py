@@ -1,0 +1,1 @@
+"""The API for node packs; only `latest` exists."""

@@ -1,0 +1,1 @@
+"""What nodes may import of the executor."""

@@ -1,0 +1,179 @@
+"""Pins where keys come from and are kept, and that no way of showing one shows it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from skyport.providers import _keys, _settings
+from skyport.providers._errors import InvalidInput, MissingKey
+from skyport.providers._platforms import names
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+SECRET = "sk-0123456789abcdefWXYZ"
+
+
+def stored(home: Path) -> dict[str, str]:
+    return json.loads((home / "keys.json").read_text(encoding="utf-8"))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# -- where a key comes from ---------------------------------------------------------------------
+
+
+def test_there_is_no_key_until_one_is_set():
+    assert _keys.find("haiyi") is None
+
+
+def test_the_environment_wins_over_the_file(monkeypatch):
+    _keys.set_key("haiyi", "from-the-file")
+    monkeypatch.setenv("HAIYI_API_KEY", " from-the-environment\n")
+    assert _keys.find("haiyi") == _keys.Key("from-the-environment", "environment")
+    monkeypatch.setenv("HAIYI_API_KEY", "  ")
+    assert _keys.find("haiyi") == _keys.Key("from-the-file", "file")
+
+
+def test_a_missing_key_tells_every_way_to_set_it():
+    with pytest.raises(MissingKey) as caught:
+        _keys.require("haiyi", "HaiYi", "Keys are made on its page.")
+    told = str(caught.value)
+    for way in ("HAIYI_API_KEY", "skyport keys set haiyi", "Settings > Skyport"):
+        assert way in told
+    assert told.startswith("HaiYi: ")
+    assert told.endswith("Keys are made on its page.")
+
+
+def test_a_key_that_is_there_satisfies_require():
+    _keys.set_key("haiyi", SECRET)
+    assert _keys.require("haiyi", "HaiYi").value == SECRET
+
+
+# -- keeping ------------------------------------------------------------------------------------
+
+
+@POSIX
+def test_the_file_is_closed_to_others(home):
+    _keys.set_key("haiyi", SECRET)
+    assert mode(home / "keys.json") == 0o600
+
+
+def test_spaces_around_a_pasted_key_are_dropped(home):
+    _keys.set_key("haiyi", f"\t {SECRET}\r\n")
+    assert stored(home) == {"haiyi": SECRET}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "  ", "two words", "Bearer abc", "a\nb", "a\x00b", "a\x7fb", "a\u200bb", "\u5bc6\u94a5"],
+)
+def test_what_no_header_can_carry_is_refused_and_the_old_key_stays(home, value):
+    _keys.set_key("haiyi", SECRET)
+    with pytest.raises(InvalidInput, match="haiyi"):
+        _keys.set_key("haiyi", value)
+    assert stored(home) == {"haiyi": SECRET}
+
+
+def test_removing_takes_one_key_and_says_whether_there_was_one(home):
+    _keys.set_key("haiyi", SECRET)
+    _keys.set_key("gpugeek", "other")
+    assert _keys.remove("haiyi") is True
+    assert _keys.remove("haiyi") is False
+    assert stored(home) == {"gpugeek": "other"}
+
+
+def test_the_listing_holds_every_platform_with_or_without_a_key(monkeypatch):
+    assert _keys.listing() == dict.fromkeys(names())
+    monkeypatch.setenv("HAIYI_API_KEY", SECRET)
+    assert _keys.listing() == {
+        **dict.fromkeys(names()),
+        "haiyi": _keys.Key(SECRET, "environment"),
+    }
+
+
+def test_a_key_of_the_wrong_kind_in_the_file_is_told_by_file_and_platform(home):
+    (home / "keys.json").write_text(json.dumps({"haiyi": ["a"]}))
+    with pytest.raises(InvalidInput, match=r"keys\.json: haiyi"):
+        _keys.find("haiyi")
+
+
+def test_a_variable_that_cannot_be_a_key_is_told_by_its_name_only(monkeypatch):
+    monkeypatch.setenv("HAIYI_API_KEY", "half-a-secret other-half")
+    with pytest.raises(InvalidInput, match="HAIYI_API_KEY") as caught:
+        _keys.find("haiyi")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_broken_file_is_told_without_what_it_holds(home):
+    (home / "keys.json").write_text('{"haiyi": "' + SECRET)
+    with pytest.raises(InvalidInput, match=r"keys\.json") as caught:
+        _keys.find("haiyi")
+    assert SECRET not in str(caught.value)
+
+
+@POSIX
+def test_a_file_open_to_others_is_closed_and_the_user_is_warned(home, caplog):
+    _keys.set_key("haiyi", SECRET)
+    (home / "keys.json").chmod(0o644)
+    with caplog.at_level(logging.WARNING):
+        assert _keys.find("haiyi") == _keys.Key(SECRET, "file")
+    assert mode(home / "keys.json") == 0o600
+    assert "keys.json could be read by others" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@POSIX
+def test_a_private_file_warns_nobody(caplog):
+    _keys.set_key("haiyi", SECRET)
+    _keys.find("haiyi")
+    assert caplog.text == ""
+
+
+# -- showing ------------------------------------------------------------------------------------
+
+
+def test_a_long_key_shows_its_end_and_a_short_one_nothing():
+    assert _keys.Key(SECRET, "file").masked() == "...WXYZ"
+    assert _keys.Key("short-key", "file").masked() == "..."
+
+
+@pytest.mark.parametrize("show", [str, repr, "{}".format, "%s".__mod__, lambda key: str([key])])
+def test_no_way_of_printing_a_key_shows_it(show):
+    assert show(_keys.Key(SECRET, "file")).strip("[]") == "Key(...WXYZ, file)"
+
+
+def test_a_refused_key_is_not_in_the_refusal():
+    with pytest.raises(InvalidInput) as caught:
+        _keys.set_key("haiyi", f"{SECRET} {SECRET}")
+    assert SECRET not in str(caught.value)
+
+
+# -- addresses ----------------------------------------------------------------------------------
+
+
+def test_an_address_comes_from_the_environment_then_the_settings_then_the_platform(monkeypatch):
+    def asked() -> str:
+        return _keys.base_url("haiyi", "HaiYi", "https://haiyi.example/")
+
+    assert asked() == "https://haiyi.example"
+    _settings.save({"base_urls": {"haiyi": "http://127.0.0.1:1/api/"}})
+    assert asked() == "http://127.0.0.1:1/api"
+    monkeypatch.setenv("HAIYI_BASE_URL", "http://127.0.0.1:2/")
+    assert asked() == "http://127.0.0.1:2"
+
+
+def test_a_platform_without_any_address_says_how_to_set_one():
+    with pytest.raises(InvalidInput, match=r"^HappyHorse: .*HAPPYHORSE_BASE_URL"):
+        _keys.base_url("happyhorse", "HappyHorse")
+
+
+def test_a_variable_that_is_no_address_is_told_by_its_name(monkeypatch):
+    monkeypatch.setenv("HAIYI_BASE_URL", "haiyi.example")
+    with pytest.raises(InvalidInput, match="HAIYI_BASE_URL must be an address"):
+        _keys.base_url("haiyi", "HaiYi", "https://haiyi.example")

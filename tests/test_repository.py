@@ -1,0 +1,183 @@
+"""Pins what holds the repository together: metadata, who imports what, texts in two languages."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NOT_OURS = {"build", "dist", "venv", "node_modules", "skyport-output"}
+
+
+def python_files(under: Path) -> Iterator[Path]:
+    for path in sorted(under.iterdir()):
+        if path.name.startswith(".") or path.name in NOT_OURS or path.is_symlink():
+            continue
+        if path.is_dir():
+            yield from python_files(path)
+        elif path.suffix == ".py":
+            yield path
+
+
+ALL_CODE = list(python_files(ROOT))
+PACKAGE = [path for path in ALL_CODE if "tests" not in path.relative_to(ROOT).parts]
+FOLDERS = {path.relative_to(ROOT).parts[0] for path in PACKAGE if path.parent != ROOT}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# -- metadata -----------------------------------------------------------------------------------
+
+
+def test_requirements_are_those_of_the_project():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    assert lines == PROJECT["project"]["dependencies"]
+
+
+@pytest.mark.parametrize("requirement", PROJECT["project"]["dependencies"])
+def test_a_requirement_is_a_floor_and_nothing_that_comes_with_the_host(requirement):
+    name, floor = re.fullmatch(r"([a-z-]+)>=([\d.]+)", requirement).groups()
+    assert floor
+    assert name not in {"torch", "torchvision", "torchaudio", "torchsde", "aiohttp"}
+
+
+def test_the_registry_finds_what_it_asks_for():
+    comfy = PROJECT["tool"]["comfy"]
+    assert PROJECT["project"]["name"] == "skyport"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", PROJECT["project"]["version"])
+    assert PROJECT["project"]["urls"]["Repository"].startswith("https://github.com/")
+    assert comfy["PublisherId"]
+    assert comfy["DisplayName"]
+    assert re.fullmatch(r">=\d+\.\d+\.\d+", comfy["requires-comfyui"])
+
+
+def test_scripts_are_not_loaded_twice():
+    assert "web" not in PROJECT["tool"]["comfy"]
+
+
+def test_every_folder_of_code_is_packed():
+    packed = set(PROJECT["tool"]["setuptools"]["packages"])
+    folders = {path.relative_to(ROOT).parent for path in PACKAGE}
+    assert {".".join(("skyport", *folder.parts)) for folder in folders} <= packed
+
+
+def test_the_changelog_tells_of_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{PROJECT['project']['version']}]" in text
+
+
+def test_the_licence_is_the_one_the_project_names():
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+# -- code ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ALL_CODE, ids=name_of)
+def test_code_is_ascii(path):
+    lines = path.read_bytes().splitlines()
+    assert [number for number, line in enumerate(lines, 1) if not line.isascii()] == []
+
+
+def imports(nodes: Iterable[ast.AST]) -> set[str]:
+    """The first name of every absolute import among `nodes`."""
+    plain = (alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names)
+    origins = (n.module or "" for n in nodes if isinstance(n, ast.ImportFrom) and not n.level)
+    return {name.split(".")[0] for name in (*plain, *origins)}
+
+
+def anywhere(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree(path)))
+
+
+# An absolute `nodes` is ComfyUI's module, a relative one is ours.
+COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfyui_version", "execution", "folder_paths"}
+COMFYUI |= {"nodes", "server", "torch", "aiohttp"}
+ALLOWED = {"nodes": COMFYUI | {"av"}, "sandbox": {"av"}, "__init__.py": COMFYUI}
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=name_of)
+def test_only_the_nodes_know_the_host(path):
+    allowed = ALLOWED.get(path.relative_to(ROOT).parts[0], set())
+    assert imports(anywhere(path)) & (COMFYUI | {"av"}) <= allowed
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=name_of)
+def test_imports_inside_the_package_are_relative(path):
+    assert imports(anywhere(path)) & (FOLDERS - {"nodes"} | {"skyport"}) == set()
+
+
+def test_importing_the_package_needs_no_host():
+    assert imports(tree(ROOT / "__init__.py").body) & COMFYUI == set()
+
+
+# -- texts in two languages ---------------------------------------------------------------------
+
+
+def is_say(node: ast.AST) -> bool:
+    called = node.func if isinstance(node, ast.Call) else None
+    return "say" in (getattr(called, "id", None), getattr(called, "attr", None))
+
+
+def literal(call: ast.Call) -> Any:
+    return call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+CALLS = [(path, call) for path in PACKAGE for call in anywhere(path) if is_say(call)]
+SAID = {text for _, call in CALLS if isinstance(text := literal(call), str)}
+
+
+@pytest.fixture
+def chinese() -> dict[str, str]:
+    return json.loads((ROOT / "locales" / "zh" / "messages.json").read_text(encoding="utf-8"))
+
+
+def test_every_text_is_a_literal():
+    assert [f"{name_of(p)}:{c.lineno}" for p, c in CALLS if not isinstance(literal(c), str)] == []
+
+
+def test_every_text_gets_the_values_it_names():
+    def wrong(call: ast.Call) -> bool:
+        given = {keyword.arg for keyword in call.keywords}
+        return None not in given and given != placeholders(str(literal(call)))
+
+    assert [f"{name_of(path)}:{call.lineno}" for path, call in CALLS if wrong(call)] == []
+
+
+def test_every_text_has_a_chinese_one(chinese):
+    assert sorted(SAID - chinese.keys()) == []
+
+
+def test_no_chinese_text_is_left_over(chinese):
+    assert sorted(chinese.keys() - SAID) == []
+
+
+def test_chinese_texts_name_the_same_values(chinese):
+    assert [en for en, zh in chinese.items() if placeholders(en) != placeholders(zh)] == []
