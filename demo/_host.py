@@ -44,12 +44,15 @@ class Client:
     def run(self, prompt: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
         """Queue `prompt` (API format), wait for its end, return its history entry.
 
-        Raises Refused when it is not accepted, SkyportError with ComfyUI's own words when a node fails.
+        Raises Refused when it is not accepted, and SkyportError with ComfyUI's own words when a
+        node fails.
         """
         prompt_id = self.submit(prompt)
         entry = self.wait(prompt_id, timeout=timeout)
         if entry["status"]["status_str"] != "success":
-            raise SkyportError(say("ComfyUI could not run the workflow: {reason}", reason=failure(entry)))
+            raise SkyportError(
+                say("ComfyUI could not run the workflow: {reason}", reason=failure(entry))
+            )
         return entry
 
     def submit(self, prompt: Mapping[str, Any], *, client_id: str = "", **extra: Any) -> str:
@@ -68,7 +71,9 @@ class Client:
             if entry is not None:
                 return entry
             time.sleep(_POLL_SECONDS)
-        raise SkyportError(say("The workflow did not end within {seconds} s.", seconds=f"{timeout:g}"))
+        raise SkyportError(
+            say("The workflow did not end within {seconds} s.", seconds=f"{timeout:g}")
+        )
 
     def history(self, prompt_id: str) -> dict[str, Any] | None:
         """What ComfyUI keeps of a prompt that ended, None while it waits or runs."""
@@ -199,7 +204,11 @@ class ComfyUI(Client):
             time.sleep(_POLL_SECONDS)
         seconds = f"{self.start_seconds:g}"
         raise SkyportError(
-            say("ComfyUI did not answer within {seconds} s:\n{log}", seconds=seconds, log=self._tail())
+            say(
+                "ComfyUI did not answer within {seconds} s:\n{log}",
+                seconds=seconds,
+                log=self._tail(),
+            )
         )
 
     def _answers(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
+import hashlib
 import io
 import os
+import threading
 import uuid
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,16 @@ import torch
 from PIL import Image
 
 from ..providers._errors import InvalidInput
-from ..providers._files import describe, extension
+from ..providers._files import describe, extension, sha256_of
 from ..providers._types import Kind, MediaFile
 from ..providers._words import say
 
-# Strength 4 of 9: a third of the time of the default for files a few percent larger.
+# Of 9. On a noisy picture as small as the default 6 and a fifth faster.
 _PNG_STRENGTH = 4
 _MOST_CHANNELS = 8
+
+# One at a time: an encoder takes all cores, and two must not read one in-memory video together.
+_one_encoder = threading.Lock()
 
 
 def encode(value: Any, folder: Path) -> list[MediaFile]:
@@ -76,7 +81,9 @@ def encode_audio(audio: Mapping[str, Any], folder: Path) -> list[MediaFile]:
 def encode_video(video: Any, folder: Path) -> MediaFile:
     """The file behind an untrimmed VIDEO where there is one; otherwise an mp4 saved from it.
 
-    Neither copies nor decodes a file on disk. Raises InvalidInput.
+    Neither copies nor decodes a file on disk. The sha256 of an mp4 saved here is not of its bytes
+    but of what went into it (frames and sound, or file and trim): equal videos have equal ones.
+    Raises InvalidInput.
     """
     try:
         file = _video_file(video, folder)
@@ -112,6 +119,12 @@ def probe(path: str | Path, name: str | None = None) -> MediaFile:
 
 
 def _pixels(image: torch.Tensor) -> np.ndarray:
+    steps = _steps(image, 255).to(torch.uint8).numpy()
+    return steps[..., 0] if steps.shape[-1] == 1 else steps
+
+
+def _steps(image: torch.Tensor, top: int) -> torch.Tensor:
+    """Whole numbers 0..top as int32, nearest to the floats 0..1 of `image`."""
     if not image.is_floating_point():
         raise InvalidInput(
             say("The image holds {kind}, not floats from 0 to 1.", kind=str(image.dtype)),
@@ -123,8 +136,7 @@ def _pixels(image: torch.Tensor) -> np.ndarray:
             say("The image holds NaN (not a number) instead of colours."),
             do=say("Look for the node that made it: often a VAE in half precision."),
         )
-    steps = floats.mul(255).round_().clamp_(0, 255).to(torch.uint8).contiguous().numpy()
-    return steps[..., 0] if steps.shape[-1] == 1 else steps
+    return floats.mul(top).round_().clamp_(0, top).to(torch.int32).contiguous()
 
 
 def _png_writer(pixels: np.ndarray) -> Callable[[Path], None]:
@@ -168,7 +180,13 @@ def _batch_of_samples(waveform: torch.Tensor) -> torch.Tensor:
     if waveform.dim() != 3 or waveform.numel() == 0:
         raise _wrong_shape(waveform, "[B,C,T]")
     if waveform.shape[1] > _MOST_CHANNELS:
-        raise _bad_audio(say("it has {count} channels", count=waveform.shape[1]))
+        raise _bad_audio(
+            say(
+                "it has {count} channels; at most {most} can be sent",
+                count=waveform.shape[1],
+                most=_MOST_CHANNELS,
+            )
+        )
     samples = _full_scale(waveform.detach().cpu())
     if torch.isnan(samples).any():
         raise _bad_audio(say("it holds NaN (not a number) instead of samples"))
@@ -195,32 +213,54 @@ def _bad_audio(reason: str) -> InvalidInput:
 
 
 def _video_file(video: Any, folder: Path) -> MediaFile:
-    source = _source(video)
-    if isinstance(source, (str, os.PathLike)):
-        return probe(source)
+    from comfy_api.latest import InputImpl
+
+    if isinstance(video, InputImpl.VideoFromComponents):
+        return _saved(video, _key_of_frames(video), folder)
+    # The source is the whole file even while a trim is active.
+    source, window = video.get_stream_source(), video.get_active_trim_window()
+    if any(window):
+        return _saved(video, _key_of_trim(source, window), folder)
     if isinstance(source, io.BytesIO):
         # Not remuxed: Matroska draws new ids each time, and an equal run would count as new.
-        kept = _keep(folder, "", lambda path: path.write_bytes(source.getvalue()))
+        return probe(_keep(folder, "", lambda path: path.write_bytes(source.getbuffer())).path)
+    return probe(source)
+
+
+def _saved(video: Any, key: str, folder: Path) -> MediaFile:
+    """The mp4 of `video`, made once and known by `key`.
+
+    x264 gives other bytes for the same frames from one run to the next. Known by its bytes, an
+    equal task would count as new and be paid for again.
+    """
+    final = folder / f"{key[:16]}.mp4"
+    with _one_encoder:
+        if not final.is_file():
+            with _draft(folder, ".mp4") as draft:
+                video.save_to(str(draft))
+                _rename(draft, final)
+    return replace(probe(final), sha256=key)
+
+
+def _key_of_frames(video: Any) -> str:
+    parts = video.get_components()
+    top = 2 ** video.get_bit_depth() - 1 if hasattr(video, "get_bit_depth") else 255
+    head = (tuple(parts.images.shape), str(parts.frame_rate), top)
+    digest = hashlib.sha256(repr(head).encode())
+    for image in parts.images:
+        digest.update(_steps(image, top).numpy())
+    if parts.audio:
+        digest.update(repr(parts.audio["sample_rate"]).encode())
+        digest.update(_batch_of_samples(parts.audio["waveform"]).contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _key_of_trim(source: Any, window: tuple[float, float]) -> str:
+    if isinstance(source, io.BytesIO):
+        whole = hashlib.sha256(source.getbuffer()).hexdigest()
     else:
-        kept = _keep(folder, ".mp4", lambda path: video.save_to(str(path)))
-    return probe(kept.path)
-
-
-def _source(video: Any) -> str | os.PathLike[str] | io.BytesIO | None:
-    """The path or bytes that hold exactly this video, None where it must be saved first."""
-    if _is_trimmed(video):
-        return None
-    owner = next((c for c in type(video).__mro__ if "get_stream_source" in vars(c)), None)
-    # The abstract base answers too, by encoding into memory; a file on disk is better.
-    if owner is None or inspect.isabstract(owner):
-        return None
-    return video.get_stream_source()
-
-
-def _is_trimmed(video: Any) -> bool:
-    # get_stream_source() gives the whole file even while a trim is active.
-    window = getattr(video, "get_active_trim_window", None)
-    return window is None or any(window())
+        whole, _ = sha256_of(source)
+    return hashlib.sha256(f"{whole} {window}".encode()).hexdigest()
 
 
 def _with_sizes(file: MediaFile, container: av.container.InputContainer) -> MediaFile:
@@ -239,15 +279,19 @@ def _reason(error: Exception) -> str:
 
 
 def _keep(folder: Path, suffix: str, write: Callable[[Path], Any]) -> MediaFile:
-    """The file that `write` makes, kept in `folder` under a name made of its content.
+    """The file that `write` makes, kept in `folder` under a name made of its content."""
+    with _draft(folder, suffix) as draft:
+        write(draft)
+        return _settle(describe(draft), folder)
 
-    Written under a name of its own and renamed, so threads that make the same file do not clash.
-    """
+
+@contextmanager
+def _draft(folder: Path, suffix: str) -> Iterator[Path]:
+    """A name of its own to write to before renaming, so threads that make one file do not clash."""
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{uuid.uuid4().hex}{suffix}"
     try:
-        write(draft)
-        return _settle(describe(draft), folder)
+        yield draft
     finally:
         draft.unlink(missing_ok=True)
 

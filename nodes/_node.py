@@ -37,10 +37,12 @@ class CloudNode(io.ComfyNode):
     ) -> io.NodeOutput:
         """Runs the requests and hands on what they made as `outputs`."""
         node_id = cls.hidden.unique_id
-        results = await _task.run(node_id, provider, requests)
         linked = _hook.linked_outputs(cls.hidden.prompt, node_id)
-        return await _task.in_thread(
-            lambda: _outputs.deliver(outputs, results, linked, provider.label)
+        return await _task.run(
+            node_id,
+            provider,
+            requests,
+            lambda results: _outputs.deliver(outputs, results, linked, provider.label),
         )
 
 

@@ -12,6 +12,7 @@ import folder_paths
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from ..providers._errors import BadResult
 from ..providers._types import Kind, Result, ResultFile
 from ..providers._words import say
 from . import _decode
@@ -49,8 +50,20 @@ def deliver(
     What a platform did not send is blocked with a reason. Raises BadResult for files that cannot be read.
     """
     made = _Made(results, linked, label)
-    values = [_BUILDERS[name](made) for name in names]
+    try:
+        values = [_BUILDERS[name](made) for name in names]
+    except BadResult as error:
+        raise _whose(error, results, label) from None
     return io.NodeOutput(*values, ui=_shown(results))
+
+
+def _whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
+    """`error` with the platform and the task whose file it names."""
+    error.platform = label
+    tasks = [r.task_id for r in results if any(f.path.name in error.what for f in r.files)]
+    error.task_id = next(iter(tasks), "")
+    error.do = f"{error.do} {say('Queue again: the result is fetched once more, at no charge.')}"
+    return error
 
 
 class _Made:

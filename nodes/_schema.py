@@ -24,8 +24,14 @@ def prompt_input() -> io.String.Input:
 
 
 def seed_input() -> io.Int.Input:
-    """Goes to the model where it takes a seed; otherwise it only makes a run distinct."""
-    return io.Int.Input("seed", default=0, min=0, max=MOST_SEED, control_after_generate=True)
+    """Goes to the model where it takes a seed; otherwise it only makes a run distinct.
+
+    Fixed unless the user chooses otherwise: a seed that changes by itself makes the next queue a new order,
+    and the task that was left running is paid for in vain.
+    """
+    return io.Int.Input(
+        "seed", default=0, min=0, max=MOST_SEED, control_after_generate=io.ControlAfterGenerate.fixed
+    )
 
 
 def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, tooltip: str = "") -> Any:
@@ -136,12 +142,15 @@ def _number(param: Param, about: dict[str, Any]) -> Any:
 def _text(param: Param, about: dict[str, Any]) -> io.String.Input:
     default = "" if param.default is None else str(param.default)
     long = param.type in ("text", "array[string]") or param.type.startswith("dict[")
+    # Without a placeholder the editor shows the dotted id in an empty field.
+    about["placeholder"] = param.name
     return io.String.Input(input_id(param), default=default, multiline=long, **about)
 
 
 def _tooltip(param: Param, label: str = "") -> str:
     """The platform's own words on a parameter, its values and its limits."""
-    values = "; ".join(f"{c.value}: {c.label}" for c in param.choices if c.label)
+    told = [choice for choice in param.choices if choice.label not in ("", str(choice.value))]
+    values = "; ".join(f"{choice.value}: {choice.label}" for choice in told)
     lines = [label or param.label, param.help, values, limits(param.media), _form_of(param)]
     return "\n".join(line for line in lines if line)
 

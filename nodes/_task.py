@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import comfy.model_management as host
 
 from .. import providers
-from ..providers._errors import SkyportError, TaskCancelled
+from ..providers._errors import BadResult, SkyportError, TaskCancelled
 from ..providers._http import retrying
 from ..providers._job import Job
 from ..providers._ledger import fingerprint
@@ -26,10 +27,16 @@ T = TypeVar("T")
 _LOOK_EVERY = 0.3  # seconds between looks at Interrupt; half a second is promised
 
 
-async def run(node_id: str, provider: Provider, requests: Sequence[Request]) -> list[Result]:
-    """The result of each request, in order, all of them side by side.
+async def run(
+    node_id: str,
+    provider: Provider,
+    requests: Sequence[Request],
+    hand_over: Callable[[list[Result]], T],
+) -> T:
+    """Runs all requests side by side and gives their results, in order, to `hand_over` in a thread.
 
-    Raises ComfyUI's InterruptProcessingException when the user interrupts, and one SkyportError that names
+    Only when that has returned do the results count as delivered; files that it cannot read (BadResult) are
+    fetched again by the next queue. Raises ComfyUI's InterruptProcessingException when the user interrupts, and one SkyportError that names
     every item that failed; what the others brought is kept and reused by the next queue.
     """
     runner = providers.runner()
@@ -45,9 +52,10 @@ async def run(node_id: str, provider: Provider, requests: Sequence[Request]) -> 
         for job in jobs:
             runner.leave(job, stop=interrupted)
         raise
-    results = _delivered(jobs)
+    results = _results(jobs)
+    handed = await in_thread(lambda: _deliver(jobs, results, hand_over))
     await _progress.finished(node_id, jobs, results)
-    return results
+    return handed
 
 
 async def in_thread(call: Callable[[], T]) -> T:
@@ -102,20 +110,34 @@ def _wakes_on_end(jobs: Sequence[Job]) -> asyncio.Event:
     return event
 
 
-def _delivered(jobs: Sequence[Job]) -> list[Result]:
+def _results(jobs: Sequence[Job]) -> list[Result]:
     """The results of all, or an error that names those that failed."""
     errors = {n: job.future.exception() for n, job in enumerate(jobs, 1) if job.future.exception()}
     if errors:
         raise _told(errors, len(jobs))
-    for job in jobs:
-        providers.runner().delivered(job)
     return [job.future.result() for job in jobs]
+
+
+def _deliver(
+    jobs: Sequence[Job], results: list[Result], hand_over: Callable[[list[Result]], T]
+) -> T:
+    runner = providers.runner()
+    try:
+        handed = hand_over(results)
+    except BadResult:
+        for job in jobs:
+            runner.spoiled(job)
+        raise
+    for job in jobs:
+        runner.delivered(job)
+    return handed
 
 
 def _told(errors: dict[int, BaseException | None], count: int) -> BaseException:
     first = next(error for error in errors.values() if error is not None)
     if isinstance(first, TaskCancelled) and host.processing_interrupted():
         return host.InterruptProcessingException()
+    first = copy.copy(first)  # the job may be shared, and each node tells its own story of it
     if count == 1 or not isinstance(first, SkyportError):
         return first
     items = ", ".join(str(number) for number in errors)

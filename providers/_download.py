@@ -121,7 +121,7 @@ class Download:
                     return
                 url = elsewhere
         raise BadResult(
-            say("the result's address leads in circles, last to {place}", place=place(url))
+            say("The result's address leads in circles, last to {place}.", place=place(url))
         )
 
     def _wanted(self) -> dict[str, str]:
@@ -192,7 +192,7 @@ class Download:
     def _cut(self, reason: str) -> TransportError:
         return TransportError(
             say(
-                "the result could not be fetched from {place}: {why}",
+                "The result could not be fetched from {place}: {why}.",
                 place=place(self.url),
                 why=reason,
             ),
@@ -203,7 +203,7 @@ class Download:
     def _too_large(self, size: int) -> BadResult:
         return BadResult(
             say(
-                "the result is larger than allowed: {size} MB or more, allowed are {cap} MB",
+                "The result is larger than allowed: {size} MB or more, allowed are {cap} MB.",
                 size=size >> 20,
                 cap=self.cap >> 20,
             ),

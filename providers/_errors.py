@@ -124,4 +124,6 @@ class TaskCancelled(SkyportError):
 
 
 class BadResult(SkyportError):
-    """The platform's answer or file could not be read."""
+    """The platform's answer or file could not be read. `final`: asking again will bring the same."""
+
+    final = False

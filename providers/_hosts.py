@@ -85,7 +85,7 @@ def _split(url: str, label: str) -> tuple[str, str]:
     where = _spelled(place(url.strip()))
     if cut is None or where is None:
         raise BadResult(
-            say("the address given for a result is not one of the web"),
+            say("The address given for a result is not one of the web."),
             do=say("Ask the platform: a result must be an http or https address."),
             platform=label,
         )
@@ -220,7 +220,7 @@ def _literal(host: str) -> str | None:
 
 def _refused(host: str, address: str, label: str) -> BadResult:
     return BadResult(
-        say("{host} is not a public host ({address}): refused", host=host, address=address),
+        say("{host} is not a public host ({address}): refused.", host=host, address=address),
         do=say(
             "Results are fetched only from public hosts and from the platform's own: if you run "
             "{platform} yourself, set {name}_BASE_URL to that host.",

@@ -86,9 +86,9 @@ def read_json(response: Response) -> Json:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         pass
-    kind = response.content_type or say("nothing told its type")
+    kind = response.content_type or say("something of no stated type")
     seen = visible_text(response.content, 200) or say("an empty body")
-    what = say("expected JSON, but {type} came: {seen}", type=kind, seen=scrub(seen))
+    what = say("Expected JSON, but {type} came: {seen}.", type=kind, seen=scrub(seen))
     if "html" in kind or response.content.lstrip()[:1] == b"<":
         advice = say(
             "A proxy or login page may have answered: check {name}_BASE_URL and your proxy.",
@@ -150,7 +150,7 @@ class Http:
             text = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise InvalidInput(
-                say("the request cannot be written as JSON: {why}", why=error),
+                say("The request cannot be written as JSON: {why}.", why=error),
                 do=say("Look for a value that is not a number, text, list or object."),
                 platform=self.label,
             ) from None
@@ -235,7 +235,7 @@ class Http:
             content += chunk
             if len(content) > MOST_BYTES:
                 raise BadResult(
-                    say("an answer of more than {count} MB came", count=MOST_BYTES >> 20),
+                    say("An answer of more than {count} MB came.", count=MOST_BYTES >> 20),
                     do=say("Check {name}_BASE_URL.", name=self.label.upper()),
                     platform=self.label,
                 )
@@ -264,7 +264,7 @@ class Http:
         """Refused here: requests quotes a header with a stray line break in its error."""
         if not all(re.fullmatch(r"[\x20-\x7e]+", value) for value in self._headers.values()):
             raise InvalidInput(
-                say("the key holds characters that no key has, or is empty"),
+                say("The key holds characters that no key has, or is empty."),
                 do=say("Set it again: {name}_API_KEY, or the settings.", name=self.label.upper()),
                 platform=self.label,
             )
@@ -289,7 +289,7 @@ class Http:
     def _redirected(self, answer: Response, elsewhere: str) -> ApiError:
         return ApiError(
             say(
-                "it answered with a redirect to {place}, which is not followed",
+                "It answered with a redirect to {place}, which is not followed.",
                 place=place(elsewhere),
             ),
             status=answer.status_code if answer.status_code in REDIRECTS else 0,
@@ -299,7 +299,7 @@ class Http:
 
     def _no_answer(self, reason: str, *, sent: bool) -> TransportError:
         return TransportError(
-            say("no answer from {host}: {why}", host=self.host, why=reason),
+            say("No answer from {host}: {why}.", host=self.host, why=reason),
             sent=sent,
             do=say(
                 "Check the network, the proxy and {name}_BASE_URL, then queue again.",
@@ -311,7 +311,7 @@ class Http:
     def _bad_address(self) -> InvalidInput:
         shown = urlsplit(self.base_url).hostname if self._origin else self.base_url[:40]
         return InvalidInput(
-            say("{url} is not an address that can be called", url=scrub(shown or '""')),
+            say("{url} is not an address that can be called.", url=scrub(shown or '""')),
             do=say(
                 "Set {name}_BASE_URL to the platform's https:// address.", name=self.label.upper()
             ),

@@ -60,11 +60,11 @@ def judge(
     NotFound; 429 RateLimited; 5xx ServerFault; everything else, a 200 included, InputRejected.
     """
     kind = _class_of(status, words)
-    told = shortened(scrub(words)) or say("an error without any explanation")
+    told = shortened(scrub(words)) or say("An error without any explanation")
     facts = [f"HTTP {status}"] if status and status != 200 else []
     facts += [f"code {code}"] if code else []
     return kind(
-        f"{told} ({', '.join(facts)})" if facts else told,
+        f"{told} ({', '.join(facts)})." if facts else f"{told.rstrip('.')}.",
         status=status,
         code=code,
         retry_after=retry_after,

@@ -41,6 +41,9 @@ class Ledger(Protocol):
     def delivered(self, mark: str) -> None:
         """Someone has the result in hand."""
 
+    def spoiled(self, mark: str) -> None:
+        """Its files cannot be read; the task still has them."""
+
     def ended(self, mark: str, error: BaseException) -> None:
         """It will never bring a result: refused, failed, cancelled, or its outcome is unknown."""
 
@@ -77,6 +80,11 @@ class MemoryLedger:
             over = [key for key, row in self._rows.items() if row.delivered][: -self._keep]
             for key in over:
                 del self._rows[key]
+
+    def spoiled(self, mark: str) -> None:
+        with self._lock:
+            if mark in self._rows:
+                self._rows[mark] = replace(self._rows[mark], result=None, delivered=False)
 
     def ended(self, mark: str, error: BaseException) -> None:
         with self._lock:

@@ -113,13 +113,13 @@ class _Pages:
 
 def _unreadable(file: MediaFile, error: OSError) -> InvalidInput:
     return InvalidInput(
-        say("the file {name} cannot be read: {why}", name=file.name, why=error.strerror or "I/O"),
+        say("The file {name} cannot be read: {why}.", name=file.name, why=error.strerror or "I/O"),
         do=say("Make it readable or link another one, then queue again."),
     )
 
 
 def _changed(file: MediaFile) -> InvalidInput:
     return InvalidInput(
-        say("the file {name} changed after it was checked", name=file.name),
+        say("The file {name} changed after it was checked.", name=file.name),
         do=say("Queue again once nothing writes to it any more."),
     )

@@ -96,7 +96,7 @@ class Part:
         except OSError as error:
             raise BadResult(
                 say(
-                    "the result could not be written to {folder}: {why}",
+                    "The result could not be written to {folder}: {why}.",
                     folder=self._folder,
                     why=error.strerror or "I/O",
                 ),
@@ -124,8 +124,8 @@ def _safe(name: str) -> str:
 def _no_medium(head: bytes, content_type: str) -> BadResult:
     return BadResult(
         say(
-            "the result is no image, video or audio ({type}): {seen}",
-            type=content_type or say("nothing told its type"),
+            "The result is no image, video or audio ({type}): {seen}.",
+            type=content_type or say("something of no stated type"),
             seen=_glimpse(head),
         ),
         do=say("Ask the platform with the task's id, or queue again."),

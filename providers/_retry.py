@@ -111,7 +111,7 @@ def outcome_unknown(error: SkyportError, label: str = "") -> OutcomeUnknown:
     """The error of a submit that may have been accepted; `error` says what was seen of it."""
     label = label or error.platform
     return OutcomeUnknown(
-        say("the request was sent, but no readable answer came: {why}", why=error.what),
+        say("The request was sent, but no readable answer came: {why}", why=error.what),
         do=say(
             "The task may exist and may have been charged: look at your tasks at {platform} "
             "before you queue it again.",

@@ -78,6 +78,10 @@ class Runner:
         """The caller has the result in hand."""
         self.ledger.delivered(job.mark)
 
+    def spoiled(self, job: Job) -> None:
+        """The caller cannot read the result's files: the next start fetches them again."""
+        self.ledger.spoiled(job.mark)
+
     # -- on the engine's loop ---------------------------------------------------------------
 
     async def begin(self, provider: Provider, request: Request, into: Path) -> Job:
@@ -199,12 +203,12 @@ class Runner:
     async def _results(self, job: Job, task: Task, into: Path) -> Result:
         try:
             return await self._awaited(job, task, into)
-        except (TaskFailed, TaskCancelled, NotFound, _NothingMade) as error:
-            self.ledger.ended(job.mark, error)
-            error.task_id = task.id
-            raise
         except SkyportError as error:
-            raise _lives_on(error, task) from None
+            error.task_id = task.id
+            if isinstance(error, (TaskFailed, TaskCancelled, NotFound)) or _is_final(error):
+                self.ledger.ended(job.mark, error)
+                raise
+            raise _lives_on(error) from None
 
     async def _awaited(self, job: Job, task: Task, into: Path) -> Result:
         started = _now()
@@ -325,8 +329,8 @@ class Runner:
         return statistics.median(took) if took else None
 
 
-class _NothingMade(BadResult):
-    """The task ended well and brought nothing: asking again will not change that."""
+def _is_final(error: SkyportError) -> bool:
+    return isinstance(error, BadResult) and error.final
 
 
 def _judged(job: Job, task: Task, state: TaskState) -> TaskState:
@@ -341,11 +345,13 @@ def _judged(job: Job, task: Task, state: TaskState) -> TaskState:
         )
     if not state.outputs:
         reason = state.message or say("no output in its answer")
-        raise _NothingMade(
+        nothing = BadResult(
             say("The task ended well and brought nothing: {reason}", reason=reason),
-            do=say("Look at the task on the platform's own page, or queue again with another seed."),
+            do=say("Look at the task on the platform's own page, or queue again for a new one."),
             **about,
         )
+        nothing.final = True
+        raise nothing
     return state
 
 
@@ -366,9 +372,8 @@ def _too_long(job: Job, task: Task) -> TaskTimeout:
     )
 
 
-def _lives_on(error: SkyportError, task: Task) -> SkyportError:
+def _lives_on(error: SkyportError) -> SkyportError:
     """`error` with the news that nothing paid for is lost by it."""
-    error.task_id = task.id
     promise = say("The task lives on: queue again to go on with it, at no further charge.")
     error.do = f"{error.do} {promise}".strip()
     return error

@@ -39,9 +39,20 @@ class Fault:
     skip: int = 0
     hits: int = 0
 
+    def strikes(self, method: str, path: str) -> bool:
+        """Whether this request gets it; counts."""
+        if not self.left or not _fits(self.match, method, path):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.left -= 1
+        self.hits += 1
+        return True
+
 
 class Faults:
-    """The script. Faults are used up in the order they were added, one kind once a request."""
+    """The script: a request gets the oldest fault that fits it, and a delay on top of another."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -71,13 +82,10 @@ class Faults:
         twists: Twists = {}
         with self._lock:
             for fault in self._faults:
-                if fault.left and fault.kind not in twists and _fits(fault.match, method, path):
-                    if fault.skip:
-                        fault.skip -= 1
-                        continue
-                    fault.left -= 1
-                    fault.hits += 1
+                if fault.kind not in twists and fault.strikes(method, path):
                     twists[fault.kind] = fault.settings
+                    if fault.kind != "delay":
+                        break
         return twists
 
 

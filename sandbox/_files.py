@@ -40,7 +40,7 @@ class StoredFile:
     def kind(self) -> str:
         return self.mime.split("/")[0]
 
-    def download_twists(self) -> Twists:
+    def spoiled(self) -> Twists:
         """How this download goes wrong; `cut` wears off with every download."""
         if self.twists.get("cut", 0) < 1:
             return {kind: {} for kind in self.twists if kind != "cut"}

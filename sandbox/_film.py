@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from ._draw import Order, draw_image, font, picture, pictures, write
 
 RATE = 24
-SAMPLES = 44100
+SAMPLES = 24000
 LONGEST = 640
 MOST_SECONDS = 30.0
 _NOTES = (0, 2, 4, 7, 9, 12, 14, 16)  # a scale in which any order of notes sounds well
@@ -33,13 +33,14 @@ def _draw_video(order: Order, path: Path) -> Path:
         stream = film.add_stream("libx264", rate=RATE)
         stream.width, stream.height = scenes[0].size
         stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "ultrafast", "crf": "26"}
-        voice = film.add_stream("aac", rate=SAMPLES, layout="stereo") if order.sound else None
+        stream.options = {"preset": "ultrafast", "crf": "26", "threads": "1"}
+        voice = film.add_stream("aac", rate=SAMPLES, layout="mono") if order.sound else None
         for number in range(count):
             image = _frame(order, scenes, number, count)
             film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")))
         film.mux(stream.encode(None))
         if voice:
+            voice.options = {"aac_coder": "fast"}
             _encode_sound(film, voice, _tune(order, count / RATE))
     return path
 
@@ -79,7 +80,7 @@ def _draw_audio(order: Order, path: Path) -> Path:
     if order.ending == "wav" or "libmp3lame" not in av.codecs_available:
         return _write_wav(sound, path)
     with av.open(str(path), "w", format="mp3") as file:
-        voice = file.add_stream("libmp3lame", rate=SAMPLES, layout="stereo")
+        voice = file.add_stream("libmp3lame", rate=SAMPLES, layout="mono")
         _encode_sound(file, voice, sound)
     return path
 
@@ -89,18 +90,17 @@ def _seconds(order: Order) -> float:
 
 
 def _tune(order: Order, seconds: float) -> np.ndarray:
-    """[2, samples] float32, a note every quarter of a second, chosen by the order's words."""
+    """[1, samples] float32, a note every quarter of a second, chosen by the order's words."""
     time = np.arange(round(seconds * SAMPLES)) / SAMPLES
     beat = (time * 4).astype(int)
     steps = np.array([_NOTES[byte % len(_NOTES)] for byte in order.seed])
     pitch = 261.63 * 2 ** (steps[beat % len(steps)] / 12)
     fade = np.exp(-4 * (time * 4 - beat))
-    wave_form = 0.25 * fade * np.sin(2 * np.pi * pitch * time)
-    return np.stack([wave_form, wave_form]).astype(np.float32)
+    return (0.25 * fade * np.sin(2 * np.pi * pitch * time)).astype(np.float32)[None]
 
 
 def _encode_sound(file: av.container.OutputContainer, voice: av.AudioStream, sound: object) -> None:
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", "stereo")
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", "mono")
     frame.sample_rate = SAMPLES
     frame.pts = 0
     file.mux(voice.encode(frame))
@@ -109,7 +109,7 @@ def _encode_sound(file: av.container.OutputContainer, voice: av.AudioStream, sou
 
 def _write_wav(sound: np.ndarray, path: Path) -> Path:
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(2)
+        file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLES)
         file.writeframes((sound.T * 32767).astype("<i2").tobytes())

@@ -49,13 +49,9 @@ class Answer:
 
     @classmethod
     def json(cls, tree: Any, status: int = 200) -> Answer:
-        body = json.dumps(tree, ensure_ascii=False).encode()
+        # A lone surrogate is no UTF-8; written as an escape it is JSON all the same.
+        body = json.dumps(tree, ensure_ascii=False).encode("utf-8", "backslashreplace")
         return cls(status, {"Content-Type": "application/json; charset=utf-8"}, body)
-
-    @classmethod
-    def file(cls, file: StoredFile, asked: Message) -> Answer:
-        status, headers, body = ranged(file, asked)
-        return cls(status, headers, body, file.download_twists())
 
 
 @dataclass
@@ -74,6 +70,11 @@ class Request:
     @property
     def target(self) -> str:
         return f"{self.path}?{self.query}" if self.query else self.path
+
+    def send(self, file: StoredFile) -> Answer:
+        """The answer that is `file`, or the range of it that is asked for."""
+        status, headers, body = ranged(file, self.headers)
+        return Answer(status, headers, body, {} if self.method == "HEAD" else file.spoiled())
 
     def args(self, *known: str) -> dict[str, list[str]]:
         """The query's values by name. Raises Refusal for a name that is not `known`."""

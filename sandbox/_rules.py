@@ -121,8 +121,11 @@ def _image_limits(name: str, file: StoredFile, limits: Mapping[str, Any]) -> Non
     most = limits.get("max_size_mb", math.inf) * 1024 * 1024
     if file.size > most:
         raise Refusal(400, f"{name}: {file.size} bytes are more than {limits['max_size_mb']} MB.")
-    with Image.open(file.path) as image:
-        width, height = image.size
+    try:
+        with Image.open(file.path) as image:
+            width, height = image.size
+    except OSError:
+        raise Refusal(400, f"{name}: the image {file.name!r} cannot be read.") from None
     low = limits.get("min_width", 0), limits.get("min_height", 0)
     high = limits.get("max_width", math.inf), limits.get("max_height", math.inf)
     if not (low[0] <= width <= high[0] and low[1] <= height <= high[1]):

@@ -133,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
                     twists=twists,
                 )
             )
-        except (Cut, OSError):
+        except (Cut, ConnectionError, TimeoutError):
             raise
         except Exception:
             logging.getLogger(__name__).exception("%s %s", self.command, seen.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,7 +16,7 @@ from ._files import StoredFile
 PENDING, RUNNING, SUCCESS, FAIL = "pending", "running", "success", "fail"
 FIRST_IDS = {"generate": 24317, "app": 230, "workflow": 5021}
 _WAITING = 0.5  # seconds a task stays pending at pace 1
-_PATIENCE = 3.0  # seconds a poll waits for a picture that is still being drawn
+_PATIENCE = 30.0  # seconds a poll waits for a drawing where a test moves the clock
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,17 @@ class Task:
         """The results, once it has succeeded."""
         return self.drawing.result()
 
-    def at(self, now: float) -> Moment:
-        """How it is at `now`. Waits a moment for a drawing that is late."""
+    def at(self, now: float, patience: float) -> Moment:
+        """How it is at `now`; waits up to `patience` seconds for a drawing that is late."""
         ran = now - self.began - self.waits
         if ran < 0:
             return Moment(PENDING)
-        if ran < self.runs or not self._drawn():
+        if ran < self.runs or not self._drawn(patience):
             return self._running(min(ran / self.runs, 0.99) if self.runs else 0.99)
         return Moment(FAIL if self.reason else SUCCESS, 1.0)
 
-    def _drawn(self) -> bool:
-        wait([self.drawing], _PATIENCE)
+    def _drawn(self, patience: float) -> bool:
+        wait([self.drawing], patience)
         return self.drawing.done()
 
     def _running(self, part: float) -> Moment:
@@ -111,6 +112,8 @@ class Tasks:
     def __init__(self, clock: Callable[[], float], pace: float) -> None:
         self.clock = clock
         self.pace = pace
+        # With real time a late drawing only means one more poll that says "running".
+        self._patience = 0.0 if clock is time.monotonic else _PATIENCE
         self.charges: Counter[str] = Counter()
         self._tasks: dict[tuple[str, str, int], Task] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -144,7 +147,7 @@ class Tasks:
             return self._tasks.get((platform, kind, id))
 
     def moment(self, task: Task) -> Moment:
-        return task.at(self.clock())
+        return task.at(self.clock(), self._patience)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

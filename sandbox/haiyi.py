@@ -38,7 +38,7 @@ TYPES = (
 _MAKES = {"image": ("text2image", "image2image"), "audio": ("text2music", "text2speech")}
 _SECONDS = {"image": 1.5, "video": 3.0, "audio": 1.5}
 _HERE = Path(__file__).parent
-_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
+_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\ud800-\udfff]+')
 
 
 class Haiyi(Platform):
@@ -87,7 +87,7 @@ class Haiyi(Platform):
 
     def stored_file(self, request: Request, name: str) -> Answer:
         target = request.target.removeprefix("/oss/")
-        return Answer.file(self._shelf.get(target), request.headers)
+        return request.send(self._shelf.get(target))
 
     def _only_file(self, request: Request) -> StoredFile:
         request.args()
@@ -294,7 +294,7 @@ class Haiyi(Platform):
         name = request.arg(args, "filename")
         if request.arg(args, "type") != "output" or name not in self._outputs:
             raise Refusal(404, f"There is no output {name!r}.")
-        return Answer.file(self._outputs[name], request.headers)
+        return request.send(self._outputs[name])
 
     def _workflow_plan(self, prompt: _workflow.Prompt, body: Any) -> Plan:
         twists = markers(body)

@@ -1,39 +1,39 @@
-"""Both hosts behind one interface: the stand-in always, a real ComfyUI when COMFYUI_PATH names a checkout.
+"""Both hosts behind one interface: the stand-in, and a ComfyUI where COMFYUI_PATH names a checkout.
 
     def test_...(host):
-        run = host.run(graph(picture=node("ProbeImage", seed=3), seen=node("ProbeSink", value=link("picture"))))
+        run = host.run(graph(a=node("ProbeImage", seed=3), seen=node("ProbeSink", value=link("a"))))
         assert run.probe("seen")["shape"] == [1, 16, 16, 3]
 
-COMFYUI_PATH      a ComfyUI checkout whose requirements this Python has (or SKYPORT_COMFYUI_PYTHON's)
-COMFYUI_FRONTEND  static folder of a frontend, where the installed one is not the checkout's
+COMFYUI_PATH            a ComfyUI checkout
+SKYPORT_COMFYUI_PYTHON  a Python that has its requirements, where this one has not
+COMFYUI_FRONTEND        static folder of a frontend, where the installed one is not the checkout's
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
-import struct
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
 import requests
+from _sockets import Sockets
 from skyport.demo._host import Client, ComfyUI, Refused
-from standin.process import Standin
+
+if TYPE_CHECKING:
+    from standin.process import Standin
 
 TESTS = Path(__file__).resolve().parent
 PROBES = TESTS / "probes"
 PACK = TESTS.parent
 KINDS = ("standin", "comfyui")
-_TEXT, _PREVIEW = 3, 4  # kinds of binary messages
 _ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
@@ -45,8 +45,10 @@ def graph(**nodes: dict[str, Any]) -> dict[str, Any]:
     return nodes
 
 
-def node(class_type: str, values: Mapping[str, Any] | None = None, /, **inputs: Any) -> dict[str, Any]:
-    """One node. Inputs whose names are no Python names, such as "model.seconds", go into `values`."""
+def node(
+    class_type: str, values: Mapping[str, Any] | None = None, /, **inputs: Any
+) -> dict[str, Any]:
+    """One node. Inputs whose names are no Python names ("model.seconds") go into `values`."""
     return {"class_type": class_type, "inputs": {**(values or {}), **inputs}}
 
 
@@ -95,7 +97,9 @@ class Run:
 
     def probe(self, node_id: str) -> Any:
         """What a probe saw: one value, or a list of them where it was called once an item."""
-        assert node_id in self.ui, f"{node_id} saw nothing: {self.status}, {self.error}, {self.node_errors}"
+        assert node_id in self.ui, (
+            f"{node_id} saw nothing: {self.status}, {self.error}, {self.node_errors}"
+        )
         seen = [json.loads(one) for one in self.ui[node_id]["probe"]]
         return seen[0] if len(seen) == 1 else seen
 
@@ -145,7 +149,7 @@ class Handle:
             self._socket.cancel()
 
     def wait_for(self, event: str, timeout: float = 20, **fields: Any) -> Any:
-        """The data of the first `event` with these fields, for example wait_for("executing", node="a")."""
+        """The data of the first `event` with these fields: wait_for("executing", node="a")."""
 
         def found() -> Any:
             with_fields = (data for name, data in self.events if name == event)
@@ -167,7 +171,9 @@ class Handle:
             while not (value := found()):
                 if not self._changed.wait(deadline - time.monotonic()):
                     log = "\n".join(self._host.log_text().splitlines()[-40:])
-                    raise TimeoutError(f"{otherwise} within {timeout} s\nevents: {self.events}\n{log}")
+                    raise TimeoutError(
+                        f"{otherwise} within {timeout} s\nevents: {self.events}\n{log}"
+                    )
             return value
 
     def _on_event(self, name: str, data: Any) -> None:
@@ -218,63 +224,6 @@ def _failure(data: Mapping[str, Any]) -> Failure:
     )
 
 
-# -- messages -----------------------------------------------------------------------------------
-
-
-class _Sockets:
-    """One thread that follows the websocket of every running prompt."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="test-sockets", daemon=True)
-        self._thread.start()
-
-    def follow(self, url: str, client_id: str, on_event: Callable[[str, Any], None]) -> Any:
-        """Calls `on_event` from the thread; returns once connected, with a thing to `cancel()`."""
-        connected = threading.Event()
-        work = self._follow(f"{url}/ws?clientId={client_id}", on_event, connected)
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        while not connected.wait(0.05):
-            if future.done():
-                future.result()
-        return future
-
-    def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _follow(self, url: str, on_event: Callable[[str, Any], None], connected: Any) -> None:
-        async with aiohttp.ClientSession() as session, session.ws_connect(url, max_msg_size=0) as socket:
-            # Without this ComfyUI sends no preview pictures.
-            wants = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
-            await socket.send_json(wants)
-            async for message in socket:
-                for name, data in _read(message.data):
-                    on_event(name, data)
-                connected.set()  # the first message says that we are registered
-
-    async def _cancel_all(self) -> None:
-        others = [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
-        for one in others:
-            one.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-
-def _read(message: str | bytes) -> Iterator[tuple[str, Any]]:
-    if isinstance(message, str):
-        told = json.loads(message)
-        yield told["type"], told["data"]
-        return
-    kind, length = struct.unpack(">II", message[:8])
-    head, rest = message[8 : 8 + length], message[8 + length :]
-    if kind == _TEXT:
-        yield "text", {"node": head.decode(), "text": rest.decode()}
-    elif kind == _PREVIEW:
-        yield "preview", {**json.loads(head), "picture": rest}
-
-
 # -- hosts --------------------------------------------------------------------------------------
 
 
@@ -293,7 +242,7 @@ class Host:
         self.base = process.base
         self.home = Path(process.env["SKYPORT_HOME"])
         self.output_dir = self.base / "output"
-        self._sockets = _Sockets()
+        self._sockets = Sockets()
 
     def run(self, prompt: Mapping[str, Any], timeout: float = 60, **extra: Any) -> Run:
         """Queue a prompt and wait for its end. `extra` goes into the request's body beside it."""
@@ -314,7 +263,14 @@ class Host:
         return self.client.call(method, f"/api{path}", json=json, **options)
 
     def log_text(self) -> str:
+        """All it has logged so far."""
         return self.process.log_text()
+
+    def share_env(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Give the stand-in its environment back where other fixtures changed this process's."""
+        if self.kind == "standin":
+            for name, value in self.process.env.items():
+                monkeypatch.setenv(name, value)
 
     def close(self) -> None:
         self._sockets.close()
@@ -330,8 +286,9 @@ def open_host(
 ) -> Iterator[Host]:
     """A host of one's own with these packs, and `env` for the life of the process.
 
-    The stand-in shares this process, so its `env` is this process's while it lives. Skips the test
-    when the real one is asked for and COMFYUI_PATH is not set.
+    The stand-in shares this process, so its `env` is this process's while it lives; a test calls
+    `share_env` where conftest.py changed it. Skips the test when the real one is asked for and
+    COMFYUI_PATH is not set.
     """
     env = {"SKYPORT_HOME": str(base / "home"), **(env or {})}
     with _process(kind, base, env, packs) as process:
@@ -344,6 +301,8 @@ def open_host(
 
 def _process(kind: str, base: Path, env: Mapping[str, str], packs: Sequence[Path]) -> Any:
     if kind == "standin":
+        from standin.process import Standin  # brings torch: only where it is needed
+
         return Standin(base, {"skyport" if one == PACK else one.name: one for one in packs}, env)
     checkout = os.environ.get("COMFYUI_PATH")
     if not checkout:
@@ -366,9 +325,29 @@ def host_env() -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session", params=KINDS)
-def host(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, host_env: Mapping[str, str]
+def session_host(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    host_env: Mapping[str, str],
 ) -> Iterator[Host]:
     """One host of each kind for the whole session."""
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=host_env) as host:
+    base = tmp_path_factory.mktemp(request.param)
+    with open_host(request.param, base, env=host_env) as host:
         yield host
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def probes_host(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """One host of each kind with the probes alone: what fails in it is not our pack."""
+    base = tmp_path_factory.mktemp(request.param)
+    with open_host(request.param, base, packs=[PROBES]) as host:
+        yield host
+
+
+@pytest.fixture
+def host(session_host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The session's host, in the environment it was started with."""
+    session_host.share_env(monkeypatch)
+    return session_host

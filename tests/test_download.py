@@ -175,8 +175,12 @@ def test_what_is_no_medium_is_refused_with_its_first_words(
 
 def test_a_result_said_to_be_too_large_is_not_even_begun(server: Scripted, tmp_path: Path) -> None:
     server.on("/a", Answer(body=PNG))
+    heard: list[tuple[int, int]] = []
     with pytest.raises(BadResult, match="larger than allowed"):
-        fetching(server, "/a", tmp_path, cap=len(PNG) - 1).attempt()
+        fetching(
+            server, "/a", tmp_path, cap=len(PNG) - 1, report=lambda *at: heard.append(at)
+        ).attempt()
+    assert heard == []
     assert left_in(tmp_path) == []
     assert fetching(server, "/a", tmp_path, cap=len(PNG)).attempt().size == len(PNG)
 
@@ -203,7 +207,7 @@ def test_a_cut_result_goes_on_where_it_stopped(server: Scripted, tmp_path: Path)
         begin = int(seen.headers["range"].removeprefix("bytes=").removesuffix("-"))
         told = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
         return Answer(
-            206, PNG[begin:], (told, *OFFERS_RANGES), cut=300_000 if begin < 6e5 else None
+            206, PNG[begin:], (told, *OFFERS_RANGES), cut=300_000 if begin <= 6e5 else None
         )
 
     server.on("/a", Answer(body=PNG, headers=OFFERS_RANGES, cut=600_000), rest)

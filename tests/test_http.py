@@ -129,7 +129,7 @@ def test_a_read_that_finds_nobody_listening_says_so_after_five_attempts() -> Non
     error, pauses = carry(lambda: http.get("task"))
     assert isinstance(error, TransportError)
     assert len(pauses) == 4
-    assert "no answer from 127.0.0.1: the connection was refused" in str(error)
+    assert "No answer from 127.0.0.1: the connection was refused." in str(error)
     assert "HAIYI_BASE_URL" in str(error)
 
 

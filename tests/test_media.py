@@ -8,6 +8,7 @@ import subprocess
 import sys
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -267,13 +268,64 @@ def test_a_trimmed_video_is_sent_trimmed(tmp_path: Path, clip: Path) -> None:
     assert file.duration == pytest.approx(1, abs=0.1)
 
 
-def test_frames_become_one_mp4_the_same_each_time(tmp_path: Path) -> None:
-    first = encode_video(in_memory(), tmp_path / "a")
-    again = encode_video(in_memory(), tmp_path / "b")
-    assert first.sha256 == again.sha256
-    assert (first.mime, first.width, first.height) == ("video/mp4", 64, 48)
-    assert decode_frames(first.path).shape == (6, 48, 64, 3)
-    assert list((tmp_path / "a").iterdir()) == [first.path]
+def test_a_trimmed_video_is_known_by_its_source_and_its_window(tmp_path: Path, clip: Path) -> None:
+    on_disk = InputImpl.VideoFromFile(str(clip))
+    in_bytes = InputImpl.VideoFromFile(io.BytesIO(clip.read_bytes()))
+    first = encode_video(on_disk.as_trimmed(0.5, 1.0), tmp_path / "a")
+    again = encode_video(in_bytes.as_trimmed(0.5, 1.0), tmp_path / "b")
+    other = encode_video(on_disk.as_trimmed(0.5, 0.5), tmp_path / "a")
+    assert first.sha256 == again.sha256 != other.sha256
+    assert first.path != other.path
+
+
+def test_frames_become_one_mp4(tmp_path: Path) -> None:
+    file = encode_video(in_memory(), tmp_path / "a")
+    assert (file.mime, file.width, file.height) == ("video/mp4", 64, 48)
+    assert decode_frames(file.path).shape == (6, 48, 64, 3)
+    assert list((tmp_path / "a").iterdir()) == [file.path]
+
+
+def test_equal_frames_are_known_as_equal_though_the_encoder_varies(tmp_path: Path) -> None:
+    class Varying(InputImpl.VideoFromComponents):
+        """x264 varies only now and then; this does each time."""
+
+        def save_to(self, path: Any, **_: Any) -> None:
+            super().save_to(path, metadata={"made": str(path)})
+
+    parts = in_memory().get_components()
+    first, again = (encode_video(Varying(parts), tmp_path / folder) for folder in "ab")
+    assert first.path.read_bytes() != again.path.read_bytes()
+    assert (first.sha256, first.name) == (again.sha256, again.name)
+
+
+def test_frames_are_encoded_once_however_many_threads_ask(tmp_path: Path) -> None:
+    saves = []
+
+    class Counted(InputImpl.VideoFromComponents):
+        def save_to(self, path: Any, *args: Any, **kwargs: Any) -> None:
+            saves.append(path)
+            super().save_to(path, *args, **kwargs)
+
+    video = Counted(in_memory().get_components())
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda _: encode_video(video, tmp_path), range(8)))
+    assert len(saves) == len(set(files)) == 1
+
+
+def test_other_frames_rate_or_sound_are_another_video(tmp_path: Path) -> None:
+    parts = in_memory().get_components()
+    changes = [
+        {},
+        {"images": parts.images.flip(0)},
+        {"frame_rate": Fraction(12)},
+        {"audio": None},
+        {"audio": {**parts.audio, "waveform": -parts.audio["waveform"]}},
+    ]
+    files = [
+        encode_video(InputImpl.VideoFromComponents(replace(parts, **change)), tmp_path)
+        for change in changes
+    ]
+    assert len({file.sha256 for file in files}) == len({file.path for file in files}) == 5
 
 
 def test_a_video_that_cannot_be_saved_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

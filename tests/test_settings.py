@@ -283,6 +283,13 @@ def test_a_folder_that_takes_no_file_is_told(home):
         save({"sandbox": True})
 
 
+def test_a_write_that_fails_leaves_nothing_behind(home):
+    (home / "taken").mkdir()
+    with pytest.raises(InvalidInput, match="taken"):
+        _settings.write_private(home / "taken", {"key": "secret"})
+    assert [path.name for path in home.iterdir()] == ["taken"]
+
+
 @given(st.integers(min_value=1), st.floats(min_value=0.001, allow_infinity=False), st.booleans())
 def test_what_is_saved_comes_back(count, seconds, flag):
     saved = save({"max_parallel": count, "time_limit_s": seconds, "reuse_results": flag})

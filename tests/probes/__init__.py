@@ -1,9 +1,9 @@
-"""Nodes for tests alone: sources and sinks of every kind of value, and nodes that misbehave on purpose."""
+"""Nodes for tests alone: sources and sinks of all kinds of values, nodes that misbehave."""
 
 from __future__ import annotations
 
 
-async def comfy_entrypoint():  # noqa: ANN201  (ComfyUI is imported here, not above)
+async def comfy_entrypoint():
     from comfy_api.latest import ComfyExtension
 
     from . import flow, hooks, inputs, sink, sources
@@ -11,7 +11,7 @@ async def comfy_entrypoint():  # noqa: ANN201  (ComfyUI is imported here, not ab
     hooks.register()
 
     class Probes(ComfyExtension):
-        async def get_node_list(self):  # noqa: ANN202
+        async def get_node_list(self):
             return [*sources.NODES, *sink.NODES, *flow.NODES, *inputs.NODES]
 
     return Probes()

@@ -38,7 +38,11 @@ class ProbeTime(io.ComfyNode):
         return io.Schema(
             node_id="ProbeTime",
             category=CATEGORY,
-            inputs=[io.Float.Input("seconds", default=0.2, optional=True), io.Int.Input("salt", default=0), _any()],
+            inputs=[
+                io.Float.Input("seconds", default=0.2, optional=True),
+                io.Int.Input("salt", default=0, optional=True),
+                _any(),
+            ],
             outputs=[io.String.Output("times")],
         )
 
@@ -57,7 +61,11 @@ class ProbeSleepSync(io.ComfyNode):
         return io.Schema(
             node_id="ProbeSleepSync",
             category=CATEGORY,
-            inputs=[io.Float.Input("seconds", default=0.2, optional=True), io.Int.Input("salt", default=0), _any()],
+            inputs=[
+                io.Float.Input("seconds", default=0.2, optional=True),
+                io.Int.Input("salt", default=0, optional=True),
+                _any(),
+            ],
             outputs=[io.String.Output("times")],
         )
 
@@ -147,7 +155,10 @@ class ProbeNoteCancel(io.ComfyNode):
             node_id="ProbeNoteCancel",
             category=CATEGORY,
             is_output_node=True,
-            inputs=[io.String.Input("name"), io.Float.Input("seconds", default=20.0, optional=True)],
+            inputs=[
+                io.String.Input("name"),
+                io.Float.Input("seconds", default=20.0, optional=True),
+            ],
         )
 
     @classmethod
@@ -228,14 +239,18 @@ class ProbeBadMessage(io.ComfyNode):
 
 
 class ProbeCount(io.ComfyNode):
-    """How often it ran under this name, itself included. `fingerprint` is what fingerprint_inputs tells."""
+    """How often it ran under this name. `fingerprint` is what fingerprint_inputs tells."""
 
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="ProbeCount",
             category=CATEGORY,
-            inputs=[io.String.Input("name"), io.String.Input("fingerprint", default="", optional=True), _any()],
+            inputs=[
+                io.String.Input("name"),
+                io.String.Input("fingerprint", default="", optional=True),
+                _any(),
+            ],
             outputs=[io.Int.Output("calls")],
         )
 

@@ -32,6 +32,8 @@ def register() -> None:
     @server.routes.post("/probes/shout")
     async def shout(request: web.Request) -> web.Response:
         """Sends an event to every browser, from a thread of its own."""
-        sender = threading.Thread(target=server.send_sync, args=("probes.shout", await request.json()))
+        sender = threading.Thread(
+            target=server.send_sync, args=("probes.shout", await request.json())
+        )
         sender.start()
         return web.json_response({})

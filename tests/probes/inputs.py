@@ -10,7 +10,6 @@ from comfy_api.latest import io
 from .sink import describe
 from .sources import CATEGORY
 
-
 _seen_in_fingerprint: dict[int, Any] = {}
 
 
@@ -172,12 +171,19 @@ class ProbeHidden(io.ComfyNode):
             category=CATEGORY,
             is_output_node=True,
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
-            inputs=[io.Int.Input("salt", default=0), io.String.Input("note", optional=True), io.AnyType.Input("value", optional=True)],
+            inputs=[
+                io.Int.Input("salt", default=0, optional=True),
+                io.String.Input("note", optional=True),
+                io.AnyType.Input("value", optional=True),
+            ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, salt=0, **rest):
-        _seen_in_fingerprint[salt] = {"hidden": bool(cls.hidden and cls.hidden.unique_id), **_plain(rest)}
+        _seen_in_fingerprint[salt] = {
+            "hidden": bool(cls.hidden and cls.hidden.unique_id),
+            **_plain(rest),
+        }
         return ""
 
     @classmethod

@@ -15,11 +15,18 @@ from .sources import CATEGORY
 
 
 def describe(value: Any) -> dict[str, Any]:
-    """A value as JSON: its type, and what can be said of it. Hashes are of 8 bit levels or of a file."""
+    """A value as JSON: its type, and what can be said of it.
+
+    Hashes are of the file of a video, of 8 bit levels of pictures, of 16 bit levels of sound.
+    """
     if isinstance(value, torch.Tensor):
         return {"type": "IMAGE" if value.ndim == 4 else "MASK", **_tensor(value, 255)}
     if isinstance(value, dict) and "waveform" in value:
-        return {"type": "AUDIO", "sample_rate": value["sample_rate"], **_tensor(value["waveform"], 32767)}
+        return {
+            "type": "AUDIO",
+            "sample_rate": value["sample_rate"],
+            **_tensor(value["waveform"], 32767),
+        }
     if hasattr(value, "get_components"):
         return _video(value)
     if isinstance(value, (list, tuple)):

@@ -155,4 +155,21 @@ class ProbeList(io.ComfyNode):
         return io.NodeOutput(lines.splitlines())
 
 
-NODES = [ProbeImage, ProbeMask, ProbeAudio, ProbeVideo, ProbeText, ProbeList]
+class ProbeRepeat(io.ComfyNode):
+    """A batch of the same picture `amount` times."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeRepeat",
+            category=CATEGORY,
+            inputs=[io.Image.Input("image"), io.Int.Input("amount", default=2, min=1)],
+            outputs=[io.Image.Output("image")],
+        )
+
+    @classmethod
+    def execute(cls, image, amount):
+        return io.NodeOutput(image.repeat(amount, 1, 1, 1))
+
+
+NODES = [ProbeRepeat, ProbeImage, ProbeMask, ProbeAudio, ProbeVideo, ProbeText, ProbeList]

@@ -1,7 +1,7 @@
 """A small ComfyUI: the API our nodes import, and a server on loopback that runs prompts with them.
 
-It imitates what our nodes can notice, checked against real checkouts by test_standin.py. Left out: core
-nodes, V1 nodes, lazy inputs, node expansion, subgraphs, models, the web frontend.
+It imitates what our nodes can notice; test_standin*.py run on it and on real checkouts. Left out:
+core nodes, V1 nodes, lazy inputs, node expansion, subgraphs, models, the web frontend.
 
 Importing it makes `comfy_api`, `comfy`, `comfy_execution`, `server` and `folder_paths` importable.
 """

@@ -1,4 +1,4 @@
-"""From a node in a prompt to calls of its class: values, hidden facts, one call an item of a list."""
+"""From a node in a prompt to calls of its class: values, hidden facts, one call an item."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class Call:
         if length == 0:
             yield None, {}
         for index in range(length):
-            yield index, {name: items[min(index, len(items) - 1)] for name, items in self.values.items()}
+            yield (
+                index,
+                {name: items[min(index, len(items) - 1)] for name, items in self.values.items()},
+            )
 
 
 def prepare(
@@ -90,7 +93,11 @@ async def call_each(
     running: bool = False,
     blocked: Callable[[ExecutionBlocker], ExecutionBlocker] = lambda blocker: blocker,
 ) -> list[Any]:
-    """What `method` returned for each item, or the task that will. `running` looks for interrupts."""
+    """What `method` returned for each item, or the task that will return it.
+
+    running  look for an interrupt before each call
+    blocked  told of each blocker; what it returns takes its place
+    """
     results: list[Any] = []
     for index, values in call.items():
         if running:

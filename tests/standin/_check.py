@@ -26,12 +26,14 @@ class Verdict:
 
 
 async def check(prompt: dict[str, Any], classes: Mapping[str, NodeClass]) -> Verdict:
-    """Checks each output node with everything it hangs on. Converts numbers in `prompt` in place."""
+    """Checks each output node with all it hangs on. Converts numbers in `prompt` in place."""
     for node_id, node in prompt.items():
         if node.get("class_type") not in classes:
             what = f"{node_id}: no node class {node.get('class_type')!r}"
             return Verdict(error=_error("missing_node_type", what, node_id))
-    outputs = [name for name in prompt if classes[prompt[name]["class_type"]].schema().is_output_node]
+    outputs = [
+        name for name in prompt if classes[prompt[name]["class_type"]].schema().is_output_node
+    ]
     if not outputs:
         return Verdict(error=_error("prompt_no_outputs", "no output node", ""))
     checker = _Checker(prompt, classes)
@@ -42,7 +44,9 @@ async def check(prompt: dict[str, Any], classes: Mapping[str, NodeClass]) -> Ver
         else:
             checker.blame(output, verdict.node_errors)
     if not verdict.good:
-        verdict.error = _error("prompt_outputs_failed_validation", _summary(verdict.node_errors), "")
+        verdict.error = _error(
+            "prompt_outputs_failed_validation", _summary(verdict.node_errors), ""
+        )
     return verdict
 
 
@@ -67,7 +71,10 @@ class _Checker:
             try:
                 self.seen[node_id] = await self._look(node_id)
             except Exception as failure:
-                self.seen[node_id] = (False, [_error("exception_during_validation", str(failure), "")])
+                self.seen[node_id] = (
+                    False,
+                    [_error("exception_during_validation", str(failure), "")],
+                )
         return self.seen[node_id][0]
 
     async def _look(self, node_id: str) -> tuple[bool, list[Error]]:
@@ -101,7 +108,9 @@ class _Checker:
         self.cycles = {member: [_error("dependency_cycle", way, "")] for member in members}
         return False, self.cycles[node_id]
 
-    async def _link(self, name: str, socket: io.Input, value: list[Any]) -> tuple[list[Error], bool]:
+    async def _link(
+        self, name: str, socket: io.Input, value: list[Any]
+    ) -> tuple[list[Error], bool]:
         """Errors of the link itself, and whether the node behind it passes."""
         if len(value) != 2:
             return [_error("bad_linked_input", f"{name}: {value}", name)], True
@@ -166,7 +175,9 @@ def _out_of_bounds(name: str, value: Any, limits: Mapping[str, Any], io_type: st
     if "max" in limits and value > limits["max"]:
         return [_error("value_bigger_than_max", f"{name}: {value} > {limits['max']}", name)]
     if io_type == io.Combo.io_type and value not in limits.get("options", []):
-        return [_error("value_not_in_list", f"{name}: {value!r} not in {limits.get('options')}", name)]
+        return [
+            _error("value_not_in_list", f"{name}: {value!r} not in {limits.get('options')}", name)
+        ]
     return []
 
 

@@ -1,4 +1,4 @@
-"""Which outputs of the last prompt still hold: the key of a node is all that decides its outputs."""
+"""Which outputs of the last prompt still hold: a key names all that decides them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._calls import NodeClass, call_each, prepare, settled
 
 
 async def keys_of(prompt: dict[str, Any], classes: Mapping[str, NodeClass]) -> dict[str, Any]:
-    """A key for each node; equal keys mean equal outputs, in this prompt and from one to the next."""
+    """A key for each node; equal keys mean equal outputs, here and in the next prompt."""
     fingerprints = {name: await _fingerprint(prompt, name, classes) for name in prompt}
     keys: dict[str, Any] = {}
 

@@ -106,7 +106,7 @@ class _Run:
         self._message("execution_success")
 
     def _needed(self) -> dict[str, set[str]]:
-        """Nodes to visit -> those they wait for. What is remembered is not visited, outputs excepted."""
+        """Nodes to visit -> those they wait for. Of the remembered ones only output nodes."""
         needed: dict[str, set[str]] = {}
         stack = list(self.queued.wanted)
         while stack:
@@ -228,7 +228,9 @@ class _Run:
             "exception_message": f"{error}\n",
             "exception_type": f"{module}{kind.__qualname__}",
             "traceback": traceback.format_tb(error.__traceback__),
-            "current_inputs": {key: [_told(item) for item in items] for key, items in values.items()},
+            "current_inputs": {
+                key: [_told(item) for item in items] for key, items in values.items()
+            },
             "current_outputs": [],
         }
 
@@ -280,7 +282,7 @@ def _columns(rows: list[tuple[Any, ...]], outputs: Sequence[io.Output]) -> list[
     if not rows:
         return []
     columns: list[list[Any]] = []
-    for number, output in zip(range(len(rows[0])), outputs):
+    for number, output in zip(range(len(rows[0])), outputs, strict=False):
         items = [row[number] for row in rows]
         if output.is_output_list:
             spread = [[item] if isinstance(item, ExecutionBlocker) else item for item in items]

@@ -45,7 +45,7 @@ def get_directory_by_type(type_name: str) -> str | None:
 
 
 def annotated_filepath(name: str) -> tuple[str, str | None]:
-    """"picture.png [output]" -> ("picture.png", the output folder)."""
+    """ "picture.png [output]" -> ("picture.png", the output folder)."""
     for kind in ("input", "output", "temp"):
         if name.endswith(f"[{kind}]"):
             return name[: -len(kind) - 2].rstrip(), get_directory_by_type(kind)

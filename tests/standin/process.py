@@ -32,7 +32,7 @@ _serial = itertools.count(1)
 
 @dataclass(eq=False)
 class Standin:
-    """A stand-in host, alive while inside `with`. `packs` are loaded under the names they map from."""
+    """A stand-in host, alive while inside `with`. `packs` maps folder names to packs."""
 
     base: Path
     packs: Mapping[str, Path]
@@ -61,7 +61,10 @@ class Standin:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         model_management.interrupt_current_processing()
         self._queue.put(None)
@@ -123,7 +126,8 @@ class Standin:
         """By file location, under a module name that is not the package's own."""
         module_name = f"custom_nodes_{name}_{next(_serial)}"
         spec = importlib.util.spec_from_file_location(module_name, path / "__init__.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         spec.loader.exec_module(module)
@@ -140,7 +144,7 @@ class Standin:
     # -- the worker's thread ----------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Nothing guards it: a CancelledError out of a node ends the worker, the server lives on."""
+        """Nothing guards it: a CancelledError out of a node ends it, and the server lives on."""
         try:
             while (queued := self._queue.get()) is not None:
                 self.running = [queued.prompt_id]
@@ -166,7 +170,9 @@ class Standin:
         routes.get("/object_info/{name}")(self._info)
         routes.post("/upload/image")(self._upload)
         routes.get("/view")(self._view)
-        below_api = [web.route(one.method, f"/api{one.path}", one.handler) for one in _plain(routes)]
+        below_api = [
+            web.route(one.method, f"/api{one.path}", one.handler) for one in _plain(routes)
+        ]
         self.server.app.add_routes([*below_api, *routes])
         return self.server.app
 
@@ -194,7 +200,9 @@ class Standin:
         try:
             prompt_id = str(uuid.UUID(body.get("prompt_id") or str(uuid.uuid4())))
         except ValueError:
-            return _refusal({"type": "invalid_prompt_id", "message": "not a UUID", "details": ""}, {})
+            return _refusal(
+                {"type": "invalid_prompt_id", "message": "not a UUID", "details": ""}, {}
+            )
         verdict = await check(body["prompt"], self.classes)
         if verdict.error is not None:
             return _refusal(verdict.error, verdict.node_errors)

@@ -7,7 +7,7 @@ import threading
 _flag = threading.Event()
 
 
-class InterruptProcessingException(Exception):  # noqa: N818  (ComfyUI's name)
+class InterruptProcessingException(Exception):
     """Ends the prompt without an error."""
 
 

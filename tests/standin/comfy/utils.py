@@ -15,7 +15,9 @@ class ProgressBar:
         self.total = total
         self.current = 0.0
 
-    def update_absolute(self, value: float, total: float | None = None, preview: Any = None) -> None:
+    def update_absolute(
+        self, value: float, total: float | None = None, preview: Any = None
+    ) -> None:
         self.total = self.total if total is None else total
         self.current = min(value, self.total)
         if self.node_id is not None:

@@ -45,7 +45,9 @@ def _set(node_id: str, state: str, value: float, most: float) -> None:
         "max": most,
     }
     nodes = {name: dict(one) for name, one in _states.items()}
-    _server().send_sync("progress_state", {"prompt_id": _prompt_id, "nodes": nodes}, _server().client_id)
+    _server().send_sync(
+        "progress_state", {"prompt_id": _prompt_id, "nodes": nodes}, _server().client_id
+    )
 
 
 def _picture(preview: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a V3 pack imports: from comfy_api.latest import ComfyExtension, ComfyAPI, io, ui, Input, InputImpl, Types."""
+"""What a V3 pack imports: ComfyExtension, ComfyAPI, io, ui, Input, InputImpl, Types."""
 
 from __future__ import annotations
 

@@ -16,12 +16,16 @@ class MultiType(ComfyType):
     io_type = "COMFY_MULTITYPED_V3"
 
     class Input(Input):
-        def __init__(self, id: str | Input, types: Sequence[type[ComfyType]], **options: Any) -> None:
+        def __init__(
+            self, id: str | Input, types: Sequence[type[ComfyType]], **options: Any
+        ) -> None:
             self.widget = copy.copy(id) if isinstance(id, Input) else None
             if self.widget is not None:
                 for name in ("display_name", "tooltip", "lazy"):
                     options[name] = getattr(self.widget, name) or options.get(name)
                 options["optional"] = self.widget.optional or options.get("optional", False)
+                if isinstance(self.widget, WidgetInput):
+                    self.widget.widget_type = self.widget.get_io_type()
             super().__init__(self.widget.id if self.widget else id, **options)
             self.types = types
 

@@ -140,12 +140,17 @@ class ComfyNode:
             "experimental": schema.is_experimental,
             "dev_only": schema.is_dev_only,
             "api_node": schema.is_api_node,
+            "price_badge": None,
             "search_aliases": schema.search_aliases or None,
+            "essentials_category": schema.essentials_category,
+            "has_intermediate_output": schema.has_intermediate_output,
         }
 
 
 def _outputs_info(outputs: list[Output]) -> dict[str, Any]:
-    matched = [one.template.template_id if isinstance(one, MatchType.Output) else None for one in outputs]
+    matched = [
+        one.template.template_id if isinstance(one, MatchType.Output) else None for one in outputs
+    ]
     return {
         "output": [one.io_type for one in outputs],
         "output_is_list": [one.is_output_list for one in outputs],

@@ -73,9 +73,11 @@ class WidgetInput(Input):
         "default": "default",
         "socketless": "socketless",
         "force_input": "forceInput",
+        "widget_type": "widgetType",
     }
 
     default: Any = None
+    widget_type: str | None = None
     socketless: bool | None = None
     force_input: bool | None = None
 

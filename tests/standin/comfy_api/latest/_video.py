@@ -41,7 +41,9 @@ class VideoInput:
     def get_components(self) -> VideoComponents:
         raise NotImplementedError
 
-    def save_to(self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None) -> None:
+    def save_to(
+        self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None
+    ) -> None:
         raise NotImplementedError
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0) -> VideoInput | None:
@@ -79,7 +81,9 @@ class VideoInput:
 class VideoFromFile(VideoInput):
     """A video on disk, or the bytes of one."""
 
-    def __init__(self, file: str | io.BytesIO, *, start_time: float = 0, duration: float = 0) -> None:
+    def __init__(
+        self, file: str | io.BytesIO, *, start_time: float = 0, duration: float = 0
+    ) -> None:
         self._file = file
         self._start = start_time
         self._length = duration
@@ -122,7 +126,9 @@ class VideoFromFile(VideoInput):
             audio = self._audio(file)
             return VideoComponents(images, rate, audio, dict(file.metadata))
 
-    def save_to(self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None) -> None:
+    def save_to(
+        self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None
+    ) -> None:
         """Copies the streams; a trimmed video is encoded again."""
         if self._start or self._length:
             VideoFromComponents(self.get_components()).save_to(path, format, codec, metadata)
@@ -183,7 +189,9 @@ class VideoFromComponents(VideoInput):
         whole = VideoFromFile(self.get_stream_source())  # type: ignore[arg-type]
         return whole.as_trimmed(start_time, duration)
 
-    def save_to(self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None) -> None:
+    def save_to(
+        self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None
+    ) -> None:
         """H.264 and AAC in an MP4."""
         parts = self._components
         rate = Fraction(round(parts.frame_rate * 1000), 1000)
@@ -213,7 +221,9 @@ def _tag(file: Any, metadata: dict[str, Any] | None) -> None:
 def _sound_stream(file: Any, audio: dict[str, Any] | None) -> Any:
     if not audio:
         return None
-    return file.add_stream("aac", rate=int(audio["sample_rate"]), layout=_layout(audio["waveform"][0]))
+    return file.add_stream(
+        "aac", rate=int(audio["sample_rate"]), layout=_layout(audio["waveform"][0])
+    )
 
 
 def _encode_sound(file: Any, stream: Any, parts: VideoComponents) -> None:

@@ -78,7 +78,7 @@ class PreviewText:
 
 
 def _notes(cls: Any) -> PngInfo:
-    """The prompt goes into every saved picture: whatever stands in a widget is published with it."""
+    """The prompt goes into every saved picture: what stands in a widget is published with it."""
     notes = PngInfo()
     if cls is not None and cls.hidden is not None:
         if cls.hidden.prompt:

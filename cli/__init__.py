@@ -1,0 +1,79 @@
+"""The `skyport` command: one module a command, machinery with a leading underscore."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..providers import _settings
+from ..providers._errors import SkyportError
+from ..providers._words import say, use_language
+from . import clusters, demo, keys, models, run, sandbox
+
+_COMMANDS = {
+    "demo": demo,
+    "run": run,
+    "models": models,
+    "clusters": clusters,
+    "keys": keys,
+    "sandbox": sandbox,
+}
+_FAILED = 1
+_INTERRUPTED = 130  # what shells call an end by Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. 0 when all went well, 1 when something failed.
+
+    Raises SystemExit (2) where the command line itself is wrong.
+    """
+    _speak()
+    args = _arguments(argv)
+    try:
+        return int(args.run(args))
+    except SkyportError as error:
+        print(f"skyport: {error}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        print(say("Stopped."), file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left (`skyport models | head`); nothing may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+
+
+def _speak() -> None:
+    """The user's language, and no failure where a terminal lacks a letter."""
+    with suppress(SkyportError):  # broken settings are told by whatever needs them
+        use_language(_settings.load().language)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # Not repeated for `keys`: it may be a key.
+        told = "" if args.command == "keys" else " ".join(unknown)
+        args.parser.error(say("unknown arguments: {told}", told=told or "..."))
+    return args
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="skyport", description=say("Four clouds for ComfyUI, from the command line.")
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar=say("command"))
+    for name, module in _COMMANDS.items():
+        about = module.about()
+        own = commands.add_parser(name, help=about, description=about)
+        own.set_defaults(run=module.run, parser=own)
+        module.add_arguments(own)
+    return parser

@@ -1,0 +1,59 @@
+"""`skyport clusters`: how much room the platforms' clusters have right now."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..providers import _platforms
+from ..providers._errors import InvalidInput
+from ..providers._words import say
+from ._table import table
+
+if TYPE_CHECKING:
+    from ..providers._types import Cluster
+
+
+def about() -> str:
+    return say("Show the clusters and their room.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--platform", choices=_platforms.names(), help=say("one platform only"))
+
+
+def run(args: argparse.Namespace) -> int:
+    head = [say("platform"), say("cluster"), say("label"), say("running"), say("at most"), say("free")]
+    rows = [_row(name, each) for name in _asked(args.platform) for each in _clusters(name)]
+    print(table(head, rows))
+    return 0
+
+
+def _asked(platform: str | None) -> list[str]:
+    """The platforms that have clusters, or the one named."""
+    if platform is None:
+        return [name for name in _platforms.names() if _has_clusters(name)]
+    if not _has_clusters(platform):
+        label = _platforms.provider_class(platform).label
+        raise InvalidInput(say("this platform has no clusters."), platform=label)
+    return [platform]
+
+
+def _has_clusters(platform: str) -> bool:
+    return hasattr(_platforms.provider_class(platform), "clusters")
+
+
+def _clusters(platform: str) -> list[Cluster]:
+    from .. import providers
+    from ..providers._http import retrying
+
+    ask = getattr(providers.connect(platform), "clusters")  # noqa: B009 - not every Provider has it
+    engine = providers.runner().engine
+    found: list[Cluster] = engine.run(retrying(ask, run_blocking=engine.blocking))
+    return found
+
+
+def _row(platform: str, cluster: Cluster) -> list[str]:
+    known = cluster.most is not None
+    most, free = (str(cluster.most), str(cluster.room)) if known else (say("unknown"), say("unknown"))
+    return [platform, cluster.name, cluster.label, str(cluster.running), most, free]

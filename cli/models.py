@@ -1,0 +1,95 @@
+"""`skyport models`: what the platforms offer, from memory or asked for anew."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..providers import _platforms
+from ..providers._errors import InvalidInput
+from ..providers._words import say
+from ._table import table
+
+if TYPE_CHECKING:
+    from ..providers._catalogue import Refreshed
+    from ..providers._types import Model, Param
+
+
+def about() -> str:
+    return say("List the models of the platforms.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    names = _platforms.names()
+    parser.add_argument("platform", nargs="?", choices=names, help=say("one platform only"))
+    parser.add_argument("--task", help=say("models for one task only, such as image2video"))
+    parser.add_argument(
+        "--refresh", choices=names, help=say("ask this platform for its models first")
+    )
+    parser.add_argument("--json", action="store_true", help=say("print everything as JSON"))
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.refresh:
+        _refresh(args.refresh)
+    only = args.platform or args.refresh
+    models = _models([only] if only else _platforms.names(), args.task)
+    print(_as_json(models) if args.json else _as_table(models))
+    return 0
+
+
+def _refresh(platform: str) -> None:
+    from .. import providers
+    from ..providers._refresh import refresh
+
+    print(_report(providers.runner().engine.run(refresh(platform))), file=sys.stderr)
+
+
+def _report(found: Refreshed) -> str:
+    lines = [say("{count} models.", count=len(found.models))]
+    if found.added:
+        lines.append(say("New: {models}", models=", ".join(found.added)))
+    if found.retired:
+        lines.append(say("No longer offered: {models}", models=", ".join(found.retired)))
+    lines += [say("Parameters not read: {model}", model=told) for told in found.unread]
+    return "\n".join(lines)
+
+
+def _models(platforms: Sequence[str], task: str | None) -> list[Model]:
+    from .. import providers
+
+    models = [model for name in platforms for model in providers.catalogue(name).models()]
+    found = [model for model in models if task in (None, model.task)]
+    if task and not found:
+        tasks = ", ".join(dict.fromkeys(model.task for model in models))
+        raise InvalidInput(
+            say('No model is for the task "{task}".', task=task),
+            do=say("The tasks are: {tasks}.", tasks=tasks),
+        )
+    return found
+
+
+def _as_json(models: Sequence[Model]) -> str:
+    plain = "utf" not in (sys.stdout.encoding or "").lower()
+    return json.dumps([dataclasses.asdict(model) for model in models], ensure_ascii=plain, indent=1)
+
+
+def _as_table(models: Sequence[Model]) -> str:
+    head = [say("platform"), say("model"), say("task"), say("label"), say("parameters (* required)")]
+    rows = [[m.platform, m.id, m.task, _label(m), ", ".join(map(_param, m.params))] for m in models]
+    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return table(head, rows, most)
+
+
+def _label(model: Model) -> str:
+    return say("{label} (retired)", label=model.label) if model.retired else model.label
+
+
+def _param(param: Param) -> str:
+    told = param.name + ("*" if param.required else "")
+    return f"{told} ({param.type})" if param.media_kind else told

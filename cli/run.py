@@ -1,0 +1,160 @@
+"""`skyport run`: a remote workflow with inputs of this machine, its results on this disk."""
+
+from __future__ import annotations
+
+import argparse
+import mimetypes
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..providers import _platforms
+from ..providers._errors import InvalidInput
+from ..providers._words import say
+
+if TYPE_CHECKING:
+    from ..providers._job import Job
+    from ..providers._types import Request, Result
+
+_MEDIA = ("image", "video", "audio")
+_GRACE = 5.0  # seconds given to a submit under way to tell its task id
+
+
+def about() -> str:
+    return say("Run a ComfyUI workflow (API format) on a platform.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", type=Path, help=say("the workflow, exported in API format"))
+    parser.add_argument(
+        "--platform", required=True, choices=_platforms.names(), help=say("where it runs")
+    )
+    parser.add_argument(
+        "--cluster", default="auto", help=say("a cluster's name; auto takes the one with most room")
+    )
+    parser.add_argument(
+        "--input",
+        dest="inputs",
+        metavar="73.image=photo.jpg",
+        action="append",
+        default=[],
+        type=_pair,
+        help=say("a value for one of its inputs: a file of this machine, or text; may be repeated"),
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help=say("another number makes an equal run a new one")
+    )
+    parser.add_argument("--output", type=Path, help=say("folder of the results"))
+
+
+def run(args: argparse.Namespace) -> int:
+    from .. import providers
+
+    request = _request(args)
+    provider = providers.connect(args.platform)
+    into = (args.output or providers.results()).absolute()
+    _tell(_finished(providers.runner().start(provider, request, into)))
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    target, equals, value = text.partition("=")
+    if not equals or not target.strip():
+        raise argparse.ArgumentTypeError(say("write it as {example}", example="73.image=photo.jpg"))
+    return target.strip(), value
+
+
+# -- what is asked for --------------------------------------------------------------------------
+
+
+def _request(args: argparse.Namespace) -> Request:
+    from ..providers._workflow import put_inputs, read_workflow
+
+    make = getattr(import_module(f"..providers.{args.platform}", __package__), "workflow", None)
+    if make is None:
+        label = _platforms.provider_class(args.platform).label
+        raise InvalidInput(say("this platform runs no workflows."), platform=label)
+    prompt = read_workflow(_text_of(args.workflow))
+    filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
+    request: Request = make(filled, args.cluster, seed=args.seed)
+    return request
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or say("it is not text")
+        raise InvalidInput(
+            say("{path} cannot be read: {reason}.", path=path, reason=reason)
+        ) from None
+
+
+def _value(target: str, text: str) -> Any:
+    """The medium that `text` names, else `text` itself."""
+    from ..providers._files import describe
+
+    path = os.path.expanduser(text)
+    if os.path.isfile(path):
+        return describe(path)
+    if _names_a_medium(text):
+        raise InvalidInput(
+            say('{target}: there is no file "{name}".', target=target, name=text),
+            do=say("Correct the path; a value that is no path is sent as text."),
+        )
+    return text
+
+
+def _names_a_medium(text: str) -> bool:
+    if "\n" in text or text.startswith(("http://", "https://")):
+        return False
+    return (mimetypes.guess_type(text)[0] or "").partition("/")[0] in _MEDIA
+
+
+# -- wait and tell ------------------------------------------------------------------------------
+
+
+def _finished(job: Job) -> Result:
+    from .. import providers
+    from ..providers._sight import glimpse
+    from ._board import watch
+
+    name = f"{job.provider.label} {job.request.title}"
+    try:
+        watch([job.future], {name: lambda: glimpse(job, time.monotonic())})
+    except KeyboardInterrupt:
+        providers.runner().leave(job, stop=True)
+        _say_what_lives_on(job)
+        raise
+    result = job.future.result()
+    providers.runner().delivered(job)
+    return result
+
+
+def _say_what_lives_on(job: Job) -> None:
+    """A submit that is under way is waited for: its task id is worth the seconds."""
+    until = time.monotonic() + _GRACE
+    while not (job.future.done() or job.sight.task_id) and time.monotonic() < until:
+        time.sleep(0.05)
+    task_id = job.sight.task_id
+    if task_id and not job.future.done():
+        print(
+            say(
+                "{platform} task {id} lives on there: it is not cancelled and may be charged.",
+                platform=job.provider.label,
+                id=task_id,
+            ),
+            file=sys.stderr,
+        )
+
+
+def _tell(result: Result) -> None:
+    for warning in result.warnings:
+        print(say("Warning: {text}", text=warning), file=sys.stderr)
+    for file in result.files:
+        print(file.path)
+    for text in result.texts:
+        print(text)

@@ -1,0 +1,117 @@
+"""`skyport sandbox`: the imitated platforms, served on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from typing import TYPE_CHECKING
+
+from ..providers import _keys
+from ..providers._errors import InvalidInput
+from ..providers._words import say
+from ._table import table
+
+if TYPE_CHECKING:
+    from ..sandbox import Sandbox
+
+_LOOK_EVERY = 0.5  # seconds; where a wait without an end cannot be interrupted, this one can
+
+
+def about() -> str:
+    return say("Imitate the platforms on this machine, without an account.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=_port, default=0, help=say("0 takes a free one"))
+    parser.add_argument(
+        "--pace", type=pace, default=1.0, help=say("how long tasks take: 0.1 is ten times faster")
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    with _started(args.port, args.pace) as sandbox:
+        print(_told(sandbox), flush=True)
+        try:
+            while not threading.Event().wait(_LOOK_EVERY):
+                pass
+        except KeyboardInterrupt:
+            print(say("The sandbox has ended."))
+    return 0
+
+
+def pace(text: str) -> float:
+    """A number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(say("it must be a number above 0"))
+    return number
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(say("it must be a number from 0 to 65535"))
+    return int(text)
+
+
+def _started(port: int, pace: float) -> Sandbox:
+    from ..sandbox import start
+
+    try:
+        return start(port, pace=pace)
+    except OSError as error:
+        raise InvalidInput(
+            say("Port {port} cannot be used: {reason}.", port=port, reason=error.strerror or error),
+            do=say("Name another one, or leave --port out."),
+        ) from None
+
+
+def _told(sandbox: Sandbox) -> str:
+    marks = [say("in a prompt"), say("what then goes wrong")]
+    return "\n".join(
+        [
+            say("The sandbox serves {address}. Ctrl-C ends it.", address=sandbox.origin),
+            "",
+            say("To use it, set these environment variables:"),
+            *environment(sandbox),
+            "",
+            say("A marker in any text of a request makes its task go wrong:"),
+            table(marks, markers()),
+        ]
+    )
+
+
+def environment(sandbox: Sandbox) -> list[str]:
+    """The lines that lead a client to it: `HAIYI_BASE_URL=...`, `HAIYI_API_KEY=...`."""
+    return [
+        line
+        for name in sandbox.platforms
+        for line in (
+            f"{_keys.url_variable(name)}={sandbox.base_url(name)}",
+            f"{_keys.key_variable(name)}={sandbox.key(name)}",
+        )
+    ]
+
+
+def markers() -> list[tuple[str, str]]:
+    """(marker, what it does), the platforms' most likely failures first."""
+    return [
+        ("[[fail:reason]]", say("the task fails, with that reason")),
+        ("[[error:text]]", say("one node of the workflow fails, the others go on")),
+        ("[[warning:text]]", say("the task warns and goes on")),
+        ("[[balance]]", say("the submit is refused: the balance is empty")),
+        ("[[status:503]]", say("the submit is refused with that HTTP status")),
+        ("[[slow:60]]", say("the task takes that many seconds at pace 1")),
+        ("[[empty]]", say("the task ends well and brings nothing")),
+        ("[[word:strange]]", say("polls tell a status that is in no document")),
+        ("[[truncated]]", say("the result is a file without its end")),
+        ("[[html]]", say("the result is a web page")),
+        ("[[cut:2]]", say("the download breaks off that many times")),
+        ("[[redirect]]", say("the result's address leads to another host")),
+        ("[[private]]", say("the result is on a private address")),
+        ("[[bad_json]]", say("polls are answered with broken JSON")),
+        ("[[cut_before]]", say("the connection breaks before the submit is taken")),
+        ("[[cut_after]]", say("the connection breaks after the submit was taken")),
+    ]
