@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(say("Stopped."), file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has left (`skyport models | head`); nothing may be written at exit.
+        # The reader has left (`skyport models | head`); nothing may be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
 

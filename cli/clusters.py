@@ -23,7 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    head = [say("platform"), say("cluster"), say("label"), say("running"), say("at most"), say("free")]
+    head = [
+        say("platform"),
+        say("cluster"),
+        say("label"),
+        say("running"),
+        say("at most"),
+        say("free"),
+    ]
     rows = [_row(name, each) for name in _asked(args.platform) for each in _clusters(name)]
     print(table(head, rows))
     return 0
@@ -55,5 +62,7 @@ def _clusters(platform: str) -> list[Cluster]:
 
 def _row(platform: str, cluster: Cluster) -> list[str]:
     known = cluster.most is not None
-    most, free = (str(cluster.most), str(cluster.room)) if known else (say("unknown"), say("unknown"))
+    most, free = (
+        (str(cluster.most), str(cluster.room)) if known else (say("unknown"), say("unknown"))
+    )
     return [platform, cluster.name, cluster.label, str(cluster.running), most, free]

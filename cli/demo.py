@@ -1,20 +1,23 @@
-"""`skyport demo`: the main job on the sandbox, with bars, a table of what was made and a contact sheet."""
+"""`skyport demo`: the main job on the sandbox; ends with a table and a contact sheet."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ..providers._errors import InvalidInput
 from ..providers._words import say
-from ._sandboxed import pace
 from ._table import table
+from .sandbox import pace
 
 if TYPE_CHECKING:
-    from ..demo._steps import Step
+    from ..demo._steps import Step, Trip
+    from ..sandbox import Sandbox
 
 
 def about() -> str:
@@ -43,8 +46,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..demo import _sheet
 
-    steps = _made(args)
-    print(_table_of(steps, args.output))
-    sheet = _sheet.draw(steps, args.output / "contact_sheet.png")
-    print(say("Contact sheet: {path}", path=sheet))
-    return _verdict(steps)
+    steps = _followed(args)
+    print(_table_of(steps))
+    print(say("Results: {path}", path=args.output.absolute()))
+    print(say("Contact sheet: {path}", path=_sheet.draw(steps, args.output / "contact_sheet.png")))
+    return 0 if all(step.state == "done" for step in steps) else 1
+
+
+def _followed(args: argparse.Namespace) -> Sequence[Step]:
+    """The steps of the trip, once it has ended."""
+    from .. import providers
+    from ._board import watch
+
+    with _trip(args) as trip:
+        going = providers.runner().engine.start(trip.go())
+        watch([going], {step.name: step.glimpse for step in trip.steps})
+        going.result()
+        return trip.steps
+
+
+@contextmanager
+def _trip(args: argparse.Namespace) -> Iterator[Trip]:
+    from ..demo._sandboxed import sandboxed
+
+    with sandboxed(args.pace) as sandbox:
+        if args.comfyui is not None:
+            with _examples(args, sandbox) as trip:
+                yield trip
+        else:
+            from ..demo._main_job import MainJob
+
+            prompt = args.prompt or say("The harbour on a winter night, snow on every roof")
+            yield MainJob(args.output, prompt)
+
+
+@contextmanager
+def _examples(args: argparse.Namespace, sandbox: Sandbox) -> Iterator[Trip]:
+    from ..demo._examples import Examples
+    from ..demo._host import ComfyUI
+
+    if not (args.comfyui / "main.py").is_file():
+        raise InvalidInput(say("There is no ComfyUI in {path}.", path=args.comfyui))
+    print(say("ComfyUI is being started; that takes a moment."), file=sys.stderr, flush=True)
+    with (
+        TemporaryDirectory(prefix="skyport-comfyui-", ignore_cleanup_errors=True) as base,
+        ComfyUI(args.comfyui, base=Path(base)) as host,
+    ):
+        yield Examples(args.output, host, sandbox)
+
+
+def _table_of(steps: Sequence[Step]) -> str:
+    head = [say("step"), say("model, app or cluster"), say("task"), say("seconds"), say("result")]
+    rows = [row for step in steps for row in _rows(step)]
+    return table([*head, say("size")], rows)
+
+
+def _rows(step: Step) -> list[list[str]]:
+    """One row a result; what is the same is not repeated."""
+    seconds = f"{step.seconds:.1f}" if step.state != "waiting" else ""
+    first = [step.name, step.by, step.task, seconds]
+    if not step.made:
+        told = step.error or say("not done: what it needs is missing")
+        return [[*first, told, ""]]
+    rows = [[made.place, made.size] for made in step.made]
+    return [[*(first if row is rows[0] else [""] * 4), *row] for row in rows]

@@ -1,4 +1,4 @@
-"""`skyport keys`: keep, list and forget the platforms' keys. No key is ever printed or an argument."""
+"""`skyport keys`: keep, list or forget a key. None is ever printed, none is an argument."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error(say("the first word must be set, list or remove"))
     if args.rest:
         args.parser.error(
-            say("a key is never an argument: others can see those. Leave it out and you are asked for it.")
+            say("a key is never an argument, where others see it: you are asked for it")
         )
     return action(args)
 
@@ -49,7 +49,9 @@ def _set(args: argparse.Namespace) -> int:
     label = _platforms.provider_class(platform).label
     key = _keys.set_key(platform, _asked(label))
     print(say("{platform}: the key {masked} is kept.", platform=label, masked=key.masked()))
-    _warn_of_environment(platform)
+    if _in_environment(platform):
+        variable = _keys.key_variable(platform)
+        print(say("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
     return 0
 
 
@@ -60,7 +62,8 @@ def _remove(args: argparse.Namespace) -> int:
         print(say("{platform}: the key is removed.", platform=label))
     else:
         print(say("{platform}: no key was kept.", platform=label))
-    _warn_of_environment(platform)
+    if _in_environment(platform):
+        print(say("{variable} still sets one.", variable=_keys.key_variable(platform)))
     return 0
 
 
@@ -84,7 +87,5 @@ def _asked(label: str) -> str:
         return ""
 
 
-def _warn_of_environment(platform: str) -> None:
-    variable = _keys.key_variable(platform)
-    if os.environ.get(variable, "").strip():
-        print(say("The one in {variable} goes before it.", variable=variable), file=sys.stderr)
+def _in_environment(platform: str) -> bool:
+    return bool(os.environ.get(_keys.key_variable(platform), "").strip())

@@ -80,7 +80,13 @@ def _as_json(models: Sequence[Model]) -> str:
 
 
 def _as_table(models: Sequence[Model]) -> str:
-    head = [say("platform"), say("model"), say("task"), say("label"), say("parameters (* required)")]
+    head = [
+        say("platform"),
+        say("model"),
+        say("task"),
+        say("label"),
+        say("parameters (* required)"),
+    ]
     rows = [[m.platform, m.id, m.task, _label(m), ", ".join(map(_param, m.params))] for m in models]
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     return table(head, rows, most)

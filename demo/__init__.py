@@ -1,1 +1,1 @@
-"""What `skyport demo` shows: a real ComfyUI running this pack against the sandbox."""
+"""What `skyport demo` does: the main job on the sandbox, directly or inside a real ComfyUI."""

@@ -13,7 +13,6 @@ from comfy_api.latest import ComfyExtension, io
 from comfyui_version import __version__ as comfyui_version
 from server import PromptServer
 
-from .. import providers
 from ..providers import _settings
 from ..providers._words import say
 from . import _hook, _language, _outputs, _refresh, _routes
@@ -28,7 +27,7 @@ class Skyport(ComfyExtension):
 
 
 def extension() -> Skyport:
-    """Told once, when ComfyUI loads the pack: where to keep things, what to watch, which routes to serve."""
+    """Tells the pack, as ComfyUI loads it, where to keep things, what to watch, what to serve."""
     _check_version(comfyui_version)
     _settings.use_home(Path(folder_paths.get_system_user_directory("skyport")))
     _settings.use_results(Path(folder_paths.get_output_directory()) / "skyport")

@@ -11,11 +11,10 @@ import folder_paths
 
 from ..providers._errors import InvalidInput
 from ..providers._params import fill, prompt_param, seed_for, seed_param
-from ..providers._types import Json, MediaFile, Model, Param
+from ..providers._types import Json, Model, Param
 from ..providers._words import say
 from . import _media
 from ._schema import PLATFORM_CHOICE, input_id, key_id
-
 
 
 def parameters(
@@ -26,9 +25,10 @@ def parameters(
     Encodes tensors, so call it in a thread. Raises InvalidInput; nothing was sent then.
     """
     values = {param.name: _value(param, chosen) for param in model.params}
-    for param, own in ((prompt_param(model), prompt), (seed_param(model), seed)):
-        if param is not None:
-            values[param.name] = seed_for(param, seed) if own is seed else own
+    if takes_prompt := prompt_param(model):
+        values[takes_prompt.name] = prompt
+    if takes_seed := seed_param(model):
+        values[takes_seed.name] = seed_for(takes_seed, seed)
     return [fill(model, one) for one in fan_out(values)]
 
 
@@ -37,7 +37,7 @@ def fan_out(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Raises InvalidInput when batches of different size meet.
     """
-    batches = {name: batch for name, batch in _batches(values)}
+    batches = dict(_batches(values))
     counts = {len(batch.items) for batch in batches.values()} - {1}
     if len(counts) > 1:
         told = ", ".join(f"{name}: {len(batch.items)}" for name, batch in batches.items())

@@ -1,7 +1,8 @@
-"""The prompt hook: sees each graph before ComfyUI validates it, and notes what only a whole graph can tell.
+"""The prompt hook: sees each graph before ComfyUI validates it, and notes what only a whole graph
+can tell.
 
-It writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they are part
-of the node's cache key: linking `frames` runs the node again, and then it decodes them.
+It writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they are
+part of the node's cache key: linking `frames` runs the node again, and then it decodes them.
 """
 
 from __future__ import annotations

@@ -11,14 +11,23 @@ from ..providers import _settings
 from ..providers._errors import SkyportError
 from ..providers._words import use_language
 
+_browser: str | None = None
+
+
+def heard(locale: str) -> None:
+    """The editor says which language it speaks."""
+    global _browser
+    _browser = locale
+    follow_host()
+
 
 def follow_host() -> None:
-    """Speak the language of Skyport's own setting, else the one chosen in ComfyUI."""
+    """Speak the language of our own setting, else the one chosen in ComfyUI or its browser."""
     try:
         own = _settings.load().language
     except SkyportError:
         own = None
-    use_language(own or _editor_language())
+    use_language(own or _editor_language() or _browser)
 
 
 def _editor_language() -> str | None:

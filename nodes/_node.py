@@ -1,4 +1,4 @@
-"""The base of every Skyport node that waits for something: nothing but the right exceptions may leave it."""
+"""The base of every node that waits: only the right exceptions may leave it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import _hook, _outputs, _task
 
 
 class CloudNode(io.ComfyNode):
-    """Subclasses define `define_schema` and `work`; `work` gets the inputs that `execute` would get."""
+    """Subclasses define `define_schema`, and `work` with the inputs that `execute` would get."""
 
     @classmethod
     async def work(cls, **inputs: Any) -> io.NodeOutput:
@@ -23,7 +23,7 @@ class CloudNode(io.ComfyNode):
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
-        """Runs `work`. A CancelledError that is not ComfyUI's own would end its prompt worker for good."""
+        """Runs `work`. A CancelledError of another origin would end ComfyUI's prompt worker."""
         try:
             return await cls.work(**inputs)
         except asyncio.CancelledError:

@@ -47,11 +47,12 @@ def deliver(
 ) -> io.NodeOutput:
     """The outputs `names` of a node, in order; blocking: call it in a thread.
 
-    What a platform did not send is blocked with a reason. Raises BadResult for files that cannot be read.
+    What a platform did not send is blocked with a reason. Raises BadResult for files that cannot be
+    read.
     """
     made = _Made(results, linked, label)
     try:
-        values = [_BUILDERS[name](made) for name in names]
+        values = [_built(name, made) for name in names]
     except BadResult as error:
         raise _whose(error, results, label) from None
     return io.NodeOutput(*values, ui=_shown(results))
@@ -64,6 +65,13 @@ def _whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult
     error.task_id = next(iter(tasks), "")
     error.do = f"{error.do} {say('Queue again: the result is fetched once more, at no charge.')}"
     return error
+
+
+def _built(name: str, made: _Made) -> Any:
+    try:
+        return _BUILDERS[name](made)
+    except _decode.FramesTooLarge as error:
+        return ExecutionBlocker(str(error))
 
 
 class _Made:
@@ -97,10 +105,7 @@ def _frames(made: _Made) -> Any:
     if "frames" not in made.linked:
         return ExecutionBlocker(None)
     videos = made.of(Kind.VIDEO)
-    try:
-        return [_decode.decode_frames(file.path) for file in videos] or made.missing("video")
-    except _decode.FramesTooLarge as error:
-        return ExecutionBlocker(str(error))
+    return [_decode.decode_frames(file.path) for file in videos] or made.missing("video")
 
 
 def _audio(made: _Made) -> Any:
@@ -134,7 +139,7 @@ _BUILDERS: dict[str, Callable[[_Made], Any]] = {
 
 
 def _shown(results: Sequence[Result]) -> dict[str, Any]:
-    """A video player where there is a video, else the pictures, with audio players and text beside."""
+    """A player where there is a video, else the pictures; audio players and text beside."""
     files = [file for result in results for file in result.files]
     videos = [_saved(file.path) for file in files if file.kind is Kind.VIDEO]
     images = [_saved(file.path) for file in files if file.kind is Kind.IMAGE]
@@ -152,7 +157,7 @@ def _shown(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _saved(path: Path) -> dict[str, str]:
-    """How ComfyUI's /view names the file; one outside its output folder is linked into temp first."""
+    """How ComfyUI's /view names the file; from outside its output folder it is linked into temp."""
     output = Path(folder_paths.get_output_directory()).resolve()
     path = path.resolve()
     if output not in path.parents:

@@ -7,21 +7,14 @@ import logging
 
 from .. import providers
 from ..providers import _keys, _settings
-from ..providers._catalogue import Refreshed
 from ..providers._errors import SkyportError
+from ..providers._refresh import refresh
 
 _log = logging.getLogger(__name__)
 
 
-async def refresh(platform: str) -> Refreshed:
-    """Ask the platform for its models now; to be awaited on the engine's loop."""
-    engine = providers.runner().engine
-    provider = await engine.blocking(lambda: providers.connect(platform))
-    return await providers.catalogue(platform).refresh(provider, engine)
-
-
 def in_background() -> None:
-    """Refresh what is older than the settings allow, where there is a key. Never holds up the start."""
+    """Refresh what is older than the settings allow, where there is a key. Holds nothing up."""
     providers.runner().engine.start(_refresh_old())
 
 

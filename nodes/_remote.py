@@ -16,7 +16,7 @@ Chain = tuple[tuple[str, Any], ...]  # (target, value), in the order they were c
 
 
 def chained(before: Chain | None, target: str, value: Any) -> Chain:
-    """`before` with one more value. Raises InvalidInput for an empty target or one that is there already."""
+    """`before` with one more value. Raises InvalidInput for a target that is empty or taken."""
     name = target.strip()
     if not name:
         raise InvalidInput(

@@ -11,9 +11,10 @@ from aiohttp import web
 
 from .. import providers
 from ..providers._errors import SkyportError
+from ..providers._refresh import refresh
 from ..providers._types import Model
 from ..providers._words import say
-from . import _refresh
+from . import _language
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -24,6 +25,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     """Registers every route."""
     routes.get("/skyport/models/{platform}")(_answering(_models))
     routes.post("/skyport/models/{platform}/refresh")(_answering(_from_our_page(_refresh_models)))
+    routes.post("/skyport/language")(_answering(_from_our_page(_hear_language)))
 
 
 async def _models(request: web.Request) -> web.Response:
@@ -35,7 +37,7 @@ async def _models(request: web.Request) -> web.Response:
 
 async def _refresh_models(request: web.Request) -> web.Response:
     engine = providers.runner().engine
-    work = engine.start(_refresh.refresh(request.match_info["platform"]))
+    work = engine.start(refresh(request.match_info["platform"]))
     found = await asyncio.wrap_future(work)
     return web.json_response(
         {
@@ -45,6 +47,14 @@ async def _refresh_models(request: web.Request) -> web.Response:
             "unread": found.unread,
         }
     )
+
+
+async def _hear_language(request: web.Request) -> web.Response:
+    told = await request.json()
+    locale = told.get("locale") if isinstance(told, dict) else None
+    if isinstance(locale, str):
+        _language.heard(locale)
+    return web.json_response({})
 
 
 def _row(model: Model) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a catalogue row to a node's widgets and sockets. Reads memory only: ComfyUI calls it all the time."""
+"""From a catalogue row to widgets and sockets. Memory only: ComfyUI calls it all the time."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ def prompt_input() -> io.String.Input:
 def seed_input() -> io.Int.Input:
     """Goes to the model where it takes a seed; otherwise it only makes a run distinct.
 
-    Fixed unless the user chooses otherwise: a seed that changes by itself makes the next queue a new order,
-    and the task that was left running is paid for in vain.
+    Fixed unless the user chooses otherwise: a seed that changes by itself makes the next queue a
+    new order, and the task that was left running is paid for in vain.
     """
     return io.Int.Input(
-        "seed", default=0, min=0, max=MOST_SEED, control_after_generate=io.ControlAfterGenerate.fixed
+        "seed",
+        default=0,
+        min=0,
+        max=MOST_SEED,
+        control_after_generate=io.ControlAfterGenerate.fixed,
     )
 
 
@@ -44,19 +48,34 @@ def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, toolti
 def model_input(models: Iterable[Model], custom: Sequence[Any] = ()) -> io.DynamicCombo.Input:
     """The choice of a model with its parameters below it; always a node's last widget.
 
-    Live models come first, so that a live one is the default. `custom` are the inputs of the option for a
-    model that is not listed; without any there is no such option.
+    Live models come first, so that a live one is the default. `custom` are the inputs of the option
+    for a model that is not listed; without any there is no such option.
     """
-    options = [io.DynamicCombo.Option(model.id, nested_inputs(model)) for model in models]
+    models = list(models)
+    first = [model for model in models if _may_be_first(model)][:1]
+    rest = [model for model in models if model not in first]
+    options = [io.DynamicCombo.Option(model.id, nested_inputs(model)) for model in [*first, *rest]]
     if custom:
-        options.append(io.DynamicCombo.Option(CUSTOM, list(custom)))
+        place = 0 if rest and not first else len(options)
+        options.insert(place, io.DynamicCombo.Option(CUSTOM, list(custom)))
     return io.DynamicCombo.Input("model", options=options)
+
+
+def _may_be_first(model: Model) -> bool:
+    """The editor cannot make a node whose first option brings sockets and no widget."""
+    nested = _nested(model)
+    has_widget = any(param.media_kind is None for param in nested)
+    return not model.retired and (has_widget or not nested)
 
 
 def nested_inputs(model: Model) -> list[Any]:
     """Inputs of every parameter but the prompt and the seed, which stand on the node itself."""
+    return [made for param in _nested(model) for made in _inputs(param)]
+
+
+def _nested(model: Model) -> list[Param]:
     own = {id(param) for param in (prompt_param(model), seed_param(model))}
-    return [made for param in model.params if id(param) not in own for made in _inputs(param)]
+    return [param for param in model.params if id(param) not in own]
 
 
 def key_id(param: Param, key: str) -> str:
@@ -65,7 +84,7 @@ def key_id(param: Param, key: str) -> str:
 
 
 def input_id(param: Param) -> str:
-    """A parameter's name as an input id: a dot would read as nesting, `model` holds the choice itself."""
+    """A parameter's name as an input id: a dot would read as nesting, `model` is the choice."""
     return "model_" if param.name == "model" else param.name.replace(".", "_")
 
 
@@ -85,7 +104,9 @@ def _inputs(param: Param) -> list[Any]:
             for key, required, label in param.keys
         ]
     kinds = [_SOCKETS[param.media_kind]]
-    return [media_input(input_id(param), kinds, optional=not param.required, tooltip=_tooltip(param))]
+    return [
+        media_input(input_id(param), kinds, optional=not param.required, tooltip=_tooltip(param))
+    ]
 
 
 def _growing(param: Param, kind: Kind) -> io.Autogrow.Input:
@@ -106,7 +127,9 @@ def _widget(param: Param) -> Any:
     if param.type == "boolean":
         if param.default is None and not param.required:
             return _choice(param, ["true", "false"], about)
-        return io.Boolean.Input(input_id(param), default=param.default in (True, "true", 1), **about)
+        return io.Boolean.Input(
+            input_id(param), default=param.default in (True, "true", 1), **about
+        )
     number = _number(param, about) if param.type in ("int", "float") else None
     return number or _text(param, about)
 

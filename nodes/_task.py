@@ -1,4 +1,4 @@
-"""Running requests for a node: wait without blocking, show progress, obey Interrupt, deliver what came."""
+"""Running requests for a node: wait, show progress, obey Interrupt, deliver what came."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ async def run(
 ) -> T:
     """Runs all requests side by side and gives their results, in order, to `hand_over` in a thread.
 
-    Only when that has returned do the results count as delivered; files that it cannot read (BadResult) are
-    fetched again by the next queue. Raises ComfyUI's InterruptProcessingException when the user interrupts, and one SkyportError that names
-    every item that failed; what the others brought is kept and reused by the next queue.
+    Only when that has returned do the results count as delivered; files that it cannot read
+    (BadResult) are fetched again by the next queue. Raises ComfyUI's InterruptProcessingException
+    when the user interrupts, and one SkyportError that names every item that failed; what the
+    others brought is kept and reused by the next queue.
     """
     runner = providers.runner()
     into = providers.results()
@@ -59,7 +60,7 @@ async def run(
 
 
 async def in_thread(call: Callable[[], T]) -> T:
-    """A blocking call in a thread of the engine: ComfyUI's own executor is joined at the end of a prompt."""
+    """A blocking call in the engine's threads: ComfyUI joins its own at the end of a prompt."""
     engine = providers.runner().engine
     return await asyncio.wrap_future(engine.start(engine.blocking(call)))
 
@@ -80,7 +81,7 @@ async def interruptible(work: Coroutine[Any, Any, T]) -> T:
 
 
 def check_interrupt() -> None:
-    """Raises ComfyUI's own exception when the user has interrupted, without clearing the flag for others."""
+    """Raises ComfyUI's own exception after Interrupt, and leaves the flag for other nodes."""
     if host.processing_interrupted():
         raise host.InterruptProcessingException()
 
@@ -142,8 +143,8 @@ def _told(errors: dict[int, BaseException | None], count: int) -> BaseException:
         return first
     items = ", ".join(str(number) for number in errors)
     news = say(
-        "Of {count} items these failed: {items}. The others are kept: queue again and only the failed "
-        "ones are submitted anew.",
+        "Of {count} items these failed: {items}. The others are kept: queue again and only "
+        "the failed ones are submitted anew.",
         count=count,
         items=items,
     )

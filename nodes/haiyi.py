@@ -12,8 +12,8 @@ from .. import providers
 from ..providers import haiyi
 from ..providers._errors import InvalidInput
 from ..providers._types import Json, Model, Request
-from ..providers._workflow import put_inputs, read_workflow
 from ..providers._words import say
+from ..providers._workflow import put_inputs, read_workflow
 from . import _forms, _hook, _outputs, _schema, _task
 from ._node import CloudNode
 from ._remote import RemoteInputs, remote_values
@@ -315,7 +315,7 @@ def _parameters_of(text: str) -> dict[str, Json]:
     if not isinstance(found, dict):
         raise InvalidInput(
             say("The parameters of a custom model are not a JSON object."),
-            do=say('Write them as {example}.', example='{"duration": 5}'),
+            do=say("Write them as {example}.", example='{"duration": 5}'),
             platform=haiyi.HaiYi.label,
         )
     return found

@@ -1,8 +1,8 @@
 """The platforms. No ComfyUI and no torch here: a node, a script or a test may use it alike.
 
-    provider = connect("haiyi")
-    job = runner().start(provider, request, into=results())
-    result = job.future.result()
+provider = connect("haiyi")
+job = runner().start(provider, request, into=results())
+result = job.future.result()
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _starting = threading.Lock()
 
 
 def connect(platform: str) -> Provider:
-    """The platform, ready to be asked. Raises MissingKey, or InvalidInput where no address is set."""
+    """The platform, ready to be asked. Raises MissingKey; InvalidInput where no address is set."""
     kind = provider_class(platform)
     if _settings.load().sandbox:
         address, key = sandbox().base_url(platform), sandbox().key(platform)
@@ -72,7 +72,7 @@ def _sandbox() -> Sandbox:
 
 
 def _address(kind: type[Provider]) -> str:
-    """The platform's address for telling places apart; a missing or broken one is no matter here."""
+    """The platform's address, to tell places apart; a missing or broken one is no matter here."""
     try:
         return _keys.base_url(kind.name, kind.label, kind.default_base_url)
     except InvalidInput:

@@ -1,4 +1,5 @@
-"""The models each platform offers: read from memory, kept in the data folder, refreshed from the platform.
+"""The models each platform offers: read from memory, kept in the data folder, refreshed from the
+platform.
 
 The cache holds rows in the platform's own words. It only grows: a model that was offered once is in
 somebody's workflow, so it stays, marked retired.
@@ -18,18 +19,21 @@ from typing import Any
 
 from . import _settings
 from ._engine import Engine
-from ._errors import SkyportError
+from ._errors import BadResult, SkyportError
 from ._http import retrying
 from ._provider import Provider
 from ._types import Json, Model
+from ._words import say
 
 _AT_ONCE = 4  # model details asked for side by side
-_LOOK_AGAIN = 1.0  # seconds between looks at the cache's date: another process may have refreshed it
+_LOOK_AGAIN = (
+    1.0  # seconds between looks at the cache's date: another process may have refreshed it
+)
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh found. `unread` are models whose parameters could not be had, with the reason."""
+    """What a refresh found. `unread`: models whose parameters could not be had, and why."""
 
     models: tuple[Model, ...]
     added: tuple[str, ...]
@@ -62,10 +66,16 @@ class Catalogue:
         return None if stamp is None else max(0.0, time.time() - stamp)
 
     async def refresh(self, provider: Provider, engine: Engine) -> Refreshed:
-        """Ask the platform for all its models and keep them. Raises a SkyportError and keeps the old ones."""
+        """Ask the platform for its models and keep them. After a SkyportError the old ones stay."""
         before = self._rows()
         listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
         live, unread = await _completed(provider, engine, listed, before)
+        if not live:
+            raise BadResult(
+                say("The platform lists no models."),
+                do=say("Those known so far are kept."),
+                platform=provider.label,
+            )
         gone = [{**row, "retired": True} for key, row in before.items() if key not in live]
         _write(self._path, [*live.values(), *gone])
         with self._lock:

@@ -1,7 +1,8 @@
-"""One event loop on one daemon thread for the life of the process, and the threads its blocking calls use.
+"""One event loop on one daemon thread for the life of the process, and the threads its blocking
+calls use.
 
-ComfyUI gives every prompt a new loop, freezes it while a sync node runs and cancels it when a sibling fails,
-so nothing that is paid for may live there.
+ComfyUI gives every prompt a new loop, freezes it while a sync node runs and cancels it when a
+sibling fails, so nothing that is paid for may live there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _THREADS = 48
-_TRANSFERS = 24  # fewer than _THREADS, so that polls always find a thread while files go up and down
+_TRANSFERS = (
+    24  # fewer than _THREADS, so that polls always find a thread while files go up and down
+)
 
 
 class Workers:

@@ -5,7 +5,8 @@ SkyportError
 +- TransportError                       no answer after retries
 +- ApiError                             the platform answered with an error
 |  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
-+- OutcomeUnknown                       a submit was sent and no answer came: it may have been charged
++- OutcomeUnknown                       a submit was sent and no answer came: it may have been
+charged
 +- TaskFailed                           accepted, then ended badly
 +- TaskTimeout                          we stopped waiting; the task lives on
 +- TaskCancelled                        stopped because the user asked
@@ -108,7 +109,7 @@ class NotFound(ApiError):
 
 
 class OutcomeUnknown(SkyportError):
-    """A submit was sent and no readable answer came: the task may exist and may have been charged."""
+    """A submit was sent and no readable answer came: it may exist and may have been charged."""
 
 
 class TaskFailed(SkyportError):
@@ -120,10 +121,10 @@ class TaskTimeout(SkyportError):
 
 
 class TaskCancelled(SkyportError):
-    """The task was stopped because the user interrupted it, or the platform says it was cancelled."""
+    """The task was stopped because the user interrupted it."""
 
 
 class BadResult(SkyportError):
-    """The platform's answer or file could not be read. `final`: asking again will bring the same."""
+    """The platform's answer or file could not be read. `final`: asking again brings the same."""
 
     final = False

@@ -1,4 +1,4 @@
-"""Files that are hosted already, by what is in them: the same picture goes up once while its URL lives."""
+"""Files that are hosted already: the same picture goes up once while its URL lives."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ class Hosted:
         # Shielded: one caller that is stopped must not take the upload from the others.
         return await asyncio.shield(self._under_way[place])
 
-    async def _upload(
-        self, place: str, upload: Callable[[], Awaitable[tuple[str, float]]]
-    ) -> str:
+    async def _upload(self, place: str, upload: Callable[[], Awaitable[tuple[str, float]]]) -> str:
         try:
             url, lives = await upload()
         finally:

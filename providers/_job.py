@@ -39,11 +39,16 @@ class Sight:
     usual: float | None = None
 
 
-class Job:
-    """One request on its way; equal requests share one. `sight` and `future` may be read from any thread.
+class Stopped(Exception):
+    """The job's last watcher has asked to end it."""
 
-    stop    set when the last watcher has asked to end it
-    ending  True once that is being acted upon: too late to join
+
+class Job:
+    """One request on its way; equal requests share one. `sight` and `future` may be read from any
+    thread.
+
+    stop  set when the last watcher has asked to end it
+    open  not set while that is being acted upon: who wants to join must wait how it ends
     """
 
     def __init__(self, provider: Provider, request: Request, mark: str) -> None:
@@ -55,8 +60,10 @@ class Job:
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
         self.watchers = 0
         self.stop = asyncio.Event()
-        self.ending = False
-        self.carrier: asyncio.Future[None] | None = None  # kept: the loop holds its tasks only weakly
+        self.open = asyncio.Event()
+        self.open.set()
+        # Kept here because the loop holds its tasks only weakly.
+        self.carrier: asyncio.Future[None] | None = None
         self._lock = threading.Lock()
 
     def enter(self, stage: str, **changes: Any) -> None:
@@ -69,7 +76,6 @@ class Job:
 
     def stopped(self, task: Task | None = None) -> TaskCancelled:
         """The error that ends a job its watchers have stopped."""
-        self.ending = True
         if task is None:
             what = say("Stopped before anything was submitted; nothing was charged.")
         else:
@@ -78,7 +84,7 @@ class Job:
         return TaskCancelled(what, platform=self.provider.label, task_id=task_id)
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """The outcome of `work`, or TaskCancelled as soon as the job is stopped."""
+        """The outcome of `work`, or Stopped as soon as the job is stopped."""
         doing = asyncio.ensure_future(work)
         try:
             while not doing.done():
@@ -86,7 +92,7 @@ class Job:
                 await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
                 if self.stop.is_set() and not doing.done():
-                    raise self.stopped()
+                    raise Stopped
             return doing.result()
         finally:
             doing.cancel()

@@ -1,6 +1,7 @@
 """What is known of tasks that were paid for: the one seam between the task runner and its memory.
 
-This ledger lives as long as the process: a task whose node is gone is attached to, never submitted again.
+This ledger lives as long as the process: a task whose node is gone is attached to, never submitted
+again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ._types import Json, MediaFile, Request, Result, Task
 
 @dataclass(frozen=True)
 class Row:
-    """One task: `task` is set once the platform has accepted it, `result` once it is on this disk."""
+    """One order: `task` once the platform has accepted it, `result` once it is on this disk."""
 
     task: Task | None = None
     result: Result | None = None
@@ -24,7 +25,7 @@ class Row:
 
 
 class Ledger(Protocol):
-    """Every call returns only after the fact is kept, and comes before the next network call that needs it."""
+    """Every call returns after the fact is kept, and comes before the network call it is for."""
 
     def find(self, mark: str) -> Row | None:
         """The row of the order with this fingerprint, None where it must be submitted."""
@@ -92,7 +93,8 @@ class MemoryLedger:
 
 
 def fingerprint(request: Request, base_url: str) -> str:
-    """Two requests with one fingerprint are the same order: same place, same content, same seed and copy.
+    """Two requests with one fingerprint are the same order: same place, same content, same seed and
+    copy.
 
     Media count by their bytes, not by their URL or name: URLs change, the picture does not.
     """

@@ -1,8 +1,9 @@
 """When to ask a platform again: pure decisions and one gate, no I/O.
 
-40 polls a minute are allowed for a task, so a steady 1.5 s between polls is the best there is when nothing is
-known: half of all tasks are then noticed within 0.75 s of their end. A little faster in the first minute,
-where the allowance is not used up yet; and a poll is moved to where the task is expected to end.
+40 polls a minute are allowed for a task, so a steady 1.5 s between polls is the best there is when
+nothing is known: half of all tasks are then noticed within 0.75 s of their end, whenever that is.
+Going faster for a while would have to be paid for by a long gap later. Where an end is expected, a
+little is saved on the way there, and spent on a poll just after it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from ._errors import SkyportError
+
 POLLS_A_MINUTE = 40
 POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is left for the jitter of threads
-_FIRST = 0.8
-_EARLY = 1.43  # for the first 45 s: what the first minute's allowance leaves over
-_EARLY_FOR = 45.0
 _STEADY = 1.5
+_SAVING = 1.55  # while the end is expected within _SOON of the start, and still _AHEAD
+_SOON, _AHEAD = 75.0, 2.0  # later ends are not known well enough to be worth it
 _JUST_AFTER = 0.12
 _FORESEEN = 2  # polls a task may spend on an expected end; more could use up its minute
+_WORTH = 0.2  # a poll less than this before the regular one, or after the last one, gains nothing
 
 
 class Pace:
@@ -31,24 +34,31 @@ class Pace:
 
     def polled(self, now: float) -> None:
         """Note a poll, each attempt of a repeated one included."""
+        early = self._polls and now < self._polls[-1] + _STEADY - _WORTH
+        self._foreseen -= 1 if early else 0
         self._polls.append(now)
 
-    def next_poll(self, expected_end: float | None = None) -> float:
-        """When the next poll is due; `expected_end` is the best guess of when the task will be done."""
-        if not self._polls:
-            return self._started + _FIRST
-        last = self._polls[-1]
-        interval = _EARLY if last - self._started < _EARLY_FOR else _STEADY
-        due = self._allowed(last + interval)
-        if expected_end is not None and self._foreseen and last + 0.2 < expected_end < due - 0.3:
-            self._foreseen -= 1
-            return self._allowed(expected_end + _JUST_AFTER)
-        return due
+    def allowed(self) -> float:
+        """From when on another poll keeps to the allowance."""
+        full = len(self._polls) == POLLS_A_MINUTE
+        return self._polls[0] + 60.0 if full else self._started
 
-    def _allowed(self, due: float) -> float:
-        if len(self._polls) < POLLS_A_MINUTE:
-            return due
-        return max(due, self._polls[0] + 60.0)
+    def next_poll(self, expected_end: float | None = None) -> float:
+        """When the next poll is due; `expected_end` is the best guess of when the task ends."""
+        last = self._polls[-1] if self._polls else self._started - _STEADY / 2
+        if expected_end is None or expected_end > self._started + _SOON:
+            return max(last + _STEADY, self.allowed())
+        interval = _SAVING if expected_end > last + _AHEAD else _STEADY
+        due = max(last + interval, self.allowed())
+        just_after = max(expected_end + _JUST_AFTER, self.allowed())
+        gains = self._foreseen > 0 and last + _WORTH < just_after < due - _WORTH
+        return just_after if gains else due
+
+    def took(self) -> float:
+        """Seconds from start to end, as near as polls can tell: midway between the last two."""
+        last = self._polls[-1] if self._polls else self._started
+        before = self._polls[-2] if len(self._polls) > 1 else self._started
+        return (before + last) / 2 - self._started
 
 
 class Forecast:
@@ -56,7 +66,7 @@ class Forecast:
 
     def __init__(self, started: float, usual: float | None) -> None:
         self._started = started
-        self._usual = usual
+        self.usual = usual
         self._first: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
 
@@ -71,7 +81,7 @@ class Forecast:
         if self._first and self._last and self._last[1] - self._first[1] >= 0.1:
             (t0, p0), (t1, p1) = self._first, self._last
             return t1 + (1 - p1) * (t1 - t0) / (p1 - p0)
-        return self._started + self._usual if self._usual is not None else None
+        return self._started + self.usual if self.usual is not None else None
 
 
 class Gate:
@@ -93,7 +103,7 @@ class Gate:
 
 
 class Slots:
-    """At most so many holders at once, first come first served; the limit is asked anew each time."""
+    """At most so many holders at once, first come first served; `limit` is asked each time."""
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
@@ -101,11 +111,11 @@ class Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        if self._held < self._limit() and not self._waiting:
-            self._held += 1
-            return
+        """Wait for a slot. Raises what asking for the limit raises, and nothing is held then."""
+        most = self._limit()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self._let_in(most)
         try:
             await turn
         except asyncio.CancelledError:
@@ -114,7 +124,12 @@ class Slots:
 
     def leave(self) -> None:
         self._held -= 1
-        self._let_in()
+        try:
+            most = self._limit()
+        except SkyportError:
+            # Broken settings must not keep the others waiting for ever, nor cost a result.
+            most = self._held + 1
+        self._let_in(most)
 
     def _give_up(self, turn: asyncio.Future[None]) -> None:
         if turn.done() and not turn.cancelled():
@@ -122,8 +137,8 @@ class Slots:
         elif turn in self._waiting:
             self._waiting.remove(turn)
 
-    def _let_in(self) -> None:
-        while self._waiting and self._held < self._limit():
+    def _let_in(self, most: int) -> None:
+        while self._waiting and self._held < most:
             turn = self._waiting.popleft()
             if not turn.done():
                 self._held += 1

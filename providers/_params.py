@@ -15,8 +15,8 @@ from ._words import say
 def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
     """The parameters to send for `values`, in the row's order.
 
-    None, "" and empty lists count as left out. What is required and left out is sent with its default.
-    Raises InvalidInput naming the parameter, the value and what is taken.
+    None, "" and empty lists count as left out. What is required and left out is sent with its
+    default. Raises InvalidInput naming the parameter, the value and what is taken.
     """
     unknown = [name for name in values if model.param(name) is None]
     if unknown:
@@ -57,7 +57,11 @@ def seed_for(param: Param, seed: int) -> int:
 
 
 def _left_out(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, list, tuple, dict)) and not value)
+    if isinstance(value, (list, tuple)):
+        return all(map(_left_out, value))
+    if isinstance(value, Mapping):
+        return all(map(_left_out, value.values()))
+    return value is None or value == ""
 
 
 def _checked(model: Model, param: Param, value: Any) -> Json:
@@ -76,10 +80,15 @@ class _Unfit(ValueError):
 
 
 def _array(param: Param, value: Any) -> list[Json]:
-    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    given = value if isinstance(value, (list, tuple)) else [value]
+    items = [item for item in given if not _left_out(item)]
     if param.max_items is not None and len(items) > param.max_items:
         raise _Unfit(
-            say("{count} entries were given, it takes {most}", count=len(items), most=param.max_items)
+            say(
+                "{count} entries were given, it takes {most}",
+                count=len(items),
+                most=param.max_items,
+            )
         )
     inner = param.type[len("array[") : -1]
     return [_single(param, inner, item) for item in items]
@@ -96,19 +105,33 @@ def _dictionary(param: Param, value: Any) -> dict[str, Json]:
     given = {key: item for key, item in value.items() if not _left_out(item)}
     for key, required, label in param.keys:
         if required and key not in given:
-            raise _Unfit(say('its entry "{key}" ({label}) is required', key=key, label=label or key))
+            raise _Unfit(
+                say('its entry "{key}" ({label}) is required', key=key, label=label or key)
+            )
     inner = param.type[len("dict[") : -1]
     return {key: _single(param, inner, item) for key, item in given.items()}
 
 
 def _single(param: Param, kind: str, value: Any) -> Json:
+    if param.choices:
+        return _listed(param, kind, value)
     value = _READERS.get(kind, _as_it_is)(param, value)
-    if param.choices and value not in [choice.value for choice in param.choices]:
-        listed = ", ".join(str(choice.value) for choice in param.choices)
-        raise _Unfit(say('it takes one of {listed}, not "{value}"', listed=listed, value=value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         _check_range(param, value)
     return value
+
+
+def _listed(param: Param, kind: str, value: Any) -> Json:
+    """The choice that `value` means, as listed: lists hold text for numbers, or the reverse."""
+    for choice in param.choices:
+        if str(choice.value) == str(value):
+            return choice.value
+    value = _READERS.get(kind, _as_it_is)(param, value)
+    for choice in param.choices:
+        if choice.value == value:
+            return choice.value
+    listed = ", ".join(str(choice.value) for choice in param.choices)
+    raise _Unfit(say('it takes one of {listed}, not "{value}"', listed=listed, value=value))
 
 
 def _check_range(param: Param, value: float) -> None:
@@ -119,10 +142,6 @@ def _check_range(param: Param, value: float) -> None:
 
 
 def _text(param: Param, value: Any) -> Json:
-    # A closed list may hold numbers although its type says string: the value is sent as listed.
-    for choice in param.choices:
-        if str(choice.value) == str(value):
-            return choice.value
     if not isinstance(value, str):
         raise _Unfit(say("it takes text, not {value}", value=value))
     return value
@@ -143,12 +162,14 @@ def _number(param: Param, value: Any) -> float:
     if isinstance(value, bool):
         raise _Unfit(say("it takes a number, not {value}", value=value))
     try:
-        number = int(value) if isinstance(value, (int, str)) and "." not in str(value) else float(value)
-    except (TypeError, ValueError):
-        raise _Unfit(say("it takes a number, not {value}", value=value)) from None
-    if not math.isfinite(number):
-        raise _Unfit(say("it takes a number, not {value}", value=value))
-    return number
+        number = (
+            int(value) if isinstance(value, (int, str)) and "." not in str(value) else float(value)
+        )
+        if math.isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _Unfit(say("it takes a number, not {value}", value=value))
 
 
 def _boolean(param: Param, value: Any) -> bool:

@@ -38,6 +38,4 @@ def leaves(tree: Json, wanted: type[Any]) -> Iterator[Any]:
 
 def urls_in(tree: Json) -> frozenset[str]:
     """Every http(s) URL that stands alone as a value in `tree`."""
-    return frozenset(
-        text for text in leaves(tree, str) if text.startswith(("http://", "https://"))
-    )
+    return frozenset(text for text in leaves(tree, str) if text.startswith(("http://", "https://")))

@@ -18,7 +18,8 @@ def silent(done: int, total: int) -> None:
 class Provider:
     """One platform. Every method blocks for one exchange and may be called from any thread.
 
-    Retries, waiting, fan-out and downloads are not a platform's business (`_http`, `_run`, `_download`).
+    Retries, waiting, fan-out and downloads are not a platform's business (`_http`, `_run`,
+    `_download`).
     """
 
     name: ClassVar[str]
@@ -32,7 +33,7 @@ class Provider:
     # -- the way of a request, in order -----------------------------------------------------
 
     def prepare(self, request: Request) -> Request:
-        """The request as it will be sent. Override to look up free facts first (a cluster with room)."""
+        """The request as it will be sent. Override to look up free facts (a cluster with room)."""
         return request
 
     def sends_files_inside(self, request: Request) -> bool:
@@ -44,7 +45,7 @@ class Provider:
         raise NotImplementedError
 
     def lives(self, url: str, request: Request) -> float:
-        """Seconds for which `url` may be used again for the same file; 0 where that is not known."""
+        """Seconds for which `url` may serve again for the same file; 0 where that is not known."""
         return 0.0
 
     def submit(self, request: Request, report: Report = silent) -> str:
@@ -67,7 +68,7 @@ class Provider:
         return {"Authorization": f"Bearer {key}"}
 
     def unwrap(self, response: Response) -> Json:
-        """The useful part of an answer. Override where a 200 can carry an error code in its body."""
+        """The useful part of an answer. Override where a 200 can carry an error in its body."""
         return read_json(response)
 
     # -- its models -------------------------------------------------------------------------
@@ -78,7 +79,7 @@ class Provider:
         return []
 
     def list_rows(self) -> list[Json]:
-        """Live rows, perhaps without their parameters. Override where the platform lists its models."""
+        """Live rows, perhaps without parameters. Override where the platform lists its models."""
         return self.built_in_rows()
 
     def complete_row(self, row: Json) -> Json:

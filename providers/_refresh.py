@@ -1,4 +1,4 @@
-"""Asking a platform for its models now, for whoever wants them: ComfyUI's start, a route, the command."""
+"""Asking a platform for its models now: at ComfyUI's start, by a route, by the command."""
 
 from __future__ import annotations
 

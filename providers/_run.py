@@ -1,6 +1,7 @@
 """The way of one task: host its media, submit once, poll until it ends, bring the results home.
 
-Knows no platform and no ComfyUI. Runner's private half runs on the engine's loop, and its clock is that loop's.
+Knows no platform and no ComfyUI. Runner's private half runs on the engine's loop, and its clock is
+that loop's.
 """
 
 from __future__ import annotations
@@ -18,18 +19,10 @@ from typing import Any, TypeVar
 from . import _settings
 from ._download import Download, keep, link_expired
 from ._engine import Engine
-from ._errors import (
-    ApiError,
-    BadResult,
-    NotFound,
-    SkyportError,
-    TaskCancelled,
-    TaskFailed,
-    TaskTimeout,
-)
+from ._errors import ApiError, NotFound, SkyportError, TaskCancelled
 from ._hosted import Hosted
 from ._http import retrying
-from ._job import Job, Moved
+from ._job import Job, Moved, Stopped
 from ._ledger import Ledger, MemoryLedger, fingerprint
 from ._pace import POLLS_A_SECOND, Forecast, Gate, Pace, Slots
 from ._payload import files_in, urls_in, with_files
@@ -41,15 +34,17 @@ from ._types import (
     Request,
     Result,
     ResultFile,
-    Status,
     Task,
     TaskState,
 )
+from ._verdict import is_over, judged, lives_on, strange_word, too_long
 from ._words import say
 
 T = TypeVar("T")
 
-_UNKNOWN_WORDS = 10  # polls answered with a status word of no document before we give up
+_STRANGE = (
+    10  # polls in a row with a status word of no document, or no such task, before we give up
+)
 
 
 class Runner:
@@ -87,8 +82,8 @@ class Runner:
     async def begin(self, provider: Provider, request: Request, into: Path) -> Job:
         """`start`, for callers on the engine's loop."""
         mark = fingerprint(request, provider.http.base_url)
-        while (job := self._jobs.get(mark)) and job.ending:
-            await asyncio.wait({asyncio.wrap_future(job.future)})
+        while (job := self._jobs.get(mark)) and not job.open.is_set():
+            await job.open.wait()
         if job is None:
             job = self._jobs[mark] = Job(provider, request, mark)
             job.carrier = asyncio.ensure_future(self._carry(job, into))
@@ -112,22 +107,26 @@ class Runner:
             self._settle(job).set_result(result)
 
     def _settle(self, job: Job) -> Any:
-        """Forget the job before its watchers wake: whoever asks next starts anew from the ledger."""
+        """Forget the job before its watchers wake: who asks next starts from the ledger."""
         self._jobs.pop(job.mark, None)
         return job.future
 
     async def run_task(self, job: Job, into: Path) -> Result:
-        """Carry `job` to its results. Raises a SkyportError; what was paid for stays in the ledger."""
+        """Carry `job` to its results. After a SkyportError the ledger holds what was paid for."""
         slots = self._slots_of(job.provider.name)
-        await job.unless_stopped(slots.enter())
+        try:
+            await job.unless_stopped(slots.enter())
+        except Stopped:
+            raise job.stopped() from None
         try:
             row = self.ledger.find(job.mark)
             if row and row.delivered and not _settings.load().reuse_results:
                 row = None
             if row and row.result and all(file.path.exists() for file in row.result.files):
                 return replace(row.result, reused=True)
-            task = row.task if row and row.task else await self._submit(job)
-            job.enter("running", task_id=task.id, attached=row is not None)
+            known = row.task if row else None
+            task = known or await self._submit(job)
+            job.enter("running", task_id=task.id, attached=known is not None)
             result = await self._results(job, task, into)
             self.ledger.finished(job.mark, result)
             job.enter("done")
@@ -138,18 +137,22 @@ class Runner:
     # -- submit -----------------------------------------------------------------------------
 
     async def _submit(self, job: Job) -> Task:
-        job.enter("preparing")
-        request = await job.unless_stopped(
-            self._read(lambda: job.provider.prepare(job.request))
-        )
-        request = await self._host_media(job, request)
-        if job.stop.is_set():
-            raise job.stopped()
+        try:
+            request = await job.unless_stopped(self._ready(job))
+        except Stopped:
+            raise job.stopped() from None
         job.enter("submitting")
         self.ledger.intend(job.mark, job.request)
         task = await self._send_once(job, request)
         self.ledger.accepted(job.mark, task)
         return task
+
+    async def _ready(self, job: Job) -> Request:
+        """The request as it will be sent. Nothing is paid for yet: it may be stopped anywhere."""
+        job.enter("preparing")
+        return await self._host_media(
+            job, await self._read(lambda: job.provider.prepare(job.request))
+        )
 
     async def _host_media(self, job: Job, request: Request) -> Request:
         """The request with every file uploaded, side by side, and its URL in its place."""
@@ -158,9 +161,11 @@ class Runner:
             return request
         job.enter("uploading")
         moved = Moved(job, sum(file.size for file in files))
-        urls = await job.unless_stopped(self.host(job.provider, request, files, moved.part))
-        hosted = dict(zip(files, urls, strict=True))
-        return request.with_payload(with_files(request.payload, hosted.__getitem__))
+        urls = await self.host(job.provider, request, files, moved.part)
+        hosted = {(file.sha256, file.name): url for file, url in zip(files, urls, strict=True)}
+        return request.with_payload(
+            with_files(request.payload, lambda file: hosted[file.sha256, file.name])
+        )
 
     async def host(
         self,
@@ -169,7 +174,7 @@ class Runner:
         files: Sequence[MediaFile],
         part: Callable[[], Report] = lambda: silent,
     ) -> list[str]:
-        """Where each file is for a request like `request`; the same file goes up once while its URL lives."""
+        """Where each file is for requests like `request`; the same file goes up only once."""
         return await _all([self._upload(provider, request, file, part()) for file in files])
 
     async def _upload(
@@ -205,71 +210,83 @@ class Runner:
             return await self._awaited(job, task, into)
         except SkyportError as error:
             error.task_id = task.id
-            if isinstance(error, (TaskFailed, TaskCancelled, NotFound)) or _is_final(error):
+            if is_over(job, error):
                 self.ledger.ended(job.mark, error)
                 raise
-            raise _lives_on(error) from None
+            raise lives_on(error) from None
 
     async def _awaited(self, job: Job, task: Task, into: Path) -> Result:
-        started = _now()
-        state = await self._wait(job, task)
+        pace = Pace(_now())
+        state = await self._wait(job, task, pace)
         if not job.sight.attached:
-            self._took[_sort(job.request)].append(_now() - started)
+            self._took[_sort(job.request)].append(pace.took())
         job.enter("downloading", state=state)
         try:
             return await self._collect(job, task, state, into)
         except ApiError as error:
             if not link_expired(error):
                 raise
-            # A result's URL lives for a while only: the platform is asked once more for it.
-            return await self._collect(job, task, await self._poll(job, task), into)
+        # A result's URL lives for a while only: the platform is asked once more for it.
+        job.stop.clear()  # too late to cancel, and the result is paid for
+        return await self._collect(job, task, await self._wait(job, task, pace), into)
 
-    async def _wait(self, job: Job, task: Task) -> TaskState:
-        """Poll until the task has ended well. Raises TaskFailed, TaskCancelled, TaskTimeout, BadResult."""
-        started, usual = _now(), self._usual(job.request)
+    async def _wait(self, job: Job, task: Task, pace: Pace) -> TaskState:
+        """Poll until the task has ended well.
+
+        Raises TaskFailed, TaskCancelled, TaskTimeout, NotFound, or BadResult for a strange word.
+        """
+        forecast = Forecast(_now(), self._usual(job.request))
         limit = _settings.load().time_limit_s
-        deadline = None if limit is None else started + limit
-        pace, forecast = Pace(started), Forecast(started, usual)
-        job.show(usual=usual)
+        deadline = None if limit is None else _now() + limit
+        job.show(usual=forecast.usual)
         strange = 0
         while True:
-            await self._pause(job, task, pace.next_poll(forecast.end()), deadline)
-            state = await self._poll(job, task, pace)
+            try:
+                state = await self._look(job, task, pace, forecast.end(), deadline)
+            except NotFound:
+                # Not everywhere at once may a platform know what it has just accepted.
+                strange += 1
+                if strange >= _STRANGE:
+                    raise
+                continue
             forecast.saw(_now(), state.progress)
             job.show(state=state)
             strange = 0 if state.known else strange + 1
-            if strange >= _UNKNOWN_WORDS:
-                raise _strange_word(job, task, state)
+            if strange >= _STRANGE:
+                raise strange_word(job, task, state)
             if state.status.terminal:
-                return _judged(job, task, state)
+                return judged(job, task, state)
 
-    async def _pause(self, job: Job, task: Task, due: float, deadline: float | None) -> None:
-        """Wait until `due`, shorter when the job is stopped or its time is up."""
-        until = due if deadline is None else min(due, deadline)
-        try:
-            await asyncio.wait_for(job.stop.wait(), max(0.0, until - _now()))
-        except asyncio.TimeoutError:
-            if deadline is not None and _now() >= deadline:
-                raise _too_long(job, task) from None
-        if job.stop.is_set():
-            await self._cancel(job, task)
+    async def _look(
+        self, job: Job, task: Task, pace: Pace, expected_end: float | None, deadline: float | None
+    ) -> TaskState:
+        """The next answer, when it is due. A stop or the time limit breaks into all of it."""
+        while deadline is None or _now() < deadline:
+            look = job.unless_stopped(self._poll(job, task, pace, pace.next_poll(expected_end)))
+            try:
+                return await asyncio.wait_for(look, None if deadline is None else deadline - _now())
+            except Stopped:
+                await self._cancel(job, task)
+            except asyncio.TimeoutError:
+                break
+        raise too_long(job, task)
 
     async def _cancel(self, job: Job, task: Task) -> None:
-        """Stop the task where the platform can; else it runs on, and the next queue attaches to it."""
-        job.ending = True
+        """Stop the task where the platform can; else it runs on, and the next queue attaches."""
+        job.open.clear()
         try:
             cancelled = await self._read(lambda: job.provider.cancel(task))
         finally:
-            job.ending = False
+            job.open.set()
         if cancelled:
             raise job.stopped(task)
         job.stop.clear()
 
-    async def _poll(self, job: Job, task: Task, pace: Pace | None = None) -> TaskState:
+    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState:
         async def before() -> None:
+            await asyncio.sleep(max(due, pace.allowed()) - _now())
             await self._gate_of(job.provider.name).passed()
-            if pace is not None:
-                pace.polled(_now())
+            pace.polled(_now())
 
         return await retrying(
             lambda: job.provider.poll(task), run_blocking=self.engine.blocking, before=before
@@ -303,9 +320,7 @@ class Runner:
             file = await self.engine.blocking(lambda: keep(output.data, target))
         else:
             cap = _settings.load().max_result_mb * 1024 * 1024
-            download = Download(
-                job.provider.http, output.url, target, cap, moved.part(), text=True
-            )
+            download = Download(job.provider.http, output.url, target, cap, moved.part(), text=True)
             try:
                 file = await retrying(download.attempt, run_blocking=self.engine.transfer)
             except SkyportError:
@@ -329,58 +344,8 @@ class Runner:
         return statistics.median(took) if took else None
 
 
-def _is_final(error: SkyportError) -> bool:
-    return isinstance(error, BadResult) and error.final
-
-
-def _judged(job: Job, task: Task, state: TaskState) -> TaskState:
-    """`state` if the task ended well and made something; else raises what became of it."""
-    about: dict[str, Any] = {"platform": job.provider.label, "task_id": task.id}
-    if state.status is not Status.SUCCEEDED:
-        reason = state.message or say('it ended as "{word}" and gave no reason', word=state.word)
-        raise TaskFailed(
-            say("The task failed: {reason}", reason=reason),
-            do=say("Change the input or the seed and queue again."),
-            **about,
-        )
-    if not state.outputs:
-        reason = state.message or say("no output in its answer")
-        nothing = BadResult(
-            say("The task ended well and brought nothing: {reason}", reason=reason),
-            do=say("Look at the task on the platform's own page, or queue again for a new one."),
-            **about,
-        )
-        nothing.final = True
-        raise nothing
-    return state
-
-
-def _strange_word(job: Job, task: Task, state: TaskState) -> BadResult:
-    return BadResult(
-        say('The task reports "{word}", which is no status we know.', word=state.word),
-        do=say("Update Skyport if there is a newer one."),
-        platform=job.provider.label,
-        task_id=task.id,
-    )
-
-
-def _too_long(job: Job, task: Task) -> TaskTimeout:
-    return TaskTimeout(
-        say("The time limit set in the settings is over."),
-        platform=job.provider.label,
-        task_id=task.id,
-    )
-
-
-def _lives_on(error: SkyportError) -> SkyportError:
-    """`error` with the news that nothing paid for is lost by it."""
-    promise = say("The task lives on: queue again to go on with it, at no further charge.")
-    error.do = f"{error.do} {promise}".strip()
-    return error
-
-
 async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every outcome in order. Raises the first error only when all have settled: nothing goes on unseen."""
+    """Every outcome in order. Raises the first error once all have settled, none unseen."""
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):

@@ -56,7 +56,9 @@ def _stage(sight: Sight) -> str:
     if sight.stage in ("uploading", "downloading") and sight.total:
         share = f"{100 * sight.moved // sight.total} %"
         up = sight.stage == "uploading"
-        return say("uploading {share}", share=share) if up else say("downloading {share}", share=share)
+        return (
+            say("uploading {share}", share=share) if up else say("downloading {share}", share=share)
+        )
     if sight.stage == "running" and sight.state is not None:
         word, progress = _status(sight.state), sight.state.progress
         return word if progress is None else f"{word} {progress * 100:.0f} %"

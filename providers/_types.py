@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 Json = Any  # a JSON tree as `json` gives it
 
@@ -38,6 +38,8 @@ class Status(enum.Enum):
 class MediaFile:
     """An encoded file on this disk, ready to be uploaded.
 
+    sha256 is of the content; for a video that was encoded here, of what went into it: encoders give
+    other bytes each time, and an equal order must stay equal.
     size is in bytes; width and height in pixels, duration in seconds, None where unknown.
     """
 
@@ -136,10 +138,12 @@ class Request:
 
     platform  module name in `providers/`
     endpoint  the platform's submit path; tells `upload`, `submit` and `poll` how to speak
-    payload   JSON tree as the document shows it; a MediaFile in it stands for a file still to be hosted
+    payload   JSON tree as the document shows it; a MediaFile in it stands for a file still to be
+              hosted
     title     what people call it: a model or workflow name
     seed      makes a run distinct even where the platform takes no seed
-    copy      number among equal items of one batch, so that four copies of a picture make four tasks
+    copy      number among equal items of one batch, so that four copies of a picture make four
+              tasks
     """
 
     platform: str
@@ -155,7 +159,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Task:
-    """A task that a platform accepted. `sent` are the media URLs it was given, told apart from its results."""
+    """A task that a platform accepted. `sent` are the media URLs given to it: no results."""
 
     platform: str
     endpoint: str
@@ -243,4 +247,4 @@ class Cluster:
         return max(0, self.most - self.running) if self.most is not None else 0
 
 
-Field = Union[str, MediaFile]  # a part of a multipart form
+Field = str | MediaFile  # a part of a multipart form

@@ -1,4 +1,4 @@
-"""Texts people read, in their language: English stands in the code, Chinese in locales/zh/messages.json."""
+"""Texts people read: English stands in the code, Chinese in locales/zh/messages.json."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -109,7 +110,7 @@ def _is_loader(node: Mapping[str, Any]) -> bool:
 
 
 def _like(present: Json, value: Json, target: str) -> Json:
-    """Text that stands for a number, as the command line gives it, in the type that is there now."""
+    """Text that stands for a number, as a command line gives it, in the type there is now."""
     if not isinstance(value, str) or isinstance(present, (str, list, dict)) or present is None:
         return value
     try:
@@ -117,7 +118,12 @@ def _like(present: Json, value: Json, target: str) -> Json:
     except ValueError:
         kind = type(present).__name__
         raise InvalidInput(
-            say('{target} takes a value of type {kind}, not "{value}".', target=target, kind=kind, value=value)
+            say(
+                '{target} takes a value of type {kind}, not "{value}".',
+                target=target,
+                kind=kind,
+                value=value,
+            )
         ) from None
 
 
@@ -126,7 +132,10 @@ def _parsed(present: Json, value: str) -> Json:
         if value.lower() not in ("true", "false"):
             raise ValueError(value)
         return value.lower() == "true"
-    return int(value) if isinstance(present, int) and "." not in value else float(value)
+    number = int(value) if isinstance(present, int) and "." not in value else float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def _listed(workflow: Workflow) -> str:
@@ -140,5 +149,3 @@ def _listed(workflow: Workflow) -> str:
 
 def _how_to_export() -> str:
     return say("In ComfyUI choose Workflow > Export (API) and use that file.")
-
-

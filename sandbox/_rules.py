@@ -71,7 +71,7 @@ def _single(name: str, value: Any, kind: str, rule: Rule) -> None:
     if not _PLAIN[kind](value):
         raise Refusal(400, f"{name} must be of type {kind}, not {value!r}.")
     options = [option["value"] for option in rule.get("options", ())]
-    if options and not any(type(o) is type(value) and o == value for o in options):
+    if options and value not in options:
         raise Refusal(400, f"{name} must be one of {options}, not {value!r}.")
     if kind == "text" and rule["required"] and not value.strip():
         raise Refusal(400, f"{name} must not be empty.")

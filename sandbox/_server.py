@@ -96,8 +96,8 @@ class Handler(BaseHTTPRequestHandler):
     # -- from a request to an answer --------------------------------------------------------
 
     def _answered(self, seen: Seen, twists: Twists) -> Answer:
-        if delay := twists.get("delay"):
-            self.server.stopping.wait(delay.get("seconds", 1))
+        if "delay" in twists:
+            self.server.stopping.wait(twists["delay"].get("seconds", 1))
         try:
             body = Body(self.rfile, self.headers)
         except Refusal as no:

@@ -1,9 +1,10 @@
-"""Pins what a graph author gets from the HaiYi nodes, on the stand-in and in a real ComfyUI alike."""
+"""Pins what a graph author gets from the HaiYi nodes, on the stand-in and in ComfyUI."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -434,21 +435,24 @@ def test_two_video_nodes_of_one_graph_overlap(cloud: Host) -> None:
     assert run.seconds < 1.8 * 3  # each takes 3 s at this pace
 
 
-def test_polls_go_on_while_a_sync_node_blocks(cloud: Host, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(4, id="4s"), pytest.param(20, id="20s", marks=pytest.mark.soak)]
+)
+def test_polls_go_on_while_a_sync_node_blocks(cloud: Host, sandbox: Sandbox, seconds: int) -> None:
     run = cloud.run(
         graph(
             picture=node("ProbeImage", seed=12),
-            make=edit("[[slow:40]] beside"),
+            make=edit(f"[[slow:{seconds * 15}]] beside"),
             other=node("ProbeImage", seed=13),
-            block=node("ProbeSleepSync", seconds=4.0, value=link("other")),
+            block=node("ProbeSleepSync", seconds=float(seconds), value=link("other")),
             seen=node("ProbeSink", value=link("block")),
         )
     )
     assert run.status == "success", run.error
     polls = [seen.time for seen in sandbox.log if "generate/result" in seen.path]
-    gaps = [b - a for a, b in zip(polls, polls[1:], strict=False)]
-    assert gaps
-    assert max(gaps) < 2.5
+    gaps = [b - a for a, b in itertools.pairwise(polls)]
+    assert len(gaps) >= seconds // 2
+    assert max(gaps) < 2.2
 
 
 def test_the_node_tells_what_is_going_on(cloud: Host) -> None:
@@ -640,7 +644,9 @@ def test_a_failed_item_loses_none_of_the_others(cloud: Host, sandbox: Sandbox) -
 
 
 def alive(host: Host) -> bool:
-    run = host.run(graph(picture=node("ProbeImage", seed=30), seen=node("ProbeSink", value=link("picture"))))
+    run = host.run(
+        graph(picture=node("ProbeImage", seed=30), seen=node("ProbeSink", value=link("picture")))
+    )
     return run.status == "success"
 
 
@@ -671,6 +677,14 @@ def test_the_next_prompt_runs_after_errors_and_interrupts(cloud: Host) -> None:
     assert alive(cloud)
 
 
+def test_the_next_prompt_runs_after_an_inner_call_was_cancelled(cloud: Host) -> None:
+    run = cloud.run(graph(bad=node("ProbeCancelInside")))
+    assert run.status == "error"
+    assert run.error.type == "RuntimeError"
+    assert "cancelled inside Skyport" in run.error.message
+    assert alive(cloud)
+
+
 def test_no_key_leaves_the_machine_of_the_graph(cloud: Host) -> None:
     run = cloud.run(
         graph(
@@ -689,7 +703,9 @@ def test_no_key_leaves_the_machine_of_the_graph(cloud: Host) -> None:
 
 
 def test_forms_of_two_models_differ(cloud: Host) -> None:
-    options = cloud.object_info("SkyportHaiyiImageToVideo")["input"]["required"]["model"][1]["options"]
+    options = cloud.object_info("SkyportHaiyiImageToVideo")["input"]["required"]["model"][1][
+        "options"
+    ]
     forms = {option["key"]: option["inputs"] for option in options}
     assert "duration" in forms[KLING]["required"]
     assert "Duration" in forms["tencent/Kling-3.0"]["required"]

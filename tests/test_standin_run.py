@@ -277,6 +277,18 @@ def test_a_video_of_a_node_is_a_file_of_this_host(host: Host) -> None:
     assert hashlib.sha256(data).hexdigest() == seen["sha256"]
 
 
+def test_two_hosts_keep_apart(host: Host, doomed: AbstractContextManager[Host]) -> None:
+    prompt = graph(me=node("ProbeReport", text="here"), a=node("ProbeVideo"), **_sinks("a"))
+    with doomed as other:
+        for each in (other, host):
+            run = each.run(prompt)
+            assert run.texts == {"me": ["here"]}
+            assert run.probe("seen_a")["path"].startswith(str(each.base))
+    assert host.run(graph(me=node("ProbeReport", text="still here"))).texts == {
+        "me": ["still here"]
+    }
+
+
 # -- what ends a host ---------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""HaiYi: hosted models, published ComfyUI apps and raw ComfyUI workflows, in its document's order."""
+"""HaiYi: hosted models, ComfyUI apps and raw workflows, in its document's order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from .._errors import BadResult, InvalidInput, OutcomeUnknown
 from .._http import Response, judge, read_json
@@ -40,6 +40,7 @@ _POLL = {
     APP: "workflow/apps/task/",
     WORKFLOW: "workflow/task/",
 }
+_FINE = (0, 200, "0", "200", "")  # envelope codes of an answer that is no error
 _SHORT, _DAY = 600.0, 86400.0  # seconds a hosted file is counted on
 _SPARE = 3600.0  # a queued task still needs its media later
 _BUILT_IN = Path(__file__).with_name("models.json")
@@ -65,7 +66,11 @@ class HaiYi(Provider):
         hosted = answer.get(wanted) if isinstance(answer, dict) else None
         if not isinstance(hosted, str) or not hosted:
             raise BadResult(
-                say("The upload of {name} was answered without a {wanted}.", name=file.name, wanted=wanted),
+                say(
+                    "The upload of {name} was answered without a {wanted}.",
+                    name=file.name,
+                    wanted=wanted,
+                ),
                 platform=self.label,
             )
         return hosted
@@ -112,20 +117,19 @@ class HaiYi(Provider):
             response = self.http.post_form(_API + APP, _form(request.payload), report)
         else:
             response = self.http.post_json(_API + request.endpoint, request.payload)
-        answer = self.unwrap(response)
-        task_id = answer.get("task_id") if isinstance(answer, dict) else None
-        if task_id in (None, ""):
+        task_id = _answers.task_id(self.unwrap(response))
+        if not task_id:
             raise OutcomeUnknown(
                 say("The platform took the request and named no task; it may have been charged."),
                 do=say("Look at your tasks on the platform before you queue again."),
                 platform=self.label,
             )
-        return str(task_id)
+        return task_id
 
     # -- poll -------------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
-        answer = self.unwrap(self.http.get(_API + _POLL[task.endpoint] + task.id))
+        answer = self.unwrap(self.http.get(_API + _POLL[task.endpoint] + quote(task.id, safe="")))
         if task.endpoint == GENERATE:
             return _answers.generation(answer, task, self.http.base_url)
         return _answers.workflow(answer, task, self.http.base_url)
@@ -136,9 +140,7 @@ class HaiYi(Provider):
         """Every active cluster; `most` is None where the platform says -1."""
         answer = self.unwrap(self.http.get(_API + "workflow/cluster/all_active_clusters_status"))
         if not isinstance(answer, list):
-            raise BadResult(
-                say("The status of the clusters is not a list."), platform=self.label
-            )
+            raise BadResult(say("The status of the clusters is not a list."), platform=self.label)
         return [_cluster(row) for row in answer if isinstance(row, dict) and row.get("name")]
 
     # -- how it speaks ----------------------------------------------------------------------
@@ -149,9 +151,11 @@ class HaiYi(Provider):
         if not isinstance(body, dict):
             return body
         code = body.get("code")
-        if body.get("success") is False or str(0 if code is None else code) not in ("0", "200"):
+        if body.get("success") is False or code not in (*_FINE, None):
             words = _answers.reason(body) or json.dumps(body, ensure_ascii=False)[:300]
-            raise judge(self.label, _http_status(code), words, code="" if code is None else str(code))
+            raise judge(
+                self.label, _http_status(code), words, code="" if code is None else str(code)
+            )
         return body["data"] if "code" in body and "data" in body else body
 
 
@@ -159,14 +163,12 @@ PROVIDER = HaiYi
 
 
 def _http_status(code: Json) -> int:
-    """The HTTP status that an envelope's code stands for; 200 where it is a number of the platform's own."""
+    """The HTTP status an envelope's code stands for; 200 where it is the platform's own."""
     number = _models.number(code)
     return int(number) if number is not None and 400 <= number < 600 else 200
 
 
-def generation(
-    model: Model, parameters: Mapping[str, Json], *, seed: int = 0
-) -> Request:
+def generation(model: Model, parameters: Mapping[str, Json], *, seed: int = 0) -> Request:
     """A request for a hosted model; `parameters` are keyed as its model/info names them."""
     provider, _, name = model.id.partition("/")
     payload = {
@@ -234,7 +236,10 @@ def report_of(clusters: Sequence[Cluster]) -> str:
 
 def _form(payload: Mapping[str, Any]) -> list[tuple[str, Field]]:
     """Form fields in order; numbers as text, since a form knows nothing else."""
-    return [(name, value if isinstance(value, MediaFile) else _as_text(value)) for name, value in payload.items()]
+    return [
+        (name, value if isinstance(value, MediaFile) else _as_text(value))
+        for name, value in payload.items()
+    ]
 
 
 def _as_text(value: Any) -> str:

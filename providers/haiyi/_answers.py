@@ -12,9 +12,16 @@ from .._types import Json, Output, Status, Task, TaskState
 from ._models import number
 
 _WORDS = {
-    **dict.fromkeys(("submitted", "pending", "queued", "queueing", "waiting", "created"), Status.QUEUED),
-    **dict.fromkeys(("running", "processing", "in_progress", "generating", "started"), Status.RUNNING),
-    **dict.fromkeys(("success", "succeeded", "succeed", "completed", "complete", "done", "finished"), Status.SUCCEEDED),
+    **dict.fromkeys(
+        ("submitted", "pending", "queued", "queueing", "waiting", "created"), Status.QUEUED
+    ),
+    **dict.fromkeys(
+        ("running", "processing", "in_progress", "generating", "started"), Status.RUNNING
+    ),
+    **dict.fromkeys(
+        ("success", "succeeded", "succeed", "completed", "complete", "done", "finished"),
+        Status.SUCCEEDED,
+    ),
     **dict.fromkeys(("fail", "failed", "failure", "error"), Status.FAILED),
     **dict.fromkeys(("cancelled", "canceled", "cancel"), Status.CANCELLED),
 }
@@ -22,12 +29,19 @@ _STATUS_KEYS = ("status", "task_status", "state")
 _REASON_KEYS = ("message", "msg", "error", "fail_reason", "reason")
 _PROGRESS_KEYS = ("progress", "total_progress", "percent")
 _INNER_KEYS = ("data", "task", "result", "output")
-_RESULT_KEY = re.compile(r"(?:.*_)?(?:urls?|images?|videos?|audios?|outputs?|results?|data|files?|music|speech)")
+_RESULT_KEY = re.compile(
+    r"(?:.*_)?(?:urls?|images?|videos?|audios?|outputs?|results?|data|files?|music|speech)"
+)
 # What a result body may repeat of the request, or show beside the result.
 _NOT_RESULTS = re.compile(
-    r"parameters|params|inputs?|request|payload|model|.*(?:cover|thumb|preview|poster|avatar|logo|icon|callback|webhook).*"
+    r"parameters|params|inputs?|request|payload|model"
+    r"|.*(?:cover|thumb|preview|poster|avatar|logo|icon|callback|webhook).*"
 )
-_FILE_NAME = re.compile(r"[^\s/\\]+\.(?:png|jpe?g|webp|gif|bmp|mp4|mov|webm|mkv|mp3|wav|flac|ogg|m4a)", re.I)
+_FILE_NAME = re.compile(
+    r"[^\n\r/\\]{1,250}\.(?:png|jpe?g|webp|gif|bmp|mp4|mov|webm|mkv|mp3|wav|flac|ogg|m4a)", re.I
+)
+# Names of files made from a user's own words hold spaces, also where a URL ends in one.
+_URL = re.compile(r"https?://(?:\S+|\S+/api/view\?[^\n\r]+)", re.I)
 _BAD_TITLES = ("", "unknown", "unknown node")
 
 
@@ -51,21 +65,28 @@ def workflow(data: Json, task: Task, base_url: str) -> TaskState:
     data = data if isinstance(data, dict) else {}
     word = _status_word(data)
     status = _WORDS.get(word.lower(), Status.RUNNING)
-    rows = [row for row in data.get("outputs") or [] if isinstance(row, dict)]
+    told = data.get("outputs")
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
     errors = [_told(row) for row in rows if row.get("error_type") == "error"]
     warnings = [_told(row) for row in rows if row.get("error_type") == "warning"]
     outputs = tuple(output for row in rows for output in _made(row, base_url))
-    progress = data.get("progress") if isinstance(data.get("progress"), dict) else {}
+    progress = data.get("progress")
     return TaskState(
         status=status,
         word=word,
-        progress=1.0 if status is Status.SUCCEEDED else _progress(progress),
+        progress=1.0 if status is Status.SUCCEEDED else _progress(progress, percent=True),
         node=_node_title(progress),
         outputs=outputs,
-        message="; ".join(errors) or reason(data),
+        message="; ".join(errors) or reason(data) or "; ".join(warnings),
         warnings=tuple(warnings + (errors if outputs else [])),
         known=word.lower() in _WORDS,
     )
+
+
+def task_id(body: Json) -> str:
+    """The id a submit was answered with, "" where there is none."""
+    found = _find(body, ("task_id",))
+    return str(found) if isinstance(found, (int, str)) and not isinstance(found, bool) else ""
 
 
 def reason(body: Json) -> str:
@@ -102,21 +123,23 @@ def _status_word(body: Json) -> str:
     return "" if found is None else str(found)
 
 
-def _progress(value: Json) -> float | None:
-    """0..1 from a percentage, a fraction, or an object that holds one."""
+def _progress(value: Json, *, percent: bool = False) -> float | None:
+    """0..1 from an object that holds it, a percentage or, unless it is known as one, a fraction."""
     if isinstance(value, dict):
-        value = next((value[key] for key in ("total_progress", *_PROGRESS_KEYS) if key in value), None)
+        value = next(
+            (value[key] for key in ("total_progress", *_PROGRESS_KEYS) if key in value), None
+        )
     if isinstance(value, str):
         value = value.strip().rstrip("%")
     amount = number(value)
     if amount is None or amount < 0:
         return None
-    is_fraction = isinstance(value, float) and amount <= 1
+    is_fraction = isinstance(value, float) and amount <= 1 and not percent
     return min(1.0, amount if is_fraction else amount / 100)
 
 
-def _node_title(progress: Mapping[str, Any]) -> str:
-    node = progress.get("curr_node")
+def _node_title(progress: Json) -> str:
+    node = progress.get("curr_node") if isinstance(progress, dict) else None
     title = str(node.get("title") or "") if isinstance(node, dict) else ""
     return "" if title.lower() in _BAD_TITLES else title
 
@@ -125,17 +148,22 @@ def _node_title(progress: Mapping[str, Any]) -> str:
 
 
 def _results(body: Json, task: Task, base_url: str) -> Iterator[Output]:
-    """Every media URL of the body once, without those the task was given."""
+    """Every media URL of the body once, without those the task was given.
+
+    A URL under a key of another name (a link to a page) counts only where none has a usual one.
+    """
     seen = {_path(url) for url in task.sent}
-    for text in _candidates(body, named=False):
+    found: dict[bool, list[Output]] = {True: [], False: []}
+    for text, named in _candidates(body, named=False):
         url = _url(text, base_url)
         if url and _path(url) not in seen:
             seen.add(_path(url))
-            yield Output(url=url)
+            found[named].append(Output(url=url))
+    yield from found[True] or found[False]
 
 
-def _candidates(tree: Json, *, named: bool) -> Iterator[str]:
-    """Texts that may be a result: any URL, and file names below a key that usually holds results."""
+def _candidates(tree: Json, *, named: bool) -> Iterator[tuple[str, bool]]:
+    """Texts that may be a result, and whether they stand under a key that holds results."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             if not _NOT_RESULTS.fullmatch(str(key).lower()):
@@ -147,19 +175,22 @@ def _candidates(tree: Json, *, named: bool) -> Iterator[str]:
         yield from _candidates_in_text(tree.strip(), named=named)
 
 
-def _candidates_in_text(text: str, *, named: bool) -> Iterator[str]:
+def _candidates_in_text(text: str, *, named: bool) -> Iterator[tuple[str, bool]]:
     if text[:1] in ("[", "{"):
         try:
             yield from _candidates(json.loads(text), named=named)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
     elif _is_url(text) or (named and (_FILE_NAME.fullmatch(text) or text.startswith("/api/view?"))):
-        yield text
+        yield text, named
 
 
 def _path(url: str) -> str:
     """What stays of a URL when it is signed anew."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what was sent may be any text that begins like a URL
+        return url
     return url if parts.path in ("", "/", "/api/view") else f"{parts.netloc}{parts.path}"
 
 
@@ -167,11 +198,14 @@ def _path(url: str) -> str:
 
 
 def _made(row: Mapping[str, Any], base_url: str) -> Iterator[Output]:
-    """What an output node made: media by URL or name, else text. Warnings and errors are not results."""
+    """What an output node made: media by URL or name, else text. Warnings are no results."""
     if row.get("error_type") in ("warning", "error"):
         return
     values = row.get("output")
-    about: dict[str, Any] = {"node_id": str(row.get("id") or ""), "title": str(row.get("title") or "")}
+    about: dict[str, Any] = {
+        "node_id": str(row.get("id") or ""),
+        "title": str(row.get("title") or ""),
+    }
     for value in values if isinstance(values, list) else [values]:
         if not isinstance(value, str) or not value.strip():
             continue
@@ -186,7 +220,7 @@ def _told(row: Mapping[str, Any]) -> str:
 
 
 def _url(text: str, base_url: str) -> str:
-    """`text` as a URL: as it is, on the platform's own host, or a bare file name's view; "" for other text."""
+    """`text` as a URL, also of a bare file name; "" for other text."""
     if _is_url(text):
         return text
     if text.startswith("/api/view?"):
@@ -197,4 +231,4 @@ def _url(text: str, base_url: str) -> str:
 
 
 def _is_url(text: str) -> bool:
-    return bool(re.fullmatch(r"https?://\S+", text))
+    return bool(_URL.fullmatch(text))

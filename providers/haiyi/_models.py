@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 from .._types import Choice, Json, MediaRule, Model, Param
 
 _MB = 1024 * 1024
-_TYPES = {"integer": "int", "number": "float", "double": "float", "bool": "boolean", "str": "string"}
+_TYPES = {
+    "integer": "int",
+    "number": "float",
+    "double": "float",
+    "bool": "boolean",
+    "str": "string",
+}
 
 
 def rows_in(answer: Json) -> list[dict[str, Any]]:
@@ -31,7 +38,11 @@ def merged(row: Mapping[str, Any], info: Json) -> dict[str, Any]:
 def read(row: Mapping[str, Any]) -> Model:
     """`row` as a Model; rules that name no parameter are left out."""
     rules = row.get("parameter_rules")
-    usable = [rule for rule in rules if isinstance(rule, dict) and rule.get("name")] if isinstance(rules, list) else []
+    usable = (
+        [rule for rule in rules if isinstance(rule, dict) and rule.get("name")]
+        if isinstance(rules, list)
+        else []
+    )
     return Model(
         platform="haiyi",
         id=f"{row['provider']}/{row['model']}",
@@ -48,20 +59,26 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def _row(item: Json) -> dict[str, Any]:
-    """`type` in the list is `model_type` in the info; `provider` is text in one, an object in the other."""
+    """`type` of the list is `model_type` of the info; `provider` is text here, an object there."""
     if not isinstance(item, dict):
         return {"provider": "", "model": "", "type": ""}
     provider = item.get("provider")
     if isinstance(provider, dict):
         provider = provider.get("provider")
     kind = item.get("type") or item.get("model_type")
-    return {**item, "provider": provider or "", "model": item.get("model") or "", "type": kind or ""}
+    return {
+        **item,
+        "provider": provider or "",
+        "model": item.get("model") or "",
+        "type": kind or "",
+    }
 
 
 def _param(rule: Mapping[str, Any]) -> Param:
@@ -95,13 +112,17 @@ def _choices(options: Json) -> Iterator[Choice]:
 def _keys(keys: Json) -> Iterator[tuple[str, bool, str]]:
     for key in keys if isinstance(keys, list) else []:
         if isinstance(key, dict) and key.get("key"):
-            yield str(key["key"]), key.get("required") in (True, "true", 1), str(key.get("label") or "")
+            yield (
+                str(key["key"]),
+                key.get("required") in (True, "true", 1),
+                str(key.get("label") or ""),
+            )
         elif isinstance(key, str):
             yield key, False, ""
 
 
 def _media_rule(config: Json) -> MediaRule:
-    """What can be understood of image_config, whose keys no document names; the rest becomes help."""
+    """What can be understood of image_config, whose keys nobody names; the rest is help."""
     if not isinstance(config, dict):
         return MediaRule()
     known: dict[str, Any] = {}
@@ -120,16 +141,21 @@ def _limit(key: str, value: Any) -> tuple[str, Any] | None:
     side = re.fullmatch(r"(min|max)(?:image|img)?(width|height)", key)
     if side and number(value) is not None:
         return f"{side[1]}_{side[2]}", int(number(value) or 0)
-    if key in ("formats", "format", "allowedformats", "types", "accept") and isinstance(value, list):
+    if key in ("formats", "format", "allowedformats", "types", "accept") and isinstance(
+        value, list
+    ):
         return "formats", tuple(str(item).lower().split("/")[-1].lstrip(".") for item in value)
-    if re.fullmatch(r"(max)?(image|img)?(file)?size(limit)?(mb|kb|bytes)?", key) or key == "maxbytes":
+    if (
+        re.fullmatch(r"(max)?(image|img)?(file)?size(limit)?(mb|kb|bytes)?", key)
+        or key == "maxbytes"
+    ):
         size = _bytes(key, value)
         return ("max_bytes", size) if size else None
     return None
 
 
 def _bytes(key: str, value: Any) -> int | None:
-    """A size limit in bytes: the unit is in the key or the text; a bare number below 4096 counts MB."""
+    """A size limit in bytes: the unit is in key or text; a bare number below 4096 counts MB."""
     found = re.fullmatch(r"\s*([\d.]+)\s*([kmg]?)b?\s*", str(value).lower())
     amount = number(found[1]) if found else None
     if found is None or amount is None or amount <= 0:

@@ -1,14 +1,16 @@
-"""ComfyUI's real editor in a headless browser, for the scripts beside this file that are run by hand.
+"""ComfyUI's real editor in a headless browser, for the scripts beside this file, run by hand.
 
 SKYPORT_BROWSER names a Chromium to use in place of playwright's own.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from sys import stderr
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
@@ -29,8 +31,8 @@ _SETTINGS = {
 _READY = """(types) => window.app?.graph
   && types.every((one) => window.LiteGraph?.registered_node_types?.[one])"""
 
-# A node is described as {"type", "pos", "size", "title", "values": {widget: value}, "links": {input: [node, output]}}.
-# Values are set in their order: a model before what it brings along.
+# A node is told as {"type", "pos", "size", "title", "values": {widget: value},
+# "links": {input: [node, output]}}. Values are set in order: a model before what it brings along.
 _BUILD = """
 async (graph) => {
   const app = window.app, made = {};
@@ -44,7 +46,7 @@ async (graph) => {
     made[name] = node;
     for (const [key, value] of Object.entries(told.values ?? {})) {
       const widget = node.widgets.find((one) => one.name === key);
-      if (!widget) throw new Error(`${told.type} has no widget ${key}: ${node.widgets.map((w) => w.name)}`);
+      if (!widget) throw new Error(`${told.type} has no widget ${key}`);
       widget.value = value;
       widget.callback?.(value);
       await new Promise((done) => setTimeout(done, 50));
@@ -55,8 +57,7 @@ async (graph) => {
       const node = made[name], source = made[from];
       const slot = node.inputs.findIndex((one) => one.name === key);
       const out = source.outputs.findIndex((one) => one.name === output);
-      if (slot < 0 || out < 0)
-        throw new Error(`no link ${from}.${output} -> ${name}.${key}: ${node.inputs.map((i) => i.name)}`);
+      if (slot < 0 || out < 0) throw new Error(`no link ${from}.${output} -> ${name}.${key}`);
       source.connect(out, node, slot);
       await new Promise((done) => setTimeout(done, 50));
     }
@@ -84,8 +85,8 @@ class Editor:
 
     def workflow(self) -> dict[str, Any]:
         """What the editor saves."""
-        saved: dict[str, Any] = self.page.evaluate("() => window.app.graph.serialize()")
-        return saved
+        saved = self.page.evaluate("() => JSON.stringify(window.app.graph.serialize())")
+        return dict(json.loads(saved))
 
     def prompt(self) -> dict[str, Any]:
         """What the editor would queue: the workflow in API format."""
@@ -146,8 +147,11 @@ def open_editor(
         )
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+            page.on("console", lambda told: told.type == "error" and print(told.text, file=stderr))
             page.goto(client.url)
-            page.wait_for_function(_READY, arg=list(client.get("/object_info").json()), timeout=60_000)
+            page.wait_for_function(
+                _READY, arg=list(client.get("/object_info").json()), timeout=60_000
+            )
             page.wait_for_timeout(1500)
             yield Editor(page, client)
         finally:

@@ -1,7 +1,9 @@
-"""Makes example_workflows/ anew: built and run in a real editor, with the pictures of that run as thumbnails.
+"""Makes example_workflows/ anew: built and run in a real editor, thumbnails from that run.
 
-    COMFYUI_PATH=/path/to/ComfyUI python tests/editor/examples.py
+    COMFYUI_PATH=/path/to/ComfyUI python tests/editor/examples.py            # writes them
+    COMFYUI_PATH=/path/to/ComfyUI python tests/editor/examples.py --check    # only runs them
 
+COMFYUI_FRONTEND names the static folder of another frontend than the installed one.
 The files for the editor are built on the models that need no network, the API twins on the sandbox.
 """
 
@@ -9,7 +11,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,19 +26,17 @@ FOLDER = PACK / "example_workflows"
 PICTURE, TWIN_PICTURE = "example.png", "picture.png"  # ComfyUI brings the first one along
 THUMBNAIL = (400, 300)
 
+
+def remote(class_type: str, title: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs, "_meta": {"title": title}}
+
+
+SCALE = {"upscale_method": "lanczos", "width": 512, "height": 0, "crop": "disabled"}
 REMOTE = {
-    "73": {"class_type": "LoadImage", "inputs": {"image": "input.png"}, "_meta": {"title": "Load Image"}},
-    "74": {"class_type": "ImageInvert", "inputs": {"image": ["73", 0]}, "_meta": {"title": "Invert Image"}},
-    "75": {
-        "class_type": "ImageScale",
-        "inputs": {"image": ["74", 0], "upscale_method": "lanczos", "width": 512, "height": 0, "crop": "disabled"},
-        "_meta": {"title": "Upscale Image"},
-    },
-    "9": {
-        "class_type": "SaveImage",
-        "inputs": {"images": ["75", 0], "filename_prefix": "skyport"},
-        "_meta": {"title": "Save Image"},
-    },
+    "73": remote("LoadImage", "Load Image", image="input.png"),
+    "74": remote("ImageInvert", "Invert Image", image=["73", 0]),
+    "75": remote("ImageScale", "Upscale Image", image=["74", 0], **SCALE),
+    "9": remote("SaveImage", "Save Image", images=["75", 0], filename_prefix="skyport"),
 }
 LOAD = {"type": "LoadImage", "pos": [60, 340], "size": [320, 340], "values": {"image": PICTURE}}
 
@@ -131,32 +133,39 @@ EXAMPLES: Mapping[str, Graph] = {
 }
 
 
-def main() -> None:
+def main(check_only: bool) -> None:
     with tempfile.TemporaryDirectory() as room:
-        with host(Path(room) / "plain", {}) as plain, open_editor(plain) as editor:
-            for name, graph in EXAMPLES.items():
-                build(editor, name, graph)
+        if not check_only:
+            with host(Path(room) / "plain", {}) as plain, open_editor(plain) as editor:
+                for name, graph in EXAMPLES.items():
+                    build(editor, name, graph)
         sandbox = {"SKYPORT_SANDBOX": "1"}
         with host(Path(room) / "sandbox", sandbox) as tried, open_editor(tried) as editor:
             for name in EXAMPLES:
-                try_out(editor, name, tried.base)
+                prompt, seen = try_out(editor, name, tried.base)
+                if not check_only:
+                    write(FOLDER / "api" / f"{name}.json", prompt)
+                    save_thumbnail(name, seen)
 
 
 def host(base: Path, env: Mapping[str, str]) -> ComfyUI:
-    """A ComfyUI with our picture in its input folder; without a key, so only built-in models show."""
+    """A ComfyUI with our picture in its input folder and no key: only built-in models show."""
     (base / "input").mkdir(parents=True)
     landscape().save(base / "input" / PICTURE)
     own = {"SKYPORT_HOME": str(base / "home"), "HAIYI_API_KEY": ""}
-    return ComfyUI(Path(os.environ["COMFYUI_PATH"]), base=base, env={**own, **env})
+    frontend = os.environ.get("COMFYUI_FRONTEND")
+    args = ["--front-end-root", frontend] if frontend else []
+    return ComfyUI(Path(os.environ["COMFYUI_PATH"]), base=base, env={**own, **env}, args=args)
 
 
 def build(editor: Editor, name: str, graph: Graph) -> None:
     editor.build(graph)
-    write(FOLDER / f"{name}.json", editor.workflow())
+    own_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"skyport/{name}"))
+    write(FOLDER / f"{name}.json", {**editor.workflow(), "id": own_id})
 
 
-def try_out(editor: Editor, name: str, base: Path) -> None:
-    """Load the saved file as a user does, run it, keep what was queued and what it looked like."""
+def try_out(editor: Editor, name: str, base: Path) -> tuple[dict[str, Any], list[Image.Image]]:
+    """Load the saved file as a user does and run it: what was queued, and the pictures it made."""
     editor.load(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
     prompt = editor.prompt()
     entry = editor.run()
@@ -165,9 +174,9 @@ def try_out(editor: Editor, name: str, base: Path) -> None:
     for node in prompt.values():
         if node["class_type"] == "LoadImage":
             node["inputs"]["image"] = TWIN_PICTURE
-    write(FOLDER / "api" / f"{name}.json", prompt)
-    save_thumbnail(name, pictures(entry, base))
-    print(name, "ok")
+    seen = pictures(entry, base)
+    print(f"{name}: {len(prompt)} nodes, {len(seen)} pictures")
+    return prompt, seen
 
 
 def pictures(entry: Mapping[str, Any], base: Path) -> list[Image.Image]:
@@ -195,15 +204,15 @@ def save_thumbnail(name: str, seen: list[Image.Image]) -> None:
 def landscape(size: tuple[int, int] = (1024, 768)) -> Image.Image:
     """Hills before an evening sky: a picture that belongs to nobody."""
     width, height = size
-    image = Image.new("RGB", size)
+    image = Image.linear_gradient("L").resize(size)
+    image = ImageOps.colorize(image, (250, 150, 110), (130, 190, 230))
     pen = ImageDraw.Draw(image)
-    for y in range(height):
-        part = y / height
-        pen.line((0, y, width, y), fill=(int(250 - 120 * part), int(150 + 40 * part), int(110 + 120 * part)))
-    pen.ellipse((width * 0.62, height * 0.2, width * 0.76, height * 0.2 + width * 0.14), fill=(255, 236, 170))
+    sun = (width * 0.62, height * 0.2)
+    pen.ellipse((*sun, sun[0] + width * 0.14, sun[1] + width * 0.14), fill=(255, 236, 170))
     for depth, colour in enumerate(((120, 120, 150), (80, 100, 110), (45, 75, 65), (25, 45, 40))):
         top = height * (0.5 + 0.12 * depth)
-        ridge = [(x, top + 60 * _wave(x / width * (2 + depth) + depth)) for x in range(0, width + 8, 8)]
+        across = range(0, width + 8, 8)
+        ridge = [(x, top + 60 * _wave(x / width * (2 + depth) + depth)) for x in across]
         pen.polygon([(0, height), *ridge, (width, height)], fill=colour)
     return image
 
@@ -220,4 +229,4 @@ def write(path: Path, tree: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(check_only="--check" in sys.argv)

@@ -6,12 +6,12 @@ from __future__ import annotations
 async def comfy_entrypoint():
     from comfy_api.latest import ComfyExtension
 
-    from . import flow, hooks, inputs, sink, sources
+    from . import flow, hooks, inputs, sink, skyport, sources
 
     hooks.register()
 
     class Probes(ComfyExtension):
         async def get_node_list(self):
-            return [*sources.NODES, *sink.NODES, *flow.NODES, *inputs.NODES]
+            return [*sources.NODES, *sink.NODES, *flow.NODES, *inputs.NODES, *skyport.NODES]
 
     return Probes()

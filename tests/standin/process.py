@@ -147,6 +147,7 @@ class Standin:
         """Nothing guards it: a CancelledError out of a node ends it, and the server lives on."""
         try:
             while (queued := self._queue.get()) is not None:
+                self._on_stage()
                 self.running = [queued.prompt_id]
                 self.history[queued.prompt_id] = self._executor.run(queued)
                 self.running = []
@@ -174,7 +175,19 @@ class Standin:
             web.route(one.method, f"/api{one.path}", one.handler) for one in _plain(routes)
         ]
         self.server.app.add_routes([*below_api, *routes])
+        self.server.app.middlewares.append(self._first_on_stage)
         return self.server.app
+
+    @web.middleware
+    async def _first_on_stage(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self._on_stage()
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    def _on_stage(self) -> None:
+        """A process has one server and one set of folders: those of the host now spoken to."""
+        PromptServer.instance = self.server
+        folder_paths.use_base(self.base)
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

@@ -59,9 +59,9 @@ class Schema:
     has_intermediate_output: bool = False
 
     def complete(self) -> Schema:
-        """Itself, with what ComfyUI adds on its own."""
+        """Itself, with what ComfyUI adds on its own: into the very list the node gave."""
         wanted = [Hidden.prompt, Hidden.extra_pnginfo] if self.is_output_node else []
-        self.hidden = [*self.hidden, *(one for one in wanted if one not in self.hidden)]
+        self.hidden += [one for one in wanted if one not in self.hidden]
         for number, output in enumerate(self.outputs):
             output.id = output.id or f"_{number}_{output.io_type}_"
         return self

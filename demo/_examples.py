@@ -1,0 +1,124 @@
+"""The example workflows, run by a real ComfyUI through the pack's own nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from .. import providers
+from ..providers._errors import InvalidInput, SkyportError
+from ..providers._sight import Glimpse, clock
+from ..providers._words import say
+from ..sandbox import Sandbox
+from ._host import PACK, Client
+from ._look import size_of
+from ._main_job import PICTURE
+from ._steps import Made, Step, Stranded
+
+_FOLDER = PACK / "example_workflows" / "api"
+_TIMEOUT = 300.0
+_OURS = "Skyport"
+_FEW = 5  # files of one node up to which each has a line of its own
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The files that one node showed."""
+
+    node: str
+    files: list[dict[str, str]]
+
+
+class Examples:
+    """Runs every API-format example on `host`, whose cloud is `sandbox`; a Trip."""
+
+    def __init__(
+        self, output: Path, host: Client, sandbox: Sandbox, folder: Path = _FOLDER
+    ) -> None:
+        self.output = output.absolute()
+        self.host = host
+        self.sandbox = sandbox
+        self.workflows = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+        if not self.workflows:
+            raise InvalidInput(say("There are no example workflows in {path}.", path=folder))
+        self.steps: Sequence[Step] = [Step(name) for name in self.workflows]
+
+    async def go(self) -> None:
+        for step in self.steps:
+            with suppress(Stranded):
+                await providers.runner().engine.blocking(partial(self._run, step))
+
+    def _run(self, step: Step) -> None:
+        workflow = self.workflows[step.name]
+        before = len(self.sandbox.tasks)
+        step.look = lambda now: self._look(step, before, now)
+        with step.doing(", ".join(_doers(workflow))):
+            try:
+                self.host.upload(PICTURE.name, PICTURE.read_bytes(), mime="image/png")
+                entry = self.host.run(workflow, timeout=_TIMEOUT)
+                shown = list(_shown(entry["outputs"]))
+                step.made = [made for each in shown for made in self._fetched(step, each)]
+            finally:
+                step.task = ", ".join(str(task.id) for task in list(self.sandbox.tasks)[before:])
+            if not step.made:
+                raise SkyportError(say("The workflow ran and showed no result."))
+
+    def _look(self, step: Step, before: int, now: float) -> Glimpse:
+        """What the sandbox knows of the tasks that the workflow has begun so far."""
+        moments = [self.sandbox.tasks.moment(task) for task in list(self.sandbox.tasks)[before:]]
+        done = sum(moment.part == 1 for moment in moments)
+        told = [say("tasks: {done} of {count} done", done=done, count=len(moments))]
+        told += [moment.step[1] for moment in moments if moment.step[1] and moment.part < 1]
+        share = 0.95 * sum(moment.part for moment in moments) / max(1, len(moments))
+        return Glimpse(share, (*told, clock(step.passed(now))), tuple(told))
+
+    def _fetched(self, step: Step, shown: _Shown) -> list[Made]:
+        """The files that a node showed, brought from ComfyUI's folders to ours."""
+        folder = self.output / step.name
+        if len(shown.files) <= _FEW:
+            paths = [self._fetch(told, folder) for told in shown.files]
+            return [Made(self._place(path), size_of(path), [path]) for path in paths]
+        folder = folder / f"node_{shown.node}"
+        paths = [self._fetch(told, folder) for told in shown.files]
+        size = say("{count} frames, {size}", count=len(paths), size=size_of(paths[0]))
+        return [Made(self._place(folder), size, paths[:: -(-len(paths) // _FEW)])]
+
+    def _fetch(self, told: Mapping[str, str], folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / Path(told["filename"]).name
+        answer = self.host.get(f"/view?{urlencode(told)}")
+        answer.raise_for_status()
+        path.write_bytes(answer.content)
+        return path
+
+    def _place(self, path: Path) -> str:
+        return path.relative_to(self.output).as_posix()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    workflow: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return workflow
+
+
+def _doers(workflow: Mapping[str, Any]) -> list[str]:
+    """What does the work in it: the models of the pack's nodes, or those nodes themselves."""
+    ours = [node for node in workflow.values() if node["class_type"].startswith(_OURS)]
+    return [str(n["inputs"].get("model") or n["class_type"].removeprefix(_OURS)) for n in ours]
+
+
+def _shown(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[_Shown]:
+    """Every file that the nodes showed, as /view asks for it."""
+    for node, lists in outputs.items():
+        items = [item for shown in lists.values() for item in shown if isinstance(item, dict)]
+        if files := [_as_view_asks(item) for item in items if item.get("filename")]:
+            yield _Shown(node, files)
+
+
+def _as_view_asks(item: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}

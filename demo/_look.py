@@ -1,0 +1,97 @@
+"""Seeing results with PyAV and Pillow: their size, their frames, their sound as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..providers._errors import BadResult
+from ..providers._files import sniff
+from ..providers._types import Kind
+from ..providers._words import say
+
+_UNREADABLE = (av.error.FFmpegError, OSError, ValueError, SyntaxError)
+_SKY, _SOUND = (32, 28, 64), (255, 200, 120)
+
+
+def kind_of(path: Path) -> Kind:
+    """What the file is, by its bytes. Raises BadResult where it is no medium."""
+    with path.open("rb") as file:
+        mime = sniff(file.read(8192))
+    try:
+        return Kind(mime.partition("/")[0])
+    except ValueError:
+        raise _bad(path, say("it is no image, video or audio file")) from None
+
+
+def size_of(path: Path) -> str:
+    """`768 x 512`, `640 x 426, 3.0 s` or `2.5 s`. Raises BadResult for an unreadable file."""
+    try:
+        if kind_of(path) is Kind.IMAGE:
+            with Image.open(path) as image:
+                image.load()
+                return f"{image.width} x {image.height}"
+        with av.open(str(path)) as file:
+            sides = [f"{stream.width} x {stream.height}" for stream in file.streams.video[:1]]
+            seconds = [f"{file.duration / av.time_base:.1f} s"] if file.duration else []
+            return ", ".join(sides + seconds)
+    except _UNREADABLE as error:
+        raise _bad(path, error) from None
+
+
+def frames(path: Path) -> Iterator[Image.Image]:
+    """Every frame of a video. Raises BadResult."""
+    try:
+        with av.open(str(path)) as file:
+            for frame in file.decode(video=0):
+                yield frame.to_image()
+    except (*_UNREADABLE, IndexError) as error:
+        raise _bad(path, error) from None
+
+
+def spread(path: Path, count: int) -> tuple[int, list[Image.Image]]:
+    """(how many frames a video has, `count` of them from first to last). Raises BadResult."""
+    total = sum(1 for _ in frames(path))
+    if not total:
+        raise _bad(path, say("no frame could be decoded"))
+    wanted = {round(number * (total - 1) / max(1, count - 1)) for number in range(count)}
+    return total, [frame for number, frame in enumerate(frames(path)) if number in wanted]
+
+
+def sound(path: Path, size: tuple[int, int]) -> Image.Image:
+    """The loudness of an audio file over its time. Raises BadResult."""
+    width, height = size
+    image = Image.new("RGB", size, _SKY)
+    pen = ImageDraw.Draw(image)
+    for x, loud in enumerate(_loudness(path, width // 4)):
+        half = max(1, round(loud * height * 0.45))
+        box = (x * 4, height // 2 - half, x * 4 + 2, height // 2 + half)
+        pen.rectangle(box, _SOUND)
+    return image
+
+
+def _loudness(path: Path, columns: int) -> list[float]:
+    """The peaks of `columns` equal pieces, the loudest being 1."""
+    try:
+        with av.open(str(path)) as file:
+            to_floats = av.AudioResampler(format="fltp", layout="mono")
+            parts = [p for f in file.decode(audio=0) for p in to_floats.resample(f)]
+    except (*_UNREADABLE, IndexError) as error:
+        raise _bad(path, error) from None
+    if not parts:
+        raise _bad(path, say("no sound could be decoded"))
+    wave = np.abs(np.concatenate([part.to_ndarray()[0] for part in parts]))
+    peaks = [float(piece.max(initial=0)) for piece in np.array_split(wave, columns)]
+    return [peak / (max(peaks) or 1.0) for peak in peaks]
+
+
+def _bad(path: Path, reason: Exception | str) -> BadResult:
+    told = getattr(reason, "strerror", None) or str(reason)
+    return BadResult(
+        say("{name} cannot be read: {reason}.", name=path.name, reason=told.rstrip(".")),
+        do=say("The file is kept at {path}.", path=path),
+    )

@@ -1,0 +1,183 @@
+"""The main job without ComfyUI: picture, edited image, video, frames; an app, a workflow, music."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import providers
+from ..providers import haiyi
+from ..providers._errors import InvalidInput
+from ..providers._files import describe
+from ..providers._http import retrying
+from ..providers._params import fill
+from ..providers._refresh import refresh
+from ..providers._types import Request, Result
+from ..providers._words import say
+from ..providers._workflow import put_inputs, read_workflow
+from ._look import size_of, spread
+from ._steps import Made, Step, Stranded
+
+HERE = Path(__file__).parent
+PICTURE = HERE / "picture.png"
+_WORKFLOW = HERE / "workflow.json"
+_EDITOR = ("google/gemini-3-pro-image-preview", "image2image")
+_FILMER = ("kwai/kling-v3", "image2video")
+_COMPOSER = ("sandbox/sandbox-song", "text2music")
+_APP = "1001"
+_STILLS = 5
+
+
+class MainJob:
+    """To be made where `connect("haiyi")` reaches a sandbox; a Trip."""
+
+    def __init__(self, output: Path, prompt: str) -> None:
+        self.output = output.absolute()
+        self.prompt = prompt
+        self.provider = providers.connect("haiyi")
+        self.runner = providers.runner()
+        self.models = Step(say("models"))
+        self.clusters = Step(say("clusters"))
+        self.upload = Step(say("upload"))
+        self.edit = Step(say("edited image"))
+        self.film = Step(say("image to video"))
+        self.frames = Step(say("frames"))
+        self.app = Step(say("AI app"))
+        self.workflow = Step(say("remote workflow"))
+        self.music = Step(say("music"))
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return [step for step in vars(self).values() if isinstance(step, Step)]
+
+    async def go(self) -> None:
+        """The branches side by side, once it is known which models and clusters there are."""
+        if not all(await _side_by_side(self._know_models(), self._know_clusters())):
+            return
+        branches = (self._pictures(), self._run_app(), self._run_workflow(), self._compose())
+        await _side_by_side(*branches)
+
+    # -- before anything is paid for --------------------------------------------------------
+
+    async def _know_models(self) -> None:
+        with self.models.doing():
+            found = await refresh("haiyi")
+            self.models.made = [Made(say("{count} models", count=len(found.models)))]
+
+    async def _know_clusters(self) -> None:
+        with self.clusters.doing():
+            assert isinstance(self.provider, haiyi.HaiYi)
+            blocking = self.runner.engine.blocking
+            found = await retrying(self.provider.clusters, run_blocking=blocking)
+            self._cluster = haiyi.roomiest(found)
+            told = say("{count} clusters; most room: {name}", count=len(found), name=self._cluster)
+            self.clusters.made = [Made(told)]
+
+    # -- the branches -----------------------------------------------------------------------
+
+    async def _pictures(self) -> None:
+        """Picture -> its URL -> edited image -> video -> frames."""
+        url = await self._host_picture()
+        edited = await self._run(
+            self.edit,
+            _EDITOR[0],
+            lambda: _generation(_EDITOR, {"prompt": self.prompt, "images": [url]}),
+        )
+        film = await self._run(self.film, _FILMER[0], lambda: self._filming(edited.files[0].path))
+        with self.frames.doing():
+            await self.runner.engine.blocking(lambda: self._take_apart(film.files[0].path))
+
+    async def _host_picture(self) -> str:
+        with self.upload.doing():
+            place = Request("haiyi", haiyi.GENERATE, {})
+            file = await self.runner.engine.blocking(lambda: describe(PICTURE))
+            [url] = await self.runner.host(self.provider, place, [file])
+            size = f"{file.width} x {file.height}"
+            self.upload.made = [Made(url.partition("?")[0].rpartition("%2F")[2], size, [PICTURE])]
+            return url
+
+    def _filming(self, start: Path) -> Request:
+        values = {
+            "prompt": self.prompt,
+            "key_frames": {"start": describe(start)},
+            "duration": 3,
+            "sound": True,
+        }
+        return _generation(_FILMER, values)
+
+    def _take_apart(self, film: Path) -> None:
+        """Decode every frame and keep some of them as pictures."""
+        count, stills = spread(film, _STILLS)
+        folder = film.with_name(f"{film.stem}_frames")
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{number}.png" for number in range(1, len(stills) + 1)]
+        for path, still in zip(paths, stills, strict=True):
+            still.save(path)
+        size = f"{stills[0].width} x {stills[0].height}"
+        told = say("{count} frames, {size}", count=count, size=size)
+        self.frames.made = [Made(_shown(folder, self.output), told, paths)]
+
+    async def _run_app(self) -> None:
+        def request() -> Request:
+            inputs = {"input_image": describe(PICTURE), "prompt": self.prompt}
+            return haiyi.app(_APP, "", self._cluster, inputs)
+
+        await self._run(self.app, f"{_APP} @ {self._cluster}", request)
+
+    async def _run_workflow(self) -> None:
+        def request() -> Request:
+            prompt = read_workflow(_WORKFLOW.read_text(encoding="utf-8"))
+            filled = put_inputs(prompt, [("73.image", describe(PICTURE))])
+            return haiyi.workflow(filled, self._cluster)
+
+        await self._run(self.workflow, f"{_WORKFLOW.name} @ {self._cluster}", request)
+
+    async def _compose(self) -> None:
+        request = _generation
+        await self._run(
+            self.music, _COMPOSER[0], lambda: request(_COMPOSER, {"prompt": self.prompt})
+        )
+
+    # -- one task ---------------------------------------------------------------------------
+
+    async def _run(self, step: Step, by: str, build: Callable[[], Request]) -> Result:
+        """The result of the request that `build` makes; `step` tells of it."""
+        with step.doing(by):
+            blocking = self.runner.engine.blocking
+            request = await blocking(build)
+            step.job = await self.runner.begin(self.provider, request, self.output)
+            try:
+                result = await asyncio.wrap_future(step.job.future)
+            finally:
+                step.task = step.job.sight.task_id
+            self.runner.delivered(step.job)
+            step.made = await blocking(lambda: self._seen(result))
+            return result
+
+    def _seen(self, result: Result) -> list[Made]:
+        paths = [file.path for file in result.files]
+        return [Made(_shown(path, self.output), size_of(path), [path]) for path in paths]
+
+
+async def _side_by_side(*branches: Coroutine[Any, Any, None]) -> list[bool]:
+    """Which branches came to their end; what stopped the others is told by the step that failed."""
+    ends = await asyncio.gather(*branches, return_exceptions=True)
+    for end in ends:
+        if end is not None and not isinstance(end, Stranded):
+            raise end
+    return [end is None for end in ends]
+
+
+def _generation(key: tuple[str, str], values: dict[str, Any]) -> Request:
+    """A request for the model of this id and task, its values checked against its row."""
+    models = providers.catalogue("haiyi").models(key[1])
+    row = next((model for model in models if model.id == key[0]), None)
+    if row is None:
+        raise InvalidInput(say('The model "{name}" is not offered.', name=key[0]))
+    return haiyi.generation(row, fill(row, values))
+
+
+def _shown(path: Path, under: Path) -> str:
+    return path.relative_to(under).as_posix()

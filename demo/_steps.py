@@ -1,0 +1,95 @@
+"""One thing the demo does, from waiting to made, failed or never begun."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..providers._errors import SkyportError
+from ..providers._job import Job
+from ..providers._sight import Glimpse, glimpse
+from ..providers._words import say
+
+WAITING, DOING, DONE, FAILED = "waiting", "doing", "done", "failed"
+
+
+class Stranded(Exception):
+    """A step failed, so what needs its result cannot be done."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """One result: where it is, how large or long it is, and the files to show of it."""
+
+    place: str
+    size: str = ""
+    files: Sequence[Path] = ()
+
+
+@dataclass
+class Step:
+    """name: what people call it; by: the model, app or cluster that does it; task: its task id."""
+
+    name: str
+    by: str = ""
+    state: str = WAITING
+    task: str = ""
+    seconds: float = 0.0
+    made: Sequence[Made] = ()
+    error: str = ""
+    job: Job | None = None
+    look: Callable[[float], Glimpse] | None = None
+    _began: float = field(default=0.0, repr=False)
+
+    @contextmanager
+    def doing(self, by: str = "") -> Iterator[None]:
+        """Time the work inside and keep its error. Raises Stranded instead of that error."""
+        self.state, self.by, self._began = DOING, by, time.monotonic()
+        try:
+            yield
+        except (SkyportError, OSError) as error:
+            self.state, self.error = FAILED, str(error)
+            self.task = getattr(error, "task_id", "") or self.task
+            raise Stranded from error
+        except BaseException as error:
+            self.state, self.error = FAILED, repr(error)
+            raise
+        else:
+            self.state = DONE
+        finally:
+            self.seconds = time.monotonic() - self._began
+
+    def passed(self, now: float) -> float:
+        """Seconds since it began."""
+        return now - self._began
+
+    def glimpse(self) -> Glimpse:
+        """How it is right now."""
+        if self.state == DOING:
+            return self._at_work(time.monotonic())
+        if self.state == DONE:
+            took = say("{seconds} s", seconds=f"{self.seconds:.1f}")
+            return Glimpse(1.0, (say("done"), took), (say("done"), took))
+        if self.state == FAILED:
+            return Glimpse(1.0, (say("failed"), self.error), (say("failed"), self.error))
+        return Glimpse(0.0, (say("waiting"),), ())
+
+    def _at_work(self, now: float) -> Glimpse:
+        if self.look is not None:
+            return self.look(now)
+        if self.job is not None:
+            return glimpse(self.job, now)
+        return Glimpse(0.05, (say("running"),), (say("running"),))
+
+
+class Trip(Protocol):
+    """Steps and the way through them."""
+
+    steps: Sequence[Step]
+
+    async def go(self) -> None:
+        """Do what can be done; on the engine's loop. What fails is told by its step."""
