@@ -139,19 +139,26 @@ def _say_what_lives_on(job: Job) -> None:
     until = time.monotonic() + _GRACE
     while not (job.future.done() or job.sight.task_id) and time.monotonic() < until:
         time.sleep(0.05)
-    task_id = job.sight.task_id
-    if task_id and not job.future.done():
-        print(
-            say(
-                "{platform} task {id} lives on there: it is not cancelled and may be charged.",
-                platform=job.provider.label,
-                id=task_id,
-            ),
-            file=sys.stderr,
-        )
+    print(_what_lives_on(job), file=sys.stderr)
+
+
+def _what_lives_on(job: Job) -> str:
+    if job.future.done():
+        return str(job.future.exception() or "")
+    label, task_id = job.provider.label, job.sight.task_id
+    if not task_id:
+        return say("{platform} has not answered: a task may have begun there.", platform=label)
+    return say(
+        "{platform} task {id} lives on there: it is not cancelled and may be charged.",
+        platform=label,
+        id=task_id,
+    )
 
 
 def _tell(result: Result) -> None:
+    if result.reused:
+        told = say("The result of an equal run before: no charge. Another --seed makes a new one.")
+        print(told, file=sys.stderr)
     for warning in result.warnings:
         print(say("Warning: {text}", text=warning), file=sys.stderr)
     for file in result.files:

@@ -24,8 +24,10 @@ class CloudNode(io.ComfyNode):
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
         """Runs `work`. A CancelledError of another origin would end ComfyUI's prompt worker."""
+        # A link below a model that was changed since arrives too, under its dotted name.
+        known = {name: value for name, value in inputs.items() if "." not in name}
         try:
-            return await cls.work(**inputs)
+            return await cls.work(**known)
         except asyncio.CancelledError:
             if _being_torn_down():
                 raise

@@ -19,7 +19,7 @@ from ._node import CloudNode
 from ._remote import RemoteInputs, remote_values
 
 _CATEGORY = "Skyport/HaiYi"
-_HIDDEN = [io.Hidden.unique_id, io.Hidden.prompt]
+_HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt)
 _seen_clusters: dict[str, None] = {}  # names the platform has told of, in order
 
 
@@ -43,7 +43,7 @@ class _Generate(CloudNode):
                 _schema.model_input(cls.models(), _custom_inputs()),
             ],
             outputs=_outputs.declare(cls.outputs),
-            hidden=_HIDDEN,
+            hidden=list(_HIDDEN),
             is_output_node=True,
         )
 
@@ -142,7 +142,7 @@ class HaiyiUpload(CloudNode):
             category=_CATEGORY,
             inputs=[io.MultiType.Input("media", types=kinds)],
             outputs=_outputs.declare(["url"]),
-            hidden=_HIDDEN,
+            hidden=list(_HIDDEN),
         )
 
     @classmethod
@@ -173,7 +173,7 @@ class HaiyiRunApp(CloudNode):
                 RemoteInputs.Input("inputs", optional=True),
             ],
             outputs=_outputs.declare(_outputs.ALL),
-            hidden=_HIDDEN,
+            hidden=list(_HIDDEN),
             is_output_node=True,
         )
 
@@ -209,7 +209,7 @@ class HaiyiRunWorkflow(CloudNode):
                 RemoteInputs.Input("inputs", optional=True),
             ],
             outputs=_outputs.declare(_outputs.ALL),
-            hidden=_HIDDEN,
+            hidden=list(_HIDDEN),
             is_output_node=True,
         )
 
@@ -245,7 +245,7 @@ class HaiyiClusters(CloudNode):
                 io.String.Output("best", display_name="best"),
                 io.String.Output("report", display_name="report"),
             ],
-            hidden=_HIDDEN,
+            hidden=list(_HIDDEN),
             is_output_node=True,
         )
 

@@ -19,7 +19,7 @@ POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is left for the jitt
 _STEADY = 1.5
 _SAVING = 1.55  # while the end is expected within _SOON of the start, and still _AHEAD
 _SOON, _AHEAD = 75.0, 2.0  # later ends are not known well enough to be worth it
-_JUST_AFTER = 0.12
+_JUST_AFTER = (0.12, 0.72)  # the second look is for an end that comes a little late
 _FORESEEN = 2  # polls a task may spend on an expected end; more could use up its minute
 _WORTH = 0.2  # a poll less than this before the regular one, or after the last one, gains nothing
 
@@ -50,9 +50,9 @@ class Pace:
             return max(last + _STEADY, self.allowed())
         interval = _SAVING if expected_end > last + _AHEAD else _STEADY
         due = max(last + interval, self.allowed())
-        just_after = max(expected_end + _JUST_AFTER, self.allowed())
-        gains = self._foreseen > 0 and last + _WORTH < just_after < due - _WORTH
-        return just_after if gains else due
+        looks = [max(expected_end + after, self.allowed()) for after in _JUST_AFTER]
+        gain = [look for look in looks if last + _WORTH < look < due - _WORTH]
+        return gain[0] if gain and self._foreseen > 0 else due
 
     def took(self) -> float:
         """Seconds from start to end, as near as polls can tell: midway between the last two."""

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from skyport.providers import _settings, _words
 
+pytest_plugins = ["host"]
+
 _PRIVATE = ("SKYPORT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 

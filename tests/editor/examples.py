@@ -145,7 +145,7 @@ def main(check_only: bool) -> None:
                 prompt, seen = try_out(editor, name, tried.base)
                 if not check_only:
                     write(FOLDER / "api" / f"{name}.json", prompt)
-                    save_thumbnail(name, seen)
+                    save_thumbnail(name, tiles_of(name, seen))
 
 
 def host(base: Path, env: Mapping[str, str]) -> ComfyUI:
@@ -186,19 +186,21 @@ def pictures(entry: Mapping[str, Any], base: Path) -> list[Image.Image]:
     return [Image.open(path).convert("RGB") for path in paths if path.suffix == ".png"]
 
 
-def save_thumbnail(name: str, seen: list[Image.Image]) -> None:
-    if "Remote" in name:
-        seen = [landscape(), seen[-1]]
-    tiles = [seen[0]] if len(seen) < 2 else [seen[0], seen[-1]]
-    if len(seen) > 8:
-        tiles = [seen[len(seen) * part // 4] for part in range(4)]
-    across = 2 if len(tiles) > 1 else 1
-    size = (THUMBNAIL[0] // across, THUMBNAIL[1] // max(1, len(tiles) // across))
+def save_thumbnail(name: str, tiles: list[Image.Image]) -> None:
+    """One, two or four pictures side by side."""
+    across, down = min(2, len(tiles)), max(1, len(tiles) // 2)
+    size = (THUMBNAIL[0] // across, THUMBNAIL[1] // down)
     sheet = Image.new("RGB", THUMBNAIL)
     for number, tile in enumerate(tiles):
         place = (number % across * size[0], number // across * size[1])
         sheet.paste(ImageOps.fit(tile, size), place)
     sheet.save(FOLDER / f"{name}.jpg", quality=85)
+
+
+def tiles_of(name: str, seen: list[Image.Image]) -> list[Image.Image]:
+    if "Video" in name:
+        return [seen[len(seen) * part // 4] for part in range(4)]
+    return [landscape(), seen[-1]] if "Remote" in name else [seen[-1]]
 
 
 def landscape(size: tuple[int, int] = (1024, 768)) -> Image.Image:

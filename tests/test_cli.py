@@ -1,0 +1,479 @@
+"""Pins the `skyport` command: its exit codes, what it prints, and that it never prints a key."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+from skyport.cli import main
+from skyport.cli._board import _Lines
+from skyport.cli._table import cut, table, width
+from skyport.cli.sandbox import markers
+from skyport.providers import _keys
+from skyport.providers._sight import Glimpse
+from skyport.sandbox import Sandbox, start
+
+ROOT = Path(__file__).parent.parent
+SECRET = "AI-this-is-a-secret-9876"
+SUBMIT = "/openapi/v1/workflow/task/submit"
+serial = itertools.count(1)
+CHINESE = "\u53ef\u7075"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start(pace=0.05) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
+    """The sandbox, with this process led to it by the environment."""
+    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
+    monkeypatch.setenv("HAIYI_API_KEY", sandbox.key("haiyi"))
+    sandbox.log.clear()
+    sandbox.faults.clear()
+    return sandbox
+
+
+@pytest.fixture
+def skyport(capsys: Any) -> Callable[..., SimpleNamespace]:
+    """Runs the command here: its code, what it printed on either stream, and both together."""
+
+    def run(*argv: object) -> SimpleNamespace:
+        capsys.readouterr()
+        try:
+            code = main([str(arg) for arg in argv])
+        except SystemExit as exit:
+            code = exit.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err, all=out + err)
+
+    return run
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.linear_gradient("L").convert("RGB").resize((64, 48)).save(path)
+    return path
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Path:
+    """Loads a picture, inverts it, saves it."""
+    nodes = {
+        "73": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+        "9": {
+            "class_type": "ImageInvert",
+            "inputs": {"image": ["73", 0]},
+            "_meta": {"title": "Turn it over"},
+        },
+        "10": {"class_type": "SaveImage", "inputs": {"images": ["9", 0], "filename_prefix": "a"}},
+    }
+    return written(tmp_path / "workflow.json", nodes)
+
+
+def written(path: Path, tree: Any) -> Path:
+    path.write_text(json.dumps(tree), encoding="utf-8")
+    return path
+
+
+def haiyi_run(workflow: Path, output: Path, *more: object) -> tuple[object, ...]:
+    """Arguments of a run that equals none before it."""
+    given = ("--platform", "haiyi", "--output", output, "--seed", next(serial))
+    return ("run", workflow, *given, *more)
+
+
+# -- the command itself -------------------------------------------------------------------------
+
+
+def test_without_a_command_it_is_a_usage_error(skyport):
+    assert skyport().code == 2
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "models", "clusters", "keys", "sandbox"])
+def test_every_command_explains_itself(skyport, command):
+    told = skyport(command, "--help")
+    assert told.code == 0
+    assert f"usage: skyport {command}" in told.out
+
+
+def test_an_unknown_option_is_a_usage_error_that_names_it(skyport):
+    told = skyport("clusters", "--sunny")
+    assert told.code == 2
+    assert "--sunny" in told.err
+
+
+def test_it_starts_without_torch_and_without_what_only_some_commands_need():
+    code = "import sys, skyport.cli; print({'torch', 'av', 'tqdm', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_an_error_is_one_plain_line(skyport):
+    told = skyport("clusters")
+    assert told.code == 1
+    assert re.fullmatch(r"skyport: HaiYi: no API key is set\. .*\n", told.err)
+    assert told.out == ""
+
+
+def test_it_speaks_chinese_when_asked(skyport, monkeypatch):
+    monkeypatch.setenv("SKYPORT_LANG", "zh")
+    assert re.search(r"[\u4e00-\u9fff]", skyport("keys", "list").out)
+
+
+def test_the_language_may_come_from_the_settings(skyport, home):
+    written(home / "settings.json", {"language": "zh"})
+    assert re.search(r"[\u4e00-\u9fff]", skyport("keys", "list").out)
+
+
+# -- run ----------------------------------------------------------------------------------------
+
+
+def test_a_file_of_this_machine_goes_up_and_the_result_is_on_this_disk(
+    skyport, cloud, workflow, picture, tmp_path
+):
+    told = skyport(*haiyi_run(workflow, tmp_path / "out", "--input", f"73.image={picture}"))
+    assert told.code == 0, told.err
+    [line] = told.out.splitlines()
+    assert (tmp_path / "out") in Path(line).parents
+    before, after = (Image.open(path).convert("RGB") for path in (picture, line))
+    assert after.size == before.size
+    assert all(
+        a == 255 - b for a, b in zip(after.getpixel((9, 30)), before.getpixel((9, 30)), strict=True)
+    )
+
+
+def test_the_cluster_named_is_the_one_asked(skyport, cloud, workflow, picture, tmp_path):
+    given = ("--input", f"73.image={picture}", "--cluster", "GPU-A800x2")
+    assert skyport(*haiyi_run(workflow, tmp_path, *given)).code == 0
+    assert submitted(cloud)["cluster_name"] == "GPU-A800x2"
+
+
+def test_auto_is_the_cluster_with_most_room(skyport, cloud, workflow, picture, tmp_path):
+    assert skyport(*haiyi_run(workflow, tmp_path, "--input", f"73.image={picture}")).code == 0
+    assert submitted(cloud)["cluster_name"] == "GPU-4090"
+
+
+def test_what_is_no_file_goes_as_text_with_all_its_equals_signs(
+    skyport, cloud, workflow, picture, tmp_path
+):
+    given = ("--input", f"73.image={picture}", "--input", "10.filename_prefix=a=b c")
+    assert skyport(*haiyi_run(workflow, tmp_path, *given)).code == 0
+    inputs = submitted(cloud)["parameters"]["prompt"]["10"]["inputs"]
+    assert inputs["filename_prefix"] == "a=b c"
+
+
+def test_progress_names_the_remote_node_without_control_characters(
+    skyport, cloud, workflow, picture, tmp_path
+):
+    tree = json.loads(workflow.read_text("utf-8"))
+    for node in tree.values():  # whichever of them a poll meets
+        node["_meta"] = {"title": "Turn\x1b[31m it over [[slow:30]]"}
+    told = skyport(*haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}"))
+    assert told.code == 0
+    assert "it over" in told.err
+    assert all(char.isprintable() for line in told.all.splitlines() for char in line)
+
+
+def test_an_equal_run_is_not_paid_for_again_and_says_so(
+    skyport, cloud, workflow, picture, tmp_path
+):
+    argv = haiyi_run(workflow, tmp_path, "--input", f"73.image={picture}")
+    first, second = skyport(*argv), skyport(*argv)
+    assert (first.code, second.code, second.out) == (0, 0, first.out)
+    assert "no charge" in second.err
+    assert len([seen for seen in cloud.log if seen.path.endswith(SUBMIT)]) == 1
+
+
+def submitted(cloud: Sandbox) -> Any:
+    [fields] = [seen.fields for seen in cloud.log if seen.path.endswith(SUBMIT)]
+    return fields
+
+
+def test_a_path_that_does_not_exist_is_said_before_anything_is_sent(
+    skyport, cloud, workflow, tmp_path
+):
+    told = skyport(*haiyi_run(workflow, tmp_path, "--input", "73.image=holiday.jpg"))
+    assert told.code == 1
+    assert 'no file "holiday.jpg"' in told.err
+    assert list(cloud.log) == []
+
+
+def test_a_file_that_is_no_medium_is_refused_by_name(skyport, cloud, workflow, tmp_path):
+    told = skyport(*haiyi_run(workflow, tmp_path, "--input", f"73.image={workflow}"))
+    assert told.code == 1
+    assert "workflow.json" in told.err
+    assert list(cloud.log) == []
+
+
+def test_a_target_that_does_not_exist_lists_what_does(skyport, cloud, workflow, tmp_path):
+    told = skyport(*haiyi_run(workflow, tmp_path, "--input", "74.image=hello"))
+    assert told.code == 1
+    assert "73.image (LoadImage)" in told.err
+
+
+@pytest.mark.parametrize("given", ["73.image", "=photo.jpg", ""])
+def test_an_input_without_target_or_value_is_a_usage_error(skyport, workflow, tmp_path, given):
+    told = skyport(*haiyi_run(workflow, tmp_path, "--input", given))
+    assert told.code == 2
+    assert "73.image=photo.jpg" in told.err
+
+
+def test_an_editor_workflow_is_refused_with_the_way_to_export(skyport, cloud, tmp_path):
+    path = written(tmp_path / "editor.json", {"nodes": [], "links": []})
+    told = skyport(*haiyi_run(path, tmp_path))
+    assert told.code == 1
+    assert "Export (API)" in told.err
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"{"])
+def test_a_workflow_that_cannot_be_read_is_a_plain_error(skyport, cloud, tmp_path, content):
+    path = tmp_path / "broken.json"
+    if content is not None:
+        path.write_bytes(content)
+    told = skyport(*haiyi_run(path, tmp_path))
+    assert told.code == 1
+    assert told.err.startswith("skyport: ")
+
+
+def test_an_unknown_platform_is_a_usage_error(skyport, workflow):
+    assert skyport("run", workflow, "--platform", "nowhere").code == 2
+
+
+def test_a_task_that_fails_is_told_with_its_id_and_reason(
+    skyport, cloud, workflow, picture, tmp_path
+):
+    given = ("--input", f"73.image={picture}", "--input", "10.filename_prefix=[[fail:no power]]")
+    told = skyport(*haiyi_run(workflow, tmp_path / "out", *given))
+    assert told.code == 1
+    assert re.search(r"skyport: HaiYi task \d+: .*no power", told.err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_tells_which_task_lives_on(cloud, workflow, picture, tmp_path):
+    if os.name == "nt":
+        pytest.skip("no SIGINT for a child there")
+    tree = json.loads(workflow.read_text("utf-8"))
+    tree["10"]["inputs"]["filename_prefix"] = "[[slow:3600]]"
+    argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
+    with subprocess.Popen(command(*argv), stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "queued" in line or "running" in line)
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(20) == 130
+    task = list(cloud.tasks)[-1]
+    assert f"task {task.id} lives on" in told
+    assert "Traceback" not in told
+
+
+# -- models and clusters ------------------------------------------------------------------------
+
+
+def test_models_come_from_memory_without_a_key_and_line_up(skyport):
+    told = skyport("models")
+    assert told.code == 0
+    lines = told.out.splitlines()
+    starts = {width(line[: line.index(" prompt*")]) for line in lines[2:]}
+    assert len(starts) == 1
+    assert any(CHINESE in line for line in lines)
+
+
+def test_a_refresh_tells_what_is_new_and_shows_it(skyport, cloud):
+    told = skyport("models", "--refresh", "haiyi")
+    assert told.code == 0
+    assert "13 models." in told.err
+    assert "sandbox/sandbox-song (text2music)" in told.err
+    assert "sandbox/sandbox-song" in told.out
+
+
+def test_a_refresh_tells_what_is_no_longer_offered(skyport, cloud, monkeypatch):
+    imitation = cloud.platforms["haiyi"]
+    skyport("models", "--refresh", "haiyi")
+    fewer = [row for row in imitation.models if row["model"] != "sandbox-song"]
+    monkeypatch.setattr(imitation, "models", fewer)
+    told = skyport("models", "--refresh", "haiyi")
+    assert "No longer offered: sandbox/sandbox-song (text2music)" in told.err
+    assert re.search(r"sandbox/sandbox-song .*\(retired\)", told.out)
+
+
+def test_a_model_whose_parameters_cannot_be_had_is_named(skyport, cloud):
+    cloud.faults.add("GET /openapi/v1/model/info", "status", status=404)
+    told = skyport("models", "--refresh", "haiyi")
+    assert told.code == 0
+    assert told.err.count("Parameters not read: ") == 1
+
+
+def test_models_of_one_task_only(skyport):
+    told = skyport("models", "haiyi", "--task", "image2video")
+    assert told.code == 0
+    assert {line.split()[2] for line in told.out.splitlines()[2:]} == {"image2video"}
+
+
+def test_a_task_no_model_does_lists_the_tasks(skyport):
+    told = skyport("models", "--task", "text2smell")
+    assert told.code == 1
+    assert "image2video" in told.err
+
+
+def test_json_holds_every_field_of_a_model(skyport):
+    told = skyport("models", "haiyi", "--task", "image2video", "--json")
+    [row] = [row for row in json.loads(told.out) if row["id"] == "kwai/kling-v3"]
+    duration = next(param for param in row["params"] if param["name"] == "duration")
+    assert (duration["min"], duration["max"], duration["required"]) == (3, 15, True)
+
+
+def test_clusters_tell_their_room_and_what_is_unknown(skyport, cloud):
+    told = skyport("clusters")
+    assert told.code == 0
+    rows = [re.split(r"  +", line) for line in told.out.splitlines()[2:]]
+    assert [row[3:] for row in rows if row[1] == "GPU-A800"] == [["8", "21", "13"]]
+    assert [row[3:] for row in rows if row[1] == "GPU-A800x8"] == [["0", "unknown", "unknown"]]
+
+
+def test_a_refused_key_is_told_and_not_shown(skyport, cloud, monkeypatch):
+    monkeypatch.setenv("HAIYI_API_KEY", SECRET)
+    told = skyport("clusters")
+    assert told.code == 1
+    assert "HaiYi" in told.err
+    assert SECRET not in told.all
+
+
+# -- keys ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def typed(monkeypatch: Any) -> Callable[[str], None]:
+    """What comes in on a standard input that is no terminal."""
+    return lambda text: monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+def test_a_key_is_read_kept_listed_masked_and_removed(skyport, typed):
+    typed(f"{SECRET}\n")
+    kept = skyport("keys", "set", "haiyi")
+    assert (kept.code, _keys.find("haiyi").value) == (0, SECRET)
+    listed = skyport("keys", "list")
+    assert "...9876" in listed.out
+    assert "keys.json" in listed.out
+    removed = skyport("keys", "remove", "haiyi")
+    assert (removed.code, _keys.find("haiyi")) == (0, None)
+    assert "not set" in skyport("keys", "list").out
+    assert SECRET not in kept.all + listed.all + removed.all
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("set", "haiyi", SECRET),
+        ("set", SECRET),
+        (SECRET,),
+        ("set", "haiyi", f"--key={SECRET}"),
+        ("set", "haiyi", "--key", SECRET),
+    ],
+)
+def test_a_key_given_as_an_argument_is_refused_and_not_repeated(skyport, typed, argv):
+    typed("")
+    told = skyport("keys", *argv)
+    assert told.code == 2
+    assert SECRET not in told.all
+    assert _keys.find("haiyi") is None
+
+
+def test_nothing_typed_keeps_nothing(skyport, typed):
+    typed("")
+    assert skyport("keys", "set", "haiyi").code == 1
+    assert _keys.find("haiyi") is None
+
+
+def test_a_key_in_the_environment_is_listed_as_such_and_said_to_win(skyport, typed, monkeypatch):
+    monkeypatch.setenv("HAIYI_API_KEY", SECRET)
+    assert "environment" in skyport("keys", "list").out
+    typed("AI-another-key-altogether\n")
+    told = skyport("keys", "set", "haiyi")
+    assert "HAIYI_API_KEY" in told.err
+    assert SECRET not in told.all
+
+
+# -- sandbox ------------------------------------------------------------------------------------
+
+
+def test_the_sandbox_serves_until_ctrl_c_and_says_how_to_use_it():
+    if os.name == "nt":
+        pytest.skip("no SIGINT for a child there")
+    argv = command("sandbox", "--port", "0", "--pace", "0.1")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        told = "".join(next(lines) for _ in range(7 + len(markers()) + 2))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        rest = process.stdout.read()
+    assert re.search(r"^HAIYI_BASE_URL=http://127\.0\.0\.1:\d+/haiyi$", told, re.M)
+    assert re.search(r"^HAIYI_API_KEY=\S+$", told, re.M)
+    assert "[[cut_after]]" in told + rest
+
+
+def test_a_port_in_use_is_a_plain_error(skyport, sandbox):
+    told = skyport("sandbox", "--port", sandbox.port)
+    assert told.code == 1
+    assert str(sandbox.port) in told.err
+
+
+@pytest.mark.parametrize(
+    "argv", [("--port", "x"), ("--port", "70000"), ("--pace", "0"), ("--pace", "nan")]
+)
+def test_a_port_or_pace_that_is_none_is_a_usage_error(skyport, argv):
+    assert skyport("sandbox", *argv).code == 2
+
+
+def test_the_markers_listed_are_those_of_the_sandbox():
+    text = (ROOT / "sandbox" / "README.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"\[\[([a-z_]+)", text))
+    assert {re.match(r"\[\[([a-z_]+)", marker)[1] for marker, _ in markers()} == known
+
+
+# -- tables and lines ---------------------------------------------------------------------------
+
+
+def test_columns_line_up_whatever_the_letters():
+    lines = table(["a", "b"], [[CHINESE, "x"], ["e\u0301", "y"], ["long name", "z"]]).splitlines()
+    assert {width(line[:-1]) for line in lines} == {len("long name  ")}
+
+
+def test_a_cell_cannot_steer_the_terminal():
+    assert "\x1b" not in table(["a"], [["\x1b[2Jgone\nnext"]])
+
+
+def test_a_line_is_cut_at_the_width_of_the_terminal_not_at_its_letters():
+    assert cut(CHINESE * 5, 10) == f"{CHINESE}{CHINESE[0]}..."
+    assert cut(CHINESE * 5, 20) == CHINESE * 5
+
+
+def test_a_log_gets_a_line_only_when_something_changes(capsys):
+    lines = _Lines(["job"])
+    for short in (("queued",), ("queued",), ("running", "KSampler"), ("running", "KSampler")):
+        lines.show("job", Glimpse(0.1, ("other",), short))
+    assert capsys.readouterr().err == "job: queued\njob: running \u00b7 KSampler\n"
+
+
+def command(*argv: object) -> list[str]:
+    """The command as a process of its own; SIGINT reaches it even where a shell put it aside."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from skyport.cli import main; sys.exit(main())"
+    )
+    return [sys.executable, "-c", code, *map(str, argv)]

@@ -1,0 +1,293 @@
+"""Pins how often a platform is asked: soon enough to please, seldom enough to be welcome, fairly."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from bench.lateness import noticed_late
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skyport.providers._errors import InvalidInput, ServerFault
+from skyport.providers._pace import POLLS_A_MINUTE, Forecast, Gate, Pace, Slots
+from virtual import Play, VirtualLoop, most_within, order
+
+POLLS_A_SECOND = 12  # what a platform is promised
+GOAL = 0.75  # seconds
+LENGTHS = (3, 30, 58, 240, 3600)
+
+
+def evenly(length: float, count: int = 300) -> list[float]:
+    """Task lengths around `length` that meet every moment between two polls alike."""
+    spread = 3.0  # two polls
+    first = max(0.8, length - spread / 2)
+    return [first + spread * (n + 0.5) / count for n in range(count)]
+
+
+# -- how late an end is noticed -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_half_of_all_tasks_nothing_is_known_of_are_noticed_within_the_goal(length: float) -> None:
+    lates = [noticed_late(lasts) for lasts in evenly(length)]
+    assert statistics.median(lates) <= GOAL
+    assert max(lates) <= 1.51
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_forecast_never_makes_it_worse_however_wrong_it_is(length: float) -> None:
+    chance = random.Random(length)
+    for error in (0.02, 0.2, 1.0):
+        lates = [
+            noticed_late(lasts, usual=lasts * max(0.1, chance.gauss(1, error)))
+            for lasts in evenly(length, 1000)
+        ]
+        assert statistics.median(lates) <= GOAL * 1.05  # a sample's median is not exact
+
+
+@pytest.mark.parametrize("length", [3, 30, 58])
+def test_the_end_of_a_task_that_tells_its_progress_is_foreseen(length: float) -> None:
+    lates = [noticed_late(lasts, tells=True) for lasts in evenly(length)]
+    assert statistics.median(lates) <= GOAL / 2
+
+
+def test_a_model_that_always_takes_as_long_is_soon_foreseen(tmp_path: Path) -> None:
+    with Play() as play:
+        cloud = play.cloud(lasts=20.3)
+        lates = []
+        for seed in range(12):
+            play.result(cloud, order(seed=seed), tmp_path)
+            lates.append(cloud.times("poll")[-1] - cloud.end(str(seed + 1)))
+    assert statistics.median(lates[4:]) <= GOAL / 2 < lates[0]
+
+
+def test_the_middle_between_two_polls_is_what_is_learnt_of_a_task() -> None:
+    pace = Pace(100.0)
+    pace.polled(101.0)
+    assert pace.took() == 0.5
+    pace.polled(103.0)
+    assert pace.took() == 2.0
+
+
+# -- how often it asks ----------------------------------------------------------------------
+
+
+def polls_of(pace: Pace, ends: list[float | None], until: float) -> list[float]:
+    """When `pace` polls, told another expected end (seconds from now) after each poll."""
+    times: list[float] = []
+    while not times or times[-1] < until:
+        told = ends[len(times) % len(ends)]
+        now = times[-1] if times else 0.0
+        due = pace.next_poll(None if told is None else now + told)
+        times.append(max(now, due))
+        pace.polled(times[-1])
+    return times
+
+
+@given(st.lists(st.none() | st.floats(-100, 100), min_size=1, max_size=60))
+@settings(deadline=None, max_examples=200)
+def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
+    ends: list[float | None],
+) -> None:
+    times = polls_of(Pace(0.0), ends, until=300.0)
+    assert most_within(times, 60.0) <= POLLS_A_MINUTE == 40
+    assert all(b > a for a, b in zip(times, times[1:], strict=False))
+    assert most_within(times, 10.0) >= 5  # and it never falls asleep
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 2, 4]), min_size=1, max_size=40))
+@settings(deadline=None, max_examples=40)
+def test_polls_made_again_after_an_error_count_too(failures: list[int]) -> None:
+    with Play() as play:
+        cloud = play.cloud(lasts=200)
+        for count in failures:
+            cloud.script["poll"] += [ServerFault("busy", status=500)] * count + [None]
+        play.result(cloud, order(), Path())
+        assert most_within(cloud.times("poll"), 60.0) <= 40
+
+
+def test_a_fresh_look_for_an_expired_link_keeps_to_the_allowance_too() -> None:
+    pace = Pace(0.0)
+    polls_of(pace, [None], until=60.0)
+    assert pace.next_poll() >= pace.allowed()
+
+
+# -- a platform's share ---------------------------------------------------------------------
+
+
+def crowd(count: int, lasts: float, into: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", str(count))
+    play = Play()
+    play.crowded = play.cloud(lasts=lasts)  # type: ignore[attr-defined]
+
+    async def scene() -> None:
+        await asyncio.gather(
+            *(play.carried(play.crowded, order(seed=n), into) for n in range(count))  # type: ignore[attr-defined]
+        )
+
+    with play:
+        play.run(scene())
+    return play
+
+
+def test_a_hundred_tasks_share_twelve_polls_a_second_fairly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = crowd(100, 600.0, tmp_path, monkeypatch).crowded  # type: ignore[attr-defined]
+    assert most_within(cloud.times("poll"), 1.0) <= POLLS_A_SECOND
+    waiting = [what for call, what, at in cloud.log if call == "poll" and at < 1600.0]
+    shares = Counter(waiting).values()
+    assert len(shares) == 100
+    assert max(shares) - min(shares) <= 1
+    late = [cloud.times("poll", task)[-1] - cloud.end(task) for task in map(str, range(1, 101))]
+    assert max(late) <= 100 / 11 + 0.1  # once around
+
+
+def test_ten_thousand_tasks_wait_without_a_thread_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = crowd(10_000, 300.0, tmp_path, monkeypatch)
+    cloud = play.crowded  # type: ignore[attr-defined]
+    assert cloud.counts["submit"] == 10_000
+    assert most_within(cloud.times("poll"), 1.0) <= POLLS_A_SECOND
+    assert cloud.counts["poll"] <= 20_000
+
+
+def test_platforms_do_not_slow_each_other() -> None:
+    async def scene() -> tuple[float, float]:
+        one, other = Gate(1.0), Gate(1.0)
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(one.passed(), other.passed(), one.passed())
+        return began, asyncio.get_running_loop().time()
+
+    began, ended = run(scene())
+    assert ended - began == pytest.approx(1.0)
+
+
+def test_a_gate_lets_callers_pass_in_the_order_they_came() -> None:
+    passed: list[tuple[int, float]] = []
+
+    async def one(gate: Gate, number: int) -> None:
+        await gate.passed()
+        passed.append((number, asyncio.get_running_loop().time() - 1000.0))
+
+    async def scene() -> None:
+        gate = Gate(4.0)
+        await asyncio.gather(*(one(gate, n) for n in range(5)))
+
+    run(scene())
+    assert passed == [(0, 0.0), (1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0)]
+
+
+# -- slots ----------------------------------------------------------------------------------
+
+
+def run(scene):  # type: ignore[no-untyped-def]
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(scene)
+    finally:
+        loop.close()
+
+
+def test_slots_are_given_in_the_order_they_were_asked_for() -> None:
+    entered: list[int] = []
+
+    async def one(slots: Slots, number: int) -> None:
+        await slots.enter()
+        entered.append(number)
+        await asyncio.sleep(1)
+        slots.leave()
+
+    async def scene() -> None:
+        slots = Slots(lambda: 2)
+        await asyncio.gather(*(one(slots, n) for n in range(6)))
+
+    run(scene())
+    assert entered == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_raised_limit_lets_waiting_ones_in_when_the_next_one_asks() -> None:
+    limit = 1
+
+    async def scene() -> tuple[bool, bool]:
+        nonlocal limit
+        slots = Slots(lambda: limit)
+        await slots.enter()
+        second = asyncio.ensure_future(slots.enter())
+        await asyncio.sleep(1)
+        before = second.done()
+        limit = 3
+        await slots.enter()
+        await asyncio.sleep(0)
+        return before, second.done()
+
+    assert run(scene()) == (False, True)
+
+
+def test_one_who_stops_waiting_takes_no_slot_with_him() -> None:
+    async def scene() -> None:
+        slots = Slots(lambda: 1)
+        await slots.enter()
+        gone, kept = (asyncio.ensure_future(slots.enter()) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        slots.leave()
+        await kept
+        at_once = [asyncio.ensure_future(slots.enter()) for _ in range(2)]
+        await asyncio.sleep(0)
+        slots.leave()
+        at_once[0].cancel()  # its turn had just come
+        await asyncio.sleep(0)
+        await at_once[1]
+
+    run(asyncio.wait_for(scene(), 5))
+
+
+def test_settings_broken_while_tasks_run_strand_nobody() -> None:
+    broken = False
+
+    def limit() -> int:
+        if broken:
+            raise InvalidInput("settings.json is broken")
+        return 1
+
+    async def scene() -> None:
+        nonlocal broken
+        slots = Slots(limit)
+        await slots.enter()
+        waiting = asyncio.ensure_future(slots.enter())
+        await asyncio.sleep(0)
+        broken = True
+        slots.leave()
+        await waiting
+        with pytest.raises(InvalidInput):
+            await slots.enter()
+        slots.leave()
+        broken = False
+        await slots.enter()
+
+    run(asyncio.wait_for(scene(), 5))
+
+
+# -- the forecast ---------------------------------------------------------------------------
+
+
+def test_progress_tells_the_end_better_than_habit() -> None:
+    forecast = Forecast(0.0, usual=100.0)
+    assert forecast.end() == 100.0
+    forecast.saw(10.0, 0.2)
+    assert forecast.end() == 100.0  # one look tells no speed
+    forecast.saw(20.0, 0.4)
+    assert forecast.end() == pytest.approx(50.0)
+
+
+def test_progress_that_says_nothing_is_not_believed() -> None:
+    forecast = Forecast(0.0, usual=None)
+    for now, told in ((1.0, 0.0), (2.0, None), (3.0, 1.0), (4.0, 0.9), (5.0, 0.1)):
+        forecast.saw(now, told)
+    assert forecast.end() is None
