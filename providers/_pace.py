@@ -17,7 +17,7 @@ from ._errors import SkyportError
 POLLS_A_MINUTE = 40
 POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is left for the jitter of threads
 _STEADY = 1.5
-_SAVING = 1.55  # while the end is expected within _SOON of the start, and still _AHEAD
+_SAVING = 1.6  # while the end is expected within _SOON of the start, and still _AHEAD
 _SOON, _AHEAD = 75.0, 2.0  # later ends are not known well enough to be worth it
 _JUST_AFTER = (0.12, 0.72)  # the second look is for an end that comes a little late
 _FORESEEN = 2  # polls a task may spend on an expected end; more could use up its minute
@@ -46,13 +46,18 @@ class Pace:
     def next_poll(self, expected_end: float | None = None) -> float:
         """When the next poll is due; `expected_end` is the best guess of when the task ends."""
         last = self._polls[-1] if self._polls else self._started - _STEADY / 2
-        if expected_end is None or expected_end > self._started + _SOON:
-            return max(last + _STEADY, self.allowed())
-        interval = _SAVING if expected_end > last + _AHEAD else _STEADY
-        due = max(last + interval, self.allowed())
+        foreseen = expected_end is not None and expected_end <= self._started + _SOON
+        slower = self._owes(last) or (foreseen and expected_end > last + _AHEAD)
+        due = max(last + (_SAVING if slower else _STEADY), self.allowed())
+        if not foreseen:
+            return due
         looks = [max(expected_end + after, self.allowed()) for after in _JUST_AFTER]
         gain = [look for look in looks if last + _WORTH < look < due - _WORTH]
         return gain[0] if gain and self._foreseen > 0 else due
+
+    def _owes(self, last: float) -> bool:
+        """Whether there were more polls so far than a steady pace would have made."""
+        return len(self._polls) * _STEADY > last - self._started + _STEADY / 2 + 0.01
 
     def took(self) -> float:
         """Seconds from start to end, as near as polls can tell: midway between the last two."""

@@ -32,8 +32,8 @@ MADE = ["image", "video", "image", "image", "audio"]
 
 def test_the_whole_demo_runs_as_a_process_without_account_or_terminal(tmp_path):
     env = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9", "HAIYI_API_KEY": "AI-my-own-real-key"}
-    code = "from skyport.cli import main; raise SystemExit(main())"
-    argv = [sys.executable, "-c", code, "demo", "--output", str(tmp_path / "out"), "--pace", "0.1"]
+    given = ["demo", "--output", str(tmp_path / "out"), "--pace", "0.1"]
+    argv = [sys.executable, "-m", "skyport", *given]
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "AI-" not in done.stdout + done.stderr

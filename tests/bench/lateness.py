@@ -15,8 +15,8 @@ from skyport.providers._pace import Forecast, Pace
 from virtual import Play, order
 
 SAMPLE_INTERVAL = 5.0  # `time.sleep(5)` before every poll, in HaiYi's "complete sample"
-KINDS = (3.0, 30.0, 58.0, 240.0, 3600.0)
-TASKS = 60  # of each kind
+KINDS = (3.0, 30.0, 58.0, 240.0, 900.0)
+TASKS = 200  # of each kind
 
 
 def noticed_late(lasts: float, *, usual: float | None = None, tells: bool = False) -> float:

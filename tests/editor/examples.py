@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -19,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from editor import Editor, Graph, open_editor
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 from skyport.demo._host import PACK, ComfyUI
 
 FOLDER = PACK / "example_workflows"
+DEMO_PICTURE = PACK / "demo" / "picture.png"
 PICTURE, TWIN_PICTURE = "example.png", "picture.png"  # ComfyUI brings the first one along
 THUMBNAIL = (400, 300)
 
@@ -43,7 +45,7 @@ LOAD = {"type": "LoadImage", "pos": [60, 340], "size": [320, 340], "values": {"i
 
 def note(name: str) -> dict[str, Any]:
     text = (Path(__file__).parent / "notes" / f"{name}.md").read_text(encoding="utf-8").strip()
-    return {"type": "MarkdownNote", "pos": [60, 60], "size": [640, 230], "values": {"text": text}}
+    return {"type": "MarkdownNote", "pos": [60, 60], "size": [640, 220], "values": {"text": text}}
 
 
 EXAMPLES: Mapping[str, Graph] = {
@@ -52,9 +54,9 @@ EXAMPLES: Mapping[str, Graph] = {
         "edit": {
             "type": "SkyportHaiyiImageToImage",
             "pos": [430, 340],
-            "size": [400, 340],
+            "size": [400, 560],
             "values": {
-                "prompt": "Turn the picture into a watercolour painting with soft morning light.",
+                "prompt": "The harbour on a winter night, snow on every roof",
                 "model": "google/gemini-3-pro-image-preview",
             },
             "links": {"model.images.image0": ["load", "IMAGE"]},
@@ -73,9 +75,9 @@ EXAMPLES: Mapping[str, Graph] = {
         "film": {
             "type": "SkyportHaiyiImageToVideo",
             "pos": [430, 340],
-            "size": [400, 420],
+            "size": [400, 600],
             "values": {
-                "prompt": "The camera glides slowly forward, clouds drift across the sky.",
+                "prompt": "The camera glides slowly forward, clouds drift across the sky",
                 "model": "kwai/kling-v3",
                 "model.mode": "std",
                 "model.duration": 3,
@@ -117,7 +119,7 @@ EXAMPLES: Mapping[str, Graph] = {
         "run": {
             "type": "SkyportHaiyiRunWorkflow",
             "pos": [760, 340],
-            "size": [400, 420],
+            "size": [400, 600],
             "values": {"workflow": json.dumps(REMOTE, indent=2), "cluster": "auto"},
             "links": {"inputs": ["input", "inputs"]},
         },
@@ -151,7 +153,7 @@ def main(check_only: bool) -> None:
 def host(base: Path, env: Mapping[str, str]) -> ComfyUI:
     """A ComfyUI with our picture in its input folder and no key: only built-in models show."""
     (base / "input").mkdir(parents=True)
-    landscape().save(base / "input" / PICTURE)
+    shutil.copy(DEMO_PICTURE, base / "input" / PICTURE)
     own = {"SKYPORT_HOME": str(base / "home"), "HAIYI_API_KEY": ""}
     frontend = os.environ.get("COMFYUI_FRONTEND")
     args = ["--front-end-root", frontend] if frontend else []
@@ -200,29 +202,7 @@ def save_thumbnail(name: str, tiles: list[Image.Image]) -> None:
 def tiles_of(name: str, seen: list[Image.Image]) -> list[Image.Image]:
     if "Video" in name:
         return [seen[len(seen) * part // 4] for part in range(4)]
-    return [landscape(), seen[-1]] if "Remote" in name else [seen[-1]]
-
-
-def landscape(size: tuple[int, int] = (1024, 768)) -> Image.Image:
-    """Hills before an evening sky: a picture that belongs to nobody."""
-    width, height = size
-    image = Image.linear_gradient("L").resize(size)
-    image = ImageOps.colorize(image, (250, 150, 110), (130, 190, 230))
-    pen = ImageDraw.Draw(image)
-    sun = (width * 0.62, height * 0.2)
-    pen.ellipse((*sun, sun[0] + width * 0.14, sun[1] + width * 0.14), fill=(255, 236, 170))
-    for depth, colour in enumerate(((120, 120, 150), (80, 100, 110), (45, 75, 65), (25, 45, 40))):
-        top = height * (0.5 + 0.12 * depth)
-        across = range(0, width + 8, 8)
-        ridge = [(x, top + 60 * _wave(x / width * (2 + depth) + depth)) for x in across]
-        pen.polygon([(0, height), *ridge, (width, height)], fill=colour)
-    return image
-
-
-def _wave(x: float) -> float:
-    """Between -1 and 1, smooth, once around in 2."""
-    x = x % 2 - 1
-    return 4 * x * (1 - abs(x))
+    return [Image.open(DEMO_PICTURE).convert("RGB"), seen[-1]] if "Remote" in name else [seen[-1]]
 
 
 def write(path: Path, tree: Any) -> None:

@@ -59,7 +59,7 @@ def progress_and_result(editor: Editor, into: Path, language: str) -> None:
     editor.queue()
     page = editor.page
     page.wait_for_function(
-        f"() => /75|50|Scale|Invert/.test(({TEXT_OF})('SkyportHaiyiRunWorkflow'))", timeout=20_000
+        f"() => /Upscale/.test(({TEXT_OF})('SkyportHaiyiRunWorkflow'))", timeout=20_000
     )
     keep(editor, into / f"running.{language}.png")
     page.wait_for_timeout(9000)

@@ -1,0 +1,176 @@
+"""Pins that paid work outlives whoever waits for it, and that waiting and transfers cost few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from skyport.providers._engine import Engine, Workers
+
+PATIENCE = 10.0  # seconds after which something hangs
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine(threads=4, transfers=2)
+    yield engine
+    close(engine)
+
+
+def close(engine: Engine) -> None:
+    """Engines live as long as the process; a test's one must not."""
+    thread = next(t for t in threading.enumerate() if t.name == "skyport-engine")
+    engine.loop.call_soon_threadsafe(engine.loop.stop)
+    thread.join(PATIENCE)
+    engine.loop.close()
+
+
+def held(engine: Engine, gate: threading.Event, started: threading.Semaphore) -> Future[None]:
+    """A transfer that hangs until `gate` opens."""
+
+    def hang() -> None:
+        started.release()
+        gate.wait(PATIENCE)
+
+    return engine.start(engine.transfer(hang))
+
+
+def reached(started: threading.Semaphore, count: int) -> bool:
+    return all(started.acquire(timeout=PATIENCE) for _ in range(count))
+
+
+# -- the engine -----------------------------------------------------------------------------
+
+
+def test_polls_find_a_thread_while_every_transfer_hangs(engine: Engine) -> None:
+    gate, started = threading.Event(), threading.Semaphore(0)
+    hanging = [held(engine, gate, started) for _ in range(10)]
+    assert reached(started, 2)
+    assert engine.start(engine.blocking(lambda: "polled")).result(PATIENCE) == "polled"
+    assert not started.acquire(blocking=False)  # the other eight wait without a thread
+    gate.set()
+    for future in hanging:
+        future.result(PATIENCE)
+
+
+def test_the_real_engine_keeps_threads_for_polls() -> None:
+    engine = Engine()
+    gate, started = threading.Event(), threading.Semaphore(0)
+    hanging = [held(engine, gate, started) for _ in range(30)]
+    assert reached(started, 24)
+    answers = [engine.start(engine.blocking(lambda: "polled")) for _ in range(20)]
+    assert [answer.result(PATIENCE) for answer in answers] == ["polled"] * 20
+    gate.set()
+    for future in hanging:
+        future.result(PATIENCE)
+    close(engine)
+
+
+def test_waiting_costs_no_thread(engine: Engine) -> None:
+    async def wait(event: asyncio.Event) -> str:
+        await event.wait()
+        return "woken"
+
+    async def event() -> asyncio.Event:
+        return asyncio.Event()
+
+    bell = engine.run(event())
+    before = threading.active_count()
+    waiting = [engine.start(wait(bell)) for _ in range(1000)]
+    assert threading.active_count() == before
+    engine.loop.call_soon_threadsafe(bell.set)
+    assert {future.result(PATIENCE) for future in waiting} == {"woken"}
+
+
+def test_threads_end_with_the_process(engine: Engine) -> None:
+    mine = engine.run(engine.blocking(threading.current_thread))
+    loops = next(t for t in threading.enumerate() if t.name == "skyport-engine")
+    assert mine.daemon
+    assert loops.daemon
+
+
+def test_work_goes_on_when_the_loop_that_waited_for_it_is_gone(engine: Engine) -> None:
+    gate = threading.Event()
+    futures: list[Future[str]] = []
+
+    def slow() -> str:
+        gate.wait(PATIENCE)
+        return "done"
+
+    async def node() -> None:
+        futures.append(engine.start(engine.blocking(slow)))
+        await asyncio.sleep(0)  # and its prompt ends here
+
+    asyncio.run(node())
+    gate.set()
+    assert futures[0].result(PATIENCE) == "done"
+
+
+def test_an_error_reaches_whoever_waits(engine: Engine) -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        engine.run(engine.blocking(fail))
+    assert engine.run(engine.blocking(lambda: 1)) == 1  # its thread has survived
+
+
+# -- workers --------------------------------------------------------------------------------
+
+
+def names(workers: Workers, calls: int) -> set[str]:
+    """Names of the threads that made `calls` calls, all of them at the same time."""
+    together = threading.Barrier(calls)
+
+    def call() -> str:
+        together.wait(PATIENCE)
+        return threading.current_thread().name
+
+    return {future.result(PATIENCE) for future in [workers.submit(call) for _ in range(calls)]}
+
+
+def test_threads_are_started_as_needed_and_used_again() -> None:
+    workers = Workers(8)
+    assert len(names(workers, 3)) == 3
+    settle(workers)
+    assert len(names(workers, 1) | names(workers, 1)) <= 3
+    assert len(names(workers, 8)) == 8
+
+
+def settle(workers: Workers) -> None:
+    """Returns when the threads have told that they are idle, which they do just after a result."""
+    for _ in range(3):
+        workers.submit(lambda: None).result(PATIENCE)
+
+
+def test_never_more_threads_than_allowed_and_nothing_is_left_undone() -> None:
+    workers = Workers(3)
+    seen: set[str] = set()
+
+    def call() -> None:
+        seen.add(threading.current_thread().name)
+
+    for future in [workers.submit(call) for _ in range(500)]:
+        future.result(PATIENCE)
+    assert len(seen) <= 3
+
+
+def test_a_call_given_up_before_its_turn_is_not_made() -> None:
+    workers = Workers(1)
+    gate = threading.Event()
+    made: list[str] = []
+
+    def note(name: str) -> Callable[[], Any]:
+        return lambda: made.append(name)
+
+    first = workers.submit(lambda: gate.wait(PATIENCE))
+    second, third = workers.submit(note("second")), workers.submit(note("third"))
+    assert second.cancel()
+    gate.set()
+    first.result(PATIENCE)
+    third.result(PATIENCE)
+    assert made == ["third"]
