@@ -81,6 +81,7 @@ class Cloud(Provider):
 
     script   by the call's name, what the next ones raise in turn; None for one that goes well
     lasts    seconds a task takes; a request's payload may say another number under "lasts"
+    url      where results may come from
     word     what a running task is called
     cancels  whether it can cancel
     """
@@ -89,7 +90,7 @@ class Cloud(Provider):
     label = "Cloud"
 
     def __init__(self, clock: Callable[[], float], lasts: float = 10.0, **how: Any) -> None:
-        super().__init__(Http("Cloud", "http://127.0.0.1:1", {}))
+        super().__init__(Http("Cloud", how.get("url", "http://127.0.0.1:1"), {}))
         self.clock = clock
         self.lasts = lasts
         self.word: str = how.get("word", "running")

@@ -18,7 +18,7 @@ from PIL import Image
 from skyport.demo._host import PACK
 
 IMAGES = PACK / "docs" / "images"
-SIZE = (1280, 760)
+SIZE = (1280, 940)
 TEXT_OF = """(type) => {
   const node = window.app.graph._nodes.find((one) => one.type === type);
   return node.widgets?.find((one) => one.name === "$$node-text-preview")?.value ?? "";
@@ -40,7 +40,7 @@ SANDBOX = {"SKYPORT_SANDBOX": "1", "SKYPORT_REUSE_RESULTS": "0"}
 def forms(editor: Editor, into: Path, language: str) -> None:
     """The forms of three models of one node, made and switched."""
     kind = "SkyportHaiyiImageToVideo"
-    told: dict[str, Any] = {"type": kind, "size": [360, 420]}
+    told: dict[str, Any] = {"type": kind, "size": [360, 440]}
     models = ("kwai/kling-v3", "sandbox/sandbox-talking", "custom")
     editor.build(
         {
@@ -54,6 +54,8 @@ def forms(editor: Editor, into: Path, language: str) -> None:
 
 def progress_and_result(editor: Editor, into: Path, language: str) -> None:
     workflow = json.loads((FOLDER / "Skyport Run a Remote Workflow.json").read_text("utf-8"))
+    run = next(one for one in workflow["nodes"] if one["type"] == "SkyportHaiyiRunWorkflow")
+    run["widgets_values"][2] = len(list(into.iterdir()))  # a new seed: not from ComfyUI's cache
     editor.load(workflow)
     editor.fit(margin=70, scale=0.8)
     editor.queue()

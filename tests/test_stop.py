@@ -1,0 +1,316 @@
+"""Pins what Interrupt and a failing sibling do to a task: it stops where that is free, else it lives on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from skyport.providers._errors import ServerFault, SkyportError, TaskCancelled, TransportError
+from skyport.providers._job import Job
+from skyport.providers._types import Request
+from virtual import Cloud, Play, clip, ended, order
+
+
+@pytest.fixture
+def play() -> Iterator[Play]:
+    with Play(takes=0.1) as play:
+        yield play
+
+
+async def begun(play: Play, cloud: Cloud, request: Request | None = None) -> Job:
+    return await play.runner.begin(cloud, request or order(), Path())
+
+
+async def outcome(job: Job) -> SkyportError | str:
+    """The text a job brought, or its error."""
+    try:
+        return (await ended(job)).texts[0]
+    except SkyportError as error:
+        return error
+
+
+async def at_stage(job: Job, stage: str) -> None:
+    while job.sight.stage != stage:
+        await asyncio.sleep(0.01)
+
+
+# -- before the submit ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["waiting", "preparing", "uploading"])
+def test_stopped_before_the_submit_nothing_is_sent(
+    play: Play, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "1")
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> None:
+        if stage == "waiting":
+            await begun(play, cloud, order(seed=1))
+        before = cloud.counts["submit"]
+        job = await begun(play, cloud, order({"image": clip(tmp_path)}))
+        await at_stage(job, stage)
+        await asyncio.sleep(0)
+        began = play.loop.time()
+        play.runner.leave(job, stop=True)
+        told = await outcome(job)
+        assert isinstance(told, TaskCancelled)
+        assert "nothing was charged" in str(told)
+        assert play.loop.time() - began <= 0.1
+        await asyncio.sleep(5)
+        assert cloud.counts["submit"] == max(before, stage == "waiting")
+
+    play.run(scene())
+
+
+def test_one_who_stops_waiting_for_a_slot_holds_up_nobody(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "1")
+    cloud = play.cloud(lasts=10)
+
+    async def scene() -> None:
+        jobs = [await begun(play, cloud, order(seed=n)) for n in range(3)]
+        await asyncio.sleep(1)
+        play.runner.leave(jobs[1], stop=True)
+        assert [await outcome(jobs[0]), await outcome(jobs[2])] == ["done", "done"]
+        assert isinstance(await outcome(jobs[1]), TaskCancelled)
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 2
+
+
+# -- during the submit ----------------------------------------------------------------------
+
+
+def test_stopped_during_the_submit_the_task_is_kept(play: Play) -> None:
+    play.engine.takes = 2.0
+    cloud = play.cloud(lasts=10)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await at_stage(job, "submitting")
+        play.runner.leave(job, stop=True)
+        again = await begun(play, cloud)
+        assert again is job
+        assert await outcome(again) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 1
+    assert cloud.counts["cancel"] == 0  # someone wants it after all
+
+
+def test_stopped_during_the_submit_it_is_cancelled_right_after(play: Play) -> None:
+    play.engine.takes = 2.0
+    cloud = play.cloud(lasts=100, cancels=True)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await at_stage(job, "submitting")
+        play.runner.leave(job, stop=True)
+        told = await outcome(job)
+        assert isinstance(told, TaskCancelled)
+        assert told.task_id == "1"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == cloud.counts["cancel"] == 1
+
+
+# -- while it runs --------------------------------------------------------------------------
+
+
+def test_a_platform_that_can_cancel_is_asked_once_and_the_next_run_is_a_new_task(
+    play: Play,
+) -> None:
+    cloud = play.cloud(lasts=100, cancels=True)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        stopped = play.loop.time()
+        play.runner.leave(job, stop=True)
+        told = await outcome(job)
+        assert isinstance(told, TaskCancelled)
+        assert str(told).startswith("Cloud task 1: The task was cancelled on the platform.")
+        assert play.loop.time() - stopped <= 0.5
+        assert await outcome(await begun(play, cloud)) == "done"
+
+    play.run(scene())
+    assert cloud.counts["cancel"] == 1
+    assert cloud.counts["submit"] == 2
+
+
+def test_a_platform_that_cannot_cancel_goes_on_and_the_next_run_joins_it(play: Play) -> None:
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.runner.leave(job, stop=True)
+        await asyncio.sleep(20)
+        again = await begun(play, cloud)
+        assert again is job
+        assert await outcome(again) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == cloud.counts["cancel"] == 1
+
+
+def test_what_nobody_waited_for_any_more_is_delivered_to_the_next_run(play: Play) -> None:
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> bool:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.runner.leave(job, stop=True)
+        await asyncio.sleep(200)
+        return (await play.carried(cloud, order(), Path())).reused
+
+    assert play.run(scene())
+    assert cloud.counts["submit"] == 1
+
+
+def test_one_who_joins_while_the_platform_is_asked_to_cancel_waits_for_its_answer_only(
+    play: Play,
+) -> None:
+    cloud = play.cloud(lasts=1000)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.runner.leave(job, stop=True)
+        await asyncio.sleep(0.05)  # the question is under way
+        asked = play.loop.time()
+        again = await begun(play, cloud)
+        assert again is job
+        assert play.loop.time() - asked <= 0.1
+
+    play.run(scene())
+    assert cloud.counts["cancel"] == 1
+
+
+def test_one_who_joins_while_the_platform_cancels_gets_a_new_task(play: Play) -> None:
+    cloud = play.cloud(lasts=100, cancels=True)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.runner.leave(job, stop=True)
+        await asyncio.sleep(0.05)
+        again = await begun(play, cloud)
+        assert again is not job
+        assert await outcome(again) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [ServerFault("busy", status=503, retry_after=100.0), TransportError("no answer")],
+    ids=["told to wait", "no answer"],
+)
+def test_a_stop_is_obeyed_while_polls_fail(play: Play, trouble: SkyportError) -> None:
+    cloud = play.cloud(lasts=1000, cancels=True)
+    cloud.script["poll"] = [None, None] + [trouble] * 4
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        while cloud.counts["poll"] < 3:
+            await asyncio.sleep(0.05)
+        stopped = play.loop.time()
+        play.runner.leave(job, stop=True)
+        assert isinstance(await outcome(job), TaskCancelled)
+        assert play.loop.time() - stopped <= 0.5
+
+    play.run(scene())
+    assert cloud.counts["cancel"] == 1
+
+
+def test_a_stop_is_obeyed_while_a_hundred_others_wait_for_their_poll(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "101")
+    cloud = play.cloud(lasts=1000, cancels=True)
+
+    async def scene() -> None:
+        jobs = [await begun(play, cloud, order(seed=n)) for n in range(101)]
+        await asyncio.sleep(20)
+        stopped = play.loop.time()
+        play.runner.leave(jobs[50], stop=True)
+        assert isinstance(await outcome(jobs[50]), TaskCancelled)
+        assert play.loop.time() - stopped <= 0.5
+
+    play.run(scene())
+
+
+def test_a_cancel_that_fails_leaves_the_task_to_the_next_run(play: Play) -> None:
+    cloud = play.cloud(lasts=100)
+    cloud.script["cancel"] = [TransportError("no answer")] * 5
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.runner.leave(job, stop=True)
+        told = await outcome(job)
+        assert isinstance(told, TransportError)
+        assert "at no further charge" in str(told)
+        assert await outcome(await begun(play, cloud)) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 1
+
+
+# -- several who wait -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("leaves", "goes_on"),
+    [
+        (lambda play, job: play.runner.leave(job, stop=False), True),
+        (lambda play, job: play.runner.leave(job, stop=True), False),
+    ],
+    ids=["its sibling failed", "interrupted"],
+)
+def test_a_task_is_stopped_by_an_interrupt_and_not_by_a_failing_sibling(
+    play: Play, leaves: Callable[[Play, Job], None], goes_on: bool
+) -> None:
+    cloud = play.cloud(lasts=100, cancels=True)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        leaves(play, job)
+        told = await outcome(job)
+        assert (told == "done") is goes_on
+
+    play.run(scene())
+    assert cloud.counts["cancel"] == (0 if goes_on else 1)
+
+
+def test_a_task_is_not_stopped_while_another_still_waits_for_it(play: Play) -> None:
+    cloud = play.cloud(lasts=100, cancels=True)
+
+    async def scene() -> None:
+        one, other = await begun(play, cloud), await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.runner.leave(one, stop=True)
+        assert await outcome(other) == "done"
+
+    play.run(scene())
+    assert cloud.counts["cancel"] == 0
+
+
+def test_a_waiter_that_is_cancelled_takes_nothing_with_it(play: Play) -> None:
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        waiting = asyncio.ensure_future(asyncio.wrap_future(job.future))
+        await asyncio.sleep(20)
+        waiting.cancel()
+        assert await outcome(job) == "done"
+
+    play.run(scene())
