@@ -163,7 +163,11 @@ def _saved(path: Path) -> dict[str, str]:
     if output not in path.parents:
         return _in_temp(path)
     subfolder = path.parent.relative_to(output).as_posix()
-    return {"filename": path.name, "subfolder": subfolder, "type": "output"}
+    return {
+        "filename": path.name,
+        "subfolder": "" if subfolder == "." else subfolder,
+        "type": "output",
+    }
 
 
 def _in_temp(path: Path) -> dict[str, str]:

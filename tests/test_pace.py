@@ -100,12 +100,12 @@ def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
     assert most_within(times, 10.0) >= 5  # and it never falls asleep
 
 
-@given(st.lists(st.sampled_from([0, 0, 0, 1, 2, 4]), min_size=1, max_size=40))
-@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=30)
 def test_polls_made_again_after_an_error_count_too(failures: list[int]) -> None:
     with Play() as play:
         cloud = play.cloud(lasts=200)
-        for count in failures:
+        for count in failures * 30:
             cloud.script["poll"] += [ServerFault("busy", status=500)] * count + [None]
         play.result(cloud, order(), Path())
         assert most_within(cloud.times("poll"), 60.0) <= 40

@@ -1,0 +1,142 @@
+"""Pins that each example opens in the editor, that its API twin is the same graph, and what it shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from skyport.demo._examples import PICTURE
+from skyport.providers._workflow import read_workflow, targets
+from skyport.sandbox import haiyi as imitation
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "example_workflows"
+EXAMPLES = sorted(FOLDER.glob("*.json"))
+NOTES = {"Note", "MarkdownNote"}  # the editor's own: never queued
+FOR_THE_EYE = ("image",)  # the editor's file names a picture that ComfyUI brings along
+
+pytestmark = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def twin(path: Path) -> Any:
+    return read(FOLDER / "api" / path.name)
+
+
+def nodes(path: Path) -> dict[str, Any]:
+    """The nodes of the editor's file that are queued, by id."""
+    return {str(one["id"]): one for one in read(path)["nodes"] if one["type"] not in NOTES}
+
+
+def is_link(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def test_it_is_in_the_format_of_the_editor(path):
+    found = read(path)
+    assert found["version"] == 0.4
+    ends = {one["id"] for one in found["nodes"]}
+    assert all(link[1] in ends and link[3] in ends for link in found["links"])
+    assert found["last_node_id"] >= max(ends)
+
+
+def test_its_id_is_its_own(path):
+    ids = [read(one)["id"] for one in EXAMPLES]
+    assert ids.count(read(path)["id"]) == 1
+
+
+def test_the_twin_has_the_same_nodes(path):
+    kinds = {key: node["type"] for key, node in nodes(path).items()}
+    assert {key: node["class_type"] for key, node in twin(path).items()} == kinds
+
+
+def test_the_twin_has_the_same_links(path):
+    named = {
+        (str(to), nodes(path)[str(to)]["inputs"][slot]["name"], str(origin), output)
+        for _, origin, output, to, slot, _ in read(path)["links"]
+    }
+    linked = {
+        (key, name, *value)
+        for key, node in twin(path).items()
+        for name, value in node["inputs"].items()
+        if is_link(value)
+    }
+    assert linked == named
+
+
+def test_the_twin_has_the_values_of_the_editor(path):
+    """Beyond them it may only name parameters that the sandbox's models have and the built-in lack."""
+    for key, node in twin(path).items():
+        values = nodes(path)[key].get("widgets_values") or []
+        own = {n: v for n, v in node["inputs"].items() if not is_link(v) and n not in FOR_THE_EYE}
+        strange = {name for name, value in own.items() if value not in values}
+        assert all(name.startswith("model.") for name in strange), (key, strange)
+
+
+def test_parameters_of_a_model_are_its_own(path):
+    for node in twin(path).values():
+        model = node["inputs"].get("model", "")
+        nested = {name.split(".")[1] for name in node["inputs"] if name.startswith("model.")}
+        assert nested <= parameters(model), model
+
+
+def parameters(model: str) -> set[str]:
+    """Input ids that the sandbox's models of that name make."""
+    rows = [
+        r for r in imitation._read("haiyi_models.json") if f"{r['provider']}/{r['model']}" == model
+    ]
+    rules = [rule for row in rows for rule in row["parameter_rules"]]
+    keyed = {f"{rule['name']}_{key['key']}" for rule in rules for key in rule.get("keys", [])}
+    return keyed | {rule["name"] for rule in rules}
+
+
+def test_nodes_of_ours_have_the_inputs_they_are_given(path, host):
+    for node in twin(path).values():
+        if node["class_type"].startswith("Skyport"):
+            told = host.object_info(node["class_type"])["input"]
+            known = {*told.get("required", {}), *told.get("optional", {})}
+            assert {name.split(".")[0] for name in node["inputs"]} <= known
+            assert set(told["required"]) <= set(node["inputs"])
+
+
+def test_a_remote_workflow_in_it_has_the_inputs_that_are_set(path):
+    found = list(twin(path).values())
+    named = [one["inputs"]["target"] for one in found if one["class_type"] == "SkyportRemoteInput"]
+    texts = [one["inputs"]["workflow"] for one in found if "workflow" in one["inputs"]]
+    offered = [target for text in texts for target in targets(read_workflow(text))]
+    assert set(named) <= set(offered)
+
+
+def test_a_picture_that_is_loaded_is_one_there_is(path):
+    for key, node in twin(path).items():
+        if node["class_type"] == "LoadImage":
+            assert node["inputs"]["image"] == PICTURE.name
+            assert nodes(path)[key]["widgets_values"][0] == "example.png"  # ComfyUI brings it along
+
+
+def test_a_seed_stays_as_it_is(path):
+    """A seed that changes at each run would order, and pay for, a new task each time."""
+    for node in nodes(path).values():
+        if "seed" in [slot["name"] for slot in node["inputs"]]:
+            assert "fixed" in node["widgets_values"]
+            assert "randomize" not in node["widgets_values"]
+
+
+def test_it_has_a_note_in_both_languages(path):
+    texts = [one["widgets_values"][0] for one in read(path)["nodes"] if one["type"] in NOTES]
+    assert len(texts) == 1
+    assert "SKYPORT_SANDBOX=1" in texts[0]
+    assert "\u5bc6\u94a5" in texts[0]
+
+
+def test_it_has_a_thumbnail(path):
+    thumbnail = path.with_suffix(".jpg")
+    assert thumbnail.stat().st_size < 60_000
+    with Image.open(thumbnail) as image:
+        assert (image.format, image.size) == ("JPEG", (400, 300))

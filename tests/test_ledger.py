@@ -1,0 +1,228 @@
+"""Pins what is written about a task and when, and which requests count as the same order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skyport.providers._errors import InputRejected, SkyportError, TaskCancelled, TransportError
+from skyport.providers._ledger import MemoryLedger, Row, fingerprint
+from skyport.providers._types import MediaFile, Request, Result, Task
+from virtual import Cloud, Play, clip, order
+
+BASE = "https://art.huya.info"
+
+
+class Recording(MemoryLedger):
+    """Notes every call among those of a Cloud, in the order they were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cloud: Cloud | None = None
+
+    def note(self, what: str, about: str = "") -> None:
+        if self.cloud is not None:
+            self.cloud.log.append((what, about, 0.0))
+
+    def intend(self, mark: str, request: Request) -> None:
+        self.note("intend", request.title)
+        super().intend(mark, request)
+
+    def accepted(self, mark: str, task: Task) -> None:
+        self.note("accepted", task.id)
+        super().accepted(mark, task)
+
+    def finished(self, mark: str, result: Result) -> None:
+        self.note("finished", result.task_id)
+        super().finished(mark, result)
+
+    def delivered(self, mark: str) -> None:
+        self.note("delivered")
+        super().delivered(mark)
+
+    def ended(self, mark: str, error: BaseException) -> None:
+        self.note("ended", type(error).__name__)
+        super().ended(mark, error)
+
+
+def story(into: Path, how: Any = None, *, lasts: float = 0.5) -> list[tuple[str, str]]:
+    """Everything that happened to one task, the ledger's part among the platform's."""
+    ledger = Recording()
+    with Play(ledger) as play:
+        ledger.cloud = cloud = play.cloud(lasts=lasts)
+        if how is not None:
+            how(cloud)
+        try:
+            play.result(cloud, order({"image": clip(into)}), into)
+        except SkyportError:
+            pass
+    return [(call, about) for call, about, _ in cloud.log]
+
+
+# -- when things are written ----------------------------------------------------------------
+
+
+def test_the_intent_is_written_before_the_submit_and_the_id_right_after(tmp_path: Path) -> None:
+    assert story(tmp_path) == [
+        ("prepare", "thing"),
+        ("upload", "photo.png"),
+        ("intend", "thing"),
+        ("submit", "1"),
+        ("accepted", "1"),
+        ("poll", "1"),
+        ("finished", "1"),
+        ("delivered", ""),
+    ]
+
+
+def test_a_submit_made_again_is_one_intent(tmp_path: Path) -> None:
+    def refused(cloud: Cloud) -> None:
+        cloud.script["submit"] = [TransportError("refused", sent=False)]
+
+    told = story(tmp_path, refused)
+    assert [call for call, _ in told].count("intend") == 1
+    assert [call for call, _ in told].count("accepted") == 1
+
+
+def test_a_refused_submit_is_written_off(tmp_path: Path) -> None:
+    def refuse(cloud: Cloud) -> None:
+        cloud.script["submit"] = [InputRejected("no", status=400)]
+
+    assert story(tmp_path, refuse)[2:] == [
+        ("intend", "thing"),
+        ("submit", "1"),
+        ("ended", "InputRejected"),
+    ]
+
+
+def test_a_cut_submit_is_written_off_as_unknown(tmp_path: Path) -> None:
+    def cut(cloud: Cloud) -> None:
+        cloud.script["submit"] = [TransportError("cut")]
+
+    assert story(tmp_path, cut)[-1] == ("ended", "OutcomeUnknown")
+
+
+def test_what_may_come_yet_is_not_written_off(tmp_path: Path) -> None:
+    def unreachable(cloud: Cloud) -> None:
+        cloud.script["poll"] = [TransportError("no answer")] * 5
+
+    assert "ended" not in dict(story(tmp_path, unreachable))
+
+
+# -- the ledger of one process --------------------------------------------------------------
+
+
+def result(task_id: str = "1") -> Result:
+    return Result(task_id, texts=("done",))
+
+
+def test_a_row_goes_from_intent_to_delivery() -> None:
+    ledger = MemoryLedger()
+    task = Task("haiyi", "generate/image", "24317")
+    assert ledger.find("m") is None
+    ledger.intend("m", order())
+    assert ledger.find("m") == Row()
+    ledger.accepted("m", task)
+    assert ledger.find("m") == Row(task)
+    ledger.finished("m", result())
+    assert ledger.find("m") == Row(task, result())
+    ledger.delivered("m")
+    assert ledger.find("m") == Row(task, result(), delivered=True)
+
+
+def test_what_was_written_off_is_made_anew() -> None:
+    ledger = MemoryLedger()
+    ledger.intend("m", order())
+    ledger.ended("m", TaskCancelled("stopped"))
+    assert ledger.find("m") is None
+
+
+def test_a_spoiled_result_is_fetched_again_from_the_task_that_is_paid_for() -> None:
+    ledger = MemoryLedger()
+    task = Task("haiyi", "generate/image", "24317")
+    ledger.accepted("m", task)
+    ledger.finished("m", result())
+    ledger.delivered("m")
+    ledger.spoiled("m")
+    assert ledger.find("m") == Row(task)
+
+
+def test_only_delivered_results_are_ever_forgotten_the_oldest_first() -> None:
+    ledger = MemoryLedger(keep=2)
+    for mark in "abcde":
+        ledger.accepted(mark, Task("haiyi", "generate/image", mark))
+    for mark in "cadb":
+        ledger.delivered(mark)
+    assert [mark for mark in "abcde" if ledger.find(mark)] == ["b", "d", "e"]
+
+
+def test_delivering_what_is_not_known_is_no_matter() -> None:
+    ledger = MemoryLedger()
+    ledger.delivered("m")
+    ledger.spoiled("m")
+    assert ledger.find("m") is None
+
+
+# -- fingerprints ---------------------------------------------------------------------------
+
+FILES = st.builds(
+    MediaFile,
+    path=st.sampled_from([Path("a.png"), Path("b.png")]),
+    name=st.text(max_size=5),
+    mime=st.just("image/png"),
+    sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+    size=st.integers(1, 9),
+)
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | FILES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+def renamed(tree: Any) -> Any:
+    """The same content as another run would hold it: other file names, places and key order."""
+    if isinstance(tree, MediaFile):
+        return replace(tree, path=Path("elsewhere.png"), name=f"new {tree.name}", width=7)
+    if isinstance(tree, dict):
+        return {key: renamed(tree[key]) for key in reversed(tree)}
+    return [renamed(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def mark(payload: Any, base: str = BASE, **more: Any) -> str:
+    return fingerprint(order({"in": payload}, **more), base)
+
+
+@given(TREES)
+def test_a_fingerprint_asks_what_files_hold_not_what_they_are_called(tree: Any) -> None:
+    assert mark(tree) == mark(renamed(tree))
+    assert mark(tree) == mark(tree, title="another name")
+
+
+@given(TREES, FILES)
+def test_other_bytes_another_seed_or_another_copy_are_another_order(
+    tree: Any, file: MediaFile
+) -> None:
+    other = replace(file, sha256=file.sha256[::-1] + "0")
+    marks = [
+        mark([tree, file]),
+        mark([tree, other]),
+        mark([tree, file], seed=1),
+        mark([tree, file], copy=1),
+        mark([tree, file], base="http://127.0.0.1:8000/haiyi"),
+        mark([file, tree, None]),
+    ]
+    assert len(set(marks)) == len(marks)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"a": 1}, {"a": "1"}), ({"a": True}, {"a": 1}), ({"a": None}, {}), ([1, 2], [2, 1])],
+)
+def test_values_that_are_sent_differently_are_different(one: Any, other: Any) -> None:
+    assert mark(one) != mark(other)
+

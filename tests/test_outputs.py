@@ -1,0 +1,104 @@
+"""Pins: a node gives what came, blocks what did not come, and decodes nothing that nobody asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import standin  # noqa: F401  (makes comfy_api importable)
+from _clips import pictures, tone, write_clip
+from comfy_execution.graph_utils import ExecutionBlocker
+from PIL import Image
+from skyport.nodes import _outputs
+from skyport.providers._errors import BadResult
+from skyport.providers._types import Kind, Result, ResultFile
+
+ALL = _outputs.ALL
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(_outputs.folder_paths, "get_output_directory", lambda: str(tmp_path))
+    return tmp_path
+
+
+def result_of(path: Path, kind: Kind, task: str = "7", url: str = "https://x/y") -> Result:
+    file = ResultFile(path, kind, f"{kind.value}/x", path.stat().st_size, "", url)
+    return Result(task, (file,))
+
+
+def picture(path: Path, width: int = 4, height: int = 3, mode: str = "RGB") -> Path:
+    bands = len(mode)
+    pixels = np.arange(width * height * bands, dtype=np.uint8).reshape(height, width, bands)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def outputs(results: list[Result], *linked: str) -> dict:
+    made = _outputs.deliver(ALL, results, linked, "HaiYi")
+    return dict(zip(ALL, made.args, strict=True))
+
+
+def test_frames_and_sound_are_decoded_only_when_linked(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", pictures(5, 32, 16), sound=tone(2, 0.5))
+    unlinked = outputs([result_of(clip, Kind.VIDEO)])
+    assert isinstance(unlinked["frames"], ExecutionBlocker)
+    assert isinstance(unlinked["audio"], ExecutionBlocker)
+    assert unlinked["frames"].message is None  # nobody is told off for what nobody asked for
+    linked = outputs([result_of(clip, Kind.VIDEO)], "frames", "audio")
+    assert list(linked["frames"][0].shape) == [5, 16, 32, 3]
+    assert linked["audio"][0]["sample_rate"] == 44100
+
+
+def test_a_picture_that_cannot_be_read_is_told_with_its_task(tmp_path: Path) -> None:
+    path = picture(tmp_path / "cut.png", width=64, height=64)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(BadResult, match=r"HaiYi task 7: cut\.png.*at no charge"):
+        outputs([result_of(path, Kind.IMAGE)])
+
+
+def test_pictures_of_one_size_are_one_batch_and_others_an_item_a_run(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n}.png", width=w) for n, w in enumerate((4, 4, 5, 4))]
+    made = outputs([result_of(path, Kind.IMAGE) for path in paths])["images"]
+    assert [list(batch.shape) for batch in made] == [[2, 3, 4, 3], [1, 3, 5, 3], [1, 3, 4, 3]]
+
+
+def test_alpha_is_kept_as_it_was_sent(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png", mode="RGBA")
+    (batch,) = outputs([result_of(path, Kind.IMAGE)])["images"]
+    assert batch.shape[-1] == 4
+
+
+def test_what_did_not_come_is_blocked_with_a_reason(tmp_path: Path) -> None:
+    made = outputs([result_of(picture(tmp_path / "a.png"), Kind.IMAGE, url="")], "frames", "audio")
+    for name in ("video", "frames", "audio", "text", "urls"):
+        assert "HaiYi sent no" in made[name].message
+
+
+def test_texts_and_urls_come_in_order(tmp_path: Path) -> None:
+    first = result_of(picture(tmp_path / "a.png"), Kind.IMAGE, url="https://x/1")
+    second = Result("8", texts=("a poem",))
+    made = outputs([first, second])
+    assert made["urls"] == ["https://x/1"]
+    assert made["text"] == ["a poem"]
+
+
+def test_the_node_shows_a_player_rather_than_pictures(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", pictures(2, 32, 16))
+    results = [result_of(picture(tmp_path / "a.png"), Kind.IMAGE), result_of(clip, Kind.VIDEO)]
+    shown = _outputs.deliver(ALL, results, (), "HaiYi").ui
+    assert shown["images"] == [{"filename": "a.mp4", "subfolder": "", "type": "output"}]
+    assert shown["animated"] == (True,)
+
+
+def test_a_result_outside_the_output_folder_is_shown_from_temp(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp, elsewhere = tmp_path_factory.mktemp("temp"), tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(_outputs.folder_paths, "get_temp_directory", lambda: str(temp))
+    path = picture(elsewhere / "b.png")
+    (shown,) = _outputs.deliver(ALL, [result_of(path, Kind.IMAGE)], (), "HaiYi").ui["images"]
+    assert shown["type"] == "temp"
+    copy = temp / shown["subfolder"] / shown["filename"]
+    assert copy.read_bytes() == path.read_bytes()
