@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,19 +46,25 @@ class Refreshed:
 class Catalogue:
     """The models of one platform at one place (the real one, the sandbox, another base URL)."""
 
-    def __init__(self, provider: type[Provider], realm: str) -> None:
+    def __init__(
+        self,
+        provider: type[Provider],
+        realm: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._provider = provider
         self._realm = realm
         self._models: tuple[Model, ...] = ()
         self._stamp: float | None = -1.0
-        self._looked = 0.0
+        self._clock = clock
+        self._looked = -math.inf
         self._lock = threading.Lock()
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
         """Every model, or those of one task; live ones first. Never touches the network."""
         with self._lock:
-            if time.monotonic() - self._looked > _LOOK_AGAIN:
-                self._looked = time.monotonic()
+            if self._clock() - self._looked > _LOOK_AGAIN:
+                self._looked = self._clock()
                 self._load()
             return tuple(m for m in self._models if task is None or m.task == task)
 

@@ -9,6 +9,7 @@ little is saved on the way there, and spent on a poll just after it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -46,12 +47,13 @@ class Pace:
     def next_poll(self, expected_end: float | None = None) -> float:
         """When the next poll is due; `expected_end` is the best guess of when the task ends."""
         last = self._polls[-1] if self._polls else self._started - _STEADY / 2
-        foreseen = expected_end is not None and expected_end <= self._started + _SOON
-        slower = self._owes(last) or (foreseen and expected_end > last + _AHEAD)
+        end = math.inf if expected_end is None else expected_end
+        foreseen = end <= self._started + _SOON
+        slower = self._owes(last) or (foreseen and end > last + _AHEAD)
         due = max(last + (_SAVING if slower else _STEADY), self.allowed())
         if not foreseen:
             return due
-        looks = [max(expected_end + after, self.allowed()) for after in _JUST_AFTER]
+        looks = [max(end + after, self.allowed()) for after in _JUST_AFTER]
         gain = [look for look in looks if last + _WORTH < look < due - _WORTH]
         return gain[0] if gain and self._foreseen > 0 else due
 

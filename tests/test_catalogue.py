@@ -1,10 +1,10 @@
-"""Pins that a model once offered stays offered, and that asking for models never makes anyone wait."""
+"""Pins that a model once offered stays offered, and that asking for models is instant."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skyport import providers
-from skyport.providers import _catalogue
 from skyport.providers._catalogue import Catalogue, Refreshed, realm_of
 from skyport.providers._errors import AuthRejected, BadResult, InvalidInput, SkyportError
 from skyport.providers._http import Http
@@ -20,6 +19,9 @@ from skyport.providers._platforms import names, provider_class
 from skyport.providers._provider import Provider
 from skyport.providers._types import Json, Model, Param
 from virtual import Play
+
+
+CASES = itertools.count()
 
 
 class Shop(Provider):
@@ -54,9 +56,9 @@ class Shop(Provider):
 
 
 @pytest.fixture
-def shop() -> Iterator[type[Shop]]:
+def shop() -> type[Shop]:
     Shop.listed, Shop.details, Shop.asked = [], {}, []
-    yield Shop
+    return Shop
 
 
 def catalogue(realm: str = "") -> Catalogue:
@@ -98,8 +100,8 @@ def test_a_model_that_is_no_longer_listed_stays_as_retired(shop: type[Shop]) -> 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, unique=True), max_size=5))
 def test_whatever_is_listed_over_time_nothing_ever_vanishes(lists: list[list[str]]) -> None:
-    Shop.details, realm = {}, f"given{abs(hash(str(lists)))}"
-    models, seen = catalogue(realm), {"old"}
+    Shop.details = {}
+    models, seen = catalogue(f"case{next(CASES)}"), {"old"}
     for listed in lists:
         refresh(models, *listed)
         seen.update(listed)
@@ -180,10 +182,11 @@ def test_a_broken_cache_is_as_good_as_none(shop: type[Shop], home: Path, content
 
 
 def test_what_another_process_found_is_seen(shop: type[Shop], home: Path) -> None:
-    mine = catalogue()
+    now = [0.0]
+    mine = Catalogue(Shop, "", clock=lambda: now[0])
     assert offered(mine) == ["old"]
     refresh(catalogue(), "a")
-    mine._looked = -_catalogue._LOOK_AGAIN  # a second later
+    now[0] = 1.5
     assert offered(mine) == ["a", "old (retired)"]
 
 
@@ -233,7 +236,7 @@ def test_every_platform_has_models_without_a_network(platform: str) -> None:
 def test_platforms_are_found_by_their_modules() -> None:
     assert "haiyi" in names()
     assert not [name for name in names() if name.startswith("_")]
-    with pytest.raises(InvalidInput, match="The platforms are: .*haiyi"):
+    with pytest.raises(InvalidInput, match=r"The platforms are: .*haiyi"):
         provider_class("nowhere")
 
 

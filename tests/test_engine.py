@@ -1,4 +1,4 @@
-"""Pins that paid work outlives whoever waits for it, and that waiting and transfers cost few threads."""
+"""Pins that paid work outlives whoever waits for it, and that waiting costs few threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pins that each example opens in the editor, that its API twin is the same graph, and what it shows."""
+"""Pins that each example opens in the editor and that its API twin is the same graph."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_twin_has_the_same_links(path):
 
 
 def test_the_twin_has_the_values_of_the_editor(path):
-    """Beyond them it may only name parameters that the sandbox's models have and the built-in lack."""
+    """Beyond them it names only parameters that the sandbox's models have and the built-in lack."""
     for key, node in twin(path).items():
         values = nodes(path)[key].get("widgets_values") or []
         own = {n: v for n, v in node["inputs"].items() if not is_link(v) and n not in FOR_THE_EYE}

@@ -1,4 +1,4 @@
-"""Pins how often a platform is asked: soon enough to please, seldom enough to be welcome, fairly."""
+"""Pins how often a platform is asked: soon enough to please, seldom enough, fairly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import statistics
 import threading
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
 ) -> None:
     times = polls_of(Pace(0.0), ends, until=300.0)
     assert most_within(times, 60.0) <= POLLS_A_MINUTE == 40
-    assert all(b > a for a, b in zip(times, times[1:], strict=False))
+    assert all(b > a for a, b in pairwise(times))
     assert most_within(times, 10.0) >= 5  # and it never falls asleep
 
 

@@ -1,4 +1,4 @@
-"""Pins that every value is checked against the model's rules before anything is uploaded or paid for."""
+"""Pins that every value is checked against the model before anything is paid for."""
 
 from __future__ import annotations
 

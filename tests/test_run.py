@@ -485,5 +485,3 @@ def test_a_graph_of_many_tasks_takes_as_long_as_the_slowest(play: Play, tmp_path
 
     play.run(scene())
     assert play.loop.time() - began < 62
-
-

@@ -1,4 +1,4 @@
-"""Pins what Interrupt and a failing sibling do to a task: it stops where that is free, else it lives on."""
+"""Pins what Interrupt does to a task, and a failing sibling: cancelled, or it lives on."""
 
 from __future__ import annotations
 
@@ -31,9 +31,13 @@ async def outcome(job: Job) -> SkyportError | str:
         return error
 
 
-async def at_stage(job: Job, stage: str) -> None:
-    while job.sight.stage != stage:
+async def once(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110  it costs no time here
         await asyncio.sleep(0.01)
+
+
+async def at_stage(job: Job, stage: str) -> None:
+    await once(lambda: job.sight.stage == stage)
 
 
 # -- before the submit ----------------------------------------------------------------------
@@ -218,8 +222,7 @@ def test_a_stop_is_obeyed_while_polls_fail(play: Play, trouble: SkyportError) ->
 
     async def scene() -> None:
         job = await begun(play, cloud)
-        while cloud.counts["poll"] < 3:
-            await asyncio.sleep(0.05)
+        await once(lambda: cloud.counts["poll"] >= 3)
         stopped = play.loop.time()
         play.runner.leave(job, stop=True)
         assert isinstance(await outcome(job), TaskCancelled)

@@ -1,4 +1,4 @@
-"""Pins that everything the editor shows of a node is there in English and in Chinese, help included."""
+"""Pins that what people read of a node, a command or a setting is there in both languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pins how remote workflows are read, what is said of those that cannot run, and where values go."""
+"""Pins how remote workflows are read, what is said of broken ones, where values go."""
 
 from __future__ import annotations
 
@@ -94,10 +94,8 @@ def test_a_target_that_does_not_exist_is_refused_with_those_that_do(target: str)
 
 
 def test_a_long_list_of_targets_is_cut() -> None:
-    large = {
-        str(n): {"class_type": "LoadImage", "inputs": {"image": "a.png"}} for n in range(100)
-    }
-    with pytest.raises(InvalidInput, match="29.image .LoadImage., and 70 more"):
+    large = {str(n): {"class_type": "LoadImage", "inputs": {"image": "a.png"}} for n in range(100)}
+    with pytest.raises(InvalidInput, match=r"29\.image \(LoadImage\), and 70 more"):
         put_inputs(large, [("x.y", 1)])
 
 

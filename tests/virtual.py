@@ -1,10 +1,10 @@
 """Time that jumps: hours of polling pass in milliseconds, in the same order every time.
 
-    def test_...(tmp_path):
-        with Play() as play:
-            cloud = play.cloud(lasts=3600)
-            result = play.result(cloud, order(), tmp_path)
-        assert cloud.submits == 1
+def test_...(tmp_path):
+    with Play() as play:
+        cloud = play.cloud(lasts=3600)
+        result = play.result(cloud, order(), tmp_path)
+    assert cloud.submits == 1
 """
 
 from __future__ import annotations
@@ -163,6 +163,9 @@ class Play:
 
     def run(self, scene: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(scene)
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     def result(self, provider: Provider, request: Request, into: Path) -> Result:
         """What becomes of one request, from start to end, as a node sees it."""

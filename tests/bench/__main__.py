@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import lateness  # noqa: E402  only found now
+from bench import lateness
 
 if __name__ == "__main__":
     lateness.main()
