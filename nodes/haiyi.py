@@ -289,7 +289,9 @@ def _custom_inputs() -> list[Any]:
     return [
         io.String.Input("provider", default=""),
         io.String.Input("model_id", default=""),
-        io.String.Input("parameters", default="{}", multiline=True),
+        io.String.Input(
+            "parameters", default="", multiline=True, placeholder='parameters: {"duration": 5}'
+        ),
     ]
 
 

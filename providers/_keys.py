@@ -41,14 +41,19 @@ class Key:
 def find(platform: str) -> Key | None:
     """The platform's key: `<PLATFORM>_API_KEY`, else keys.json, else None.
 
+    Where the data folder is a ComfyUI's, the user's own keys.json is looked into after it: that is
+    where `skyport keys set` puts a key when it runs outside of that ComfyUI.
     Raises InvalidInput where what is there cannot be a key.
     """
     variable = key_variable(platform)
     told = os.environ.get(variable, "").strip()
     if told:
         return Key(_sound(told, variable), "environment")
-    stored = _stored().get(platform, "")
-    return Key(_sound(stored, f"{_file()}: {platform}"), "file") if stored else None
+    for path in _files():
+        stored = _stored(path).get(platform, "")
+        if stored:
+            return Key(_sound(stored, f"{path}: {platform}"), "file")
+    return None
 
 
 def require(platform: str, label: str, help: str = "") -> Key:
@@ -61,8 +66,7 @@ def require(platform: str, label: str, help: str = "") -> Key:
 
 def _ways(platform: str, help: str) -> str:
     ways = say(
-        "Enter it in ComfyUI under Settings > Skyport, run `skyport keys set {platform}`, "
-        "or set the environment variable {variable}.",
+        "Run `skyport keys set {platform}`, or set the environment variable {variable}.",
         platform=platform,
         variable=key_variable(platform),
     )
@@ -73,14 +77,14 @@ def set_key(platform: str, value: str) -> Key:
     """Keep `value` in keys.json. Raises InvalidInput where no HTTP header could carry it."""
     key = Key(_sound(value, platform), "file")
     with _writing:
-        _settings.write_private(_file(), {**_stored(), platform: key.value})
+        _settings.write_private(_file(), {**_stored(_file()), platform: key.value})
     return key
 
 
 def remove(platform: str) -> bool:
     """Forget the stored key; False where none was. One in the environment stays."""
     with _writing:
-        kept = dict(_stored())
+        kept = dict(_stored(_file()))
         had = kept.pop(platform, None) is not None
         if had:
             _settings.write_private(_file(), kept)
@@ -107,11 +111,7 @@ def base_url(platform: str, label: str, default: str = "") -> str:
         return known
     raise InvalidInput(
         say("no address is set."),
-        do=say(
-            "Enter it in ComfyUI under Settings > Skyport, "
-            "or set the environment variable {variable}.",
-            variable=variable,
-        ),
+        do=say("Set the environment variable {variable}.", variable=variable),
         platform=label,
     )
 
@@ -134,8 +134,14 @@ def _file() -> Path:
     return _settings.home() / "keys.json"
 
 
-def _stored() -> dict[str, str]:
-    path = _file()
+def _files() -> list[Path]:
+    """Where keys are looked for, in order. SKYPORT_HOME, once set, is the only place."""
+    if os.environ.get("SKYPORT_HOME"):
+        return [_file()]
+    return list(dict.fromkeys([_file(), _settings.users_own() / "keys.json"]))
+
+
+def _stored(path: Path) -> dict[str, str]:
     _keep_private(path)
     return _settings.read_tree(path)
 

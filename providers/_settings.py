@@ -173,6 +173,7 @@ def save(changes: Mapping[str, Json]) -> Settings:
 
 # -- where things are ---------------------------------------------------------------------------
 
+_PACK = Path(__file__).parent.parent
 _told_home: Path | None = None
 _told_results: Path | None = None
 
@@ -190,16 +191,33 @@ def use_results(path: Path | str | None) -> None:
 
 
 def home() -> Path:
-    """The data folder, made (0700) if it is not there: SKYPORT_HOME, the host's, the system's."""
+    """The data folder, made (0700) if it is not there.
+
+    SKYPORT_HOME; what the host told; for a pack that lies in a ComfyUI's custom_nodes that ComfyUI's
+    own folder for us, so that the command and the nodes share keys and models; the user's.
+    """
     named = os.environ.get("SKYPORT_HOME")
     told = Path(named).expanduser() if named else _told_home
-    path = told or Path(platformdirs.user_data_dir("skyport", appauthor=False))
+    path = told or beside_comfyui(_PACK) or users_own()
     try:
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(path, error) from error
     return path.absolute()
+
+
+def users_own() -> Path:
+    """The user's data folder, for whatever runs outside a ComfyUI. Not made here."""
+    return Path(platformdirs.user_data_dir("skyport", appauthor=False))
+
+
+def beside_comfyui(pack: Path) -> Path | None:
+    """ComfyUI's folder for our secrets when `pack` is one of its custom nodes, else None."""
+    comfyui = pack.parent.parent
+    if pack.parent.name != "custom_nodes" or not (comfyui / "folder_paths.py").is_file():
+        return None
+    return comfyui / "user" / "__skyport"
 
 
 def results() -> Path:

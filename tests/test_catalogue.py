@@ -20,7 +20,6 @@ from skyport.providers._provider import Provider
 from skyport.providers._types import Json, Model, Param
 from virtual import Play
 
-
 CASES = itertools.count()
 
 

@@ -40,11 +40,22 @@ def test_the_environment_wins_over_the_file(monkeypatch):
     assert _keys.find("haiyi") == _keys.Key("from-the-file", "file")
 
 
+def test_a_key_set_outside_of_comfyui_is_found_inside_of_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("SKYPORT_HOME")
+    for variable in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    _keys.set_key("haiyi", "set-by-the-command")
+    _settings.use_home(tmp_path / "comfyui" / "__skyport")
+    assert _keys.find("haiyi") == _keys.Key("set-by-the-command", "file")
+    _keys.set_key("haiyi", "set-in-comfyui")
+    assert _keys.find("haiyi") == _keys.Key("set-in-comfyui", "file")
+
+
 def test_a_missing_key_tells_every_way_to_set_it():
     with pytest.raises(MissingKey) as caught:
         _keys.require("haiyi", "HaiYi", "Keys are made on its page.")
     told = str(caught.value)
-    for way in ("HAIYI_API_KEY", "skyport keys set haiyi", "Settings > Skyport"):
+    for way in ("HAIYI_API_KEY", "skyport keys set haiyi"):
         assert way in told
     assert told.startswith("HaiYi: ")
     assert told.endswith("Keys are made on its page.")

@@ -41,6 +41,15 @@ def test_the_host_wins_over_the_systems_folder(monkeypatch, tmp_path):
     assert _settings.home() == tmp_path / "host"
 
 
+def test_a_pack_among_a_comfyuis_custom_nodes_shares_that_comfyuis_folder(tmp_path):
+    pack = tmp_path / "custom_nodes" / "skyport"
+    pack.mkdir(parents=True)
+    assert _settings.beside_comfyui(pack) is None
+    (tmp_path / "folder_paths.py").touch()
+    assert _settings.beside_comfyui(pack) == tmp_path / "user" / "__skyport"
+    assert _settings.beside_comfyui(tmp_path / "elsewhere" / "skyport") is None
+
+
 def test_without_either_it_is_the_systems_folder_for_user_data(monkeypatch, tmp_path):
     monkeypatch.delenv("SKYPORT_HOME")
     for variable in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE"):
