@@ -193,8 +193,8 @@ def use_results(path: Path | str | None) -> None:
 def home() -> Path:
     """The data folder, made (0700) if it is not there.
 
-    SKYPORT_HOME; what the host told; for a pack that lies in a ComfyUI's custom_nodes that ComfyUI's
-    own folder for us, so that the command and the nodes share keys and models; the user's.
+    SKYPORT_HOME; what the host told; where the pack lies in a ComfyUI's custom_nodes, its own
+    folder for us, so that the command and the nodes share keys and models; else the user's.
     """
     named = os.environ.get("SKYPORT_HOME")
     told = Path(named).expanduser() if named else _told_home

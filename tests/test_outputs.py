@@ -1,4 +1,4 @@
-"""Pins: a node gives what came, blocks what did not come, and decodes nothing that nobody asked for."""
+"""Pins: a node gives what came, blocks what did not, and decodes nothing that nobody asked for."""
 
 from __future__ import annotations
 
