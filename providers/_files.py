@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import mimetypes
+import re
 from pathlib import Path
 
 import filetype
@@ -68,6 +68,13 @@ def sniff(head: bytes) -> str:
     return _PLAIN.get(found, str(found))
 
 
+def is_text(head: bytes) -> bool:
+    """True when `head` reads as text: UTF-8 (its last character may be cut), no control bytes."""
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
+        return False
+    return len(head.decode("utf-8", "ignore").encode()) >= len(head) - 3
+
+
 def extension(mime: str) -> str:
     """The usual file name extension of `mime`, without the dot."""
     return _SPELLINGS.get(mime, (mime.rpartition("/")[2].removeprefix("x-"),))[0]
@@ -107,20 +114,10 @@ def _media_mime(path: Path, shown: str) -> str:
 
 def _mime_of_name(name: str, head: bytes) -> str:
     # A web server's error page saved as clip.mp4 must not pass for a video.
-    if _is_text(head):
+    if is_text(head):
         return ""
     mime = mimetypes.guess_type(name)[0] or ""
     return _PLAIN.get(mime, mime)
-
-
-def _is_text(head: bytes) -> bool:
-    if b"\0" in head:
-        return False
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _image_size(path: Path, mime: str, shown: str) -> tuple[int | None, int | None]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
-import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from ._files import extension, sniff
+from ._files import extension, is_text, sniff
 from ._types import Kind
 
 HEAD_BYTES = 8192  # how much of a file `told` wants to see
@@ -52,13 +51,6 @@ def name_in(url: str) -> str:
     except ValueError:
         return ""
     return dict(parse_qsl(parts.query)).get("filename") or parts.path.rsplit("/", 1)[-1]
-
-
-def is_text(head: bytes) -> bool:
-    """True when `head` reads as text: UTF-8 (its last character may be cut), no control bytes."""
-    if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
-        return False
-    return len(head.decode("utf-8", "ignore").encode()) >= len(head) - 3
 
 
 def _rather(mime: str, said: str) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ._errors import BadResult
+from ._files import is_text
 from ._judge import visible_text
-from ._medium import HEAD_BYTES, Medium, is_text, told
+from ._medium import HEAD_BYTES, Medium, told
 from ._types import ResultFile
 from ._words import say
 
