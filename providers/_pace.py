@@ -18,7 +18,7 @@ from ._errors import SkyportError
 POLLS_A_MINUTE = 40
 POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is left for the jitter of threads
 _STEADY = 1.5
-_SAVING = 1.6  # while the end is expected within _SOON of the start, and still _AHEAD
+_SAVING = 1.55  # while the end is expected within _SOON of the start, and still _AHEAD
 _SOON, _AHEAD = 75.0, 2.0  # later ends are not known well enough to be worth it
 _JUST_AFTER = (0.12, 0.72)  # the second look is for an end that comes a little late
 _FORESEEN = 2  # polls a task may spend on an expected end; more could use up its minute
