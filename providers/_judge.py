@@ -93,7 +93,7 @@ def _class_of(status: int, words: str) -> type[ApiError]:
 def _advice(kind: type[ApiError], label: str, status: int) -> str:
     if kind is AuthRejected:
         return say(
-            "Check the key: {name}_API_KEY, or the Skyport settings. It may lack this right.",
+            "Check the key ({name}_API_KEY, else `skyport keys list`): it may lack this right.",
             name=label.upper(),
         )
     if kind is OutOfCredit:
