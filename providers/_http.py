@@ -265,7 +265,9 @@ class Http:
         if not all(re.fullmatch(r"[\x20-\x7e]+", value) for value in self._headers.values()):
             raise InvalidInput(
                 say("The key holds characters that no key has, or is empty."),
-                do=say("Set it again: {name}_API_KEY, or `skyport keys set`.", name=self.label.upper()),
+                do=say(
+                    "Set it again: {name}_API_KEY, or `skyport keys set`.", name=self.label.upper()
+                ),
                 platform=self.label,
             )
 
