@@ -12,11 +12,12 @@ from contextlib import suppress
 from ..providers import _settings
 from ..providers._errors import SkyportError
 from ..providers._words import say, use_language
-from . import clusters, demo, keys, models, run, sandbox
+from . import clusters, demo, jobs, keys, models, run, sandbox
 
 _COMMANDS = {
     "demo": demo,
     "run": run,
+    "jobs": jobs,
     "models": models,
     "clusters": clusters,
     "keys": keys,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import mimetypes
 import os
+import shutil
 import sys
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from ..providers._words import say
 
 if TYPE_CHECKING:
     from ..providers._job import Job
-    from ..providers._types import Request, Result
+    from ..providers._types import Request, Result, ResultFile
 
 _MEDIA = ("image", "video", "audio")
 _GRACE = 5.0  # seconds given to a submit under way to tell its task id
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
-    _tell(_finished(providers.runner().start(provider, request, into)))
+    result = finished(providers.runner().start(provider, request, into))
+    tell(placed(result, into) if args.output else result)
     return 0
 
 
@@ -114,10 +118,11 @@ def _names_a_medium(text: str) -> bool:
     return (mimetypes.guess_type(text)[0] or "").partition("/")[0] in _MEDIA
 
 
-# -- wait and tell ------------------------------------------------------------------------------
+# -- wait ---------------------------------------------------------------------------------------
 
 
-def _finished(job: Job) -> Result:
+def finished(job: Job, *, stop: bool = True) -> Result:
+    """What the job brings, shown on its way. Ctrl-C leaves it; with `stop` the task is to stop."""
     from .. import providers
     from ..providers._sight import glimpse
     from ._board import watch
@@ -126,7 +131,7 @@ def _finished(job: Job) -> Result:
     try:
         watch([job.future], {name: lambda: glimpse(job, time.monotonic())})
     except KeyboardInterrupt:
-        providers.runner().leave(job, stop=True)
+        providers.runner().leave(job, stop=stop)
         _say_what_lives_on(job)
         raise
     result = job.future.result()
@@ -155,12 +160,59 @@ def _what_lives_on(job: Job) -> str:
     )
 
 
-def _tell(result: Result) -> None:
+# -- tell ---------------------------------------------------------------------------------------
+
+
+def placed(result: Result, folder: Path) -> Result:
+    """The result with every file in `folder`: what lies elsewhere is copied there."""
+    from ..providers._files import is_intact
+
+    files = []
+    for file in result.files:
+        if folder not in file.path.parents:
+            there = replace(file, path=_free(folder, file))
+            if not is_intact(there):
+                _copy(file.path, there.path)
+            file = there
+        files.append(file)
+    return replace(result, files=tuple(files))
+
+
+def _free(folder: Path, file: ResultFile) -> Path:
+    """Its own name in `folder`, or with a number where another file has that name."""
+    from ..providers._files import is_intact
+
+    for number in itertools.count(1):
+        mark = "" if number == 1 else f"_{number}"
+        path = folder / f"{file.path.stem}{mark}{file.path.suffix}"
+        if not path.exists() or is_intact(replace(file, path=path)):
+            return path
+    raise AssertionError
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Under a temporary name first: nobody finds half a file."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+    except OSError as error:
+        raise InvalidInput(
+            say("{path} cannot be written: {reason}.", path=target, reason=error.strerror or error),
+            do=say("The result is kept in {path}.", path=source),
+        ) from None
+
+
+def tell(result: Result) -> None:
+    """The paths and texts of a result, and what there is to know of it."""
+    from .. import providers
+
     if result.reused:
-        told = say("The result of an equal run before: no charge. Another --seed makes a new one.")
-        print(told, file=sys.stderr)
-    for warning in result.warnings:
-        print(say("Warning: {text}", text=warning), file=sys.stderr)
+        print(say("reused, no charge; another --seed makes a new one"), file=sys.stderr)
+    for warning in (*result.warnings, providers.ledger().trouble):
+        if warning:
+            print(say("Warning: {text}", text=warning), file=sys.stderr)
     for file in result.files:
         print(file.path)
     for text in result.texts:

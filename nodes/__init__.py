@@ -13,7 +13,9 @@ from comfy_api.latest import ComfyExtension, io
 from comfyui_version import __version__ as comfyui_version
 from server import PromptServer
 
+from .. import providers
 from ..providers import _settings
+from ..providers._errors import SkyportError
 from ..providers._words import say
 from . import _hook, _language, _outputs, _refresh, _routes
 
@@ -32,10 +34,10 @@ def extension() -> Skyport:
     _settings.use_home(Path(folder_paths.get_system_user_directory("skyport")))
     _settings.use_results(Path(folder_paths.get_output_directory()) / "skyport")
     _language.follow_host()
+    _begin_background_work()
     _watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(_hook.on_prompt)
     _routes.add_to(PromptServer.instance.routes)
-    _refresh.in_background()
     return Skyport()
 
 
@@ -48,6 +50,18 @@ def all_nodes() -> list[type[io.ComfyNode]]:
         if not name.startswith("_")
     ]
     return [node for module in modules for node in module.NODES]
+
+
+def _begin_background_work() -> None:
+    """What paid work of the past still runs is finished, and the catalogues are kept fresh.
+
+    A data folder that cannot be used is told by the nodes; they must be there to do so.
+    """
+    try:
+        providers.start_collector()
+        _refresh.in_background()
+    except SkyportError as error:
+        _log.warning("Skyport: %s", error)
 
 
 def _watch(nodes: list[type[Any]]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..providers._provider import Provider
-from ..providers._types import Request
+from ..providers._types import Request, Result
 from ..providers._words import say
 from . import _hook, _outputs, _task
 
@@ -38,14 +38,16 @@ class CloudNode(io.ComfyNode):
         cls, provider: Provider, requests: Sequence[Request], outputs: Sequence[str]
     ) -> io.NodeOutput:
         """Runs the requests and hands on what they made as `outputs`."""
-        node_id = cls.hidden.unique_id
-        linked = _hook.linked_outputs(cls.hidden.prompt, node_id)
-        return await _task.run(
-            node_id,
-            provider,
-            requests,
-            lambda results: _outputs.deliver(outputs, results, linked, provider.label),
-        )
+        hand_over = cls.hand_over(outputs, provider.label)
+        return await _task.run(cls.hidden.unique_id, provider, requests, hand_over)
+
+    @classmethod
+    def hand_over(
+        cls, outputs: Sequence[str], label: str
+    ) -> Callable[[list[Result]], io.NodeOutput]:
+        """What makes `outputs` of the results that a platform named `label` sent."""
+        linked = _hook.linked_outputs(cls.hidden.prompt, cls.hidden.unique_id)
+        return lambda results: _outputs.deliver(outputs, results, linked, label)
 
 
 def _being_torn_down() -> bool:

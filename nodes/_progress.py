@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from comfy_api.latest import ComfyAPI
 from server import PromptServer
 
+from .. import providers
 from ..providers._job import Job
 from ..providers._sight import DOT, glimpse
 from ..providers._types import Result
@@ -31,27 +32,33 @@ async def show(node_id: str, jobs: Sequence[Job]) -> None:
         await _bar(node_id, sum(glimpse(job, now).share for job in jobs) / len(jobs))
 
 
-async def finished(node_id: str, jobs: Sequence[Job], results: Sequence[Result]) -> None:
-    """The last word on a run that ended well."""
+async def finished(node_id: str, title: str, results: Sequence[Result]) -> None:
+    """The last word on a run that ended well, and all that its user must know beside."""
     _last.pop(node_id, None)
     await _bar(node_id, 1.0)
-    parts = [_name(jobs[0]), say("done")]
-    if len(jobs) > 1:
-        parts.append(say("{count} items", count=len(jobs)))
+    warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
+    trouble = providers.ledger().trouble
+    lines = [_headline(title, results), *warnings, *([trouble] if trouble else [])]
+    send_text(node_id, "\n".join(lines))
+
+
+def _headline(title: str, results: Sequence[Result]) -> str:
+    parts = [title, say("done")]
+    if len(results) > 1:
+        parts.append(say("{count} items", count=len(results)))
     costs = [result.cost for result in results if result.cost is not None]
     if costs:
         parts.append(f"{sum(costs):g}")
     if all(result.reused for result in results):
         parts.append(say("reused, no charge; change the seed for a new one"))
-    warnings = [warning for result in results for warning in result.warnings]
-    send_text(node_id, "\n".join([DOT.join(parts), *warnings]))
+    return DOT.join(parts)
 
 
 def text_of(jobs: Sequence[Job], now: float) -> str:
     """`HaiYi kling-v3 . running 42 % . KSampler . 0:37 of about 1:30 . queue 3/12 . 0.11`."""
     done = sum(job.future.done() for job in jobs)
     busy = next((job for job in jobs if not job.future.done()), jobs[0])
-    parts = [_name(busy)]
+    parts = [name_of(busy)]
     if len(jobs) > 1:
         parts.append(say("{done} of {count} done", done=done, count=len(jobs)))
     return DOT.join([*parts, *glimpse(busy, now).words])
@@ -67,5 +74,6 @@ async def _bar(node_id: str, share: float) -> None:
     await ComfyAPI.Execution().set_progress(share, 1.0, node_id=node_id)
 
 
-def _name(job: Job) -> str:
+def name_of(job: Job) -> str:
+    """`HaiYi kling-v3`"""
     return f"{job.provider.label} {job.request.title}".strip()

@@ -8,21 +8,25 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import comfy.model_management as host
+from comfy_execution.utils import get_executing_context
 
 from .. import providers
+from ..providers import _recall
 from ..providers._errors import BadResult, SkyportError, TaskCancelled
 from ..providers._http import retrying
 from ..providers._job import Job
-from ..providers._ledger import fingerprint
+from ..providers._ledger import Row, Source, fingerprint
 from ..providers._provider import Provider
 from ..providers._types import Request, Result
 from ..providers._words import say
 from . import _progress
 
 T = TypeVar("T")
+Begin = Callable[[], Coroutine[Any, Any, Job]]
 
 _LOOK_EVERY = 0.3  # seconds between looks at Interrupt; half a second is promised
 
@@ -40,23 +44,60 @@ async def run(
     when the user interrupts, and one SkyportError that names every item that failed; what the
     others brought is kept and reused by the next queue.
     """
+    begin, into, source = providers.runner().begin, providers.results(), _source(node_id)
+    begins = [partial(begin, provider, one, into, source) for one in _numbered(requests)]
+    return await _followed(node_id, begins, hand_over)
+
+
+async def load(node_id: str, row: Row, hand_over: Callable[[list[Result]], T]) -> T:
+    """Gives the result of a job of the past to `hand_over` in a thread, as `run` does.
+
+    Waits for a task under way, and has files fetched again that are gone. Raises InvalidInput for a
+    job that has no result.
+    """
     runner = providers.runner()
-    into = providers.results()
+    row = await interruptible(_recall.settled(runner, row))
+    result = await in_thread(lambda: _recall.at_hand(row))
+    if result is None:
+        attach = partial(_recall.attach, runner, providers.connect, row, providers.results())
+        return await _followed(node_id, [attach], hand_over, stops=False)
+    handed = await in_thread(lambda: _deliver_kept(row, result, hand_over))
+    title = f"{_recall.label(row)} {_recall.title(row)}"
+    await _progress.finished(node_id, title, [result])
+    return handed
+
+
+async def _followed(
+    node_id: str,
+    begins: Sequence[Begin],
+    hand_over: Callable[[list[Result]], T],
+    stops: bool = True,
+) -> T:
+    """Waits for the jobs that `begins` start or join, and hands over what they bring.
+
+    stops  Interrupt ends the tasks too, where their platform can; who only looks on must not
+    """
+    runner = providers.runner()
     jobs: list[Job] = []
     try:
-        for request in _numbered(requests):
-            begin = runner.begin(provider, request, into)
-            jobs.append(await asyncio.wrap_future(runner.engine.start(begin)))
+        for begin in begins:
+            jobs.append(await asyncio.wrap_future(runner.engine.start(begin())))
         await _settled(node_id, jobs)
     except BaseException as error:
         interrupted = isinstance(error, host.InterruptProcessingException)
         for job in jobs:
-            runner.leave(job, stop=interrupted)
+            runner.leave(job, stop=stops and interrupted)
         raise
     results = _results(jobs)
     handed = await in_thread(lambda: _deliver(jobs, results, hand_over))
-    await _progress.finished(node_id, jobs, results)
+    await _progress.finished(node_id, _progress.name_of(jobs[0]), results)
     return handed
+
+
+def _source(node_id: str) -> Source:
+    """The node and the prompt that are being executed."""
+    context = get_executing_context()
+    return Source(node_id, (context.prompt_id if context else "") or "")
 
 
 async def in_thread(call: Callable[[], T]) -> T:
@@ -134,22 +175,39 @@ def _deliver(
     return handed
 
 
+def _deliver_kept(row: Row, result: Result, hand_over: Callable[[list[Result]], T]) -> T:
+    ledger = providers.runner().ledger
+    try:
+        handed = hand_over([result])
+    except BadResult:
+        _recall.spoil(ledger, row)
+        raise
+    _recall.delivered(ledger, row)
+    return handed
+
+
 def _told(errors: dict[int, BaseException | None], count: int) -> BaseException:
     first = next(error for error in errors.values() if error is not None)
     if isinstance(first, TaskCancelled) and host.processing_interrupted():
         return host.InterruptProcessingException()
     first = copy.copy(first)  # the job may be shared, and each node tells its own story of it
-    if count == 1 or not isinstance(first, SkyportError):
-        return first
-    items = ", ".join(str(number) for number in errors)
-    news = say(
+    if isinstance(first, SkyportError):
+        trouble = providers.ledger().trouble if first.task_id else ""
+        told = [first.do, _others(errors, count), trouble]
+        first.do = " ".join(part for part in told if part)
+    return first
+
+
+def _others(errors: dict[int, BaseException | None], count: int) -> str:
+    """What became of the other items of a batch."""
+    if count == 1:
+        return ""
+    return say(
         "Of {count} items these failed: {items}. The others are kept: queue again and only "
         "the failed ones are submitted anew.",
         count=count,
-        items=items,
+        items=", ".join(str(number) for number in errors),
     )
-    first.do = f"{first.do} {news}".strip()
-    return first
 
 
 def _numbered(requests: Sequence[Request]) -> list[Request]:

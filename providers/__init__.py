@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from . import _keys, _settings
 from ._catalogue import Catalogue, realm_of
+from ._collector import collect_for_ever
 from ._engine import Engine
 from ._errors import InvalidInput
 from ._http import Http
+from ._keeper import Keeper
 from ._platforms import names, provider_class
 from ._provider import Provider
 from ._run import Runner
@@ -24,7 +26,7 @@ from ._settings import results
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
-__all__ = ["catalogue", "connect", "names", "provider_class", "results", "runner"]
+__all__ = ["catalogue", "connect", "ledger", "names", "provider_class", "results", "runner"]
 
 _SANDBOX_REALM = "sandbox"
 _catalogues: dict[tuple[str, str], Catalogue] = {}
@@ -55,7 +57,19 @@ def catalogue(platform: str) -> Catalogue:
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine())
+    return Runner(Engine(), ledger())
+
+
+def start_collector() -> None:
+    """Finish in the background what no node waits for."""
+    carrier = runner()
+    carrier.engine.start(collect_for_ever(carrier, ledger(), connect, results))
+
+
+@lru_cache(maxsize=1)
+def ledger() -> Keeper:
+    """The one ledger of this process, in the data folder."""
+    return Keeper(_settings.home())
 
 
 def sandbox() -> Sandbox:

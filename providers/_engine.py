@@ -108,3 +108,12 @@ class Engine:
             self._gate = asyncio.Semaphore(self._transfers)
         async with self._gate:
             return await self.blocking(call)
+
+
+async def all_of(work: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Every outcome in order. Raises the first error once all have settled, none unseen."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return list(outcomes)  # type: ignore[arg-type]

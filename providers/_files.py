@@ -11,7 +11,7 @@ import filetype
 from PIL import Image
 
 from ._errors import InvalidInput
-from ._types import Kind, MediaFile, MediaRule
+from ._types import Kind, MediaFile, MediaRule, ResultFile
 from ._words import say
 
 _HEAD = 8192  # bytes that tell what a file is
@@ -78,6 +78,14 @@ def is_text(head: bytes) -> bool:
 def extension(mime: str) -> str:
     """The usual file name extension of `mime`, without the dot."""
     return _SPELLINGS.get(mime, (mime.rpartition("/")[2].removeprefix("x-"),))[0]
+
+
+def is_intact(file: ResultFile) -> bool:
+    """Whether the result is still on this disk as it came."""
+    try:
+        return file.path.stat().st_size == file.size and sha256_of(file.path)[0] == file.sha256
+    except OSError:
+        return False
 
 
 def sha256_of(path: str | Path) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from ._errors import TaskCancelled
+from ._ledger import Order
 from ._provider import Provider, Report
 from ._types import Request, Result, Task, TaskState
 from ._words import say
@@ -47,14 +48,18 @@ class Job:
     """One request on its way; equal requests share one. `sight` and `future` may be read from any
     thread.
 
-    stop  set when the last watcher has asked to end it
-    open  not set while that is being acted upon: who wants to join must wait how it ends
+    found  its task, where it was made from the ledger and has no request to send
+    stop   set when the last watcher has asked to end it
+    open   not set while that is being acted upon: who wants to join must wait how it ends
     """
 
-    def __init__(self, provider: Provider, request: Request, mark: str) -> None:
+    def __init__(
+        self, provider: Provider, request: Request, order: Order, found: Task | None = None
+    ) -> None:
         self.provider = provider
         self.request = request
-        self.mark = mark
+        self.order = order
+        self.found = found
         self.sight = Sight(since=time.monotonic())
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
@@ -65,6 +70,11 @@ class Job:
         # Kept here because the loop holds its tasks only weakly.
         self.carrier: asyncio.Future[None] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def mark(self) -> str:
+        """The order's fingerprint."""
+        return self.order.mark
 
     def enter(self, stage: str, **changes: Any) -> None:
         """Begin `stage`."""

@@ -1,40 +1,127 @@
 """What is known of tasks that were paid for: the one seam between the task runner and its memory.
 
-This ledger lives as long as the process: a task whose node is gone is attached to, never submitted
-again.
+A row is an order. Its states:
+    intent      about to be submitted; after a crash nobody knows whether it was
+    submitted   the platform took it and gave it an id
+    running     a poll has seen it at work
+    detached    nobody waits for it any more; it is finished in the background
+    succeeded   its results are on this disk
+    delivered   somebody had them in hand
+    failed, cancelled   over without a result
+    unknown     sent, and no answer came: perhaps charged, and never sent again by itself
 """
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
-import threading
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ._types import Json, MediaFile, Request, Result, Task
 
 
+class State(str, enum.Enum):
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    DETACHED = "detached"
+    SUCCEEDED = "succeeded"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+UNDER_WAY = (State.SUBMITTED, State.RUNNING, State.DETACHED)
+OPEN = (State.INTENT, *UNDER_WAY, State.SUCCEEDED)  # at most one row of an order is open
+OVER = (State.DELIVERED, State.FAILED, State.CANCELLED, State.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who asked for it: a ComfyUI node and the prompt it ran in."""
+
+    node_id: str = ""
+    prompt_id: str = ""
+
+
+NOBODY = Source()
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request as the ledger keeps it.
+
+    mark     fingerprint
+    place    base URL it goes to
+    request  normalised: media by their content
+    """
+
+    mark: str
+    platform: str
+    place: str
+    endpoint: str
+    title: str
+    request: Json
+    source: Source = NOBODY
+
+
 @dataclass(frozen=True)
 class Row:
-    """One order: `task` once the platform has accepted it, `result` once it is on this disk."""
+    """One order and what became of it. Times are seconds since the epoch, 0 for not yet."""
 
+    id: int
+    state: State
+    order: Order
     task: Task | None = None
     result: Result | None = None
-    delivered: bool = False
+    owner: str = ""
+    created: float = 0.0
+    submitted: float = 0.0
+    ended: float = 0.0
+    delivered: float = 0.0
+    cost: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a platform charged on a day (local time), where it tells."""
+
+    day: str
+    platform: str
+    tasks: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which rows to list: newest first, `limit` of them after `offset`."""
+
+    states: Sequence[State] = ()
+    platform: str = ""
+    text: str = ""
+    limit: int = 50
+    offset: int = 0
 
 
 class Ledger(Protocol):
     """Every call returns after the fact is kept, and comes before the network call it is for."""
 
     def find(self, mark: str) -> Row | None:
-        """The row of the order with this fingerprint, None where it must be submitted."""
+        """The order's latest row, whatever became of it; None when it was never made."""
 
-    def intend(self, mark: str, request: Request) -> None:
-        """The request is about to be sent."""
+    def intend(self, order: Order) -> Row | None:
+        """The order is about to be sent: None. Or, another process was first: its open row."""
 
-    def accepted(self, mark: str, task: Task) -> None:
+    def accepted(self, order: Order, task: Task) -> None:
         """The platform took it; written before anything else is done."""
+
+    def seen(self, mark: str, state: State, cost: float | None = None) -> None:
+        """It is running, or detached; or what it costs is known now."""
 
     def finished(self, mark: str, result: Result) -> None:
         """Its results are on this disk."""
@@ -43,66 +130,45 @@ class Ledger(Protocol):
         """Someone has the result in hand."""
 
     def spoiled(self, mark: str) -> None:
-        """Its files cannot be read; the task still has them."""
+        """Its files are gone or cannot be read; the task still has them."""
 
-    def ended(self, mark: str, error: BaseException) -> None:
-        """It will never bring a result: refused, failed, cancelled, or its outcome is unknown."""
+    def ended(self, mark: str, state: State, error: str) -> None:
+        """It will never bring a result: failed, cancelled, or its outcome is unknown."""
 
+    def unanswered(self, mark: str) -> Row | None:
+        """The order's latest unknown row since it was last delivered."""
 
-class MemoryLedger:
-    """A Ledger for one process. Of delivered results the latest `keep` are remembered."""
+    def ours(self, row: Row) -> bool:
+        """Whether this process made the row, or took it over."""
 
-    def __init__(self, keep: int = 1000) -> None:
-        self._keep = keep
-        self._rows: dict[str, Row] = {}
-        self._lock = threading.Lock()
-
-    def find(self, mark: str) -> Row | None:
-        with self._lock:
-            return self._rows.get(mark)
-
-    def intend(self, mark: str, request: Request) -> None:
-        with self._lock:
-            self._rows[mark] = Row()
-
-    def accepted(self, mark: str, task: Task) -> None:
-        with self._lock:
-            self._rows[mark] = Row(task=task)
-
-    def finished(self, mark: str, result: Result) -> None:
-        with self._lock:
-            self._rows[mark] = replace(self._rows.get(mark, Row()), result=result)
-
-    def delivered(self, mark: str) -> None:
-        with self._lock:
-            row = self._rows.pop(mark, None)
-            if row is not None:
-                self._rows[mark] = replace(row, delivered=True)
-            over = [key for key, row in self._rows.items() if row.delivered][: -self._keep]
-            for key in over:
-                del self._rows[key]
-
-    def spoiled(self, mark: str) -> None:
-        with self._lock:
-            if mark in self._rows:
-                self._rows[mark] = replace(self._rows[mark], result=None, delivered=False)
-
-    def ended(self, mark: str, error: BaseException) -> None:
-        with self._lock:
-            self._rows.pop(mark, None)
+    def recover(self) -> None:
+        """Orders that a dead process was about to send become unknown."""
 
 
-def fingerprint(request: Request, base_url: str) -> str:
-    """Two requests with one fingerprint are the same order: same place, same content, same seed and
-    copy.
+def order_of(request: Request, place: str, source: Source = NOBODY) -> Order:
+    """`request` as it is kept, with its fingerprint."""
+    return Order(
+        mark=fingerprint(request, place),
+        platform=request.platform,
+        place=place,
+        endpoint=request.endpoint,
+        title=request.title,
+        request=by_content(request.payload),
+        source=source,
+    )
 
+
+def fingerprint(request: Request, place: str) -> str:
+    """Two requests with one fingerprint are the same order: same place, content, seed and copy.
+
+    SHA-256 over the JSON list [platform, base URL, endpoint, payload, seed, copy], keys sorted.
     Media count by their bytes, not by their URL or name: URLs change, the picture does not.
     """
     order = [
         request.platform,
-        base_url,
+        place,
         request.endpoint,
-        _by_content(request.payload),
+        by_content(request.payload),
         request.seed,
         request.copy,
     ]
@@ -110,11 +176,12 @@ def fingerprint(request: Request, base_url: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _by_content(tree: Json) -> Json:
+def by_content(tree: Json) -> Json:
+    """`tree` with the hash of each file in its place."""
     if isinstance(tree, MediaFile):
         return {"sha256": tree.sha256}
     if isinstance(tree, dict):
-        return {str(key): _by_content(value) for key, value in tree.items()}
+        return {str(key): by_content(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return [_by_content(value) for value in tree]
+        return [by_content(value) for value in tree]
     return tree

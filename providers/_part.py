@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ class Part:
     def __init__(self, target: Path) -> None:
         self._stem = _safe(target.name)
         self._folder = target.parent
-        self._path = self._folder / f"{self._stem}.part"
+        # Two processes may be fetching one task's result at the same time.
+        self._path = self._folder / f"{self._stem}.{os.getpid()}.part"
         self._stream: BinaryIO | None = None
         self._sum = hashlib.sha256()
         self.size = 0
@@ -36,6 +38,7 @@ class Part:
         with self._disk():
             self.close()
             self._folder.mkdir(parents=True, exist_ok=True)
+            _swept(self._folder, self._stem)
             self._stream = open(self._path, "wb")  # noqa: SIM115  closed in close()
         self._sum, self.size = hashlib.sha256(), 0
 
@@ -74,8 +77,7 @@ class Part:
 
     def _named(self, medium: Medium) -> ResultFile:
         with self._disk():
-            path = _claimed(self._folder, self._stem, medium.extension)
-            os.replace(self._path, path)
+            path = _placed(self._path, self._folder, self._stem, medium.extension)
         return ResultFile(path, medium.kind, medium.mime, self.size, self._sum.hexdigest())
 
     def discard(self) -> None:
@@ -105,16 +107,47 @@ class Part:
             ) from None
 
 
-def _claimed(folder: Path, stem: str, extension: str) -> Path:
-    """A new, empty file of ours under the first free name: two downloads never get the same one."""
-    number = 1
-    while True:
+def _placed(part: Path, folder: Path, stem: str, extension: str) -> Path:
+    """`part` under the first free name, in one step: two downloads never get the same one."""
+    for number in itertools.count(1):
         path = folder / (f"{stem}.{extension}" if number == 1 else f"{stem}_{number}.{extension}")
-        try:
-            path.open("xb").close()
-            return path
-        except FileExistsError:
-            number += 1
+        with suppress(FileExistsError):
+            _rename_to_new(part, path)
+            break
+    return path
+
+
+def _rename_to_new(part: Path, path: Path) -> None:
+    """Unlike a plain rename this overwrites nothing. Raises FileExistsError."""
+    try:
+        os.link(part, path)
+        part.unlink()
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links
+        path.open("xb").close()
+        os.replace(part, path)
+
+
+def _swept(folder: Path, stem: str) -> None:
+    """Remove what processes that are gone have left of this very download."""
+    for left in folder.glob(f"{stem}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not _runs(int(pid)):
+            with suppress(OSError):
+                left.unlink()
+
+
+def _runs(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # asking there would end the process
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _safe(name: str) -> str:

@@ -7,40 +7,49 @@ that loop's.
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 import statistics
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 from . import _settings
-from ._download import Download, keep, link_expired
-from ._engine import Engine
+from ._download import link_expired
+from ._engine import Engine, all_of
 from ._errors import ApiError, NotFound, SkyportError, TaskCancelled
 from ._hosted import Hosted
 from ._http import retrying
 from ._job import Job, Moved, Stopped
-from ._ledger import Ledger, MemoryLedger, fingerprint
+from ._ledger import NOBODY, Ledger, Row, Source, State, order_of
 from ._pace import POLLS_A_SECOND, Forecast, Gate, Pace, Slots
 from ._payload import files_in, urls_in, with_files
 from ._provider import Provider, Report, silent
+from ._remember import Recall
+from ._results import collect
 from ._types import (
-    Kind,
     MediaFile,
-    Output,
     Request,
     Result,
-    ResultFile,
     Task,
     TaskState,
 )
-from ._verdict import is_over, judged, lives_on, strange_word, too_long
+from ._verdict import (
+    is_over,
+    judged,
+    lives_on,
+    state_of,
+    strange_word,
+    too_long,
+)
 from ._words import say
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_ELSEWHERE = 0.5  # seconds between looks at an order that another process is submitting
 
 _STRANGE = (
     10  # polls in a row with a status word of no document, or no such task, before we give up
@@ -50,20 +59,24 @@ _STRANGE = (
 class Runner:
     """Starts jobs and remembers which are under way. One for the life of the process."""
 
-    def __init__(self, engine: Engine, ledger: Ledger | None = None) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger) -> None:
         self.engine = engine
-        self.ledger: Ledger = ledger or MemoryLedger()
+        self.ledger = ledger
+        self._recall = Recall(ledger, engine)
         self._hosted = Hosted()
         self._jobs: dict[str, Job] = {}
         self._gates: dict[str, Gate] = {}
         self._slots: dict[str, Slots] = {}
+        self._notes: set[asyncio.Future[None]] = set()  # the loop holds its tasks only weakly
         self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=20))
 
     # -- for other threads ------------------------------------------------------------------
 
-    def start(self, provider: Provider, request: Request, into: Path) -> Job:
+    def start(
+        self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
+    ) -> Job:
         """Begin `request`, or join the equal one under way. Results go below `into`."""
-        return self.engine.run(self.begin(provider, request, into))
+        return self.engine.run(self.begin(provider, request, into, source))
 
     def leave(self, job: Job, *, stop: bool) -> None:
         """The caller waits no longer. With `stop`, the last one to leave has the task stopped."""
@@ -79,22 +92,52 @@ class Runner:
 
     # -- on the engine's loop ---------------------------------------------------------------
 
-    async def begin(self, provider: Provider, request: Request, into: Path) -> Job:
+    async def begin(
+        self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
+    ) -> Job:
         """`start`, for callers on the engine's loop."""
-        mark = fingerprint(request, provider.http.base_url)
-        while (job := self._jobs.get(mark)) and not job.open.is_set():
+        order = order_of(request, provider.http.base_url, source)
+        return await self._join(Job(provider, request, order), into)
+
+    async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
+        """`begin` for a task that the ledger knows, and whose request is not at hand."""
+        return await self._join(_of_row(provider, row), into)
+
+    async def resume(self, provider: Provider, row: Row, into: Path) -> None:
+        """Carry a task that nobody waits for to its results, unless it is carried already."""
+        if row.order.mark not in self._jobs:
+            self._set_out(_of_row(provider, row), into)
+
+    async def _join(self, fresh: Job, into: Path) -> Job:
+        """The equal job under way, else `fresh`; with one more watcher."""
+        while (job := self._jobs.get(fresh.mark)) and not job.open.is_set():
             await job.open.wait()
         if job is None:
-            job = self._jobs[mark] = Job(provider, request, mark)
-            job.carrier = asyncio.ensure_future(self._carry(job, into))
+            job = self._set_out(fresh, into)
         job.stop.clear()
         job.watchers += 1
         return job
 
+    def carries(self, mark: str) -> bool:
+        """Whether the order is under way in this process."""
+        return mark in self._jobs
+
+    def _set_out(self, job: Job, into: Path) -> Job:
+        self._jobs[job.mark] = job
+        job.carrier = asyncio.ensure_future(self._carry(job, into))
+        return job
+
     def _leave(self, job: Job, stop: bool) -> None:
         job.watchers -= 1
-        if stop and job.watchers <= 0:
+        if job.watchers > 0:
+            return
+        if stop:
             job.stop.set()
+        if not job.future.done():
+            note = self._recall.kept(lambda: self.ledger.seen(job.mark, State.DETACHED))
+            noting = asyncio.ensure_future(note)
+            self._notes.add(noting)
+            noting.add_done_callback(self._notes.discard)
 
     async def _carry(self, job: Job, into: Path) -> None:
         try:
@@ -102,6 +145,8 @@ class Runner:
         except asyncio.CancelledError:
             self._settle(job).set_exception(TaskCancelled(say("The work was cancelled.")))
         except BaseException as error:
+            if job.watchers <= 0:
+                _log.warning("Skyport: %s", error)  # nobody else would hear of it
             self._settle(job).set_exception(error)
         else:
             self._settle(job).set_result(result)
@@ -109,6 +154,7 @@ class Runner:
     def _settle(self, job: Job) -> Any:
         """Forget the job before its watchers wake: who asks next starts from the ledger."""
         self._jobs.pop(job.mark, None)
+        job.open.set()
         return job.future
 
     async def run_task(self, job: Job, into: Path) -> Result:
@@ -119,32 +165,42 @@ class Runner:
         except Stopped:
             raise job.stopped() from None
         try:
-            row = self.ledger.find(job.mark)
-            if row and row.delivered and not _settings.load().reuse_results:
-                row = None
-            if row and row.result and all(file.path.exists() for file in row.result.files):
-                return replace(row.result, reused=True)
-            known = row.task if row else None
-            task = known or await self._submit(job)
-            job.enter("running", task_id=task.id, attached=known is not None)
-            result = await self._results(job, task, into)
-            self.ledger.finished(job.mark, result)
-            job.enter("done")
-            return result
+            return await self._result(job, into)
         finally:
             slots.leave()
 
+    async def _result(self, job: Job, into: Path) -> Result:
+        task: Task | None = None
+        while task is None:
+            row = await self._recall.known(job)
+            if row and row.result:
+                return await self._told(job, replace(row.result, reused=True))
+            known = row.task if row else job.found
+            task = known or await self._submit(job)
+        job.enter("running", task_id=task.id, attached=known is not None)
+        result = await self._results(job, task, into)
+        await self._recall.kept(lambda: self.ledger.finished(job.mark, result))
+        job.enter("done")
+        return await self._told(job, result)
+
+    async def _told(self, job: Job, result: Result) -> Result:
+        """`result` with what must be said of earlier tries."""
+        notices = await self._recall.notices(job)
+        return replace(result, warnings=(*notices, *result.warnings)) if notices else result
+
     # -- submit -----------------------------------------------------------------------------
 
-    async def _submit(self, job: Job) -> Task:
+    async def _submit(self, job: Job) -> Task | None:
+        """The task, once the platform took it; None when another process has sent the order."""
         try:
             request = await job.unless_stopped(self._ready(job))
         except Stopped:
             raise job.stopped() from None
         job.enter("submitting")
-        self.ledger.intend(job.mark, job.request)
+        if await self._recall.kept(lambda: self.ledger.intend(job.order)):
+            return None
         task = await self._send_once(job, request)
-        self.ledger.accepted(job.mark, task)
+        await self._recall.kept(lambda: self.ledger.accepted(job.order, task))
         return task
 
     async def _ready(self, job: Job) -> Request:
@@ -175,7 +231,7 @@ class Runner:
         part: Callable[[], Report] = lambda: silent,
     ) -> list[str]:
         """Where each file is for requests like `request`; the same file goes up only once."""
-        return await _all([self._upload(provider, request, file, part()) for file in files])
+        return await all_of([self._upload(provider, request, file, part()) for file in files])
 
     async def _upload(
         self, provider: Provider, request: Request, file: MediaFile, report: Report
@@ -199,9 +255,12 @@ class Runner:
                 run_blocking=self.engine.transfer,
             )
         except BaseException as error:
-            self.ledger.ended(job.mark, error)
+            await self._ended(job, error)
             raise
         return Task(request.platform, request.endpoint, task_id, urls_in(request.payload))
+
+    async def _ended(self, job: Job, error: BaseException) -> None:
+        await self._recall.kept(lambda: self.ledger.ended(job.mark, state_of(error), str(error)))
 
     # -- wait -------------------------------------------------------------------------------
 
@@ -211,7 +270,7 @@ class Runner:
         except SkyportError as error:
             error.task_id = task.id
             if is_over(job, error):
-                self.ledger.ended(job.mark, error)
+                await self._ended(job, error)
                 raise
             raise lives_on(error) from None
 
@@ -222,13 +281,13 @@ class Runner:
             self._took[_sort(job.request)].append(pace.took())
         job.enter("downloading", state=state)
         try:
-            return await self._collect(job, task, state, into)
+            return await collect(self.engine, job, task, state, into)
         except ApiError as error:
             if not link_expired(error):
                 raise
         # A result's URL lives for a while only: the platform is asked once more for it.
         job.stop.clear()  # too late to cancel, and the result is paid for
-        return await self._collect(job, task, await self._wait(job, task, pace), into)
+        return await collect(self.engine, job, task, await self._wait(job, task, pace), into)
 
     async def _wait(self, job: Job, task: Task, pace: Pace) -> TaskState:
         """Poll until the task has ended well.
@@ -250,12 +309,20 @@ class Runner:
                     raise
                 continue
             forecast.saw(_now(), state.progress)
-            job.show(state=state)
+            await self._note(job, state)
             strange = 0 if state.known else strange + 1
             if strange >= _STRANGE:
                 raise strange_word(job, task, state)
             if state.status.terminal:
                 return judged(job, task, state)
+
+    async def _note(self, job: Job, state: TaskState) -> None:
+        """What a poll told: seen at once, and kept where it is news."""
+        before = job.sight.state
+        job.show(state=state)
+        is_news = before is None or (before.status, before.cost) != (state.status, state.cost)
+        if is_news and not state.status.terminal:
+            await self._recall.kept(lambda: self.ledger.seen(job.mark, State.RUNNING, state.cost))
 
     async def _look(
         self, job: Job, task: Task, pace: Pace, expected_end: float | None, deadline: float | None
@@ -274,10 +341,12 @@ class Runner:
     async def _cancel(self, job: Job, task: Task) -> None:
         """Stop the task where the platform can; else it runs on, and the next queue attaches."""
         job.open.clear()
+        cancelled = False
         try:
             cancelled = await self._read(lambda: job.provider.cancel(task))
         finally:
-            job.open.set()
+            if not cancelled:  # else it stays shut until the job is settled
+                job.open.set()
         if cancelled:
             raise job.stopped(task)
         job.stop.clear()
@@ -291,42 +360,6 @@ class Runner:
         return await retrying(
             lambda: job.provider.poll(task), run_blocking=self.engine.blocking, before=before
         )
-
-    # -- results ----------------------------------------------------------------------------
-
-    async def _collect(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
-        """Download every output, side by side."""
-        moved = Moved(job)
-        folder = into / task.platform / date.today().isoformat()
-        made = [output for output in state.outputs if output.url or output.data]
-        stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
-        files = await _all(
-            [
-                self._fetch(job, output, folder / f"{stem}_{number}", moved)
-                for number, output in enumerate(made, 1)
-            ]
-        )
-        texts = [file.path.read_text("utf-8", "replace") for file in files if _is_text(file)]
-        return Result(
-            task_id=task.id,
-            files=tuple(file for file in files if not _is_text(file)),
-            texts=(*(output.text for output in state.outputs if output.text), *texts),
-            warnings=state.warnings,
-            cost=state.cost,
-        )
-
-    async def _fetch(self, job: Job, output: Output, target: Path, moved: Moved) -> ResultFile:
-        if output.data:
-            file = await self.engine.blocking(lambda: keep(output.data, target))
-        else:
-            cap = _settings.load().max_result_mb * 1024 * 1024
-            download = Download(job.provider.http, output.url, target, cap, moved.part(), text=True)
-            try:
-                file = await retrying(download.attempt, run_blocking=self.engine.transfer)
-            except SkyportError:
-                download.discard()
-                raise
-        return replace(file, url=output.url, node_id=output.node_id, title=output.title)
 
     # -- shared by the jobs of a platform ---------------------------------------------------
 
@@ -344,13 +377,11 @@ class Runner:
         return statistics.median(took) if took else None
 
 
-async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every outcome in order. Raises the first error once all have settled, none unseen."""
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return list(outcomes)  # type: ignore[arg-type]
+def _of_row(provider: Provider, row: Row) -> Job:
+    """A job that only ever attaches: its request cannot be sent again."""
+    assert row.task is not None
+    request = Request(row.order.platform, row.order.endpoint, {}, title=row.order.title)
+    return Job(provider, request, row.order, row.task)
 
 
 def _now() -> float:
@@ -360,11 +391,3 @@ def _now() -> float:
 def _sort(request: Request) -> str:
     """Requests of one sort take about as long as each other."""
     return f"{request.platform} {request.endpoint} {request.title}"
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "task"
-
-
-def _is_text(file: ResultFile) -> bool:
-    return file.kind is Kind.TEXT

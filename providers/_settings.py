@@ -124,6 +124,7 @@ class Settings:
     language         "en" or "zh"; None follows ComfyUI, else the system
     catalogue_hours  age at which a live model list is asked for again
     reuse_results    deliver a stored result again instead of paying twice
+    keep_days        days for which the ledger remembers what is over
     media_host       where media are put for a platform that has no upload of its own
     base_urls        addresses by platform, over the platforms' own defaults
     """
@@ -142,6 +143,7 @@ class Settings:
         default=24, metadata=_told_by("SKYPORT_CATALOGUE_HOURS", _amount)
     )
     reuse_results: bool = field(default=True, metadata=_told_by("SKYPORT_REUSE_RESULTS", _flag))
+    keep_days: float = field(default=90, metadata=_told_by("SKYPORT_KEEP_DAYS", _amount))
     media_host: str = field(default="auto", metadata=_told_by("SKYPORT_MEDIA_HOST", _text))
     # One variable a platform, read where addresses are asked for: see _keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_told_by("", _addresses))

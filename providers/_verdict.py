@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from ._errors import BadResult, NotFound, SkyportError, TaskCancelled, TaskFailed, TaskTimeout
+from ._errors import (
+    BadResult,
+    NotFound,
+    OutcomeUnknown,
+    SkyportError,
+    TaskCancelled,
+    TaskFailed,
+    TaskTimeout,
+)
 from ._job import Job
+from ._ledger import Row, State
 from ._types import Status, Task, TaskState
 from ._words import say
 
@@ -50,6 +60,32 @@ def is_over(job: Job, error: SkyportError) -> bool:
         return job.sight.stage == "running"
     final = isinstance(error, BadResult) and error.final
     return final or isinstance(error, (TaskFailed, TaskCancelled))
+
+
+def state_of(error: BaseException) -> State:
+    """How the ledger keeps an order that ended with `error`."""
+    if isinstance(error, OutcomeUnknown):
+        return State.UNKNOWN
+    return State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
+
+
+def may_be_charged(row: Row) -> str:
+    """What to tell with the result of an order whose earlier try was never answered."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
+    return say(
+        "The same request was sent at {when} and never answered: it may have been charged too. "
+        "Look at your tasks at the platform.",
+        when=when,
+    )
+
+
+def never_answered(job: Job, row: Row) -> OutcomeUnknown:
+    """The error for an order whose sender died while we waited for it."""
+    return OutcomeUnknown(
+        may_be_charged(row),
+        do=say("Queue again only if it is not there."),
+        platform=job.provider.label,
+    )
 
 
 def lives_on(error: SkyportError) -> SkyportError:

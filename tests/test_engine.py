@@ -23,7 +23,11 @@ def engine() -> Iterator[Engine]:
 
 def close(engine: Engine) -> None:
     """Engines live as long as the process; a test's one must not."""
-    thread = next(t for t in threading.enumerate() if t.name == "skyport-engine")
+
+    async def own_thread() -> threading.Thread:
+        return threading.current_thread()
+
+    thread = engine.run(own_thread())
     engine.loop.call_soon_threadsafe(engine.loop.stop)
     thread.join(PATIENCE)
     engine.loop.close()

@@ -10,32 +10,34 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skyport.providers._errors import InputRejected, SkyportError, TaskCancelled, TransportError
-from skyport.providers._ledger import MemoryLedger, Row, fingerprint
-from skyport.providers._types import MediaFile, Request, Result, Task
+from skyport.providers._errors import InputRejected, SkyportError, TransportError
+from skyport.providers._ledger import Order, Row, State, fingerprint
+from skyport.providers._owner import Owner
+from skyport.providers._store import Store
+from skyport.providers._types import MediaFile, Result, Task
 from virtual import Cloud, Play, clip, order
 
 BASE = "https://art.huya.info"
 
 
-class Recording(MemoryLedger):
+class Recording(Store):
     """Notes every call among those of a Cloud, in the order they were made."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(None, Owner(None))
         self.cloud: Cloud | None = None
 
     def note(self, what: str, about: str = "") -> None:
         if self.cloud is not None:
             self.cloud.log.append((what, about, 0.0))
 
-    def intend(self, mark: str, request: Request) -> None:
-        self.note("intend", request.title)
-        super().intend(mark, request)
+    def intend(self, order: Order) -> Row | None:
+        self.note("intend", order.title)
+        return super().intend(order)
 
-    def accepted(self, mark: str, task: Task) -> None:
+    def accepted(self, order: Order, task: Task) -> None:
         self.note("accepted", task.id)
-        super().accepted(mark, task)
+        super().accepted(order, task)
 
     def finished(self, mark: str, result: Result) -> None:
         self.note("finished", result.task_id)
@@ -45,9 +47,9 @@ class Recording(MemoryLedger):
         self.note("delivered")
         super().delivered(mark)
 
-    def ended(self, mark: str, error: BaseException) -> None:
-        self.note("ended", type(error).__name__)
-        super().ended(mark, error)
+    def ended(self, mark: str, state: State, error: str) -> None:
+        self.note("ended", state.value)
+        super().ended(mark, state, error)
 
 
 def story(into: Path, how: Any = None, *, lasts: float = 0.5) -> list[tuple[str, str]]:
@@ -94,7 +96,7 @@ def test_a_refused_submit_is_written_off(tmp_path: Path) -> None:
     assert story(tmp_path, refuse)[2:] == [
         ("intend", "thing"),
         ("submit", "1"),
-        ("ended", "InputRejected"),
+        ("ended", "failed"),
     ]
 
 
@@ -102,7 +104,7 @@ def test_a_cut_submit_is_written_off_as_unknown(tmp_path: Path) -> None:
     def cut(cloud: Cloud) -> None:
         cloud.script["submit"] = [TransportError("cut")]
 
-    assert story(tmp_path, cut)[-1] == ("ended", "OutcomeUnknown")
+    assert story(tmp_path, cut)[-1] == ("ended", "unknown")
 
 
 def test_what_may_come_yet_is_not_written_off(tmp_path: Path) -> None:
@@ -110,60 +112,6 @@ def test_what_may_come_yet_is_not_written_off(tmp_path: Path) -> None:
         cloud.script["poll"] = [TransportError("no answer")] * 5
 
     assert "ended" not in dict(story(tmp_path, unreachable))
-
-
-# -- the ledger of one process --------------------------------------------------------------
-
-
-def result(task_id: str = "1") -> Result:
-    return Result(task_id, texts=("done",))
-
-
-def test_a_row_goes_from_intent_to_delivery() -> None:
-    ledger = MemoryLedger()
-    task = Task("haiyi", "generate/image", "24317")
-    assert ledger.find("m") is None
-    ledger.intend("m", order())
-    assert ledger.find("m") == Row()
-    ledger.accepted("m", task)
-    assert ledger.find("m") == Row(task)
-    ledger.finished("m", result())
-    assert ledger.find("m") == Row(task, result())
-    ledger.delivered("m")
-    assert ledger.find("m") == Row(task, result(), delivered=True)
-
-
-def test_what_was_written_off_is_made_anew() -> None:
-    ledger = MemoryLedger()
-    ledger.intend("m", order())
-    ledger.ended("m", TaskCancelled("stopped"))
-    assert ledger.find("m") is None
-
-
-def test_a_spoiled_result_is_fetched_again_from_the_task_that_is_paid_for() -> None:
-    ledger = MemoryLedger()
-    task = Task("haiyi", "generate/image", "24317")
-    ledger.accepted("m", task)
-    ledger.finished("m", result())
-    ledger.delivered("m")
-    ledger.spoiled("m")
-    assert ledger.find("m") == Row(task)
-
-
-def test_only_delivered_results_are_ever_forgotten_the_oldest_first() -> None:
-    ledger = MemoryLedger(keep=2)
-    for mark in "abcde":
-        ledger.accepted(mark, Task("haiyi", "generate/image", mark))
-    for mark in "cadb":
-        ledger.delivered(mark)
-    assert [mark for mark in "abcde" if ledger.find(mark)] == ["b", "d", "e"]
-
-
-def test_delivering_what_is_not_known_is_no_matter() -> None:
-    ledger = MemoryLedger()
-    ledger.delivered("m")
-    ledger.spoiled("m")
-    assert ledger.find("m") is None
 
 
 # -- fingerprints ---------------------------------------------------------------------------

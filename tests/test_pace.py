@@ -148,13 +148,16 @@ def test_a_hundred_tasks_share_twelve_polls_a_second_fairly(
     assert max(late) <= 100 / 11 + 0.1  # once around
 
 
-def test_ten_thousand_tasks_wait_without_a_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tasks", [2_000, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_thousands_of_tasks_wait_without_a_thread_each(
+    monkeypatch: pytest.MonkeyPatch, tasks: int
+) -> None:
     threads = threading.active_count()
-    cloud = crowd(10_000, 300.0, monkeypatch)
+    cloud = crowd(tasks, 300.0, monkeypatch)
     assert threading.active_count() == threads
-    assert cloud.counts["submit"] == 10_000
+    assert cloud.counts["submit"] == tasks
     assert most_within(cloud.times("poll"), 1.0) <= POLLS_A_SECOND
-    assert cloud.counts["poll"] <= 20_000
+    assert cloud.counts["poll"] <= max(2 * tasks, 500 * POLLS_A_SECOND)
 
 
 def test_platforms_do_not_slow_each_other() -> None:

@@ -300,6 +300,8 @@ def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:
         ("uploading", ""),
         ("submitting", ""),
         ("running", "1"),
+        ("downloading", "1"),
+        ("done", "1"),
     ]
 
 

@@ -21,8 +21,10 @@ from skyport.providers._engine import Engine
 from skyport.providers._http import Http
 from skyport.providers._job import Job
 from skyport.providers._ledger import Ledger
+from skyport.providers._owner import Owner
 from skyport.providers._provider import Provider, Report, silent
 from skyport.providers._run import Runner
+from skyport.providers._store import Store
 from skyport.providers._types import MediaFile, Output, Request, Result, Status, Task, TaskState
 
 T = TypeVar("T")
@@ -150,13 +152,18 @@ class Cloud(Provider):
             raise failure
 
 
+def in_memory() -> Store:
+    """A ledger that is gone with the test."""
+    return Store(None, Owner(None))
+
+
 class Play:
     """A Runner on virtual time, with everything it needs. Use it as a context manager."""
 
     def __init__(self, ledger: Ledger | None = None, takes: float = 0.0) -> None:
         self.loop = VirtualLoop()
         self.engine = VirtualEngine(self.loop, takes)
-        self.runner = Runner(self.engine, ledger)
+        self.runner = Runner(self.engine, ledger or in_memory())
 
     def cloud(self, lasts: float = 10.0, **how: Any) -> Cloud:
         return Cloud(self.loop.time, lasts, **how)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import lateness
+from bench import lateness, ledger
 
 if __name__ == "__main__":
     lateness.main()
+    ledger.main()

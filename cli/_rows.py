@@ -1,0 +1,177 @@
+"""A job of the ledger as text and as JSON. Nothing here shows a key or the query of a URL."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ..providers import _keys, _platforms
+from ..providers._errors import SkyportError
+from ..providers._ledger import Row, State
+from ..providers._words import say
+
+if TYPE_CHECKING:
+    from ..providers._types import Result, ResultFile
+
+_DAY = 86400.0
+
+
+def cells_of(row: Row) -> list[str]:
+    """Its line in the list: job, platform, title, task, state, age, cost, files."""
+    from ..providers import _recall
+
+    return [
+        str(row.id),
+        row.order.platform,
+        _recall.title(row),
+        row.task.id if row.task else "",
+        state_of(row.state),
+        _age(time.time() - row.created),
+        _cost(row),
+        str(len(row.result.files)) if row.result else "",
+    ]
+
+
+def state_of(state: State) -> str:
+    """The state in the user's language."""
+    return {
+        State.INTENT: lambda: say("being submitted"),
+        State.SUBMITTED: lambda: say("submitted"),
+        State.RUNNING: lambda: say("running"),
+        State.DETACHED: lambda: say("detached"),
+        State.SUCCEEDED: lambda: say("succeeded"),
+        State.DELIVERED: lambda: say("delivered"),
+        State.FAILED: lambda: say("failed"),
+        State.CANCELLED: lambda: say("cancelled"),
+        State.UNKNOWN: lambda: say("outcome unknown"),
+    }[state]()
+
+
+def _age(seconds: float) -> str:
+    if seconds < 60:
+        return say("{count} s", count=max(0, int(seconds)))
+    if seconds < 3600:
+        return say("{count} min", count=int(seconds // 60))
+    if seconds < 2 * _DAY:
+        return say("{count} h", count=int(seconds // 3600))
+    return say("{count} days", count=int(seconds // _DAY))
+
+
+def _cost(row: Row) -> str:
+    return "" if row.cost is None else f"{row.cost:g}"
+
+
+def day_of(moment: float) -> str:
+    """2026-11-20, by local time."""
+    return time.strftime("%Y-%m-%d", time.localtime(moment))
+
+
+def facts_of(row: Row) -> Iterator[tuple[str, str]]:
+    """(name, value) of all that is known, its request and texts aside."""
+    from ..providers import _recall
+
+    named = [
+        (say("job"), str(row.id)),
+        (say("platform"), f"{_recall.label(row)} ({row.order.place}, {row.order.endpoint})"),
+        (say("title"), _recall.title(row)),
+        (say("task"), row.task.id if row.task else ""),
+        (say("state"), state_of(row.state)),
+        (say("error"), public(row.error)),
+        (say("cost"), _cost(row)),
+        (say("created"), _moment(row.created)),
+        (say("submitted"), _moment(row.submitted)),
+        (say("ended"), _moment(row.ended)),
+        (say("delivered"), _moment(row.delivered)),
+        (say("node"), row.order.source.node_id),
+        (say("prompt"), row.order.source.prompt_id),
+        (say("fingerprint"), row.order.mark),
+    ]
+    yield from ((name, value) for name, value in named if value)
+    yield from _facts_of_result(row.result)
+
+
+def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
+    from ..providers._files import is_intact, size_text
+
+    for warning in result.warnings if result else ():
+        yield say("warning"), public(warning)
+    for file in result.files if result else ():
+        gone = "" if is_intact(file) else f", {say('gone or changed')}"
+        yield (
+            say("file"),
+            f"{file.path} ({file.mime}, {size_text(file.size)}, SHA-256 {file.sha256}{gone})",
+        )
+        if file.url:
+            yield say("address"), public(file.url)
+
+
+def _moment(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else ""
+
+
+# -- as JSON ------------------------------------------------------------------------------------
+
+
+def tree_of(row: Row) -> dict[str, Any]:
+    """Everything of a row, without secrets."""
+    result = row.result
+    return {
+        "job": row.id,
+        "state": row.state.value,
+        "platform": row.order.platform,
+        "place": row.order.place,
+        "endpoint": row.order.endpoint,
+        "title": row.order.title,
+        "task": row.task.id if row.task else None,
+        **{name: getattr(row, name) for name in ("created", "submitted", "ended", "delivered")},
+        "cost": row.cost,
+        "error": public(row.error),
+        "node": row.order.source.node_id,
+        "prompt": row.order.source.prompt_id,
+        "fingerprint": row.order.mark,
+        "request": public(row.order.request),
+        "files": [_file(file) for file in result.files] if result else [],
+        "texts": list(result.texts) if result else [],
+        "warnings": public(list(result.warnings)) if result else [],
+    }
+
+
+def _file(file: ResultFile) -> dict[str, Any]:
+    return {**asdict(file), "path": str(file.path), "url": public(file.url)}
+
+
+def public(tree: Any) -> Any:
+    """`tree` with no URL's query in it, where signatures are, and none of the keys set here."""
+    return _without(_keys_set(), tree)
+
+
+def _without(secrets: Sequence[str], tree: Any) -> Any:
+    from ..providers._http import scrub
+
+    if isinstance(tree, str):
+        text = scrub(tree)
+        for secret in secrets:
+            text = text.replace(secret, "...")
+        return text
+    if isinstance(tree, dict):
+        return {name: _without(secrets, value) for name, value in tree.items()}
+    return [_without(secrets, value) for value in tree] if isinstance(tree, list) else tree
+
+
+def _keys_set() -> list[str]:
+    found = []
+    for name in _platforms.names():
+        with suppress(SkyportError):  # what cannot be a key is none to hide
+            found.append(_keys.find(name))
+    return [key.value for key in found if key is not None]
+
+
+def print_json(tree: Any) -> None:
+    """`tree` as JSON that the terminal can show."""
+    plain = "utf" not in (sys.stdout.encoding or "").lower()
+    print(json.dumps(tree, ensure_ascii=plain, indent=1))

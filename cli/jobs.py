@@ -1,0 +1,247 @@
+"""`skyport jobs`: what was ordered, what became of it, what it cost, and how to get it back."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..providers import _platforms
+from ..providers._errors import InvalidInput, SkyportError
+from ..providers._ledger import UNDER_WAY, Query, Row, Spent, State
+from ..providers._words import say
+from ._rows import cells_of, day_of, facts_of, print_json, public, state_of, tree_of
+from ._table import clean, table
+
+if TYPE_CHECKING:
+    from ..providers._keeper import Keeper
+    from ..providers._provider import Provider
+    from ..providers._types import Result
+
+_SHOWN = 50  # jobs listed where no --limit is given
+_DAY = 86400.0
+
+
+def about() -> str:
+    return say("List the jobs of this machine, and bring their results back.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(act=_list, state=None, platform=None, search="", limit=_SHOWN, json=False)
+    _add_choices(parser)  # `skyport jobs` alone lists them
+    actions = parser.add_subparsers(dest="action", metavar=say("action"))
+    _add_choices(_action(actions, "list", _list, say("list them, the newest first")))
+    named = [
+        _action(actions, "show", _show, say("everything that is known of one")),
+        _action(actions, "fetch", _fetch, say("bring the results of one to this disk")),
+        _action(actions, "cancel", _cancel, say("ask the platform to stop one")),
+    ]
+    for each in named:
+        each.add_argument("job", metavar="N", help=say("our number, the task id, or latest"))
+    named[1].add_argument("--output", type=Path, help=say("copy the results into this folder"))
+    prune = _action(actions, "prune", _prune, say("forget old jobs; their files stay"))
+    prune.add_argument(
+        "--older-than", type=_days, metavar="DAYS", help=say("instead of the setting keep_days")
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    return int(args.act(args))
+
+
+def _action(actions: Any, name: str, act: Callable[..., int], told: str) -> argparse.ArgumentParser:
+    own: argparse.ArgumentParser = actions.add_parser(name, help=told, description=told)
+    own.set_defaults(act=act, parser=own)
+    return own
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """Which jobs to list. No defaults: those of the outer parser hold, before and after `list`."""
+    silent = {"default": argparse.SUPPRESS}
+    parser.add_argument(
+        "--state", choices=[state.value for state in State], help=say("one state only"), **silent
+    )
+    parser.add_argument(
+        "--platform", choices=_platforms.names(), help=say("one platform only"), **silent
+    )
+    parser.add_argument(
+        "--search", metavar="TEXT", help=say("what title, task id or request contain"), **silent
+    )
+    parser.add_argument("--limit", type=_count, help=say("at most so many"), **silent)
+    parser.add_argument(
+        "--json", action="store_true", help=say("print everything as JSON"), **silent
+    )
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
+        return int(text)
+    raise argparse.ArgumentTypeError(say("it must be a whole number above 0"))
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days < float("inf"):
+        raise argparse.ArgumentTypeError(say("it must be a number of days, 0 or more"))
+    return days
+
+
+def _keeper() -> Keeper:
+    from .. import providers
+
+    keeper = providers.ledger()
+    if keeper.disk is None:
+        raise SkyportError(keeper.trouble)
+    return keeper
+
+
+def _found(args: argparse.Namespace) -> Row:
+    from ..providers import _recall
+
+    return _recall.find(_keeper(), args.job)
+
+
+# -- list ---------------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace) -> int:
+    from ..providers import _recall
+
+    states = (State(args.state),) if args.state else ()
+    query = Query(states, args.platform or "", args.search, args.limit)
+    rows = _recall.rows(_keeper(), query)
+    if args.json:
+        print_json([tree_of(row) for row in rows])
+    elif rows:
+        _print_list(rows, _recall.read(_keeper(), lambda store: store.spent()), args.platform)
+        _say_there_are_more(query, len(rows))
+    else:
+        print(say("No job."), file=sys.stderr)
+    return 0
+
+
+def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | None) -> None:
+    head = [
+        say("job"),
+        say("platform"),
+        say("title"),
+        say("task"),
+        say("state"),
+        say("age"),
+        say("cost"),
+        say("files"),
+    ]
+    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(table(head, [cells_of(row) for row in rows], most))
+    oldest = min(day_of(row.created) for row in rows)
+    sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
+    if sums:
+        told = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
+        print()
+        print(say("Charged for all tasks of these days, where the platform tells:"))
+        print(table([say("day"), say("platform"), say("tasks"), say("cost")], told))
+
+
+def _say_there_are_more(query: Query, shown: int) -> None:
+    from ..providers import _recall
+
+    total = _recall.read(_keeper(), lambda store: store.count(query))
+    if total > shown:
+        told = say("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
+        print(told, file=sys.stderr)
+
+
+# -- show ---------------------------------------------------------------------------------------
+
+
+def _show(args: argparse.Namespace) -> int:
+    row = _found(args)
+    for name, value in facts_of(row):
+        print(f"{name}: {clean(value)}")
+    for text in row.result.texts if row.result else ():
+        print(f"{say('text')}:", *map(clean, text.splitlines()), sep="\n")
+    print(f"{say('request')}:")
+    print_json(public(row.order.request))
+    return 0
+
+
+# -- fetch, cancel, prune -----------------------------------------------------------------------
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from .run import placed, tell
+
+    result = _fetched(_found(args))
+    tell(placed(result, args.output.absolute()) if args.output else result)
+    return 0
+
+
+def _fetched(row: Row) -> Result:
+    """The result of `row`: from this disk, else waited for or downloaded again."""
+    from .. import providers
+    from ..providers import _recall
+    from .run import finished
+
+    runner = providers.runner()
+    row = runner.engine.run(_recall.settled(runner, row))
+    result = _recall.at_hand(row)
+    if result is not None:
+        _recall.delivered(runner.ledger, row)
+        return result
+    attach = _recall.attach(runner, providers.connect, row, providers.results())
+    # To stop waiting is no reason to stop the task: for that there is `cancel`.
+    return finished(runner.engine.run(attach), stop=False)
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    from .. import providers
+    from ..providers import _recall
+
+    row = _found(args)
+    if row.task is None or row.state not in UNDER_WAY:
+        raise InvalidInput(
+            say(
+                "Job {number} is not under way: {state}.", number=row.id, state=state_of(row.state)
+            ),
+            platform=_recall.label(row),
+            task_id=row.task.id if row.task else "",
+        )
+    return _asked_to_stop(row, _recall.reach(providers.connect, row))
+
+
+def _asked_to_stop(row: Row, provider: Provider) -> int:
+    """0 when the platform has stopped the task of `row`, 1 when it cannot."""
+    from .. import providers
+    from ..providers._http import retrying
+
+    assert row.task is not None
+    task, engine = row.task, providers.runner().engine
+    ask = retrying(lambda: provider.cancel(task), run_blocking=engine.blocking)
+    if not engine.run(ask):
+        told = say(
+            "{platform} cannot cancel task {id}: it runs on and may be charged. "
+            "`skyport jobs fetch {number}` brings its result.",
+            platform=provider.label,
+            id=task.id,
+            number=row.id,
+        )
+        print(told, file=sys.stderr)
+        return 1
+    stopped = say("It was cancelled by `skyport jobs cancel`.")
+    _keeper().ended(row.order.mark, State.CANCELLED, stopped)
+    print(say("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
+    return 0
+
+
+def _prune(args: argparse.Namespace) -> int:
+    from ..providers import _settings
+
+    days = _settings.load().keep_days if args.older_than is None else args.older_than
+    print(say("Jobs forgotten: {count}.", count=_keeper().prune(days * _DAY)))
+    return 0

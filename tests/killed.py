@@ -1,0 +1,154 @@
+"""A process made to be killed: `python killed.py WHAT ...`. It tells on stdout how far it is.
+
+own FOLDER           hold an Owner there until stdin ends
+parent FOLDER        the same, with a child of its own that lives longer
+intend FOLDER MARK   be one of several that submit the same order at the same moment
+open FOLDER          be one of several that open the same ledger at the same moment
+full FOLDER BYTES    lose the disk between an intent and the answer of the submit
+work PLAN            bring home all that the plan asks for, as a queue of ComfyUI would
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from skyport import providers
+from skyport.providers._files import describe
+from skyport.providers._job import Job
+from skyport.providers._keeper import Keeper
+from skyport.providers._ledger import Order, State
+from skyport.providers._owner import Owner
+from skyport.providers._settings import results
+from skyport.providers._store import Store
+from skyport.providers._types import Model, Request, Result, Task
+from skyport.providers.haiyi import generation
+
+EDIT = Model("haiyi", "google/gemini-3-pro-image-preview", "image2image")
+_LOOK = 0.002  # seconds between two looks at the stages
+
+
+def order(mark: str) -> Order:
+    return Order(mark, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": mark})
+
+
+def tell(*words: object) -> None:
+    """One line, which has left this process when this returns."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+def own(folder: str) -> None:
+    owner = Owner(Path(folder))
+    tell(owner.id)
+    sys.stdin.read()
+
+
+def parent(folder: str) -> None:
+    owner = Owner(Path(folder))
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    tell(owner.id, child.pid)
+    sys.stdin.read()
+
+
+def intend(folder: str, mark: str) -> None:
+    store = Store(Path(folder, "ledger.db"), Owner(Path(folder, "owners")))
+    tell("ready")
+    sys.stdin.readline()
+    tell("mine" if store.intend(order(mark)) is None else "taken")
+    sys.stdin.read()
+
+
+def open_ledger(folder: str) -> None:
+    tell("ready")
+    sys.stdin.readline()
+    keeper = Keeper(Path(folder))
+    tell("disk" if keeper.disk else "memory", keeper.trouble)
+    sys.stdin.read()
+
+
+# -- a disk that is full ------------------------------------------------------------------------
+
+
+def full(folder: str, size: str) -> None:
+    import resource  # not on Windows
+
+    keeper = Keeper(Path(folder))
+    keeper.intend(order("a"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))
+    keeper.accepted(order("a"), Task("cloud", "make", "1"))
+    told = {"here": _shown(keeper), "disk": _shown(keeper.disk), "trouble": keeper.trouble}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    keeper.seen("a", State.RUNNING)
+    tell(json.dumps({**told, "later": _shown(keeper.disk), "later_trouble": keeper.trouble}))
+
+
+def _shown(ledger: Any) -> list[str]:
+    row = ledger.find("a")
+    return [row.state.value, row.task.id if row.task else ""]
+
+
+# -- work that is paid for ----------------------------------------------------------------------
+
+
+def work(plan: str) -> None:
+    """Tells `stage NUMBER STAGE` whenever that changes, `got NUMBER HOW WARNINGS` at the end."""
+    wanted = json.loads(Path(plan).read_text(encoding="utf-8"))
+    tell("ready")
+    runner = providers.runner()
+    providers.start_collector()
+    platform = providers.connect("haiyi")
+    jobs = [runner.start(platform, request(one), into=results()) for one in wanted]
+    threading.Thread(target=_watch, args=(jobs,), daemon=True).start()
+    numbers = {job.future: number for number, job in enumerate(jobs)}
+    for future in as_completed(numbers):
+        job = jobs[numbers[future]]
+        result = future.result()
+        _look_at(result)
+        runner.delivered(job)
+        tell("got", numbers[future], _how(job, result), len(result.warnings))
+
+
+def request(one: Mapping[str, str]) -> Request:
+    return generation(EDIT, {"prompt": one["prompt"], "images": [describe(one["picture"])]})
+
+
+def _watch(jobs: Sequence[Job]) -> None:
+    told = [""] * len(jobs)
+    while True:
+        for number, job in enumerate(jobs):
+            stage = job.sight.stage
+            if stage != told[number]:
+                told[number] = stage
+                tell("stage", number, stage)
+        time.sleep(_LOOK)
+
+
+def _look_at(result: Result) -> None:
+    for file in result.files:
+        with Image.open(file.path) as image:
+            image.load()
+
+
+def _how(job: Job, result: Result) -> str:
+    return "reused" if result.reused else "attached" if job.sight.attached else "new"
+
+
+if __name__ == "__main__":
+    acts: dict[str, Callable[..., None]] = {
+        "own": own,
+        "parent": parent,
+        "intend": intend,
+        "open": open_ledger,
+        "full": full,
+        "work": work,
+    }
+    acts[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,435 @@
+"""Pins `skyport jobs`: what it tells of the ledger, what it never shows, and that every result that
+was paid for comes back; and that `skyport run --output` holds what it reused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from skyport import providers
+from skyport.cli import main
+from skyport.cli.jobs import _asked_to_stop
+from skyport.cli.run import placed
+from skyport.providers import haiyi
+from skyport.providers._files import sha256_of
+from skyport.providers._http import Http
+from skyport.providers._ledger import Order, Source, State, order_of
+from skyport.providers._provider import Provider
+from skyport.providers._types import Kind, Model, Request, Result, ResultFile, Task
+from skyport.sandbox import Sandbox, start
+
+SECRET = "AI-this-is-a-secret-9876"
+ROW = Model("haiyi", "google/gemini-3.1-flash-image-preview", "text2image")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start(pace=0.05) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
+    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
+    monkeypatch.setenv("HAIYI_API_KEY", sandbox.key("haiyi"))
+    sandbox.log.clear()
+    return sandbox
+
+
+@pytest.fixture(autouse=True)
+def process(home: Path, tmp_path: Path, monkeypatch: Any) -> Iterator[Callable[[], None]]:
+    """Every test is a process of its own, with an empty ledger; called, it is started anew."""
+    monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "results"))
+
+    def begin() -> None:
+        providers.runner.cache_clear()
+        providers.ledger.cache_clear()
+
+    begin()
+    yield begin
+    begin()
+
+
+@pytest.fixture
+def skyport(capsys: Any) -> Callable[..., SimpleNamespace]:
+    """Runs the command here: its code, and what it printed on either stream."""
+
+    def run(*argv: object) -> SimpleNamespace:
+        capsys.readouterr()
+        try:
+            code = main([str(arg) for arg in argv])
+        except SystemExit as exit:
+            code = exit.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err, lines=out.splitlines())
+
+    return run
+
+
+def request(prompt: str, seed: int = 1) -> Request:
+    parameters = {"prompt": prompt, "aspect_ratio": "1:1", "n": 1}
+    return haiyi.generation(ROW, parameters, seed=seed)
+
+
+def kept(
+    state: State, prompt: str = "a lighthouse", *, task_id: str = "24317", **more: Any
+) -> Order:
+    """A job in the ledger, as a process that has ended since left it there."""
+    place = more.pop("place", "https://example.com")
+    order = order_of(request(prompt), place, Source("7", "prompt-1"))
+    ledger = providers.ledger()
+    ledger.intend(order)
+    if state is State.INTENT:
+        return order
+    if state in (State.FAILED, State.CANCELLED, State.UNKNOWN):
+        ledger.ended(order.mark, state, more.get("error", "the platform's reason"))
+        return order
+    ledger.accepted(order, Task("haiyi", order.endpoint, task_id))
+    if state in (State.RUNNING, State.DETACHED):
+        ledger.seen(order.mark, state, more.get("cost"))
+    if state in (State.SUCCEEDED, State.DELIVERED):
+        files = tuple(more.get("files", ()))
+        ledger.finished(order.mark, Result(task_id, files, cost=more.get("cost")))
+    if state is State.DELIVERED:
+        ledger.delivered(order.mark)
+    return order
+
+
+def file_at(path: Path, content: bytes = b"a picture", url: str = "") -> ResultFile:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    sha256, size = sha256_of(path)
+    return ResultFile(path, Kind.IMAGE, "image/png", size, sha256, url)
+
+
+def finished(prompt: str, seed: int = 1) -> Result:
+    """A task that was really run and delivered."""
+    provider = providers.connect("haiyi")
+    job = providers.runner().start(provider, request(prompt, seed), providers.results())
+    result = job.future.result(20)
+    providers.runner().delivered(job)
+    return result
+
+
+# -- list ---------------------------------------------------------------------------------------
+
+
+def test_an_empty_ledger_says_so(skyport):
+    told = skyport("jobs")
+    assert (told.code, told.out, told.err) == (0, "", "No job.\n")
+
+
+def test_the_list_is_newest_first_and_tells_every_column(skyport, tmp_path):
+    kept(State.FAILED, "one")
+    kept(State.DELIVERED, "two", task_id="A-7", files=[file_at(tmp_path / "a.png")], cost=0.11)
+    told = skyport("jobs")
+    assert told.code == 0
+    head, _, newest, oldest = told.lines[:4]
+    columns = ["job", "platform", "title", "task", "state", "age", "cost", "files"]
+    assert head.split() == columns
+    first = re.split(r"  +", newest)
+    assert first[:5] == ["2", "haiyi", ROW.id.split("/")[1], "A-7", "delivered"]
+    assert first[6:] == ["0.11", "1"]
+    assert re.split(r"  +", oldest)[0] == "1"
+    assert "failed" in oldest
+
+
+@pytest.mark.parametrize(
+    ("given", "jobs"),
+    [
+        (("list",), ["3", "2", "1"]),
+        (("--state", "failed"), ["1"]),
+        (("list", "--state", "failed"), ["1"]),
+        (("--state", "failed", "list"), ["1"]),
+        (("--search", "THREE"), ["3"]),
+        (("--search", "A-7"), ["2"]),
+        (("--platform", "haiyi", "--limit", "1"), ["3"]),
+    ],
+)
+def test_the_list_can_be_narrowed(skyport, given, jobs):
+    kept(State.FAILED, "one")
+    kept(State.RUNNING, "two", task_id="A-7")
+    kept(State.UNKNOWN, "three")
+    told = skyport("jobs", *given)
+    assert [line.split()[0] for line in told.lines[2:]] == jobs
+
+
+def test_what_is_not_shown_is_counted(skyport):
+    for prompt in ("one", "two", "three"):
+        kept(State.FAILED, prompt)
+    assert "2 of 3 are shown" in skyport("jobs", "--limit", "2").err
+
+
+@pytest.mark.parametrize(
+    "argv", [("--state", "lost"), ("--limit", "0"), ("--limit", "x"), ("burn",), ("show",)]
+)
+def test_a_wrong_argument_is_a_usage_error(skyport, argv):
+    assert skyport("jobs", *argv).code == 2
+
+
+def test_costs_are_summed_by_day_and_platform_where_they_are_told(skyport):
+    kept(State.DELIVERED, "one", task_id="1", cost=0.5)
+    kept(State.RUNNING, "two", task_id="2", cost=0.25)
+    kept(State.RUNNING, "three", task_id="3")
+    sums = skyport("jobs").lines[-1]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d  haiyi +2 +0\.75", sums)
+
+
+def test_without_any_cost_there_is_no_sum(skyport):
+    kept(State.RUNNING)
+    assert len(skyport("jobs").lines) == 3
+
+
+def test_json_holds_every_fact_and_no_secret(skyport, monkeypatch, tmp_path):
+    monkeypatch.setenv("HAIYI_API_KEY", SECRET)
+    signed = "https://oss.example.com/a.png?Signature=hidden"
+    files = [file_at(tmp_path / "a.png", url=signed)]
+    order = kept(State.DELIVERED, f"like {signed} {SECRET}", files=files, cost=0.5)
+    told = skyport("jobs", "--json")
+    [row] = json.loads(told.out)
+    assert (row["job"], row["task"], row["state"], row["cost"]) == (1, "24317", "delivered", 0.5)
+    assert (row["node"], row["prompt"]) == ("7", "prompt-1")
+    assert row["fingerprint"] == order.mark
+    assert row["request"]["parameters"]["aspect_ratio"] == "1:1"
+    assert row["files"][0]["path"] == str(tmp_path / "a.png")
+    assert row["files"][0]["url"] == "https://oss.example.com/a.png"
+    assert "hidden" not in told.out
+    assert SECRET not in told.out
+
+
+def test_a_list_speaks_chinese(skyport, monkeypatch):
+    kept(State.FAILED)
+    monkeypatch.setenv("SKYPORT_LANG", "zh")
+    assert re.search(r"[\u4e00-\u9fff]", skyport("jobs").lines[0])
+
+
+def test_a_broken_ledger_is_told(skyport, home):
+    (home / "ledger.db").mkdir()
+    told = skyport("jobs")
+    assert told.code == 1
+    assert told.err.startswith("skyport: ")
+    assert "data folder" in told.err
+
+
+# -- show ---------------------------------------------------------------------------------------
+
+
+def test_show_tells_everything_and_which_file_is_gone(skyport, tmp_path):
+    there, gone = file_at(tmp_path / "a.png"), file_at(tmp_path / "b.png", b"another")
+    kept(State.DELIVERED, "a harbour", files=[there, gone], cost=0.5)
+    gone.path.unlink()
+    told = skyport("jobs", "show", 1)
+    assert told.code == 0
+    for part in ("task: 24317", "state: delivered", "cost: 0.5", "node: 7", "prompt: prompt-1"):
+        assert part in told.lines
+    [first, second] = [line for line in told.lines if line.startswith("file: ")]
+    assert str(there.path) in first
+    assert there.sha256 in first
+    assert ("gone" in first, "gone" in second) == (False, True)
+    assert json.loads(told.out.partition("request:\n")[2])["parameters"]["prompt"] == "a harbour"
+
+
+def test_show_tells_the_error(skyport):
+    kept(State.FAILED, error="HaiYi: no wind")
+    assert "error: HaiYi: no wind" in skyport("jobs", "show", "1").lines
+
+
+@pytest.mark.parametrize("name", ["2", "A-7", "#2", "latest"])
+def test_a_job_is_named_by_number_task_id_or_latest(skyport, name):
+    kept(State.RUNNING, "one", task_id="24317")
+    kept(State.RUNNING, "two", task_id="A-7")
+    kept(State.FAILED, "three")
+    assert skyport("jobs", "show", name).lines[0] == "job: 2"
+
+
+def test_a_number_of_ours_goes_before_a_task_id(skyport):
+    kept(State.RUNNING, "one", task_id="2")
+    kept(State.RUNNING, "two", task_id="1")
+    assert skyport("jobs", "show", "1").lines[0] == "job: 1"
+
+
+@pytest.mark.parametrize("name", ["99", "nothing", "9" * 40, " ", "-", "%"])
+def test_an_unknown_job_lists_the_recent_ones(skyport, name):
+    kept(State.RUNNING, task_id="A-7")
+    told = skyport("jobs", "show", "--", name)
+    assert told.code == 1
+    assert "There is no job" in told.err
+    assert "HaiYi A-7" in told.err
+
+
+# -- fetch --------------------------------------------------------------------------------------
+
+
+def test_a_result_on_this_disk_is_copied_and_nobody_is_asked(skyport, cloud, tmp_path):
+    [file] = finished("copied").files
+    cloud.log.clear()
+    told = skyport("jobs", "fetch", "latest", "--output", tmp_path / "out")
+    assert (told.code, told.lines) == (0, [str(tmp_path / "out" / file.path.name)])
+    assert Path(told.lines[0]).read_bytes() == file.path.read_bytes()
+    assert list(cloud.log) == []
+
+
+def test_without_output_it_tells_where_the_result_is(skyport, cloud):
+    [file] = finished("where").files
+    assert skyport("jobs", "fetch", 1).lines == [str(file.path)]
+
+
+def test_files_that_are_gone_are_downloaded_again_and_not_paid_for(skyport, cloud, tmp_path):
+    [file] = finished("gone").files
+    before, content = cloud.charges["haiyi"], file.path.read_bytes()
+    file.path.unlink()
+    told = skyport("jobs", "fetch", 1, "--output", tmp_path / "out")
+    assert told.code == 0, told.err
+    assert Path(told.lines[0]).read_bytes() == content
+    assert cloud.charges["haiyi"] == before
+
+
+def test_the_task_of_a_process_that_died_is_waited_for(skyport, cloud, process, tmp_path):
+    provider = providers.connect("haiyi")
+    sent = request("[[slow:20]] left behind")
+    order = order_of(sent, provider.http.base_url)
+    providers.ledger().intend(order)
+    task_id = provider.submit(sent)
+    providers.ledger().accepted(order, Task("haiyi", sent.endpoint, task_id))
+    process()
+    told = skyport("jobs", "fetch", task_id, "--output", tmp_path / "out")
+    assert told.code == 0, told.err
+    assert Path(told.lines[0]).is_file()
+    assert "state: delivered" in skyport("jobs", "show", task_id).lines
+
+
+def test_a_job_made_from_the_ledger_is_never_sent_again_whatever_became_of_its_row(cloud, tmp_path):
+    finished("over meanwhile")
+    stale = providers.ledger().disk.get(1)
+    providers.ledger().prune(-1)
+    before, provider = cloud.charges["haiyi"], providers.connect("haiyi")
+    runner = providers.runner()
+    job = runner.engine.run(runner.attach(provider, stale, tmp_path / "out"))
+    assert job.future.result(20).task_id == stale.task.id
+    assert cloud.charges["haiyi"] == before
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        (State.FAILED, "has failed and has no result: no wind"),
+        (State.CANCELLED, "was cancelled"),
+        (State.UNKNOWN, "may have been charged"),
+    ],
+)
+def test_a_job_without_a_result_says_why(skyport, state, word):
+    kept(state, error="no wind")
+    told = skyport("jobs", "fetch", "1")
+    assert told.code == 1
+    assert word in told.err
+
+
+def test_a_task_at_another_address_is_not_asked_for_here(skyport, cloud):
+    kept(State.RUNNING, place="https://elsewhere.example.com")
+    told = skyport("jobs", "fetch", "1")
+    assert told.code == 1
+    assert "https://elsewhere.example.com" in told.err
+    assert list(cloud.log) == []
+
+
+def test_files_of_an_older_equal_job_are_not_replaced_by_a_newer_ones(
+    skyport, cloud, process, monkeypatch
+):
+    monkeypatch.setenv("SKYPORT_REUSE_RESULTS", "0")
+    [file] = finished("twice").files
+    finished("twice")
+    file.path.unlink()
+    told = skyport("jobs", "fetch", "1")
+    assert told.code == 1
+    assert "a newer equal job" in told.err
+
+
+def test_a_copy_never_replaces_another_file_of_that_name(tmp_path):
+    out = tmp_path / "out"
+    one = file_at(tmp_path / "1" / "a.png", b"one")
+    two = file_at(tmp_path / "2" / "a.png", b"two")
+    names = [placed(Result("1", (file,)), out).files[0].path.name for file in (one, two, one, two)]
+    assert names == ["a.png", "a_2.png", "a.png", "a_2.png"]
+    assert sorted(path.read_bytes() for path in out.iterdir()) == [b"one", b"two"]
+
+
+# -- cancel and prune ---------------------------------------------------------------------------
+
+
+def test_what_a_platform_cannot_cancel_is_said_plainly(skyport, cloud):
+    kept(State.RUNNING, place=cloud.base_url("haiyi"))
+    told = skyport("jobs", "cancel", "1")
+    assert told.code == 1
+    assert "HaiYi cannot cancel task 24317" in told.err
+    assert "state: running" in skyport("jobs", "show", "1").lines
+
+
+def test_a_task_that_a_platform_has_cancelled_is_over(skyport):
+    kept(State.RUNNING)
+    row = providers.ledger().disk.get(1)
+    assert _asked_to_stop(row, Obedient(Http("Obedient", "https://example.com", {}))) == 0
+    assert "state: cancelled" in skyport("jobs", "show", "1").lines
+
+
+class Obedient(Provider):
+    name = label = "Obedient"
+
+    def cancel(self, task: Task) -> bool:
+        return task.id == "24317"
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.FAILED, State.UNKNOWN])
+def test_only_what_is_under_way_can_be_cancelled(skyport, cloud, state):
+    kept(state, place=cloud.base_url("haiyi"))
+    told = skyport("jobs", "cancel", "1")
+    assert told.code == 1
+    assert "not under way" in told.err
+
+
+def test_prune_forgets_what_is_over_and_keeps_what_nobody_has_had(skyport):
+    kept(State.FAILED, "one")
+    kept(State.SUCCEEDED, "two", task_id="2")
+    kept(State.RUNNING, "three", task_id="3")
+    assert "forgotten: 0" in skyport("jobs", "prune").out  # younger than the setting keep_days
+    assert "forgotten: 1" in skyport("jobs", "prune", "--older-than", "0").out
+    assert [line.split()[0] for line in skyport("jobs").lines[2:]] == ["3", "2"]
+
+
+@pytest.mark.parametrize("days", ["-1", "nan", "soon"])
+def test_days_that_are_none_are_a_usage_error(skyport, days):
+    assert skyport("jobs", "prune", f"--older-than={days}").code == 2
+
+
+# -- run ----------------------------------------------------------------------------------------
+
+
+def test_a_reused_result_lands_in_the_folder_asked_for(skyport, cloud, tmp_path):
+    nodes = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+    }
+    workflow = tmp_path / "workflow.json"
+    workflow.write_text(json.dumps(nodes), encoding="utf-8")
+    argv = ("run", workflow, "--platform", "haiyi", "--input", f"1.image={picture(tmp_path)}")
+    first = skyport(*argv, "--output", tmp_path / "one")
+    before = cloud.charges["haiyi"]
+    second = skyport(*argv, "--output", tmp_path / "two")
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert (tmp_path / "two") in Path(second.lines[0]).parents
+    assert Path(second.lines[0]).read_bytes() == Path(first.lines[0]).read_bytes()
+    assert "reused, no charge" in second.err
+    assert cloud.charges["haiyi"] == before
+
+
+def picture(folder: Path) -> Path:
+    from PIL import Image
+
+    path = folder / "photo.png"
+    Image.new("RGB", (32, 24), "teal").save(path)
+    return path

@@ -1,0 +1,666 @@
+"""Pins what the ledger on disk keeps: states, one open row an order, files, sums, old schemas."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.ledger import listed
+from processes import Children
+from skyport.providers._ledger import (
+    OPEN,
+    UNDER_WAY,
+    Order,
+    Query,
+    Row,
+    Source,
+    Spent,
+    State,
+    by_content,
+    fingerprint,
+    order_of,
+)
+from skyport.providers._owner import Owner
+from skyport.providers._schema import VERSION, Newer
+from skyport.providers._store import Store
+from skyport.providers._types import Kind, Request, Result, ResultFile, Task
+from virtual import clip
+
+PLACE = "https://cloud.example"
+DAY = 86400.0
+
+
+class Clock:
+    """Seconds since the epoch, as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Books:
+    """Stores on one data folder, as several processes have them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self._open: list[tuple[Store, Owner]] = []
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "ledger.db"
+
+    def open(self) -> Store:
+        """The ledger as a process that starts now finds it."""
+        owner = Owner(self.folder / "owners")
+        try:
+            store = Store(self.path, owner, self.clock)
+        except BaseException:
+            owner.close()
+            raise
+        self._open.append((store, owner))
+        return store
+
+    def die(self, store: Store) -> None:
+        """What becomes of the process that had `store`: others see it dead."""
+        mine = next(each for each in self._open if each[0] is store)
+        self._open.remove(mine)
+        mine[0].close()
+        mine[1].close()
+
+    def close(self) -> None:
+        for store, _ in list(self._open):
+            self.die(store)
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    books = Books(tmp_path)
+    yield books
+    books.close()
+
+
+@pytest.fixture
+def store(books: Books) -> Store:
+    return books.open()
+
+
+def order(mark: str = "a", **more: Any) -> Order:
+    how = {"platform": "cloud", "place": PLACE, "endpoint": "make", "title": "thing", **more}
+    return Order(mark=mark, request=how.pop("request", {"prompt": mark}), **how)
+
+
+def task(number: str = "7", *sent: str) -> Task:
+    return Task("cloud", "make", number, frozenset(sent))
+
+
+def result(task_id: str = "7", **more: Any) -> Result:
+    return Result(task_id, **more)
+
+
+def known(store: Store, mark: str = "a") -> Row:
+    row = store.find(mark)
+    assert row is not None
+    return row
+
+
+# How to bring an order into a state, from nothing.
+WAYS: dict[State, Callable[[Store, str], object]] = {
+    State.INTENT: lambda s, m: s.intend(order(m)),
+    State.SUBMITTED: lambda s, m: s.accepted(order(m), task(m)),
+    State.RUNNING: lambda s, m: (bring(s, State.SUBMITTED, m), s.seen(m, State.RUNNING)),
+    State.DETACHED: lambda s, m: (bring(s, State.SUBMITTED, m), s.seen(m, State.DETACHED)),
+    State.SUCCEEDED: lambda s, m: (bring(s, State.RUNNING, m), s.finished(m, result(m))),
+    State.DELIVERED: lambda s, m: (bring(s, State.SUCCEEDED, m), s.delivered(m)),
+    State.FAILED: lambda s, m: (bring(s, State.RUNNING, m), s.ended(m, State.FAILED, "no")),
+    State.CANCELLED: lambda s, m: (bring(s, State.RUNNING, m), s.ended(m, State.CANCELLED, "no")),
+    State.UNKNOWN: lambda s, m: (bring(s, State.INTENT, m), s.ended(m, State.UNKNOWN, "no")),
+}
+
+
+def bring(store: Store, state: State, mark: str = "a") -> Row:
+    WAYS[state](store, mark)
+    return known(store, mark)
+
+
+# -- the way of an order ------------------------------------------------------------------------
+
+
+def test_what_was_never_ordered_is_not_known(store: Store) -> None:
+    assert store.find("a") is None
+    assert store.get(1) is None
+    assert store.rows(Query()) == []
+
+
+def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, books: Books) -> None:
+    wanted = order(source=Source("12", "prompt-1"), request={"prompt": "\u706f\u5854", "n": 1.5})
+    began = books.clock.now
+    assert store.intend(wanted) is None
+    books.clock.now += 1
+    store.accepted(wanted, task("24317", "https://in.example/a.png"))
+    books.clock.now += 1
+    store.seen("a", State.RUNNING, cost=0.11)
+    running = known(store)
+    books.clock.now += 1
+    store.finished("a", result("24317", texts=("\u597d",), warnings=("careful",)))
+    books.clock.now += 1
+    store.delivered("a")
+    assert running.state is State.RUNNING
+    assert running.result is None
+    assert known(store) == Row(
+        id=1,
+        state=State.DELIVERED,
+        order=wanted,
+        task=task("24317", "https://in.example/a.png"),
+        result=result("24317", texts=("\u597d",), warnings=("careful",), cost=0.11),
+        owner=running.owner,
+        created=began,
+        submitted=began + 1,
+        ended=began + 3,
+        delivered=began + 4,
+        cost=0.11,
+    )
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_every_state_is_there_after_a_restart(state: State, books: Books) -> None:
+    first = books.open()
+    before = bring(first, state)
+    assert before.state is state
+    books.die(first)
+    after = known(books.open())
+    if state is State.INTENT:
+        assert after.state is State.UNKNOWN
+    else:
+        assert after == before
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_an_order_is_open_until_it_is_over(state: State, store: Store) -> None:
+    before = bring(store, state)
+    taken = store.intend(order())
+    if state in OPEN:
+        assert taken == before
+        assert known(store) == before
+    else:
+        assert taken is None
+        assert known(store).state is State.INTENT
+        assert store.get(before.id) == before
+
+
+def changes(store: Store) -> dict[str, Callable[[], object]]:
+    """Every call that says something of an order which was begun."""
+    return {
+        "seen": lambda: store.seen("a", State.RUNNING, 5.0),
+        "finished": lambda: store.finished("a", result("a", texts=("late",))),
+        "ended": lambda: store.ended("a", State.FAILED, "late"),
+        "spoiled": lambda: store.spoiled("a"),
+        "delivered": lambda: store.delivered("a"),
+    }
+
+
+# What the calls above make of each state; all others leave it as it is.
+MOVES = {
+    **{(s, "seen"): State.RUNNING for s in UNDER_WAY},
+    **{(s, "finished"): State.SUCCEEDED for s in UNDER_WAY},
+    **{(s, "ended"): State.FAILED for s in OPEN},
+    (State.SUCCEEDED, "delivered"): State.DELIVERED,
+    (State.SUCCEEDED, "spoiled"): State.DETACHED,
+    (State.DELIVERED, "spoiled"): State.DETACHED,
+}
+
+
+@pytest.mark.parametrize("call", ["seen", "finished", "ended", "spoiled", "delivered"])
+@pytest.mark.parametrize("state", WAYS)
+def test_a_call_moves_a_row_only_where_that_makes_sense(
+    state: State, call: str, store: Store
+) -> None:
+    before = bring(store, state)
+    changes(store)[call]()
+    assert known(store).state is MOVES.get((state, call), state)
+    if (state, call) not in MOVES and (state, call) != (State.SUCCEEDED, "finished"):
+        assert replace(known(store), delivered=0) == replace(before, delivered=0)
+
+
+def test_a_call_about_an_order_never_made_does_nothing(store: Store) -> None:
+    for call in changes(store).values():
+        call()
+    assert store.rows(Query()) == []
+
+
+def test_what_a_task_costs_is_not_forgotten_by_an_end_that_does_not_tell(store: Store) -> None:
+    bring(store, State.SUBMITTED)
+    store.seen("a", State.RUNNING, 0.5)
+    store.seen("a", State.RUNNING)
+    store.finished("a", result("a"))
+    assert known(store).cost == 0.5
+    assert known(store).result == result("a", cost=0.5)
+
+
+def test_an_answer_is_kept_even_where_the_intent_was_lost(store: Store) -> None:
+    bring(store, State.UNKNOWN)
+    store.accepted(order(), task())
+    assert known(store).state is State.SUBMITTED
+    assert [row.state for row in store.rows(Query())] == [State.SUBMITTED, State.UNKNOWN]
+
+
+def test_the_result_of_another_task_is_not_taken_for_this_ones(store: Store) -> None:
+    store.accepted(order(), task("new"))
+    store.finished("a", result("old"))
+    assert known(store).state is State.SUBMITTED
+
+
+def test_a_result_handed_over_again_was_delivered_just_now(store: Store, books: Books) -> None:
+    bring(store, State.DELIVERED)
+    books.clock.now += 50
+    store.delivered("a")
+    assert known(store).delivered == books.clock.now
+
+
+# -- several processes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_processes_that_submit_the_same_order_at_once_exactly_one_does(
+    attempt: int, books: Books
+) -> None:
+    with Children() as children:
+        racers = [children.start("intend", books.folder, "a") for _ in range(4)]
+        assert {racer.line() for racer in racers} == {"ready"}
+        for racer in racers:
+            racer.go()
+        told = sorted(racer.line() for racer in racers)
+        assert told == ["mine", "taken", "taken", "taken"]
+        store = books.open()
+        assert [row.state for row in store.rows(Query())] == [State.INTENT]
+
+
+def test_the_intent_of_a_living_process_stays_and_that_of_a_killed_one_is_unknown(
+    store: Store, books: Books
+) -> None:
+    with Children() as children:
+        child = children.start("intend", books.folder, "a")
+        child.go()
+        assert [child.line(), child.line()] == ["ready", "mine"]
+        store.recover()
+        assert known(store).state is State.INTENT
+        child.kill()
+        store.recover()
+    assert known(store).state is State.UNKNOWN
+    assert known(store).ended == books.clock.now
+    assert store.intend(order()) is None  # a person may order it again
+
+
+def test_a_new_ledger_may_be_opened_by_many_at_once(books: Books) -> None:
+    with Children() as children:
+        many = [children.start("open", books.folder) for _ in range(5)]
+        assert {one.line() for one in many} == {"ready"}
+        for one in many:
+            one.go()
+        assert {one.line() for one in many} == {"disk"}
+
+
+def test_tasks_of_a_living_process_are_left_to_it(books: Books) -> None:
+    mine, others = books.open(), books.open()
+    bring(others, State.RUNNING, "b")
+    bring(mine, State.DETACHED, "c")
+    assert [row.order.mark for row in mine.abandoned()] == ["c"]
+    books.die(others)
+    assert [row.order.mark for row in mine.abandoned()] == ["b", "c"]
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_only_what_is_under_way_can_be_abandoned(state: State, books: Books) -> None:
+    dead = books.open()
+    bring(dead, state)
+    books.die(dead)
+    found = [row.state for row in books.open().abandoned()]
+    assert found == ([state] if state in UNDER_WAY else [])
+
+
+def test_an_abandoned_task_is_adopted_by_one_process_only(books: Books) -> None:
+    dead, one, other = books.open(), books.open(), books.open()
+    bring(dead, State.RUNNING)
+    books.die(dead)
+    [seen_by_one], [seen_by_other] = one.abandoned(), other.abandoned()
+    assert one.adopt(seen_by_one)
+    assert not other.adopt(seen_by_other)
+    assert other.abandoned() == []
+    assert one.adopt(known(one))  # its own, once more
+
+
+def test_a_task_that_ended_meanwhile_is_not_adopted(books: Books) -> None:
+    dead, one, other = books.open(), books.open(), books.open()
+    bring(dead, State.RUNNING)
+    books.die(dead)
+    [found] = one.abandoned()
+    other.ended("a", State.FAILED, "no")
+    assert not one.adopt(found)
+
+
+def test_who_looks_after_a_task_owns_it(books: Books) -> None:
+    dead, one, other = books.open(), books.open(), books.open()
+    bring(dead, State.RUNNING)
+    books.die(dead)
+    one.seen("a", State.RUNNING)  # attached to it, and polls
+    assert other.abandoned() == []
+
+
+def test_a_writer_waits_for_another_process_that_is_writing(store: Store, books: Books) -> None:
+    blocker = sqlite3.connect(books.path, isolation_level=None, check_same_thread=False)
+    blocker.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.3, lambda: blocker.execute("COMMIT"))
+    timer.start()
+    began = time.monotonic()
+    store.intend(order())
+    assert time.monotonic() - began > 0.25
+    assert known(store).state is State.INTENT
+    timer.join()
+    blocker.close()
+
+
+def test_a_reader_does_not_wait_for_a_writer(store: Store, books: Books) -> None:
+    bring(store, State.RUNNING)
+    blocker = sqlite3.connect(books.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    blocker.execute("UPDATE tasks SET state = 'failed'")
+    began = time.monotonic()
+    assert known(store).state is State.RUNNING
+    assert time.monotonic() - began < 1
+    blocker.close()
+
+
+def test_many_threads_and_two_stores_write_at_once(books: Books) -> None:
+    stores = [books.open(), books.open()]
+
+    def whole_way(number: int) -> bool:
+        mark, mine = str(number % 60), stores[number % 2]
+        if mine.intend(order(mark)) is not None:
+            return False
+        mine.accepted(order(mark), task(mark))
+        mine.seen(mark, State.RUNNING, 1.0)
+        mine.finished(mark, result(mark))
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(whole_way, range(120)))
+    assert sum(won) == 60
+    assert {row.state for row in stores[0].rows(Query(limit=-1))} == {State.SUCCEEDED}
+    assert stores[1].count(Query()) == 60
+
+
+# -- results ------------------------------------------------------------------------------------
+
+
+def test_files_come_back_as_they_were_given(store: Store, tmp_path: Path) -> None:
+    picture = ResultFile(
+        tmp_path / "\u706f\u5854 1.png",
+        Kind.IMAGE,
+        "image/png",
+        3_000_000_000,
+        "ab" * 32,
+        "https://out.example/a.png?Signature=%2F+x",
+        "9",
+        "Save Image",
+    )
+    tune = ResultFile(tmp_path / "b.mp3", Kind.AUDIO, "audio/mpeg", 5, "cd" * 32)
+    brought = result("a", files=(tune, picture), texts=("x", ""), warnings=("w",), cost=0.25)
+    bring(store, State.RUNNING)
+    store.finished("a", brought)
+    assert known(store).result == brought
+    store.delivered("a")
+    assert known(store).result == brought
+
+
+def test_a_spoiled_result_is_forgotten_and_its_task_is_not(store: Store, tmp_path: Path) -> None:
+    first = ResultFile(tmp_path / "a.png", Kind.IMAGE, "image/png", 1, "ab" * 32)
+    second = replace(first, path=tmp_path / "a_2.png")
+    bring(store, State.RUNNING)
+    store.finished("a", result("a", files=(first, first)))
+    store.delivered("a")
+    store.spoiled("a")
+    assert known(store).result is None
+    assert known(store).task == task("a")
+    store.finished("a", result("a", files=(second,)))
+    assert known(store).result == result("a", files=(second,))
+
+
+# -- for people ---------------------------------------------------------------------------------
+
+
+def filled(store: Store) -> None:
+    for number in range(10):
+        platform = "haiyi" if number % 2 else "gpugeek"
+        about = {"prompt": f"wish {number} \u706f\u5854"}
+        wanted = order(str(number), platform=platform, title=f"Kling-v{number}", request=about)
+        store.accepted(wanted, Task(platform, "make", f"task-{number}"))
+    for number in range(5):
+        store.ended(str(number), State.FAILED, "no")
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        (Query(), "9876543210"),
+        (Query(limit=3), "987"),
+        (Query(limit=3, offset=3), "654"),
+        (Query(limit=3, offset=9), "0"),
+        (Query(offset=10), ""),
+        (Query(limit=-1), "9876543210"),
+        (Query(states=(State.FAILED,)), "43210"),
+        (Query(states=(State.FAILED, State.SUBMITTED), limit=2), "98"),
+        (Query(platform="haiyi"), "97531"),
+        (Query(platform="haiyi", states=(State.FAILED,)), "31"),
+        (Query(text="kling-V7"), "7"),
+        (Query(text="TASK-2"), "2"),
+        (Query(text="wish 4"), "4"),
+        (Query(text="\u706f\u5854", limit=2), "98"),
+        (Query(text="100%_'\""), ""),
+    ],
+)
+def test_rows_are_listed_newest_first_and_filtered(
+    query: Query, numbers: str, store: Store
+) -> None:
+    filled(store)
+    assert "".join(row.order.mark for row in store.rows(query)) == numbers
+    everything = replace(query, limit=-1, offset=0)
+    assert store.count(query) == len(store.rows(everything))
+
+
+def test_a_row_is_found_by_its_number(store: Store) -> None:
+    filled(store)
+    row = store.get(3)
+    assert row is not None
+    assert row.order.mark == "2"
+
+
+def test_spent_sums_a_day_and_platform(store: Store, books: Books) -> None:
+    def pay(mark: str, platform: str, cost: float | None) -> None:
+        store.accepted(order(mark, platform=platform), Task(platform, "make", mark))
+        store.seen(mark, State.RUNNING, cost)
+
+    books.clock.now = time.mktime((2026, 11, 19, 23, 59, 0, 0, 0, -1))
+    pay("a", "haiyi", 0.5)
+    pay("b", "haiyi", 0.25)
+    pay("c", "gpugeek", 3.0)
+    pay("d", "haiyi", None)
+    store.ended("b", State.FAILED, "it cost all the same")
+    books.clock.now += 120
+    pay("e", "haiyi", 1.0)
+    assert store.spent() == [
+        Spent("2026-11-20", "haiyi", 1, 1.0),
+        Spent("2026-11-19", "gpugeek", 1, 3.0),
+        Spent("2026-11-19", "haiyi", 2, 0.75),
+    ]
+
+
+# -- old rows -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, books: Books) -> None:
+    before = bring(store, state)
+    books.clock.now += 1000 * DAY
+    forgotten = store.prune(90 * DAY)
+    if state in OPEN:
+        assert (forgotten, store.find("a")) == (0, before)
+    else:
+        assert (forgotten, store.find("a")) == (1, None)
+
+
+def test_what_ended_lately_is_kept(store: Store, books: Books) -> None:
+    bring(store, State.RUNNING)
+    books.clock.now += 89 * DAY
+    store.ended("a", State.FAILED, "after all this time")
+    books.clock.now += 89 * DAY
+    assert store.prune(90 * DAY) == 0
+    books.clock.now += 2 * DAY
+    assert store.prune(90 * DAY) == 1
+
+
+def test_a_result_that_is_still_used_is_kept(store: Store, books: Books) -> None:
+    bring(store, State.DELIVERED)
+    for _ in range(4):
+        books.clock.now += 80 * DAY
+        store.delivered("a")
+        assert store.prune(90 * DAY) == 0
+
+
+def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, books: Books) -> None:
+    bring(store, State.RUNNING)
+    file = ResultFile(Path("a.png"), Kind.IMAGE, "image/png", 1, "ab" * 32)
+    store.finished("a", result("a", files=(file,)))
+    store.delivered("a")
+    books.clock.now += 2 * DAY
+    store.prune(DAY)
+    with sqlite3.connect(books.path) as db:
+        assert db.execute("SELECT count(*) FROM files").fetchone() == (0,)
+    db.close()
+
+
+# -- the file -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such modes")
+def test_nobody_else_can_read_the_file(store: Store, books: Books) -> None:
+    bring(store, State.RUNNING)
+    files = list(books.folder.glob("ledger.db*"))
+    assert len(files) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_an_empty_file_becomes_a_ledger(books: Books) -> None:
+    books.path.touch()
+    bring(books.open(), State.RUNNING)
+    assert version(books.path) == VERSION
+
+
+def test_a_step_of_a_migration_is_done_whole_or_not_at_all(books: Books) -> None:
+    with sqlite3.connect(books.path) as db:
+        db.execute("CREATE TABLE files (mine TEXT)")  # the second table of the step is in the way
+    db.close()
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        books.open()
+    assert version(books.path) == 0
+    assert tables(books.path) == ["files"]
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_newer_file_is_refused_with_a_clear_error_and_not_touched(
+    books: Books, mode: str
+) -> None:
+    with sqlite3.connect(books.path) as db:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        db.execute("CREATE TABLE things (new TEXT)")
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    os.chmod(books.path, 0o640)
+    before = (books.path.read_bytes(), books.path.stat().st_mode, books.path.stat().st_mtime_ns)
+    with pytest.raises(Newer, match=f"newer Skyport, schema {VERSION + 1}: update"):
+        books.open()
+    after = (books.path.read_bytes(), books.path.stat().st_mode, books.path.stat().st_mtime_ns)
+    assert after == before
+
+
+def test_what_is_written_survives_a_power_cut(store: Store) -> None:
+    # Nothing short of a power cut shows it: asked of SQLite itself.
+    assert store._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert store._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def version(path: Path) -> int:
+    db = sqlite3.connect(path)
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    db.close()
+    return int(found)
+
+
+def tables(path: Path) -> list[str]:
+    db = sqlite3.connect(path)
+    found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    db.close()
+    return sorted(name for (name,) in found)
+
+
+# -- the fingerprint ----------------------------------------------------------------------------
+
+
+def wanted(**more: Any) -> Request:
+    how = {"payload": {"prompt": "x", "size": 1}, "title": "thing", "seed": 1, **more}
+    return Request("cloud", how.pop("endpoint", "make"), how.pop("payload"), **how)
+
+
+def test_what_is_the_same_order_has_the_same_fingerprint(tmp_path: Path) -> None:
+    one, other = clip(tmp_path, name="a.png"), clip(tmp_path, name="b.png")
+    same = [
+        (wanted(), wanted(payload={"size": 1, "prompt": "x"})),
+        (wanted(), wanted(title="renamed")),
+        (wanted(payload={"image": [one]}), wanted(payload={"image": (other,)})),
+    ]
+    for a, b in same:
+        assert fingerprint(a, PLACE) == fingerprint(b, PLACE)
+
+
+def test_what_is_another_order_has_another_fingerprint(tmp_path: Path) -> None:
+    one, other = clip(tmp_path, b"one"), clip(tmp_path, b"other")
+    orders = [
+        wanted(),
+        wanted(seed=2),
+        wanted(copy=1),
+        wanted(endpoint="edit"),
+        wanted(payload={"prompt": "y", "size": 1}),
+        wanted(payload={"prompt": "x", "size": "1"}),
+        wanted(payload={"image": one}),
+        wanted(payload={"image": other}),
+        wanted(payload={"images": [one, other]}),
+        wanted(payload={"images": [other, one]}),
+    ]
+    marks = {fingerprint(each, PLACE) for each in orders}
+    assert len(marks) == len(orders)
+    assert fingerprint(wanted(), "https://elsewhere.example") not in marks
+
+
+def test_an_order_holds_the_hash_of_a_file_and_nothing_of_this_disk(tmp_path: Path) -> None:
+    picture = clip(tmp_path)
+    kept = order_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
+    assert kept.request == {"image": {"sha256": picture.sha256}} == by_content({"image": picture})
+    assert kept.source == Source("3", "p")
+    assert kept.place == PLACE
+
+
+# -- speed --------------------------------------------------------------------------------------
+
+
+def test_a_page_of_a_long_list_is_there_at_once(tmp_path: Path) -> None:
+    assert max(listed(tmp_path).values()) < 0.020
