@@ -215,13 +215,25 @@ class Store:
         found = version_of(self._db)
         if path is not None:
             os.chmod(path, 0o600)
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._to_wal()
         # An order must survive a power cut, not only a crash: money is at stake.
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
         if found < VERSION:
             with self._writing():
                 migrate(self._db)
+
+    def _to_wal(self) -> None:
+        """Unlike all else, this does not wait by itself while another process has the file."""
+        deadline = time.monotonic() + _BUSY
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
