@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,9 @@ class Store:
             path or ":memory:", timeout=_BUSY, isolation_level=None, check_same_thread=False
         )
         self._db.row_factory = sqlite3.Row
+        # Not at exit: threads of ours may still be writing then, and SQLite needs no farewell.
+        self._closing = weakref.finalize(self, self._db.close)
+        self._closing.atexit = False
         try:
             self._prepare(path)
             self.recover()
@@ -46,7 +50,7 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
-            self._db.close()
+            self._closing()
 
     # -- the way of an order ------------------------------------------------------------------
 
