@@ -17,8 +17,7 @@ from ._http import Http
 from ._judge import explained, judge, seconds_asked
 from ._medium import name_in
 from ._part import CHUNK, Part
-from ._provider import Report, silent
-from ._types import ResultFile
+from ._types import Report, ResultFile, silent
 from ._wire import MAX_REDIRECTS, WIRE_ERRORS, cut_short, onward, place, why
 from ._words import say
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import local
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -20,7 +20,7 @@ from ._hosts import exact_exchange
 from ._judge import explained, judge, scrub, seconds_asked, visible_text, words_of
 from ._multipart import Outgoing, file_body, form_body, text_body
 from ._retry import outcome_unknown, pause, retrying, should_repeat
-from ._types import Field, Json, MediaFile
+from ._types import Field, Json, MediaFile, Report, silent
 from ._wire import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -34,9 +34,6 @@ from ._wire import (
     why,
 )
 from ._words import say
-
-if TYPE_CHECKING:
-    from ._provider import Report
 
 __all__ = [
     "Http",
@@ -164,7 +161,7 @@ class Http:
         `report` hears the bytes of the whole form. Raises InvalidInput for a file that changed or
         is gone: before the first byte is sent, unless it happens while sending.
         """
-        with form_body(fields, report or _unheard) as body:
+        with form_body(fields, report or silent) as body:
             return self._post(path, body)
 
     def put_file(
@@ -178,7 +175,7 @@ class Http:
 
         Raises what `post_form` does, and BadResult for a private host that is not the platform's.
         """
-        with file_body(file, headers.get("Content-Type", file.mime), report or _unheard) as body:
+        with file_body(file, headers.get("Content-Type", file.mime), report or silent) as body:
             request = requests.Request("PUT", url, headers=dict(headers))
             _attach(request, body)
             sending = exact_exchange(
@@ -328,7 +325,3 @@ def _attach(request: requests.Request, body: Outgoing) -> None:
         "Content-Type": body.mime,
         "Content-Length": str(body.len),
     }
-
-
-def _unheard(done: int, total: int) -> None:
-    """A report that nobody listens to."""

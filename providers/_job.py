@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from ._errors import TaskCancelled
 from ._ledger import Order
-from ._provider import Provider, Report
-from ._types import Request, Result, Task, TaskState
+from ._provider import Provider
+from ._types import Report, Request, Result, Task, TaskState
 from ._words import say
 
 T = TypeVar("T")

@@ -6,16 +6,13 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from requests_toolbelt import MultipartEncoder
 
 from ._errors import InvalidInput
-from ._types import Field, MediaFile
+from ._types import Field, MediaFile, Report
 from ._words import say
-
-if TYPE_CHECKING:
-    from ._provider import Report
 
 
 class Source(Protocol):

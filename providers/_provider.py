@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ._http import Http, Response, read_json
-from ._types import Json, MediaFile, Model, Request, Task, TaskState
-
-Report = Callable[[int, int], None]  # (bytes done, bytes in all)
-
-
-def silent(done: int, total: int) -> None:
-    """A Report that nobody listens to."""
+from ._types import Json, MediaFile, Model, Report, Request, Task, TaskState, silent
 
 
 class Provider:

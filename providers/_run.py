@@ -25,15 +25,17 @@ from ._job import Job, Moved, Stopped
 from ._ledger import NOBODY, Ledger, Row, Source, State, order_of
 from ._pace import POLLS_A_SECOND, Forecast, Gate, Pace, Slots
 from ._payload import files_in, urls_in, with_files
-from ._provider import Provider, Report, silent
+from ._provider import Provider
 from ._remember import Recall
 from ._results import collect
 from ._types import (
     MediaFile,
+    Report,
     Request,
     Result,
     Task,
     TaskState,
+    silent,
 )
 from ._verdict import (
     is_over,

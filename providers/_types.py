@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -248,3 +248,8 @@ class Cluster:
 
 
 Field = str | MediaFile  # a part of a multipart form
+Report = Callable[[int, int], None]  # hears of (bytes done, bytes in all)
+
+
+def silent(done: int, total: int) -> None:
+    """A Report that nobody listens to."""

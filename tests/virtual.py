@@ -22,10 +22,20 @@ from skyport.providers._http import Http
 from skyport.providers._job import Job
 from skyport.providers._ledger import Ledger
 from skyport.providers._owner import Owner
-from skyport.providers._provider import Provider, Report, silent
+from skyport.providers._provider import Provider
 from skyport.providers._run import Runner
 from skyport.providers._store import Store
-from skyport.providers._types import MediaFile, Output, Request, Result, Status, Task, TaskState
+from skyport.providers._types import (
+    MediaFile,
+    Output,
+    Report,
+    Request,
+    Result,
+    Status,
+    Task,
+    TaskState,
+    silent,
+)
 
 T = TypeVar("T")
 

@@ -11,8 +11,19 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from .._errors import BadResult, InvalidInput, OutcomeUnknown
 from .._http import Response, judge, read_json
-from .._provider import Provider, Report, silent
-from .._types import Cluster, Field, Json, MediaFile, Model, Request, Task, TaskState
+from .._provider import Provider
+from .._types import (
+    Cluster,
+    Field,
+    Json,
+    MediaFile,
+    Model,
+    Report,
+    Request,
+    Task,
+    TaskState,
+    silent,
+)
 from .._words import say
 from . import _answers, _models
 
