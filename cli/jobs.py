@@ -96,9 +96,9 @@ def _keeper() -> Keeper:
     from .. import providers
 
     keeper = providers.ledger()
-    if keeper.disk is None:
+    if keeper.disk is None and not keeper.memory.rows(Query(limit=1)):
         raise SkyportError(keeper.trouble)
-    return keeper
+    return keeper  # of a ledger that can only be read, memory holds a copy
 
 
 def _found(args: argparse.Namespace) -> Row:
