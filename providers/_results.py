@@ -55,7 +55,7 @@ async def _fetch(
 
 
 def _file_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "task"
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "task"
 
 
 def _is_text(file: ResultFile) -> bool:
