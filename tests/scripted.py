@@ -192,6 +192,7 @@ class _Handler(socketserver.StreamRequestHandler):
     """One connection: requests one after another until somebody leaves."""
 
     server: _Server
+    disable_nagle_algorithm = True
 
     def setup(self) -> None:
         super().setup()
