@@ -248,14 +248,33 @@ class Runner:
         return await self._hosted.url(place, upload)
 
     async def _send_once(self, job: Job, request: Request) -> Task:
-        """Not stoppable: once it is sent, the answer must be kept, whoever still waits for it."""
+        """Not stoppable once it is out: the answer must be kept, whoever still waits for it.
+
+        Between tries it is: another try is made only when the platform has certainly not taken the
+        one before.
+        """
         report = Moved(job).part()
+
+        async def wanted() -> None:
+            if job.stop.is_set():
+                raise Stopped
+
+        async def pause(seconds: float) -> None:
+            await job.unless_stopped(asyncio.sleep(seconds))
+
         try:
             task_id = await retrying(
                 lambda: job.provider.submit(request, report),
                 submit=True,
                 run_blocking=self.engine.transfer,
+                sleep=pause,
+                before=wanted,
             )
+        except Stopped:
+            job.open.clear()  # who asks now must not join what is ending
+            stopped = job.stopped()
+            await self._ended(job, stopped)
+            raise stopped from None
         except BaseException as error:
             await self._ended(job, error)
             raise

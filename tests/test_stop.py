@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from skyport.providers._errors import ServerFault, SkyportError, TaskCancelled, TransportError
+from skyport.providers._errors import (
+    RateLimited,
+    ServerFault,
+    SkyportError,
+    TaskCancelled,
+    TransportError,
+)
 from skyport.providers._job import Job
 from skyport.providers._types import Request
 from virtual import Cloud, Play, clip, ended, order
@@ -69,6 +75,36 @@ def test_stopped_before_the_submit_nothing_is_sent(
     play.run(scene())
 
 
+def test_a_stop_between_two_tries_of_a_submit_is_obeyed_and_the_next_queue_is_new(
+    play: Play,
+) -> None:
+    cloud = play.cloud(lasts=1)
+    cloud.script["submit"] = [RateLimited("busy", status=429, retry_after=100.0)]
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await once(lambda: cloud.counts["submit"] == 1)
+        await asyncio.sleep(5)
+        play.runner.leave(job, stop=True)
+        again = await begun_after(play, cloud, job)
+        told = await outcome(job)
+        assert isinstance(told, TaskCancelled)
+        assert "nothing was charged" in str(told)
+        assert await outcome(again) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 2
+    assert cloud.times("submit")[1] - cloud.times("submit")[0] < 20
+
+
+async def begun_after(play: Play, cloud: Cloud, job: Job) -> Job:
+    """The same order again, just as `job` is about to end."""
+    await asyncio.sleep(0.05)
+    again = await begun(play, cloud)
+    assert again is not job
+    return again
+
+
 def test_one_who_stops_waiting_for_a_slot_holds_up_nobody(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +149,7 @@ def test_stopped_during_the_submit_it_is_cancelled_right_after(play: Play) -> No
     async def scene() -> None:
         job = await begun(play, cloud)
         await at_stage(job, "submitting")
+        await asyncio.sleep(3.0)  # the intent is written, the request is on its way
         play.runner.leave(job, stop=True)
         told = await outcome(job)
         assert isinstance(told, TaskCancelled)
@@ -120,6 +157,20 @@ def test_stopped_during_the_submit_it_is_cancelled_right_after(play: Play) -> No
 
     play.run(scene())
     assert cloud.counts["submit"] == cloud.counts["cancel"] == 1
+
+
+def test_stopped_while_the_intent_is_written_nothing_is_sent(play: Play) -> None:
+    play.engine.takes = 2.0
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await at_stage(job, "submitting")
+        play.runner.leave(job, stop=True)
+        assert "nothing was charged" in str(await outcome(job))
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 0
 
 
 # -- while it runs --------------------------------------------------------------------------
