@@ -31,16 +31,6 @@ GENERATE = "generate/image"  # serves video, music and speech too: the document 
 APP = "workflow/apps/run"
 WORKFLOW = "workflow/task/submit"
 
-TASKS = (
-    "text2image",
-    "image2image",
-    "text2video",
-    "image2video",
-    "video-edit",
-    "style-trans",
-    "text2music",
-    "text2speech",
-)
 CLUSTERS = ("GPU-4090", "GPU-A800", "GPU-A800x2", "GPU-A800x4", "GPU-A800x8")
 AUTO_CLUSTER = "auto"
 
