@@ -14,7 +14,7 @@ from ..providers._params import fill, prompt_param, seed_for, seed_param
 from ..providers._types import Json, Model, Param
 from ..providers._words import say
 from . import _media
-from ._schema import PLATFORM_CHOICE, input_id, key_id
+from ._schema import input_id, key_id, left_out
 
 
 def parameters(
@@ -107,7 +107,7 @@ def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
 
 
 def _plain(param: Param, value: Any) -> Any:
-    if value == PLATFORM_CHOICE and isinstance(value, str):
+    if isinstance(value, str) and value == left_out(param):
         return None
     if param.type == "array[string]" and isinstance(value, str):
         return [line.strip() for line in value.splitlines() if line.strip()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from comfy_api.latest import io
@@ -12,11 +13,26 @@ from ..providers._types import Kind, MediaRule, Model, Param
 from ..providers._words import say
 
 CUSTOM = "custom"
-PLATFORM_CHOICE = "(default)"  # option of a closed list: the field is left out
+_LEAVE_OUT = "(default)"  # end of the option of a closed list that leaves the field out
 MOST_SEED = 2**31 - 1
 _MOST_SLOTS = 10
 _WHOLE = 2**31 - 1
 _SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AUDIO: io.Audio}
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A media socket that stands on the node itself and so survives a change of model.
+
+    id    the name of the models' media parameter that it feeds
+    most  0 for a single medium; else the most slots of a growing list
+    """
+
+    id: str
+    kind: Kind
+    required: bool = True
+    most: int = 0
+    tooltip: str = ""
 
 
 def prompt_input() -> io.String.Input:
@@ -45,37 +61,56 @@ def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, toolti
     )
 
 
-def model_input(models: Iterable[Model], custom: Sequence[Any] = ()) -> io.DynamicCombo.Input:
+def socket_input(socket: Socket) -> Any:
+    """A media socket of the node itself: one medium, or a list that grows."""
+    kinds = [_SOCKETS[socket.kind], *([io.Mask] if socket.id == "mask" else [])]
+    if not socket.most:
+        return media_input(socket.id, kinds, optional=not socket.required, tooltip=socket.tooltip)
+    template = io.Autogrow.TemplatePrefix(
+        media_input(socket.kind.value, kinds, tooltip=socket.tooltip),
+        prefix=socket.kind.value,
+        min=1 if socket.required else 0,
+        max=socket.most,
+    )
+    return io.Autogrow.Input(socket.id, template=template, tooltip=socket.tooltip or None)
+
+
+def model_input(
+    models: Iterable[Model], custom: Sequence[Any] = (), own: Collection[str] = ()
+) -> io.DynamicCombo.Input:
     """The choice of a model with its parameters below it; always a node's last widget.
 
     Live models come first, so that a live one is the default. `custom` are the inputs of the option
-    for a model that is not listed; without any there is no such option.
+    for a model that is not listed; without any there is no such option. `own` are the parameters
+    that stand on the node itself.
     """
     models = list(models)
-    first = [model for model in models if _may_be_first(model)][:1]
+    first = [model for model in models if _may_be_first(model, own)][:1]
     rest = [model for model in models if model not in first]
-    options = [io.DynamicCombo.Option(model.id, nested_inputs(model)) for model in [*first, *rest]]
+    options = [
+        io.DynamicCombo.Option(model.id, nested_inputs(model, own)) for model in [*first, *rest]
+    ]
     if custom:
         place = 0 if rest and not first else len(options)
         options.insert(place, io.DynamicCombo.Option(CUSTOM, list(custom)))
     return io.DynamicCombo.Input("model", options=options)
 
 
-def _may_be_first(model: Model) -> bool:
+def _may_be_first(model: Model, own: Collection[str]) -> bool:
     """The editor cannot make a node whose first option brings sockets and no widget."""
-    nested = _nested(model)
+    nested = _nested(model, own)
     has_widget = any(param.media_kind is None for param in nested)
     return not model.retired and (has_widget or not nested)
 
 
-def nested_inputs(model: Model) -> list[Any]:
-    """Inputs of every parameter but the prompt and the seed, which stand on the node itself."""
-    return [made for param in _nested(model) for made in _inputs(param)]
+def nested_inputs(model: Model, own: Collection[str] = ()) -> list[Any]:
+    """Inputs of every parameter but the prompt, the seed and `own`, which stand on the node."""
+    return [made for param in _nested(model, own) for made in _inputs(param)]
 
 
-def _nested(model: Model) -> list[Param]:
-    own = {id(param) for param in (prompt_param(model), seed_param(model))}
-    return [param for param in model.params if id(param) not in own]
+def _nested(model: Model, own: Collection[str]) -> list[Param]:
+    fixed = {id(param) for param in (prompt_param(model), seed_param(model))}
+    return [p for p in model.params if id(p) not in fixed and p.name not in own]
 
 
 def key_id(param: Param, key: str) -> str:
@@ -137,9 +172,14 @@ def _widget(param: Param) -> Any:
 def _choice(param: Param, values: list[str], about: dict[str, Any]) -> io.Combo.Input:
     default = None if param.default is None else str(param.default)
     if default is None and not param.required:
-        values = [PLATFORM_CHOICE, *values]
+        values = [left_out(param), *values]
     known = default if default in values else values[0]
     return io.Combo.Input(input_id(param), options=values, default=known, **about)
+
+
+def left_out(param: Param) -> str:
+    """The option of a closed list that leaves the field to the platform."""
+    return f"{param.leaves} {_LEAVE_OUT}".lstrip()
 
 
 def _number(param: Param, about: dict[str, Any]) -> Any:

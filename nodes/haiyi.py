@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -14,78 +13,51 @@ from ..providers._errors import InvalidInput
 from ..providers._types import Json, Model, Request
 from ..providers._words import say
 from ..providers._workflow import put_inputs, read_workflow
-from . import _forms, _hook, _outputs, _schema, _task
+from . import _forms, _outputs, _schema, _task
+from ._generate import HIDDEN, GenerateNode, parameters_of
 from ._node import CloudNode
 from ._remote import RemoteInputs, remote_values
 
 _CATEGORY = "Skyport/HaiYi"
-_HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt)
 _seen_clusters: dict[str, None] = {}  # names the platform has told of, in order
 
 
-class _Generate(CloudNode):
-    """A node for one of HaiYi's model types; its form is built from the catalogue."""
+class _Generate(GenerateNode):
+    """A node for one of HaiYi's model types."""
 
-    id: ClassVar[str]
-    title: ClassVar[str]
-    task: ClassVar[str]
-    outputs: ClassVar[tuple[str, ...]]
+    platform = "haiyi"
+    category = _CATEGORY
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name=cls.title,
-            category=_CATEGORY,
-            inputs=[
-                _schema.prompt_input(),
-                _schema.seed_input(),
-                _schema.model_input(cls.models(), _custom_inputs()),
-            ],
-            outputs=_outputs.declare(cls.outputs),
-            hidden=list(_HIDDEN),
-            is_output_node=True,
-        )
+    def custom_inputs(cls) -> list[Any]:
+        return [
+            io.String.Input("provider", default=""),
+            io.String.Input("model_id", default=""),
+            io.String.Input(
+                "parameters", default="", multiline=True, placeholder='parameters: {"duration": 5}'
+            ),
+        ]
 
     @classmethod
-    def models(cls) -> tuple[Model, ...]:
-        return providers.catalogue("haiyi").models(cls.task)
+    def request(cls, model: Model, parameters: Mapping[str, Json], seed: int) -> Request:
+        return haiyi.generation(model, parameters, seed=seed)
 
     @classmethod
-    def offered(cls) -> set[str]:
-        return {_schema.CUSTOM, *(model.id for model in cls.models())}
-
-    @classmethod
-    def validate_inputs(cls, prompt: Any = None, model: Any = None) -> bool | str:
-        # ComfyUI drops a choice that is not offered and would run the node without it.
-        return True if model is not None else _hook.missing_model(cls.id)
-
-    @classmethod
-    async def work(
-        cls, prompt: str, seed: int, model: Mapping[str, Any] | None = None
-    ) -> io.NodeOutput:
-        if model is None:
-            raise InvalidInput(_hook.missing_model(cls.id), platform=haiyi.HaiYi.label)
-        provider = await _task.in_thread(lambda: providers.connect("haiyi"))
-        requests = await _task.in_thread(lambda: cls.requests(prompt, seed, model))
-        return await cls.outcome(provider, requests, cls.outputs)
-
-    @classmethod
-    def requests(cls, prompt: str, seed: int, model: Mapping[str, Any]) -> list[Request]:
-        """One request a task. Raises InvalidInput before anything is sent."""
-        if model["model"] == _schema.CUSTOM:
-            return [_custom_request(cls.task, prompt, seed, model)]
-        row = next((row for row in cls.models() if row.id == model["model"]), None)
-        if row is None:
+    def custom_requests(
+        cls, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
+    ) -> list[Request]:
+        provider, name = chosen["provider"].strip(), chosen["model_id"].strip()
+        if not provider or not name:
             raise InvalidInput(
-                say('The model "{name}" is not offered.', name=model["model"]),
-                do=say("Choose another one, or refresh the list of models."),
+                say("A custom model needs its provider and its model id."),
+                do=say("They are in HaiYi's list of models: `skyport models --refresh haiyi`."),
                 platform=haiyi.HaiYi.label,
             )
-        return [
-            haiyi.generation(row, parameters, seed=seed)
-            for parameters in _forms.parameters(row, prompt, seed, model)
-        ]
+        parameters = parameters_of(chosen["parameters"], haiyi.HaiYi.label)
+        if prompt.strip():
+            parameters.setdefault("prompt", prompt)
+        row = Model("haiyi", f"{provider}/{name}", cls.task)
+        return [haiyi.generation(row, parameters, seed=seed)]
 
 
 class HaiyiTextToImage(_Generate):
@@ -142,7 +114,7 @@ class HaiyiUpload(CloudNode):
             category=_CATEGORY,
             inputs=[io.MultiType.Input("media", types=kinds)],
             outputs=_outputs.declare(["url"]),
-            hidden=list(_HIDDEN),
+            hidden=list(HIDDEN),
         )
 
     @classmethod
@@ -173,7 +145,7 @@ class HaiyiRunApp(CloudNode):
                 RemoteInputs.Input("inputs", optional=True),
             ],
             outputs=_outputs.declare(_outputs.ALL),
-            hidden=list(_HIDDEN),
+            hidden=list(HIDDEN),
             is_output_node=True,
         )
 
@@ -209,7 +181,7 @@ class HaiyiRunWorkflow(CloudNode):
                 RemoteInputs.Input("inputs", optional=True),
             ],
             outputs=_outputs.declare(_outputs.ALL),
-            hidden=list(_HIDDEN),
+            hidden=list(HIDDEN),
             is_output_node=True,
         )
 
@@ -245,7 +217,7 @@ class HaiyiClusters(CloudNode):
                 io.String.Output("best", display_name="best"),
                 io.String.Output("report", display_name="report"),
             ],
-            hidden=list(_HIDDEN),
+            hidden=list(HIDDEN),
             is_output_node=True,
         )
 
@@ -283,44 +255,6 @@ def _cluster_input() -> Any:
     names = dict.fromkeys([haiyi.AUTO_CLUSTER, *haiyi.CLUSTERS, *_seen_clusters])
     combo = io.Combo.Input("cluster", options=list(names), default=haiyi.AUTO_CLUSTER)
     return io.MultiType.Input(combo, types=[io.String])
-
-
-def _custom_inputs() -> list[Any]:
-    return [
-        io.String.Input("provider", default=""),
-        io.String.Input("model_id", default=""),
-        io.String.Input(
-            "parameters", default="", multiline=True, placeholder='parameters: {"duration": 5}'
-        ),
-    ]
-
-
-def _custom_request(task: str, prompt: str, seed: int, chosen: Mapping[str, Any]) -> Request:
-    provider, name = chosen["provider"].strip(), chosen["model_id"].strip()
-    if not provider or not name:
-        raise InvalidInput(
-            say("A custom model needs its provider and its model id."),
-            do=say("They are in HaiYi's list of models: `skyport models --refresh haiyi`."),
-            platform=haiyi.HaiYi.label,
-        )
-    parameters = _parameters_of(chosen["parameters"])
-    if prompt.strip():
-        parameters.setdefault("prompt", prompt)
-    return haiyi.generation(Model("haiyi", f"{provider}/{name}", task), parameters, seed=seed)
-
-
-def _parameters_of(text: str) -> dict[str, Json]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError as error:
-        found = error
-    if not isinstance(found, dict):
-        raise InvalidInput(
-            say("The parameters of a custom model are not a JSON object."),
-            do=say("Write them as {example}.", example='{"duration": 5}'),
-            platform=haiyi.HaiYi.label,
-        )
-    return found
 
 
 def _without_query(url: str) -> str:

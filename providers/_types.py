@@ -94,6 +94,8 @@ class Param:
     choices   closed list of values; empty when free
     keys      for dict types: (key, required, label)
     max_items for array types: the most entries taken, None where not stated
+    path      where the value stands in the request, dotted (`metadata.resolution`); "" is `name`
+    leaves    what the platform does where the field is left out, in its own word: `adaptive`
     """
 
     name: str
@@ -108,6 +110,8 @@ class Param:
     max_items: int | None = None
     media: MediaRule = field(default_factory=MediaRule)
     help: str = ""
+    path: str = ""
+    leaves: str = ""
 
     @property
     def media_kind(self) -> Kind | None:
