@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, groupby
 from pathlib import Path
@@ -26,6 +30,7 @@ log = logging.getLogger("skyport")
 # Formats whose further pictures are frames. Not TIFF (pages), not MPO (a phone's depth map).
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _FULL = np.float32(255)
+_THREADS = min(4, os.cpu_count() or 1)
 _NOT_A_PICTURE = (
     OSError,
     SyntaxError,
@@ -112,7 +117,7 @@ def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
 def _first_pixels(path: Path) -> np.ndarray:
     if _is_video(path):
         with _container(path) as container:
-            return _first(_upright(container, _video_stream(container, path)), path)
+            return _Upright()(_first(_decoded(container, _video_stream(container, path)), path))
     with _picture(path) as image:
         return np.ascontiguousarray(_array(image)[..., :3]).astype(np.uint8)
 
@@ -167,38 +172,87 @@ def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.T
     with _container(path) as container:
         stream = _video_stream(container, path)
         stream.thread_type = "AUTO"
-        frames = _upright(container, stream)
+        frames, upright = _decoded(container, stream), _Upright()
         first = _first(frames, path)
-        return _filled(chain([first], frames), max(room, 1), first.shape, free_bytes)
+        shape = upright(first).shape
+        with _Filling(max(room, 1), shape, free_bytes) as filling:
+            for frame in chain([first], frames):
+                filling.add(frame, upright)
+            return filling.tensor()
 
 
-def _filled(
-    frames: Iterator[np.ndarray], room: int, shape: tuple[int, ...], free: int | None
-) -> torch.Tensor:
-    size, count = (shape[1], shape[0]), 0
-    free = free_memory() if free is None else free
-    _refuse_too_large(room, size, free)
-    # numpy's, not torch's: it grows and shrinks where it lies, without a second copy.
-    batch = np.empty((room, *shape), dtype=np.float32)
-    for frame in frames:
-        if count == len(batch):
-            more = count + count // 4 + 1
-            _refuse_too_large(more, size, free)
-            batch.resize((more, *shape), refcheck=False)
-        np.divide(frame, _FULL, out=batch[count])
-        count += 1
-    batch.resize((count, *shape), refcheck=False)
-    return torch.from_numpy(batch)
+class _Filling:
+    """One float32 batch that several threads fill: FFmpeg and numpy let the interpreter go."""
+
+    def __init__(self, room: int, shape: tuple[int, ...], free: int | None) -> None:
+        self._free = free_memory() if free is None else free
+        self._shape = shape
+        self._refuse_too_large(room)
+        # numpy's, not torch's: it grows and shrinks where it lies, without a second copy.
+        self._batch = np.empty((room, *shape), dtype=np.float32)
+        self._count = 0
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="skyport-frames")
+        self._under_way: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Filling:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, frame: Any, upright: _Upright) -> None:
+        """Put `frame` behind the others. Waits where too many are in work: they take memory."""
+        if self._count == len(self._batch):
+            self._grow()
+        place = self._batch[self._count]
+        self._under_way.append(self._pool.submit(self._fill, place, frame, upright))
+        self._count += 1
+        if len(self._under_way) > 2 * _THREADS:
+            self._under_way.popleft().result()
+
+    def tensor(self) -> torch.Tensor:
+        self._drain()
+        self._batch.resize((self._count, *self._shape), refcheck=False)
+        return torch.from_numpy(self._batch)
+
+    @staticmethod
+    def _fill(place: np.ndarray, frame: Any, upright: _Upright) -> None:
+        np.divide(upright(frame), _FULL, out=place)
+
+    def _grow(self) -> None:
+        more = self._count + self._count // 4 + 1
+        self._refuse_too_large(more)
+        self._drain()  # the batch may move
+        self._batch.resize((more, *self._shape), refcheck=False)
+
+    def _drain(self) -> None:
+        while self._under_way:
+            self._under_way.popleft().result()
+
+    def _refuse_too_large(self, count: int) -> None:
+        _refuse_too_large(count, (self._shape[1], self._shape[0]), self._free)
 
 
-def _upright(container: Any, stream: Any) -> Iterator[np.ndarray]:
-    """Frames as uint8 [H,W,3], turned as the display matrix says, all of the first one's size."""
-    convert, size = VideoReformatter(), {}
-    for frame in _decoded(container, stream):
-        size = size or {"width": frame.width, "height": frame.height}
-        pixels = convert.reformat(frame, format="rgb24", **size).to_ndarray()
+class _Upright:
+    """A frame as uint8 [H,W,3], turned as the display matrix says, of the first one's size.
+
+    The first frame must be asked for before several threads ask.
+    """
+
+    def __init__(self) -> None:
+        self._size: dict[str, int] = {}
+        self._of_thread = threading.local()
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        self._size = self._size or {"width": frame.width, "height": frame.height}
+        pixels = self._converter().reformat(frame, format="rgb24", **self._size).to_ndarray()
         turns = round(frame.rotation / 90) % 4
-        yield np.rot90(pixels, turns) if turns else pixels
+        return np.rot90(pixels, turns) if turns else pixels
+
+    def _converter(self) -> VideoReformatter:
+        if not hasattr(self._of_thread, "converter"):
+            self._of_thread.converter = VideoReformatter()
+        return self._of_thread.converter
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
@@ -219,7 +273,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
         )
 
 
-def _first(frames: Iterator[np.ndarray], path: Path) -> np.ndarray:
+def _first(frames: Iterator[Any], path: Path) -> Any:
     first = next(frames, None)
     if first is None:
         raise _bad(path, say("no frame could be decoded"))

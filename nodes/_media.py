@@ -9,23 +9,28 @@ import threading
 import uuid
 import wave
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import torch
-from PIL import Image
 
 from ..providers._errors import InvalidInput
 from ..providers._files import describe, extension, sha256_of
 from ..providers._types import Kind, MediaFile
 from ..providers._words import say
 
-# Of 9. On a noisy picture as small as the default 6 and a fifth faster.
-_PNG_STRENGTH = 4
+# FFmpeg's encoder: as small as Pillow's default, from photos to drawings, in half the time.
+_PNG = {"compression_level": "5", "pred": "mixed"}
+_PNG_END = b"IEND\xaeB`\x82"
+_PIXELS = {1: "gray", 3: "rgb24", 4: "rgba"}
+_STRIP = 128  # rows that are floats at a time
+_THREADS = min(4, os.cpu_count() or 1)
 _MOST_CHANNELS = 8
 
 # One at a time: an encoder takes all cores, and two must not read one in-memory video together.
@@ -54,7 +59,8 @@ def encode_images(images: torch.Tensor, folder: Path) -> list[MediaFile]:
     """
     if images.dim() != 4 or images.shape[-1] not in (1, 3, 4) or images.numel() == 0:
         raise _wrong_shape(images, "[B,H,W,C]")
-    return [_keep(folder, ".png", _png_writer(_pixels(image))) for image in images]
+    with ThreadPoolExecutor(min(_THREADS, len(images))) as pool:
+        return list(pool.map(lambda image: _encode_image(image, folder), images))
 
 
 def encode_masks(masks: torch.Tensor, folder: Path) -> list[MediaFile]:
@@ -118,9 +124,49 @@ def probe(path: str | Path, name: str | None = None) -> MediaFile:
 # -- pictures ---------------------------------------------------------------------------------
 
 
-def _pixels(image: torch.Tensor) -> np.ndarray:
-    steps = _steps(image, 255).to(torch.uint8).numpy()
-    return steps[..., 0] if steps.shape[-1] == 1 else steps
+def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
+    """The PNG of one [H,W,C], known by its pixels: an equal picture is encoded once."""
+    frame, rows = _blank(image.shape)
+    for top in range(0, len(rows), _STRIP):
+        strip = _steps(image[top : top + _STRIP], 255).to(torch.uint8).numpy()
+        rows[top : top + _STRIP] = strip.reshape(len(strip), -1)
+    digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height} ".encode())
+    digest.update(np.ascontiguousarray(rows))
+    final = folder / f"{digest.hexdigest()[:16]}.png"
+    if not _is_whole(final):
+        with _draft(folder, ".png") as draft:
+            draft.write_bytes(_png(frame))
+            _rename(draft, final)
+    size = final.stat().st_size
+    described = (digest.hexdigest(), size, frame.width, frame.height)
+    return MediaFile(final, final.name, "image/png", *described)
+
+
+def _is_whole(png: Path) -> bool:
+    """True where the file is there to its end: a power cut may leave a name without its bytes."""
+    try:
+        return png.read_bytes()[-len(_PNG_END) :] == _PNG_END
+    except FileNotFoundError:
+        return False
+
+
+def _blank(shape: torch.Size) -> tuple[av.VideoFrame, np.ndarray]:
+    """A frame for a picture [H,W,C], and its bytes as [H,W * C]."""
+    height, width, channels = shape
+    frame = av.VideoFrame(width, height, _PIXELS[channels])
+    frame.pts = 0
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8, height * plane.line_size)
+    return frame, rows.reshape(height, plane.line_size)[:, : width * channels]
+
+
+def _png(frame: av.VideoFrame) -> bytes:
+    encoder = av.CodecContext.create("png", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height = frame.width, frame.height
+    encoder.pix_fmt, encoder.time_base = frame.format.name, Fraction(1)
+    encoder.options, encoder.thread_count = _PNG, 1
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
 
 
 def _steps(image: torch.Tensor, top: int) -> torch.Tensor:
@@ -137,11 +183,6 @@ def _steps(image: torch.Tensor, top: int) -> torch.Tensor:
             do=say("Look for the node that made it: often a VAE in half precision."),
         )
     return floats.mul(top).round_().clamp_(0, top).to(torch.int32).contiguous()
-
-
-def _png_writer(pixels: np.ndarray) -> Callable[[Path], None]:
-    picture = Image.fromarray(pixels)
-    return lambda path: picture.save(path, format="PNG", compress_level=_PNG_STRENGTH)
 
 
 def _wrong_shape(tensor: torch.Tensor, wanted: str) -> InvalidInput:
