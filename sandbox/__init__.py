@@ -67,6 +67,7 @@ class Sandbox:
         self.platforms: dict[str, Platform] = {n: _platform(n)(world) for n in platform_names()}
         self._server = Server(address, world, self.platforms)
         world.origin = self.origin
+        world.platforms = self.platforms
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="skyport-sandbox", daemon=True
         )

@@ -15,6 +15,7 @@ import av
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 LONGEST = 2048
+_FORMATS = {"jpeg": "JPEG", "webp": "WEBP"}
 Color = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _WIDE_FONTS = (
@@ -45,7 +46,8 @@ class Order:
     seconds  length of a video or tune
     sources  input media on this disk; pictures (or first frames) go into what is drawn
     variant  makes equal orders distinct: a seed, a number in a batch
-    ending   file name ending where the request asked for one ("wav")
+    ending   file name ending where the request asked for one ("wav", "webp")
+    clear    a picture's corners are transparent
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Order:
     variant: str = ""
     sound: bool = True
     ending: str = ""
+    clear: bool = False
 
     @property
     def seed(self) -> bytes:
@@ -64,8 +67,11 @@ class Order:
 
 
 def draw_image(order: Order, path: Path) -> Path:
-    """Draw `order` as a PNG at `path`."""
-    picture(order, pictures(order.sources)).save(path, "PNG", compress_level=1)
+    """Draw `order` at `path`, as a PNG where it names no other ending."""
+    image = picture(order, pictures(order.sources))
+    if order.clear:
+        image.putalpha(_round(image.size))
+    image.save(path, _FORMATS.get(order.ending, "PNG"), compress_level=1)
     return path
 
 
@@ -173,6 +179,12 @@ def _shapes(size: tuple[int, int], seed: bytes) -> Image.Image:
         r = (0.08 + seed[number + 2] / 255 * 0.2) * min(size)
         pen.ellipse((x - r, y - r, x + r, y + r), (*_color(seed, number), 130))
     return image
+
+
+def _round(size: tuple[int, int]) -> Image.Image:
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, *size), min(size) // 4, 255)
+    return mask
 
 
 def _color(seed: bytes, start: int) -> Color:

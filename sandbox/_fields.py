@@ -1,9 +1,11 @@
-"""Exactly the fields a document allows: of a JSON object, of a form."""
+"""What a document allows and no more: the fields of an object or a form, public URLs."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from ._body import Refusal
 from ._files import StoredFile
@@ -56,6 +58,17 @@ def form_files(
         elif part:
             _check_text(rule, part)
     return files
+
+
+def check_public(url: str) -> None:
+    """Raises Refusal (400) for a URL that cannot be reached from the internet."""
+    host = urlsplit(url).hostname or ""
+    try:
+        public = ipaddress.ip_address(host).is_global
+    except ValueError:
+        public = "." in host and not host.endswith((".local", ".localhost", ".internal"))
+    if not public:
+        raise Refusal(400, f"{url.split('?')[0]} cannot be reached from the internet.")
 
 
 def _of_kind(rule: Rule, file: StoredFile) -> StoredFile:

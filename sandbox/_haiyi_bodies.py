@@ -95,9 +95,9 @@ def _progress(moment: Moment) -> Any:
 
 
 def _outputs(task: Task, status: str, twists: Twists) -> list[dict[str, Any]]:
-    node = task.plan.steps[-1] if task.plan.steps else ("0", "Unknown Node")
+    node = task.last_step
     if status == FAIL:
-        return [_output(*node, task.reason, "error")]
+        return [_output(*node, task.words, "error")]
     if status != SUCCESS:
         return []
     found = [_output(m.node_id, m.title, m.address, "info") for m in task.made]

@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
@@ -33,6 +33,7 @@ class World:
     tasks: Tasks
     origin: str = ""
     max_upload: int = MAX_UPLOAD
+    platforms: Mapping[str, Platform] = field(default_factory=dict)
 
     def new_path(self) -> Path:
         return self.root / uuid.uuid4().hex
@@ -40,11 +41,14 @@ class World:
 
 @dataclass
 class Answer:
-    """What is sent back. twists say how the sending goes wrong."""
+    """What is sent back; a body that is an iterator grows while it is sent, chunk by chunk.
+
+    twists say how the sending goes wrong.
+    """
 
     status: int
     headers: dict[str, str]
-    body: bytes | Slice = b""
+    body: bytes | Slice | Iterator[bytes] = b""
     twists: Twists = field(default_factory=dict)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -148,6 +148,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, seen: Seen, answer: Answer) -> None:
         answer = _twisted_file(answer, self.server.world.origin)
+        if isinstance(answer.body, Iterator):
+            self._send_chunks(seen, answer, answer.body)
+            return
         length, most = _lengths(answer)
         seen.status = answer.status
         self.send_response(answer.status)
@@ -161,6 +164,18 @@ class Handler(BaseHTTPRequestHandler):
             self._send_body(answer.body, most)
             if most < length:
                 raise Cut
+
+    def _send_chunks(self, seen: Seen, answer: Answer, chunks: Iterator[bytes]) -> None:
+        seen.status = answer.status
+        self.send_response(answer.status)
+        for name, value in {**answer.headers, "Transfer-Encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for chunk in chunks:
+            if self.server.stopping.is_set():
+                raise Cut
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _send_body(self, body: bytes | Slice, most: int) -> None:
         if isinstance(body, bytes):

@@ -14,9 +14,18 @@ from ._faults import Twists
 from ._files import StoredFile
 
 PENDING, RUNNING, SUCCESS, FAIL = "pending", "running", "success", "fail"
-FIRST_IDS = {"generate": 24317, "app": 230, "workflow": 5021}
+FIRST_IDS = {"generate": 24317, "app": 230, "workflow": 5021, "prompt": 763289064770885}
 _WAITING = 0.5  # seconds a task stays pending at pace 1
 _PATIENCE = 30.0  # seconds a poll waits for a drawing where a test moves the clock
+
+
+class NodeFailed(Exception):
+    """A node of a workflow cannot go on; words say why."""
+
+    def __init__(self, node_id: str, title: str, words: str) -> None:
+        super().__init__(f"Node {node_id} ({title}): {words}")
+        self.step = (node_id, title)
+        self.words = words
 
 
 @dataclass(frozen=True)
@@ -78,9 +87,28 @@ class Task:
 
     @property
     def reason(self) -> str:
-        """Why it fails, "" when it does not."""
+        """Why it fails and at which node, "" when it does not."""
         broken = self.drawing.done() and self.drawing.exception()
-        return str(self.twists.get("fail") or (f"could not be drawn: {broken}" if broken else ""))
+        by_itself = self._failed or f"could not be drawn: {broken}"
+        return str(self.twists.get("fail") or (by_itself if broken else ""))
+
+    @property
+    def words(self) -> str:
+        """Why it fails, where the node is told beside it."""
+        return self._failed.words if self._failed else self.reason
+
+    @property
+    def last_step(self) -> tuple[str, str]:
+        """(node id, title) of the node at which it ended: the one that failed, else the last."""
+        if self._failed:
+            return self._failed.step
+        return self.plan.steps[-1] if self.plan.steps else ("0", "Unknown Node")
+
+    @property
+    def _failed(self) -> NodeFailed | None:
+        broken = self.drawing.exception() if self.drawing.done() else None
+        by_itself = isinstance(broken, NodeFailed) and "fail" not in self.twists
+        return broken if by_itself else None
 
     @property
     def made(self) -> Sequence[Made]:

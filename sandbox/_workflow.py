@@ -1,47 +1,39 @@
-"""Checks a ComfyUI workflow in API format and makes its outputs.
+"""Checks a ComfyUI workflow in API format and runs it.
 
-`run` computes the few node classes in `_COMPUTED` for real and draws what any other saver would
-have saved. To execute more of a graph, add the class there.
+The classes in `_nodes` are executed for real. What any other node would have made is drawn, and
+the known nodes behind it go on with that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
 from ._body import Refusal
-from ._draw import Order
-from ._faults import unmarked
+from ._drawn import Drawn, Find, file_input
 from ._files import StoredFile
-from ._film import draw
+from ._graph import Node, Prompt, in_order, is_link, rings, sources, title
+from ._nodes import NODES
+from ._nodes.kinds import FILE, IMAGE, Input, NodeClass, WrongInput
+from ._tasks import NodeFailed
 
-Prompt = Mapping[str, Mapping[str, Any]]
-Files = Mapping[str, StoredFile]
+Files = Mapping[str, StoredFile] | Find
 
-SAVERS = {
-    **dict.fromkeys(("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG"), "image"),
-    **dict.fromkeys(("SaveVideo", "SaveWEBM", "VHS_VideoCombine"), "video"),
-    **dict.fromkeys(("SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewAudio"), "audio"),
+_DRAWN_SAVERS = {
+    **dict.fromkeys(("SaveAnimatedWEBP", "SaveAnimatedPNG"), "image"),
+    **dict.fromkeys(("SaveWEBM",), "video"),
+    **dict.fromkeys(("SaveAudioOpus",), "audio"),
 }
-LOADERS = {
-    "LoadImage": ("image", "image"),
-    "LoadImageMask": ("image", "image"),
-    "LoadVideo": ("file", "video"),
-    "VHS_LoadVideo": ("video", "video"),
-    "VHS_LoadVideoFFmpeg": ("video", "video"),
-    "LoadAudio": ("audio", "audio"),
-    "VHS_LoadAudioUpload": ("audio", "audio"),
-}
-_SOUND_FILES = ("audio/", "video/")
+_SAVERS = {**{name: node.saves for name, node in NODES.items() if node.saves}, **_DRAWN_SAVERS}
+_FILM_MAKERS = ("CreateVideo", "VHS_VideoCombine")
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What one saver node saved."""
+    """One file that a saver node saved; a batch is several, in order."""
 
     node_id: str
     title: str
@@ -50,7 +42,10 @@ class Saved:
 
 
 def check(prompt: Any, files: Files) -> None:
-    """Raises Refusal (400) unless `prompt` is an API-format workflow that can run here."""
+    """Raises Refusal (400) unless `prompt` is an API-format workflow that can run here.
+
+    `files` are the uploads by name or address, or a function that finds one or gives None.
+    """
     if not isinstance(prompt, dict) or not prompt:
         raise Refusal(400, "parameters.prompt must be a workflow in API format.")
     if isinstance(prompt.get("nodes"), list):
@@ -59,28 +54,76 @@ def check(prompt: Any, files: Files) -> None:
         _check_shape(node_id, node)
     for node_id, node in prompt.items():
         _check_links(node_id, node["inputs"], prompt)
-        _check_loader(node_id, node, files)
+        _check_loader(node_id, node, _finder(files))
     if not _savers(prompt):
         raise Refusal(400, "Prompt has no outputs: the workflow saves nothing.")
+    for node_id in _executed(prompt):
+        _check_inputs(node_id, prompt)
 
 
 def steps(prompt: Prompt) -> tuple[tuple[str, str], ...]:
     """(node id, title) of the nodes the outputs need, inputs before what uses them."""
-    order: dict[str, None] = {}
-    for node_id in _savers(prompt):
-        _walk(prompt, node_id, order)
-    return tuple((node_id, _title(prompt[node_id])) for node_id in order)
+    return tuple((each, title(prompt[each])) for each in in_order(prompt, _savers(prompt)))
 
 
 def run(prompt: Prompt, files: Files, new_path: Callable[[], Path]) -> Iterator[Saved]:
-    """What the workflow saves. `files` are the uploads by name."""
-    for node_id in _savers(prompt):
+    """What the workflow saves, node by node. Raises NodeFailed where a node cannot go on."""
+    work = _Work(prompt, _finder(files), new_path)
+    savers = {node_id: work.save(node_id) for node_id in _savers(prompt)}
+    for node_id, paths in savers.items():
         node = prompt[node_id]
-        path = _computed(prompt, node, files, new_path) or draw(
-            _order(prompt, node_id, files), new_path()
-        )
-        prefix = str(node["inputs"].get("filename_prefix", "ComfyUI"))
-        yield Saved(node_id, _title(node), prefix, path)
+        prefix = node["inputs"].get("filename_prefix")
+        for path in paths:
+            yield Saved(
+                node_id, title(node), prefix if isinstance(prefix, str) else "ComfyUI", path
+            )
+
+
+def _finder(files: Files) -> Find:
+    return files if callable(files) else files.get
+
+
+def _savers(prompt: Prompt) -> list[str]:
+    return [node_id for node_id, node in prompt.items() if node["class_type"] in _SAVERS]
+
+
+# -- what is executed, and what is drawn ----------------------------------------------------------
+
+
+def _known(prompt: Prompt) -> set[str]:
+    """The nodes that can be executed: of a known class, and not waiting for themselves."""
+    known = {node_id for node_id, node in prompt.items() if node["class_type"] in NODES}
+    known -= rings(prompt)
+    # Not even the name of its file is known.
+    return {each for each in known if not is_link(_file_name(prompt[each]))}
+
+
+def _file_name(node: Node) -> Any:
+    return node["inputs"].get(file_input(node))
+
+
+def _executed(prompt: Prompt) -> list[str]:
+    """The ids of the nodes that are executed, in order: what the savers need of what is known.
+
+    A saver right behind an unknown node is none of them: it is drawn with that node.
+    """
+    known = _known(prompt)
+    ends = [each for each in _savers(prompt) if each in known]
+    ends = [each for each in ends if not _is_behind_unknown(prompt, each, known)]
+    return in_order(prompt, ends, known)
+
+
+def _is_behind_unknown(prompt: Prompt, saver: str, known: set[str]) -> bool:
+    link = _medium(prompt[saver])
+    return is_link(link) and link[0] not in known
+
+
+def _medium(saver: Node) -> Any:
+    """What a saver saves: the value of that input."""
+    return saver["inputs"].get(NODES[saver["class_type"]].medium)
+
+
+# -- checks ---------------------------------------------------------------------------------------
 
 
 def _check_shape(node_id: str, node: Any) -> None:
@@ -95,142 +138,136 @@ def _check_shape(node_id: str, node: Any) -> None:
 
 def _check_links(node_id: str, inputs: Mapping[str, Any], prompt: Prompt) -> None:
     for name, value in inputs.items():
-        if _is_link(value) and value[0] not in prompt:
+        if is_link(value) and value[0] not in prompt:
             raise Refusal(400, f"Node {node_id}.{name} is linked to node {value[0]!r}: none such.")
 
 
-def _check_loader(node_id: str, node: Mapping[str, Any], files: Files) -> None:
-    if node["class_type"] not in LOADERS:
+def _check_loader(node_id: str, node: Node, find: Find) -> None:
+    name, value = file_input(node), _file_name(node)
+    if not name or is_link(value):
         return
-    name, kind = LOADERS[node["class_type"]]
-    value = node["inputs"].get(name)
-    if _is_link(value):
-        return
-    file = files.get(value) if isinstance(value, str) else None
+    file = find(value) if isinstance(value, str) else None
     if not file:
         raise Refusal(400, f"Node {node_id}.{name}: no file {value!r} was uploaded.")
-    if file.kind != kind and not (kind == "audio" and file.mime.startswith(_SOUND_FILES)):
-        raise Refusal(400, f"Node {node_id}.{name} must be {kind}; {value!r} is {file.mime}.")
+    accepts = NODES[node["class_type"]].inputs[name].accepts
+    if file.kind not in accepts:
+        raise Refusal(400, f"Node {node_id}.{name} must be {accepts[0]}; {value!r} is {file.mime}.")
 
 
-def _savers(prompt: Prompt) -> list[str]:
-    return [node_id for node_id, node in prompt.items() if node["class_type"] in SAVERS]
+def _check_inputs(node_id: str, prompt: Prompt) -> None:
+    node = prompt[node_id]
+    for name, asked in NODES[node["class_type"]].inputs.items():
+        try:
+            _check_input(node["inputs"], name, asked, prompt)
+        except WrongInput as wrong:
+            raise Refusal(400, f"Node {node_id} ({title(node)}): {name}: {wrong}.") from None
 
 
-def _is_link(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and type(value[1]) is int
-    )
+def _check_input(inputs: Mapping[str, Any], name: str, asked: Input, prompt: Prompt) -> None:
+    if name not in inputs:
+        if asked.required:
+            raise WrongInput("Required input is missing")
+        return
+    value = inputs[name]
+    if is_link(value):
+        _check_link(value, asked, prompt)
+    elif isinstance(value, list):
+        raise WrongInput("Bad linked input, must be [node id, number of its output]")
+    else:
+        asked.read(value)
 
 
-def _title(node: Mapping[str, Any]) -> str:
-    meta = node.get("_meta")
-    return str((meta.get("title") if isinstance(meta, dict) else None) or node["class_type"])
+def _check_link(link: Any, asked: Input, prompt: Prompt) -> None:
+    """Raises WrongInput where the node at the other end is known and has no such output."""
+    source = NODES.get(prompt[link[0]]["class_type"])
+    if not source:
+        return
+    if not 0 <= link[1] < len(source.outputs):
+        raise WrongInput(f"node {link[0]} ({source.name}) has no output {link[1]}")
+    if source.outputs[link[1]] != asked.kind:
+        raise WrongInput(
+            f"Return type mismatch: node {link[0]} ({source.name}) gives "
+            f"{source.outputs[link[1]]}, not {asked.kind}"
+        )
 
 
-def _walk(prompt: Prompt, node_id: str, order: dict[str, None]) -> None:
-    """Depth first without recursion: a workflow may be deeper than Python's stack, or a ring."""
-    stack = [(node_id, False)]
-    entered: set[str] = set()
-    while stack:
-        current, inputs_done = stack.pop()
-        if inputs_done:
-            order.setdefault(current)
-        elif current not in entered and current not in order:
-            entered.add(current)
-            stack.append((current, True))
-            stack += [(v[0], False) for v in prompt[current]["inputs"].values() if _is_link(v)]
+# -- work -----------------------------------------------------------------------------------------
 
 
-def _upstream(prompt: Prompt, node_id: str) -> list[Mapping[str, Any]]:
-    order: dict[str, None] = {}
-    _walk(prompt, node_id, order)
-    return [prompt[each] for each in order]
+class _Work:
+    """One run of a workflow: every node is executed once, before those that use it."""
+
+    def __init__(self, prompt: Prompt, find: Find, new_path: Callable[[], Path]) -> None:
+        self._prompt = prompt
+        self._find = find
+        self._new_path = new_path
+        self._drawn = Drawn(prompt, find, new_path, _seen_as_film(prompt))
+        self._made: dict[str, tuple[Any, ...]] = {}
+        self._saved: dict[str, list[Path]] = {}
+        order = _executed(prompt)
+        self._users = Counter(source for each in order for source in set(sources(prompt[each])))
+        for node_id in order:
+            self._execute(node_id)
+            self._forget(node_id)
+
+    def save(self, node_id: str) -> list[Path]:
+        """The files of a saver."""
+        if node_id not in self._saved:
+            self._saved[node_id] = list(self._draw(node_id))
+        return self._saved[node_id]
+
+    def _execute(self, node_id: str) -> None:
+        node = self._prompt[node_id]
+        known = NODES[node["class_type"]]
+        try:
+            self._make(node_id, known, self._values(node, known))
+        except Exception as broken:
+            words = str(broken) or type(broken).__name__
+            raise NodeFailed(node_id, title(node), words) from broken
+
+    def _forget(self, node_id: str) -> None:
+        """Let go of what no node will ask for again: frames are large."""
+        inputs = set(sources(self._prompt[node_id]))
+        self._users.subtract(inputs)
+        for each in (node_id, *inputs):
+            if not self._users[each]:
+                self._made.pop(each, None)
+
+    def _make(self, node_id: str, known: NodeClass, values: Mapping[str, Any]) -> None:
+        if known.saves:
+            self._saved[node_id] = list(known.save(values, self._new_path))
+            self._made[node_id] = (values[known.medium],)
+        else:
+            self._made[node_id] = known.make(values)
+
+    def _values(self, node: Node, known: NodeClass) -> dict[str, Any]:
+        given = {name: node["inputs"][name] for name in known.inputs if name in node["inputs"]}
+        return {name: self._value(value, known.inputs[name]) for name, value in given.items()}
+
+    def _value(self, value: Any, asked: Input) -> Any:
+        if is_link(value):
+            return self._linked(value, asked)
+        return self._find(value) if asked.kind == FILE else asked.read(value)
+
+    def _linked(self, link: Any, asked: Input) -> Any:
+        made = self._made.get(link[0])
+        return self._drawn.value(link, asked) if made is None else made[link[1]]
+
+    def _draw(self, node_id: str) -> Iterator[Path]:
+        saver = self._prompt[node_id]
+        link = _medium(saver) if saver["class_type"] in NODES else None
+        kind = _SAVERS[saver["class_type"]]
+        return self._drawn.files(link if is_link(link) else [node_id, 0], kind)
 
 
-def _order(prompt: Prompt, node_id: str, files: Files) -> Order:
-    """What a saver would plausibly have saved, from the uploads and texts upstream of it."""
-    kind = SAVERS[prompt[node_id]["class_type"]]
-    nodes = _upstream(prompt, node_id)
-    texts = [n["inputs"].get("text") for n in nodes if "CLIPTextEncode" in n["class_type"]]
-    sources = [
-        files[n["inputs"][LOADERS[n["class_type"]][0]]].path
-        for n in nodes
-        if n["class_type"] in LOADERS and not _is_link(n["inputs"][LOADERS[n["class_type"]][0]])
-    ]
-    seeds = [n["inputs"].get("seed", n["inputs"].get("noise_seed")) for n in nodes]
-    text = next((unmarked(text) for text in texts if isinstance(text, str)), "")
-    return Order(kind, text, sources=tuple(sources), variant=f"{node_id} {seeds}")
-
-
-# -- nodes that are really computed --------------------------------------------------------------
-
-
-def _computed(
-    prompt: Prompt, saver: Mapping[str, Any], files: Files, new_path: Callable[[], Path]
-) -> Path | None:
-    """The picture a saver of computable nodes saves, None where a node is not known here."""
-    if saver["class_type"] not in ("SaveImage", "PreviewImage"):
-        return None
-    chain = _chain(prompt, saver)
-    if not chain or chain[-1]["class_type"] != "LoadImage":
-        return None
-    with Image.open(files[chain[-1]["inputs"]["image"]].path) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
-    for node in reversed(chain[:-1]):
-        image = _COMPUTED[node["class_type"]](image, node["inputs"])
-    path = new_path()
-    image.save(path, "PNG", compress_level=1)
-    return path
-
-
-def _chain(prompt: Prompt, saver: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The nodes from the saver's input up to the loader; empty when one is not computable."""
-    chain: list[Mapping[str, Any]] = []
-    link = saver["inputs"].get("images")
-    while _is_link(link) and link[1] == 0 and len(chain) < len(prompt):
-        node = prompt[link[0]]
-        if node["class_type"] == "LoadImage":
-            return [*chain, node] if isinstance(node["inputs"]["image"], str) else []
-        if node["class_type"] not in _COMPUTED:
-            return []
-        chain.append(node)
-        link = node["inputs"].get("image")
-    return []
-
-
-def _invert(image: Image.Image, inputs: Mapping[str, Any]) -> Image.Image:
-    return ImageOps.invert(image)
-
-
-def _scale(image: Image.Image, inputs: Mapping[str, Any]) -> Image.Image:
-    """0 for one side keeps the proportions; crop "center" cuts to the new proportions first."""
-    width, height = (_side(inputs.get(name)) for name in ("width", "height"))
-    if not width and not height:
-        return image
-    width = width or max(1, round(image.width * height / image.height))
-    height = height or max(1, round(image.height * width / image.width))
-    way = _WAYS.get(str(inputs.get("upscale_method")), Image.Resampling.BILINEAR)
-    if inputs.get("crop") == "center":
-        return ImageOps.fit(image, (width, height), way)
-    return image.resize((width, height), way)
-
-
-def _side(value: Any) -> int:
-    return min(max(value, 0), 4096) if type(value) is int else 0
-
-
-_WAYS = {
-    "nearest-exact": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "area": Image.Resampling.BOX,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-_COMPUTED: Mapping[str, Callable[[Image.Image, Mapping[str, Any]], Image.Image]] = {
-    "ImageInvert": _invert,
-    "ImageScale": _scale,
-}
+def _seen_as_film(prompt: Prompt) -> set[str]:
+    """The ids of nodes whose pictures known nodes make a film of."""
+    known = _known(prompt)
+    makers = [each for each in known if prompt[each]["class_type"] in _FILM_MAKERS]
+    behind = in_order(prompt, makers, known)
+    return {
+        prompt[each]["inputs"][name][0]
+        for each in behind
+        for name, asked in NODES[prompt[each]["class_type"]].inputs.items()
+        if asked.kind == IMAGE and is_link(prompt[each]["inputs"].get(name))
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import json
 import re
@@ -17,7 +16,7 @@ from . import _orders, _rules, _workflow
 from ._body import Refusal
 from ._draw import Order
 from ._faults import Twists, markers, unmarked
-from ._fields import exactly, form_files, form_text, only
+from ._fields import check_public, exactly, form_files, form_text, only
 from ._files import SignedShelf, StoredFile, result
 from ._film import draw
 from ._haiyi_bodies import SHAPES, View, workflow_data
@@ -195,7 +194,7 @@ class Haiyi(Platform):
     def _hosted(self, url: str) -> StoredFile | None:
         """The file at a URL of ours; None for one elsewhere, which is never fetched."""
         if not url.startswith(f"{self.world.origin}/"):
-            _check_public(url)
+            check_public(url)
             return None
         rest = url.removeprefix(self.base_url)
         try:
@@ -367,14 +366,3 @@ def _makes(row: Mapping[str, Any]) -> str:
 def _text(values: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
     texts = (values.get(rule["name"]) for rule in rules if rule["type"] == "text")
     return next((unmarked(text) for text in texts if text), "")
-
-
-def _check_public(url: str) -> None:
-    """The document wants URLs that can be reached from the internet."""
-    host = urlsplit(url).hostname or ""
-    try:
-        public = ipaddress.ip_address(host).is_global
-    except ValueError:
-        public = "." in host and not host.endswith((".local", ".localhost", ".internal"))
-    if not public:
-        raise Refusal(400, f"{url.split('?')[0]} cannot be reached from the internet.")

@@ -1,0 +1,133 @@
+"""What the nodes that are unknown here would plausibly have made: drawn from what they were given.
+
+The same inputs always give the same picture; an upload counts by its content, not by its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _orders
+from ._draw import Order
+from ._faults import unmarked
+from ._files import StoredFile
+from ._film import draw
+from ._graph import Node, Prompt, in_order, is_link
+from ._nodes import NODES
+from ._nodes.decode import load_film, load_image, load_sound
+from ._nodes.kinds import IMAGE, MASK, MEDIA, STRING, VIDEO, Array, Film, Input
+
+Find = Callable[[str], "StoredFile | None"]
+Link = Sequence[Any]
+
+_FILM_SECONDS = 1.0  # of frames in memory
+
+
+class Drawn:
+    """The outputs of unknown nodes of one workflow; each is drawn once.
+
+    films  the ids of nodes whose pictures become a film: they make several
+    """
+
+    def __init__(
+        self, prompt: Prompt, find: Find, new_path: Callable[[], Path], films: set[str]
+    ) -> None:
+        self._prompt = prompt
+        self._find = find
+        self._new_path = new_path
+        self._films = films
+        self._made: dict[tuple[str, int, str], Any] = {}
+
+    def value(self, link: Link, asked: Input) -> Any:
+        """What stands at `link`, of the type an input asks for."""
+        if asked.kind not in MEDIA:
+            return self._text(link[0]) if asked.kind == STRING else asked.otherwise
+        key = (link[0], link[1], asked.kind)
+        if key not in self._made:
+            self._made[key] = self._make(link, asked)
+        return self._made[key]
+
+    def files(self, link: Link, kind: str) -> Iterator[Path]:
+        """What a saver would have saved of what stands at `link`."""
+        order = self._order(link, kind)
+        for number in range(self._count(link[0]) if kind == "image" else 1):
+            yield draw(_numbered(order, number), self._new_path())
+
+    def _make(self, link: Link, asked: Input) -> Any:
+        if asked.kind == IMAGE:
+            return self._frames(link) if link[0] in self._films else self._images(link)
+        if asked.kind == MASK:
+            return self._images(link)[..., 0]
+        if asked.kind == VIDEO:
+            return Film(path=next(self.files(link, "video")))
+        return load_sound(next(self.files(link, "audio")))
+
+    def _images(self, link: Link) -> Array:
+        return np.concatenate([load_image(path)[0] for path in self.files(link, "image")])
+
+    def _frames(self, link: Link) -> Array:
+        order = replace(self._order(link, "video"), seconds=_FILM_SECONDS, sound=False)
+        return load_film(Film(path=draw(order, self._new_path())))[0]
+
+    # -- what is upstream -------------------------------------------------------------------
+
+    def _order(self, link: Link, kind: str) -> Order:
+        nodes = self._upstream(link[0])
+        variant = json.dumps([link[1], *_settings(nodes)], default=str)
+        uploads = (self._upload(node) for node in nodes)
+        paths = tuple(path for path in uploads if path)
+        return Order(kind, self._text(link[0]), _size(nodes), sources=paths, variant=variant)
+
+    def _upstream(self, node_id: str) -> list[Node]:
+        return [self._prompt[each] for each in in_order(self._prompt, [node_id])]
+
+    def _upload(self, node: Node) -> Path | None:
+        name = node["inputs"].get(file_input(node))
+        found = self._find(name) if isinstance(name, str) else None
+        return found.path if found else None
+
+    def _text(self, node_id: str) -> str:
+        """The first prompt upstream."""
+        nodes = self._upstream(node_id)
+        encoders = [node["inputs"] for node in nodes if "TextEncode" in node["class_type"]]
+        texts = (inputs.get(name) for inputs in encoders for name in ("text", "prompt"))
+        return next((unmarked(text) for text in texts if isinstance(text, str)), "")
+
+    def _count(self, node_id: str) -> int:
+        latents = [n["inputs"] for n in self._upstream(node_id) if _is_empty_latent(n)]
+        return _orders.count({"n": latents[0].get("batch_size", 1)}) if latents else 1
+
+
+def _numbered(order: Order, number: int) -> Order:
+    return replace(order, variant=f"{order.variant} {number}") if number else order
+
+
+def _is_empty_latent(node: Node) -> bool:
+    return node["class_type"].startswith("Empty") and "Latent" in node["class_type"]
+
+
+def _size(nodes: Sequence[Node]) -> tuple[int, int] | None:
+    sizes = (_orders.size(node["inputs"]) for node in nodes if _is_empty_latent(node))
+    return next((size for size in sizes if size), None)
+
+
+def _settings(nodes: Sequence[Node]) -> Iterator[Any]:
+    """The classes and widgets of the nodes, without the names of files."""
+    for node in nodes:
+        name = file_input(node)
+        yield (
+            node["class_type"],
+            {k: v for k, v in node["inputs"].items() if not is_link(v) and k != name},
+        )
+
+
+def file_input(node: Node) -> str:
+    """The name of the input by which a loader is given its file, "" where it is no loader."""
+    known = NODES.get(node["class_type"])
+    return known.file if known else ""

@@ -1,0 +1,246 @@
+"""GPUGeek: upload links, commits, workflows, their tasks and how they are cancelled."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from . import _workflow
+from ._body import Refusal
+from ._faults import Twists, markers
+from ._fields import exactly
+from ._files import result
+from ._gpugeek_storage import LIVES, Storage, addresses, stand_in
+from ._platform import Answer, Platform, Request, Route, World
+from ._tasks import FAIL, PENDING, SUCCESS, Made, Moment, Plan, Task
+
+WORKFLOW_ID = 763311996779461  # the document's own
+PRICE = 0.11
+_QUEUED, _GENERATING, _DONE, _FAILED, _CANCELLED = 1, 2, 3, 4, 5
+_NO_WORKFLOW, _NO_TASK, _TASK_ENDED = 20404, 30404, 30409  # no code of its own is documented
+
+
+class Gpugeek(Platform):
+    """Knobs for tests.
+
+    dialect    "table" or "sample": how upload links are asked for; the other way is refused
+    otherwise  the HTTP status of that refusal
+    id_as      "number" or "text": prompt_id in answers, None = in turn
+    result_as  "list" or "text": the values of result_url, None = in turn
+    ending     what result addresses end in whatever they are, None = as they should
+    queued     the share of a task's time that it waits in the queue; queue is its length
+    workflows  the ids there are
+    """
+
+    name = "gpugeek"
+    key = "sk-sandbox-gpugeek"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.dialect = "table"
+        self.otherwise = 405
+        self.id_as: str | None = None
+        self.result_as: str | None = None
+        self.ending: str | None = None
+        self.queued = 0.3
+        self.queue = 3
+        self.workflows = {WORKFLOW_ID}
+        self._storage = Storage(world.tasks.clock)
+        self._cancelled: dict[int, float] = {}
+
+    def routes(self) -> Sequence[Route]:
+        v1 = "/api/v1"
+        link = f"{v1}/file/upload/pre-signed-url"
+        return (
+            Route("GET", link, self.link_of_the_table),
+            Route("POST", link, self.link_of_the_sample),
+            Route("POST", f"{v1}/file/upload/commit", self.commit),
+            Route("POST", f"{v1}/prompt", self.prompt),
+            Route("POST", f"{v1}/task/cancel", self.cancel),
+            Route("GET", f"{v1}/task/{{prompt_id}}", self.details),
+            Route("PUT", "/comfy/input/{name}", self.put, keyed=False),
+            Route("GET", "/comfy/input/{name}", self.stored_file, keyed=False),
+            Route("GET", "/comfy/output/{name}", self.stored_file, keyed=False),
+        )
+
+    def error(self, status: int, text: str) -> Any:
+        return {"code": status, "message": text, "traceid": uuid.uuid4().hex, "data": None}
+
+    # -- files ------------------------------------------------------------------------------
+
+    def link_of_the_table(self, request: Request) -> Answer:
+        self._check_dialect("table")
+        name = request.arg(request.args("file_name"), "file_name")
+        return _answered({"signed_url": self._link(name), "expired_at": _end_of_link()})
+
+    def link_of_the_sample(self, request: Request) -> Answer:
+        self._check_dialect("sample")
+        name = request.arg(request.args("fileName"), "fileName")
+        if any(request.body.blocks(0)):
+            raise Refusal(400, "The request takes no body.")
+        return _answered({"signedUrl": self._link(name), "expiredAt": _end_of_link()})
+
+    def _check_dialect(self, asked: str) -> None:
+        if asked != self.dialect:
+            raise Refusal(self.otherwise, "Upload links are asked for in another way here.")
+
+    def _link(self, name: str) -> str:
+        return self._storage.link(self._inputs, name)
+
+    @property
+    def _inputs(self) -> str:
+        return f"{self.base_url}/comfy/input/"
+
+    def put(self, request: Request, name: str) -> Answer:
+        self._storage.take(self.base_url + request.target, request)
+        return Answer(200, {})
+
+    def stored_file(self, request: Request, name: str) -> Answer:
+        request.args()
+        return request.send(self._storage.get(self.base_url + request.path))
+
+    def commit(self, request: Request) -> Answer:
+        request.args()
+        url = exactly(request.json(), ("oss_url",))["oss_url"]
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+            raise Refusal(400, f"oss_url must be the address of a file, not {url!r}.")
+        if url.startswith(f"{self.base_url}/"):
+            self._storage.commit(url)
+        else:
+            file = stand_in(url, self.world.origin, self.world.new_path)
+            url = self._storage.keep(self._inputs, file)
+        return _answered({"oss_url": url})
+
+    # -- workflows --------------------------------------------------------------------------
+
+    def prompt(self, request: Request) -> Answer:
+        request.args()
+        body = exactly(request.json(), ("workflow_id", "prompt", "task_type"))
+        number = _integer(body, "workflow_id")
+        if type(body["task_type"]) is not int or body["task_type"] != 1:
+            raise Refusal(400, f"task_type must be 1, not {body['task_type']!r}.")
+        if number not in self.workflows:
+            return self._no(_NO_WORKFLOW, f"workflow {number} does not exist")
+        _workflow.check(body["prompt"], dict(self._storage.committed))
+        task = self.accept(request, self._plan(body))
+        as_text = _in_turn(self.id_as, "text", task)
+        return _answered({"prompt_id": str(task.id) if as_text else task.id})
+
+    def _plan(self, body: Any) -> Plan:
+        prompt, twists = body["prompt"], markers(body)
+        files = dict(self._storage.committed)
+
+        def make() -> Sequence[Made]:
+            saved = _workflow.run(prompt, files, self.world.new_path)
+            return [self._kept(each, twists) for each in saved]
+
+        return Plan("prompt", body, make, 3.0, _workflow.steps(prompt))
+
+    def _kept(self, saved: _workflow.Saved, twists: Twists) -> Made:
+        file = result(saved.path, twists)
+        address = self._storage.keep(f"{self.base_url}/comfy/output/", file, self.ending)
+        return Made(file, address, saved.node_id, saved.title)
+
+    # -- tasks ------------------------------------------------------------------------------
+
+    def cancel(self, request: Request) -> Answer:
+        request.args()
+        number = _integer(exactly(request.json(), ("task_id",)), "task_id")
+        task = self.world.tasks.get(self.name, "prompt", number)
+        if not task:
+            return self._no(_NO_TASK, f"task {number} does not exist")
+        if self._status(task, self.world.tasks.moment(task)) not in (_QUEUED, _GENERATING):
+            return self._no(_TASK_ENDED, f"task {number} has ended")
+        self._cancelled[task.id] = self.world.tasks.clock()
+        return _answered(None)
+
+    def details(self, request: Request, prompt_id: str) -> Answer:
+        request.args()
+        known = prompt_id.isascii() and prompt_id.isdigit()
+        task = self.world.tasks.get(self.name, "prompt", int(prompt_id)) if known else None
+        if not task:
+            return self._no(_NO_TASK, f"task {prompt_id} does not exist")
+        return _answered(self._details(task, self.twists(request, task)))
+
+    def status_of(self, task: Task) -> int:
+        """1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled."""
+        return self._status(task, self.world.tasks.moment(task))
+
+    def _details(self, task: Task, twists: Twists) -> Any:
+        moment = self.world.tasks.moment(task)
+        status = self._status(task, moment)
+        queued, ran = self._durations(task)
+        waits = status == _QUEUED
+        as_text = _in_turn(self.id_as, "text", task)
+        return {
+            "prompt_id": str(task.id) if as_text else task.id,
+            "workflow_id": task.plan.fields["workflow_id"],
+            "env_id": task.plan.fields["workflow_id"],
+            "status": twists["word"].get("word", "sandbox-word") if "word" in twists else status,
+            "queue_duration": queued,
+            "run_duration": ran,
+            "result_url": self._results(task, twists) if status == _DONE else {},
+            "error_msg": task.reason if status == _FAILED else "",
+            "queue_size": self.queue if waits else 0,
+            "current_position": self._place(moment) if waits else 0,
+            "origin_price": PRICE,
+            "created_at": self._created(task),
+        }
+
+    def _status(self, task: Task, moment: Moment) -> int:
+        if task.id in self._cancelled:
+            return _CANCELLED
+        if moment.status in (SUCCESS, FAIL):
+            return _DONE if moment.status == SUCCESS else _FAILED
+        is_queued = moment.status == PENDING or moment.part < self.queued
+        return _QUEUED if is_queued else _GENERATING
+
+    def _place(self, moment: Moment) -> int:
+        """From the end of the queue to its head, as its time there passes."""
+        waited = moment.part / self.queued if self.queued else 1.0
+        return max(1, self.queue - int(waited * self.queue))
+
+    def _durations(self, task: Task) -> tuple[int, int]:
+        """Milliseconds in the queue and at work so far."""
+        now = min(self._cancelled.get(task.id, self.world.tasks.clock()), task.due)
+        leaves_queue = task.began + task.waits + self.queued * task.runs
+        queued = min(now, leaves_queue) - task.began
+        return round(queued * 1000), round(max(0.0, now - leaves_queue) * 1000)
+
+    def _created(self, task: Task) -> str:
+        age = self.world.tasks.clock() - task.began
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - age))
+
+    def _results(self, task: Task, twists: Twists) -> Any:
+        made: dict[str, list[str]] = {}
+        for each in task.made:
+            urls = made.setdefault(each.node_id, [])
+            if "empty" not in twists:
+                urls.append(twists["result_url"]["url"] if "result_url" in twists else each.address)
+        return addresses(made, as_text=_in_turn(self.result_as, "text", task))
+
+    def _no(self, code: int, message: str) -> Answer:
+        """A refusal with HTTP 200: the code alone tells."""
+        return Answer.json(self.error(code, message))
+
+
+def _answered(data: Any) -> Answer:
+    told = {"code": 0, "message": "success", "traceid": uuid.uuid4().hex, "data": data}
+    return Answer.json(told)
+
+
+def _integer(body: Any, name: str) -> int:
+    if type(body[name]) is not int:
+        raise Refusal(400, f"{name} must be an integer, not {body[name]!r}.")
+    return int(body[name])
+
+
+def _in_turn(knob: str | None, wanted: str, task: Task) -> bool:
+    """Whether an answer about `task` is `wanted`: as the knob says, else every second task's is."""
+    return knob == wanted if knob else task.number % 2 == 1
+
+
+def _end_of_link() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LIVES))

@@ -1,0 +1,175 @@
+"""HappyHorse: pictures and films by 52 rows of model and task, each with rules of its own."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import _orders
+from ._body import Refusal
+from ._draw import Order
+from ._faults import Twists, markers, unmarked
+from ._fields import form_text
+from ._files import SignedShelf, result
+from ._film import draw
+from ._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS, View, polled, submitted
+from ._happyhorse_media import checked
+from ._happyhorse_rows import Reading, chosen, read_rows
+from ._platform import Answer, Platform, Request, Route, World
+from ._tasks import FAIL, SUCCESS, Made, Plan, Task
+
+POLLS = {
+    "image": "/v1/images/async",
+    "video": "/v1/videos",
+    "grok": "/v1/videos/grok",
+    "notevideo": "/v1/videos/notevideo",
+}
+_KINDS = {path: kind for kind, path in POLLS.items()}
+_SECONDS = {"image": 1.5, "video": 3.0}
+_ID = re.compile(r"task_[a-z]+_(\d{1,9})", re.ASCII)
+
+
+class Happyhorse(Platform):
+    """Knobs for tests.
+
+    id_place      one of ID_PLACES, None = all in turn
+    result_shape  one of RESULT_PLACES, None = all in turn
+    most_seconds  films are no longer than this, whatever is asked for
+    """
+
+    name = "happyhorse"
+    key = "hh-sandbox-key"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.rows = read_rows()
+        self.id_place: str | None = None
+        self.result_shape: str | None = None
+        self.most_seconds = 30.0
+        self._shelf = SignedShelf("happyhorse")
+
+    def routes(self) -> Sequence[Route]:
+        polls = (
+            Route("GET", f"{path}/{{task_id}}", partial(self.poll, kind))
+            for kind, path in POLLS.items()
+        )
+        return (
+            Route("POST", "/v1/images/async/generations", self.submit),
+            Route("POST", "/v1/images/async/edits", self.submit_form),
+            Route("POST", "/v1/videos", self.submit),
+            Route("POST", "/v1/videos/generations", self.submit),
+            *polls,
+            Route("GET", "/results/{name}", self.stored_file, keyed=False),
+        )
+
+    def error(self, status: int, text: str) -> Any:
+        """No body of an error is documented; this is what its relatives answer."""
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        return {"error": {"message": text, "type": kind}}
+
+    # -- submit -----------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> Answer:
+        request.args()
+        return self._submitted(request, request.json())
+
+    def submit_form(self, request: Request) -> Answer:
+        """Files go by URL here too: every part is text."""
+        request.args()
+        parts = request.form()
+        return self._submitted(request, {name: form_text(parts, name) for name in parts})
+
+    def _submitted(self, request: Request, body: Any) -> Answer:
+        reading = chosen(self.rows, request.path, body)
+        sources = checked(reading, self.world)
+        task = self.accept(request, self._plan(reading, body, sources))
+        kind = task.plan.kind
+        place = _in_turn(ID_PLACES[kind], self.id_place, task)
+        return Answer.json(submitted(kind, _id(task), place))
+
+    def _plan(self, reading: Reading, body: Mapping[str, Any], sources: tuple[Path, ...]) -> Plan:
+        queue = _KINDS[reading.row.poll]
+        kind = "image" if queue == "image" else "video"
+        copies = _orders.count(reading.values) if kind == "image" else 1
+        twists = markers(body)
+
+        def make() -> Sequence[Made]:
+            orders = (self._order(kind, reading, sources, number) for number in range(copies))
+            return [self._hosted_result(order, twists) for order in orders]
+
+        return Plan(queue, body, make, _SECONDS[kind])
+
+    def _order(self, kind: str, reading: Reading, sources: tuple[Path, ...], number: int) -> Order:
+        values = reading.values
+        ending = values.get("output_format", "")
+        # Some models call the resolution of a picture its size.
+        size = _orders.size({"resolution": values.get("size"), **values})
+        return Order(
+            kind=kind,
+            text=unmarked(reading.texts[0]) if reading.texts else "",
+            size=size,
+            seconds=min(self.most_seconds, _orders.seconds(values, 5.0)),
+            sources=sources,
+            variant=f"{reading.row.model} {values.get('seed', 0)} {number}",
+            ending=ending,
+            clear=values.get("background") == "transparent" and ending != "jpeg",
+        )
+
+    def _hosted_result(self, order: Order, twists: Twists) -> Made:
+        file = result(draw(order, self.world.new_path()), twists)
+        return Made(file, f"{self.base_url}/results/{self._shelf.put(file)}")
+
+    # -- poll -------------------------------------------------------------------------------
+
+    def poll(self, kind: str, request: Request, task_id: str) -> Answer:
+        request.args()
+        task = self._task(kind, task_id)
+        moment = self.world.tasks.moment(task)
+        twists = self.twists(request, task)
+        word = _in_turn(WORDS[moment.status], None, task)
+        view = View(
+            id=task_id,
+            number=task.number,
+            kind=kind,
+            place=_in_turn(RESULT_PLACES[kind], self.result_shape, task),
+            word=str(twists["word"].get("word", "sandbox-word")) if "word" in twists else word,
+            percent=int(moment.part * 100),
+            results=_results(task, twists) if moment.status == SUCCESS else (),
+            reason=task.reason if moment.status == FAIL else "",
+        )
+        return Answer.json(polled(view))
+
+    def stored_file(self, request: Request, name: str) -> Answer:
+        return request.send(self._shelf.get(request.target.removeprefix("/results/")))
+
+    def _task(self, kind: str, task_id: str) -> Task:
+        """A task is known only where its row is polled."""
+        found = _ID.fullmatch(task_id)
+        task = self.world.tasks.get(self.name, kind, int(found[1])) if found else None
+        if not task or _id(task) != task_id:
+            raise Refusal(404, f"Task {task_id} does not exist at {POLLS[kind]}.")
+        return task
+
+
+def _id(task: Task) -> str:
+    return f"task_{task.plan.kind}_{task.id:06d}"
+
+
+def _in_turn(places: Sequence[str], wanted: str | None, task: Task) -> str:
+    """The place a knob names, where this kind of task has it; else the next."""
+    return wanted if wanted and wanted in places else places[task.number % len(places)]
+
+
+def _results(task: Task, twists: Twists) -> list[dict[str, str]]:
+    if "empty" in twists:
+        return []
+    if "result_url" in twists:
+        return [{"url": twists["result_url"]["url"]}]
+    if task.plan.fields.get("response_format") == "b64_json":
+        files = (made.file.path.read_bytes() for made in task.made)
+        return [{"b64_json": base64.b64encode(data).decode()} for data in files]
+    return [{"url": made.address} for made in task.made]
