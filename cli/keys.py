@@ -11,6 +11,8 @@ from ..providers import _keys, _platforms
 from ..providers._words import say
 from ._table import table
 
+_S3 = "s3"  # the bucket of media hosting: two keys in one
+
 
 def about() -> str:
     return say("Keep, list or remove the keys of the platforms.")
@@ -35,57 +37,68 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    pair = _keys.s3()
+    keys = {**_keys.listing(), _S3: pair[0] if pair else None}
     sources = {"environment": say("environment"), "file": say("keys.json")}
     rows = [
         [platform, key.masked() if key else say("not set"), sources[key.source] if key else ""]
-        for platform, key in _keys.listing().items()
+        for platform, key in keys.items()
     ]
     print(table([say("platform"), say("key"), say("from")], rows))
     return 0
 
 
 def _set(args: argparse.Namespace) -> int:
-    platform = _platform(args)
-    label = _platforms.provider_class(platform).label
-    key = _keys.set_key(platform, _asked(label))
-    print(say("{platform}: the key {masked} is kept.", platform=label, masked=key.masked()))
-    if _in_environment(platform):
-        variable = _keys.key_variable(platform)
+    name = _named(args)
+    if name == _S3:
+        access = _asked(say("Access key id of S3: "))
+        key = _keys.set_s3(access, _asked(say("Secret access key of S3: ")))
+    else:
+        key = _keys.set_key(name, _asked(say("Key of {platform}: ", platform=_label(name))))
+    print(say("{platform}: the key {masked} is kept.", platform=_label(name), masked=key.masked()))
+    for variable in _in_environment(name):
         print(say("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
-    platform = _platform(args)
-    label = _platforms.provider_class(platform).label
-    if _keys.remove(platform):
-        print(say("{platform}: the key is removed.", platform=label))
+    name = _named(args)
+    if _keys.remove_s3() if name == _S3 else _keys.remove(name):
+        print(say("{platform}: the key is removed.", platform=_label(name)))
     else:
-        print(say("{platform}: no key was kept.", platform=label))
-    if _in_environment(platform):
-        print(say("{variable} still sets one.", variable=_keys.key_variable(platform)))
+        print(say("{platform}: no key was kept.", platform=_label(name)))
+    for variable in _in_environment(name):
+        print(say("{variable} still sets one.", variable=variable))
     return 0
 
 
 _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 
 
-def _platform(args: argparse.Namespace) -> str:
-    known = _platforms.names()
+def _named(args: argparse.Namespace) -> str:
+    known = (*_platforms.names(), _S3)
     if args.platform not in known:
-        args.parser.error(say("name one of these platforms: {names}", names=", ".join(known)))
+        args.parser.error(say("name one of these: {names}", names=", ".join(known)))
     return str(args.platform)
 
 
-def _asked(label: str) -> str:
-    """The key, typed unseen; the first line of the input where nobody sits at a terminal."""
+def _label(name: str) -> str:
+    return "S3" if name == _S3 else _platforms.provider_class(name).label
+
+
+def _asked(question: str) -> str:
+    """The key, typed unseen; the next line of the input where nobody sits at a terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.readline()
     try:
-        return getpass.getpass(say("Key of {platform}: ", platform=label))
+        return getpass.getpass(question)
     except EOFError:
         return ""
 
 
-def _in_environment(platform: str) -> bool:
-    return bool(os.environ.get(_keys.key_variable(platform), "").strip())
+def _in_environment(name: str) -> tuple[str, ...]:
+    """The variables that are set and go before what is kept."""
+    if name == _S3:
+        return _keys.s3_variables()
+    variable = _keys.key_variable(name)
+    return (variable,) if os.environ.get(variable, "").strip() else ()

@@ -16,8 +16,10 @@ from ._catalogue import Catalogue, realm_of
 from ._collector import collect_for_ever
 from ._engine import Engine
 from ._errors import InvalidInput
+from ._hosted import Book
 from ._http import Http
 from ._keeper import Keeper
+from ._media_choice import ChosenHost
 from ._platforms import names, provider_class
 from ._provider import Provider
 from ._run import Runner
@@ -41,7 +43,8 @@ def connect(platform: str) -> Provider:
     else:
         address = _keys.base_url(platform, kind.label, kind.default_base_url)
         key = _keys.require(platform, kind.label, kind.key_help).value
-    return kind(Http(kind.label, address, kind.auth_headers(key)))
+    host = None if kind.takes_uploads() else ChosenHost(kind.label, connect)
+    return kind(Http(kind.label, address, kind.auth_headers(key)), host)
 
 
 def catalogue(platform: str) -> Catalogue:
@@ -57,7 +60,7 @@ def catalogue(platform: str) -> Catalogue:
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine(), ledger())
+    return Runner(Engine(), ledger(), Book(_settings.home() / "hosted.db"))
 
 
 def start_collector() -> None:

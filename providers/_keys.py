@@ -1,4 +1,4 @@
-"""Keys and addresses of the platforms: where they come from and are kept. Nothing shows a key."""
+"""Keys of the platforms and of S3, and addresses: where they come from. Nothing shows a key."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from ._errors import InvalidInput, MissingKey
 from ._platforms import names
 from ._words import say
 
+S3_ACCESS, S3_SECRET = "s3_access_key", "s3_secret_key"
+
 _log = logging.getLogger(__name__)
+_HALVES = (S3_ACCESS, S3_SECRET)
 _SHOWN = 4  # characters of a key that may be shown, and only where it has many more
 _LONG = 16
 
 
 @dataclass(frozen=True, repr=False)
 class Key:
-    """A platform's key. Its text is in `value` only: printing, formatting or logging a Key is safe.
+    """A platform's key, or half of a bucket's. Its text is in `value` only: printing, formatting or
+    logging a Key is safe.
 
     source  "environment" or "file"
     """
@@ -45,15 +49,7 @@ def find(platform: str) -> Key | None:
     where `skyport keys set` puts a key when it runs outside of that ComfyUI.
     Raises InvalidInput where what is there cannot be a key.
     """
-    variable = key_variable(platform)
-    told = os.environ.get(variable, "").strip()
-    if told:
-        return Key(_sound(told, variable), "environment")
-    for path in _files():
-        stored = _stored(path).get(platform, "")
-        if stored:
-            return Key(_sound(stored, f"{path}: {platform}"), "file")
-    return None
+    return _from_environment(platform) or _from_files(platform)
 
 
 def require(platform: str, label: str, help: str = "") -> Key:
@@ -66,7 +62,8 @@ def require(platform: str, label: str, help: str = "") -> Key:
 
 def _ways(platform: str, help: str) -> str:
     ways = say(
-        "Run `skyport keys set {platform}`, or set the environment variable {variable}.",
+        "Enter it in ComfyUI's settings under Skyport, run `skyport keys set {platform}`, or set the "
+        "environment variable {variable}.",
         platform=platform,
         variable=key_variable(platform),
     )
@@ -91,9 +88,60 @@ def remove(platform: str) -> bool:
     return had
 
 
+def is_ours(name: str) -> bool:
+    """Whether this data folder keeps the key: what `remove` can take away."""
+    return bool(_stored(_file()).get(name))
+
+
 def listing() -> dict[str, Key | None]:
     """Every platform's key, None where it has none, by platform name."""
     return {platform: find(platform) for platform in names()}
+
+
+def s3() -> tuple[Key, Key] | None:
+    """(access key id, secret key) of the bucket; None where neither is set.
+
+    Both from one place: SKYPORT_S3_ACCESS_KEY and SKYPORT_S3_SECRET_KEY, else keys.json.
+    Raises InvalidInput where one is set without the other.
+    """
+    pair = [_from_environment(half) for half in _HALVES]
+    if pair == [None, None]:
+        pair = [_from_files(half) for half in _HALVES]
+    access, secret = pair
+    if access is not None and secret is not None:
+        return access, secret
+    if access is None and secret is None:
+        return None
+    raise InvalidInput(
+        say("S3: one of its two keys is not set."),
+        do=say(
+            "Run `skyport keys set s3`, or set both {access} and {secret}.",
+            access=key_variable(S3_ACCESS),
+            secret=key_variable(S3_SECRET),
+        ),
+    )
+
+
+def set_s3(access: str, secret: str) -> Key:
+    """Keep both in keys.json; the access key is returned. Raises InvalidInput as `set_key`."""
+    kept = {
+        S3_ACCESS: _sound(access, say("access key id")),
+        S3_SECRET: _sound(secret, say("secret access key")),
+    }
+    with _writing:
+        _settings.write_private(_file(), {**_stored(_file()), **kept})
+    return Key(kept[S3_ACCESS], "file")
+
+
+def remove_s3() -> bool:
+    """Forget both stored halves; False where there was none."""
+    gone = [remove(half) for half in _HALVES]
+    return any(gone)
+
+
+def s3_variables() -> tuple[str, ...]:
+    """Those variables of the bucket's keys that are set."""
+    return tuple(key_variable(half) for half in _HALVES if _from_environment(half))
 
 
 def base_url(platform: str, label: str, default: str = "") -> str:
@@ -111,13 +159,25 @@ def base_url(platform: str, label: str, default: str = "") -> str:
         return known
     raise InvalidInput(
         say("no address is set."),
-        do=say("Set the environment variable {variable}.", variable=variable),
+        do=say(
+            "Its document names none: enter the address that belongs to your key in ComfyUI's "
+            "settings under Skyport, or set the environment variable {variable} to it.",
+            variable=variable,
+        ),
         platform=label,
     )
 
 
-def key_variable(platform: str) -> str:
-    return f"{platform.upper()}_API_KEY"
+def url_source(platform: str) -> str:
+    """Where the address comes from: "environment", "file" or "default"."""
+    if os.environ.get(url_variable(platform), "").strip():
+        return "environment"
+    return "file" if platform in _settings.load().base_urls else "default"
+
+
+def key_variable(name: str) -> str:
+    """The environment variable of a platform's key, or of half of that of the bucket."""
+    return f"SKYPORT_{name.upper()}" if name in _HALVES else f"{name.upper()}_API_KEY"
 
 
 def url_variable(platform: str) -> str:
@@ -128,6 +188,20 @@ def url_variable(platform: str) -> str:
 
 _writing = threading.Lock()
 _warned: set[Path] = set()
+
+
+def _from_environment(name: str) -> Key | None:
+    variable = key_variable(name)
+    told = os.environ.get(variable, "").strip()
+    return Key(_sound(told, variable), "environment") if told else None
+
+
+def _from_files(name: str) -> Key | None:
+    for path in _files():
+        stored = _stored(path).get(name, "")
+        if stored:
+            return Key(_sound(stored, f"{path}: {name}"), "file")
+    return None
 
 
 def _file() -> Path:

@@ -28,3 +28,13 @@ def provider_class(platform: str) -> type[Provider]:
         )
     found: type[Provider] = importlib.import_module(f".{platform}", __package__).PROVIDER
     return found
+
+
+def public_hosts() -> tuple[str, ...]:
+    """The platforms that may host media for the others."""
+    return tuple(filter(hosts_for_all, names()))
+
+
+def hosts_for_all(platform: str) -> bool:
+    """Whether anyone can fetch what is uploaded to `platform`."""
+    return platform in names() and bool(provider_class(platform).public_uploads)

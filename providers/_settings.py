@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ import platformdirs
 from ._errors import InvalidInput
 from ._types import Json
 from ._words import say
+
+_OWN_HOSTS = ("auto", "s3")  # of media, beside the platforms whose uploads are public
 
 # -- what each kind of setting accepts ----------------------------------------------------------
 
@@ -52,6 +55,34 @@ def _text(value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
     raise _Unfit(say("a text"))
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]+", value.strip()):
+        return value.strip()
+    raise _Unfit(say("a name of letters, digits, dots and dashes"))
+
+
+def _prefix(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._/-]+", value.strip()):
+        return value.strip().strip("/")
+    raise _Unfit(say("a path of letters, digits, dots, dashes and slashes"))
+
+
+def _hours(value: Any) -> float:
+    # A signature of S3 holds for a week at most.
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value <= 168:
+        return value
+    raise _Unfit(say("a number from 1 to 168"))
+
+
+def _media_host(value: Any) -> str:
+    from ._platforms import hosts_for_all, public_hosts  # here: platforms may read settings
+
+    named = value.strip().lower() if isinstance(value, str) else ""
+    if named in _OWN_HOSTS or hosts_for_all(named):
+        return named
+    raise _Unfit(say("one of: {names}", names=", ".join([*_OWN_HOSTS, *public_hosts()])))
 
 
 def _folder(value: Any) -> Path:
@@ -125,7 +156,13 @@ class Settings:
     catalogue_hours  age at which a live model list is asked for again
     reuse_results    deliver a stored result again instead of paying twice
     keep_days        days for which the ledger remembers what is over
-    media_host       where media are put for a platform that has no upload of its own
+    media_host       where media are put for a platform that has no upload of its own: "auto", "s3",
+                     or a platform whose uploads are public
+    s3_endpoint      address of the S3-compatible service; "" is AWS
+    s3_bucket        name of the bucket, "" where there is none
+    s3_region        its region; "" leaves it to boto3
+    s3_prefix        folder in the bucket
+    s3_hours         hours for which a file in it can be fetched by its URL
     base_urls        addresses by platform, over the platforms' own defaults
     """
 
@@ -144,7 +181,12 @@ class Settings:
     )
     reuse_results: bool = field(default=True, metadata=_told_by("SKYPORT_REUSE_RESULTS", _flag))
     keep_days: float = field(default=90, metadata=_told_by("SKYPORT_KEEP_DAYS", _amount))
-    media_host: str = field(default="auto", metadata=_told_by("SKYPORT_MEDIA_HOST", _text))
+    media_host: str = field(default="auto", metadata=_told_by("SKYPORT_MEDIA_HOST", _media_host))
+    s3_endpoint: str = field(default="", metadata=_told_by("SKYPORT_S3_ENDPOINT", address))
+    s3_bucket: str = field(default="", metadata=_told_by("SKYPORT_S3_BUCKET", _name))
+    s3_region: str = field(default="", metadata=_told_by("SKYPORT_S3_REGION", _name))
+    s3_prefix: str = field(default="skyport", metadata=_told_by("SKYPORT_S3_PREFIX", _prefix))
+    s3_hours: float = field(default=24, metadata=_told_by("SKYPORT_S3_HOURS", _hours))
     # One variable a platform, read where addresses are asked for: see _keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_told_by("", _addresses))
 
@@ -171,6 +213,17 @@ def save(changes: Mapping[str, Json]) -> Settings:
         _from_file(tree)
         write_private(_file(), tree)
     return load()
+
+
+def sources() -> dict[str, str]:
+    """Where each setting comes from now: "environment", "file" or "default"."""
+    stored = read_tree(_file())
+    return {name: _source(name, stored) for name in _READS}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting, "" where it has none."""
+    return _VARIABLES[name]
 
 
 # -- where things are ---------------------------------------------------------------------------
@@ -302,6 +355,12 @@ _VARIABLES: dict[str, str] = {f.name: f.metadata["variable"] for f in fields(Set
 
 def _file() -> Path:
     return home() / "settings.json"
+
+
+def _source(name: str, stored: Mapping[str, Json]) -> str:
+    if os.environ.get(_VARIABLES[name], "").strip():
+        return "environment"
+    return "default" if stored.get(name) is None else "file"
 
 
 def _from_file(tree: Mapping[str, Json]) -> dict[str, Any]:

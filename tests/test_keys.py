@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import re
 import stat
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from skyport import cli
 from skyport.providers import _keys, _settings
 from skyport.providers._errors import InvalidInput, MissingKey
 from skyport.providers._platforms import names
@@ -144,6 +149,82 @@ def test_a_private_file_warns_nobody(caplog):
     _keys.set_key("haiyi", SECRET)
     _keys.find("haiyi")
     assert caplog.text == ""
+
+
+# -- the two keys of a bucket -------------------------------------------------------------------
+
+ACCESS = "AKIA0123456789ABCDEF"
+BOTH = {"s3_access_key": ACCESS, "s3_secret_key": SECRET}
+
+
+def test_a_buckets_keys_are_kept_together_and_forgotten_together(home):
+    _keys.set_key("haiyi", "other")
+    assert _keys.s3() is None
+    assert _keys.set_s3(f" {ACCESS}\n", SECRET).masked() == "...CDEF"
+    assert stored(home) == {"haiyi": "other", **BOTH}
+    assert _keys.s3() == (_keys.Key(ACCESS, "file"), _keys.Key(SECRET, "file"))
+    assert (_keys.remove_s3(), _keys.remove_s3()) == (True, False)
+    assert stored(home) == {"haiyi": "other"}
+
+
+def test_a_buckets_variables_win_over_the_file(monkeypatch):
+    _keys.set_s3("access-of-the-file", "secret-of-the-file")
+    monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", ACCESS)
+    monkeypatch.setenv("SKYPORT_S3_SECRET_KEY", SECRET)
+    assert _keys.s3() == (_keys.Key(ACCESS, "environment"), _keys.Key(SECRET, "environment"))
+    assert _keys.s3_variables() == ("SKYPORT_S3_ACCESS_KEY", "SKYPORT_S3_SECRET_KEY")
+
+
+def test_half_of_a_buckets_keys_is_refused_and_never_paired_with_another(home, monkeypatch):
+    _keys.set_s3(ACCESS, SECRET)
+    monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", "access-of-the-environment")
+    with pytest.raises(InvalidInput, match="SKYPORT_S3_SECRET_KEY") as caught:
+        _keys.s3()
+    assert SECRET not in str(caught.value)
+    monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
+    (home / "keys.json").write_text(json.dumps({"s3_secret_key": SECRET}))
+    with pytest.raises(InvalidInput, match="skyport keys set s3"):
+        _keys.s3()
+
+
+@pytest.mark.parametrize(("access", "secret"), [("", SECRET), (ACCESS, ""), (ACCESS, "two words")])
+def test_a_bad_half_keeps_neither(home, access, secret):
+    with pytest.raises(InvalidInput):
+        _keys.set_s3(access, secret)
+    assert not (home / "keys.json").exists()
+
+
+def keys(capsys: Any, monkeypatch: Any, *argv: str, typed: str = "") -> tuple[int, str]:
+    """Exit code and everything said by `skyport keys ...`."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    try:
+        code = cli.main(["keys", *argv])
+    except SystemExit as left:
+        code = int(left.code or 0)
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def test_the_command_asks_for_both_keys_of_a_bucket_and_shows_neither(capsys, monkeypatch):
+    kept = keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n{SECRET}\n")
+    assert _keys.s3() == (_keys.Key(ACCESS, "file"), _keys.Key(SECRET, "file"))
+    listed = keys(capsys, monkeypatch, "list")
+    assert re.search(r"s3 +\.\.\.CDEF +keys\.json", listed[1])
+    monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", ACCESS)
+    removed = keys(capsys, monkeypatch, "remove", "s3")
+    assert "SKYPORT_S3_ACCESS_KEY still sets one." in removed[1]
+    monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
+    assert [code for code, _ in (kept, listed, removed)] == [0, 0, 0]
+    assert _keys.s3() is None
+    assert re.search(r"s3 +not set", keys(capsys, monkeypatch, "list")[1])
+    assert SECRET not in kept[1] + listed[1] + removed[1]
+
+
+def test_the_command_keeps_nothing_of_half_a_pair(capsys, monkeypatch):
+    code, told = keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n")
+    assert (code, _keys.s3()) == (1, None)
+    assert ACCESS not in told
+    assert keys(capsys, monkeypatch, "set", "s4")[0] == 2
 
 
 # -- showing ------------------------------------------------------------------------------------

@@ -105,6 +105,11 @@ def test_the_defaults_hold_where_nothing_is_written():
         catalogue_hours=24,
         reuse_results=True,
         media_host="auto",
+        s3_endpoint="",
+        s3_bucket="",
+        s3_region="",
+        s3_prefix="skyport",
+        s3_hours=24,
         base_urls={},
     )
 
@@ -153,7 +158,12 @@ WRONG = {
     "language": [7, " "],
     "catalogue_hours": [0, "24"],
     "reuse_results": ["yes"],
-    "media_host": [False, ""],
+    "media_host": [False, "", "s4", "gpugeek", "_s3"],
+    "s3_endpoint": ["minio.example", "", "https://key:secret@minio.example"],
+    "s3_bucket": ["two words", "a/b", "", 7],
+    "s3_region": ["eu west", ""],
+    "s3_prefix": ["a?b", "", 1],
+    "s3_hours": [0.5, 169, True, "24", float("nan")],
     "base_urls": ["https://example.com", ["https://example.com"], {"haiyi": 1}],
 }
 
@@ -167,6 +177,11 @@ def test_a_value_of_the_wrong_kind_is_told_by_file_and_name(home, name, value):
         load()
     assert str(home / "settings.json") in str(caught.value)
     assert name in str(caught.value)
+
+
+def test_a_media_host_that_is_none_is_refused_with_those_there_are():
+    with pytest.raises(InvalidInput, match=r"media_host must be one of: auto, s3, .*haiyi"):
+        save({"media_host": "ftp"})
 
 
 @pytest.mark.parametrize(
@@ -215,7 +230,12 @@ def test_a_broken_file_is_named_and_left_alone(home, text):
         ("SKYPORT_LANG", "zh", "language", "zh"),
         ("SKYPORT_CATALOGUE_HOURS", "1", "catalogue_hours", 1),
         ("SKYPORT_REUSE_RESULTS", "off", "reuse_results", False),
-        ("SKYPORT_MEDIA_HOST", "7", "media_host", "7"),
+        ("SKYPORT_MEDIA_HOST", "HaiYi", "media_host", "haiyi"),
+        ("SKYPORT_S3_ENDPOINT", "https://minio.example/", "s3_endpoint", "https://minio.example"),
+        ("SKYPORT_S3_BUCKET", "7", "s3_bucket", "7"),
+        ("SKYPORT_S3_REGION", "eu-west-3", "s3_region", "eu-west-3"),
+        ("SKYPORT_S3_PREFIX", "/a/b/", "s3_prefix", "a/b"),
+        ("SKYPORT_S3_HOURS", "1.5", "s3_hours", 1.5),
     ],
 )
 def test_the_environment_wins_over_the_file(home, monkeypatch, variable, text, name, value):
