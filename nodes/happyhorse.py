@@ -1,0 +1,186 @@
+"""The nodes of HappyHorse: one a task, its media on the node, a model's own fields below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..providers import happyhorse
+from ..providers._errors import InvalidInput
+from ..providers._payload import leaves, with_leaves
+from ..providers._types import Json, Kind, Model, Request
+from ..providers._words import say
+from . import _forms, _outputs
+from ._generate import GenerateNode, parameters_of
+from ._schema import Socket
+
+_MANY = 20  # slots of a growing list; a model's own limit is told by name
+
+_IMAGE = Socket("image", Kind.IMAGE)
+_IMAGES = Socket("images", Kind.IMAGE, most=_MANY)
+_FIRST_FRAME = Socket("first_frame", Kind.IMAGE)
+_LAST_FRAME = Socket("last_frame", Kind.IMAGE)
+_VIDEO = Socket("video", Kind.VIDEO)
+_AUDIO = Socket("audio", Kind.AUDIO, formats=("mp3",))
+
+
+class _Generate(GenerateNode):
+    """A node for one of the tasks of HappyHorse's document."""
+
+    platform = "happyhorse"
+    category = "Skyport/HappyHorse"
+
+    @classmethod
+    def custom_inputs(cls) -> list[Any]:
+        return [
+            io.String.Input("model_id", default=""),
+            io.Combo.Input("endpoint", options=list(happyhorse.ROUTES), default=cls._usual_route()),
+            io.String.Input(
+                "parameters", default="", multiline=True, placeholder='parameters: {"duration": 5}'
+            ),
+        ]
+
+    @classmethod
+    def _usual_route(cls) -> str:
+        return cls.models()[0].endpoint
+
+    @classmethod
+    def request(cls, model: Model, parameters: Mapping[str, Json], seed: int) -> Request:
+        return happyhorse.generation(model, parameters, seed=seed)
+
+    @classmethod
+    def custom_requests(
+        cls, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
+    ) -> list[Request]:
+        """`$prompt` and `$` with a socket's name stand for what the node holds."""
+        name, label = chosen["model_id"].strip(), happyhorse.HappyHorse.label
+        if not name:
+            raise InvalidInput(say("A custom model needs its model id."), platform=label)
+        parameters = parameters_of(chosen["parameters"], label)
+        named = {text[1:] for text in leaves(parameters, str) if text.startswith("$")}
+        if prompt.strip() and "prompt" not in named:
+            parameters.setdefault("prompt", prompt)
+        return [
+            happyhorse.custom(
+                name,
+                chosen["endpoint"],
+                _filled(parameters, named, {**values, "prompt": prompt}, cls.sockets),
+                seed=seed,
+            )
+            for values in _forms.linked(cls.sockets, media)
+        ]
+
+
+def _filled(
+    parameters: Mapping[str, Json],
+    named: set[str],
+    values: Mapping[str, Any],
+    sockets: tuple[Socket, ...],
+) -> dict[str, Json]:
+    """The parameters with what the node holds in its places. What is linked must have one."""
+    for socket in sockets:
+        if (socket.id in values) != (socket.id in named):
+            raise _misplaced(socket.id, is_linked=socket.id in values)
+    filled: dict[str, Json] = with_leaves(
+        parameters, str, lambda text: values.get(text[1:], text) if text[:1] == "$" else text
+    )
+    return filled
+
+
+def _misplaced(name: str, is_linked: bool) -> InvalidInput:
+    if is_linked:
+        what = say("The parameters of the custom model do not say where {name} goes.", name=name)
+        do = say('Write "{place}" where its URL shall stand.', place=f"${name}")
+    else:
+        what = say("The parameters of the custom model name {name}, but it is empty.", name=name)
+        do = say('Link it, or take "{place}" out of them.', place=f"${name}")
+    return InvalidInput(what, do=do, platform=happyhorse.HappyHorse.label)
+
+
+class HappyHorseTextToImage(_Generate):
+    id, title = "SkyportHappyHorseTextToImage", "HappyHorse Text to Image"
+    task, outputs = "text2image", _outputs.IMAGES
+
+
+class HappyHorseEditImage(_Generate):
+    id, title = "SkyportHappyHorseEditImage", "HappyHorse Edit Image"
+    task, outputs = "edit-image", _outputs.IMAGES
+    sockets = (_IMAGE, Socket("mask", Kind.IMAGE, required=False, mask=True))
+
+
+class HappyHorseReferenceToImage(_Generate):
+    id, title = "SkyportHappyHorseReferenceToImage", "HappyHorse Reference to Image"
+    task, outputs = "reference2image", _outputs.IMAGES
+    sockets = (_IMAGES,)
+
+
+class HappyHorseTextToVideo(_Generate):
+    id, title = "SkyportHappyHorseTextToVideo", "HappyHorse Text to Video"
+    task, outputs = "text2video", _outputs.VIDEO
+
+
+class HappyHorseImageToVideo(_Generate):
+    id, title = "SkyportHappyHorseImageToVideo", "HappyHorse Image to Video"
+    task, outputs = "image2video", _outputs.VIDEO
+    sockets = (_IMAGE,)
+
+
+class HappyHorseFirstLastFrameToVideo(_Generate):
+    id, title = "SkyportHappyHorseFirstLastFrameToVideo", "HappyHorse First/Last Frame to Video"
+    task, outputs = "first-last-frame", _outputs.VIDEO
+    sockets = (_FIRST_FRAME, _LAST_FRAME)
+
+
+class HappyHorseExtendVideo(_Generate):
+    id, title = "SkyportHappyHorseExtendVideo", "HappyHorse Extend Video"
+    task, outputs = "extend-video", _outputs.VIDEO
+    sockets = (_VIDEO, replace(_LAST_FRAME, required=False))
+
+
+class HappyHorseReferenceToVideo(_Generate):
+    id, title = "SkyportHappyHorseReferenceToVideo", "HappyHorse Reference to Video"
+    task, outputs = "reference2video", _outputs.VIDEO
+    sockets = (_IMAGES,)
+
+
+class HappyHorseImageAudioToVideo(_Generate):
+    id, title = "SkyportHappyHorseImageAudioToVideo", "HappyHorse Image and Audio to Video"
+    task, outputs = "image-audio2video", _outputs.VIDEO
+    sockets = (_IMAGE, _AUDIO, Socket("extra_images", Kind.IMAGE, required=False, most=_MANY))
+
+
+class HappyHorseMultimodalToVideo(_Generate):
+    """Sound is required by some models only, and they say so."""
+
+    id, title = "SkyportHappyHorseMultimodalToVideo", "HappyHorse Multimodal to Video"
+    task, outputs = "multimodal2video", _outputs.VIDEO
+    sockets = (
+        _IMAGES,
+        _VIDEO,
+        replace(_AUDIO, required=False),
+        replace(_FIRST_FRAME, required=False),
+    )
+
+
+class HappyHorseEditVideo(_Generate):
+    id, title = "SkyportHappyHorseEditVideo", "HappyHorse Edit Video"
+    task, outputs = "edit-video", _outputs.VIDEO
+    sockets = (_VIDEO, replace(_IMAGES, required=False))
+
+
+NODES = [
+    HappyHorseTextToImage,
+    HappyHorseEditImage,
+    HappyHorseReferenceToImage,
+    HappyHorseTextToVideo,
+    HappyHorseImageToVideo,
+    HappyHorseFirstLastFrameToVideo,
+    HappyHorseExtendVideo,
+    HappyHorseReferenceToVideo,
+    HappyHorseImageAudioToVideo,
+    HappyHorseMultimodalToVideo,
+    HappyHorseEditVideo,
+]

@@ -1,0 +1,96 @@
+"""HappyHorse: 52 pairs of a model and a task, in its document's order. It takes media as URLs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from .._http import judge, words_of
+from .._payload import form_fields
+from .._provider import Provider
+from .._retry import no_task
+from .._types import Json, Model, Report, Request, Task, TaskState, silent
+from . import _answers, _body, _models
+
+_BUILT_IN = Path(__file__).with_name("models.json")
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a request is sent and where its task is asked for.
+
+    home   the object of an answer that tells of the task itself, "" for the whole answer
+    form   sent as multipart/form-data, every value as text
+    """
+
+    submit: str
+    poll: str
+    home: str = ""
+    form: bool = False
+
+
+ROUTES = {
+    "images/generations": Route("/v1/images/async/generations", "/v1/images/async/", "data"),
+    "images/edits": Route("/v1/images/async/edits", "/v1/images/async/", "data", form=True),
+    "videos": Route("/v1/videos", "/v1/videos/"),
+    "videos/grok": Route("/v1/videos/generations", "/v1/videos/grok/", "output"),
+    "videos/notevideo": Route("/v1/videos/generations", "/v1/videos/notevideo/", "output"),
+}
+
+
+class HappyHorse(Provider):
+    """The document names no address: HAPPYHORSE_BASE_URL must be set."""
+
+    name = "happyhorse"
+    label = "HappyHorse"
+
+    # -- models: every "request fields" table -----------------------------------------------
+
+    @classmethod
+    def built_in_rows(cls) -> list[Json]:
+        rows: list[Json] = json.loads(_BUILT_IN.read_text(encoding="utf-8"))
+        return rows
+
+    @classmethod
+    def read_row(cls, row: Json) -> Model:
+        return _models.read(row)
+
+    # -- submit and poll: every "Python" example --------------------------------------------
+
+    def submit(self, request: Request, report: Report = silent) -> str:
+        route = ROUTES[request.endpoint]
+        if route.form:
+            answer = self.unwrap(
+                self.http.post_form(route.submit, form_fields(request.payload), report)
+            )
+        else:
+            answer = self.unwrap(self.http.post_json(route.submit, request.payload))
+        task_id = _answers.task_id(answer, route.home)
+        if task_id:
+            return task_id
+        if isinstance(answer, dict) and answer.get("error"):
+            raise judge(self.label, 200, words_of(answer))
+        raise no_task(self.label)
+
+    def poll(self, task: Task) -> TaskState:
+        route = ROUTES[task.endpoint]
+        answer = self.unwrap(self.http.get(route.poll + quote(task.id, safe="")))
+        return _answers.state(answer, task, route.home)
+
+
+PROVIDER = HappyHorse
+
+
+def generation(model: Model, parameters: Mapping[str, Json], *, seed: int = 0) -> Request:
+    """A request for a row of the catalogue; `parameters` are keyed as the row names them."""
+    payload = _body.body(model, parameters)
+    return Request(HappyHorse.name, model.endpoint, payload, title=model.id, seed=seed)
+
+
+def custom(model_id: str, route: str, body: Mapping[str, Json], *, seed: int = 0) -> Request:
+    """A request for a model that is in no list: `body` is sent as it is, with the model's name."""
+    payload = {"model": model_id, **body}
+    return Request(HappyHorse.name, route, payload, title=model_id, seed=seed)

@@ -1,0 +1,139 @@
+"""HappyHorse's answers: an id, a status, a reason or a result, at every place the document shows.
+
+`home` is the object of an answer that tells of the task itself; others are looked into after it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._judge import words_of
+from .._payload import share
+from .._types import Json, Output, Status, Task, TaskState
+
+_WORDS = {
+    **dict.fromkeys(("success", "succeeded", "completed"), Status.SUCCEEDED),
+    **dict.fromkeys(("failed", "failure", "error"), Status.FAILED),
+    # In no document. The first only tell a user more; the last can never become a result.
+    **dict.fromkeys(("queued", "pending", "submitted", "not_start", "waiting"), Status.QUEUED),
+    **dict.fromkeys(("cancelled", "canceled"), Status.CANCELLED),
+    **dict.fromkeys(("fail", "rejected", "expired"), Status.FAILED),
+}
+_ID_PLACES = {
+    "": ("id", "task_id", "output.task_id", "data.task_id", "data.id"),
+    "data": ("task_id", "data.task_id", "output.task_id", "id"),
+    "output": ("output.task_id", "task_id", "data.task_id", "id"),
+}
+_HOMES = ("", "output", "data")
+_STATUS_KEYS = ("status", "task_status")
+_URL_KEYS = {
+    "": ("video_url", "media_url", "result_url"),
+    "output": ("media_url", "video_url", "result_url"),
+}
+_NO_REASON = ("success", "ok")
+
+
+def task_id(answer: Json, home: str) -> str:
+    """The id that a submit was answered with, "" where there is none."""
+    for place in _ID_PLACES[home]:
+        found = _at(answer, place)
+        if isinstance(found, (int, str)) and not isinstance(found, bool) and str(found):
+            return str(found)
+    return ""
+
+
+def state(answer: Json, task: Task, home: str) -> TaskState:
+    """How the task is. Words in progress are not documented: what is no end is on its way."""
+    layers = list(_layers(answer, home))
+    word = _word(layers)
+    status = _WORDS.get(word.lower(), Status.RUNNING)
+    done = status is Status.SUCCEEDED
+    return TaskState(
+        status=status,
+        word=word,
+        progress=1.0 if done else _progress(layers),
+        outputs=tuple(_outputs(layers, task)) if done else (),
+        message="" if done else _reason(layers),
+        known=bool(word),
+    )
+
+
+def _layers(answer: Json, home: str) -> Iterator[Mapping[str, Any]]:
+    """The objects that may tell of the task, its home first, and what lies in their `data`."""
+    for name in (home, *(other for other in _HOMES if other != home)):
+        found = _at(answer, name)
+        inner = found.get("data") if name and isinstance(found, dict) else None
+        yield from (one for one in (found, inner) if isinstance(one, dict))
+
+
+def _at(tree: Json, place: str) -> Json:
+    for name in filter(None, place.split(".")):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
+
+
+def _word(layers: list[Mapping[str, Any]]) -> str:
+    told = (layer.get(key) for layer in layers for key in _STATUS_KEYS)
+    return next((word.strip() for word in told if isinstance(word, str) and word.strip()), "")
+
+
+def _progress(layers: list[Mapping[str, Any]]) -> float | None:
+    told = (share(layer.get("progress")) for layer in layers)
+    return next((found for found in told if found is not None), None)
+
+
+def _reason(layers: list[Mapping[str, Any]]) -> str:
+    """The documented `fail_reason`; where there is none, words at any other usual place."""
+    told = [words_of(layer.get("fail_reason")) for layer in layers]
+    told += [words_of(layer) for layer in layers]
+    return next((words for words in told if words and words.lower() not in _NO_REASON), "")
+
+
+# -- results ------------------------------------------------------------------------------------
+
+
+def _outputs(layers: list[Mapping[str, Any]], task: Task) -> list[Output]:
+    """Those of the first place that holds any; the same result may stand at several."""
+    sent = {_unsigned(url) for url in task.sent}
+    for layer in layers:
+        for place in _places(layer):
+            made = [_output(value) for value in (place if isinstance(place, list) else [place])]
+            fresh = [one for one in made if one and _unsigned(one.url) not in sent]
+            if fresh:
+                return fresh
+    return []
+
+
+def _places(layer: Mapping[str, Any]) -> Iterator[Json]:
+    """What stands at each documented place of a result."""
+    nested = "task_status" in layer or "media_url" in layer
+    yield from (layer.get(key) for key in _URL_KEYS["output" if nested else ""])
+    yield _at(layer, "metadata.url")
+    yield layer.get("results")
+    yield layer.get("data")
+
+
+def _output(value: Json) -> Output | None:
+    """A result given as a URL, or as an object with `url` or `b64_json`."""
+    told = value if isinstance(value, dict) else {"url": value}
+    url, inline = told.get("url"), told.get("b64_json")
+    if isinstance(url, str) and url.startswith(("http://", "https://")):
+        return Output(url=url)
+    data = _decoded(inline) if isinstance(inline, str) else b""
+    return Output(data=data) if data else None
+
+
+def _decoded(text: str) -> bytes:
+    """Bytes of base64, also behind `data:image/png;base64,`; none where it is no base64."""
+    try:
+        return base64.b64decode(text.rpartition(",")[2])
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _unsigned(url: str) -> str:
+    """What stays of a URL when it is signed anew."""
+    return url.partition("?")[0]
