@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import itertools
 import mimetypes
 import os
@@ -19,11 +20,14 @@ from ..providers._errors import InvalidInput
 from ..providers._words import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..providers._job import Job
     from ..providers._types import Request, Result, ResultFile
 
 _MEDIA = ("image", "video", "audio")
-_GRACE = 5.0  # seconds given to a submit under way to tell its task id
+_PLACES = {"cluster", "workflow_id"}
+_GRACE = 5.0  # seconds given to a submit to tell its task id, and to a platform to cancel
 
 
 def about() -> str:
@@ -36,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--platform", required=True, choices=_platforms.names(), help=say("where it runs")
     )
     parser.add_argument(
-        "--cluster", default="auto", help=say("a cluster's name; auto takes the one with most room")
+        "--cluster", help=say("a cluster's name; auto takes the one with most room")
+    )
+    parser.add_argument(
+        "--workflow-id", help=say("the number of the hosted workflow, where the platform wants one")
     )
     parser.add_argument(
         "--input",
@@ -83,8 +90,19 @@ def _request(args: argparse.Namespace) -> Request:
         raise InvalidInput(say("this platform runs no workflows."), platform=label)
     prompt = read_workflow(_text_of(args.workflow))
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
-    request: Request = make(filled, args.cluster, seed=args.seed)
+    request: Request = make(filled, **_where(make, args), seed=args.seed)
     return request
+
+
+def _where(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
+    """The options that say where it runs, of which each platform takes its own."""
+    taken = set(inspect.signature(make).parameters)
+    for name in _PLACES - taken:
+        if getattr(args, name) is not None:
+            label = _platforms.provider_class(args.platform).label
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidInput(say("{option} means nothing here.", option=option), platform=label)
+    return {name: getattr(args, name) or "" for name in _PLACES & taken}
 
 
 def _text_of(path: Path) -> str:
@@ -132,17 +150,20 @@ def finished(job: Job, *, stop: bool = True) -> Result:
         watch([job.future], {name: lambda: glimpse(job, time.monotonic())})
     except KeyboardInterrupt:
         providers.runner().leave(job, stop=stop)
-        _say_what_lives_on(job)
+        _say_what_lives_on(job, stop)
         raise
     result = job.future.result()
     providers.runner().delivered(job)
     return result
 
 
-def _say_what_lives_on(job: Job) -> None:
+def _say_what_lives_on(job: Job, stop: bool) -> None:
     """A submit that is under way is waited for: its task id is worth the seconds."""
+    cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
-    while not (job.future.done() or job.sight.task_id) and time.monotonic() < until:
+    while not job.future.done() and time.monotonic() < until:
+        if job.sight.task_id and not cancels:
+            break
         time.sleep(0.05)
     print(_what_lives_on(job), file=sys.stderr)
 

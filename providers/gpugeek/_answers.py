@@ -1,0 +1,76 @@
+"""GPUGeek's answers read tolerantly: numbers may be text, results one address or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._payload import leaves, number
+from .._types import Json, Output, Status, TaskState
+from .._words import say
+
+# Section 5: 1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled.
+_STATUS = {
+    "1": Status.QUEUED,
+    "2": Status.RUNNING,
+    "3": Status.SUCCEEDED,
+    "4": Status.FAILED,
+    "5": Status.CANCELLED,
+}
+
+
+def task_id(answer: Json) -> str:
+    """The id a submit was answered with, a number or text; "" where there is none."""
+    found = answer.get("prompt_id") if isinstance(answer, dict) else None
+    return str(found) if isinstance(found, (int, str)) and not isinstance(found, bool) else ""
+
+
+def state(answer: Json) -> TaskState:
+    """The state of a task out of its details."""
+    told: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
+    word = "" if told.get("status") is None else str(told["status"])
+    status = _STATUS.get(word, Status.RUNNING)
+    return TaskState(
+        status=status,
+        word=word,
+        progress=1.0 if status is Status.SUCCEEDED else None,
+        queue=_queue(told) if status is Status.QUEUED else (None, None),
+        cost=number(told.get("origin_price")),
+        outputs=tuple(_made(told.get("result_url"))) if status is Status.SUCCEEDED else (),
+        message=_reason(told, status),
+        known=word in _STATUS,
+    )
+
+
+def _queue(told: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    place, length = number(told.get("current_position")), number(told.get("queue_size"))
+    return (None if place is None else int(place), None if length is None else int(length))
+
+
+def _reason(told: Mapping[str, Any], status: Status) -> str:
+    words = str(told.get("error_msg") or "").strip()
+    if status not in (Status.FAILED, Status.CANCELLED):
+        return words
+    if not words and status is Status.CANCELLED:
+        words = say("it was cancelled on the platform (status 5), not by Skyport")
+    return (words or say("status 4 (failed), without a reason")) + _spent(told)
+
+
+def _spent(told: Mapping[str, Any]) -> str:
+    """The time a task took, in seconds; the platform tells milliseconds."""
+    queued, ran = number(told.get("queue_duration")), number(told.get("run_duration"))
+    if queued is None or ran is None:
+        return ""
+    seconds = {"queued": f"{queued / 1000:.1f}", "ran": f"{ran / 1000:.1f}"}
+    return f" ({say('queued {queued} s, ran {ran} s', **seconds)})"
+
+
+def _made(results: Json) -> Iterator[Output]:
+    """Results by node id; what is no address is text that a node gave."""
+    by_node = results if isinstance(results, dict) else {"": results}
+    for node_id, made in by_node.items():
+        for value in leaves(made, str):
+            if value.startswith(("http://", "https://")):
+                yield Output(url=value, node_id=str(node_id))
+            elif value.strip():
+                yield Output(text=value, node_id=str(node_id))

@@ -1,0 +1,88 @@
+"""Links to upload to, which GPUGeek's document asks for in two ways: the one that works is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from .. import _settings
+from .._errors import ApiError, BadResult, InputRejected, InvalidInput, NotFound
+from .._http import Http, Response
+from .._provider import Provider
+from .._types import Json
+from .._words import say
+
+_PATH = "/api/v1/file/upload/pre-signed-url"
+_TABLE = "table"
+
+# The document's table of section 1 says one thing, its Python sample the other.
+_DIALECTS: Mapping[str, Callable[[Http, str], Response]] = {
+    _TABLE: lambda http, name: http.get(_PATH, {"file_name": name}),
+    "sample": lambda http, name: http.post(f"{_PATH}?fileName={quote(name, safe='')}"),
+}
+_LINK_KEYS = ("signed_url", "signedUrl")
+
+_learnt: dict[str, str] = {}  # base URL -> dialect, also where the disk keeps nothing
+
+
+def upload_link(provider: Provider, name: str) -> str:
+    """A signed URL that takes the file `name`.
+
+    Raises the error of the dialect that was understood, where one was.
+    """
+    place = provider.http.base_url
+    failures: list[ApiError | BadResult] = []
+    for dialect in _likely_first(place):
+        try:
+            link = _link_in(provider.unwrap(_DIALECTS[dialect](provider.http, name)), provider)
+        except (NotFound, InputRejected, BadResult) as error:
+            failures.append(error)
+        else:
+            _remember(place, dialect)
+            return link
+    raise min(failures, key=_is_not_understood)
+
+
+def _link_in(answer: Json, provider: Provider) -> str:
+    told = answer if isinstance(answer, dict) else {}
+    link = next((told[key] for key in _LINK_KEYS if told.get(key)), None)
+    if not isinstance(link, str):
+        raise BadResult(
+            say("The platform gave no link to upload to."),
+            do=say("Queue again later."),
+            platform=provider.label,
+        )
+    return link
+
+
+def _is_not_understood(error: ApiError | BadResult) -> bool:
+    return isinstance(error, (NotFound, BadResult)) or error.status == 405
+
+
+# -- what was learnt ----------------------------------------------------------------------------
+
+
+def _likely_first(place: str) -> list[str]:
+    known = _learnt.get(place) or _kept(place)
+    return sorted(_DIALECTS, key=lambda dialect: dialect != known)
+
+
+def _kept(place: str) -> str:
+    with suppress(InvalidInput):  # unreadable: learnt again
+        return str(_settings.read_tree(_file()).get(place, _TABLE))
+    return _TABLE
+
+
+def _remember(place: str, dialect: str) -> None:
+    """Keeps what is not the table's way, or no longer is."""
+    _learnt[place] = dialect
+    if _kept(place) == dialect:
+        return
+    with suppress(InvalidInput):  # a disk that refuses costs one more call the next time
+        _settings.write_private(_file(), {**_settings.read_tree(_file()), place: dialect})
+
+
+def _file() -> Path:
+    return _settings.home() / "gpugeek.json"
