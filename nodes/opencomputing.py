@@ -1,0 +1,101 @@
+"""The nodes of OpenComputing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..providers import opencomputing
+from ..providers._errors import InvalidInput
+from ..providers._types import Json, Kind, Model, Request
+from ..providers._words import say
+from . import _forms, _outputs, _schema
+from ._generate import GenerateNode, parameters_of
+
+_MOST = 20  # slots of a list; how many files a model takes is told by its row
+
+
+class _Generate(GenerateNode):
+    """A node for one of OpenComputing's categories."""
+
+    platform = "opencomputing"
+    category = "Skyport/OpenComputing"
+
+    @classmethod
+    def custom_inputs(cls) -> list[Any]:
+        free = opencomputing.unlisted(_schema.CUSTOM, cls.task)
+        return [
+            io.String.Input("model_id", default="", placeholder="model_id"),
+            *_schema.nested_inputs(free, cls.own()),
+        ]
+
+    @classmethod
+    def request(cls, model: Model, parameters: Mapping[str, Json], seed: int) -> Request:
+        given = dict(parameters)
+        more = parameters_of(given.pop(opencomputing.MORE, ""), opencomputing.OpenComputing.label)
+        return opencomputing.generation(model, given, more=more, seed=seed)
+
+    @classmethod
+    def custom_requests(
+        cls, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
+    ) -> list[Request]:
+        name = chosen["model_id"].strip()
+        if not name:
+            raise InvalidInput(
+                say("A custom model needs its model id."),
+                do=say("It is in the platform's list of models."),
+                platform=opencomputing.OpenComputing.label,
+            )
+        free = opencomputing.unlisted(name, cls.task)
+        return [
+            cls.request(free, parameters, seed)
+            for parameters in _forms.parameters(free, prompt, seed, {**chosen, **media})
+        ]
+
+
+class OpenComputingChat(_Generate):
+    id, title = "SkyportOpenComputingChat", "OpenComputing Chat"
+    task, outputs = "t2t", ("text",)
+    texts = ("system_prompt",)
+
+
+class OpenComputingTextToImage(_Generate):
+    id, title = "SkyportOpenComputingTextToImage", "OpenComputing Text to Image"
+    task, outputs = "t2i", _outputs.IMAGES
+
+
+class OpenComputingTextToVideo(_Generate):
+    id, title = "SkyportOpenComputingTextToVideo", "OpenComputing Text to Video"
+    task, outputs = "t2v", _outputs.VIDEO
+
+
+class OpenComputingImageToVideo(_Generate):
+    """Which frames a model requires is told by its row: some take none, some one, some both."""
+
+    id, title = "SkyportOpenComputingImageToVideo", "OpenComputing Image to Video"
+    task, outputs = "i2v", _outputs.VIDEO
+    sockets = (
+        _schema.Socket("first_frame", Kind.IMAGE, required=False),
+        _schema.Socket("last_frame", Kind.IMAGE, required=False),
+    )
+
+
+class OpenComputingReferenceToVideo(_Generate):
+    id, title = "SkyportOpenComputingReferenceToVideo", "OpenComputing Reference to Video"
+    task, outputs = "ref2v", _outputs.VIDEO
+    sockets = (
+        _schema.Socket("images", Kind.IMAGE, most=_MOST),
+        _schema.Socket("videos", Kind.VIDEO, required=False, most=_MOST),
+        _schema.Socket("audios", Kind.AUDIO, required=False, most=_MOST),
+    )
+
+
+NODES = [
+    OpenComputingChat,
+    OpenComputingTextToImage,
+    OpenComputingTextToVideo,
+    OpenComputingImageToVideo,
+    OpenComputingReferenceToVideo,
+]

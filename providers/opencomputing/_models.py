@@ -1,0 +1,161 @@
+"""OpenComputing's models: the tables of its document, and models that no table describes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from .._types import Choice, Json, Model, Param
+from .._words import say
+
+CHAT, IMAGE, TEXT_VIDEO, FRAME_VIDEO, REFERENCE_VIDEO = TASKS = (
+    "t2t",
+    "t2i",
+    "t2v",
+    "i2v",
+    "ref2v",
+)
+
+MORE = "parameters"  # further fields of a model without a table, as a JSON object
+FIELD_OF = {"first_frame": "first_frame_field", "last_frame": "last_frame_field"}
+
+_FILE = Path(__file__).with_name("models.json")
+_TYPES = {"integer": "int"}
+_LONG = ("prompt", "system_prompt", "negative_prompt")
+
+
+def built_in_rows() -> list[dict[str, Any]]:
+    """A row for each model and task that the document names."""
+    return [
+        {**model, "catelogid": table["catelogid"]}
+        for table in _tables()
+        for model in table["models"]
+    ]
+
+
+def read(row: Mapping[str, Any]) -> Model:
+    """`row`, from the document or live, as a Model with its table's parameters."""
+    name, task = str(row["model"]), str(row["catelogid"])
+    if task not in TASKS:
+        raise ValueError(task)
+    known = _described().get((name, task), {})
+    about = {**known, **{key: value for key, value in row.items() if value}}
+    return Model(
+        platform="opencomputing",
+        id=name,
+        task=task,
+        label=str(about.get("description") or name),
+        params=_params(known["table"]) if known else unlisted(task),
+        help=str(about.get("vendor") or ""),
+        retired=bool(row.get("retired")),
+    )
+
+
+def unlisted(task: str) -> tuple[Param, ...]:
+    """The parameters of a model without a table: what its task always has, and free ones."""
+    table = next((t for t in _tables() if t["catelogid"] == task and t.get("open")), None)
+    return (*(_params(table) if table else (_PROMPT, *_media(task))), _more())
+
+
+def live_rows(answer: Json, asked: str) -> Iterator[dict[str, Any]]:
+    """The models in the answer to a question for those of one task.
+
+    A model that names another task of ours belongs there: the filter was not heard.
+    """
+    if isinstance(answer, dict):
+        answer = next((answer[key] for key in ("data", "models") if key in answer), [])
+    for item in answer if isinstance(answer, list) else []:
+        item = {"id": item} if isinstance(item, str) else item
+        name = _text(item, "id", "model", "name") if isinstance(item, dict) else ""
+        if name:
+            told = _text(item, "catelogid")
+            row = {"model": name, "catelogid": told if told in TASKS else asked}
+            yield {
+                **row,
+                "description": _text(item, "description"),
+                "vendor": _text(item, "vendor"),
+            }
+
+
+# -- tables -------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _tables() -> list[dict[str, Any]]:
+    tables: list[dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return tables
+
+
+@lru_cache(maxsize=1)
+def _described() -> dict[tuple[str, str], dict[str, Any]]:
+    """What the document says of each (model, task)."""
+    return {
+        (model["model"], table["catelogid"]): {**model, "table": table}
+        for table in _tables()
+        for model in table["models"]
+    }
+
+
+def _params(table: Mapping[str, Any]) -> tuple[Param, ...]:
+    return tuple(map(_param, table["fields"]))
+
+
+def _param(field: Mapping[str, Any]) -> Param:
+    """`as` is our name of a field that stands on the node itself under one name for all models."""
+    name, options = str(field.get("as") or field["name"]), field.get("options", [])
+    default = field.get("default")
+    # `adaptive` is the default of rows that do not list it: the platform's own way, never sent.
+    leaves = default if options and default is not None and default not in options else ""
+    kind = "text" if name in _LONG else field["type"]
+    return Param(
+        name=name,
+        type=_TYPES.get(kind, kind),
+        required=field["required"],
+        default=None if leaves else default,
+        min=field.get("min"),
+        max=field.get("max"),
+        choices=tuple(map(Choice, options)),
+        max_items=field.get("max_items"),
+        help=field["help"],
+        path=field["name"],
+        leaves=leaves,
+    )
+
+
+# -- models without a table ---------------------------------------------------------------------
+
+_PROMPT = Param("prompt", "text", required=True)
+
+
+def _media(task: str) -> tuple[Param, ...]:
+    """The fields of files, named as most tables name them."""
+    if task == FRAME_VIDEO:
+        return (
+            Param("first_frame", "image", path="image_file1"),
+            Param("last_frame", "image", path="image_file2"),
+            *(_field_name(name, f"image_file{n}") for n, name in enumerate(FIELD_OF.values(), 1)),
+        )
+    if task == REFERENCE_VIDEO:
+        kinds = ("image", "video", "audio")
+        return tuple(Param(f"{k}s", f"array[{k}]", path=f"{k}_files") for k in kinds)
+    return ()
+
+
+def _field_name(name: str, usual: str) -> Param:
+    help = say("The model's name of the field that holds this picture.")
+    return Param(name, "string", default=usual, help=help)
+
+
+def _more() -> Param:
+    help = say(
+        "Further fields of the model as a JSON object: {example}.", example='{"duration": 5}'
+    )
+    return Param(MORE, "text", help=help)
+
+
+def _text(item: Mapping[str, Any], *keys: str) -> str:
+    found = (item.get(key) for key in keys)
+    return next((text.strip() for text in found if isinstance(text, str) and text.strip()), "")
