@@ -12,6 +12,7 @@ from ._table import clean, pad, width
 
 _EVERY = 0.1  # seconds between two looks
 _FINE = 1000  # steps of a bar
+_TAIL = 40  # letters of an answer on its way
 
 
 def watch(works: Collection[Future[Any]], looks: Mapping[str, Callable[[], Glimpse]]) -> None:
@@ -48,7 +49,8 @@ class _Bars:
     def show(self, name: str, look: Glimpse) -> None:
         bar = self._bars[name]
         bar.n = round(look.share * _FINE)
-        bar.set_description_str(clean(DOT.join(look.words)))
+        tail = [look.tail(_TAIL)] if look.said else []
+        bar.set_description_str(clean(DOT.join([*look.words, *tail])))
 
     def close(self) -> None:
         for bar in self._bars.values():

@@ -1,22 +1,19 @@
-"""A job of the ledger as text and as JSON. Nothing here shows a key or the query of a URL."""
+"""A job of the ledger as lines for a terminal. Nothing here shows a key or a URL's query."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..providers import _keys, _platforms
-from ..providers._errors import SkyportError
-from ..providers._ledger import Row, State
+from ..providers._ledger import Row
+from ..providers._public import public, state_of
 from ..providers._words import say
 
 if TYPE_CHECKING:
-    from ..providers._types import Result, ResultFile
+    from ..providers._types import Result
 
 _DAY = 86400.0
 
@@ -35,21 +32,6 @@ def cells_of(row: Row) -> list[str]:
         _cost(row),
         str(len(row.result.files)) if row.result else "",
     ]
-
-
-def state_of(state: State) -> str:
-    """The state in the user's language."""
-    return {
-        State.INTENT: lambda: say("being submitted"),
-        State.SUBMITTED: lambda: say("submitted"),
-        State.RUNNING: lambda: say("running"),
-        State.DETACHED: lambda: say("detached"),
-        State.SUCCEEDED: lambda: say("succeeded"),
-        State.DELIVERED: lambda: say("delivered"),
-        State.FAILED: lambda: say("failed"),
-        State.CANCELLED: lambda: say("cancelled"),
-        State.UNKNOWN: lambda: say("outcome unknown"),
-    }[state]()
 
 
 def _age(seconds: float) -> str:
@@ -112,63 +94,6 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
 
 def _moment(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else ""
-
-
-# -- as JSON ------------------------------------------------------------------------------------
-
-
-def tree_of(row: Row) -> dict[str, Any]:
-    """Everything of a row, without secrets."""
-    result = row.result
-    return {
-        "job": row.id,
-        "state": row.state.value,
-        "platform": row.order.platform,
-        "place": row.order.place,
-        "endpoint": row.order.endpoint,
-        "title": row.order.title,
-        "task": row.task.id if row.task else None,
-        **{name: getattr(row, name) for name in ("created", "submitted", "ended", "delivered")},
-        "cost": row.cost,
-        "error": public(row.error),
-        "node": row.order.source.node_id,
-        "prompt": row.order.source.prompt_id,
-        "fingerprint": row.order.mark,
-        "request": public(row.order.request),
-        "files": [_file(file) for file in result.files] if result else [],
-        "texts": list(result.texts) if result else [],
-        "warnings": public(list(result.warnings)) if result else [],
-    }
-
-
-def _file(file: ResultFile) -> dict[str, Any]:
-    return {**asdict(file), "path": str(file.path), "url": public(file.url)}
-
-
-def public(tree: Any) -> Any:
-    """`tree` with no URL's query in it, where signatures are, and none of the keys set here."""
-    return _without(_keys_set(), tree)
-
-
-def _without(secrets: Sequence[str], tree: Any) -> Any:
-    from ..providers._http import scrub
-
-    if isinstance(tree, str):
-        text = scrub(tree)
-        for secret in secrets:
-            text = text.replace(secret, "...")
-        return text
-    if isinstance(tree, dict):
-        return {name: _without(secrets, value) for name, value in tree.items()}
-    return [_without(secrets, value) for value in tree] if isinstance(tree, list) else tree
-
-
-def _keys_set() -> list[str]:
-    found = []
-    for name in _platforms.names():
-        with suppress(SkyportError):  # what cannot be a key is none to hide
-            found.append(_keys.find(name))
-    return [key.value for key in found if key is not None]
 
 
 def print_json(tree: Any) -> None:

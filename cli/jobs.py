@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..providers import _platforms
-from ..providers._errors import InvalidInput, SkyportError
-from ..providers._ledger import UNDER_WAY, Query, Row, Spent, State
+from ..providers._errors import SkyportError
+from ..providers._ledger import Query, Row, Spent, State
+from ..providers._public import public, tree_of
 from ..providers._words import say
-from ._rows import cells_of, day_of, facts_of, print_json, public, state_of, tree_of
+from ._rows import cells_of, day_of, facts_of, print_json
 from ._table import clean, table
 
 if TYPE_CHECKING:
@@ -186,17 +187,14 @@ def _fetched(row: Row) -> Result:
     """The result of `row`: from this disk, else waited for or downloaded again."""
     from .. import providers
     from ..providers import _recall
+    from ..providers._job import Job
     from .run import finished
 
     runner = providers.runner()
-    row = runner.engine.run(_recall.settled(runner, row))
-    result = _recall.at_hand(row)
-    if result is not None:
-        _recall.delivered(runner.ledger, row)
-        return result
-    attach = _recall.attach(runner, providers.connect, row, providers.results())
+    into = providers.results()
+    found = runner.engine.run(_recall.fetch(runner, providers.connect, row, into))
     # To stop waiting is no reason to stop the task: for that there is `cancel`.
-    return finished(runner.engine.run(attach), stop=False)
+    return finished(found, stop=False) if isinstance(found, Job) else found
 
 
 def _cancel(args: argparse.Namespace) -> int:
@@ -204,39 +202,29 @@ def _cancel(args: argparse.Namespace) -> int:
     from ..providers import _recall
 
     row = _found(args)
-    if row.task is None or row.state not in UNDER_WAY:
-        raise InvalidInput(
-            say(
-                "Job {number} is not under way: {state}.", number=row.id, state=state_of(row.state)
-            ),
-            platform=_recall.label(row),
-            task_id=row.task.id if row.task else "",
-        )
-    return _asked_to_stop(row, _recall.reach(providers.connect, row))
+    return _asked_to_stop(row, _recall.to_cancel(providers.connect, row))
 
 
 def _asked_to_stop(row: Row, provider: Provider) -> int:
     """0 when the platform has stopped the task of `row`, 1 when it cannot."""
     from .. import providers
-    from ..providers._http import retrying
+    from ..providers import _recall
 
     assert row.task is not None
-    task, engine = row.task, providers.runner().engine
-    ask = retrying(lambda: provider.cancel(task), run_blocking=engine.blocking)
-    if not engine.run(ask):
-        told = say(
-            "{platform} cannot cancel task {id}: it runs on and may be charged. "
-            "`skyport jobs fetch {number}` brings its result.",
-            platform=provider.label,
-            id=task.id,
-            number=row.id,
-        )
-        print(told, file=sys.stderr)
-        return 1
+    task, runner = row.task, providers.runner()
     stopped = say("It was cancelled by `skyport jobs cancel`.")
-    _keeper().ended(row.order.mark, State.CANCELLED, stopped)
-    print(say("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
-    return 0
+    if runner.engine.run(_recall.cancel(runner, provider, row, stopped)):
+        print(say("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
+        return 0
+    told = say(
+        "{platform} cannot cancel task {id}: it runs on and may be charged. "
+        "`skyport jobs fetch {number}` brings its result.",
+        platform=provider.label,
+        id=task.id,
+        number=row.id,
+    )
+    print(told, file=sys.stderr)
+    return 1
 
 
 def _prune(args: argparse.Namespace) -> int:

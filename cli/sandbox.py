@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with _started(args.port, args.pace) as sandbox:
-        print(_told(sandbox), flush=True)
         try:
+            print(_told(sandbox), flush=True)
             while not threading.Event().wait(_LOOK_EVERY):
                 pass
         except KeyboardInterrupt:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ from .. import providers
 from ..providers import _settings
 from ..providers._errors import SkyportError
 from ..providers._words import say
-from . import _hook, _language, _outputs, _refresh, _routes
+from . import _hook, _language, _live, _outputs, _refresh, _routes
+from ._modules import all_nodes
 
 OLDEST_COMFYUI = (0, 26, 0)
 _log = logging.getLogger(__name__)
@@ -38,18 +37,8 @@ def extension() -> Skyport:
     _watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(_hook.on_prompt)
     _routes.add_to(PromptServer.instance.routes)
+    _live.begin()
     return Skyport()
-
-
-def all_nodes() -> list[type[io.ComfyNode]]:
-    """The nodes of every module that is not machinery."""
-    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    modules = [
-        importlib.import_module(f".{name}", __package__)
-        for name in names
-        if not name.startswith("_")
-    ]
-    return [node for module in modules for node in module.NODES]
 
 
 def _begin_background_work() -> None:

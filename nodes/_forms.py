@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import torch
 
 from ..providers._errors import InvalidInput
 from ..providers._params import fill, prompt_param, seed_for, seed_param
-from ..providers._types import Json, Model, Param
+from ..providers._types import Json, MediaRule, Model, Param
 from ..providers._words import say
 from . import _media
-from ._schema import input_id, key_id, left_out
+from ._schema import Socket, input_id, key_id, left_out
 
 
 def parameters(
@@ -59,13 +60,37 @@ class Batch:
         return self.items[n] if len(self.items) > 1 else self.items[0]
 
 
-def media_items(value: Any) -> list[Any]:
-    """The files or URLs behind a media socket's value: a batch of B images is B files."""
+def linked(sockets: Sequence[Socket], media: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a node's own sockets hold for each task, by name: a file or URL, or a list of them."""
+    values: dict[str, Any] = {}
+    for socket in sockets:
+        given = media.get(socket.id)
+        if socket.most:
+            slots = given.values() if isinstance(given, Mapping) else [given]
+            values[socket.id] = [item for one in slots for item in media_items(one, socket.formats)]
+        else:
+            items = mask_items(given) if socket.mask else media_items(given, socket.formats)
+            values[socket.id] = Batch(items) if items else None
+    return fan_out({name: value for name, value in values.items() if value})
+
+
+def media_items(value: Any, formats: Sequence[str] = ()) -> list[Any]:
+    """The files or URLs behind a media socket's value: a batch of B images is B files.
+
+    formats  those that are wanted; empty for the usual one
+    """
     if value is None:
         return []
     if isinstance(value, str):
         return [value.strip()] if value.strip() else []
-    return list(_media.encode(value, media_folder()))
+    return list(_media.encode(value, media_folder(), formats))
+
+
+def mask_items(value: Any) -> list[Any]:
+    """`media_items` of a mask: a MASK becomes a picture that is transparent where it is 1."""
+    if isinstance(value, torch.Tensor):
+        return list(_media.encode_cutouts(value, media_folder()))
+    return media_items(value)
 
 
 def media_folder() -> Path:
@@ -95,15 +120,22 @@ def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
     """What the inputs hold for `param`, in the shape that `fill` takes."""
     if param.media_kind is None:
         return _plain(param, chosen.get(input_id(param)))
+    formats = _wanted(param.media)
     if param.type.startswith("array["):
         slots = chosen.get(input_id(param)) or {}
         linked = slots.values() if isinstance(slots, Mapping) else [slots]
-        return [item for value in linked for item in media_items(value)]
+        return [item for value in linked for item in media_items(value, formats)]
     if param.type.startswith("dict["):
         items = {key: media_items(chosen.get(key_id(param, key))) for key, _, _ in param.keys}
         return {key: Batch(found) for key, found in items.items() if found}
-    items_of_one = media_items(chosen.get(input_id(param)))
+    given = chosen.get(input_id(param))
+    items_of_one = mask_items(given) if param.mask_of else media_items(given, formats)
     return Batch(items_of_one) if items_of_one else None
+
+
+def _wanted(rule: MediaRule) -> Sequence[str]:
+    """The formats to encode in: those that are taken, else those that are advised."""
+    return rule.formats or (rule.advised.formats if rule.advised else ())
 
 
 def _plain(param: Param, value: Any) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
 from .. import providers
 from ..providers._errors import InvalidInput
+from ..providers._params import warnings
 from ..providers._types import Json, Model, Request
 from ..providers._words import say
 from . import _forms, _hook, _outputs, _schema, _task
@@ -31,6 +33,7 @@ class GenerateNode(CloudNode):
     task: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
     sockets: ClassVar[tuple[_schema.Socket, ...]] = ()
+    texts: ClassVar[tuple[str, ...]] = ()  # parameters beside the prompt that stand on the node
 
     # -- what a platform says of itself -----------------------------------------------------
 
@@ -55,7 +58,6 @@ class GenerateNode(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        own = frozenset(socket.id for socket in cls.sockets)
         return io.Schema(
             node_id=cls.id,
             display_name=cls.title,
@@ -63,13 +65,19 @@ class GenerateNode(CloudNode):
             inputs=[
                 *(_schema.socket_input(socket) for socket in cls.sockets),
                 _schema.prompt_input(),
+                *(io.String.Input(name, multiline=True, default="") for name in cls.texts),
                 _schema.seed_input(),
-                _schema.model_input(cls.models(), cls.custom_inputs(), own),
+                _schema.model_input(cls.models(), cls.custom_inputs(), cls.own()),
             ],
             outputs=_outputs.declare(cls.outputs),
             hidden=list(HIDDEN),
             is_output_node=True,
         )
+
+    @classmethod
+    def own(cls) -> frozenset[str]:
+        """The parameters that stand on the node itself and so survive a change of model."""
+        return frozenset((*(socket.id for socket in cls.sockets), *cls.texts))
 
     @classmethod
     def models(cls) -> tuple[Model, ...]:
@@ -81,8 +89,17 @@ class GenerateNode(CloudNode):
         return custom | {model.id for model in cls.models()}
 
     @classmethod
-    def validate_inputs(cls, prompt: Any = None, model: Any = None) -> bool | str:
-        # ComfyUI drops a choice that is not offered and would run the node without it.
+    def validate_inputs(
+        cls,
+        prompt: Any = None,
+        model: Any = None,
+        images: Any = None,
+        extra_images: Any = None,
+        videos: Any = None,
+        audios: Any = None,
+    ) -> bool | str:
+        # ComfyUI hands over every growing list, and takes it ill when one is not named here.
+        # It drops a choice that is not offered and would run the node without it.
         return True if model is not None else _hook.missing_model(cls.id)
 
     @classmethod
@@ -112,7 +129,7 @@ class GenerateNode(CloudNode):
             )
         _refuse_untaken(row, media)
         return [
-            cls.request(row, parameters, seed)
+            replace(cls.request(row, parameters, seed), warnings=warnings(row, parameters))
             for parameters in _forms.parameters(row, prompt, seed, {**model, **media})
         ]
 

@@ -1,5 +1,5 @@
-"""The prompt hook: sees each graph before ComfyUI validates it, and notes what only a whole graph
-can tell.
+"""The prompt hook: sees each graph before ComfyUI validates it, cuts out what runs in a cloud, and
+notes what only a whole graph can tell.
 
 It writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they are
 part of the node's cache key: linking `frames` runs the node again, and then it decodes them.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..providers._words import say
-from . import _language
+from . import _cutting, _language
 
 _KEY = "skyport_linked"
 _log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def on_prompt(data: dict[str, Any]) -> dict[str, Any]:
     _language.follow_host()
     prompt = data.get("prompt")
     if isinstance(prompt, dict):
+        data["prompt"] = prompt = _cutting.cut_prompt(data)
         try:
             _mark(prompt)
         except Exception:

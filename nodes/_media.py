@@ -8,7 +8,7 @@ import os
 import threading
 import uuid
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +24,7 @@ from ..providers._errors import InvalidInput
 from ..providers._files import describe, extension, sha256_of
 from ..providers._types import Kind, MediaFile
 from ..providers._words import say
+from . import _mp3
 
 # FFmpeg's encoder: as small as Pillow's default, from photos to drawings, in half the time.
 _PNG = {"compression_level": "5", "pred": "mixed"}
@@ -37,12 +38,16 @@ _MOST_CHANNELS = 8
 _one_encoder = threading.Lock()
 
 
-def encode(value: Any, folder: Path) -> list[MediaFile]:
-    """One file for each item of `value`: IMAGE, MASK, VIDEO or AUDIO. Raises InvalidInput."""
+def encode(value: Any, folder: Path, formats: Sequence[str] = ()) -> list[MediaFile]:
+    """One file for each item of `value`: IMAGE, MASK, VIDEO or AUDIO. Raises InvalidInput.
+
+    formats  what the platform takes; sound becomes MP3 where that is named and WAV is not
+    """
     if isinstance(value, torch.Tensor):
         return encode_images(value, folder) if value.dim() == 4 else encode_masks(value, folder)
     if isinstance(value, Mapping) and "waveform" in value:
-        return encode_audio(value, folder)
+        is_mp3 = "mp3" in formats and "wav" not in formats
+        return (encode_mp3 if is_mp3 else encode_audio)(value, folder)
     if hasattr(value, "save_to"):
         return [encode_video(value, folder)]
     raise InvalidInput(
@@ -71,15 +76,35 @@ def encode_masks(masks: torch.Tensor, folder: Path) -> list[MediaFile]:
     return encode_images(batch[..., None], folder)
 
 
+def encode_cutouts(masks: torch.Tensor, folder: Path) -> list[MediaFile]:
+    """RGBA PNGs of MASK [B,H,W] or [H,W]: transparent where it is 0.5 or more, opaque elsewhere.
+
+    So platforms want the part of a picture that shall change. Raises as `encode_images`.
+    """
+    if masks.dim() not in (2, 3) or masks.numel() == 0:
+        raise _wrong_shape(masks, "[B,H,W]")
+    batch = masks if masks.dim() == 3 else masks[None]
+    alpha = torch.where(batch >= 0.5, 0.0, 1.0) + 0 * batch  # NaN stays NaN, and is told
+    return encode_images(torch.stack([0 * alpha] * 3 + [alpha], dim=-1), folder)
+
+
+def encode_mp3(audio: Mapping[str, Any], folder: Path) -> list[MediaFile]:
+    """MP3s of AUDIO, one for each item of its batch; one or two channels. Raises InvalidInput.
+
+    The sha256 is of the samples: an encoder's next version gives other bytes for the same sound.
+    """
+    rate = _rate(audio)
+    batch = _batch_of_samples(audio["waveform"], most=2)
+    return [_encode_mp3(samples, rate, folder) for samples in batch]
+
+
 def encode_audio(audio: Mapping[str, Any], folder: Path) -> list[MediaFile]:
     """16-bit PCM WAVs of AUDIO, {"waveform": [B,C,T], "sample_rate": int}, one for each B.
 
     Floats are clipped to -1..1; integer samples are taken at their own full scale.
     Up to 8 channels are kept. Raises InvalidInput.
     """
-    rate = int(audio.get("sample_rate") or 0)
-    if rate <= 0:
-        raise _bad_audio(say("it has no sample rate"))
+    rate = _rate(audio)
     batch = _batch_of_samples(audio["waveform"])
     return [_encode_wave(samples, rate, folder) for samples in batch]
 
@@ -215,17 +240,32 @@ def _encode_wave(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
     return replace(_keep(folder, ".wav", write), duration=length / rate)
 
 
-def _batch_of_samples(waveform: torch.Tensor) -> torch.Tensor:
+def _encode_mp3(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
+    floats = samples.clamp(-1, 1).contiguous().numpy()
+    digest = hashlib.sha256(f"mp3 {rate} {floats.shape}".encode())
+    digest.update(floats)
+    file = _keep(folder, ".mp3", lambda path: _mp3.write(floats, rate, path))
+    return replace(file, sha256=digest.hexdigest(), duration=floats.shape[1] / rate)
+
+
+def _rate(audio: Mapping[str, Any]) -> int:
+    rate = int(audio.get("sample_rate") or 0)
+    if rate <= 0:
+        raise _bad_audio(say("it has no sample rate"))
+    return rate
+
+
+def _batch_of_samples(waveform: torch.Tensor, most: int = _MOST_CHANNELS) -> torch.Tensor:
     if waveform.dim() == 2:
         waveform = waveform[None]
     if waveform.dim() != 3 or waveform.numel() == 0:
         raise _wrong_shape(waveform, "[B,C,T]")
-    if waveform.shape[1] > _MOST_CHANNELS:
+    if waveform.shape[1] > most:
         raise _bad_audio(
             say(
                 "it has {count} channels; at most {most} can be sent",
                 count=waveform.shape[1],
-                most=_MOST_CHANNELS,
+                most=most,
             )
         )
     samples = _full_scale(waveform.detach().cpu())
@@ -309,7 +349,13 @@ def _with_sizes(file: MediaFile, container: av.container.InputContainer) -> Medi
     if file.kind is not Kind.VIDEO or not container.streams.video:
         return replace(file, duration=seconds)
     stream = container.streams.video[0]
-    return replace(file, width=stream.width, height=stream.height, duration=seconds)
+    return replace(
+        file,
+        width=stream.width,
+        height=stream.height,
+        duration=seconds,
+        codec=stream.codec_context.name,
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -54,11 +54,11 @@ def deliver(
     try:
         values = [_built(name, made) for name in names]
     except BadResult as error:
-        raise _whose(error, results, label) from None
-    return io.NodeOutput(*values, ui=_shown(results))
+        raise whose(error, results, label) from None
+    return io.NodeOutput(*values, ui=shown(results))
 
 
-def _whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
+def whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
     """`error` with the platform and the task whose file it names."""
     error.platform = label
     tasks = [r.task_id for r in results if any(f.path.name in error.what for f in r.files)]
@@ -138,30 +138,35 @@ _BUILDERS: dict[str, Callable[[_Made], Any]] = {
 # -- what the node shows ------------------------------------------------------------------------
 
 
-def _shown(results: Sequence[Result]) -> dict[str, Any]:
+def shown(results: Sequence[Result]) -> dict[str, Any]:
     """A player where there is a video, else the pictures; audio players and text beside."""
     files = [file for result in results for file in result.files]
     videos = [_saved(file.path) for file in files if file.kind is Kind.VIDEO]
     images = [_saved(file.path) for file in files if file.kind is Kind.IMAGE]
     audios = [_saved(file.path) for file in files if file.kind is Kind.AUDIO]
     texts = [text for result in results for text in result.texts]
-    shown: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     if videos or images:
-        shown["images"] = videos or images
-        shown["animated"] = (bool(videos),)
+        told["images"] = videos or images
+        told["animated"] = (bool(videos),)
     if audios:
-        shown["audio"] = audios
+        told["audio"] = audios
     if texts:
-        shown["text"] = tuple(texts)
-    return shown
+        told["text"] = tuple(texts)
+    return told
 
 
 def _saved(path: Path) -> dict[str, str]:
     """How ComfyUI's /view names the file; from outside its output folder it is linked into temp."""
+    return in_view(path) or _in_temp(path.resolve())
+
+
+def in_view(path: Path) -> dict[str, str] | None:
+    """How ComfyUI's /view names the file, None where it lies outside its output folder."""
     output = Path(folder_paths.get_output_directory()).resolve()
     path = path.resolve()
     if output not in path.parents:
-        return _in_temp(path)
+        return None
     subfolder = path.parent.relative_to(output).as_posix()
     return {
         "filename": path.name,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 
 from comfy_api.latest import ComfyAPI
 from server import PromptServer
 
 from .. import providers
+from ..providers._errors import SkyportError, TaskCancelled
 from ..providers._job import Job
 from ..providers._sight import DOT, glimpse
 from ..providers._types import Result
 from ..providers._words import say
 
 _EVERY = 0.4  # seconds
+_TAIL = 600  # letters of an answer on its way
 _last: dict[str, tuple[float, str]] = {}
 
 
@@ -42,6 +46,25 @@ async def finished(node_id: str, title: str, results: Sequence[Result]) -> None:
     send_text(node_id, "\n".join(lines))
 
 
+def tell_stopped(node_id: str, jobs: Sequence[Job]) -> None:
+    """Has the node say of each interrupted job that it is cancelled, or why it could not be.
+
+    Silent where the platform lets it go on, and where the node runs again by then.
+    """
+    spoke, client = _last.get(node_id), PromptServer.instance.client_id
+    told: list[str] = []
+
+    def tell(future: Future[Result], can_cancel: bool) -> None:
+        error = future.exception()
+        news = SkyportError if can_cancel else TaskCancelled
+        if isinstance(error, news) and _last.get(node_id) is spoke:
+            told.append(str(error))
+            send_text(node_id, "\n".join(told), client)
+
+    for job in jobs:
+        job.future.add_done_callback(partial(tell, can_cancel=job.provider.can_cancel()))
+
+
 def _headline(title: str, results: Sequence[Result]) -> str:
     parts = [title, say("done")]
     if len(results) > 1:
@@ -61,13 +84,16 @@ def text_of(jobs: Sequence[Job], now: float) -> str:
     parts = [name_of(busy)]
     if len(jobs) > 1:
         parts.append(say("{done} of {count} done", done=done, count=len(jobs)))
-    return DOT.join([*parts, *glimpse(busy, now).words])
+    look = glimpse(busy, now)
+    line = DOT.join([*parts, *look.words])
+    return f"{line}\n{look.tail(_TAIL)}" if look.said else line
 
 
-def send_text(node_id: str, text: str) -> None:
+def send_text(node_id: str, text: str, client: str | None = None) -> None:
     """Text below the node, to the client that queued. Some frontends insert it as HTML."""
     server = PromptServer.instance
-    server.send_progress_text(html.escape(text, quote=False), node_id, sid=server.client_id)
+    sid = client or server.client_id
+    server.send_progress_text(html.escape(text, quote=False), node_id, sid=sid)
 
 
 async def _bar(node_id: str, share: float) -> None:

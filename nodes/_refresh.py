@@ -21,11 +21,15 @@ def in_background() -> None:
 async def _refresh_old() -> None:
     for platform in providers.names():
         try:
-            if _is_old(platform) and _may_ask(platform):
+            if _lists(platform) and _is_old(platform) and _may_ask(platform):
                 await refresh(platform)
         except SkyportError as error:
             _log.info("Skyport: %s", error)
         await asyncio.sleep(0)
+
+
+def _lists(platform: str) -> bool:
+    return providers.provider_class(platform).lists_models()
 
 
 def _may_ask(platform: str) -> bool:

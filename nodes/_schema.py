@@ -24,14 +24,18 @@ _SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AU
 class Socket:
     """A media socket that stands on the node itself and so survives a change of model.
 
-    id    the name of the models' media parameter that it feeds
-    most  0 for a single medium; else the most slots of a growing list
+    id       the name of the models' media parameter that it feeds
+    most     0 for a single medium; else the most slots of a growing list
+    mask     it takes a MASK, sent as a picture
+    formats  what to encode in for a model whose own rules are not known
     """
 
     id: str
     kind: Kind
     required: bool = True
     most: int = 0
+    mask: bool = False
+    formats: tuple[str, ...] = ()
     tooltip: str = ""
 
 
@@ -63,7 +67,7 @@ def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, toolti
 
 def socket_input(socket: Socket) -> Any:
     """A media socket of the node itself: one medium, or a list that grows."""
-    kinds = [_SOCKETS[socket.kind], *([io.Mask] if socket.id == "mask" else [])]
+    kinds = [io.Mask if socket.mask else _SOCKETS[socket.kind]]
     if not socket.most:
         return media_input(socket.id, kinds, optional=not socket.required, tooltip=socket.tooltip)
     template = io.Autogrow.TemplatePrefix(

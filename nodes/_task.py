@@ -87,6 +87,8 @@ async def _followed(
         interrupted = isinstance(error, host.InterruptProcessingException)
         for job in jobs:
             runner.leave(job, stop=stops and interrupted)
+        if stops and interrupted:
+            _progress.tell_stopped(node_id, jobs)
         raise
     results = _results(jobs)
     handed = await in_thread(lambda: _deliver(jobs, results, hand_over))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
 
 from .. import providers
 from ..providers import _recall
-from . import _outputs, _recent, _task
+from ..providers._cut import Order
+from ..providers._errors import InputRejected, InvalidInput, TaskFailed
+from ..providers._upstream import ENTRY, HERE, RUN
+from ..providers._words import say
+from . import _cloud, _outputs, _recent, _task
+from ._cutting import KEEP, order_of
 from ._node import CloudNode
 from ._remote import RemoteInputs, chained
 
@@ -23,12 +29,84 @@ _VALUES = [
     io.Float,
     io.Boolean,
 ]
+_MEDIA = _VALUES[:4]
+
+
+class RunInCloud(CloudNode):
+    """Runs what is upstream of its value in a cloud; on this machine it passes the value on.
+
+    The prompt hook has cut that part out before ComfyUI checks the prompt.
+    """
+
+    id = RUN
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        template = io.MatchType.Template("value", _MEDIA)
+        return io.Schema(
+            node_id=cls.id,
+            display_name="Run in Cloud",
+            category=_CATEGORY,
+            inputs=[
+                # Optional: the link that it has in the editor is cut.
+                io.MatchType.Input("value", template=template, optional=True),
+                _cloud.where_input(),
+            ],
+            # A list of one is what a single value is; several stand for a list upstream.
+            outputs=[
+                io.MatchType.Output(template, "value", display_name="value", is_output_list=True)
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+        )
+
+    @classmethod
+    def validate_inputs(cls, value: Any = None, where: Any = None) -> bool | str:
+        """A constant `value` is the hook's reason why nothing can be cut."""
+        return value if isinstance(value, str) else True
+
+    @classmethod
+    async def work(cls, where: Any = None, value: Any = None) -> io.NodeOutput:
+        order = order_of(cls.hidden.prompt, cls.hidden.unique_id)
+        place = (where or {}).get("where")
+        if place == HERE or (order is not None and order.value is None):
+            return io.NodeOutput([_present(value, order)])
+        if order is None or place not in _cloud.clouds():
+            raise InvalidInput(say("Choose where it runs, then queue the whole workflow again."))
+        platform = _cloud.clouds()[place].platform
+        provider = await _task.in_thread(lambda: providers.connect(platform))
+        request, saver = await _task.in_thread(lambda: _cloud.request(order, where, value))
+        hand_over = partial(_cloud.value_of, order, saver, label=place)
+        try:
+            return await _task.run(cls.hidden.unique_id, provider, [request], hand_over)
+        except (InputRejected, TaskFailed) as error:
+            raise _cloud.at_its_node(error, order) from None
+
+
+class KeepLocal(io.ComfyNode):
+    """Passes its value on; what is upstream of it runs on this machine."""
+
+    id = KEEP
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        template = io.MatchType.Template("value", _VALUES)
+        return io.Schema(
+            node_id=cls.id,
+            display_name="Keep Local",
+            category=_CATEGORY,
+            inputs=[io.MatchType.Input("value", template=template)],
+            outputs=[io.MatchType.Output(template, "value", display_name="value")],
+        )
+
+    @classmethod
+    def execute(cls, value: Any) -> io.NodeOutput:
+        return io.NodeOutput(value)
 
 
 class RemoteInput(io.ComfyNode):
     """Names an input of a remote workflow and the value that goes there."""
 
-    id = "SkyportRemoteInput"
+    id = ENTRY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -82,4 +160,15 @@ class LoadResult(CloudNode):
         return await _task.load(cls.hidden.unique_id, row, hand_over)
 
 
-NODES = [RemoteInput, LoadResult]
+NODES = [RunInCloud, KeepLocal, RemoteInput, LoadResult]
+
+
+def _present(value: Any, order: Order | None) -> Any:
+    if order is not None and order.value is not None:
+        raise InvalidInput(
+            say("What was upstream of this node has been cut out of the workflow."),
+            do=say("Queue it from the editor, or choose the cloud that it was cut for."),
+        )
+    if value is None:
+        raise InvalidInput(say("Nothing is linked to Run in Cloud."), do=say("Link its value."))
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comfy_api.latest import io
@@ -12,11 +12,13 @@ from ..providers import haiyi
 from ..providers._errors import InvalidInput
 from ..providers._types import Json, Model, Request
 from ..providers._words import say
-from ..providers._workflow import put_inputs, read_workflow
-from . import _forms, _outputs, _schema, _task
+from ..providers._workflow import Workflow
+from . import _outputs, _schema, _task
 from ._generate import HIDDEN, GenerateNode, parameters_of
 from ._node import CloudNode
 from ._remote import RemoteInputs, remote_values
+from ._uploads import UploadNode
+from ._workflows import RunWorkflowNode, workflow_input
 
 _CATEGORY = "Skyport/HaiYi"
 _seen_clusters: dict[str, None] = {}  # names the platform has told of, in order
@@ -100,30 +102,11 @@ class HaiyiTextToSpeech(_Generate):
     task, outputs = "text2speech", _outputs.AUDIO
 
 
-class HaiyiUpload(CloudNode):
+class HaiyiUpload(UploadNode):
     """Hosts a tensor's file and gives its public URL."""
 
-    id = "SkyportHaiyiUpload"
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        kinds = [io.Image, io.Mask, io.Video, io.Audio]
-        return io.Schema(
-            node_id=cls.id,
-            display_name="HaiYi Upload",
-            category=_CATEGORY,
-            inputs=[io.MultiType.Input("media", types=kinds)],
-            outputs=_outputs.declare(["url"]),
-            hidden=list(HIDDEN),
-        )
-
-    @classmethod
-    async def work(cls, media: Any) -> io.NodeOutput:
-        provider = await _task.in_thread(lambda: providers.connect("haiyi"))
-        files = await _task.in_thread(lambda: _forms.media_items(media))
-        place = Request("haiyi", haiyi.GENERATE, {})
-        urls = await _task.interruptible(providers.runner().host(provider, place, files))
-        return io.NodeOutput(urls, ui={"text": tuple(_without_query(url) for url in urls)})
+    id, title = "SkyportHaiyiUpload", "HaiYi Upload"
+    platform, category, endpoint = "haiyi", _CATEGORY, haiyi.GENERATE
 
 
 class HaiyiRunApp(CloudNode):
@@ -163,42 +146,24 @@ class HaiyiRunApp(CloudNode):
         return await cls.outcome(provider, requests, _outputs.ALL)
 
 
-class HaiyiRunWorkflow(CloudNode):
+class HaiyiRunWorkflow(RunWorkflowNode):
     """Runs a ComfyUI workflow in API format on one of HaiYi's clusters."""
 
-    id = "SkyportHaiyiRunWorkflow"
+    id, title = "SkyportHaiyiRunWorkflow", "HaiYi Run Workflow"
+    platform, category = "haiyi", _CATEGORY
+    local_files = False  # a name may be one that the file has on the cluster
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name="HaiYi Run Workflow",
-            category=_CATEGORY,
-            inputs=[
-                io.String.Input("workflow", multiline=True, default=""),
-                _cluster_input(),
-                _schema.seed_input(),
-                RemoteInputs.Input("inputs", optional=True),
-            ],
-            outputs=_outputs.declare(_outputs.ALL),
-            hidden=list(HIDDEN),
-            is_output_node=True,
-        )
+    def first_inputs(cls) -> Sequence[Any]:
+        return [workflow_input(), _cluster_input()]
+
+    @classmethod
+    def request(cls, prompt: Workflow, seed: int, **where: Any) -> Request:
+        return haiyi.workflow(prompt, where["cluster"], seed=seed)
 
     @classmethod
     def validate_inputs(cls, workflow: Any = None, cluster: Any = None) -> bool | str:
         return True  # naming `cluster` here lets any other name pass
-
-    @classmethod
-    async def work(
-        cls, workflow: str, cluster: str, seed: int, inputs: Any = None
-    ) -> io.NodeOutput:
-        provider = await _task.in_thread(lambda: providers.connect("haiyi"))
-        prompt = read_workflow(workflow)
-        sets = await _task.in_thread(lambda: remote_values(inputs))
-        filled = [put_inputs(prompt, one.items()) for one in sets]
-        requests = [haiyi.workflow(one, cluster, seed=seed) for one in filled]
-        return await cls.outcome(provider, requests, _outputs.ALL)
 
 
 class HaiyiClusters(CloudNode):
@@ -255,7 +220,3 @@ def _cluster_input() -> Any:
     names = dict.fromkeys([haiyi.AUTO_CLUSTER, *haiyi.CLUSTERS, *_seen_clusters])
     combo = io.Combo.Input("cluster", options=list(names), default=haiyi.AUTO_CLUSTER)
     return io.MultiType.Input(combo, types=[io.String])
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]

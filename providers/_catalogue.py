@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,10 @@ class Catalogue:
         self._models = tuple(sorted(usable, key=lambda model: model.retired))
 
     def _rows(self) -> dict[tuple[str, str], Json]:
-        """Built-in rows, overlaid by the cached ones."""
+        """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""
         rows: dict[tuple[str, str], Json] = {}
-        for row in [*_cached(self._path), *self._provider.built_in_rows()]:
+        sources = [_cached(self._path), self._provider.built_in_rows()]
+        for row in chain(*(sources if self._provider.lists_models() else reversed(sources))):
             model = _read(self._provider, row)
             if model is not None:
                 rows.setdefault((model.id, model.task), row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import filetype
@@ -172,6 +173,26 @@ def check(file: MediaFile, rule: MediaRule, what: str, who: str = "") -> None:
     judge.width(rule.min_width, rule.max_width)
     judge.height(rule.min_height, rule.max_height)
     judge.seconds(rule.min_seconds, rule.max_seconds)
+    judge.codec(rule.codecs)
+
+
+def advice(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
+    """What `file` breaks of what is only advised; one text each."""
+    found = []
+    for part in _parts(rule.advised) if rule.advised else []:
+        try:
+            check(file, part, what)
+        except InvalidInput as broken:
+            found.append(
+                say("Only advice, so it is sent all the same: {broken}", broken=broken.what)
+            )
+    return found
+
+
+def _parts(rule: MediaRule) -> list[MediaRule]:
+    """A rule for each limit of `rule`."""
+    told = {one.name: getattr(rule, one.name) for one in fields(rule)}
+    return [MediaRule(**{name: limit}) for name, limit in told.items() if limit]
 
 
 class _Judge:
@@ -251,6 +272,19 @@ class _Judge:
                 ),
                 do=say("Trim it or choose another one."),
             )
+
+    def codec(self, codecs: tuple[str, ...]) -> None:
+        if not codecs or not self.file.codec or self.file.codec in codecs:
+            return
+        raise InvalidInput(
+            say(
+                "{what}: {name} is encoded as {real}; {who} takes {codecs}.",
+                real=self.file.codec,
+                codecs=", ".join(codecs),
+                **self.words,
+            ),
+            do=say("Convert it first."),
+        )
 
 
 def _broken_limit(

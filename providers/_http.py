@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import local
@@ -36,6 +36,8 @@ from ._wire import (
 from ._words import say
 
 __all__ = [
+    "STREAM",
+    "Ear",
     "Http",
     "Response",
     "judge",
@@ -51,6 +53,7 @@ __all__ = [
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
 MOST_BYTES = 64 * 1024 * 1024  # of an API's answer; media are downloaded, not answered
+STREAM = "text/event-stream"
 _CHUNK = 64 * 1024
 
 
@@ -70,6 +73,18 @@ class Response:
     @property
     def content_type(self) -> str:
         return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
+
+
+@dataclass(frozen=True)
+class Ear:
+    """Who listens to an event stream.
+
+    hear      called with each line, in the thread that reads; True once it has heard enough
+    patience  seconds without a byte that are no fault: such answers are long in coming
+    """
+
+    hear: Callable[[str], bool]
+    patience: float
 
 
 def read_json(response: Response) -> Json:
@@ -141,8 +156,15 @@ class Http:
             url, params = elsewhere, None
         raise self._redirected(answer, url)
 
-    def post_json(self, path: str, body: Json) -> Response:
-        """Post `body` as JSON. Never redirected: ApiError instead."""
+    def post(self, path: str) -> Response:
+        """Post nothing: all that is said stands in `path`. Never redirected, as `post_json`."""
+        return self._post(path, text_body(b"", "application/json"))
+
+    def post_json(self, path: str, body: Json, ear: Ear | None = None) -> Response:
+        """Post `body` as JSON. Never redirected: ApiError instead.
+
+        An `ear` hears the lines of an event stream as they come, and may wait longer for them.
+        """
         try:
             text = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
@@ -151,7 +173,7 @@ class Http:
                 do=say("Look for a value that is not a number, text, list or object."),
                 platform=self.label,
             ) from None
-        return self._post(path, text_body(text, "application/json"))
+        return self._post(path, text_body(text, "application/json"), ear)
 
     def post_form(
         self, path: str, fields: Sequence[tuple[str, Field]], report: Report | None = None
@@ -185,30 +207,40 @@ class Http:
 
     # -- one exchange -----------------------------------------------------------------------
 
-    def _post(self, path: str, body: Outgoing) -> Response:
+    def _post(self, path: str, body: Outgoing, ear: Ear | None = None) -> Response:
         request = requests.Request("POST", self._address(path))
         _attach(request, body)
         # A new session is a new connection. One kept alive may be closed by the platform just as
         # the request goes out, and then nobody can tell whether it was taken, and paid for.
         with Session() as session:
-            answer, elsewhere = self._converse(session, request, body)
+            answer, elsewhere = self._converse(session, request, body, ear)
         if elsewhere is not None:
             raise self._redirected(answer, elsewhere)
         return self._judged(answer)
 
     def _converse(
-        self, session: Session, request: requests.Request, body: Outgoing | None
+        self,
+        session: Session,
+        request: requests.Request,
+        body: Outgoing | None,
+        ear: Ear | None = None,
     ) -> tuple[Response, str | None]:
         self._check_key()
-        return self._received(self._sending(session, request), body)
+        timeout = self.timeout if ear is None else (self.timeout[0], ear.patience)
+        return self._received(self._sending(session, request, timeout), body, ear)
 
     @contextmanager
-    def _sending(self, session: Session, request: requests.Request) -> Iterator[requests.Response]:
-        with session.exchange(request, self.key_for(request.url), self.timeout) as response:
+    def _sending(
+        self, session: Session, request: requests.Request, timeout: Timeout
+    ) -> Iterator[requests.Response]:
+        with session.exchange(request, self.key_for(request.url), timeout) as response:
             yield response
 
     def _received(
-        self, sending: AbstractContextManager[requests.Response], body: Outgoing | None
+        self,
+        sending: AbstractContextManager[requests.Response],
+        body: Outgoing | None,
+        ear: Ear | None = None,
     ) -> tuple[Response, str | None]:
         """The whole answer, and where it redirects to.
 
@@ -218,7 +250,7 @@ class Http:
         failure: SkyportError
         try:
             with sending as response:
-                answer = self._read(response)
+                answer = self._read(response, ear)
                 return answer, onward(response.url, response)
         except (InvalidURL, InvalidSchema, MissingSchema):
             failure = self._bad_address()
@@ -226,10 +258,15 @@ class Http:
             failure = self._no_answer(why(error), sent=body is None or body.begun)
         raise failure
 
-    def _read(self, response: requests.Response) -> Response:
-        content = bytearray()
-        for chunk in response.iter_content(_CHUNK):
+    def _read(self, response: requests.Response, ear: Ear | None = None) -> Response:
+        content, heard = bytearray(), 0
+        listening = ear is not None and _is_stream(response)
+        for chunk in response.iter_content(_step(response) if listening else _CHUNK):
             content += chunk
+            if ear is not None and listening:
+                heard, enough = self._told(ear, content, heard)
+                if enough:
+                    return self._whole(response, content)
             if len(content) > MOST_BYTES:
                 raise BadResult(
                     say("An answer of more than {count} MB came.", count=MOST_BYTES >> 20),
@@ -238,9 +275,21 @@ class Http:
                 )
         if cut_short(response):
             raise ChunkedEncodingError("short body")
+        return self._whole(response, content)
+
+    def _whole(self, response: requests.Response, content: bytearray) -> Response:
         return Response(
             self.label, response.status_code, response.headers, self._without_key(bytes(content))
         )
+
+    def _told(self, ear: Ear, content: bytearray, heard: int) -> tuple[int, bool]:
+        """Let `ear` hear the whole lines after `heard`: where the next begins, if it has enough."""
+        while (end := content.find(b"\n", heard)) >= 0:
+            line = self._without_key(bytes(content[heard:end])).decode("utf-8", "replace")
+            heard = end + 1
+            if ear.hear(line.rstrip("\r")):
+                return heard, True
+        return heard, False
 
     def _thread_session(self) -> Session:
         if not hasattr(self._threads, "session"):
@@ -316,6 +365,16 @@ class Http:
             ),
             platform=self.label,
         )
+
+
+def _is_stream(response: requests.Response) -> bool:
+    kind = response.headers.get("Content-Type", "")
+    return response.ok and kind.strip().lower().startswith(STREAM)
+
+
+def _step(response: requests.Response) -> int:
+    """How much to ask for at once: without chunks, more would wait until it is all there."""
+    return _CHUNK if "chunked" in response.headers.get("Transfer-Encoding", "").lower() else 1
 
 
 def _attach(request: requests.Request, body: Outgoing) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from ._changes import tell
 from ._errors import TaskCancelled
 from ._ledger import Order
 from ._provider import Provider
@@ -23,11 +24,13 @@ T = TypeVar("T")
 class Sight:
     """What can be seen of a job right now.
 
-    stage     waiting, preparing, uploading, submitting, running, downloading, done
+    stage     waiting, preparing, fetching, uploading, submitting, running or answering,
+              downloading, done
     since     `time.monotonic` at the start of that stage
     attached  True when the task was not submitted now but found again
     moved     bytes of files that went up or came down in this stage, of `total`
     usual     seconds that such a task took before, None where unknown
+    said      all that an answer has said so far, while it comes
     """
 
     stage: str = "waiting"
@@ -38,6 +41,7 @@ class Sight:
     moved: int = 0
     total: int = 0
     usual: float | None = None
+    said: str = ""
 
 
 class Stopped(Exception):
@@ -83,6 +87,14 @@ class Job:
     def show(self, **changes: Any) -> None:
         with self._lock:
             self.sight = replace(self.sight, **changes)
+        tell()
+
+    def hear(self, said: str) -> None:
+        """An answer has come so far; called from the thread that reads it."""
+        if self.sight.stage == "answering":
+            self.show(said=said)
+        else:
+            self.enter("answering", said=said)
 
     def stopped(self, task: Task | None = None) -> TaskCancelled:
         """The error that ends a job its watchers have stopped."""

@@ -18,6 +18,7 @@ from ._errors import (
     RateLimited,
     ServerFault,
 )
+from ._payload import number
 from ._types import Json
 from ._words import say
 
@@ -28,6 +29,8 @@ _CODE_KEYS = ("code", "error_code", "status_code", "type")
 
 _QUERY = re.compile(r"(https?://[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_STORAGE_CODE = re.compile(rb"<Error\b.*?<Code>([^<]+)</Code>", re.DOTALL)
+_STORAGE_WORDS = re.compile(rb"<Error\b.*?<Message>([^<]+)</Message>", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 _MONEY = re.compile(
@@ -71,6 +74,12 @@ def judge(
         do=_advice(kind, label, status),
         platform=label,
     )
+
+
+def http_status(code: Json) -> int:
+    """The HTTP status that an envelope's code stands for; 200 where it is the platform's own."""
+    status = number(code)
+    return int(status) if status is not None and 400 <= status < 600 else 200
 
 
 def speaks_of_money(words: str) -> bool:
@@ -133,8 +142,26 @@ def explained(body: bytes) -> tuple[str, str]:
     try:
         tree = json.loads(body)
     except (ValueError, RecursionError):
-        return visible_text(body), ""
-    return words_of(tree) or shortened(body.decode("utf-8", "replace")), code_of(tree)
+        return _told_by_storage(body) or (visible_text(body), "")
+    words = words_of(tree) or shortened(body.decode("utf-8", "replace"))
+    return _traced(words, tree), code_of(tree)
+
+
+def _traced(words: str, tree: Json) -> str:
+    """`words` with the number under which the platform's own people find the call."""
+    trace = tree.get("traceid") if isinstance(tree, dict) else None
+    return f"{words} [traceid {trace}]" if isinstance(trace, str) and trace else words
+
+
+def _told_by_storage(body: bytes) -> tuple[str, str] | None:
+    """(words, code) of object storage's XML error, None for anything else.
+
+    The rest of it stays unsaid: it holds key ids and what was signed.
+    """
+    code, words = _STORAGE_CODE.search(body), _STORAGE_WORDS.search(body)
+    if code is None or words is None:
+        return None
+    return visible_text(words[1]), visible_text(code[1], 60)
 
 
 def visible_text(body: bytes, most: int = MOST_WORDS) -> str:

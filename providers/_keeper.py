@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from ._ledger import OPEN, Order, Query, Row, State
+from ._changes import tell
+from ._ledger import EVERYTHING, OPEN, Order, Row, State
 from ._owner import Owner
 from ._store import Store
 from ._types import Result, Task
@@ -25,7 +26,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _TROUBLE = (sqlite3.Error, OSError)
-_ALL = Query(limit=-1)
 _HEAD = b"SQLite format 3\0"
 _PARTS = ("", "-wal", "-shm")  # of a database of SQLite
 _TURN = 10.0  # seconds to wait for another process that sets a broken file aside
@@ -70,6 +70,10 @@ class Keeper:
     def unanswered(self, mark: str) -> Row | None:
         kept = self.memory.unanswered(mark)
         return kept or self._on_disk(lambda disk: disk.unanswered(mark), None)
+
+    def took(self, platform: str, endpoint: str, title: str) -> list[float]:
+        sort, nothing = (platform, endpoint, title), list[float]()
+        return self.memory.took(*sort) + self._on_disk(lambda disk: disk.took(*sort), nothing)
 
     def intend(self, order: Order) -> Row | None:
         return self._kept(lambda store: store.intend(order), order.mark)
@@ -121,6 +125,12 @@ class Keeper:
     # -- disk and memory ----------------------------------------------------------------------
 
     def _kept(self, write: Callable[[Store], T], mark: str) -> T:
+        try:
+            return self._written(write, mark)
+        finally:
+            tell(mark)
+
+    def _written(self, write: Callable[[Store], T], mark: str) -> T:
         """Write to the disk; where it refuses, to memory, along with what is known of the order."""
         with self._lock:
             if self.disk is None:
@@ -137,7 +147,7 @@ class Keeper:
 
     def _bring_home(self, disk: Store) -> None:
         """What memory holds because the disk was full goes to the disk."""
-        for row in reversed(self.memory.rows(_ALL)):
+        for row in reversed(self.memory.rows(EVERYTHING)):
             disk.take(row)
             self.memory.forget(row)
 

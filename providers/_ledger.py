@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ._types import Json, MediaFile, Request, Result, Task
+from ._types import Json, MediaFile, RemoteFile, Request, Result, Task
 
 
 class State(str, enum.Enum):
@@ -99,13 +99,20 @@ class Spent:
 
 @dataclass(frozen=True)
 class Query:
-    """Which rows to list: newest first, `limit` of them after `offset`."""
+    """Which rows to list: newest first, `limit` of them after `offset`.
+
+    before  only rows older than the one of this number; 0 begins with the newest
+    """
 
     states: Sequence[State] = ()
     platform: str = ""
     text: str = ""
     limit: int = 50
     offset: int = 0
+    before: int = 0
+
+
+EVERYTHING = Query(limit=-1)
 
 
 class Ledger(Protocol):
@@ -138,6 +145,9 @@ class Ledger(Protocol):
     def unanswered(self, mark: str) -> Row | None:
         """The order's latest unknown row since it was last delivered."""
 
+    def took(self, platform: str, endpoint: str, title: str) -> list[float]:
+        """Seconds from submit to result of the latest tasks of that sort that came home."""
+
     def ours(self, row: Row) -> bool:
         """Whether this process made the row, or took it over."""
 
@@ -162,13 +172,14 @@ def fingerprint(request: Request, place: str) -> str:
     """Two requests with one fingerprint are the same order: same place, content, seed and copy.
 
     SHA-256 over the JSON list [platform, base URL, endpoint, payload, seed, copy], keys sorted.
-    Media count by their bytes, not by their URL or name: URLs change, the picture does not.
+    Media count by their bytes, not by their URL or name: URLs change, the picture does not. Titles
+    of a workflow's nodes do not count: to rename a node must not cost a second task.
     """
     order = [
         request.platform,
         place,
         request.endpoint,
-        by_content(request.payload),
+        _untitled(by_content(request.payload)),
         request.seed,
         request.copy,
     ]
@@ -176,10 +187,19 @@ def fingerprint(request: Request, place: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _untitled(tree: Json) -> Json:
+    """`tree` without what ComfyUI keeps beside a node for its reader."""
+    if isinstance(tree, dict):
+        return {key: _untitled(value) for key, value in tree.items() if key != "_meta"}
+    return [_untitled(value) for value in tree] if isinstance(tree, list) else tree
+
+
 def by_content(tree: Json) -> Json:
     """`tree` with the hash of each file in its place."""
     if isinstance(tree, MediaFile):
         return {"sha256": tree.sha256}
+    if isinstance(tree, RemoteFile):
+        return tree.url
     if isinstance(tree, dict):
         return {str(key): by_content(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._errors import InvalidInput
-from ._files import check
+from ._files import advice, check
+from ._payload import leaves
 from ._types import Json, MediaFile, Model, Param
 from ._words import say
 
@@ -33,7 +34,20 @@ def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
             filled[param.name] = _checked(model, param, value)
         elif param.required:
             raise _refused(model, param.name, say("it is required"))
+    for param in model.params:
+        if param.name in filled:
+            _check_beside(model, param, filled)
     return filled
+
+
+def warnings(model: Model, filled: Mapping[str, Json]) -> tuple[str, ...]:
+    """What the files of `filled` break of what the platform only advises."""
+    return tuple(
+        told
+        for param in model.params
+        for file in leaves(filled.get(param.name), MediaFile)
+        for told in advice(file, param.media, param.name)
+    )
 
 
 def prompt_param(model: Model) -> Param | None:
@@ -54,6 +68,43 @@ def seed_for(param: Param, seed: int) -> int:
     low = int(param.min or 0)
     high = int(param.max) if param.max is not None else max(seed, low)
     return low + (seed - low) % (high - low + 1)
+
+
+def _check_beside(model: Model, param: Param, filled: Mapping[str, Json]) -> None:
+    """The limits of a parameter that depend on what the others hold."""
+    others = [name for name in param.together if name in filled]
+    count = sum(_count(filled[name]) for name in (param.name, *others))
+    if others and param.max_items is not None and count > param.max_items:
+        raise _refused(
+            model,
+            param.name,
+            say(
+                "{count} entries were given, those of {others} counted; it takes {most}",
+                count=count,
+                others=", ".join(others),
+                most=param.max_items,
+            ),
+        )
+    mask, image = filled[param.name], filled.get(param.mask_of)
+    if isinstance(mask, MediaFile) and isinstance(image, MediaFile) and not _same_size(mask, image):
+        raise _refused(
+            model,
+            param.name,
+            say(
+                "it has {mask} pixels and {name} has {image}; both must have the same size",
+                mask=f"{mask.width} x {mask.height}",
+                name=param.mask_of,
+                image=f"{image.width} x {image.height}",
+            ),
+        )
+
+
+def _count(value: Json) -> int:
+    return len(value) if isinstance(value, list) else 1
+
+
+def _same_size(one: MediaFile, other: MediaFile) -> bool:
+    return (one.width, one.height) == (other.width, other.height)
 
 
 def _left_out(value: Any) -> bool:

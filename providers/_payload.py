@@ -1,11 +1,13 @@
-"""Walking a request's JSON tree, in which a MediaFile stands for a file still to be hosted."""
+"""Walking JSON trees; in a request's, a MediaFile stands for a file still to be hosted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ._types import Json, MediaFile
+from ._types import Field, Json, MediaFile
 
 
 def files_in(tree: Json) -> list[MediaFile]:
@@ -15,12 +17,17 @@ def files_in(tree: Json) -> list[MediaFile]:
 
 def with_files(tree: Json, place: Callable[[MediaFile], Json]) -> Json:
     """A copy of `tree` with `place(file)` where each file stood."""
-    if isinstance(tree, MediaFile):
+    return with_leaves(tree, MediaFile, place)
+
+
+def with_leaves(tree: Json, wanted: type[Any], place: Callable[[Any], Json]) -> Json:
+    """A copy of `tree` with `place(value)` where each value of type `wanted` stood."""
+    if isinstance(tree, wanted):
         return place(tree)
     if isinstance(tree, dict):
-        return {key: with_files(value, place) for key, value in tree.items()}
+        return {key: with_leaves(value, wanted, place) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return [with_files(value, place) for value in tree]
+        return [with_leaves(value, wanted, place) for value in tree]
     return tree
 
 
@@ -36,6 +43,36 @@ def leaves(tree: Json, wanted: type[Any]) -> Iterator[Any]:
             yield from leaves(value, wanted)
 
 
+def number(value: Any) -> float | None:
+    """`value` as a number, also when it came as text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def share(value: Any, *, percent: bool = False) -> float | None:
+    """0..1 from a percentage (42, "42%") or, unless it is known as one, a fraction (0.42)."""
+    amount = number(value.strip().rstrip("%") if isinstance(value, str) else value)
+    if amount is None or amount < 0:
+        return None
+    is_fraction = isinstance(value, float) and amount <= 1 and not percent
+    return min(1.0, amount if is_fraction else amount / 100)
+
+
 def urls_in(tree: Json) -> frozenset[str]:
     """Every http(s) URL that stands alone as a value in `tree`."""
     return frozenset(text for text in leaves(tree, str) if text.startswith(("http://", "https://")))
+
+
+def form_fields(tree: Mapping[str, Json]) -> list[tuple[str, Field]]:
+    """The fields of a form in order: files as they are, numbers as text, all that a form knows."""
+    return [(name, v if isinstance(v, MediaFile) else as_text(v)) for name, v in tree.items()]
+
+
+def as_text(value: Json) -> str:
+    """A plain value as a form holds it: text as it is, everything else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

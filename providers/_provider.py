@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from ._errors import InputRejected, NotFound
 from ._http import Http, Response, read_json
+from ._media_host import MediaHost, account, no_media_host
 from ._types import Json, MediaFile, Model, Report, Request, Task, TaskState, silent
+from ._words import say
 
 
 class Provider:
@@ -20,9 +23,11 @@ class Provider:
     label: ClassVar[str]
     default_base_url: ClassVar[str] = ""
     key_help: ClassVar[str] = ""
+    public_uploads: ClassVar[str] = ""  # endpoint whose uploads anyone can fetch, "" for none
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, media_host: MediaHost | None = None) -> None:
         self.http = http
+        self.media_host = media_host
 
     # -- the way of a request, in order -----------------------------------------------------
 
@@ -34,16 +39,55 @@ class Provider:
         """True when `submit` carries the files itself; then `upload` is not called for them."""
         return False
 
+    @classmethod
+    def takes_uploads(cls) -> bool:
+        """Whether the platform hosts files itself; else a media host does."""
+        return cls.upload is not Provider.upload
+
     def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
-        """Host `file`; the returned text takes its place in the payload. Safe to repeat."""
-        raise NotImplementedError
+        """Host `file`; the returned text takes its place in the payload. Safe to repeat.
+
+        Override where the platform takes uploads; without that they go to the media host. Raises
+        InvalidInput, and nothing is sent, where none is set up.
+        """
+        return self._host().upload(file, report)
 
     def lives(self, url: str, request: Request) -> float:
         """Seconds for which `url` may serve again for the same file; 0 where that is not known."""
-        return 0.0
+        return self.media_host.lives(url) if self.media_host is not None else 0.0
+
+    def shelf(self, request: Request) -> str:
+        """Names where files of requests like this one are put, its address first, and whose it is.
+
+        On one shelf a file stands once, whoever asks for it.
+
+        Raises InvalidInput or MissingKey where there is no such place.
+        """
+        if not self.takes_uploads():
+            return self._host().shelf
+        whose = self.http.key_for(self.http.base_url)
+        return f"{self.http.base_url} {request.endpoint} {account(*whose.values())}"
+
+    def _host(self) -> MediaHost:
+        if self.media_host is None:
+            raise no_media_host(self.label)
+        return self.media_host
 
     def submit(self, request: Request, report: Report = silent) -> str:
         """Send the request once and return the task id. Media are hosted by now."""
+        raise NotImplementedError
+
+    def answers_at_once(self, request: Request) -> bool:
+        """True where the answer to a submit is the result: `answer` is called then, and neither
+        `submit` nor `poll`. To be told by the endpoint alone."""
+        return False
+
+    def answer(self, request: Request, hear: Callable[[str], None]) -> tuple[str, TaskState]:
+        """Send the request once: the answer's id, "" where it has none, and its final state.
+
+        `hear` is told all that has been said so far, again and again while it comes. Raises
+        OutcomeUnknown for an answer that began and broke off: it was paid for.
+        """
         raise NotImplementedError
 
     def poll(self, task: Task) -> TaskState:
@@ -53,6 +97,28 @@ class Provider:
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""
         return False
+
+    def check(self) -> str:
+        """What a free question brought, in words: it shows that the key and the address serve.
+
+        Override where the platform lists no models. Raises what the question raises.
+        """
+        if not self.lists_models():
+            return say("No free question to it is known: its first task will tell.")
+        return say("It answers, and lists {count} models.", count=len(self.list_rows()))
+
+    def check_by_poll(self, task: Task) -> str:
+        """A `check` where the only free question is how a task is: one that is not there."""
+        try:
+            self.poll(task)
+        except (NotFound, InputRejected) as error:
+            return say('It answers, and took the key (it said "{words}").', words=error.what)
+        return say("It answers, and took the key.")
+
+    @classmethod
+    def can_cancel(cls) -> bool:
+        """Whether the platform knows a way to stop a task."""
+        return cls.cancel is not Provider.cancel
 
     # -- how it speaks ----------------------------------------------------------------------
 
@@ -71,6 +137,11 @@ class Provider:
     def built_in_rows(cls) -> list[Json]:
         """Rows in the platform's own words that work without a network, from its document."""
         return []
+
+    @classmethod
+    def lists_models(cls) -> bool:
+        """Whether the platform lists its models itself; else the built-in rows are all there is."""
+        return cls.list_rows is not Provider.list_rows
 
     def list_rows(self) -> list[Json]:
         """Live rows, perhaps without parameters. Override where the platform lists its models."""

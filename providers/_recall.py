@@ -12,17 +12,20 @@ from typing import TypeVar
 
 from ._errors import InvalidInput, SkyportError
 from ._files import is_intact
+from ._http import retrying
 from ._job import Job
 from ._keeper import Keeper
 from ._ledger import UNDER_WAY, Ledger, Query, Row, State
 from ._platforms import provider_class
 from ._provider import Provider
+from ._public import state_of
 from ._run import Runner
 from ._store import Store
 from ._types import Result
 from ._words import say
 
 T = TypeVar("T")
+Connect = Callable[[str], Provider]
 
 LATEST = "latest"
 FRUITFUL = (*UNDER_WAY, State.SUCCEEDED, State.DELIVERED)  # has a result, or will have one
@@ -136,7 +139,21 @@ def at_hand(row: Row) -> Result | None:
     return result if result is not None and all(map(is_intact, result.files)) else None
 
 
-async def attach(runner: Runner, connect: Callable[[str], Provider], row: Row, into: Path) -> Job:
+async def fetch(runner: Runner, connect: Connect, row: Row, into: Path) -> Result | Job:
+    """The result of `row` where it is at hand, counted as delivered; else the job that brings it.
+
+    Raises what `attach` does.
+    """
+    blocking = runner.engine.blocking
+    row = await settled(runner, row)
+    result = await blocking(lambda: at_hand(row))
+    if result is None:
+        return await attach(runner, connect, row, into)
+    await blocking(lambda: delivered(runner.ledger, row))
+    return result
+
+
+async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
     """A job that waits for the task of `row`, or fetches its files again where they are gone.
 
     Raises InvalidInput where no result can come of it, and whatever `connect` raises.
@@ -178,7 +195,7 @@ def _is_newest(ledger: Ledger, row: Row) -> bool:
     return newest is not None and newest.id == row.id
 
 
-def reach(connect: Callable[[str], Provider], row: Row) -> Provider:
+def reach(connect: Connect, row: Row) -> Provider:
     """The platform of `row`, at the place the task was sent to. Raises InvalidInput elsewhere."""
     provider = connect(row.order.platform)
     if provider.http.base_url != row.order.place:
@@ -194,6 +211,32 @@ def reach(connect: Callable[[str], Provider], row: Row) -> Provider:
             task_id=row.task.id if row.task else "",
         )
     return provider
+
+
+# -- stop ---------------------------------------------------------------------------------------
+
+
+def to_cancel(connect: Connect, row: Row) -> Provider:
+    """The platform that may stop the task of `row`. Raises InvalidInput where none is under way."""
+    if row.task is None or row.state not in UNDER_WAY:
+        raise InvalidInput(
+            say(
+                "Job {number} is not under way: {state}.", number=row.id, state=state_of(row.state)
+            ),
+            platform=label(row),
+            task_id=row.task.id if row.task else "",
+        )
+    return reach(connect, row)
+
+
+async def cancel(runner: Runner, provider: Provider, row: Row, why: str) -> bool:
+    """Ask the platform to stop the task of `row`; False where it cannot, and it runs on."""
+    task, blocking = row.task, runner.engine.blocking
+    assert task is not None
+    if not await retrying(lambda: provider.cancel(task), run_blocking=blocking):
+        return False
+    await blocking(lambda: runner.ledger.ended(row.order.mark, State.CANCELLED, why))
+    return True
 
 
 def _fruitless(row: Row) -> str:

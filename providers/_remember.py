@@ -12,7 +12,7 @@ from ._engine import Engine
 from ._files import is_intact
 from ._job import Job, Stopped
 from ._ledger import Ledger, Row, State
-from ._verdict import may_be_charged, never_answered
+from ._verdict import may_be_charged, never_answered, state_of
 
 T = TypeVar("T")
 
@@ -68,6 +68,10 @@ class Recall:
             return row
         await self.kept(lambda: self._ledger.spoiled(row.order.mark))
         return replace(row, result=None)
+
+    async def ended(self, job: Job, error: BaseException) -> None:
+        """The order will bring no result, and why."""
+        await self.kept(lambda: self._ledger.ended(job.mark, state_of(error), str(error)))
 
     async def kept(self, write: Callable[[], T]) -> T:
         """Done before anything else is: what the ledger says must be on disk first."""

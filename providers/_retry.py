@@ -107,6 +107,15 @@ def may_be_accepted(error: SkyportError) -> bool:
     )
 
 
+def no_task(label: str) -> OutcomeUnknown:
+    """The error of a submit that was taken and answered without the id of a task."""
+    return OutcomeUnknown(
+        say("The platform took the request and named no task; it may have been charged."),
+        do=say("Look at your tasks on the platform before you queue again."),
+        platform=label,
+    )
+
+
 def outcome_unknown(error: SkyportError, label: str = "") -> OutcomeUnknown:
     """The error of a submit that may have been accepted; `error` says what was seen of it."""
     label = label or error.platform

@@ -16,32 +16,31 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import _settings
+from ._changes import tell
 from ._download import link_expired
-from ._engine import Engine, all_of
+from ._engine import Engine
 from ._errors import ApiError, NotFound, SkyportError, TaskCancelled
-from ._hosted import Hosted
+from ._hosted import Book, Hosted
 from ._http import retrying
-from ._job import Job, Moved, Stopped
+from ._job import Job, Stopped
 from ._ledger import NOBODY, Ledger, Row, Source, State, order_of
 from ._pace import POLLS_A_SECOND, Forecast, Gate, Pace, Slots
-from ._payload import files_in, urls_in, with_files
 from ._provider import Provider
 from ._remember import Recall
 from ._results import collect
+from ._send import Sender
 from ._types import (
     MediaFile,
-    Report,
     Request,
     Result,
     Task,
     TaskState,
-    silent,
 )
 from ._verdict import (
     is_over,
     judged,
     lives_on,
-    state_of,
+    never_answered,
     strange_word,
     too_long,
 )
@@ -61,11 +60,11 @@ _STRANGE = (
 class Runner:
     """Starts jobs and remembers which are under way. One for the life of the process."""
 
-    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, book: Book | None = None) -> None:
         self.engine = engine
         self.ledger = ledger
         self._recall = Recall(ledger, engine)
-        self._hosted = Hosted()
+        self._sender = Sender(engine, ledger, self._recall, Hosted(engine, book))
         self._jobs: dict[str, Job] = {}
         self._gates: dict[str, Gate] = {}
         self._slots: dict[str, Slots] = {}
@@ -92,6 +91,14 @@ class Runner:
         """The caller cannot read the result's files: the next start fetches them again."""
         self.ledger.spoiled(job.mark)
 
+    def under_way(self) -> list[Job]:
+        """The jobs that this process carries, the oldest first."""
+        return list(self._jobs.values())
+
+    def stop(self, job: Job) -> None:
+        """Stop `job` whoever waits for it, where that is still possible."""
+        self.engine.loop.call_soon_threadsafe(job.stop.set)
+
     # -- on the engine's loop ---------------------------------------------------------------
 
     async def begin(
@@ -110,6 +117,12 @@ class Runner:
         if row.order.mark not in self._jobs:
             self._set_out(_of_row(provider, row), into)
 
+    async def host(
+        self, provider: Provider, request: Request, files: Sequence[MediaFile]
+    ) -> list[str]:
+        """Where each file is for requests like `request`; the same file goes up only once."""
+        return await self._sender.host(provider, request, files)
+
     async def _join(self, fresh: Job, into: Path) -> Job:
         """The equal job under way, else `fresh`; with one more watcher."""
         while (job := self._jobs.get(fresh.mark)) and not job.open.is_set():
@@ -126,6 +139,7 @@ class Runner:
 
     def _set_out(self, job: Job, into: Path) -> Job:
         self._jobs[job.mark] = job
+        tell()
         job.carrier = asyncio.ensure_future(self._carry(job, into))
         return job
 
@@ -156,6 +170,7 @@ class Runner:
     def _settle(self, job: Job) -> Any:
         """Forget the job before its watchers wake: who asks next starts from the ledger."""
         self._jobs.pop(job.mark, None)
+        tell()
         job.open.set()
         return job.future
 
@@ -177,111 +192,44 @@ class Runner:
             row = await self._recall.known(job)
             if row and row.result:
                 return await self._told(job, replace(row.result, reused=True))
+            if job.provider.answers_at_once(job.request):
+                if (answer := await self._answered(job, row, into)) is not None:
+                    return answer
+                continue
             known = row.task if row else job.found
-            task = known or await self._submit(job)
+            task = known or await self._sender.submit(job)
         job.enter("running", task_id=task.id, attached=known is not None)
-        result = await self._results(job, task, into)
-        await self._recall.kept(lambda: self.ledger.finished(job.mark, result))
-        job.enter("done")
-        return await self._told(job, result)
+        return await self._kept(job, await self._results(job, task, into))
 
     async def _told(self, job: Job, result: Result) -> Result:
         """`result` with what must be said of earlier tries."""
-        notices = await self._recall.notices(job)
+        notices = (*job.request.warnings, *await self._recall.notices(job))
         return replace(result, warnings=(*notices, *result.warnings)) if notices else result
 
-    # -- submit -----------------------------------------------------------------------------
+    async def _answered(self, job: Job, row: Row | None, into: Path) -> Result | None:
+        """What a request brings whose answer is the result; None when another process has sent it.
 
-    async def _submit(self, job: Job) -> Task | None:
-        """The task, once the platform took it; None when another process has sent the order."""
-        try:
-            request = await job.unless_stopped(self._ready(job))
-        except Stopped:
-            raise job.stopped() from None
-        job.enter("submitting")
-        if await self._recall.kept(lambda: self.ledger.intend(job.order)):
-            return None
-        task = await self._send_once(job, request)
-        await self._recall.kept(lambda: self.ledger.accepted(job.order, task))
-        return task
-
-    async def _ready(self, job: Job) -> Request:
-        """The request as it will be sent. Nothing is paid for yet: it may be stopped anywhere."""
-        job.enter("preparing")
-        return await self._host_media(
-            job, await self._read(lambda: job.provider.prepare(job.request))
-        )
-
-    async def _host_media(self, job: Job, request: Request) -> Request:
-        """The request with every file uploaded, side by side, and its URL in its place."""
-        files = files_in(request.payload)
-        if not files or job.provider.sends_files_inside(request):
-            return request
-        job.enter("uploading")
-        moved = Moved(job, sum(file.size for file in files))
-        urls = await self.host(job.provider, request, files, moved.part)
-        hosted = {(file.sha256, file.name): url for file, url in zip(files, urls, strict=True)}
-        return request.with_payload(
-            with_files(request.payload, lambda file: hosted[file.sha256, file.name])
-        )
-
-    async def host(
-        self,
-        provider: Provider,
-        request: Request,
-        files: Sequence[MediaFile],
-        part: Callable[[], Report] = lambda: silent,
-    ) -> list[str]:
-        """Where each file is for requests like `request`; the same file goes up only once."""
-        return await all_of([self._upload(provider, request, file, part()) for file in files])
-
-    async def _upload(
-        self, provider: Provider, request: Request, file: MediaFile, report: Report
-    ) -> str:
-        async def upload() -> tuple[str, float]:
-            url = await retrying(
-                lambda: provider.upload(file, request, report), run_blocking=self.engine.transfer
-            )
-            return url, provider.lives(url, request)
-
-        place = f"{provider.http.base_url} {request.endpoint} {file.sha256}"
-        return await self._hosted.url(place, upload)
-
-    async def _send_once(self, job: Job, request: Request) -> Task:
-        """Not stoppable once it is out: the answer must be kept, whoever still waits for it.
-
-        Between tries it is: another try is made only when the platform has certainly not taken the
-        one before.
+        Once it is out it is paid for: it is heard to its end and kept, whoever still waits.
         """
-        report = Moved(job).part()
-
-        async def wanted() -> None:
-            if job.stop.is_set():
-                raise Stopped
-
-        async def pause(seconds: float) -> None:
-            await job.unless_stopped(asyncio.sleep(seconds))
-
+        if row is not None and row.task is not None:
+            lost = never_answered(job, row)  # a crash between the answer and its keeping
+            await self._recall.ended(job, lost)
+            raise lost
+        heard = await self._sender.answer(job)
+        if heard is None:
+            return None
+        task, state = heard
         try:
-            task_id = await retrying(
-                lambda: job.provider.submit(request, report),
-                submit=True,
-                run_blocking=self.engine.transfer,
-                sleep=pause,
-                before=wanted,
-            )
-        except Stopped:
-            job.open.clear()  # who asks now must not join what is ending
-            stopped = job.stopped()
-            await self._ended(job, stopped)
-            raise stopped from None
-        except BaseException as error:
-            await self._ended(job, error)
+            result = await collect(self.engine, job, task, judged(job, task, state), into)
+        except SkyportError as error:
+            await self._recall.ended(job, error)
             raise
-        return Task(request.platform, request.endpoint, task_id, urls_in(request.payload))
+        return await self._kept(job, result)
 
-    async def _ended(self, job: Job, error: BaseException) -> None:
-        await self._recall.kept(lambda: self.ledger.ended(job.mark, state_of(error), str(error)))
+    async def _kept(self, job: Job, result: Result) -> Result:
+        await self._recall.kept(lambda: self.ledger.finished(job.mark, result))
+        job.enter("done")
+        return await self._told(job, result)
 
     # -- wait -------------------------------------------------------------------------------
 
@@ -291,7 +239,7 @@ class Runner:
         except SkyportError as error:
             error.task_id = task.id
             if is_over(job, error):
-                await self._ended(job, error)
+                await self._recall.ended(job, error)
                 raise
             raise lives_on(error) from None
 
@@ -315,7 +263,7 @@ class Runner:
 
         Raises TaskFailed, TaskCancelled, TaskTimeout, NotFound, or BadResult for a strange word.
         """
-        forecast = Forecast(_now(), self._usual(job.request))
+        forecast = Forecast(_now(), await self._usual(job.request))
         limit = _settings.load().time_limit_s
         deadline = None if limit is None else _now() + limit
         job.show(usual=forecast.usual)
@@ -393,8 +341,12 @@ class Runner:
     def _slots_of(self, platform: str) -> Slots:
         return self._slots.setdefault(platform, Slots(lambda: _settings.load().max_parallel))
 
-    def _usual(self, request: Request) -> float | None:
-        took = self._took.get(_sort(request))
+    async def _usual(self, request: Request) -> float | None:
+        """Seconds that its sort takes, as seen by this process, else as the ledger tells."""
+        took: Sequence[float] = self._took.get(_sort(request), ())
+        if not took:
+            sort = (request.platform, request.endpoint, request.title)
+            took = await self._recall.kept(lambda: self.ledger.took(*sort))
         return statistics.median(took) if took else None
 
 

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ._ledger import OPEN, OVER, UNDER_WAY, Order, Query, Row, Source, Spent, State
+from ._ledger import EVERYTHING, OPEN, OVER, UNDER_WAY, Order, Query, Row, Source, Spent, State
 from ._owner import Owner
 from ._schema import VERSION, migrate, version_of
 from ._types import Json, Kind, Result, ResultFile, Task
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
+_LOOKED_AT = 2000  # rows in which tasks of one sort are looked for,
+_ENOUGH = 20  # and how many of them tell how long the next will take
 
 
 class Store:
@@ -65,6 +67,17 @@ class Store:
             mark,
             mark,
         )
+
+    def took(self, platform: str, endpoint: str, title: str) -> list[float]:
+        # Of the newest rows: a ledger grows long, and a model's speed does not stay the same.
+        with self._lock:
+            found = self._db.execute(
+                "SELECT ended - submitted FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?) "
+                "WHERE platform = ? AND endpoint = ? AND title = ? AND submitted > 0 "
+                f"AND state {_in((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
+                (_LOOKED_AT, platform, endpoint, title, _ENOUGH),
+            ).fetchall()
+        return [seconds for (seconds,) in found]
 
     def intend(self, order: Order) -> Row | None:
         with self._writing():
@@ -158,15 +171,26 @@ class Store:
             )
             return done.rowcount == 1
 
-    def spent(self) -> list[Spent]:
-        """Cost a day and platform, newest day first."""
+    def spent(self, query: Query = EVERYTHING) -> list[Spent]:
+        """Cost a day and platform of all that `query` means, newest day first."""
+        where, values = _where(query, "cost IS NOT NULL")
         with self._lock:
             found = self._db.execute(
                 "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
-                "sum(cost) FROM tasks WHERE cost IS NOT NULL GROUP BY day, platform "
-                "ORDER BY day DESC, platform"
+                f"sum(cost) FROM tasks {where} GROUP BY day, platform ORDER BY day DESC, platform",
+                values,
             ).fetchall()
         return [Spent(*row) for row in found]
+
+    def costs(self, newest: int) -> list[tuple[str, str, str, float]]:
+        """(platform, place, title, cost) of the newest rows whose cost is known, newest first."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT platform, place, title, cost FROM tasks WHERE cost IS NOT NULL "
+                "ORDER BY id DESC LIMIT ?",
+                (newest,),
+            ).fetchall()
+        return [tuple(row) for row in found]
 
     def prune(self, older_than_s: float) -> int:
         """Forget what was over or last used so long ago; never an undelivered result. How many."""
@@ -324,8 +348,11 @@ def _in(states: Sequence[State]) -> str:
     return f"IN ({', '.join(repr(state.value) for state in states)})"
 
 
-def _where(query: Query) -> tuple[str, list[Any]]:
-    parts, values = [], []
+def _where(query: Query, *also: str) -> tuple[str, list[Any]]:
+    parts, values = [*also], list[Any]()
+    if query.before:
+        parts.append("id < ?")
+        values.append(query.before)
     if query.states:
         parts.append(f"state {_in(query.states)}")
     if query.platform:

@@ -41,6 +41,7 @@ class MediaFile:
     sha256 is of the content; for a video that was encoded here, of what went into it: encoders give
     other bytes each time, and an equal order must stay equal.
     size is in bytes; width and height in pixels, duration in seconds, None where unknown.
+    codec is a video's, in FFmpeg's word (`h264`), "" where unknown.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class MediaFile:
     width: int | None = None
     height: int | None = None
     duration: float | None = None
+    codec: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -71,6 +73,7 @@ class MediaRule:
 
     max_bytes in bytes (MB = 1024 * 1024), sides in pixels, durations in seconds.
     notes holds what the platform says that is not understood well enough to be enforced.
+    advised is what it only recommends: broken, it warns and nothing is refused.
     """
 
     formats: tuple[str, ...] = ()
@@ -81,7 +84,22 @@ class MediaRule:
     max_height: int | None = None
     min_seconds: float | None = None
     max_seconds: float | None = None
+    codecs: tuple[str, ...] = ()
     notes: str = ""
+    advised: MediaRule | None = None
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A medium at `url`, for a platform that takes files only: fetched here before the submit.
+
+    what  the parameter it is for, which takes `kind` within `rule`
+    """
+
+    url: str
+    what: str
+    kind: Kind
+    rule: MediaRule = field(default_factory=MediaRule)
 
 
 @dataclass(frozen=True)
@@ -94,8 +112,11 @@ class Param:
     choices   closed list of values; empty when free
     keys      for dict types: (key, required, label)
     max_items for array types: the most entries taken, None where not stated
+    together  other parameters whose entries count towards max_items too
     path      where the value stands in the request, dotted (`metadata.resolution`); "" is `name`
+    copies    (path, type) of further places that always hold the same value; type "" is `type`
     leaves    what the platform does where the field is left out, in its own word: `adaptive`
+    mask_of   the image parameter that this one is a mask for, "" for no mask
     """
 
     name: str
@@ -108,10 +129,13 @@ class Param:
     choices: tuple[Choice, ...] = ()
     keys: tuple[tuple[str, bool, str], ...] = ()
     max_items: int | None = None
+    together: tuple[str, ...] = ()
     media: MediaRule = field(default_factory=MediaRule)
     help: str = ""
     path: str = ""
+    copies: tuple[tuple[str, str], ...] = ()
     leaves: str = ""
+    mask_of: str = ""
 
     @property
     def media_kind(self) -> Kind | None:
@@ -122,7 +146,11 @@ class Param:
 
 @dataclass(frozen=True)
 class Model:
-    """One row of a platform's catalogue: a model doing one task."""
+    """One row of a platform's catalogue: a model doing one task.
+
+    endpoint  how the platform is asked for it, where its models differ in that
+    shape     name of the function of the platform's module that makes its body; "" is the usual one
+    """
 
     platform: str
     id: str
@@ -131,6 +159,8 @@ class Model:
     params: tuple[Param, ...] = ()
     help: str = ""
     retired: bool = False
+    endpoint: str = ""
+    shape: str = ""
 
     def param(self, name: str) -> Param | None:
         return next((p for p in self.params if p.name == name), None)
@@ -143,11 +173,12 @@ class Request:
     platform  module name in `providers/`
     endpoint  the platform's submit path; tells `upload`, `submit` and `poll` how to speak
     payload   JSON tree as the document shows it; a MediaFile in it stands for a file still to be
-              hosted
+              hosted, a RemoteFile for one still to be fetched
     title     what people call it: a model or workflow name
     seed      makes a run distinct even where the platform takes no seed
     copy      number among equal items of one batch, so that four copies of a picture make four
               tasks
+    warnings  what its user should know of it; makes no other order of it
     """
 
     platform: str
@@ -156,6 +187,7 @@ class Request:
     title: str = ""
     seed: int = 0
     copy: int = 0
+    warnings: tuple[str, ...] = ()
 
     def with_payload(self, payload: Mapping[str, Json]) -> Request:
         return replace(self, payload=payload)

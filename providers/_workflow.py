@@ -71,9 +71,26 @@ def targets(workflow: Workflow) -> list[str]:
         (not _is_loader(node), f"{node_id}.{name}")
         for node_id, node in workflow.items()
         for name, value in node["inputs"].items()
-        if not _is_link(value)
+        if not is_link(value)
     ]
     return [target for _, target in sorted(found, key=lambda item: item[0])]
+
+
+def title_of(node: Mapping[str, Any]) -> str:
+    """What its author calls the node, else its class."""
+    meta = node.get("_meta")
+    title = meta.get("title") if isinstance(meta, Mapping) else ""
+    return str(title or node.get("class_type") or "")
+
+
+def is_link(value: Json) -> bool:
+    """Whether an input's value is an output of another node: its id and the output's number."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+    )
 
 
 def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
@@ -84,7 +101,7 @@ def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
         what = say("Node {id} of the workflow has no inputs.", id=node_id)
         raise InvalidInput(what, do=_how_to_export())
     for name, value in node["inputs"].items():
-        if _is_link(value) and str(value[0]) not in workflow:
+        if is_link(value) and str(value[0]) not in workflow:
             raise InvalidInput(
                 say(
                     "Input {name} of node {id} is linked to node {missing}, which is not there.",
@@ -94,15 +111,6 @@ def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
                 ),
                 do=_how_to_export(),
             )
-
-
-def _is_link(value: Json) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], int)
-    )
 
 
 def _is_loader(node: Mapping[str, Any]) -> bool:

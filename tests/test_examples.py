@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from skyport.demo._examples import PICTURE
 from skyport.providers._workflow import read_workflow, targets
+from skyport.providers.happyhorse import HappyHorse
 from skyport.sandbox import haiyi as imitation
+from skyport.sandbox._opencomputing_rows import Tables
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "example_workflows"
@@ -93,7 +95,15 @@ def parameters(model: str) -> set[str]:
     ]
     rules = [rule for row in rows for rule in row["parameter_rules"]]
     keyed = {f"{rule['name']}_{key['key']}" for rule in rules for key in rule.get("keys", [])}
-    return keyed | {rule["name"] for rule in rules}
+    tables = Tables.read(ROOT / "sandbox" / "opencomputing_tables.json").rows
+    fields = {name for row, known in tables.items() if row[1] == model for name in known}
+    told = {
+        param.name
+        for one in map(HappyHorse.read_row, HappyHorse.built_in_rows())
+        for param in one.params
+        if one.id == model
+    }
+    return keyed | fields | told | {rule["name"] for rule in rules}
 
 
 def test_nodes_of_ours_have_the_inputs_they_are_given(path, host):

@@ -32,16 +32,20 @@ def texts(language: str, name: str = "nodeDefs") -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+LIVE = "SkyportHaiyi"  # its platform lists the models, and tells of them in its own words
+
+
 def inputs_of(node: dict[str, Any]) -> Iterator[str]:
-    """Ids of what stands on the node itself, and of what its `custom` model asks for."""
+    """Ids of what stands on the node itself, and of what its models ask for."""
     for name, told in {
         **node["input"].get("required", {}),
         **node["input"].get("optional", {}),
     }.items():
         yield name
         options = told[1].get("options", []) if told[0] == "COMFY_DYNAMICCOMBO_V3" else []
-        custom = next((one["inputs"] for one in options if one["key"] == "custom"), {})
-        yield from (f"{name}_{inner}" for inner in custom.get("required", {}))
+        known = ("custom",) if node["name"].startswith(LIVE) else [one["key"] for one in options]
+        forms = [one["inputs"] for one in options if one["key"] in known]
+        yield from (f"{name}_{inner}" for form in forms for inner in form.get("required", {}))
 
 
 def lacking(told: Any, wanted: set[str]) -> set[str]:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from .._errors import BadResult, InvalidInput, OutcomeUnknown
+from .._errors import BadResult, InvalidInput
 from .._http import Response, judge, read_json
+from .._judge import http_status
+from .._payload import form_fields, number
 from .._provider import Provider
+from .._retry import no_task
 from .._types import (
     Cluster,
-    Field,
     Json,
     MediaFile,
     Model,
@@ -53,6 +55,7 @@ class HaiYi(Provider):
     name = "haiyi"
     label = "HaiYi"
     default_base_url = "https://art.huya.info"
+    public_uploads = GENERATE
 
     # -- files: "Upload a file", "ComfyUI native API" ---------------------------------------
 
@@ -80,7 +83,7 @@ class HaiYi(Provider):
         """Signed URLs say when they end; how long a cluster keeps a file is not said."""
         if request.endpoint == WORKFLOW:
             return 0.0
-        ends = _models.number(dict(parse_qsl(urlsplit(url).query)).get("Expires"))
+        ends = number(dict(parse_qsl(urlsplit(url).query)).get("Expires"))
         return _SHORT if ends is None else min(_DAY, ends - time.time() - _SPARE)
 
     # -- models: "List of models", "Model details" ------------------------------------------
@@ -115,16 +118,12 @@ class HaiYi(Provider):
 
     def submit(self, request: Request, report: Report = silent) -> str:
         if request.endpoint == APP:
-            response = self.http.post_form(_API + APP, _form(request.payload), report)
+            response = self.http.post_form(_API + APP, form_fields(request.payload), report)
         else:
             response = self.http.post_json(_API + request.endpoint, request.payload)
         task_id = _answers.task_id(self.unwrap(response))
         if not task_id:
-            raise OutcomeUnknown(
-                say("The platform took the request and named no task; it may have been charged."),
-                do=say("Look at your tasks on the platform before you queue again."),
-                platform=self.label,
-            )
+            raise no_task(self.label)
         return task_id
 
     # -- poll -------------------------------------------------------------------------------
@@ -155,18 +154,12 @@ class HaiYi(Provider):
         if body.get("success") is False or code not in (*_FINE, None):
             words = _answers.reason(body) or json.dumps(body, ensure_ascii=False)[:300]
             raise judge(
-                self.label, _http_status(code), words, code="" if code is None else str(code)
+                self.label, http_status(code), words, code="" if code is None else str(code)
             )
         return body["data"] if "code" in body and "data" in body else body
 
 
 PROVIDER = HaiYi
-
-
-def _http_status(code: Json) -> int:
-    """The HTTP status an envelope's code stands for; 200 where it is the platform's own."""
-    number = _models.number(code)
-    return int(number) if number is not None and 400 <= number < 600 else 200
 
 
 def generation(model: Model, parameters: Mapping[str, Json], *, seed: int = 0) -> Request:
@@ -235,25 +228,11 @@ def report_of(clusters: Sequence[Cluster]) -> str:
     return "\n".join(lines)
 
 
-def _form(payload: Mapping[str, Any]) -> list[tuple[str, Field]]:
-    """Form fields in order; numbers as text, since a form knows nothing else."""
-    return [
-        (name, value if isinstance(value, MediaFile) else _as_text(value))
-        for name, value in payload.items()
-    ]
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _cluster(row: Mapping[str, Any]) -> Cluster:
-    most = _models.number(row.get("max_nodes"))
+    most = number(row.get("max_nodes"))
     return Cluster(
         name=str(row["name"]),
         label=str(row.get("display_name") or row["name"]),
-        running=int(_models.number(row.get("curr_nodes")) or 0),
+        running=int(number(row.get("curr_nodes")) or 0),
         most=None if most is None or most < 0 else int(most),
     )

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from .._payload import share
 from .._types import Json, Output, Status, Task, TaskState
-from ._models import number
 
 _WORDS = {
     **dict.fromkeys(
@@ -129,13 +129,7 @@ def _progress(value: Json, *, percent: bool = False) -> float | None:
         value = next(
             (value[key] for key in ("total_progress", *_PROGRESS_KEYS) if key in value), None
         )
-    if isinstance(value, str):
-        value = value.strip().rstrip("%")
-    amount = number(value)
-    if amount is None or amount < 0:
-        return None
-    is_fraction = isinstance(value, float) and amount <= 1 and not percent
-    return min(1.0, amount if is_fraction else amount / 100)
+    return share(value, percent=percent)
 
 
 def _node_title(progress: Json) -> str:

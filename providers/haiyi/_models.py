@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._payload import number
 from .._types import Choice, Json, MediaRule, Model, Param
 
 _MB = 1024 * 1024
@@ -52,17 +52,6 @@ def read(row: Mapping[str, Any]) -> Model:
         help=str(row.get("description") or ""),
         retired=bool(row.get("retired")),
     )
-
-
-def number(value: Any) -> float | None:
-    """`value` as a number, also when it came as text."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        found = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def _row(item: Json) -> dict[str, Any]:

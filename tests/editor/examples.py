@@ -22,6 +22,7 @@ from typing import Any
 from editor import Editor, Graph, open_editor
 from PIL import Image, ImageOps
 from skyport.demo._host import PACK, ComfyUI
+from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 FOLDER = PACK / "example_workflows"
 DEMO_PICTURE = PACK / "demo" / "picture.png"
@@ -132,6 +133,152 @@ EXAMPLES: Mapping[str, Graph] = {
         },
         "note": note("workflow"),
     },
+    "Skyport Run on GPUGeek": {
+        "load": LOAD,
+        "input": {
+            "type": "SkyportRemoteInput",
+            "pos": [430, 340],
+            "size": [280, 90],
+            "values": {"target": "73.image"},
+            "links": {"value": ["load", "IMAGE"]},
+        },
+        "run": {
+            "type": "SkyportGpugeekRunWorkflow",
+            "pos": [760, 340],
+            "size": [400, 600],
+            "values": {
+                "workflow_id": str(WORKFLOW_ID),
+                "workflow": json.dumps(REMOTE, indent=2),
+            },
+            "links": {"inputs": ["input", "inputs"]},
+        },
+        "save": {
+            "type": "SaveImage",
+            "pos": [1210, 340],
+            "size": [320, 340],
+            "values": {"filename_prefix": "skyport-gpugeek"},
+            "links": {"images": ["run", "images"]},
+        },
+        "note": note("gpugeek"),
+    },
+    "Skyport Run in Cloud": {
+        "load": LOAD,
+        "invert": {
+            "type": "ImageInvert",
+            "pos": [430, 340],
+            "links": {"image": ["load", "IMAGE"]},
+        },
+        "scale": {
+            "type": "ImageScale",
+            "pos": [430, 440],
+            "size": [280, 190],
+            "values": {"upscale_method": "lanczos", "width": 768, "height": 0},
+            "links": {"image": ["invert", "IMAGE"]},
+        },
+        "cloud": {
+            "type": "SkyportRunInCloud",
+            "pos": [760, 340],
+            "size": [300, 420],
+            "values": {"where": "HaiYi", "where.cluster": "auto"},
+            "links": {"value": ["scale", "IMAGE"]},
+        },
+        "sharpen": {
+            "type": "ImageSharpen",
+            "pos": [1110, 340],
+            "links": {"image": ["cloud", "value"]},
+        },
+        "save": {
+            "type": "SaveImage",
+            "pos": [1430, 340],
+            "size": [320, 340],
+            "values": {"filename_prefix": "skyport-cloud"},
+            "links": {"images": ["sharpen", "IMAGE"]},
+        },
+        "note": note("cloud"),
+    },
+    "Skyport Text to Video": {
+        "film": {
+            "type": "SkyportHappyHorseTextToVideo",
+            "pos": [60, 340],
+            "size": [400, 520],
+            "values": {
+                "prompt": "A lighthouse in the first light, waves roll slowly against the rocks",
+                "model": "kling-video",
+                "model.duration": 5,
+            },
+        },
+        "frames": {
+            "type": "PreviewImage",
+            "pos": [510, 340],
+            "size": [400, 340],
+            "links": {"images": ["film", "frames"]},
+        },
+        "note": note("text_to_video"),
+    },
+    "Skyport First and Last Frame to Video": {
+        "load": LOAD,
+        "night": {
+            "type": "SkyportHappyHorseEditImage",
+            "pos": [430, 340],
+            "size": [400, 460],
+            "values": {
+                "prompt": "The same place on a winter night, lights in the windows",
+                "model": "gemini-3.1-flash-image",
+            },
+            "links": {"image": ["load", "IMAGE"]},
+        },
+        "film": {
+            "type": "SkyportHappyHorseFirstLastFrameToVideo",
+            "pos": [880, 340],
+            "size": [400, 520],
+            "values": {
+                "prompt": "Evening falls over the harbour, time-lapse, the camera stands still",
+                "model": "wan2.7-i2v",
+                "model.duration": 5,
+            },
+            "links": {"first_frame": ["load", "IMAGE"], "last_frame": ["night", "images"]},
+        },
+        "frames": {
+            "type": "PreviewImage",
+            "pos": [1330, 340],
+            "size": [320, 340],
+            "links": {"images": ["film", "frames"]},
+        },
+        "note": note("frames"),
+    },
+    "Skyport Chat to Image": {
+        "chat": {
+            "type": "SkyportOpenComputingChat",
+            "pos": [60, 340],
+            "size": [400, 480],
+            "values": {
+                "prompt": "A lighthouse at the end of a harbour wall, the first snow of the year",
+                "system_prompt": "Describe one picture in a sentence: place, light, colours.",
+                "model": "qwen3-max",
+            },
+        },
+        "words": {
+            "type": "PreviewAny",
+            "pos": [510, 60],
+            "size": [400, 220],
+            "links": {"source": ["chat", "text"]},
+        },
+        "image": {
+            "type": "SkyportOpenComputingTextToImage",
+            "pos": [510, 340],
+            "size": [400, 480],
+            "values": {"model": "wan2.2-t2i-plus"},
+            "links": {"prompt": ["chat", "text"]},
+        },
+        "save": {
+            "type": "SaveImage",
+            "pos": [960, 340],
+            "size": [320, 340],
+            "values": {"filename_prefix": "skyport-chat"},
+            "links": {"images": ["image", "images"]},
+        },
+        "note": {**note("chat"), "size": [400, 220]},
+    },
 }
 
 
@@ -202,7 +349,7 @@ def save_thumbnail(name: str, tiles: list[Image.Image]) -> None:
 def tiles_of(name: str, seen: list[Image.Image]) -> list[Image.Image]:
     if "Video" in name:
         return [seen[len(seen) * part // 4] for part in range(4)]
-    return [Image.open(DEMO_PICTURE).convert("RGB"), seen[-1]] if "Remote" in name else [seen[-1]]
+    return [Image.open(DEMO_PICTURE).convert("RGB"), seen[-1]] if "Run" in name else [seen[-1]]
 
 
 def write(path: Path, tree: Any) -> None:

@@ -1,0 +1,182 @@
+"""The cut of a queued prompt, with what this ComfyUI and the editor know of its nodes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..providers._cut import KEY, Facts, Order, cut, troubled
+from ..providers._errors import InvalidInput
+from ..providers._upstream import RUN, Link, is_node, links_of
+from ..providers._words import say
+from ..providers._workflow import Workflow, is_link
+from . import _classes, _loaders
+
+KEEP = "SkyportKeepLocal"
+_FILES = "skyport_files"
+_WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+_log = logging.getLogger(__name__)
+
+
+def cut_prompt(data: Mapping[str, Any]) -> Workflow:
+    """What is left here of the prompt in a request to queue it.
+
+    Never raises: a node that cannot be cut will say why.
+    """
+    prompt: Workflow = data["prompt"]
+    # What is no prompt is refused by ComfyUI in its own words.
+    if not all(map(is_node, prompt.values())) or not any(map(_is_run, prompt.values())):
+        return prompt
+    try:
+        left = cut(prompt, _facts(data))
+    except Exception:
+        _log.exception("Skyport could not cut the prompt")
+        reason = say("Skyport could not cut this workflow; ComfyUI's log says why.")
+        return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
+    return {node_id: _stamped(node) for node_id, node in left.items()}
+
+
+def order_of(prompt: Mapping[str, Any] | None, node_id: str) -> Order | None:
+    """What a Run in Cloud node sends; None where the prompt was not cut for it."""
+    node = (prompt or {}).get(node_id) or {}
+    text = node.get("inputs", {}).get(KEY)
+    return Order.from_json(text) if isinstance(text, str) else None
+
+
+def _is_run(node: Mapping[str, Any]) -> bool:
+    return bool(node["class_type"] == RUN)
+
+
+def _stamped(node: dict[str, Any]) -> dict[str, Any]:
+    """The node with the state of the files that its part names: a changed one is a new run."""
+    if not _is_run(node) or KEY not in node["inputs"]:
+        return node
+    try:
+        stamps = _loaders.stamps(Order.from_json(node["inputs"][KEY]).nodes)
+    except InvalidInput as error:
+        return troubled(node, str(error))
+    return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
+
+
+# -- facts --------------------------------------------------------------------------------------
+
+
+def _facts(data: Mapping[str, Any]) -> Facts:
+    types = dict(_editor_types(_editor_graph(data.get("extra_data"))))
+    targets = data.get("partial_execution_targets")
+    return Facts(
+        is_output=_is_output,
+        type_of=_Types(data["prompt"], types).of,
+        lacks=_lacks,
+        wanted=targets if isinstance(targets, list) else None,
+    )
+
+
+def _is_output(class_type: str) -> bool | None:
+    return _classes.is_output(class_type) if _classes.is_installed(class_type) else None
+
+
+def _lacks(node: Mapping[str, Any]) -> Sequence[str]:
+    """The sockets that must be linked and are not; widgets have a value of their own."""
+    required = _classes.required_of(node["class_type"])
+    return [
+        name
+        for name, (kind, _) in required.items()
+        if name not in node["inputs"] and _is_type(kind) and kind not in _WIDGETS
+    ]
+
+
+class _Types:
+    """Which type a link carries: by its class, the editor, or who takes it."""
+
+    def __init__(self, prompt: Workflow, editor: Mapping[Link, str]) -> None:
+        self.prompt = prompt
+        self.editor = editor
+        self.takers: dict[Link, list[tuple[str, str]]] = {}
+        for node_id, node in prompt.items():
+            for name, link in links_of(node):
+                self.takers.setdefault(link, []).append((node_id, name))
+
+    def of(self, link: Link) -> str:
+        source = self._source(link)
+        found = self._declared(source) or self.editor.get(source, "")
+        return found or next(self._taken_as(link, {link}), "")
+
+    def _source(self, link: Link) -> Link:
+        """Who makes it, past the nodes that pass it on."""
+        passed: set[Link] = set()
+        while link not in passed and self._class(link[0]) in (RUN, KEEP):
+            passed.add(link)
+            value = self.prompt[link[0]]["inputs"].get("value")
+            if not is_link(value) or KEY in self.prompt[link[0]]["inputs"]:
+                return link
+            link = (value[0], value[1])
+        return link
+
+    def _declared(self, link: Link) -> str:
+        order = order_of(self.prompt, link[0])
+        if order is not None and order.value is not None:
+            return dict(order.saves)[order.value]
+        kind = _classes.output_type(self._class(link[0]), link[1])
+        return kind if _is_type(kind) else ""
+
+    def _taken_as(self, link: Link, seen: set[Link]) -> Iterator[str]:
+        for node_id, name in self.takers.get(link, []):
+            onward = (node_id, 0)
+            if self._class(node_id) in (RUN, KEEP):
+                if onward not in seen:
+                    seen.add(onward)
+                    yield from self._taken_as(onward, seen)
+                continue
+            kind = _classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
+            if _is_type(kind):
+                yield kind
+
+    def _class(self, node_id: str) -> str:
+        return str(self.prompt[node_id]["class_type"]) if node_id in self.prompt else ""
+
+
+def _is_type(kind: Any) -> bool:
+    """Whether it names one type, not any, several, or whatever another socket has."""
+    if not isinstance(kind, str) or kind in ("", "*"):
+        return False
+    return "," not in kind and not kind.startswith("COMFY_")
+
+
+# -- the editor's graph -------------------------------------------------------------------------
+
+
+def _editor_graph(extra_data: Any) -> Mapping[str, Any]:
+    """The workflow as the editor queued it along; empty over the API."""
+    info = extra_data.get("extra_pnginfo") if isinstance(extra_data, dict) else None
+    found = info.get("workflow") if isinstance(info, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _editor_types(graph: Mapping[str, Any]) -> Iterator[tuple[Link, str]]:
+    definitions = graph.get("definitions")
+    told = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
+    yield from _types_in(graph, {str(one.get("id")): one for one in told}, "")
+
+
+def _types_in(
+    graph: Mapping[str, Any], subgraphs: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[Link, str]]:
+    """Nodes inside a subgraph have ids like "12:5" in a prompt."""
+    for node in _dicts(graph.get("nodes")):
+        name, kind = f"{prefix}{node.get('id')}", str(node.get("type"))
+        if kind in subgraphs:
+            # A subgraph that held itself would never end.
+            others = {key: one for key, one in subgraphs.items() if key != kind}
+            yield from _types_in(subgraphs[kind], others, f"{name}:")
+        outputs = node.get("outputs")
+        for index, output in enumerate(outputs if isinstance(outputs, list) else []):
+            kind = output.get("type") if isinstance(output, dict) else None
+            if _is_type(kind):
+                yield (name, index), str(kind)
+
+
+def _dicts(tree: Any) -> list[dict[str, Any]]:
+    return [one for one in tree if isinstance(one, dict)] if isinstance(tree, list) else []
