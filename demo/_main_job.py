@@ -1,4 +1,4 @@
-"""The main job without ComfyUI: picture, edited image, video, frames; an app, a workflow, music."""
+"""The main job without ComfyUI, on every platform: pictures, video, apps, workflows, chat."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import providers
-from ..providers import haiyi
+from ..providers import gpugeek, haiyi, happyhorse, opencomputing
 from ..providers._errors import InvalidInput
 from ..providers._files import describe
 from ..providers._http import retrying
 from ..providers._params import fill
 from ..providers._refresh import refresh
-from ..providers._types import Request, Result
+from ..providers._types import Json, Model, Request, Result
 from ..providers._words import say
-from ..providers._workflow import put_inputs, read_workflow
+from ..providers._workflow import Workflow, put_inputs, read_workflow
 from ._look import size_of, spread
 from ._steps import Made, Step, Stranded
 
@@ -26,8 +26,13 @@ _WORKFLOW = HERE / "workflow.json"
 _EDITOR = ("google/gemini-3-pro-image-preview", "image2image")
 _FILMER = ("kwai/kling-v3", "image2video")
 _COMPOSER = ("sandbox/sandbox-song", "text2music")
+_ANIMATOR = ("happyhorse-1.0-i2v", "image2video")
+_TALKER = ("qwen3-max", "t2t")
+_PAINTER = ("wan2.2-t2i-plus", "t2i")
 _APP = "1001"
+_WORKFLOW_ID = "763311996779461"
 _STILLS = 5
+_LINE = 60  # letters of a text that are shown
 
 
 class MainJob:
@@ -47,6 +52,10 @@ class MainJob:
         self.app = Step(say("AI app"))
         self.workflow = Step(say("remote workflow"))
         self.music = Step(say("music"))
+        self.animation = Step(say("picture to video"))
+        self.elsewhere = Step(say("workflow on GPUGeek"))
+        self.chat = Step(say("chat"))
+        self.painting = Step(say("chat to image"))
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -56,8 +65,8 @@ class MainJob:
         """The branches side by side, once it is known which models and clusters there are."""
         if not all(await _side_by_side(self._know_models(), self._know_clusters())):
             return
-        branches = (self._pictures(), self._run_app(), self._run_workflow(), self._compose())
-        await _side_by_side(*branches)
+        at_haiyi = (self._pictures(), self._run_app(), self._run_workflow(), self._compose())
+        await _side_by_side(*at_haiyi, self._animate(), self._run_elsewhere(), self._talk())
 
     # -- before anything is paid for --------------------------------------------------------
 
@@ -83,7 +92,7 @@ class MainJob:
         edited = await self._run(
             self.edit,
             _EDITOR[0],
-            lambda: _generation(_EDITOR, {"prompt": self.prompt, "images": [url]}),
+            lambda: _at_haiyi(_EDITOR, {"prompt": self.prompt, "images": [url]}),
         )
         film = await self._run(self.film, _FILMER[0], lambda: self._filming(edited.files[0].path))
         with self.frames.doing():
@@ -105,7 +114,7 @@ class MainJob:
             "duration": 3,
             "sound": True,
         }
-        return _generation(_FILMER, values)
+        return _at_haiyi(_FILMER, values)
 
     def _take_apart(self, film: Path) -> None:
         """Decode every frame and keep some of them as pictures."""
@@ -128,17 +137,41 @@ class MainJob:
 
     async def _run_workflow(self) -> None:
         def request() -> Request:
-            prompt = read_workflow(_WORKFLOW.read_text(encoding="utf-8"))
-            filled = put_inputs(prompt, [("73.image", describe(PICTURE))])
-            return haiyi.workflow(filled, self._cluster)
+            return haiyi.workflow(_filled_workflow(), self._cluster)
 
         await self._run(self.workflow, f"{_WORKFLOW.name} @ {self._cluster}", request)
 
     async def _compose(self) -> None:
-        request = _generation
         await self._run(
-            self.music, _COMPOSER[0], lambda: request(_COMPOSER, {"prompt": self.prompt})
+            self.music, _COMPOSER[0], lambda: _at_haiyi(_COMPOSER, {"prompt": self.prompt})
         )
+
+    async def _animate(self) -> None:
+        """HappyHorse has no upload of its own: a media host gives the picture its URL."""
+
+        def request() -> Request:
+            values = {"prompt": self.prompt, "image": describe(PICTURE), "duration": 3}
+            return happyhorse.generation(*_row("happyhorse", _ANIMATOR, values))
+
+        await self._run(self.animation, _ANIMATOR[0], request)
+
+    async def _run_elsewhere(self) -> None:
+        def request() -> Request:
+            return gpugeek.workflow(_filled_workflow(), _WORKFLOW_ID)
+
+        await self._run(self.elsewhere, f"GPUGeek {_WORKFLOW_ID}", request)
+
+    async def _talk(self) -> None:
+        """What is said becomes the prompt of a picture."""
+
+        def asked(key: tuple[str, str], values: dict[str, Any]) -> Request:
+            return opencomputing.generation(*_row("opencomputing", key, values))
+
+        told = await self._run(
+            self.chat, _TALKER[0], lambda: asked(_TALKER, {"prompt": self.prompt, "stream": True})
+        )
+        values = {"prompt": told.texts[0]}
+        await self._run(self.painting, _PAINTER[0], lambda: asked(_PAINTER, values))
 
     # -- one task ---------------------------------------------------------------------------
 
@@ -147,7 +180,8 @@ class MainJob:
         with step.doing(by):
             blocking = self.runner.engine.blocking
             request = await blocking(build)
-            step.job = await self.runner.begin(self.provider, request, self.output)
+            provider = providers.connect(request.platform)
+            step.job = await self.runner.begin(provider, request, self.output)
             try:
                 result = await asyncio.wrap_future(step.job.future)
             finally:
@@ -158,7 +192,8 @@ class MainJob:
 
     def _seen(self, result: Result) -> list[Made]:
         paths = [file.path for file in result.files]
-        return [Made(_shown(path, self.output), size_of(path), [path]) for path in paths]
+        texts = [Made(" ".join(text.split())[:_LINE]) for text in result.texts]
+        return texts + [Made(_shown(path, self.output), size_of(path), [path]) for path in paths]
 
 
 async def _side_by_side(*branches: Coroutine[Any, Any, None]) -> list[bool]:
@@ -170,13 +205,24 @@ async def _side_by_side(*branches: Coroutine[Any, Any, None]) -> list[bool]:
     return [end is None for end in ends]
 
 
-def _generation(key: tuple[str, str], values: dict[str, Any]) -> Request:
-    """A request for the model of this id and task, its values checked against its row."""
-    models = providers.catalogue("haiyi").models(key[1])
+def _at_haiyi(key: tuple[str, str], values: dict[str, Any]) -> Request:
+    return haiyi.generation(*_row("haiyi", key, values))
+
+
+def _row(
+    platform: str, key: tuple[str, str], values: dict[str, Any]
+) -> tuple[Model, dict[str, Json]]:
+    """The model of this id and task, and the values as its row takes them."""
+    models = providers.catalogue(platform).models(key[1])
     row = next((model for model in models if model.id == key[0]), None)
     if row is None:
         raise InvalidInput(say('The model "{name}" is not offered.', name=key[0]))
-    return haiyi.generation(row, fill(row, values))
+    return row, fill(row, values)
+
+
+def _filled_workflow() -> Workflow:
+    prompt = read_workflow(_WORKFLOW.read_text(encoding="utf-8"))
+    return put_inputs(prompt, [("73.image", describe(PICTURE))])
 
 
 def _shown(path: Path, under: Path) -> str:

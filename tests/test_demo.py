@@ -23,10 +23,11 @@ from skyport.demo._steps import Made, Step
 from skyport.providers import runner
 from skyport.providers._errors import InvalidInput, SkyportError
 from skyport.providers._types import Kind
-from skyport.sandbox import Sandbox
+from skyport.sandbox import Sandbox, platform_names
 
 ROOT = Path(__file__).parent.parent
 PACE = 0.05
+SLOW = 0.4  # tasks take longer than it takes to submit them all on a busy machine
 MADE = ["image", "video", "image", "image", "audio"]
 
 
@@ -80,13 +81,13 @@ def test_the_environment_is_as_before_when_the_demo_has_ended():
 
 
 def test_the_branches_run_side_by_side(tmp_path):
-    with sandboxed(PACE) as sandbox:
+    with sandboxed(SLOW) as sandbox:
         trip = MainJob(tmp_path, "a harbour")
         runner().engine.run(trip.go())
         tasks = list(sandbox.tasks)
-    first = sorted(tasks, key=lambda task: task.began)[:4]
+    first = sorted(tasks, key=lambda task: task.began)[:7]
     assert max(task.began for task in first) < min(task.due for task in first)
-    assert {task.plan.kind for task in first} == {"generate", "app", "workflow"}
+    assert {task.platform for task in first} == set(platform_names())
 
 
 def test_the_edited_image_is_what_the_video_begins_with(tmp_path):
