@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..providers._errors import SkyportError
+from ..providers._errors import InvalidInput, SkyportError
 from ..providers._public import public
 from ..providers._words import say
 
@@ -43,3 +44,14 @@ def from_our_page(handler: Handler) -> Handler:
         return await handler(request)
 
     return guarded
+
+
+async def json_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object that a request brings. Raises InvalidInput."""
+    try:
+        told = await request.json()
+    except ValueError:
+        told = None
+    if isinstance(told, dict):
+        return told
+    raise InvalidInput(say("A JSON object is needed."))

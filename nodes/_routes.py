@@ -10,7 +10,7 @@ from aiohttp import web
 from .. import providers
 from ..providers._refresh import refresh
 from ..providers._types import Model
-from . import _jobs, _language, _offers, _setup
+from . import _cut_route, _jobs, _language, _offers, _setup
 from ._guards import answering, from_our_page
 
 
@@ -19,6 +19,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     routes.get("/skyport/models/{platform}")(answering(_models))
     routes.post("/skyport/models/{platform}/refresh")(answering(from_our_page(_refresh_models)))
     routes.post("/skyport/language")(answering(from_our_page(_hear_language)))
+    _cut_route.add_to(routes)
     _jobs.add_to(routes)
     _offers.add_to(routes)
     _setup.add_to(routes)

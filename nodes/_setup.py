@@ -21,7 +21,7 @@ from ..providers._public import public
 from ..providers._types import Cluster, Json
 from ..providers._words import say
 from . import _language
-from ._guards import Handler, answering, from_our_page
+from ._guards import Handler, answering, from_our_page, json_of
 from ._task import ask, in_thread
 
 S3 = "s3"  # the bucket of media hosting: two keys in one
@@ -124,7 +124,7 @@ def _plain(value: Any) -> Json:
 
 async def _set_key(request: web.Request) -> web.Response:
     """Takes {"platform", "key"}; for S3 {"platform": "s3", "access", "secret"}."""
-    told = await _body(request)
+    told = await json_of(request)
     name = _named(told, also=S3)
     if name == S3:
         access, secret = _secret(told, "access"), _secret(told, "secret")
@@ -136,14 +136,14 @@ async def _set_key(request: web.Request) -> web.Response:
 
 
 async def _remove_key(request: web.Request) -> web.Response:
-    name = _named(await _body(request), also=S3)
+    name = _named(await json_of(request), also=S3)
     await in_thread(_keys.remove_s3 if name == S3 else lambda: _keys.remove(name))
     return await _setup(request)
 
 
 async def _test(request: web.Request) -> web.Response:
     """{"ok", "message"}: what one free question brought. Asked once: who waits wants to know."""
-    name = _named(await _body(request))
+    name = _named(await json_of(request))
     try:
         words = await in_thread(lambda: providers.connect(name).check())
     except SkyportError as error:
@@ -156,7 +156,7 @@ async def _test(request: web.Request) -> web.Response:
 
 async def _change(request: web.Request) -> web.Response:
     """Takes settings by name; null goes back to the default."""
-    told = await _body(request)
+    told = await json_of(request)
     await in_thread(lambda: _save(told))
     _language.follow_host()
     return await _setup(request)
@@ -204,7 +204,7 @@ def _refuse_to_move_key(platform: str) -> None:
 
 async def _clusters(request: web.Request) -> web.Response:
     """{"clusters"} of a platform, asked for now."""
-    name = _named(await _body(request))
+    name = _named(await json_of(request))
     provider = await in_thread(lambda: providers.connect(name))
     if not hasattr(provider, "clusters"):
         raise InvalidInput(say("this platform has no clusters."), platform=provider.label)
@@ -224,16 +224,6 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
 
 
 # -- inside -------------------------------------------------------------------------------------
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        told = await request.json()
-    except ValueError:
-        told = None
-    if isinstance(told, dict):
-        return told
-    raise InvalidInput(say("A JSON object is needed."))
 
 
 def _named(told: Mapping[str, Any], also: str = "") -> str:

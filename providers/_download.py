@@ -16,12 +16,13 @@ from ._hosts import exact_exchange
 from ._http import Http
 from ._judge import explained, judge, seconds_asked
 from ._medium import name_in
-from ._part import CHUNK, Part
+from ._part import CHUNK, LARGE_CHUNK, Part
 from ._types import Report, ResultFile, silent
 from ._wire import MAX_REDIRECTS, WIRE_ERRORS, cut_short, onward, place, why
 from ._words import say
 
 DEFAULT_CAP = 4 * 1024**3  # bytes
+_LARGE = 16 * 1024**2  # bytes
 _LINK_GONE = frozenset({401, 403, 404, 410})
 
 
@@ -155,7 +156,8 @@ class Download:
         total = self._begin(response)
         if total is not None and total > self.cap:
             raise self._too_large(total)
-        for chunk in response.iter_content(CHUNK):
+        is_large = total is not None and total >= _LARGE
+        for chunk in response.iter_content(LARGE_CHUNK if is_large else CHUNK):
             if self._part.size + len(chunk) > self.cap:
                 raise self._too_large(self._part.size + len(chunk))
             self._part.write(chunk)

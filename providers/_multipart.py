@@ -15,6 +15,9 @@ from ._types import Field, MediaFile, Report
 from ._words import say
 
 
+_PIECE = 256 * 1024  # bytes
+
+
 class Source(Protocol):
     """What bytes can be read from."""
 
@@ -37,8 +40,12 @@ class Outgoing:
         self._done = 0
 
     def read(self, size: int = -1) -> bytes:
+        """The next bytes; `_PIECE` of them where only some are asked for.
+
+        http.client asks for 8 KB at a time, sends whatever comes, and minds only an empty answer.
+        """
         self.begun = True
-        chunk = self._source.read(size)
+        chunk = self._source.read(_PIECE if 0 < size < _PIECE else size)
         self._done += len(chunk)
         if chunk and self._report is not None:
             self._report(self._done, self.len)

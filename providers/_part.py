@@ -20,6 +20,7 @@ from ._types import ResultFile
 from ._words import say
 
 CHUNK = 64 * 1024  # a cut loses what has come of one
+LARGE_CHUNK = 256 * 1024  # for files of which that is little: each chunk costs time
 
 
 class Part:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import statistics
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_LEARNT = 20  # tasks of one sort that tell how long the next will take
+
 _ELSEWHERE = 0.5  # seconds between looks at an order that another process is submitting
 
 _STRANGE = (
@@ -69,7 +71,8 @@ class Runner:
         self._gates: dict[str, Gate] = {}
         self._slots: dict[str, Slots] = {}
         self._notes: set[asyncio.Future[None]] = set()  # the loop holds its tasks only weakly
-        self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=20))
+        self._took: dict[tuple[str, str, str], deque[float]] = {}
+        self._learning = asyncio.Lock()
 
     # -- for other threads ------------------------------------------------------------------
 
@@ -342,11 +345,13 @@ class Runner:
         return self._slots.setdefault(platform, Slots(lambda: _settings.load().max_parallel))
 
     async def _usual(self, request: Request) -> float | None:
-        """Seconds that its sort takes, as seen by this process, else as the ledger tells."""
-        took: Sequence[float] = self._took.get(_sort(request), ())
-        if not took:
-            sort = (request.platform, request.endpoint, request.title)
-            took = await self._recall.kept(lambda: self.ledger.took(*sort))
+        """Seconds that its sort takes: what the ledger tells once, then what is seen here."""
+        sort = _sort(request)
+        async with self._learning:  # or each of a large batch would ask the ledger
+            if sort not in self._took:
+                told = await self._recall.kept(lambda: self.ledger.took(*sort))
+                self._took[sort] = deque(reversed(told), maxlen=_LEARNT)
+        took = self._took[sort]
         return statistics.median(took) if took else None
 
 
@@ -361,6 +366,6 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _sort(request: Request) -> str:
+def _sort(request: Request) -> tuple[str, str, str]:
     """Requests of one sort take about as long as each other."""
-    return f"{request.platform} {request.endpoint} {request.title}"
+    return request.platform, request.endpoint, request.title

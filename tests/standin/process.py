@@ -23,6 +23,8 @@ from aiohttp import web
 from comfy import model_management
 from server import PromptServer
 
+import nodes
+
 from ._calls import NodeClass
 from ._check import check
 from .executor import Executor, Queued
@@ -98,6 +100,7 @@ class Standin:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         folder_paths.use_base(self.base)
+        nodes.offer(self.classes)
         self.server = PromptServer(self._loop)
         self._executor = Executor(self.server, self.classes)
         for name, path in self.packs.items():
@@ -188,6 +191,7 @@ class Standin:
         """A process has one server and one set of folders: those of the host now spoken to."""
         PromptServer.instance = self.server
         folder_paths.use_base(self.base)
+        nodes.offer(self.classes)
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

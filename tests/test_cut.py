@@ -1,0 +1,510 @@
+"""Pins what Run in Cloud sends and leaves: wherever the parts run, the values are the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from host import graph, link, node
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skyport.providers._cut import KEY, TROUBLE, Facts, Order, cut
+from skyport.providers._upstream import ENTRY, HERE, RUN
+
+KEEP, OURS = "SkyportKeepLocal", "SkyportHaiyiTextToImage"
+OUTPUTS = ("SaveImage", "PreviewImage")
+SUN, MOON = "Sun", "Moon"  # two clouds
+Prompt = dict[str, dict[str, Any]]
+
+
+def facts(
+    types: Mapping[str, str] | None = None, lacking: Mapping[str, list[str]] | None = None
+) -> Facts:
+    """`types` by node id where it is no IMAGE; `lacking` by class."""
+    return Facts(
+        is_output=lambda name: None if name.startswith("Unknown") else name in OUTPUTS,
+        type_of=lambda source: (types or {}).get(source[0], "IMAGE"),
+        lacks=lambda one: (lacking or {}).get(one["class_type"], []),
+    )
+
+
+def run(value: Any, where: str = SUN, **nested: Any) -> dict[str, Any]:
+    told = {f"where.{name}": one for name, one in nested.items()}
+    return node(RUN, {**told}, value=value, where=where)
+
+
+def save(source: str) -> dict[str, Any]:
+    return node("SaveImage", images=link(source), filename_prefix="x")
+
+
+def order(prompt: Prompt, node_id: str) -> Order:
+    return Order.from_json(prompt[node_id]["inputs"][KEY])
+
+
+def trouble(prompt: Prompt, node_id: str) -> str:
+    assert TROUBLE in prompt[node_id]["inputs"], prompt[node_id]
+    return str(prompt[node_id]["inputs"]["value"])
+
+
+def entering(prompt: Prompt, node_id: str) -> dict[str, tuple[str, int]]:
+    """Which local output enters at which input of the part, read along the chain."""
+    found: dict[str, tuple[str, int]] = {}
+    last = prompt[node_id]["inputs"].get("value")
+    while last is not None:
+        entry = prompt[last[0]]
+        assert entry["class_type"] == ENTRY
+        for target in order(prompt, node_id).entries[entry["inputs"]["target"]]:
+            found[target] = tuple(entry["inputs"]["value"])
+        last = entry["inputs"].get("inputs")
+    return found
+
+
+# -- what goes and what stays -------------------------------------------------------------------
+
+
+def test_everything_upstream_goes_and_the_rest_stays() -> None:
+    before = graph(
+        model=node("UnknownLoader", name="dream.safetensors"),
+        paint=node("UnknownSampler", model=link("model"), seed=3),
+        cloud=run(link("paint"), cluster="auto"),
+        grow=node("ImageScale", image=link("cloud")),
+        kept=save("grow"),
+    )
+    after = cut(before, facts())
+    assert after.keys() == {"cloud", "grow", "kept"}
+    assert order(after, "cloud") == Order(
+        nodes={"model": before["model"], "paint": before["paint"]},
+        entries={},
+        saves=[(("paint", 0), "IMAGE")],
+        value=("paint", 0),
+    )
+    assert after["cloud"]["inputs"].keys() == {"where", "where.cluster", KEY}
+    assert before["cloud"]["inputs"]["value"] == ["paint", 0], "the queued prompt was changed"
+
+
+def test_on_this_machine_nothing_is_cut() -> None:
+    before = graph(a=node("EmptyImage"), cloud=run(link("a"), HERE), kept=save("cloud"))
+    assert cut(before, facts()) is before
+
+
+def test_a_graph_without_it_is_left_alone() -> None:
+    before = graph(a=node("EmptyImage"), kept=save("a"))
+    assert cut(before, facts()) is before
+
+
+def test_what_another_output_needs_runs_here_as_well() -> None:
+    before = graph(
+        a=node("EmptyImage"),
+        b=node("ImageInvert", image=link("a")),
+        c=node("ImageInvert", image=link("b")),
+        cloud=run(link("c")),
+        kept=save("cloud"),
+        peek=node("PreviewImage", images=link("b")),
+    )
+    after = cut(before, facts())
+    assert after.keys() == {"a", "b", "cloud", "kept", "peek"}
+    assert order(after, "cloud").nodes.keys() == {"a", "b", "c"}
+
+
+def test_keep_local_stops_the_cut_at_any_depth() -> None:
+    before = graph(
+        a=node("LoadImage", image="x.png"),
+        keep=node(KEEP, value=link("a")),
+        b=node("ImageInvert", image=link("keep")),
+        c=node("ImageBlend", image1=link("b"), image2=link("keep")),
+        cloud=run(link("c")),
+        kept=save("cloud"),
+    )
+    after = cut(before, facts())
+    assert after.keys() == {"a", "keep", "cloud", "kept", "skyport-cloud-1"}
+    assert order(after, "cloud").nodes["b"]["inputs"] == {}
+    assert entering(after, "cloud") == {"b.image": ("keep", 0), "c.image2": ("keep", 0)}
+
+
+def test_nodes_of_this_pack_stay_and_their_values_enter() -> None:
+    before = graph(
+        text=node("SkyportOpenComputingChat", prompt="?"),
+        paint=node("UnknownSampler", text=link("text")),
+        cloud=run(link("paint")),
+        kept=save("cloud"),
+    )
+    after = cut(before, facts({"text": "STRING"}))
+    assert entering(after, "cloud") == {"paint.text": ("text", 0)}
+
+
+def test_a_value_made_here_is_passed_on_where_nothing_is_left_to_run() -> None:
+    before = graph(a=node("EmptyImage"), keep=node(KEEP, value=link("a")), cloud=run(link("keep")))
+    before["kept"] = save("cloud")
+    after = cut(before, facts())
+    assert order(after, "cloud").value is None
+    assert after["cloud"]["inputs"]["value"] == ["keep", 0]
+
+
+def test_a_node_that_nobody_needs_goes_with_what_it_hangs_on() -> None:
+    before = graph(
+        a=node("UnknownLoader"),
+        idle=node("ImageInvert", image=link("a")),
+        more=node("ImageInvert", image=link("idle")),
+        cloud=run(link("a")),
+        kept=save("cloud"),
+    )
+    assert cut(before, facts()).keys() == {"cloud", "kept"}
+
+
+def test_an_unknown_node_that_stays_is_left_for_comfyui_to_name() -> None:
+    before = graph(a=node("EmptyImage"), cloud=run(link("a")), odd=node("UnknownSave"))
+    before["odd"]["inputs"]["images"] = link("cloud")
+    assert cut(before, facts()).keys() == {"cloud", "odd"}
+
+
+def test_a_saver_stays_where_the_cloud_node_behind_it_feeds_nothing() -> None:
+    before = graph(a=node("EmptyImage"), kept=save("a"), cloud=run(link("kept")))
+    assert {"a", "kept"} <= cut(before, facts()).keys()
+
+
+def test_of_the_outputs_only_those_that_are_asked_for_are_served() -> None:
+    """The editor can run the nodes it has selected."""
+    before = graph(a=node("UnknownPainter"), kept=save("a"), cloud=run(link("kept")))
+    before["after"] = save("cloud")
+    assert cut(before, replace(facts(), wanted=["after"])).keys() == {"cloud", "after"}
+    assert {"a", "kept"} <= cut(before, replace(facts(), wanted=["kept"])).keys()
+
+
+def test_nodes_inside_subgraphs_keep_their_ids() -> None:
+    before = {
+        "12:5": node("EmptyImage"),
+        "12:7": node(KEEP, value=link("12:5")),
+        "12:8": node("ImageInvert", image=link("12:7")),
+        "12:9": run(link("12:8")),
+        "3": save("12:9"),
+    }
+    after = cut(before, facts())
+    assert order(after, "12:9").nodes.keys() == {"12:8"}
+    assert entering(after, "12:9") == {"12:8.image": ("12:7", 0)}
+    assert not [one for one in after if ":" in one and one not in before]
+
+
+def test_a_list_that_is_no_link_is_a_value() -> None:
+    before = graph(
+        a=node("LoadMany", names=["x.png", "y.png"], points=[[1, 2], [3, 4]]),
+        cloud=run(link("a")),
+        kept=save("cloud"),
+    )
+    assert order(cut(before, facts()), "cloud").nodes["a"] == before["a"]
+
+
+def test_a_linked_cluster_is_chosen_here() -> None:
+    before = graph(
+        pick=node("SkyportHaiyiClusters"),
+        a=node("EmptyImage"),
+        cloud=run(link("a"), cluster=link("pick")),
+        kept=save("cloud"),
+    )
+    after = cut(before, facts())
+    assert after.keys() == {"pick", "cloud", "kept"}
+    assert after["cloud"]["inputs"]["where.cluster"] == ["pick", 0]
+
+
+# -- several ------------------------------------------------------------------------------------
+
+
+def two(where: str = SUN, other: str = SUN) -> Prompt:
+    return graph(
+        a=node("EmptyImage"),
+        b=node("ImageInvert", image=link("a")),
+        c=node("ImageScale", image=link("a")),
+        first=run(link("b"), where),
+        second=run(link("c"), other),
+        x=save("first"),
+        y=save("second"),
+    )
+
+
+def test_two_of_one_place_that_share_a_node_are_one_submission() -> None:
+    after = cut(two(), facts())
+    first, second = order(after, "first"), order(after, "second")
+    assert first.nodes == second.nodes
+    assert first.saves == second.saves == [(("b", 0), "IMAGE"), (("c", 0), "IMAGE")]
+    assert (first.value, second.value) == (("b", 0), ("c", 0))
+
+
+def test_two_of_different_places_send_a_part_each() -> None:
+    after = cut(two(SUN, MOON), facts())
+    assert order(after, "first").nodes.keys() == {"a", "b"}
+    assert order(after, "second").nodes.keys() == {"a", "c"}
+
+
+def test_two_that_share_nothing_send_a_part_each() -> None:
+    before = two()
+    before["c"]["inputs"]["image"] = link("d")
+    before["d"] = node("EmptyImage")
+    assert len(order(cut(before, facts()), "first").saves) == 1
+
+
+def test_a_nested_one_of_the_same_place_is_part_of_the_outer() -> None:
+    before = graph(
+        a=node("EmptyImage"),
+        inner=run(link("a")),
+        b=node("ImageInvert", image=link("inner")),
+        outer=run(link("b")),
+        kept=save("outer"),
+    )
+    after = cut(before, facts())
+    assert after.keys() == {"outer", "kept"}
+    assert order(after, "outer").nodes["b"]["inputs"] == {"image": ["a", 0]}
+
+
+def test_a_nested_one_whose_value_is_used_here_too_shares_the_submission() -> None:
+    before = graph(
+        a=node("EmptyImage"),
+        inner=run(link("a")),
+        b=node("ImageInvert", image=link("inner")),
+        outer=run(link("b")),
+        x=save("inner"),
+        y=save("outer"),
+    )
+    after = cut(before, facts())
+    assert order(after, "inner").nodes == order(after, "outer").nodes
+    assert order(after, "inner").value == ("a", 0)
+
+
+def test_a_nested_one_of_another_place_enters_as_a_value() -> None:
+    before = graph(
+        a=node("EmptyImage"),
+        inner=run(link("a"), MOON),
+        b=node("ImageInvert", image=link("inner")),
+        outer=run(link("b"), SUN),
+        kept=save("outer"),
+    )
+    after = cut(before, facts())
+    assert order(after, "inner").nodes.keys() == {"a"}
+    assert entering(after, "outer") == {"b.image": ("inner", 0)}
+
+
+def test_a_nested_one_on_this_machine_is_passed_through() -> None:
+    before = graph(
+        a=node("EmptyImage"),
+        inner=run(link("a"), HERE),
+        b=node("ImageInvert", image=link("inner")),
+        outer=run(link("b")),
+        kept=save("outer"),
+    )
+    after = cut(before, facts())
+    assert after.keys() == {"outer", "kept"}
+    assert order(after, "outer").nodes["b"]["inputs"] == {"image": ["a", 0]}
+
+
+def test_one_that_waits_for_the_other_through_this_machine_is_a_submission_of_its_own() -> None:
+    before = graph(
+        a=node("EmptyImage"),
+        first=run(link("a")),
+        keep=node(KEEP, value=link("first")),
+        b=node("ImageBlend", image1=link("keep"), image2=link("a")),
+        second=run(link("b")),
+        kept=save("second"),
+    )
+    after = cut(before, facts())
+    assert order(after, "first").nodes.keys() == {"a"}
+    assert order(after, "second").nodes.keys() == {"a", "b"}
+    assert entering(after, "second") == {"b.image1": ("keep", 0)}
+
+
+# -- prompts as they come -----------------------------------------------------------------------
+
+
+def test_a_prompt_that_was_cut_stays_as_it_is() -> None:
+    before = two()
+    before["b"]["inputs"]["mask"] = link("keep")
+    before["keep"] = node(KEEP, value=link("a"))
+    after = cut(before, facts())
+    assert cut(after, facts()) is after
+    assert cut(json.loads(json.dumps(after)), facts()) == after
+
+
+def test_a_muted_node_is_told_as_an_input_that_nothing_is_linked_to() -> None:
+    """The editor leaves a muted node out of the prompt, with all links to it."""
+    before = graph(cloud=node(RUN, where=SUN), kept=save("cloud"))
+    assert 'linked to "value" of SkyportRunInCloud (cloud)' in trouble(
+        cut(before, facts()), "cloud"
+    )
+    before = graph(b=node("ImageInvert"), cloud=run(link("b")), kept=save("cloud"))
+    after = cut(before, facts(lacking={"ImageInvert": ["image"]}))
+    assert 'linked to "image" of ImageInvert (b)' in trouble(after, "cloud")
+
+
+def test_a_bypassed_node_is_not_in_the_prompt_and_goes_nowhere() -> None:
+    """The editor links what is behind a bypassed node to what is before it."""
+    before = graph(a=node("EmptyImage"), c=node("ImageInvert", image=link("a")))
+    before |= {"cloud": run(link("c")), "kept": save("cloud")}
+    assert order(cut(before, facts()), "cloud").nodes.keys() == {"a", "c"}
+
+
+def test_a_link_to_a_node_that_is_not_there_is_told() -> None:
+    before = graph(b=node("ImageInvert", image=link("gone")), cloud=run(link("b")))
+    before["kept"] = save("cloud")
+    assert '"image" of ImageInvert (b) is linked to node gone' in trouble(
+        cut(before, facts()), "cloud"
+    )
+
+
+def test_a_circle_is_told_and_nothing_else_of_it_is_left_to_complain() -> None:
+    before = graph(
+        a=node("UnknownA", image=link("b")),
+        b=node("UnknownB", image=link("a")),
+        cloud=run(link("b")),
+        kept=save("cloud"),
+    )
+    after = cut(before, facts())
+    assert "These nodes wait for each other: " in trouble(after, "cloud")
+    assert after.keys() == {"cloud", "kept"}
+
+
+def test_a_circle_of_pass_throughs_is_told() -> None:
+    before = graph(a=run(link("b"), HERE), b=run(link("a"), HERE), cloud=run(link("a")))
+    before["kept"] = save("cloud")
+    assert "wait for each other" in trouble(cut(before, facts()), "cloud")
+
+
+@pytest.mark.parametrize(
+    "broken", [{"a": "no node"}, {"a": {"inputs": {}}}, {"a": {"class_type": "X"}}]
+)
+def test_what_is_no_prompt_is_left_to_comfyui(broken: Any) -> None:
+    prompt = {**broken, "cloud": run(link("a"))}
+    assert cut(prompt, facts()) is prompt
+
+
+# -- what cannot cross --------------------------------------------------------------------------
+
+
+def test_a_model_made_here_is_refused_by_name() -> None:
+    before = graph(
+        load=node("CheckpointLoader"),
+        keep=node(KEEP, value=link("load")),
+        paint=node("KSampler", model=link("keep")),
+        cloud=run(link("paint")),
+        kept=save("cloud"),
+    )
+    told = trouble(cut(before, facts({"keep": "MODEL"})), "cloud")
+    assert told.startswith("KSampler (paint) takes a MODEL that is made on this machine by")
+    assert "SkyportKeepLocal (keep)" in told
+
+
+def test_a_latent_is_no_value_to_bring_back() -> None:
+    before = graph(paint=node("KSampler"), cloud=run(link("paint")), kept=save("cloud"))
+    told = trouble(cut(before, facts({"paint": "LATENT"})), "cloud")
+    assert told.startswith("KSampler (paint) makes a LATENT.")
+
+
+def test_a_value_of_unknown_type_is_told() -> None:
+    before = graph(paint=node("UnknownSampler"), cloud=run(link("paint")), kept=save("cloud"))
+    told = trouble(cut(before, facts({"paint": ""})), "cloud")
+    assert told.startswith("What UnknownSampler (paint) makes is not known")
+
+
+# -- anything at all ----------------------------------------------------------------------------
+
+
+@st.composite
+def prompts(draw: Any) -> Prompt:
+    """A graph without circles: work, pass-throughs, clouds, nodes that stay, and outputs."""
+    prompt: Prompt = {}
+    for number in range(draw(st.integers(2, 14))):
+        earlier = st.sampled_from([*prompt]).map(link) if prompt else None
+        kinds = ["Work", "Work", RUN, RUN, KEEP, OURS, "SaveImage"] if prompt else ["Work", OURS]
+        kind = draw(st.sampled_from(kinds))
+        inputs: dict[str, Any] = {}
+        if kind == RUN:
+            inputs["where"] = draw(st.sampled_from([HERE, SUN, SUN, MOON]))
+        if kind in (RUN, KEEP, "SaveImage"):
+            inputs["value"] = draw(earlier)
+        elif earlier is not None:
+            count = draw(st.integers(0, 3))
+            inputs = {f"in{n}": draw(earlier) for n in range(count)} | {"seed": number % 3}
+        prompt[str(number)] = {"class_type": kind, "inputs": inputs}
+    prompt["end"] = node("SaveImage", value=link(str(number)))
+    return prompt
+
+
+class Evaluator:
+    """Computes a prompt; `given` are values by input of nodes whose links were cut."""
+
+    def __init__(self, prompt: Prompt, given: Mapping[str, Any] | None = None) -> None:
+        self.prompt, self.given = prompt, given
+        self.made: dict[str, Any] = {}
+
+    def of(self, node_id: str) -> Any:
+        if node_id not in self.made:
+            self.made[node_id] = self._made(node_id, self.prompt[node_id])
+        return self.made[node_id]
+
+    def _made(self, node_id: str, one: Mapping[str, Any]) -> Any:
+        values = {
+            name: self.of(value[0]) if isinstance(value, list) else value
+            for name, value in one["inputs"].items()
+        }
+        if self.given is not None:
+            assert not one["class_type"].startswith("Skyport"), "this machine's own was sent"
+            for target, value in self.given.items():
+                owner, _, name = target.partition(".")
+                if owner == node_id:
+                    values[name] = value
+        if one["class_type"] == ENTRY:
+            return {**values.get("inputs", {}), values["target"]: values["value"]}
+        if KEY in values and (sent := Order.from_json(values[KEY])).value is not None:
+            return self._remote(sent, values.get("value", {}))
+        if one["class_type"] in (RUN, KEEP):
+            return values["value"]
+        return hash((one["class_type"], tuple(sorted(values.items()))))
+
+    def _remote(self, sent: Order, values: Mapping[str, Any]) -> Any:
+        given = {target: values[name] for name, all_ in sent.entries.items() for target in all_}
+        remote = Evaluator(sent.nodes, given)
+        results = {source: remote.of(source[0]) for source, _ in sent.saves}
+        return results[sent.value]
+
+
+@settings(deadline=None, max_examples=400)
+@given(prompts())
+def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None:
+    after = cut(prompt, facts())
+    whole, parted = Evaluator(prompt), Evaluator(after)
+    outputs = [one for one in prompt if prompt[one]["class_type"] in OUTPUTS]
+    sent = {k for one in after.values() if KEY in one["inputs"] for k in _nodes_of(one)}
+    for output in outputs:
+        if output in after:
+            assert parted.of(output) == whole.of(output)
+        else:
+            assert output in sent, "an output was lost"
+    assert cut(after, facts()) == after
+
+
+@settings(deadline=None, max_examples=200)
+@given(prompts())
+def test_what_stays_is_whole(prompt: Prompt) -> None:
+    after = cut(prompt, facts())
+    for one in after.values():
+        assert all(v[0] in after for v in one["inputs"].values() if isinstance(v, list)), after
+        if KEY in one["inputs"]:
+            for inner in _nodes_of(one).values():
+                links = [v for v in inner["inputs"].values() if isinstance(v, list)]
+                assert all(v[0] in _nodes_of(one) for v in links)
+
+
+@settings(deadline=None, max_examples=200)
+@given(prompts(), st.randoms())
+def test_the_order_of_the_nodes_decides_nothing(prompt: Prompt, random: Any) -> None:
+    names = [*prompt]
+    random.shuffle(names)
+    shuffled = cut({name: prompt[name] for name in names}, facts())
+    straight = cut(prompt, facts())
+    outputs = [one for one in straight if straight[one]["class_type"] in OUTPUTS]
+    assert {o: Evaluator(straight).of(o) for o in outputs} == {
+        o: Evaluator(shuffled).of(o) for o in outputs
+    }
+
+
+def _nodes_of(one: Mapping[str, Any]) -> Prompt:
+    return Order.from_json(one["inputs"][KEY]).nodes

@@ -1,0 +1,176 @@
+"""Pins what the prompt hook knows of a value's type, and that no prompt makes it raise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import standin  # noqa: F401  (makes comfy_api importable)
+from comfy_api.latest import io
+from folder_paths import use_base
+from host import graph, link, node
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from skyport.nodes._cutting import KEEP, cut_prompt, order_of
+from skyport.nodes._hook import on_prompt
+from skyport.providers._upstream import HERE, RUN, TROUBLE
+
+import nodes as comfyui_nodes
+
+
+def made(name: str, inputs: list[Any], outputs: list[Any], ends: bool = False) -> Any:
+    class Made(io.ComfyNode):
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            return io.Schema(
+                node_id=name, inputs=inputs, outputs=outputs, is_output_node=ends
+            ).complete()
+
+    return Made
+
+
+CLASSES = {
+    "Paint": made("Paint", [], [io.Latent.Output("latent"), io.Image.Output("image")]),
+    "Any": made("Any", [], [io.AnyType.Output("any")]),
+    "Shade": made("Shade", [io.Mask.Input("mask")], [io.Mask.Output("mask")]),
+    "Show": made("Show", [io.AnyType.Input("value")], [], ends=True),
+    "Grow": made("Grow", [io.Image.Input("image")], [io.Image.Output("image")]),
+}
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path) -> Iterator[None]:
+    before = comfyui_nodes.NODE_CLASS_MAPPINGS.classes
+    use_base(tmp_path)
+    comfyui_nodes.offer(CLASSES)
+    yield
+    comfyui_nodes.offer(before)
+
+
+def run(source: list[Any], where: str = "HaiYi") -> dict[str, Any]:
+    return node(RUN, where=where, value=source)
+
+
+def queued(prompt: dict[str, Any], *editor: dict[str, Any], **graph_keys: Any) -> dict[str, Any]:
+    workflow = {"nodes": list(editor), **graph_keys}
+    return {"prompt": prompt, "extra_data": {"extra_pnginfo": {"workflow": workflow}}}
+
+
+def kind_of(data: dict[str, Any], node_id: str = "cloud") -> str:
+    left = cut_prompt(data)
+    assert TROUBLE not in left[node_id]["inputs"], left[node_id]
+    order = order_of(left, node_id)
+    assert order is not None
+    assert order.value is not None
+    return dict(order.saves)[order.value]
+
+
+# -- types --------------------------------------------------------------------------------------
+
+
+def test_a_class_that_is_here_tells_the_type_of_its_output() -> None:
+    prompt = graph(a=node("Paint"), cloud=run(link("a", 1)), show=node("Show"))
+    prompt["show"]["inputs"]["value"] = link("cloud")
+    assert kind_of(queued(prompt)) == "IMAGE"
+
+
+def test_the_editor_tells_the_type_where_the_class_is_not_here() -> None:
+    prompt = graph(a=node("Nobodys"), cloud=run(link("a", 1)))
+    prompt["show"] = node("Show", value=link("cloud"))
+    told = {"id": 1, "type": "Nobodys", "outputs": [{"type": "MODEL"}, {"type": "MASK"}]}
+    assert kind_of(queued({**prompt, "cloud": run(link("a", 1))}, {**told, "id": "a"})) == "MASK"
+
+
+def test_the_editor_tells_the_type_inside_a_subgraph_of_a_subgraph() -> None:
+    prompt = {"7:8:5": node("Nobodys"), "cloud": run(link("7:8:5"))}
+    prompt["show"] = node("Show", value=link("cloud"))
+    inner = {"id": "in", "nodes": [{"id": 5, "type": "Nobodys", "outputs": [{"type": "AUDIO"}]}]}
+    outer = {"id": "out", "nodes": [{"id": 8, "type": "in"}]}
+    data = queued(prompt, {"id": 7, "type": "out"}, definitions={"subgraphs": [inner, outer]})
+    assert kind_of(data) == "AUDIO"
+
+
+@pytest.mark.parametrize("between", [KEEP, RUN])
+def test_who_takes_the_value_tells_its_type_also_through_nodes_that_pass_it_on(
+    between: str,
+) -> None:
+    passing = node(between, value=link("cloud"), where=HERE)
+    prompt = graph(a=node("Nobodys"), cloud=run(link("a")), then=passing)
+    prompt |= {"shade": node("Shade", mask=link("then")), "show": node("Show", value=link("shade"))}
+    assert kind_of({"prompt": prompt}) == "MASK"
+
+
+def test_where_nobody_tells_the_type_the_user_is_told() -> None:
+    prompt = graph(a=node("Any"), cloud=run(link("a")), show=node("Show", value=link("cloud")))
+    left = cut_prompt({"prompt": prompt})
+    assert "is not known on this machine" in left["cloud"]["inputs"]["value"]
+
+
+def test_the_type_goes_through_the_value_of_another_cloud() -> None:
+    prompt = graph(
+        a=node("Paint"),
+        one=run(link("a", 1), "GPUGeek"),
+        grow=node("Grow", image=link("one")),
+        cloud=run(link("grow")),
+        show=node("Show", value=link("cloud")),
+    )
+    assert kind_of({"prompt": prompt}) == "IMAGE"
+    assert kind_of({"prompt": prompt}, "one") == "IMAGE"
+
+
+def test_a_socket_that_lacks_its_link_is_told() -> None:
+    prompt = graph(a=node("Grow"), cloud=run(link("a")), show=node("Show", value=link("cloud")))
+    left = cut_prompt({"prompt": prompt})
+    assert 'Nothing is linked to "image" of Grow (a).' in left["cloud"]["inputs"]["value"]
+
+
+# -- anything at all ----------------------------------------------------------------------------
+
+json_ = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab1:", max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner),
+    max_leaves=8,
+)
+editors = st.recursive(
+    json_,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["nodes", "definitions", "subgraphs", "outputs", "id", "type"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+links = st.tuples(st.sampled_from("abcd"), st.integers(-1, 2)).map(list)
+nodes = st.fixed_dictionaries(
+    {
+        "class_type": st.sampled_from([RUN, RUN, KEEP, "Paint", "Nobodys", "Show", "Shade"]),
+        "inputs": st.dictionaries(
+            st.sampled_from(["value", "image", "mask", "where.cluster"]), links | json_
+        ),
+    }
+)
+placed = nodes.flatmap(
+    lambda one: st.sampled_from([HERE, "HaiYi", "GPUGeek", ""]).map(
+        lambda where: {**one, "inputs": {**one["inputs"], "where": where}}
+    )
+)
+
+
+@settings(
+    deadline=None, max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(st.sampled_from("abcd"), placed | json_), editors)
+def test_no_prompt_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None:
+    data = {"prompt": prompt, "extra_data": {"extra_pnginfo": {"workflow": workflow}}}
+    once = on_prompt(data)["prompt"]
+    again = on_prompt({"prompt": once, "extra_data": None})["prompt"]
+    assert again == once
+    assert "could not cut" not in str(once)
+
+
+def test_a_prompt_without_cloud_nodes_is_the_very_same() -> None:
+    prompt = graph(a=node("Paint"), show=node("Show", value=link("a", 1)))
+    assert cut_prompt({"prompt": prompt}) is prompt
