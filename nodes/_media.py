@@ -30,7 +30,7 @@ from . import _mp3
 _PNG = {"compression_level": "5", "pred": "mixed"}
 _PNG_END = b"IEND\xaeB`\x82"
 _PIXELS = {1: "gray", 3: "rgb24", 4: "rgba"}
-_STRIP = 128  # rows that are floats at a time
+_STRIP = 32  # rows that are floats at a time
 _THREADS = min(4, os.cpu_count() or 1)
 _MOST_CHANNELS = 8
 
@@ -160,7 +160,7 @@ def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
     final = folder / f"{digest.hexdigest()[:16]}.png"
     if not _is_whole(final):
         with _draft(folder, ".png") as draft:
-            draft.write_bytes(_png(frame))
+            _write_png(frame, draft)
             _rename(draft, final)
     size = final.stat().st_size
     described = (digest.hexdigest(), size, frame.width, frame.height)
@@ -185,13 +185,15 @@ def _blank(shape: torch.Size) -> tuple[av.VideoFrame, np.ndarray]:
     return frame, rows.reshape(height, plane.line_size)[:, : width * channels]
 
 
-def _png(frame: av.VideoFrame) -> bytes:
+def _write_png(frame: av.VideoFrame, path: Path) -> None:
     encoder = av.CodecContext.create("png", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height = frame.width, frame.height
     encoder.pix_fmt, encoder.time_base = frame.format.name, Fraction(1)
     encoder.options, encoder.thread_count = _PNG, 1
-    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+    with path.open("wb") as stream:
+        for packet in (*encoder.encode(frame), *encoder.encode(None)):
+            stream.write(packet)
 
 
 def _steps(image: torch.Tensor, top: int) -> torch.Tensor:

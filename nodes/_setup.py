@@ -22,7 +22,7 @@ from ..providers._types import Cluster, Json
 from ..providers._words import say
 from . import _language
 from ._guards import Handler, answering, from_our_page, json_of
-from ._task import ask, in_thread
+from ._task import in_thread
 
 S3 = "s3"  # the bucket of media hosting: two keys in one
 _LONGEST = 4096  # letters of a key; no platform's is near

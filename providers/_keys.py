@@ -62,8 +62,8 @@ def require(platform: str, label: str, help: str = "") -> Key:
 
 def _ways(platform: str, help: str) -> str:
     ways = say(
-        "Enter it in ComfyUI's settings under Skyport, run `skyport keys set {platform}`, or set the "
-        "environment variable {variable}.",
+        "Enter it in ComfyUI's settings under Skyport, run `skyport keys set {platform}`, or set "
+        "the environment variable {variable}.",
         platform=platform,
         variable=key_variable(platform),
     )

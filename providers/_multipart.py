@@ -14,7 +14,6 @@ from ._errors import InvalidInput
 from ._types import Field, MediaFile, Report
 from ._words import say
 
-
 _PIECE = 256 * 1024  # bytes
 
 

@@ -98,4 +98,6 @@ def _keys_set() -> list[str]:
     for name in _platforms.names():
         with suppress(SkyportError):  # what cannot be a key is none to hide
             found.append(_keys.find(name))
+    with suppress(SkyportError):
+        found += _keys.s3() or ()
     return [key.value for key in found if key is not None]

@@ -25,6 +25,7 @@ from skyport.providers._types import Kind, Model, Request, Result, ResultFile, T
 from skyport.sandbox import Sandbox, start
 
 SECRET = "AI-this-is-a-secret-9876"
+BUCKET_SECRET = "a-secret-of-a-bucket-1234"
 ROW = Model("haiyi", "google/gemini-3.1-flash-image-preview", "text2image")
 
 
@@ -188,9 +189,11 @@ def test_without_any_cost_there_is_no_sum(skyport):
 
 def test_json_holds_every_fact_and_no_secret(skyport, monkeypatch, tmp_path):
     monkeypatch.setenv("HAIYI_API_KEY", SECRET)
+    monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", "AKIA-of-a-bucket")
+    monkeypatch.setenv("SKYPORT_S3_SECRET_KEY", BUCKET_SECRET)
     signed = "https://oss.example.com/a.png?Signature=hidden"
     files = [file_at(tmp_path / "a.png", url=signed)]
-    order = kept(State.DELIVERED, f"like {signed} {SECRET}", files=files, cost=0.5)
+    order = kept(State.DELIVERED, f"like {signed} {SECRET} {BUCKET_SECRET}", files=files, cost=0.5)
     told = skyport("jobs", "--json")
     [row] = json.loads(told.out)
     assert (row["job"], row["task"], row["state"], row["cost"]) == (1, "24317", "delivered", 0.5)
@@ -201,6 +204,7 @@ def test_json_holds_every_fact_and_no_secret(skyport, monkeypatch, tmp_path):
     assert row["files"][0]["url"] == "https://oss.example.com/a.png"
     assert "hidden" not in told.out
     assert SECRET not in told.out
+    assert BUCKET_SECRET not in told.out
 
 
 def test_a_list_speaks_chinese(skyport, monkeypatch):

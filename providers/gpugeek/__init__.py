@@ -129,6 +129,10 @@ class Gpugeek(Provider):
     def poll(self, task: Task) -> TaskState:
         return _answers.state(self.unwrap(self.http.get(_API + "task/" + quote(task.id, safe=""))))
 
+    def check(self) -> str:
+        """Its details of a task are free; no task has this number."""
+        return self.check_by_poll(Task(self.name, WORKFLOW, "0"))
+
     # -- how it speaks ----------------------------------------------------------------------
 
     def unwrap(self, response: Response) -> Json:

@@ -1,0 +1,85 @@
+"""Fills the ledger of a running host, for tests of what lists it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import uuid
+from pathlib import Path
+from typing import Any
+
+from host import Host
+from PIL import Image
+from skyport.providers._ledger import Order, Source, State
+from skyport.providers._owner import Owner
+from skyport.providers._store import Store
+from skyport.providers._types import Kind, Result, ResultFile, Task
+
+SIGNED = "https://cdn.example/a.png?X-Signature=abc123secret"
+
+
+class Books:
+    """The ledger of `host`, emptied, and written as another process does."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        host.route("GET", "/skyport/jobs").raise_for_status()  # the host has made it by now
+        self._run("DELETE FROM tasks")
+
+    def __enter__(self) -> Books:
+        self.owner = Owner(self.host.home / "owners")
+        self.store = Store(self.host.home / "ledger.db", self.owner)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.store.close()
+        self.owner.close()
+
+    def kept(self, state: State, prompt: str = "a lighthouse", **more: Any) -> int:
+        """A job of that state; its number."""
+        task = more.get("task", uuid.uuid4().hex)
+        order = Order(
+            mark=uuid.uuid4().hex,
+            platform=more.get("platform", "haiyi"),
+            place=more.get("place", "https://elsewhere.example"),
+            endpoint="/openapi/v1/generate/image",
+            title=more.get("title", "kling-v3"),
+            request={"model": "kling-v3", "parameters": {"prompt": prompt, "ref": SIGNED}},
+            source=Source(more.get("node", "7"), "prompt-1"),
+        )
+        self.store.intend(order)
+        if state is not State.INTENT:
+            self.store.accepted(order, Task(order.platform, order.endpoint, task))
+        if state in (State.RUNNING, State.DETACHED):
+            self.store.seen(order.mark, state, more.get("cost"))
+        elif state in (State.SUCCEEDED, State.DELIVERED):
+            files, texts = tuple(more.get("files", ())), tuple(more.get("texts", ()))
+            self.store.finished(order.mark, Result(task, files, texts=texts, cost=more.get("cost")))
+            if state is State.DELIVERED:
+                self.store.delivered(order.mark)
+        elif state in (State.FAILED, State.CANCELLED, State.UNKNOWN):
+            self.store.ended(order.mark, state, more.get("error", "the platform's reason"))
+        row = self.store.find(order.mark)
+        assert row is not None
+        return row.id
+
+    def many(self, count: int) -> None:
+        """As many delivered rows, at once; their requests are as long as a workflow's."""
+        first = self.kept(State.DELIVERED, "of many " + "x" * 1500, cost=0.25)
+        names = [one[1] for one in self._run("PRAGMA table_info(tasks)")]
+        told = ", ".join({"id": "n + id", "mark": "mark || n"}.get(name, name) for name in names)
+        self._run(
+            f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count - 1})"
+            f"INSERT INTO tasks SELECT {told} FROM tasks, c WHERE id = {first}"
+        )
+
+    def _run(self, sql: str) -> list[Any]:
+        path = self.host.home / "ledger.db"
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as db, db:
+            return db.execute(sql).fetchall()
+
+
+def picture(path: Path, color: str = "teal") -> ResultFile:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (640, 480), color).save(path)
+    return ResultFile(path, Kind.IMAGE, "image/png", path.stat().st_size, uuid.uuid4().hex, SIGNED)

@@ -1,0 +1,230 @@
+"""Pins the job list in ComfyUI's real editor: thousands of rows scroll, it lives on events, and a
+job gets from it into the graph. Needs COMFYUI_PATH and a Chromium (SKYPORT_BROWSER, or found).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _books import Books, picture
+from host import Host, open_host
+from skyport.providers._ledger import State
+from skyport.sandbox import start
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+from editor.editor import Editor, open_editor
+
+BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
+    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
+]
+
+MANY = 5000
+TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
+ROWS = "() => [...document.querySelectorAll('.skyport-row')].map((row) => row.innerText)"
+RUNNING = "document.querySelector('[class~=\"skyport.jobs-tab-button\"]').innerText"
+# Timers that the page starts from now on, and how many of them still tick.
+WATCH_TIMERS = """() => {
+  window.ticking = new Set();
+  const [begin, end] = [window.setInterval, window.clearInterval];
+  window.setInterval = (call, pause, ...rest) => {
+    const id = begin(call, pause, ...rest);
+    if (new Error().stack.includes("/skyport/")) window.ticking.add(id);
+    return id;
+  };
+  window.clearInterval = (id) => { window.ticking.delete(id); end(id); };
+}"""
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: Any) -> Iterator[Host]:
+    with start(pace=1) as sandbox:
+        env = {
+            "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
+            "HAIYI_API_KEY": sandbox.key("haiyi"),
+        }
+        with open_host("comfyui", tmp_path_factory.mktemp("editor"), env=env) as host:
+            yield host
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+def opened(request: Any, host: Host) -> Iterator[Editor]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKYPORT_BROWSER", BROWSER)
+        settings = {"Comfy.VueNodes.Enabled": request.param}
+        with open_editor(host.client, size=(1280, 860), **settings) as editor:
+            editor.page.evaluate(WATCH_TIMERS)
+            yield editor
+
+
+@pytest.fixture
+def books(host: Host) -> Iterator[Books]:
+    with Books(host) as books:
+        yield books
+
+
+@pytest.fixture
+def jobs(opened: Editor, books: Books) -> Iterator[Editor]:
+    """The editor with an empty canvas; the tab is opened by the test, when the ledger is filled."""
+    opened.build({})
+    yield opened
+    if opened.page.locator(".skyport-jobs").count():
+        opened.page.evaluate(TOGGLE)
+
+
+def show(editor: Editor) -> None:
+    editor.page.evaluate(TOGGLE)
+    editor.page.wait_for_selector(".skyport-row, .skyport-empty:not([hidden])")
+
+
+def test_an_empty_ledger_says_how_it_is_filled(jobs: Editor):
+    show(jobs)
+    assert "No jobs yet" in jobs.page.inner_text(".skyport-empty")
+
+
+def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, books: Books):
+    books.many(MANY)
+    show(jobs)
+    assert "5,000 jobs" in jobs.page.inner_text(".skyport-status")
+    told = jobs.page.evaluate("""async () => {
+      const list = document.querySelector(".skyport-list"), frames = [];
+      let most = 0, before = performance.now();
+      for (let step = 0; step < 120; step++) {
+        list.scrollTop += 400;
+        await new Promise(requestAnimationFrame);
+        frames.push(performance.now() - before);
+        before = performance.now();
+        most = Math.max(most, document.querySelectorAll(".skyport-row").length);
+      }
+      list.scrollTop = list.scrollHeight;
+      return { median: frames.sort((one, other) => one - other)[60], most };
+    }""")
+    assert told["most"] < 40
+    assert told["median"] < 50  # ms a frame; on a quiet machine 17
+    jobs.page.wait_for_selector(f".skyport-row[aria-posinset='{MANY}']")
+
+
+def test_text_of_a_platform_is_shown_and_never_run(jobs: Editor, books: Books):
+    evil = "<img src=x onerror=window.caught=1>"
+    books.kept(State.DELIVERED, evil, title=f"{evil}title", texts=[evil])
+    books.kept(State.FAILED, error=f"{evil} refused", task=evil)
+    show(jobs)
+    for row in (0, 1):
+        jobs.page.locator(".skyport-row").nth(row).click()
+        jobs.page.wait_for_selector(".skyport-detail .skyport-facts")
+        jobs.page.wait_for_timeout(300)
+        assert evil in jobs.page.inner_text(".skyport-detail")
+        jobs.page.keyboard.press("Escape")
+    assert jobs.page.evaluate("() => window.caught") is None
+
+
+def test_the_keyboard_leads_to_a_job_and_back(jobs: Editor, books: Books):
+    for number in range(30):
+        books.kept(State.FAILED, title=f"job {number}")
+    show(jobs)
+    jobs.page.focus(".skyport-list")
+    for key in ("End", "ArrowUp", "Enter"):
+        jobs.page.keyboard.press(key)
+    assert jobs.page.inner_text(".skyport-detail h3") == "job 1"
+    jobs.page.keyboard.press("Escape")
+    jobs.page.keyboard.press("Home")
+    jobs.page.keyboard.press("Enter")
+    assert jobs.page.inner_text(".skyport-detail h3") == "job 29"
+
+
+def test_the_list_is_filtered_and_the_filter_outlives_the_tab(jobs: Editor, books: Books):
+    books.kept(State.FAILED, title="failed one")
+    books.kept(State.DELIVERED, title="good one")
+    show(jobs)
+    jobs.page.select_option(".skyport-choices select >> nth=0", "failed")
+    jobs.page.wait_for_function("() => document.querySelectorAll('.skyport-row').length === 1")
+    jobs.page.evaluate(TOGGLE)
+    show(jobs)
+    assert ["failed one" in text for text in jobs.page.evaluate(ROWS)] == [True]
+    jobs.page.select_option(".skyport-choices select >> nth=0", "")
+    jobs.page.fill(".skyport-search", "GOOD")
+    jobs.page.wait_for_function(
+        "() => document.querySelector('.skyport-row .skyport-title')?.innerText === 'good one'"
+    )
+    jobs.page.fill(".skyport-search", "")
+    jobs.page.wait_for_function("() => document.querySelectorAll('.skyport-row').length === 2")
+
+
+def test_a_result_is_loaded_into_the_graph_and_brought_by_its_node(
+    jobs: Editor, books: Books, tmp_path: Path
+):
+    file = picture(books.host.output_dir / "skyport" / "haiyi" / "a.png")
+    job = books.kept(State.DELIVERED, files=[file])
+    show(jobs)
+    jobs.page.wait_for_selector(".skyport-cover img")
+    jobs.page.click(".skyport-row button[title='Load into graph']")
+    (queued,) = jobs.prompt().values()
+    assert queued["class_type"] == "SkyportLoadResult"
+    assert str(queued["inputs"]["job"]).startswith(f"{job} - ")
+    box = jobs.page.evaluate("""() => {
+      const [node] = app.graph._nodes, { ds, canvas } = app.canvas;
+      const at = [0, 1].map((side) => (node.pos[side] + ds.offset[side]) * ds.scale);
+      return [at[0] / canvas.clientWidth, at[1] / canvas.clientHeight];
+    }""")
+    assert all(0 < share < 1 for share in box)
+
+
+def test_a_running_job_is_live_without_polling_and_its_node_is_found(jobs: Editor, books: Books):
+    page = jobs.page
+    show(jobs)
+    model = {"type": "SkyportHaiyiTextToImage", "pos": [900, 900]}
+    jobs.build(
+        {
+            "make": {**model, "values": {"prompt": f"[[slow:8]] {uuid.uuid4()}"}},
+            "seen": {
+                "type": "PreviewImage",
+                "links": {"images": ["make", "images"]},
+                "pos": [0, 0],
+            },
+        }
+    )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    jobs.queue()
+    page.wait_for_function(f"() => {RUNNING}.includes('1')", timeout=20_000)
+    page.wait_for_function(
+        "() => /running|queued/.test(document.querySelector('.skyport-seen')?.innerText)"
+    )
+    assert page.evaluate("() => window.ticking.size") == 1
+    page.locator(".skyport-row").first.click()
+    page.click(".skyport-detail button[title='Cancel']")
+    page.wait_for_selector("text=HaiYi cannot cancel task")
+    page.click(".skyport-detail button[title='Show the node']")
+    chosen = page.evaluate("() => Object.values(app.canvas.selected_nodes).map((one) => one.type)")
+    assert chosen == ["SkyportHaiyiTextToImage"]
+    page.wait_for_function(f"() => !{RUNNING}.includes('1')", timeout=60_000)
+    page.wait_for_selector(".skyport-detail .skyport-file img")
+    assert page.evaluate("() => window.ticking.size") == 0
+    polls = [url for url in asked if "/skyport/jobs?" in url]
+    assert len(polls) <= 2, "only the cancel has the list asked for"
+
+
+def test_a_node_that_is_not_in_the_graph_is_said_to_be_missing(jobs: Editor, books: Books):
+    books.kept(State.FAILED, node="77")
+    show(jobs)
+    jobs.page.click(".skyport-row")
+    jobs.page.click(".skyport-detail button[title='Show the node']")
+    jobs.page.wait_for_selector("text=The node 77 that ran this job is not in the open graph.")
+
+
+def test_the_list_speaks_the_editors_language_at_once(jobs: Editor, books: Books):
+    books.kept(State.FAILED)
+    show(jobs)
+    choose = "(locale) => app.extensionManager.setting.set('Comfy.Locale', locale)"
+    jobs.page.evaluate(choose, "zh")
+    jobs.page.wait_for_selector("text=\u5168\u90e8\u72b6\u6001", state="attached")
+    jobs.page.evaluate(choose, "en")
+    jobs.page.wait_for_selector("text=All states", state="attached")

@@ -1,0 +1,446 @@
+"""Pins the routes and events of the job list: what they tell of the ledger, that a page is fast and
+holds no secret, that nothing acts on a GET, and that pages hear of changes and of nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _books import SIGNED, Books, picture
+from host import KINDS, Host, graph, link, node, open_host
+from skyport.providers._ledger import State
+from skyport.providers._types import Kind, ResultFile
+from skyport.sandbox import Sandbox, start
+from skyport.sandbox.gpugeek import WORKFLOW_ID
+
+OURS = {"X-Skyport": "1"}
+MANY = 5000
+
+
+class Clock:
+    """The sandbox's time; the tests set it forward."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture(scope="module")
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with start(pace=0.05, clock=clock) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
+    base = tmp_path_factory.mktemp(request.param)
+    env = {
+        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
+        "HAIYI_API_KEY": sandbox.key("haiyi"),
+        "GPUGEEK_BASE_URL": sandbox.base_url("gpugeek"),
+        "GPUGEEK_API_KEY": sandbox.key("gpugeek"),
+        "SKYPORT_MAX_PARALLEL": "1",
+    }
+    with open_host(request.param, base, env=env) as host:
+        yield host
+
+
+@pytest.fixture
+def host(opened: Host, monkeypatch: Any) -> Host:
+    opened.share_env(monkeypatch)
+    return opened
+
+
+@pytest.fixture
+def books(host: Host) -> Iterator[Books]:
+    """The host's own ledger, empty."""
+    with Books(host) as books:
+        yield books
+
+
+def listed(host: Host, **asked: Any) -> dict[str, Any]:
+    answer = host.route("GET", "/skyport/jobs", params=asked)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def numbers(host: Host, **asked: Any) -> list[int]:
+    return [row["job"] for row in listed(host, **asked)["jobs"]]
+
+
+def act(host: Host, verb: str, **told: Any) -> Any:
+    return host.route("POST", f"/skyport/jobs/{verb}", json=told, headers=OURS)
+
+
+# -- list ---------------------------------------------------------------------------------------
+
+
+def test_a_row_tells_what_the_list_shows(books: Books):
+    books.kept(State.FAILED, "a red boat", error="no credit", task="24317", cost=0.5)
+    (row,) = listed(books.host)["jobs"]
+    told = {name: row[name] for name in ("state", "label", "title", "task", "error", "words")}
+    assert told == {
+        "state": "failed",
+        "label": "HaiYi",
+        "title": "kling-v3",
+        "task": "24317",
+        "error": "no credit",
+        "words": "a red boat",
+    }
+    assert row["line"].startswith(f"{row['job']} - kling-v3 - HaiYi 24317")
+    assert row["node"] == "7"
+
+
+def test_pages_follow_each_other_by_number(books: Books):
+    made = [books.kept(State.FAILED) for _ in range(5)][::-1]
+    first = listed(books.host, limit=2)
+    assert first["total"] == 5
+    books.kept(State.FAILED)  # by offset, the next page would show a row again
+    assert [row["job"] for row in first["jobs"]] == made[:2]
+    assert numbers(books.host, limit=2, before=made[1]) == made[2:4]
+    assert numbers(books.host, limit=2, before=made[4]) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"state": ["failed"]}, ["boat"]),
+        ({"state": ["failed", "delivered"]}, ["lamp", "boat"]),
+        ({"platform": "gpugeek"}, ["wave"]),
+        ({"text": "LAMP"}, ["lamp"]),
+        ({"text": "task-boat"}, ["boat"]),
+        ({"text": "title-wave"}, ["wave"]),
+        ({"text": "lamp", "state": ["failed"]}, []),
+    ],
+)
+def test_the_list_is_filtered_and_searched(books: Books, asked: Any, found: list[str]):
+    ways = {"boat": State.FAILED, "wave": State.CANCELLED, "lamp": State.DELIVERED}
+    for word, state in ways.items():
+        platform = "gpugeek" if word == "wave" else "haiyi"
+        books.kept(
+            state, f"a {word}", task=f"task-{word}", title=f"title-{word}", platform=platform
+        )
+    told = listed(books.host, **asked)
+    assert [row["words"].removeprefix("a ") for row in told["jobs"]] == found
+    assert told["total"] == len(found)
+
+
+@pytest.mark.parametrize("asked", [{"state": "lost"}, {"limit": "all"}, {"before": "x"}])
+def test_a_list_that_cannot_be_asked_for_is_refused(host: Host, asked: Any):
+    answer = host.route("GET", "/skyport/jobs", params=asked)
+    assert (answer.status_code, answer.json()["error"]) == (400, "InvalidInput")
+
+
+def test_sums_are_those_of_the_filter_each_platform_in_its_own_unit(books: Books):
+    books.kept(State.DELIVERED, cost=0.5)
+    books.kept(State.DELIVERED, cost=0.25)
+    books.kept(State.RUNNING, cost=1.0)
+    books.kept(State.DELIVERED, cost=300.0, platform="gpugeek")
+    books.kept(State.DELIVERED)
+
+    def spent(**asked: Any) -> list[tuple[str, int, float]]:
+        told = books.host.route("GET", "/skyport/jobs/spent", params=asked).json()["spent"]
+        return [(one["platform"], one["tasks"], one["cost"]) for one in told]
+
+    assert spent() == [("gpugeek", 1, 300.0), ("haiyi", 3, 1.75)]
+    assert spent(state="delivered", platform="haiyi") == [("haiyi", 2, 0.75)]
+
+
+def test_a_page_of_five_thousand_rows_comes_at_once(books: Books):
+    books.many(MANY)
+
+    def took(**asked: Any) -> float:
+        began = time.perf_counter()
+        found = listed(books.host, **asked)
+        assert found["jobs"]
+        return time.perf_counter() - began
+
+    assert listed(books.host)["total"] == MANY
+    middle = numbers(books.host)[0] - MANY // 2
+    for asked in ({}, {"before": middle}, {"platform": "haiyi", "before": middle}):
+        # 20 ms is the promise on a quiet machine; tests have neighbours
+        assert min(took(**asked) for _ in range(5)) < 0.1
+
+
+# -- secrets and strangers ----------------------------------------------------------------------
+
+
+def test_no_answer_shows_a_key_or_the_query_of_an_address(books: Books, sandbox: Sandbox):
+    key = sandbox.key("haiyi")
+    file = picture(books.host.output_dir / "skyport" / "a.png")
+    job = books.kept(
+        State.DELIVERED, f"my key is {key} {SIGNED}", files=[file], texts=[f"{key} {SIGNED}"]
+    )
+    books.kept(State.FAILED, error=f"{key} at {SIGNED}", title=f"{key}")
+    books.kept(State.FAILED, task=key)
+    paths = ["/skyport/jobs", f"/skyport/jobs/{job}", "/skyport/jobs/spent"]
+    text = "".join(books.host.route("GET", path).text for path in paths)
+    text += act(books.host, "cancel", job=job).text + act(books.host, "cancel", job=job + 2).text
+    assert "my key is ..." in text
+    assert key not in text
+    assert "X-Signature" not in text
+
+
+@pytest.mark.parametrize("verb", ["cancel", "fetch"])
+def test_nothing_acts_without_our_header_or_for_another_page(host: Host, verb: str):
+    path = f"/skyport/jobs/{verb}"
+    assert host.route("POST", path, json={"job": 1}).status_code == 403
+    foreign = {**OURS, "Origin": "https://evil.example"}
+    assert host.route("POST", path, json={"job": 1}, headers=foreign).status_code == 403
+    plain = {**OURS, "Content-Type": "text/plain"}
+    assert host.route("POST", path, json={"job": 1}, headers=plain).status_code == 403
+    assert host.route("GET", path).status_code in (404, 405)
+
+
+@pytest.mark.parametrize("told", [{}, {"job": "1"}, {"job": True}, [], {"job": 10**17}])
+def test_a_job_that_is_none_is_refused(books: Books, told: Any):
+    answer = books.host.route("POST", "/skyport/jobs/cancel", json=told, headers=OURS)
+    assert (answer.status_code, answer.json()["error"]) == (400, "InvalidInput")
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def test_a_file_in_the_output_folder_is_named_for_the_hosts_own_view(books: Books):
+    file = picture(books.host.output_dir / "skyport" / "haiyi" / "a.png")
+    job = books.kept(State.DELIVERED, files=[file])
+    (told,) = books.host.route("GET", f"/skyport/jobs/{job}").json()["files"]
+    assert told["view"] == {
+        "filename": "a.png",
+        "subfolder": "skyport/haiyi",
+        "type": "output",
+    }
+    seen = books.host.route("GET", "/view", params=told["view"])
+    assert seen.content == file.path.read_bytes()
+
+
+def test_a_file_elsewhere_is_served_by_its_job_and_number(books: Books, tmp_path: Path):
+    files = [picture(tmp_path / "a.png"), picture(tmp_path / "b.png", "red")]
+    job = books.kept(State.DELIVERED, files=files)
+    told = books.host.route("GET", f"/skyport/jobs/{job}").json()["files"]
+    assert [one["view"] for one in told] == [None, None]
+    answer = books.host.route("GET", f"/skyport/jobs/{job}/files/1")
+    assert answer.content == files[1].path.read_bytes()
+    assert answer.headers["Content-Type"] == "image/png"
+    part = {"Range": "bytes=0-3"}  # as players ask
+    assert (
+        books.host.route("GET", f"/skyport/jobs/{job}/files/1", headers=part).content
+        == (files[1].path.read_bytes()[:4])
+    )
+
+
+@pytest.mark.parametrize("path", ["files/2", "files/..%2F..%2Fkeys.json", "files/-1", "files/a"])
+def test_no_other_file_can_be_asked_for(books: Books, tmp_path: Path, path: str):
+    job = books.kept(State.DELIVERED, files=[picture(tmp_path / "a.png")])
+    assert books.host.route("GET", f"/skyport/jobs/{job}/{path}").status_code in (400, 404)
+
+
+def test_a_file_that_is_gone_is_said_to_be(books: Books, tmp_path: Path):
+    file = picture(tmp_path / "a.png")
+    job = books.kept(State.DELIVERED, files=[file])
+    file.path.unlink()
+    for path in ("files/0", "thumbnail"):
+        assert books.host.route("GET", f"/skyport/jobs/{job}/{path}").status_code == 404
+
+
+def test_what_could_run_a_script_is_no_page_of_ours(books: Books, tmp_path: Path):
+    page = tmp_path / "a.html"
+    page.write_text("<script>alert(1)</script>", encoding="utf-8")
+    kinds = [(Kind.TEXT, "text/html"), (Kind.IMAGE, "image/svg+xml")]
+    files = [ResultFile(page, kind, mime, 1, "0") for kind, mime in kinds]
+    job = books.kept(State.DELIVERED, files=files)
+    heads = [books.host.route("GET", f"/skyport/jobs/{job}/files/{n}").headers for n in (0, 1)]
+    assert heads[0]["Content-Type"] == "text/plain; charset=utf-8"
+    assert heads[1]["Content-Disposition"] == "attachment"
+    assert [head["X-Content-Type-Options"] for head in heads] == ["nosniff", "nosniff"]
+
+
+def test_a_thumbnail_is_small(books: Books, tmp_path: Path):
+    job = books.kept(State.DELIVERED, files=[picture(tmp_path / "a.png")])
+    answer = books.host.route("GET", f"/skyport/jobs/{job}/thumbnail")
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert len(answer.content) < 5000
+
+
+# -- cancel, fetch, events ----------------------------------------------------------------------
+
+
+LONG = "[[slow:3600]]"
+
+
+def edit(prompt: str) -> dict[str, Any]:
+    model = {
+        "model": "google/gemini-3-pro-image-preview",
+        "model.images.image0": link("picture"),
+        "model.aspect_ratio": "(default)",
+        "model.resolution": "1K",
+    }
+    return graph(
+        picture=node("ProbeImage", seed=1),
+        make=node("SkyportHaiyiImageToImage", {"prompt": prompt, "seed": 1, **model}),
+        seen=node("ProbeSink", value=link("make")),
+    )
+
+
+class Page:
+    """A browser that hears the events."""
+
+    def __init__(self, host: Host) -> None:
+        self.told: list[Any] = []
+        self.socket = host._sockets.follow(host.client.url, uuid.uuid4().hex, self._hear)
+
+    def _hear(self, name: str, data: Any) -> None:
+        if name == "skyport.jobs":
+            self.told.append((time.monotonic(), data))
+
+    def rows(self) -> list[tuple[str, str]]:
+        return [(row["words"], row["state"]) for _, told in self.told for row in told["rows"]]
+
+    def live(self) -> list[dict[str, Any]]:
+        return [one for _, told in self.told for one in told["live"]]
+
+
+@pytest.fixture
+def page(host: Host) -> Iterator[Page]:
+    page = Page(host)
+    yield page
+    page.socket.cancel()
+
+
+def until(told: Callable[[], Any], timeout: float = 20) -> Any:
+    deadline = time.monotonic() + timeout
+    while not (found := told()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def test_a_page_hears_of_a_job_from_its_start_to_its_end(books: Books, page: Page):
+    assert books.host.run(edit("heard of")).status == "success"
+    until(lambda: ("heard of", "delivered") in page.rows())
+    until(lambda: page.told[-1][1]["live"] == [])
+    running = [one for one in page.live() if one["stage"] == "running"]
+    assert running
+    assert {one["title"] for one in running} == {"gemini-3-pro-image-preview"}
+    assert all(0 <= one["share"] <= 1 and one["task"] for one in running)
+    moments = [moment for moment, _ in page.told]
+    assert all(later - sooner > 0.3 for sooner, later in pairwise(moments))
+    quiet = len(page.told)
+    time.sleep(1.0)  # silence cannot be waited for otherwise
+    assert len(page.told) == quiet
+
+
+def test_a_job_under_way_is_in_the_list_and_is_not_cancelled_where_the_platform_cannot(
+    books: Books, page: Page, clock: Clock
+):
+    prompt = f"{LONG} to cancel"
+    handle = books.host.start(edit(prompt))
+    handle.wait_for_text("make", "running")
+    told = listed(books.host)
+    (live,) = told["live"]
+    (row,) = (row for row in told["jobs"] if row["mark"] == live["mark"])
+    assert (row["state"], row["words"]) == ("running", prompt)
+    assert act(books.host, "cancel", job=row["job"]).json() == {
+        "cancelled": False,
+        "asked": False,
+    }
+    assert listed(books.host)["live"], "it runs on"
+    assert act(books.host, "fetch", job=row["job"]).json() == {"fetched": False}
+    clock.ahead += 3600
+    assert handle.result().status == "success"
+    until(lambda: (prompt, "delivered") in page.rows())
+
+
+def remote(words: str) -> dict[str, Any]:
+    """A workflow on the platform that cancels."""
+    size = {"width": 32, "height": 32, "batch_size": 1, "color": 0}
+    save = {"images": ["8", 0], "filename_prefix": words}
+    workflow = {
+        "8": {"class_type": "EmptyImage", "inputs": size},
+        "9": {"class_type": "SaveImage", "inputs": save},
+    }
+    told = {"workflow_id": str(WORKFLOW_ID), "workflow": json.dumps(workflow), "seed": 1}
+    run = node("SkyportGpugeekRunWorkflow", told)
+    return graph(run=run, seen=node("ProbeSink", value=link("run")))
+
+
+def test_a_task_is_cancelled_where_the_platform_can(books: Books, page: Page):
+    handle = books.host.start(remote(f"{LONG} cancelled"))
+    handle.wait_for_text("run", "queue")  # the platform has taken it
+    (row,) = listed(books.host)["jobs"]
+    told = act(books.host, "cancel", job=row["job"]).json()
+    assert told == {"cancelled": True, "asked": False}
+    assert handle.result().status == "error"
+    (row,) = listed(books.host)["jobs"]
+    assert (row["state"], row["error"]) == (
+        "cancelled",
+        "It was cancelled in the list of jobs.",
+    )
+    until(lambda: page.told[-1][1]["live"] == [])
+
+
+def test_a_job_that_waits_for_a_slot_is_listed_and_stopped_before_it_costs(
+    books: Books, sandbox: Sandbox, clock: Clock
+):
+    host, before = books.host, sandbox.charges["haiyi"]
+    both = edit(f"{LONG} first")
+    both["also"] = {**both["make"], "inputs": {**both["make"]["inputs"], "seed": 2}}
+    both["seen2"] = node("ProbeSink", value=link("also"))
+    handle = host.start(both)
+    waiting = until(lambda: [one for one in listed(host)["live"] if one["stage"] == "waiting"])
+    until(lambda: [one for one in listed(host)["live"] if one["stage"] == "running"])
+    assert act(host, "cancel", mark=waiting[0]["mark"]).json() == {
+        "cancelled": False,
+        "asked": True,
+    }
+    run = handle.result()
+    assert run.status == "error"
+    assert "nothing was charged" in run.error.message
+    clock.ahead += 3600
+    until(lambda: listed(host)["live"] == [])
+    assert len(listed(host)["jobs"]) == 1
+    assert sandbox.charges["haiyi"] > before
+
+
+def test_fetch_brings_files_back_that_are_gone(books: Books, page: Page):
+    host = books.host
+    assert host.run(edit("fetched again")).status == "success"
+    (row,) = (row for row in listed(host)["jobs"] if row["words"] == "fetched again")
+    (file,) = host.route("GET", f"/skyport/jobs/{row['job']}").json()["files"]
+    assert act(host, "fetch", job=row["job"]).json() == {"fetched": True}
+    Path(file["path"]).unlink()
+    assert act(host, "fetch", job=row["job"]).status_code == 200
+
+    def back() -> bool:
+        told = host.route("GET", f"/skyport/jobs/{row['job']}").json()
+        return told["state"] == "delivered" and Path(told["files"][0]["path"]).exists()
+
+    until(back)
+
+
+def test_what_is_over_is_neither_cancelled_nor_fetched(books: Books):
+    job = books.kept(State.FAILED, error="no credit")
+    cancelled, fetched = act(books.host, "cancel", job=job), act(books.host, "fetch", job=job)
+    assert (cancelled.status_code, fetched.status_code) == (400, 400)
+    assert "not under way" in cancelled.json()["message"]
+    assert "no credit" in fetched.json()["message"]
+
+
+def test_the_texts_are_json(books: Books):
+    """What is no JSON would end the server as it is sent."""
+    books.kept(State.RUNNING, cost=float("inf"))
+    assert json.loads(books.host.route("GET", "/skyport/jobs").text)

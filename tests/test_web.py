@@ -1,0 +1,27 @@
+"""Runs the tests of the editor's scripts, below tests/web/, where there is a Node.js."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "web"
+NODE = shutil.which("node")
+
+
+def version() -> tuple[int, ...]:
+    told = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, told.strip().lstrip("v").split(".")[:2]))
+
+
+@pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.test.js")), ids=lambda path: path.name)
+def test_scripts_of_the_editor(path):
+    if version() < (20, 19):
+        # Older ones take a .js for CommonJS where no package.json says otherwise.
+        pytest.skip("Node.js 20.19 or newer is needed")
+    done = subprocess.run([NODE, "--test", path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr

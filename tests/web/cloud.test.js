@@ -1,0 +1,148 @@
+// Pins what the badges of Run in Cloud say, when the server is asked anew, and how its menu changes a graph.
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { badgesOf } from "../../web/cloud/badges.js";
+import { HERE, KEEP, RUN, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
+import { insertBehind } from "../../web/cloud/insert.js";
+import { follow } from "../../web/words.js";
+
+beforeEach(() => follow(() => "en"));
+
+const node = (id, about = {}) => ({ id, type: "ImageInvert", ...about });
+const run = (id, where) => node(id, { type: RUN, widgets: [{ name: "where", value: where }] });
+const graph = (...nodes) => ({ nodes });
+const cloud = (clouds = ["HaiYi"], here = false) => ({ clouds, here });
+
+// -- badges --------------------------------------------------------------------------------------
+
+function texts(tree, nodes, ids, troubles = {}) {
+  const found = badgesOf(tree, { nodes, troubles }, ids);
+  return Object.fromEntries([...everyNode(tree)].map(([id, one]) => [id, found.get(one)?.text]));
+}
+
+test("a node tells every cloud that it is sent to, and whether it runs here too", () => {
+  const nodes = { 1: cloud(["HaiYi", "GPUGeek"]), 2: cloud(["HaiYi"], true) };
+  assert.deepEqual(texts(graph(node(1), node(2), node(3)), nodes, ["1", "2", "3"]), {
+    1: "cloud: HaiYi, GPUGeek", 2: "cloud: HaiYi, and here", 3: undefined,
+  });
+});
+
+test("a subgraph tells where what it holds runs", () => {
+  const tree = graph(node(12, { subgraph: graph(node(5), node(6, { subgraph: graph(node(1)) })) }));
+  const ids = ["12:5", "12:6:1"];
+  const all = texts(tree, { "12:5": cloud(), "12:6:1": cloud() }, ids);
+  assert.deepEqual(all, { 12: "cloud: HaiYi", "12:5": "cloud: HaiYi", "12:6": "cloud: HaiYi", "12:6:1": "cloud: HaiYi" });
+  const some = texts(tree, { "12:6:1": cloud() }, ids);
+  assert.deepEqual(some, { 12: "cloud: HaiYi (partly)", "12:5": undefined, "12:6": "cloud: HaiYi", "12:6:1": "cloud: HaiYi" });
+  assert.equal(texts(tree, { "12:5": cloud(), "12:6:1": cloud(["HaiYi"], true) }, ids)[12], "cloud: HaiYi (partly)");
+});
+
+test("a node of a subgraph that is used twice stands for both", () => {
+  const inner = graph(node(5));
+  const tree = graph(node(12, { subgraph: inner }), node(13, { subgraph: inner }));
+  assert.equal(texts(tree, { "13:5": cloud() }, ["12:5", "13:5"])["13:5"], "cloud: HaiYi (partly)");
+});
+
+test("what a node holds is not mistaken for that of one whose id begins alike", () => {
+  const tree = graph(node(1, { subgraph: graph(node(5)) }), node(12, { subgraph: graph(node(5)) }));
+  assert.equal(texts(tree, { "12:5": cloud() }, ["1:5", "12:5"])[1], undefined);
+});
+
+test("a node that cannot be cut tells why, in short, and the whole reason is kept", () => {
+  const tree = graph(node(7, { subgraph: graph(run(4, "HaiYi")) }));
+  const reason = "KSampler (3) takes a MODEL that is made on this machine by Load Checkpoint (1). A MODEL cannot go to a cloud.";
+  const found = badgesOf(tree, { nodes: {}, troubles: { "7:4": reason } }, ["7:4"]);
+  const told = found.get(tree.nodes[0].subgraph.nodes[0]);
+  assert.equal(told.text, "cannot run: KSampler (3) takes a MODEL that is made on this machine…");
+  assert.deepEqual([told.tone, told.reason], ["bad", reason]);
+  assert.equal(found.get(tree.nodes[0]).text, told.text);
+});
+
+// -- when it is asked ----------------------------------------------------------------------------
+
+test("the server is asked only while something may run in a cloud, at any depth", () => {
+  assert.equal(hasCloud(graph(node(1), run(2, HERE))), false);
+  assert.equal(hasCloud(graph(node(1), run(2, "HaiYi"))), true);
+  assert.equal(hasCloud(graph(node(1, { subgraph: graph(run(2, "GPUGeek")) }))), true);
+  assert.equal(hasCloud(graph()), false);
+});
+
+const saved = (about = {}, links = [[1, 1, 0, 2, 0, "IMAGE"]]) => ({
+  nodes: [{ id: 1, type: "LoadImage", mode: 0, pos: [0, 0], title: "a", widgets_values: ["x.png"], ...about }], links,
+});
+
+test("moving or colouring a node asks nothing anew", () => {
+  assert.equal(essence(saved()), essence(saved({ pos: [9, 9], size: [1, 1], color: "#f00", flags: { collapsed: true } })));
+});
+
+test("a link, a value, a title, muting a node: each asks anew, also in a subgraph", () => {
+  const changes = [saved({ mode: 4 }), saved({ widgets_values: ["y.png"] }), saved({ title: "b" }), saved({}, []), saved({ id: 3 })];
+  for (const change of changes) {
+    assert.notEqual(essence(saved()), essence(change));
+    const within = (inner) => ({ ...saved(), definitions: { subgraphs: [inner] } });
+    assert.notEqual(essence(within(saved())), essence(within(change)));
+  }
+});
+
+// -- the menu ------------------------------------------------------------------------------------
+
+const outputs = (...types) => ({ outputs: types.map((type) => ({ type, name: type.toLowerCase() })) });
+
+test("only outputs that a cloud can bring back are sent there, and more can be kept here", () => {
+  const loader = node(1, outputs("MODEL", "IMAGE", "MASK", "STRING", "*"));
+  assert.deepEqual(outputsFor(RUN, loader), [[1, "image"], [2, "mask"]]);
+  assert.deepEqual(outputsFor(KEEP, loader), [[1, "image"], [2, "mask"], [3, "string"]]);
+});
+
+test("what is ours stays here anyway", () => {
+  assert.deepEqual(outputsFor(RUN, { ...run(1, "HaiYi"), ...outputs("IMAGE") }), []);
+  assert.deepEqual(outputsFor(KEEP, node(1, { type: "SkyportHaiyiTextToImage", ...outputs("IMAGE") })), []);
+});
+
+test("it begins with the first cloud that has a key, else with the first", () => {
+  const places = [HERE, "HaiYi", "GPUGeek"];
+  const platforms = (haiyi, gpugeek) => ({ haiyi: { label: "HaiYi", ready: haiyi }, gpugeek: { label: "GPUGeek", ready: gpugeek } });
+  assert.equal(firstCloud(places, platforms(false, true)), "GPUGeek");
+  assert.equal(firstCloud(places, platforms(true, true)), "HaiYi");
+  assert.equal(firstCloud(places, platforms(false, false)), "HaiYi");
+  assert.equal(firstCloud(places, undefined), "HaiYi");
+});
+
+test("a new node stands beside the one it is linked to, and on no other", () => {
+  assert.deepEqual(freePlace([0, 0, 200, 100], [100, 80], []), [240, 0]);
+  assert.deepEqual(freePlace([0, 0, 200, 100], [100, 80], [[250, 20, 200, 50]]), [240, 120]);
+  assert.deepEqual(freePlace([0, 0, 200, 100], [100, 80], [[250, 20, 200, 50], [300, 150, 50, 10]]), [240, 210]);
+});
+
+/** A graph that notes its links as [from, slot, to, slot, reroute]. */
+function wired() {
+  const made = { links: new Map(), nodes: [], noted: [], outputNode: { id: -20 } };
+  made.getLink = (id) => made.links.get(id);
+  made.getNodeById = (id) => made.nodes.find((one) => one.id === id) ?? null;
+  made.add = (one) => made.nodes.push(Object.assign(one, { graph: made }));
+  made.outputs = [{ connect: (output, from, reroute) => made.noted.push([from.id, 0, "out", 0, reroute]) }];
+  return made;
+}
+
+const box = (id, links = null) => ({
+  id, pos: [0, 0], size: [100, 50], inputs: [{ name: "where" }, { name: "value" }], outputs: [{ links }],
+  connect(slot, to, at, reroute) { this.graph.noted.push([this.id, slot, to.id, at, reroute]); },
+});
+
+test("the new node takes its value first, then all links of the output, along their reroutes", () => {
+  const tree = wired();
+  const maker = box(1, [8, 9, 7]);
+  for (const one of [maker, box(2), box(3)]) tree.add(one);
+  tree.links.set(8, { target_id: 2, target_slot: 0 }).set(9, { target_id: 3, target_slot: 1, parentId: 4 });
+  insertBehind(maker, 0, box(5));
+  assert.deepEqual(tree.noted, [[1, 0, 5, 1, undefined], [5, 0, 2, 0, undefined], [5, 0, 3, 1, 4]]);
+});
+
+test("a link that leaves a subgraph leaves it behind the new node", () => {
+  const tree = wired();
+  const maker = box(1, [8]);
+  tree.add(maker);
+  tree.links.set(8, { target_id: -20, target_slot: 0 });
+  insertBehind(maker, 0, box(5));
+  assert.deepEqual(tree.noted, [[1, 0, 5, 1, undefined], [5, 0, "out", 0, undefined]]);
+});

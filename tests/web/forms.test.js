@@ -1,0 +1,195 @@
+// Pins what forms keep by name, what is told of a key, a cost and an error: the logic without an editor.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { wordsOf } from "../../web/errors/words.js";
+import { badgeOf } from "../../web/forms/badge.js";
+import { choicesOf, refit } from "../../web/forms/refit.js";
+import { isGone, refitted, remembered, valuesOf } from "../../web/forms/values.js";
+import { fixedWords, keyWords, refreshedWords, roomWords, valueOf } from "../../web/settings/words.js";
+import { follow } from "../../web/words.js";
+
+follow(() => "en");
+const widget = (name, value, more = {}) => ({ name, value, ...more });
+const node = (...widgets) => ({ widgets });
+
+test("values are those that a workflow keeps, by name and in order", () => {
+  const form = node(widget("prompt", "a"), widget("upload", 1, { serialize: false }), widget("seed", 7), widget("$$text", "x"));
+  assert.deepEqual(Object.entries(valuesOf(form)), [["prompt", "a"], ["seed", 7]]);
+});
+
+test("positions are trusted while the form is the one it was saved with", () => {
+  assert.equal(refitted(node(widget("prompt", "b"), widget("seed", 8)), { prompt: "a", seed: 7 }), null);
+});
+
+test("values go to their names where the form has changed; a new widget keeps its default", () => {
+  const form = node(widget("prompt", ""), widget("seed", 0), widget("model", "m"), widget("model.new", "plain"), widget("model.mode", "std"));
+  const kept = { prompt: "a", seed: 7, model: "m", "model.mode": "pro", "model.old": 1 };
+  assert.deepEqual(refitted(form, kept).positions, ["a", 7, "m", "plain", "pro"]);
+});
+
+test("a widget that no file keeps takes no position", () => {
+  const form = node(widget("a", 1), widget("button", 0, { serialize: false }), widget("$$text", "x"), widget("b", 2));
+  assert.deepEqual(refitted(form, { b: 5 }).positions, [1, "x", 5]);
+});
+
+test("false, 0 and an empty text are values", () => {
+  const form = node(widget("a", true), widget("b", 1), widget("c", "x"), widget("d", 1));
+  assert.deepEqual(refitted(form, { a: false, b: 0, c: "" }).positions, [false, 0, "", 1]);
+});
+
+test("a choice is gone when it holds what it does not offer", () => {
+  const choice = (value) => ({ value, options: { values: ["a", "b"] } });
+  assert.deepEqual([isGone(choice("c")), isGone(choice("a")), isGone(choice("")), isGone(undefined)], [true, false, false, false]);
+});
+
+test("what a missing model had is remembered, what was typed since goes before it", () => {
+  assert.deepEqual(remembered({ prompt: "a", "model.mode": "pro" }, { prompt: "b" }), { prompt: "b", "model.mode": "pro" });
+  assert.deepEqual(remembered(undefined, { prompt: "b" }), { prompt: "b" });
+});
+
+// -- a choice made anew --------------------------------------------------------------------------
+
+const KIND = "COMFY_DYNAMICCOMBO_V3";
+const option = (key, ...names) => ({ key, inputs: { required: Object.fromEntries(names.map((name) => [name, ["STRING", {}]])) } });
+
+/** What the editor does: the choice begins with its first option, and brings along what that has. */
+const app = {
+  widgets: {
+    [KIND](form, name, [, { options }]) {
+      const made = { name, options: { values: options.map(({ key }) => key) }, held: undefined };
+      const bring = (key) => {
+        form.widgets = form.widgets.filter((one) => !one.name.startsWith(`${name}.`));
+        const found = options.find((one) => one.key === key);
+        for (const nested of Object.keys(found?.inputs.required ?? {})) form.widgets.push(widget(`${name}.${nested}`, ""));
+      };
+      Object.defineProperty(made, "value", {
+        get: () => made.held,
+        set: (key) => {
+          made.held = key;
+          bring(key);
+        },
+      });
+      form.widgets.push(made);
+      form.asked = options.map(({ key }) => key);
+      made.value = options[0].key;
+      return { widget: made };
+    },
+  },
+};
+
+class Form {
+  size = [300, 200];
+  widgets = [widget("prompt", "a"), widget("model", "m", { label: "Model" }), widget("model.mode", "pro"), widget("$$text", "x")];
+  computeSize = () => [100, 100];
+  setSize(size) {
+    this.size = size;
+  }
+  static nodeData = { input: { required: { prompt: ["STRING", {}], model: [KIND, { options: [option("m", "mode"), option("n")] }] } } };
+}
+
+const offer = (...options) => ({ model: [KIND, { options }] });
+
+test("a choice that is offered anew keeps what is chosen and typed, its place and its name", () => {
+  const form = new Form();
+  refit(form, offer(option("k"), option("m", "extra", "mode")), app);
+  assert.deepEqual(form.widgets.map(({ name, value }) => [name, value]), [["prompt", "a"], ["model", "m"], ["model.extra", ""], ["model.mode", "pro"], ["$$text", "x"]]);
+  assert.deepEqual(form.widgets[1].options.values, ["k", "m"]);
+  assert.equal(form.widgets[1].label, "Model");
+});
+
+test("what is chosen comes first while it is made: another one would cut its links", () => {
+  const form = new Form();
+  refit(form, offer(option("k"), option("m", "mode")), app);
+  assert.equal(form.asked[0], "m");
+});
+
+test("what is not offered any more stays as it is, and counts as gone", () => {
+  const form = new Form();
+  refit(form, offer(option("k")), app);
+  assert.deepEqual(valuesOf(form), { prompt: "a", model: "m", "model.mode": "pro" });
+  assert.ok(isGone(form.widgets[1]));
+});
+
+test("a missing model that is offered again has what its file held", () => {
+  const form = new Form();
+  form.widgets = [widget("prompt", "b"), widget("model", "lost", { options: { values: ["m", "n"] } })];
+  form.properties = { skyport_values: { prompt: "a", model: "lost", "model.size": "4k" } };
+  refit(form, offer(option("m", "mode"), option("lost", "size")), app);
+  assert.deepEqual(valuesOf(form), { prompt: "b", model: "lost", "model.size": "4k" });
+});
+
+test("a form that has not changed is left alone, also the second time", () => {
+  const form = new Form();
+  const [, choice] = form.widgets;
+  refit(form, offer(option("m", "mode"), option("n")), app);
+  assert.equal(form.widgets[1], choice);
+  refit(form, offer(option("m", "mode")), app);
+  const [, second] = form.widgets;
+  refit(form, offer(option("m", "mode")), app);
+  assert.equal(form.widgets[1], second);
+});
+
+test("only choices that bring widgets along are of that kind", () => {
+  assert.deepEqual(choicesOf(new Form()), ["model"]);
+});
+
+// -- words ---------------------------------------------------------------------------------------
+
+const FORMS = {
+  platforms: { haiyi: { ready: true }, gpugeek: { ready: false } },
+  nodes: {
+    A: {
+      platform: "haiyi",
+      models: { dear: { retired: false, cost: 0.11234, tasks: 5 }, old: { retired: true, cost: 1, tasks: 1 }, free: { retired: false, cost: 0, tasks: 1 }, new: { retired: false, cost: null, tasks: 0 } },
+    },
+    B: { platform: "gpugeek", models: {} },
+  },
+};
+const text = (...about) => badgeOf(FORMS, ...about).text;
+
+test("a badge tells the usual cost, and first what is wrong", () => {
+  assert.equal(text("A", "dear", false), "about 0.112 a task, from your last 5");
+  assert.equal(text("A", "free", false), "about 0 a task, from your last one");
+  assert.equal(text("A", "old", false), "no longer offered");
+  assert.equal(text("A", "dear", true), "model not offered");
+  assert.equal(text("B", undefined, false), "no API key");
+});
+
+test("nothing known is no badge", () => {
+  assert.deepEqual([text("A", "new", false), text("A", "none", false), text("C", "x", false)], ["", "", ""]);
+  assert.equal(badgeOf(null, "A", "dear", false).text, "");
+});
+
+test("a key is told by its end and its source, never more", () => {
+  assert.equal(keyWords({ set: false }), "No key is set.");
+  assert.equal(keyWords({ set: true, last4: "7Q4z", source: "file" }), "Set, ends in 7Q4z · from keys.json");
+  assert.equal(keyWords({ set: true, last4: "", source: "environment", variable: "HAIYI_API_KEY" }), "Set · from HAIYI_API_KEY");
+  assert.equal(keyWords({ set: false, trouble: "HAIYI_API_KEY: this cannot be a key" }), "HAIYI_API_KEY: this cannot be a key");
+});
+
+test("only what the environment sets is fixed", () => {
+  assert.equal(fixedWords({ source: "environment", variable: "SKYPORT_SANDBOX" }), "Set by SKYPORT_SANDBOX: change it there.");
+  assert.equal(fixedWords({ source: "file" }), "");
+});
+
+test("an empty field is the default, a number a number, and what is none is left to the server", () => {
+  assert.deepEqual([valueOf("  ", "number"), valueOf(" 4 ", "number"), valueOf("four", "number"), valueOf(" /x ")], [null, 4, "four", "/x"]);
+});
+
+test("the room of a cluster that tells none is not made up", () => {
+  assert.equal(roomWords({ room: 2, most: 5, running: 3 }), "2 free of 5");
+  assert.equal(roomWords({ room: null, most: null, running: 3 }), "3 running");
+});
+
+test("a refresh tells what is new and what is gone", () => {
+  const found = { models: 9, added: ["a"], retired: [], unread: ["b", "c"] };
+  assert.equal(refreshedWords("HaiYi", found), "HaiYi: 9 models · 1 new · 2 could not be read");
+});
+
+test("errors of our nodes are told in full; those that the page mends lead there", () => {
+  const detail = { node_type: "SkyportHaiyiUpload", exception_type: "skyport.providers._errors.MissingKey", exception_message: "HaiYi: no API key.\n" };
+  assert.deepEqual(wordsOf(detail), { text: "HaiYi: no API key.", settings: true });
+  assert.equal(wordsOf({ ...detail, exception_type: "a.TaskFailed" }).settings, false);
+  assert.equal(wordsOf({ ...detail, exception_type: "a.InvalidInput", exception_message: "set HAPPYHORSE_BASE_URL" }).settings, true);
+  assert.equal(wordsOf({ ...detail, node_type: "KSampler" }), null);
+});

@@ -1,0 +1,183 @@
+// Pins the arithmetic of the job list: what is drawn, what is asked for, how events change it.
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Book } from "../../web/jobs/book.js";
+import { age, amount, clock, seenWords, sizeText, stateWord, toneOf, totals } from "../../web/jobs/format.js";
+import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
+import { findNode, ranIt } from "../../web/jobs/path.js";
+import { follow } from "../../web/words.js";
+
+beforeEach(() => follow(() => "en"));
+
+const row = (job, about = {}) => ({ job, mark: `mark-${job}`, state: "delivered", platform: "haiyi", ...about });
+const rows = (newest, oldest) => Array.from({ length: newest - oldest + 1 }, (_, n) => row(newest - n));
+const live = (about = {}) => ({
+  mark: "mark-9", platform: "haiyi", title: "kling-v3", stage: "running", task: "24317", elapsed: 37, usual: 90,
+  progress: 0.42, status: "running", remote: "KSampler", queue: [3, 12], cost: 0.11, moved: 0, total: 0, at: 0, ...about,
+});
+const numbers = (book) => book.rows.map(({ job }) => job);
+const book = (jobs, about = {}) => {
+  const made = new Book(about.filter);
+  made.takeHead({ jobs, live: about.live ?? [], total: about.total ?? jobs.length }, 0);
+  return made;
+};
+
+// -- which rows are drawn and asked for ----------------------------------------------------------
+
+test("of five thousand rows only those around the ones seen are drawn", () => {
+  assert.deepEqual(windowOf(0, 760, 5000), { from: 0, to: 16 });
+  assert.deepEqual(windowOf(2500 * ROW, 760, 5000), { from: 2494, to: 2516 });
+  assert.deepEqual(windowOf(4990 * ROW, 760, 5000), { from: 4984, to: 5000 });
+});
+
+test("nothing is drawn of an empty list, nor beyond the end of one that has shrunk", () => {
+  assert.deepEqual(windowOf(0, 760, 0), { from: 0, to: 0 });
+  assert.deepEqual(windowOf(9000, 760, 3), { from: 3, to: 3 });
+  assert.deepEqual(windowOf(-50, 760, 3), { from: 0, to: 3 });
+});
+
+test("the next page is asked for before its first row is seen, and never beyond the end", () => {
+  assert.equal(missing(20, 100, 5000), 0);
+  assert.equal(missing(60, 100, 5000), 100);
+  assert.equal(missing(60, 100, 100), 0);
+});
+
+test("a leap to the end asks for much at once, within a limit", () => {
+  assert.equal(missing(700, 100, 5000), 650);
+  assert.equal(missing(5000, 100, 5000), 1000);
+});
+
+test("a row is scrolled to only as far as it takes", () => {
+  assert.equal(reveal(3, 0, 760), 0);
+  assert.equal(reveal(10, 0, 760), ROW);
+  assert.equal(reveal(2, 5 * ROW, 760), 2 * ROW);
+});
+
+test("keys lead through the list and stop at its ends", () => {
+  const from = (key, at) => stepped(key, at, 100, 760);
+  assert.deepEqual([from("ArrowDown", -1), from("ArrowDown", 99), from("ArrowUp", 0)], [0, 99, 0]);
+  assert.deepEqual([from("PageDown", 0), from("PageUp", 5), from("Home", 50), from("End", 0)], [9, 0, 0, 99]);
+  assert.equal(from("r", 4), null);
+  assert.equal(stepped("End", 0, 0, 760), null);
+});
+
+// -- rows and events -----------------------------------------------------------------------------
+
+test("pages follow each other without a row twice", () => {
+  const held = book(rows(10, 8), { total: 10 });
+  held.takeNext({ jobs: rows(8, 6), live: [] }, 3, 0);
+  assert.deepEqual(numbers(held), [10, 9, 8, 7, 6]);
+  assert.equal(held.items().count, 10);
+});
+
+test("a page that is not full is the last", () => {
+  const held = book(rows(10, 8), { total: 10 });
+  held.takeNext({ jobs: rows(7, 6), live: [] }, 100, 0);
+  assert.equal(held.items().count, 5);
+});
+
+test("the head anew keeps the older rows that were loaded, and forgets what is gone", () => {
+  const held = book(rows(10, 1));
+  held.takeHead({ jobs: [row(12), row(11), row(9)], live: [], total: 11 }, 0);
+  assert.deepEqual(numbers(held), [12, 11, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+  held.takeHead({ jobs: [row(12)], live: [], total: 1 }, 0);
+  assert.deepEqual(numbers(held), [12]);
+});
+
+test("news of a row takes its place, a new row goes to the top", () => {
+  const held = book(rows(3, 1));
+  assert.equal(held.hear({ live: [], rows: [row(2, { state: "failed" }), row(4)] }, 0), false);
+  assert.deepEqual(held.rows.map(({ job, state }) => `${job} ${state}`), [
+    "4 delivered", "3 delivered", "2 failed", "1 delivered",
+  ]);
+  assert.equal(held.items().count, 4);
+});
+
+test("news of a row that is not loaded yet waits for its page", () => {
+  const held = book(rows(10, 8), { total: 10 });
+  assert.equal(held.hear({ live: [], rows: [row(2)] }, 0), false);
+  assert.deepEqual(numbers(held), [10, 9, 8]);
+  assert.equal(held.items().count, 10);
+});
+
+test("a row that no longer fits the filter leaves the list", () => {
+  const running = { state: "running" };
+  const held = book([row(2, running), row(1, running)], { filter: { group: "active" } });
+  held.hear({ live: [], rows: [row(2)] }, 0);
+  assert.deepEqual(numbers(held), [1]);
+  held.hear({ live: [], rows: [row(3, { state: "running", platform: "gpugeek" })] }, 0);
+  assert.deepEqual(numbers(held), [3, 1]);
+});
+
+test("whether a new row holds the words searched for, the server is asked", () => {
+  const held = book(rows(3, 1), { filter: { text: "boat" } });
+  assert.equal(held.hear({ live: [], rows: [row(4)] }, 0), true);
+  assert.equal(held.hear({ live: [], rows: [row(3)] }, 0), false);
+});
+
+test("what is on its way is seen at its row, and not at an older row of an equal order", () => {
+  const open = row(9, { state: "running" });
+  const held = book([open, row(5, { mark: "mark-9" })], { live: [live()] });
+  assert.deepEqual(held.items().items.map((item) => Boolean(item.live)), [true, false]);
+});
+
+test("a job that is not submitted yet stands above the rows", () => {
+  const early = live({ mark: "new", task: "", stage: "uploading" });
+  const held = book(rows(2, 1), { live: [early] });
+  assert.deepEqual(held.items().items.map(({ key }) => key), ["new", 2, 1]);
+  assert.equal(held.items().count, 3);
+  held.filter.group = "failed";
+  assert.equal(held.items().count, 2);
+});
+
+// -- words ---------------------------------------------------------------------------------------
+
+test("a running job tells state, remote node, time, queue and cost", () => {
+  assert.deepEqual(seenWords(live(), 1000), ["running 42 %", "KSampler", "0:38 of about 1:30", "queue 3/12", "0.11"]);
+  const little = live({ status: "WARMUP", progress: null, remote: "", usual: null, queue: [2, null], cost: null });
+  assert.deepEqual(seenWords(little, 0), ["WARMUP", "0:37", "queue 2"]);
+  assert.deepEqual(seenWords(live({ stage: "uploading", moved: 1, total: 4 }), 0), ["uploading 25 %"]);
+});
+
+test("numbers are as people read them", () => {
+  assert.deepEqual([clock(5), clock(65), clock(7209), clock(-1)], ["0:05", "1:05", "2:00:09", "0:00"]);
+  assert.deepEqual([age(5), age(125), age(7300), age(259200)], ["just now", "2 min ago", "2 h ago", "3 days ago"]);
+  assert.deepEqual([amount(0.1 + 0.2), amount(12), amount(0.000123)], ["0.3", "12", "0.000123"]);
+  assert.deepEqual([sizeText(12), sizeText(1536), sizeText(2 ** 21)], ["12 bytes", "1.5 KB", "2 MB"]);
+});
+
+test("a state of a newer version is shown as it is", () => {
+  assert.deepEqual([stateWord("failed"), stateWord("paused"), toneOf("paused")], ["failed", "paused", "busy"]);
+});
+
+test("costs of different platforms are never added together", () => {
+  const spent = [
+    { day: "2", platform: "haiyi", tasks: 1, cost: 0.5 },
+    { day: "2", platform: "gpugeek", tasks: 1, cost: 300 },
+    { day: "1", platform: "haiyi", tasks: 2, cost: 0.25 },
+  ];
+  assert.deepEqual(totals(spent), [
+    { platform: "gpugeek", tasks: 1, cost: 300 },
+    { platform: "haiyi", tasks: 3, cost: 0.75 },
+  ]);
+});
+
+// -- nodes ---------------------------------------------------------------------------------------
+
+test("a node is found in its graph and in a subgraph", () => {
+  const graphOf = (nodes) => ({ getNodeById: (id) => nodes[id] });
+  const inner = { type: "SkyportHaiyiTextToImage" };
+  const subgraph = graphOf({ 7: inner });
+  const graph = graphOf({ 3: { type: "x", subgraph }, 4: { type: "y" } });
+  assert.deepEqual(findNode(graph, "4"), { node: { type: "y" }, graph });
+  assert.equal(findNode(graph, "3:7").node, inner);
+  assert.equal(findNode(graph, "3:7").graph, subgraph);
+  assert.deepEqual([findNode(graph, "9"), findNode(graph, "4:7"), findNode(graph, "")], [null, null, null]);
+});
+
+test("a node of another graph with the same id is not taken for the one that ran the job", () => {
+  assert.equal(ranIt("SkyportHaiyiTextToImage", "haiyi"), true);
+  assert.equal(ranIt("SkyportRunInCloud", "haiyi"), true);
+  assert.equal(ranIt("SkyportGpugeekRunWorkflow", "haiyi"), false);
+  assert.equal(ranIt("KSampler", "haiyi"), false);
+});

@@ -1,0 +1,58 @@
+// The sidebar tab with all jobs of the ledger. Its badge counts what is under way.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { Panel } from "./jobs/panel.js";
+import { ask } from "./server.js";
+import { say } from "./words.js";
+
+const ID = "skyport.jobs";
+const filter = { group: "", platform: "", text: "" };
+let panel = null;
+let place = null;
+
+function open(element) {
+  close();
+  place = element;
+  place.style.height = "100%"; // else it is as high as its content, and nothing scrolls
+  panel = new Panel(filter);
+  element.replaceChildren(panel.element);
+}
+
+function close() {
+  panel?.destroy();
+  panel = place = null;
+}
+
+/** The tab as the editor holds it: a change of this one is shown. */
+const held = () => app.extensionManager.getSidebarTabs?.().find((one) => one.id === ID);
+
+function change(about) {
+  const tab = held();
+  if (tab) Object.assign(tab, about);
+}
+
+const names = () => ({ title: "Skyport", label: "Skyport", tooltip: say("Skyport jobs") });
+const count = (running) => change({ iconBadge: running ? String(running) : "" });
+
+function speak() {
+  change(names());
+  if (place) open(place);
+}
+
+app.registerExtension({
+  name: "Skyport.Jobs",
+  async setup() {
+    const href = new URL("./skyport.css", import.meta.url).href;
+    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+    const about = { id: ID, icon: "pi pi-cloud", type: "custom", iconBadge: "", render: open, destroy: close };
+    app.extensionManager.registerSidebarTab({ ...about, ...names() });
+    api.addEventListener("skyport.jobs", ({ detail }) => {
+      count(detail.live.length);
+      panel?.hear(detail);
+    });
+    api.addEventListener("reconnected", () => panel?.refresh());
+    // It is told before it is set.
+    app.ui?.settings?.addEventListener?.("Comfy.Locale.change", () => setTimeout(speak));
+    count((await ask("jobs", { limit: 1 })).live.length);
+  },
+});

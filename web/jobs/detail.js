@@ -1,0 +1,134 @@
+// One job with all that is known of it: its results to look at, and what can be done with it.
+import { ask } from "../server.js";
+import { say } from "../words.js";
+import { hasResult, isUnderWay } from "./book.js";
+import { bar, button, el } from "./elements.js";
+import { amount, seenWords, stateWord, toneOf } from "./format.js";
+import { player } from "./player.js";
+
+export class JobDetail {
+  /** on: {back(), load(row), show(row), cancel(item), fetch(row), copy(text)} */
+  constructor(on) {
+    this.on = on;
+    this.element = el("section.detail", {
+      "aria-label": say("Job"),
+      hidden: true,
+      onkeydown: (event) => event.key === "Escape" && (event.stopPropagation(), on.back()),
+    });
+  }
+
+  /** Show a job; `item` is as the list has it. */
+  async open(item) {
+    this.item = item;
+    this.told = null;
+    this.element.hidden = false;
+    this.#draw();
+    this.element.querySelector("button").focus();
+    await this.#ask();
+  }
+
+  close() {
+    this.item = null;
+    this.element.hidden = true;
+    this.element.replaceChildren(); // players stop
+  }
+
+  /** The list has news of its jobs. */
+  async renew(items) {
+    if (!this.item) return;
+    const { key } = this.item;
+    const { mark } = this.item.row ?? this.item.live;
+    const item =
+      items.find((one) => one.key === key) ?? items.find((one) => (one.row ?? one.live).mark === mark);
+    if (!item) return;
+    const changed = JSON.stringify(item.row) !== JSON.stringify(this.item.row) || !item.live !== !this.item.live;
+    this.item = item;
+    if (changed) await this.#ask();
+    else this.tick();
+  }
+
+  /** Only what moves is drawn anew: a player goes on. */
+  tick() {
+    if (this.item) this.seen?.replaceChildren(...this.#seen());
+  }
+
+  async #ask() {
+    const { item } = this;
+    this.trouble = "";
+    if (item.row)
+      try {
+        const told = await ask(`jobs/${item.row.job}`);
+        if (this.item?.key === item.key) this.told = told;
+      } catch (error) {
+        this.trouble = error.message;
+      }
+    if (this.item?.key === item.key) this.#draw();
+  }
+
+  #draw() {
+    const { row, live } = this.item;
+    const held = this.element.contains(document.activeElement) ? document.activeElement.title : "";
+    this.seen = el("div.now", {}, ...this.#seen());
+    const parts = [
+      el(
+        "div.head",
+        {},
+        button(say("Back to the list"), "arrow-left", () => this.on.back(), false),
+        el("h3.title", {}, (row ?? live).title),
+        row ? el(`span.state.${toneOf(row.state)}`, {}, stateWord(row.state)) : null,
+      ),
+      this.seen,
+      this.#actions(),
+      this.#problem(),
+      ...(this.told?.files ?? []).map((file, number) => player(row.job, file, number)),
+      ...(this.told?.texts ?? []).map((text) => el("pre.text", { tabindex: "0" }, text)),
+      ...(this.told?.warnings ?? []).map((text) => el("p.warn", {}, text)),
+      this.#facts(),
+    ];
+    this.element.replaceChildren(...parts.filter(Boolean));
+    const buttons = [...this.element.querySelectorAll("button")];
+    if (held) (buttons.find((one) => one.title === held) ?? buttons[0]).focus();
+  }
+
+  #seen() {
+    const { live } = this.item;
+    return live ? [el("p", {}, seenWords(live, performance.now()).join(" · ")), bar(live.share)] : [];
+  }
+
+  #problem() {
+    const text = this.trouble || this.told?.error || this.item.row?.error;
+    return text ? el(`p.error.${toneOf(this.item.row?.state)}`, { role: "note" }, text) : null;
+  }
+
+  #actions() {
+    const { row, live } = this.item;
+    const busy = live || isUnderWay(row);
+    const done = row && hasResult(row);
+    const can = [
+      done && button(say("Load into graph"), "plus-circle", () => this.on.load(row)),
+      (row ?? live).node && button(say("Show the node"), "search", () => this.on.show(row ?? live)),
+      row?.task && (done || busy) && button(say("Fetch again"), "download", () => this.on.fetch(row)),
+      busy && button(say("Cancel"), "times", () => this.on.cancel(this.item)),
+      row?.task && button(say("Copy task id"), "copy", () => this.on.copy(row.task)),
+    ];
+    return el("div.actions", {}, ...can.filter(Boolean));
+  }
+
+  #facts() {
+    const { row, live } = this.item;
+    const moment = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString() : "");
+    const facts = [
+      [say("Job"), row && String(row.job)],
+      [say("Platform"), (row ?? live).label],
+      [say("Task id"), (row ?? live).task],
+      [say("Prompt"), row?.words],
+      [say("Cost"), row && row.cost !== null ? amount(row.cost) : ""],
+      [say("Ordered"), row && moment(row.created)],
+      [say("Submitted"), row && moment(row.submitted)],
+      [say("Ended"), row && moment(row.ended)],
+      [say("Node"), (row ?? live).node],
+    ];
+    const told = facts.filter(([, value]) => value);
+    return el("dl.facts", {}, ...told.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  }
+}

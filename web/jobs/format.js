@@ -1,0 +1,108 @@
+// Numbers and states as words. Pure; the language is that of words.js.
+import { say } from "../words.js";
+
+/** Seconds as 1:05 or 2:00:09. */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** How long ago, roughly. */
+export function age(seconds) {
+  if (seconds < 60) return say("just now");
+  if (seconds < 3600) return say("{count} min ago", { count: Math.floor(seconds / 60) });
+  if (seconds < 172800) return say("{count} h ago", { count: Math.floor(seconds / 3600) });
+  return say("{count} days ago", { count: Math.floor(seconds / 86400) });
+}
+
+/** A cost, in the platform's own unit. */
+export const amount = (cost) => String(Number(Number(cost).toPrecision(6)));
+
+export function sizeText(bytes) {
+  for (const [unit, scale] of [["GB", 1024 ** 3], ["MB", 1024 ** 2], ["KB", 1024]])
+    if (bytes >= scale) return `${Number((bytes / scale).toFixed(1))} ${unit}`;
+  return say("{count} bytes", { count: bytes });
+}
+
+const STATES = {
+  intent: () => say("being submitted"),
+  submitted: () => say("submitted"),
+  running: () => say("running"),
+  detached: () => say("in the background"),
+  succeeded: () => say("ready"),
+  delivered: () => say("done"),
+  failed: () => say("failed"),
+  cancelled: () => say("cancelled"),
+  unknown: () => say("outcome unknown"),
+};
+
+/** The state in words; a word of a newer version as it is. */
+export const stateWord = (state) => STATES[state]?.() ?? state;
+
+const TONES = { succeeded: "good", delivered: "good", failed: "bad", unknown: "warn", cancelled: "quiet" };
+
+/** The colour of a state: good, bad, warn, quiet or busy. */
+export const toneOf = (state) => TONES[state] ?? "busy";
+
+export const GROUP_WORDS = {
+  "": () => say("All states"),
+  active: () => say("Under way"),
+  done: () => say("With result"),
+  failed: () => say("Failed"),
+  cancelled: () => say("Cancelled"),
+  unknown: () => say("Outcome unknown"),
+};
+
+// -- on its way ----------------------------------------------------------------------------------
+
+const STAGES = {
+  waiting: () => say("waiting for a free slot"),
+  preparing: () => say("preparing"),
+  uploading: () => say("uploading"),
+  submitting: () => say("being submitted"),
+  running: () => say("submitted"),
+  downloading: () => say("downloading"),
+  done: () => say("done"),
+};
+const STATUSES = { queued: () => say("queued"), running: () => say("running") };
+
+/** What is seen of a job at `now` (ms): ["running 42 %", "KSampler", "0:37 of about 1:30", ...]. */
+export function seenWords(live, now) {
+  const words = [`${stageWord(live)}${share(live)}`];
+  if (live.stage !== "running") return words;
+  if (live.remote) words.push(live.remote);
+  words.push(timeWord(live, now));
+  const [place, length] = live.queue;
+  if (place !== null) words.push(say("queue {place}", { place: length === null ? place : `${place}/${length}` }));
+  if (live.cost !== null) words.push(amount(live.cost));
+  return words;
+}
+
+function stageWord(live) {
+  if (live.stage === "running" && live.status) return STATUSES[live.status]?.() ?? live.status;
+  return STAGES[live.stage]?.() ?? live.stage;
+}
+
+function share(live) {
+  if (live.stage === "running") return live.progress === null ? "" : ` ${Math.round(live.progress * 100)} %`;
+  return live.total ? ` ${Math.floor((100 * live.moved) / live.total)} %` : "";
+}
+
+function timeWord(live, now) {
+  const time = clock(live.elapsed + (now - live.at) / 1000);
+  return live.usual ? say("{time} of about {usual}", { time, usual: clock(live.usual) }) : time;
+}
+
+// -- sums ----------------------------------------------------------------------------------------
+
+/** [{platform, tasks, cost}] of all days, one a platform: their units have nothing in common. */
+export function totals(spent) {
+  const sums = new Map();
+  for (const { platform, tasks, cost } of spent) {
+    const sum = sums.get(platform) ?? { tasks: 0, cost: 0 };
+    sums.set(platform, { platform, tasks: sum.tasks + tasks, cost: sum.cost + cost });
+  }
+  return [...sums.values()].sort((one, other) => one.platform.localeCompare(other.platform));
+}

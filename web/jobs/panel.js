@@ -1,0 +1,150 @@
+// What the sidebar shows: search, sums, the list, and one job. Holds no timer while nothing runs.
+import { ask } from "../server.js";
+import { say } from "../words.js";
+import * as acts from "./acts.js";
+import { Book } from "./book.js";
+import { JobDetail } from "./detail.js";
+import { el } from "./elements.js";
+import { JobList } from "./list.js";
+import { missing } from "./paging.js";
+import { Sums } from "./sums.js";
+import { Tools } from "./tools.js";
+
+const FIRST = 100; // rows of the first page
+
+export class Panel {
+  /** filter: as Book takes it; kept by the caller, so that it outlives the panel */
+  constructor(filter) {
+    this.filter = filter;
+    this.book = new Book(filter);
+    const on = {
+      load: acts.load,
+      show: acts.show,
+      copy: (text) => this.#try(() => acts.copy(text)),
+      cancel: (item) => this.#try(() => acts.cancel(item), true),
+      fetch: (row) => this.#try(() => acts.fetchAgain(row), true),
+    };
+    this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh() });
+    this.list = new JobList({ ...on, open: (item) => this.#open(item), near: (to) => this.#near(to) });
+    this.detail = new JobDetail({ ...on, back: () => this.#back() });
+    this.sums = new Sums();
+    this.status = el("div.status", { role: "status" });
+    this.empty = el("div.empty", { hidden: true });
+    const parts = [this.tools, this.sums, this.list].map(({ element }) => element);
+    this.body = el("div.body", {}, ...parts.slice(0, 2), this.status, this.empty, parts[2]);
+    this.element = el("div.jobs", {}, this.body, this.detail.element);
+    this.onfocus = () => this.refresh();
+    window.addEventListener("focus", this.onfocus);
+    this.refresh();
+  }
+
+  destroy() {
+    this.gone = true;
+    window.removeEventListener("focus", this.onfocus);
+    this.#tick();
+    this.tools.destroy();
+    this.list.destroy();
+    this.element.remove();
+  }
+
+  /** The newest page anew. */
+  async refresh() {
+    const { book } = this;
+    await this.#try(async () => {
+      const head = await ask("jobs", { ...book.query, limit: FIRST });
+      if (book !== this.book || this.gone) return;
+      book.takeHead(head, performance.now());
+      this.trouble = head.trouble;
+      this.tools.offer(head.platforms);
+      this.sums.labels = Object.fromEntries(head.platforms.map(({ name, label }) => [name, label]));
+      this.#draw();
+    });
+    if (book === this.book && !this.gone) this.sums.renew(book.query);
+  }
+
+  /** An event of the server. */
+  hear(told) {
+    const stale = this.book.hear(told, performance.now());
+    this.#draw();
+    for (const { message } of told.notices) acts.tell("error", message);
+    if (stale) this.refresh();
+    else if (told.rows.length) this.sums.renew();
+  }
+
+  #choose(change) {
+    Object.assign(this.filter, change);
+    this.book = new Book(this.filter);
+    this.list.toTop();
+    this.refresh();
+  }
+
+  #draw() {
+    if (this.gone) return;
+    const { items, count } = this.book.items();
+    this.list.show(items, count);
+    this.detail.renew(items);
+    const running = this.book.live.size;
+    const words = [say("{count} jobs", { count: count.toLocaleString() })];
+    if (running) words.push(say("{count} under way", { count: running }));
+    this.#tellStatus(words.join(" · "));
+    this.empty.hidden = count > 0;
+    if (!count) this.empty.textContent = this.#emptiness();
+    this.#tick();
+  }
+
+  /** Only what is new: a screen reader would read it again. */
+  #tellStatus(words) {
+    const told = `${words}${this.trouble ?? ""}`;
+    if (told === this.said) return;
+    this.said = told;
+    this.status.replaceChildren(words, ...(this.trouble ? [el("p.warn", {}, this.trouble)] : []));
+  }
+
+  #emptiness() {
+    const { group, platform, text } = this.filter;
+    if (group || platform || text) return say("No job is like that.");
+    return say("No jobs yet. Queue a graph with a Skyport node, and its tasks are listed here.");
+  }
+
+  /** The clocks of what runs, once a second; no timer where nothing does. */
+  #tick() {
+    const moves = !this.gone && this.book.live.size > 0;
+    if (moves && !this.ticking) this.ticking = setInterval(() => (this.list.draw(), this.detail.tick()), 1000);
+    if (!moves) this.ticking = clearInterval(this.ticking);
+  }
+
+  /** Row `to` is about to be seen: ask for the rows up to it. */
+  async #near(to) {
+    const { book } = this;
+    const limit = missing(to, book.rows.length, book.total);
+    if (!limit || this.loading === book || !book.rows.length) return;
+    this.loading = book;
+    const before = book.rows.at(-1).job;
+    const told = await this.#try(() => ask("jobs", { ...book.query, before, limit }));
+    this.loading = null;
+    if (told) book.takeNext(told, limit, performance.now());
+    if (told && book === this.book) this.#draw();
+  }
+
+  #open(item) {
+    this.body.hidden = true;
+    this.detail.open(item);
+  }
+
+  #back() {
+    this.detail.close();
+    this.body.hidden = false;
+    this.list.draw();
+    this.list.element.focus();
+  }
+
+  async #try(work, changes = false) {
+    try {
+      const done = await work();
+      if (changes) await this.refresh();
+      return done;
+    } catch (error) {
+      if (!this.gone) acts.tell("error", error.message);
+    }
+  }
+}
