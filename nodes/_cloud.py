@@ -16,7 +16,7 @@ from ..providers._crossing import Crossing
 from ..providers._cut import Order
 from ..providers._errors import BadResult, InvalidInput, SkyportError
 from ..providers._types import Kind, Request, Result, ResultFile
-from ..providers._upstream import HERE, named
+from ..providers._upstream import HERE, apart, named
 from ..providers._words import say
 from ..providers._workflow import title_of
 from . import _decode, _loaders, _media, _outputs
@@ -65,7 +65,7 @@ def _entered(crossing: Crossing, target: str, value: Any) -> Any:
     """What takes the place of an input: the value itself, or a link to what loads it there."""
     if isinstance(value, (str, bool, int, float)):
         return value
-    node_id, _, name = target.partition(".")
+    node_id, name = apart(target, crossing.workflow)
     try:
         kind = _kind_of(value)
         files = _media.encode(_colored(value), media_folder())

@@ -9,12 +9,11 @@ from typing import Any
 
 from ..providers._cut import KEY, Facts, Order, cut, troubled
 from ..providers._errors import InvalidInput
-from ..providers._upstream import RUN, Link, is_node, links_of
+from ..providers._upstream import KEEP, RUN, Link, is_node, links_of
 from ..providers._words import say
 from ..providers._workflow import Workflow, is_link
 from . import _classes, _loaders
 
-KEEP = "SkyportKeepLocal"
 _FILES = "skyport_files"
 _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 _log = logging.getLogger(__name__)
@@ -30,12 +29,13 @@ def cut_prompt(data: Mapping[str, Any]) -> Workflow:
     if not all(map(is_node, prompt.values())) or not any(map(_is_run, prompt.values())):
         return prompt
     try:
-        left = cut(prompt, _facts(data))
+        with _classes.remembering():
+            left = cut(prompt, _facts(data))
+            return {node_id: _stamped(node) for node_id, node in left.items()}
     except Exception:
         _log.exception("Skyport could not cut the prompt")
         reason = say("Skyport could not cut this workflow; ComfyUI's log says why.")
         return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
-    return {node_id: _stamped(node) for node_id, node in left.items()}
 
 
 def order_of(prompt: Mapping[str, Any] | None, node_id: str) -> Order | None:
@@ -71,6 +71,7 @@ def _facts(data: Mapping[str, Any]) -> Facts:
         type_of=_Types(data["prompt"], types).of,
         lacks=_lacks,
         wanted=targets if isinstance(targets, list) else None,
+        runs_here=_runs_here,
     )
 
 
@@ -86,6 +87,13 @@ def _lacks(node: Mapping[str, Any]) -> Sequence[str]:
         for name, (kind, _) in required.items()
         if name not in node["inputs"] and _is_type(kind) and kind not in _WIDGETS
     ]
+
+
+def _runs_here(node: Mapping[str, Any]) -> bool:
+    """Whether the class is here, and each model or other choice that the node makes."""
+    class_type = node["class_type"]
+    installed = _classes.is_installed(class_type)
+    return installed and not _classes.refused_choice(class_type, node["inputs"])
 
 
 class _Types:

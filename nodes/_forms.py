@@ -27,7 +27,7 @@ def parameters(
     """
     values = {param.name: _value(param, chosen) for param in model.params}
     if takes_prompt := prompt_param(model):
-        values[takes_prompt.name] = prompt
+        values[takes_prompt.name] = prompt if prompt.strip() else ""
     if takes_seed := seed_param(model):
         values[takes_seed.name] = seed_for(takes_seed, seed)
     return [fill(model, one) for one in fan_out(values)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..providers._words import say
+from ..providers._workflow import is_link
 from . import _cutting, _language
 
 _KEY = "skyport_linked"
@@ -32,10 +33,13 @@ def watch_model(class_type: str, offered: Callable[[], set[str]]) -> None:
     _models_offered[class_type] = offered
 
 
-def on_prompt(data: dict[str, Any]) -> dict[str, Any]:
-    """ComfyUI swallows what is raised here and goes on with the graph as it was."""
+def on_prompt(data: Any) -> Any:
+    """`data`, a request to queue a prompt, with its prompt cut and marked.
+
+    Whatever else is in it is left to ComfyUI, which refuses it in its own words.
+    """
     _language.follow_host()
-    prompt = data.get("prompt")
+    prompt = data.get("prompt") if isinstance(data, dict) else None
     if isinstance(prompt, dict):
         data["prompt"] = prompt = _cutting.cut_prompt(data)
         try:
@@ -65,16 +69,16 @@ def missing_model(class_type: str) -> str:
 
 def _mark(prompt: Mapping[str, Any]) -> None:
     used = {
-        (str(value[0]), value[1])
+        (value[0], value[1])
         for node in prompt.values()
         for value in _inputs(node).values()
-        if isinstance(value, list) and len(value) == 2
+        if is_link(value)
     }
     _not_offered.clear()
     for node_id, node in prompt.items():
         if not isinstance(node, dict):
             continue
-        outputs = _costly.get(node.get("class_type", ""), [])
+        outputs = _costly.get(str(node.get("class_type")), [])
         linked = [name for index, name in outputs if (node_id, index) in used]
         _inputs(node).pop(_KEY, None)
         if linked:
@@ -83,7 +87,7 @@ def _mark(prompt: Mapping[str, Any]) -> None:
 
 
 def _note_model(node: Mapping[str, Any]) -> None:
-    class_type = node.get("class_type", "")
+    class_type = str(node.get("class_type"))
     offered = _models_offered.get(class_type)
     name = _inputs(node).get("model")
     if offered is not None and isinstance(name, str) and name not in offered():

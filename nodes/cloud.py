@@ -11,10 +11,10 @@ from .. import providers
 from ..providers import _recall
 from ..providers._cut import Order
 from ..providers._errors import InputRejected, InvalidInput, TaskFailed
-from ..providers._upstream import ENTRY, HERE, RUN
+from ..providers._upstream import ENTRY, HERE, KEEP, RUN
 from ..providers._words import say
 from . import _cloud, _outputs, _recent, _task
-from ._cutting import KEEP, order_of
+from ._cutting import order_of
 from ._node import CloudNode
 from ._remote import RemoteInputs, chained
 

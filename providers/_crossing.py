@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._types import Json, MediaFile
+from ._upstream import Link, apart
 from ._workflow import Workflow
-
-Link = tuple[str, int]
 
 # Type of a value: the class that saves it, and its input. In newer ComfyUIs they pass it on, too.
 _SAVERS = {
@@ -38,7 +37,7 @@ class Crossing:
     def put(self, targets: Sequence[str], value: Json) -> None:
         """`value`, a literal or a link, at each target (`73.image`)."""
         for target in targets:
-            node_id, _, name = target.partition(".")
+            node_id, name = apart(target, self.workflow)
             self.workflow[node_id]["inputs"][name] = value
 
     def load(self, kind: str, files: Sequence[MediaFile], alpha: bool = False) -> Json:

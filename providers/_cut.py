@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ._taps import tapped
 from ._upstream import (
     ENTRY,
     KEY,
@@ -22,11 +23,11 @@ from ._upstream import (
     Link,
     Part,
     Trouble,
+    apart,
     circular,
     is_node,
     links_of,
     named,
-    node_of,
     unlinked,
 )
 from ._words import say
@@ -44,12 +45,14 @@ class Facts:
     type_of    the type a link carries, "" where that is unknown
     lacks      the required inputs that a node has not got
     wanted     the outputs that are to run, where not all are
+    runs_here  whether this machine has the class of a node, and the models that it names
     """
 
     is_output: Callable[[str], bool | None]
     type_of: Callable[[Link], str]
     lacks: Callable[[Mapping[str, Any]], Sequence[str]]
     wanted: Collection[str] | None = None
+    runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,17 @@ def cut(prompt: Workflow, facts: Facts) -> Workflow:
     """
     if not all(is_node(node) for node in prompt.values()):
         return prompt  # ComfyUI refuses it in its own words
-    graph = Graph(prompt)
-    runs = [node_id for node_id in prompt if graph.place(node_id)]
-    return _Surgery(graph, facts, runs).done() if runs else prompt
+    runs = _runs(Graph(prompt))
+    if not runs:
+        return prompt
+    stuck = [node_id for node_id, node in prompt.items() if not facts.runs_here(node)]
+    graph = Graph(tapped(Graph(prompt), runs, stuck, lambda link: facts.type_of(link) in MEDIA))
+    return _Surgery(graph, facts, _runs(graph)).done()
+
+
+def _runs(graph: Graph) -> list[str]:
+    """The Run in Cloud nodes that name a cloud."""
+    return [node_id for node_id in graph.prompt if graph.place(node_id)]
 
 
 def troubled(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -118,7 +129,8 @@ class _Surgery:
         self.needed = self._needed()
 
     def done(self) -> Workflow:
-        left = {k: node for k, node in self.prompt.items() if k not in self._removed()}
+        removed = self._removed()
+        left = {k: node for k, node in self.prompt.items() if k not in removed}
         for members in self._groups():
             left.update(self._cut_nodes(members))
         for run, reason in self.troubles.items():
@@ -140,9 +152,8 @@ class _Surgery:
         if part.value is None:
             return
         for node_id, node in part.nodes.items():
-            entering = {t.partition(".")[2] for t in part.boundary if node_of(t) == node_id}
             for name in self.facts.lacks(node):
-                if name not in entering:
+                if f"{node_id}.{name}" not in part.boundary:
                     raise Trouble(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
             kind = self.facts.type_of(link)
@@ -304,11 +315,11 @@ class _Surgery:
     # -- words ------------------------------------------------------------------------------
 
     def _cannot_enter(self, target: str, link: Link, kind: str) -> str:
-        node_id = node_of(target)
+        node_id, _ = apart(target, self.prompt)
         return say(
             "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
-            "a cloud. Let {source} run there too, or put Keep Local behind a later node that makes "
-            "an image, mask, video, audio, text or number.",
+            "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
+            "a later node that makes an image, mask, video, audio, text or number.",
             node=named(node_id, self.prompt[node_id]),
             source=named(link[0], self.prompt[link[0]]),
             kind=kind,

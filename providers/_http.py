@@ -275,6 +275,8 @@ class Http:
                 )
         if cut_short(response):
             raise ChunkedEncodingError("short body")
+        if ear is not None and listening:
+            self._told(ear, content[heard:] + b"\n", 0)  # a last line may lack its end
         return self._whole(response, content)
 
     def _whole(self, response: requests.Response, content: bytearray) -> Response:

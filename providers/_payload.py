@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ._types import Field, Json, MediaFile
+
+_SIGNED = re.compile(
+    r"(^|[&?])[^=&]*(sig|token|expire|auth|credential|access_?key|secret)[^=&]*=", re.IGNORECASE
+)
 
 
 def files_in(tree: Json) -> list[MediaFile]:
@@ -66,6 +71,12 @@ def share(value: Any, *, percent: bool = False) -> float | None:
 def urls_in(tree: Json) -> frozenset[str]:
     """Every http(s) URL that stands alone as a value in `tree`."""
     return frozenset(text for text in leaves(tree, str) if text.startswith(("http://", "https://")))
+
+
+def unsigned(url: str) -> str:
+    """What stays of `url` when it is signed anew. A query that only names a file stays too."""
+    place, _, query = url.partition("?")
+    return place if _SIGNED.search(query) else url
 
 
 def form_fields(tree: Mapping[str, Json]) -> list[tuple[str, Field]]:

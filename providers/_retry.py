@@ -17,6 +17,7 @@ from ._errors import (
     SkyportError,
     TransportError,
 )
+from ._judge import scrub
 from ._words import say
 
 T = TypeVar("T")
@@ -107,10 +108,11 @@ def may_be_accepted(error: SkyportError) -> bool:
     )
 
 
-def no_task(label: str) -> OutcomeUnknown:
-    """The error of a submit that was taken and answered without the id of a task."""
+def no_task(label: str, words: str = "") -> OutcomeUnknown:
+    """The error of a submit that was taken and answered without the id of a task, with `words`."""
+    what = say("The platform took the request and named no task; it may have been charged.")
     return OutcomeUnknown(
-        say("The platform took the request and named no task; it may have been charged."),
+        f"{what} {say('It said: {words}', words=scrub(words))}" if words else what,
         do=say("Look at your tasks on the platform before you queue again."),
         platform=label,
     )

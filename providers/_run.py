@@ -41,6 +41,7 @@ from ._verdict import (
     judged,
     lives_on,
     never_answered,
+    speakable,
     strange_word,
     too_long,
 )
@@ -223,7 +224,8 @@ class Runner:
             return None
         task, state = heard
         try:
-            result = await collect(self.engine, job, task, judged(job, task, state), into)
+            ended = judged(job, task, speakable(state))
+            result = await collect(self.engine, job, task, ended, into)
         except SkyportError as error:
             await self._recall.ended(job, error)
             raise
@@ -330,7 +332,9 @@ class Runner:
             pace.polled(_now())
 
         return await retrying(
-            lambda: job.provider.poll(task), run_blocking=self.engine.blocking, before=before
+            lambda: speakable(job.provider.poll(task)),
+            run_blocking=self.engine.blocking,
+            before=before,
         )
 
     # -- shared by the jobs of a platform ---------------------------------------------------

@@ -16,7 +16,7 @@ from ._hosted import Hosted
 from ._http import retrying
 from ._job import Job, Moved, Stopped
 from ._ledger import Ledger
-from ._payload import files_in, urls_in, with_files
+from ._payload import files_in, unsigned, urls_in, with_files
 from ._provider import Provider
 from ._remember import Recall
 from ._types import MediaFile, Report, Request, Task, TaskState, silent
@@ -41,7 +41,9 @@ class Sender:
             if request is None:
                 return None
             task_id = await self._once(job, lambda: job.provider.submit(request, report))
-        task = Task(request.platform, request.endpoint, task_id, urls_in(request.payload))
+        # A signature, and whose it is, belongs in no ledger.
+        sent = frozenset(map(unsigned, urls_in(request.payload)))
+        task = Task(request.platform, request.endpoint, task_id, sent)
         await self._recall.kept(lambda: self._ledger.accepted(job.order, task))
         return task
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ._words import say
 from ._workflow import Workflow, is_link, title_of
 
-RUN, ENTRY = "SkyportRunInCloud", "SkyportRemoteInput"
+RUN, KEEP, ENTRY = "SkyportRunInCloud", "SkyportKeepLocal", "SkyportRemoteInput"
 OURS = "Skyport"  # begins the class of every node of this pack
 HERE = "this machine"
 KEY = "skyport_cut"
@@ -105,6 +105,13 @@ class Graph:
         return str(self.prompt[node_id]["class_type"]).startswith(OURS)
 
 
+def apart(target: str, node_ids: Container[str]) -> tuple[str, str]:
+    """(node id, input) of `73.image`; both may hold dots of their own."""
+    dots = [n for n, character in enumerate(target) if character == "."]
+    dot = next((n for n in dots if target[:n] in node_ids), len(target))
+    return target[:dot], target[dot + 1 :]
+
+
 def is_node(node: Any) -> bool:
     """Whether it has the shape of a node in API format."""
     return (
@@ -143,10 +150,6 @@ def circular(needs: Mapping[str, set[str]]) -> list[str]:
 
 
 # -- words ---------------------------------------------------------------------------------------
-
-
-def node_of(target: str) -> str:
-    return target.partition(".")[0]
 
 
 def named(node_id: str, node: Mapping[str, Any]) -> str:

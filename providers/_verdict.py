@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from ._errors import (
@@ -15,9 +16,20 @@ from ._errors import (
     TaskTimeout,
 )
 from ._job import Job
+from ._judge import scrub
 from ._ledger import Row, State
 from ._types import Status, Task, TaskState
 from ._words import say
+
+
+def speakable(state: TaskState) -> TaskState:
+    """`state` without the query of any URL in its words: they are shown and kept."""
+    return replace(
+        state,
+        word=scrub(state.word),
+        message=scrub(state.message),
+        warnings=tuple(map(scrub, state.warnings)),
+    )
 
 
 def judged(job: Job, task: Task, state: TaskState) -> TaskState:

@@ -8,10 +8,18 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .. import _settings
-from .._errors import ApiError, BadResult, InputRejected, InvalidInput, NotFound
+from .._errors import (
+    ApiError,
+    BadResult,
+    InputRejected,
+    InvalidInput,
+    NotFound,
+    ServerFault,
+    SkyportError,
+    TransportError,
+)
 from .._http import Http, Response
 from .._provider import Provider
-from .._types import Json
 from .._words import say
 
 _PATH = "/api/v1/file/upload/pre-signed-url"
@@ -33,19 +41,23 @@ def upload_link(provider: Provider, name: str) -> str:
     Raises the error of the dialect that was understood, where one was.
     """
     place = provider.http.base_url
-    failures: list[ApiError | BadResult] = []
+    failures: list[SkyportError] = []
     for dialect in _likely_first(place):
         try:
-            link = _link_in(provider.unwrap(_DIALECTS[dialect](provider.http, name)), provider)
-        except (NotFound, InputRejected, BadResult) as error:
+            link = _link_in(_DIALECTS[dialect](provider.http, name), provider)
+        except _MAY_MEAN_THE_OTHER as error:
             failures.append(error)
         else:
             _remember(place, dialect)
             return link
-    raise min(failures, key=_is_not_understood)
+    raise min(failures, key=_strangeness)
 
 
-def _link_in(answer: Json, provider: Provider) -> str:
+def _link_in(response: Response, provider: Provider) -> str:
+    try:
+        answer = provider.unwrap(response)
+    except TransportError as error:
+        raise _Garbled(error.what, do=error.do, platform=error.platform) from None
     told = answer if isinstance(answer, dict) else {}
     link = next((told[key] for key in _LINK_KEYS if told.get(key)), None)
     if not isinstance(link, str):
@@ -57,8 +69,21 @@ def _link_in(answer: Json, provider: Provider) -> str:
     return link
 
 
-def _is_not_understood(error: ApiError | BadResult) -> bool:
-    return isinstance(error, (NotFound, BadResult)) or error.status == 405
+class _Garbled(TransportError):
+    """An answer came and is no JSON; what of no answer is said of it holds here too."""
+
+
+# Servers refuse an unknown way of asking with nearly anything: a 500 and an empty 200 among it.
+_MAY_MEAN_THE_OTHER = (NotFound, InputRejected, ServerFault, BadResult, _Garbled)
+
+
+def _strangeness(error: SkyportError) -> int:
+    """0 where the way of asking was understood, 1 where it may have been, 2 where it was not."""
+    if isinstance(error, (NotFound, BadResult)):
+        return 2
+    if isinstance(error, ApiError) and error.status in (405, 501):
+        return 2
+    return 1 if isinstance(error, (ServerFault, _Garbled)) else 0
 
 
 # -- what was learnt ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from .._http import judge, words_of
+from .._judge import code_of, http_status, judge
 from .._payload import form_fields
 from .._provider import Provider
 from .._retry import no_task
@@ -62,23 +62,32 @@ class HappyHorse(Provider):
 
     def submit(self, request: Request, report: Report = silent) -> str:
         route = ROUTES[request.endpoint]
+        path = self._below(route.submit)
         if route.form:
-            answer = self.unwrap(
-                self.http.post_form(route.submit, form_fields(request.payload), report)
-            )
+            answer = self.unwrap(self.http.post_form(path, form_fields(request.payload), report))
         else:
-            answer = self.unwrap(self.http.post_json(route.submit, request.payload))
-        task_id = _answers.task_id(answer, route.home)
-        if task_id:
-            return task_id
-        if isinstance(answer, dict) and answer.get("error"):
-            raise judge(self.label, 200, words_of(answer))
-        raise no_task(self.label)
+            answer = self.unwrap(self.http.post_json(path, request.payload))
+        return self._task_id(answer, route)
 
     def poll(self, task: Task) -> TaskState:
         route = ROUTES[task.endpoint]
-        answer = self.unwrap(self.http.get(route.poll + quote(task.id, safe="")))
+        path = self._below(route.poll)
+        answer = self.unwrap(self.http.get(path + quote(task.id, safe="")))
         return _answers.state(answer, task, route.home)
+
+    def _below(self, path: str) -> str:
+        """`path` below the base URL, which other programs want with `/v1` at its end."""
+        return path.removeprefix("/v1") if self.http.base_url.endswith("/v1") else path
+
+    def _task_id(self, answer: Json, route: Route) -> str:
+        task_id = _answers.task_id(answer, route.home)
+        if task_id:
+            return task_id
+        words = _answers.reason(answer, route.home)
+        if _answers.is_refusal(answer, route.home):
+            code = code_of(answer)
+            raise judge(self.label, http_status(code), words, code)
+        raise no_task(self.label, words)
 
     def check(self) -> str:
         """To ask how a task is costs nothing; no task has this name."""

@@ -10,9 +10,10 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._judge import words_of
-from .._payload import share
+from .._judge import code_of, http_status, speaks_of_money, words_of
+from .._payload import share, unsigned
 from .._types import Json, Output, Status, Task, TaskState
+from .._words import say
 
 _WORDS = {
     **dict.fromkeys(("success", "succeeded", "completed"), Status.SUCCEEDED),
@@ -30,10 +31,11 @@ _ID_PLACES = {
 _HOMES = ("", "output", "data")
 _STATUS_KEYS = ("status", "task_status")
 _URL_KEYS = {
-    "": ("video_url", "media_url", "result_url"),
-    "output": ("media_url", "video_url", "result_url"),
+    "status": ("video_url", "media_url", "result_url"),
+    "task_status": ("media_url", "video_url", "result_url"),
 }
 _NO_REASON = ("success", "ok")
+_PLAIN = str.maketrans("-_", "+/")  # the base64 that is safe in a URL
 
 
 def task_id(answer: Json, home: str) -> str:
@@ -45,28 +47,56 @@ def task_id(answer: Json, home: str) -> str:
     return ""
 
 
+def reason(answer: Json, home: str) -> str:
+    """What an answer says in words, "" where it says nothing."""
+    return _reason(list(_layers(answer, home)))
+
+
+def is_refusal(answer: Json, home: str) -> bool:
+    """Whether a submit that named no task was certainly refused: words alone may greet a task."""
+    layers = list(_layers(answer, home))
+    told = any(layer.get(key) for layer in layers for key in ("fail_reason", "error"))
+    failed = _WORDS.get(_word(layers).lower()) is Status.FAILED
+    is_code = http_status(code_of(answer)) != 200
+    return told or failed or is_code or speaks_of_money(_reason(layers))
+
+
 def state(answer: Json, task: Task, home: str) -> TaskState:
     """How the task is. Words in progress are not documented: what is no end is on its way."""
     layers = list(_layers(answer, home))
     word = _word(layers)
     status = _WORDS.get(word.lower(), Status.RUNNING)
-    done = status is Status.SUCCEEDED
+    if status is Status.SUCCEEDED:
+        return _success(word, *_outputs(layers, task))
+    words = _reason(layers)
     return TaskState(
         status=status,
-        word=word,
-        progress=1.0 if done else _progress(layers),
-        outputs=tuple(_outputs(layers, task)) if done else (),
-        message="" if done else _reason(layers),
+        word=word or words,  # what says nothing of a status may yet say why
+        progress=_progress(layers),
+        message=words,
         known=bool(word),
     )
 
 
+def _success(word: str, outputs: list[Output], lost: int) -> TaskState:
+    """`lost` results cannot be read. The others are paid for and go on; that some lack is told."""
+    told = say("{count} of the results in its answer cannot be read.", count=lost) if lost else ""
+    return TaskState(
+        status=Status.SUCCEEDED,
+        word=word,
+        progress=1.0,
+        outputs=tuple(outputs),
+        message="" if outputs else told,
+        warnings=(told,) if told else (),
+    )
+
+
 def _layers(answer: Json, home: str) -> Iterator[Mapping[str, Any]]:
-    """The objects that may tell of the task, its home first, and what lies in their `data`."""
+    """The objects that may tell of the task, its home first, and what lies inside of each."""
     for name in (home, *(other for other in _HOMES if other != home)):
         found = _at(answer, name)
-        inner = found.get("data") if name and isinstance(found, dict) else None
-        yield from (one for one in (found, inner) if isinstance(one, dict))
+        inner = [_at(found, one) for one in ("data", "output")] if name else []
+        yield from (one for one in (found, *inner) if isinstance(one, dict))
 
 
 def _at(tree: Json, place: str) -> Json:
@@ -95,22 +125,28 @@ def _reason(layers: list[Mapping[str, Any]]) -> str:
 # -- results ------------------------------------------------------------------------------------
 
 
-def _outputs(layers: list[Mapping[str, Any]], task: Task) -> list[Output]:
-    """Those of the first place that holds any; the same result may stand at several."""
-    sent = {_unsigned(url) for url in task.sent}
+def _outputs(layers: list[Mapping[str, Any]], task: Task) -> tuple[list[Output], int]:
+    """Those of the first place that holds any, and how many there could not be read.
+
+    The same result may stand at several places.
+    """
+    sent = {unsigned(url) for url in task.sent}
+    lost = 0
     for layer in layers:
         for place in _places(layer):
-            made = [_output(value) for value in (place if isinstance(place, list) else [place])]
-            fresh = [one for one in made if one and _unsigned(one.url) not in sent]
+            values = place if isinstance(place, list) else [place]
+            made = [_output(value) for value in values]
+            fresh = [one for one in made if one and unsigned(one.url) not in sent]
             if fresh:
-                return fresh
-    return []
+                return fresh, made.count(None)
+            lost = lost or sum(map(_is_broken, values))
+    return [], lost
 
 
 def _places(layer: Mapping[str, Any]) -> Iterator[Json]:
     """What stands at each documented place of a result."""
-    nested = "task_status" in layer or "media_url" in layer
-    yield from (layer.get(key) for key in _URL_KEYS["output" if nested else ""])
+    kind = "task_status" if "task_status" in layer else "status"
+    yield from (layer.get(key) for key in _URL_KEYS[kind])
     yield _at(layer, "metadata.url")
     yield layer.get("results")
     yield layer.get("data")
@@ -122,18 +158,21 @@ def _output(value: Json) -> Output | None:
     url, inline = told.get("url"), told.get("b64_json")
     if isinstance(url, str) and url.startswith(("http://", "https://")):
         return Output(url=url)
+    if isinstance(url, str) and url.startswith("data:"):
+        inline = url
     data = _decoded(inline) if isinstance(inline, str) else b""
     return Output(data=data) if data else None
 
 
+def _is_broken(value: Json) -> bool:
+    """Whether a picture was meant that is no base64."""
+    return isinstance(value, dict) and bool(value.get("b64_json")) and _output(value) is None
+
+
 def _decoded(text: str) -> bytes:
     """Bytes of base64, also behind `data:image/png;base64,`; none where it is no base64."""
+    plain = "".join(text.rpartition(",")[2].split()).translate(_PLAIN).rstrip("=")
     try:
-        return base64.b64decode(text.rpartition(",")[2])
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-def _unsigned(url: str) -> str:
-    """What stays of a URL when it is signed anew."""
-    return url.partition("?")[0]

@@ -33,6 +33,7 @@ def _param(field: Mapping[str, Any]) -> Param:
         type=field["type"],
         required=field["required"],
         default=field.get("default"),
+        min=field.get("min"),
         max=field.get("max"),
         choices=tuple(map(Choice, field.get("options", ()))),
         max_items=field.get("most"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._errors import OutcomeUnknown, SkyportError, TransportError
@@ -37,6 +37,7 @@ def ask(
     else:
         if response.content_type != STREAM:
             _read_whole(answer, response, unwrap)
+        answer.close(_has_an_end(response))
         cut = say("the stream ended in the middle")
     if answer.error is not None or not answer.ended:
         raise _broken(http.label, answer, cut)
@@ -57,7 +58,7 @@ class Answer:
         self.thought = ""
         self.begun = self.ended = False
         self.error: Json = None
-        self._unread = self._chosen = False
+        self._unread = self._chosen = self._unmarked = False
         self._cost: float | None = None
 
     @property
@@ -67,9 +68,7 @@ class Answer:
 
     def line(self, line: str) -> bool:
         """Read one line of the stream; True once nothing more is to come."""
-        if not line.startswith("data:"):
-            return False
-        data = line[len("data:") :].strip()
+        data = _data(line)
         if data == "[DONE]":
             self.ended = True
             return True
@@ -108,27 +107,44 @@ class Answer:
         self.text += _plain(source.get("content"))
         self.thought += _plain(source.get("reasoning_content") or chunk.get("reasoning_content"))
 
+    def close(self, whole: bool) -> None:
+        """Nothing more comes. A `whole` body without the mark of its end is kept, and doubted."""
+        if whole and self.text and not self.ended:
+            self.ended = self._unmarked = True
+
     def state(self) -> TaskState:
-        unread = say("A part of the answer could not be read; the text may have a gap.")
         return TaskState(
             Status.SUCCEEDED,
             "stop",
             progress=1.0,
             cost=self._cost,
             outputs=(Output(text=self.text),) if self.text else (),
-            warnings=(unread,) if self._unread else (),
+            warnings=tuple(self._doubts()),
         )
+
+    def _doubts(self) -> Iterator[str]:
+        if self._unread:
+            yield say("A part of the answer could not be read; the text may have a gap.")
+        if self._unmarked:
+            yield say("The answer came without the mark of its end; the text may stop too early.")
 
 
 def _read_whole(answer: Answer, response: Response, unwrap: Callable[[Response], Json]) -> None:
     """The answer of a model, or of a gateway, that does not stream."""
-    if response.content.lstrip().startswith(b"data:"):
-        for line in response.text.split("\n"):
-            answer.line(line.strip())
+    lines = [line.strip() for line in response.text.split("\n")]
+    if any(line.startswith("data:") for line in lines):
+        for line in lines:
+            answer.line(line)
         return
     body = unwrap(response)
     answer.take(body if isinstance(body, dict) else {})
     answer.ended = True
+
+
+def _has_an_end(response: Response) -> bool:
+    """Whether the body came with a length or as chunks: else a cut looks like its end."""
+    headers = response.headers
+    return "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
 
 
 def _broken(label: str, answer: Answer, cut: str) -> SkyportError:
@@ -145,6 +161,14 @@ def _broken(label: str, answer: Answer, cut: str) -> SkyportError:
         do=say("It may have been charged. Queue again for a new answer, which is charged anew."),
         platform=label,
     )
+
+
+def _data(line: str) -> str:
+    """What a line of the stream says; an error may come without the name before it."""
+    line = line.lstrip("\ufeff")
+    if line.startswith("data:"):
+        return line[len("data:") :].strip()
+    return line.strip() if line.startswith("{") else ""
 
 
 def _first(choices: Json) -> Mapping[str, Any]:

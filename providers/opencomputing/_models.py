@@ -65,11 +65,10 @@ def live_rows(answer: Json, asked: str) -> Iterator[dict[str, Any]]:
 
     A model that names another task of ours belongs there: the filter was not heard.
     """
-    if isinstance(answer, dict):
-        answer = next((answer[key] for key in ("data", "models") if key in answer), [])
-    for item in answer if isinstance(answer, list) else []:
+    for item in _list_in(answer):
         item = {"id": item} if isinstance(item, str) else item
-        name = _text(item, "id", "model", "name") if isinstance(item, dict) else ""
+        # Where both are there, `id` is only the number of an entry.
+        name = _text(item, "model", "id", "name") if isinstance(item, dict) else ""
         if name:
             told = _text(item, "catelogid")
             row = {"model": name, "catelogid": told if told in TASKS else asked}
@@ -78,6 +77,13 @@ def live_rows(answer: Json, asked: str) -> Iterator[dict[str, Any]]:
                 "description": _text(item, "description"),
                 "vendor": _text(item, "vendor"),
             }
+
+
+def _list_in(answer: Json) -> list[Any]:
+    """The list that `answer` is, or holds under `data` or `models`."""
+    if isinstance(answer, dict):
+        return next(filter(None, (_list_in(answer.get(key)) for key in ("data", "models"))), [])
+    return answer if isinstance(answer, list) else []
 
 
 # -- tables -------------------------------------------------------------------------------------

@@ -1,0 +1,365 @@
+"""Pins what ComfyUI's real editor shows of Skyport beside the jobs: a key set on the settings page
+reaches no page again, forms survive another catalogue, a missing model and a missing key are told.
+Needs COMFYUI_PATH and a Chromium (SKYPORT_BROWSER, or found).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _books import Books
+from host import Host, open_host
+from skyport.providers._ledger import State
+from skyport.sandbox import Sandbox, start
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+from editor.editor import Editor, open_editor
+from skyport.demo._host import PACK
+
+BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
+    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
+]
+
+OPEN = "() => app.extensionManager.command.execute('Skyport.OpenSettings')"
+REFRESH = "() => app.extensionManager.command.execute('Skyport.RefreshModels')"
+OURS = "app.graph._nodes.find((one) => one.type.startsWith('Skyport'))"
+VALUES = f"() => Object.fromEntries({OURS}.widgets.map((one) => [one.name, one.value]))"
+LINKED = f"() => {OURS}.inputs.filter((one) => one.link != null).map((one) => one.name)"
+BADGES = f"() => {OURS}.badges.map((one) => (typeof one === 'function' ? one() : one).text)"
+FILM = {
+    "load": {"type": "LoadImage", "pos": [0, 0], "values": {"image": "example.png"}},
+    "film": {
+        "type": "SkyportHaiyiImageToVideo",
+        "pos": [400, 0],
+        "values": {
+            "prompt": "a lighthouse",
+            "seed": 7,
+            "model": "kwai/kling-v3",
+            "model.mode": "pro",
+            "model.duration": 5,
+        },
+        "links": {"model.key_frames_start": ["load", "IMAGE"]},
+    },
+}
+HELD = {
+    "prompt": "a lighthouse",
+    "seed": 7,
+    "model": "kwai/kling-v3",
+    "model.mode": "pro",
+    "model.duration": 5,
+    "model.sound": False,
+}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start(pace=0.02) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def host(sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
+    base = tmp_path_factory.mktemp("editor")
+    (base / "input").mkdir()
+    shutil.copy(PACK / "demo" / "picture.png", base / "input" / "example.png")
+    env = {"HAIYI_BASE_URL": sandbox.base_url("haiyi"), "SKYPORT_KEEP_DAYS": "30"}
+    with open_host("comfyui", base, env=env) as host:
+        yield host
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+def opened(request: Any, host: Host) -> Iterator[Editor]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKYPORT_BROWSER", BROWSER)
+        settings = {"Comfy.VueNodes.Enabled": request.param}
+        with open_editor(host.client, size=(1280, 900), **settings) as editor:
+            yield editor
+
+
+@pytest.fixture
+def editor(opened: Editor, host: Host, sandbox: Sandbox) -> Iterator[Editor]:
+    """The editor with nothing on its canvas; no key is set."""
+    models = sandbox.platforms["haiyi"].models
+    before = copy.deepcopy(models)
+    act(host, "key/remove", platform="haiyi")
+    opened.page.evaluate("() => document.querySelector('.skyport-notices')?.replaceChildren()")
+    opened.build({})
+    yield opened
+    opened.page.keyboard.press("Escape")
+    if models != before:
+        models[:] = before
+        forget_catalogue(opened, host)
+
+
+def forget_catalogue(editor: Editor, host: Host) -> None:
+    """Only the models that are built in are offered again."""
+    shutil.rmtree(host.home / "catalogue")
+    for _ in range(20):  # the host looks at its cache once a second
+        editor.page.wait_for_timeout(200)
+        if len(offered(host)) < 13:
+            break
+    editor.page.evaluate("() => app.reloadNodeDefs()")
+    editor.page.wait_for_timeout(500)
+
+
+def offered(host: Host) -> list[Any]:
+    models: list[Any] = host.route("GET", "/skyport/models/haiyi").json()["models"]
+    return models
+
+
+def act(host: Host, path: str, **told: Any) -> None:
+    head = {"X-Skyport": "1"}
+    host.route("POST", f"/skyport/setup/{path}", json=told, headers=head).raise_for_status()
+
+
+def open_page(editor: Editor) -> Any:
+    """The settings page, as a command opens it."""
+    editor.page.evaluate(OPEN)
+    card = editor.page.locator("[data-platform=haiyi]")
+    card.wait_for(timeout=10_000)
+    return card
+
+
+def keyed(host: Host, sandbox: Sandbox) -> None:
+    act(host, "key", platform="haiyi", key=sandbox.key("haiyi"))
+
+
+def refresh(editor: Editor) -> str:
+    """What the command that refreshes the models said."""
+    editor.page.evaluate(REFRESH)
+    told = editor.page.locator(".skyport-notice", has_text="HaiYi")
+    told.wait_for(timeout=15_000)
+    text: str = told.last.inner_text()
+    editor.page.wait_for_timeout(300)
+    return text
+
+
+def notice(editor: Editor, text: str) -> Any:
+    found = editor.page.locator(".skyport-notice", has_text=text)
+    found.wait_for(timeout=15_000)
+    return found
+
+
+def held(editor: Editor) -> dict[str, Any]:
+    found = editor.page.evaluate(VALUES)
+    return {name: value for name, value in found.items() if name in HELD}
+
+
+def kling(sandbox: Sandbox) -> dict[str, Any]:
+    """The sandbox's row of the model in FILM."""
+    rows = sandbox.platforms["haiyi"].models
+    asked = ("kling-v3", "image2video")
+    found: dict[str, Any] = next(row for row in rows if (row["model"], row["type"]) == asked)
+    return found
+
+
+# -- the settings page --------------------------------------------------------------------------
+
+
+def test_a_key_goes_to_our_route_once_and_reaches_no_page(editor, host, sandbox):
+    """All traffic: what the page sends and gets, and both ways of its websocket."""
+    key, page = sandbox.key("haiyi"), editor.page
+    sent: list[str] = []
+    got: list[Any] = []
+    page.on("request", lambda one: sent.append(f"{one.url} {one.headers} {one.post_data or ''}"))
+    page.on("response", lambda one: got.append(one))
+    frames: list[str] = []
+    page.on("websocket", lambda one: one.on("framereceived", lambda data: frames.append(str(data))))
+    page.reload()
+    page.wait_for_function("() => window.app?.graph && app.extensionManager", timeout=60_000)
+    page.wait_for_timeout(2500)
+
+    card = open_page(editor)
+    card.locator("input[type=password]").fill(key)
+    card.get_by_role("button", name="Save").click()
+    card.get_by_text(f"ends in {key[-4:]}").wait_for()
+    assert card.locator("input[type=password]").input_value() == ""
+    card.get_by_role("button", name="Test").click()
+    card.get_by_text("It answers").wait_for()
+    page.keyboard.press("Escape")
+    editor.build(FILM)
+    ended = editor.run(60)
+    assert ended["status"]["status_str"] == "success", ended["status"]
+    page.evaluate(
+        "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
+    )
+    page.wait_for_timeout(500)
+    page.evaluate(
+        "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
+    )
+
+    assert [one.partition(" ")[0] for one in sent if key in one] == [
+        f"{host.client.url}/api/skyport/setup/key"
+    ]
+    bodies = [body_of(one) for one in got]
+    assert sum("/skyport/" in one.url for one in got) > 5
+    assert [one.url for one, body in zip(got, bodies, strict=True) if key in body] == []
+    assert frames
+    assert not [frame for frame in frames if key in frame]
+    kept = list(host.base.rglob("comfy.settings.json"))
+    assert kept
+    assert not [path for path in kept if key in path.read_text(encoding="utf-8")]
+    assert key not in page.content()
+
+
+def body_of(response: Any) -> str:
+    try:
+        return str(response.body().decode("utf-8", "replace")) + str(response.headers)
+    except Exception:  # a redirect has none, and some are gone from the browser's cache
+        return str(response.headers)
+
+
+def test_a_value_that_does_not_fit_is_told_beside_its_field(editor):
+    open_page(editor)
+    row = editor.page.locator("[data-name=results_dir]")
+    row.locator("input").fill("pictures")
+    editor.page.keyboard.press("Tab")
+    row.get_by_text("must be the full path of a folder").wait_for()
+
+
+def test_a_setting_of_the_environment_is_shown_and_cannot_be_changed(editor):
+    open_page(editor)
+    row = editor.page.locator("[data-name=keep_days]")
+    assert row.locator("input").input_value() == "30"
+    assert row.locator("input").is_disabled()
+    assert "SKYPORT_KEEP_DAYS" in row.inner_text()
+
+
+def test_practice_mode_is_told_plainly(editor, host):
+    open_page(editor)
+    switch = editor.page.locator("[data-name=sandbox] input")
+    switch.check()
+    try:
+        editor.page.get_by_text("Practice mode: nothing is sent").first.wait_for()
+    finally:
+        act(host, "settings", sandbox=None)
+
+
+def test_the_room_of_the_clusters_is_shown(editor, host, sandbox):
+    keyed(host, sandbox)
+    open_page(editor)
+    card = editor.page.locator("[data-clusters=haiyi]")
+    card.get_by_role("button", name="Show room").click()
+    card.get_by_text("20 free of 22").wait_for()
+
+
+# -- forms --------------------------------------------------------------------------------------
+
+
+def test_a_refresh_brings_new_models_to_nodes_on_the_canvas_and_keeps_the_rest(
+    editor, host, sandbox
+):
+    keyed(host, sandbox)
+    refresh(editor)
+    editor.build(FILM)
+    assert held(editor) == HELD
+    newer = copy.deepcopy(kling(sandbox))
+    newer["model"] = "kling-v9"
+    sandbox.platforms["haiyi"].models.append(newer)
+    extra = {"name": "style", "type": "string", "default": "plain", "label": "style"}
+    kling(sandbox)["parameter_rules"].insert(1, extra)
+    editor.page.evaluate("() => document.querySelector('.skyport-notices').replaceChildren()")
+    assert "1 new" in refresh(editor)
+    assert held(editor) == HELD
+    assert editor.page.evaluate(VALUES)["model.style"] == "plain"
+    assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
+    editor.page.evaluate(
+        f"() => ({OURS}.widgets.find((w) => w.name === 'model').value = 'kwai/kling-v9')"
+    )
+    assert {"model.mode", "model.duration"} <= editor.page.evaluate(VALUES).keys()
+    assert editor.prompt()["2"]["inputs"]["model.key_frames_start"] == ["1", 0]
+
+
+def test_a_workflow_saved_with_another_form_keeps_every_value(editor, host, sandbox):
+    keyed(host, sandbox)
+    refresh(editor)
+    editor.build(FILM)
+    saved = editor.workflow()
+    extra = {"name": "first", "type": "string", "default": "plain", "label": "first"}
+    kling(sandbox)["parameter_rules"].insert(1, extra)
+    editor.build({})
+    editor.page.evaluate("() => document.querySelector('.skyport-notices').replaceChildren()")
+    refresh(editor)
+    editor.load(saved)
+    assert held(editor) == HELD
+    assert editor.page.evaluate(VALUES)["model.first"] == "plain"
+    assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
+
+
+def test_a_workflow_whose_model_is_gone_says_so_and_loses_nothing(editor, host, sandbox):
+    editor.build(FILM)
+    told = json.dumps(editor.workflow()).replace("kwai/kling-v3", "kwai/of-another-machine")
+    editor.load(json.loads(told))
+    assert "kwai/of-another-machine" in notice(editor, "A model is missing").inner_text()
+    assert "model not offered" in editor.page.evaluate(BADGES)
+    saved = editor.workflow()
+    ours = next(one for one in saved["nodes"] if one["type"].startswith("Skyport"))
+    kept = ours["properties"]["skyport_values"]
+    gone = {**HELD, "model": "kwai/of-another-machine"}
+    assert {name: kept[name] for name in HELD} == gone
+    assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
+    refused = host.run(editor.prompt())
+    assert refused.status == "refused"
+    assert 'The model "kwai/of-another-machine" is not offered' in json.dumps(
+        refused.node_errors, ensure_ascii=False
+    ).replace('\\"', '"')
+
+
+def test_a_script_that_changes_a_saved_value_is_obeyed(editor):
+    """Names go before positions only where the form has changed."""
+    editor.build(FILM)
+    saved = editor.workflow()
+    ours = next(one for one in saved["nodes"] if one["type"].startswith("Skyport"))
+    ours["widgets_values"][ours["widgets_values"].index(7)] = 8
+    editor.load(saved)
+    assert editor.page.evaluate(VALUES)["seed"] == 8
+
+
+# -- badges and errors --------------------------------------------------------------------------
+
+
+def film(seed: int) -> dict[str, Any]:
+    """FILM as another order: ComfyUI delivers an equal one from its cache."""
+    graph = copy.deepcopy(FILM)
+    graph["film"]["values"]["seed"] = seed
+    return graph
+
+
+def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
+    editor.build(film(8))
+    editor.run(30)
+    told = notice(editor, "no API key is set")
+    assert "no API key" in editor.page.evaluate(BADGES)
+    told.get_by_role("button", name="Open settings").click()
+    editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for(timeout=10_000)
+
+
+def test_a_refused_key_is_told_in_the_words_of_the_platform(editor, host):
+    act(host, "key", platform="haiyi", key="sk-nobody-knows-this-one-0000")
+    editor.build(film(9))
+    editor.run(30)
+    assert "HaiYi: " in notice(editor, "Open settings").inner_text()
+
+
+def test_a_node_tells_what_its_model_has_cost(editor, host, sandbox):
+    keyed(host, sandbox)
+    with Books(host) as books:
+        for cost in (0.1, 0.11, 0.4):
+            place = sandbox.base_url("haiyi")
+            books.kept(State.DELIVERED, title="kling-v3", place=place, cost=cost)
+    editor.build(FILM)
+    editor.page.evaluate("() => app.reloadNodeDefs()")
+    editor.page.wait_for_function(
+        f"() => ({BADGES})().includes('about 0.11 a task, from your last 3')", timeout=10_000
+    )
+    if editor.page.evaluate("() => app.extensionManager.setting.get('Comfy.VueNodes.Enabled')"):
+        editor.page.get_by_text("about 0.11 a task").first.wait_for(timeout=5_000)

@@ -1,0 +1,316 @@
+"""Pins the routes of the settings page: a key goes in once and never comes out, not even in an
+error; an address cannot be changed under a key; a setting is refused with words; nothing acts on a
+GET or for a foreign page.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host import KINDS, Host, open_host
+from skyport.providers._errors import AuthRejected
+from skyport.providers._http import Http
+from skyport.providers._ledger import Order
+from skyport.providers._owner import Owner
+from skyport.providers._platforms import names, provider_class
+from skyport.providers._store import Store
+from skyport.providers._types import Result, Task
+from skyport.sandbox import Sandbox, start
+
+OURS = {"X-Skyport": "1"}
+SECRET = "sk-a-secret-that-nobody-may-see-7Q4z"
+ACTS = ("key", "key/remove", "test", "settings", "clusters")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start(pace=0.01) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
+    base = tmp_path_factory.mktemp(request.param)
+    env = {
+        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
+        "OPENCOMPUTING_API_KEY": sandbox.key("opencomputing"),
+        "OPENCOMPUTING_BASE_URL": sandbox.base_url("opencomputing"),
+        "SKYPORT_MAX_PARALLEL": "3",
+    }
+    with open_host(request.param, base, env=env) as host:
+        yield host
+
+
+@pytest.fixture
+def host(opened: Host, monkeypatch: Any) -> Host:
+    opened.share_env(monkeypatch)
+    for name in ("keys.json", "settings.json"):
+        (opened.home / name).unlink(missing_ok=True)
+    return opened
+
+
+def setup(host: Host) -> dict[str, Any]:
+    answer = host.route("GET", "/skyport/setup")
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def act(host: Host, path: str, **told: Any) -> Any:
+    return host.route("POST", f"/skyport/setup/{path}", json=told, headers=OURS)
+
+
+def platform(told: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in told["platforms"] if one["name"] == name)
+
+
+def key(told: dict[str, Any], name: str) -> tuple[bool, str, str]:
+    seen = platform(told, name)["key"]
+    return seen["set"], seen["last4"], seen["source"]
+
+
+# -- keys ---------------------------------------------------------------------------------------
+
+
+def test_a_key_is_kept_closed_to_others_and_only_its_end_is_told(host):
+    answer = act(host, "key", platform="haiyi", key=SECRET)
+    assert key(answer.json(), "haiyi") == (True, "7Q4z", "file")
+    assert key(setup(host), "haiyi") == (True, "7Q4z", "file")
+    assert SECRET not in answer.text + host.route("GET", "/skyport/setup").text
+    kept = host.home / "keys.json"
+    assert json.loads(kept.read_text())["haiyi"] == SECRET
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_nothing_is_told_of_a_short_key(host):
+    answer = act(host, "key", platform="haiyi", key="abc1234")
+    assert key(answer.json(), "haiyi") == (True, "", "file")
+
+
+def test_a_key_of_the_environment_is_told_as_such(host, sandbox):
+    end = sandbox.key("opencomputing")[-4:]
+    assert key(setup(host), "opencomputing") == (True, end, "environment")
+
+
+def test_a_key_is_removed(host):
+    act(host, "key", platform="haiyi", key=SECRET)
+    assert key(act(host, "key/remove", platform="haiyi").json(), "haiyi") == (False, "", "")
+
+
+def test_both_keys_of_a_bucket_are_kept_and_removed_together(host):
+    answer = act(host, "key", platform="s3", access="AKIA-0123456789-ACCESS", secret=SECRET)
+    assert answer.json()["s3"]["last4"] == "CESS"
+    assert SECRET not in answer.text
+    assert act(host, "key/remove", platform="s3").json()["s3"]["set"] is False
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"platform": "haiyi", "key": f"{SECRET} {SECRET}"},
+        {"platform": "haiyi", "key": [SECRET]},
+        {"platform": "haiyi", "key": SECRET * 1000},
+        {"platform": "haiyi", "key": f"{SECRET}\u6d77"},
+        {"platform": SECRET, "key": SECRET},
+        {"platform": [SECRET]},
+        {"key": SECRET},
+        {"platform": "s3", "access": SECRET, "secret": ""},
+    ],
+)
+def test_what_cannot_be_a_key_is_refused_without_being_repeated(host, told):
+    answer = act(host, "key", **told)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "InvalidInput"
+    assert SECRET not in answer.text
+    assert not (host.home / "keys.json").exists()
+    assert SECRET not in host.log_text()
+
+
+def test_a_body_that_is_no_json_is_refused_without_being_repeated(host):
+    head = {**OURS, "Content-Type": "application/json"}
+    answer = host.client.call("POST", "/api/skyport/setup/key", data=SECRET, headers=head)
+    assert answer.status_code == 400
+    assert SECRET not in answer.text
+
+
+# -- who may ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ACTS)
+def test_a_get_does_nothing(host, path):
+    assert host.route("GET", f"/skyport/setup/{path}").status_code in (404, 405)
+
+
+@pytest.mark.parametrize("path", ACTS)
+@pytest.mark.parametrize("head", [{}, {**OURS, "Origin": "https://evil.example"}])
+def test_a_foreign_page_is_refused(host, path, head):
+    told = {"platform": "haiyi", "key": SECRET}
+    answer = host.route("POST", f"/skyport/setup/{path}", json=told, headers=head)
+    assert answer.status_code == 403
+    assert not (host.home / "keys.json").exists()
+
+
+# -- test ---------------------------------------------------------------------------------------
+
+
+def test_a_good_key_is_told_by_one_free_question(host, sandbox):
+    act(host, "key", platform="haiyi", key=sandbox.key("haiyi"))
+    before, charged = len(sandbox.log.all()), sum(sandbox.charges.values())
+    told = act(host, "test", platform="haiyi").json()
+    assert told["ok"] is True
+    assert "models" in told["message"]
+    assert len(sandbox.log.all()) == before + 1
+    assert sum(sandbox.charges.values()) == charged
+
+
+def test_a_bad_key_is_told_in_the_words_of_the_platform(host):
+    act(host, "key", platform="haiyi", key=SECRET)
+    answer = act(host, "test", platform="haiyi")
+    assert answer.json()["ok"] is False
+    assert answer.json()["message"].startswith("HaiYi")
+    assert SECRET not in answer.text
+
+
+def test_a_test_without_a_key_says_where_to_enter_one(host):
+    told = act(host, "test", platform="haiyi").json()
+    assert told["ok"] is False
+    assert "settings under Skyport" in told["message"]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_platform_tells_a_good_key_from_a_bad_one_for_nothing(sandbox, name):
+    def connected(key: str) -> Any:
+        kind = provider_class(name)
+        return kind(Http(kind.label, sandbox.base_url(name), kind.auth_headers(key)))
+
+    charged = sum(sandbox.charges.values())
+    assert connected(sandbox.key(name)).check().startswith("It answers")
+    with pytest.raises(AuthRejected):
+        connected(SECRET).check()
+    assert sum(sandbox.charges.values()) == charged
+
+
+# -- settings -----------------------------------------------------------------------------------
+
+
+def test_a_setting_is_kept_and_null_takes_it_back(host):
+    told = act(host, "settings", keep_days=7).json()["settings"]["keep_days"]
+    assert (told["value"], told["source"], told["default"]) == (7, "file", 90)
+    assert act(host, "settings", keep_days=None).json()["settings"]["keep_days"]["value"] == 90
+
+
+def test_a_setting_of_the_environment_names_its_variable(host):
+    told = setup(host)["settings"]["max_parallel"]
+    assert (told["value"], told["source"]) == (3, "environment")
+    assert told["variable"] == "SKYPORT_MAX_PARALLEL"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("max_parallel", 0, "a whole number, 1 or more"),
+        ("results_dir", "pictures", "the full path of a folder"),
+        ("media_host", "nowhere", "one of: auto, s3, haiyi"),
+        ("colour", "red", "no setting named colour"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_with_words(host, name, value, words):
+    answer = act(host, "settings", **{name: value})
+    assert answer.status_code == 400
+    assert words in answer.json()["message"]
+    assert not (host.home / "settings.json").exists()
+
+
+def test_a_settings_file_that_is_broken_is_told(host):
+    (host.home / "settings.json").write_text("{", encoding="utf-8")
+    answer = host.route("GET", "/skyport/setup")
+    assert answer.status_code == 400
+    assert "settings.json" in answer.json()["message"]
+
+
+# -- addresses ----------------------------------------------------------------------------------
+
+
+def test_an_address_is_kept(host):
+    answer = act(host, "settings", base_urls={"happyhorse": "https://horse.example/"})
+    told = platform(answer.json(), "happyhorse")["url"]
+    assert (told["value"], told["source"]) == ("https://horse.example", "file")
+
+
+def test_a_key_is_forgotten_when_its_address_changes(host):
+    act(host, "key", platform="gpugeek", key=SECRET)
+    told = act(host, "settings", base_urls={"gpugeek": "https://other.example"}).json()
+    assert key(told, "gpugeek") == (False, "", "")
+
+
+def test_a_key_stays_when_its_address_is_named_again(host):
+    act(host, "key", platform="gpugeek", key=SECRET)
+    same = "https://comfyapi.gpugeek.com/"
+    told = act(host, "settings", base_urls={"gpugeek": same}).json()
+    assert key(told, "gpugeek")[0] is True
+
+
+def test_an_address_is_not_changed_under_a_key_of_the_environment(host):
+    answer = act(host, "settings", base_urls={"opencomputing": "https://evil.example"})
+    assert answer.status_code == 400
+    assert "OPENCOMPUTING_BASE_URL" in answer.json()["message"]
+    assert not (host.home / "settings.json").exists()
+
+
+def test_a_key_stays_when_the_new_address_is_none(host):
+    act(host, "key", platform="gpugeek", key=SECRET)
+    assert act(host, "settings", base_urls={"gpugeek": "nowhere"}).status_code == 400
+    assert key(setup(host), "gpugeek")[0] is True
+
+
+# -- clusters -----------------------------------------------------------------------------------
+
+
+def test_the_room_of_the_clusters_is_told(host, sandbox):
+    act(host, "key", platform="haiyi", key=sandbox.key("haiyi"))
+    found = act(host, "clusters", platform="haiyi").json()["clusters"]
+    assert {"name", "label", "running", "most", "room"} == found[0].keys()
+    assert all((one["room"] is None) == (one["most"] is None) for one in found)
+
+
+def test_a_platform_without_clusters_says_so(host):
+    answer = act(host, "clusters", platform="opencomputing")
+    assert answer.status_code == 400
+    assert "no clusters" in answer.json()["message"]
+
+
+# -- what forms offer ---------------------------------------------------------------------------
+
+
+def spend(home: Path, place: str, costs: list[float]) -> None:
+    """Tasks of kling-v3 that are over, in the ledger of `home`."""
+    owner = Owner(home / "owners")
+    store = Store(home / "ledger.db", owner)
+    for number, cost in enumerate(costs):
+        order = Order(f"{place}-{number}", "haiyi", place, "generate/image", "kling-v3", {})
+        store.intend(order)
+        store.accepted(order, Task("haiyi", order.endpoint, f"t{number}"))
+        store.finished(order.mark, Result(f"t{number}", cost=cost))
+    store.close()
+    owner.close()
+
+
+def test_a_model_tells_what_its_last_tasks_here_cost(host, sandbox):
+    assert host.route("GET", "/skyport/jobs").status_code == 200  # the ledger is there by now
+    spend(host.home, sandbox.base_url("haiyi"), [9, 9, 0.1, 0.2, 0.11, 0.1, 0.3])
+    spend(host.home, "https://elsewhere.example", [5, 5, 5])
+    told = host.route("GET", "/skyport/forms").json()
+    model = told["nodes"]["SkyportHaiyiImageToVideo"]["models"]["kwai/kling-v3"]
+    assert model == {"retired": False, "cost": 0.11, "tasks": 5}
+    other = told["nodes"]["SkyportHaiyiTextToImage"]["models"].values()
+    assert all(one["cost"] is None for one in other)
+
+
+def test_forms_tell_which_platforms_have_a_key(host):
+    told = host.route("GET", "/skyport/forms").json()["platforms"]
+    assert (told["haiyi"]["ready"], told["opencomputing"]["ready"]) == (False, True)

@@ -1,0 +1,45 @@
+// Badges on our nodes: what a model usually costs, that it is not offered, that a key is missing.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { ask } from "./server.js";
+import { badgeOf } from "./forms/badge.js";
+import { goneOf } from "./forms/refit.js";
+import { ourNodes } from "./models.js";
+
+const COLOURS = { cost: "#2d5a3d", warn: "#8a5a00", bad: "#8f2f2c" };
+let forms = null;
+
+async function read() {
+  forms = await ask("forms").catch(() => forms);
+  for (const node of ourNodes()) redraw(node);
+  app.canvas?.setDirty(true, true);
+}
+
+/** Nodes that are drawn with Vue look at their badges again only when told so. */
+function redraw(node) {
+  const { badges } = node;
+  const type = "node:property:changed";
+  node.graph?.trigger?.(type, { type, nodeId: node.id, property: "badges", oldValue: badges, newValue: [...badges] });
+}
+
+app.registerExtension({
+  name: "Skyport.Badges",
+  async setup() {
+    // A cost is known when a task has ended; a key may have been set meanwhile.
+    api.addEventListener("execution_success", read);
+    api.addEventListener("execution_error", read);
+    document.addEventListener("skyport.setup", read);
+    await read();
+  },
+  refreshComboInNodes: read,
+  nodeCreated(node) {
+    const type = node.comfyClass ?? node.type;
+    if (!type?.startsWith("Skyport") || !window.LGraphBadge) return;
+    // A function that gives none breaks the drawing of the node; an empty badge is not drawn.
+    node.badges.push(() => {
+      const model = node.widgets?.find((widget) => widget.name === "model")?.value;
+      const { text, tone } = badgeOf(forms, type, model, goneOf(node).length > 0);
+      return new window.LGraphBadge({ text, fgColor: "#fff", bgColor: COLOURS[tone] ?? COLOURS.cost });
+    });
+  },
+});

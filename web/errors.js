@@ -1,0 +1,22 @@
+// What went wrong on one of our nodes, in full: newer editors hide it behind "View details".
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { dismiss, notice } from "./notices.js";
+import { openSettings } from "./settings/open.js";
+import { wordsOf } from "./errors/words.js";
+import { findNode } from "./jobs/path.js";
+import { say } from "./words.js";
+
+app.registerExtension({
+  name: "Skyport.Errors",
+  setup() {
+    api.addEventListener("execution_start", () => dismiss("bad"));
+    api.addEventListener("execution_error", ({ detail }) => {
+      const told = wordsOf(detail);
+      if (!told) return;
+      const node = findNode(app.rootGraph ?? app.graph, detail.node_id)?.node;
+      const actions = told.settings ? [[say("Open settings"), openSettings]] : [];
+      notice({ tone: "bad", title: node?.title || detail.node_type, text: told.text, actions });
+    });
+  },
+});

@@ -1,0 +1,12 @@
+// Which errors of the editor are ours, and what they say. Pure.
+
+// A key or an address that the settings page can mend.
+const MENDABLE = ["MissingKey", "AuthRejected"];
+
+/** {text, settings} of an execution_error of one of our nodes, else null; `settings`: the page helps. */
+export function wordsOf(detail) {
+  if (!detail?.node_type?.startsWith("Skyport")) return null;
+  const kind = String(detail.exception_type ?? "").split(".").pop();
+  const text = String(detail.exception_message ?? "").trim();
+  return { text: text || kind, settings: MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) };
+}

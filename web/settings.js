@@ -1,0 +1,47 @@
+// Our page in ComfyUI's settings, and the commands that lead to it. Nothing is kept in ComfyUI's own
+// settings: that file is readable and goes to every browser.
+import { app } from "../../scripts/app.js";
+import { say } from "./words.js";
+import { notice } from "./notices.js";
+import { refreshModels } from "./models.js";
+import { openSettings } from "./settings/open.js";
+import { keys, media, models, practice, section, tasks } from "./settings/sections.js";
+
+// The names are what the dialog's search looks through; their Chinese is in locales/zh/settings.json.
+const SECTIONS = [
+  ["Keys", "API keys and addresses", keys],
+  ["Practice", "Practice mode (sandbox)", practice],
+  ["Models", "Models and clusters", models],
+  ["Tasks", "Tasks and results", tasks],
+  ["Media", "Media host and S3", media],
+];
+
+async function refresh() {
+  const { lines, ok } = await refreshModels();
+  notice({ tone: ok ? "good" : "bad", title: say("Models"), text: lines.join("\n") });
+}
+
+app.registerExtension({
+  name: "Skyport.Settings",
+  settings: SECTIONS.map(([name, words, content], place) => ({
+    id: `Skyport.${name}`,
+    name: words,
+    category: ["Skyport", `Skyport${name}`, name],
+    sortOrder: 100 - place,
+    type: () => section(content),
+    defaultValue: "",
+  })),
+  commands: [
+    { id: "Skyport.OpenSettings", label: "Skyport: settings", icon: "pi pi-cloud", function: openSettings },
+    { id: "Skyport.RefreshModels", label: "Skyport: refresh models", icon: "pi pi-refresh", function: refresh },
+  ],
+  menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels"] }],
+  getNodeMenuItems(node) {
+    if (!node.type?.startsWith("Skyport")) return [];
+    return [{ content: say("Skyport settings"), callback: openSettings }];
+  },
+  setup() {
+    const href = new URL("./setup.css", import.meta.url).href;
+    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+  },
+});

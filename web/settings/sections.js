@@ -1,0 +1,144 @@
+// The sections of the page, each one custom setting of ComfyUI's dialog.
+import { button, el, icon } from "../jobs/elements.js";
+import { act } from "../server.js";
+import { say } from "../words.js";
+import { refreshModels, reloadForms } from "../models.js";
+import { banner, keyField, keysSection } from "./keys.js";
+import { busy, choiceRow, message, switchRow, textRow } from "./rows.js";
+import { change, follow, load } from "./setup.js";
+import { keyWords, roomWords } from "./words.js";
+
+/** An element for ComfyUI's dialog that asks for what is set as it is drawn. */
+export function section(content) {
+  const told = message();
+  const element = el("div.settings", {}, told.element, content());
+  load().catch((error) => told.tell(error.message, "bad"));
+  return element;
+}
+
+export const keys = () => keysSection();
+
+export const practice = () =>
+  el(
+    "div",
+    {},
+    banner(),
+    switchRow({
+      name: "sandbox",
+      label: say("Use the sandbox"),
+      hint: say("Imitated platforms on this machine answer: no account, no cost, no real pictures."),
+      after: reloadForms,
+    }),
+  );
+
+export const tasks = () =>
+  el(
+    "div",
+    {},
+    textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time") }),
+    switchRow({ name: "reuse_results", label: say("Reuse results"), hint: say("An equal task is delivered from the disk and not paid again.") }),
+    textRow({
+      name: "results_dir",
+      label: say("Results folder"),
+      hint: say("full path; empty is a folder of ComfyUI's output"),
+      placeholder: (told) => told?.results ?? "",
+    }),
+    textRow({ name: "time_limit_s", kind: "number", label: say("Time limit"), hint: say("seconds to wait for one task; empty waits as long as it runs") }),
+    textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
+  );
+
+export function media() {
+  const told = message();
+  const state = el("span.state");
+  const parts = [
+    { field: "access", label: say("Access key id") },
+    { field: "secret", label: say("Secret access key") },
+  ];
+  const key = keyField(parts, "s3", told.tell);
+  const remove = button(say("Remove"), "trash", () =>
+    busy(remove, told.tell, () => change("key/remove", { platform: "s3" })),
+  );
+  const line = el("div.line", {}, el("strong", {}, say("Keys of S3")), state);
+  const card = el("section.card", { "data-platform": "s3" }, line, el("div.line", {}, key.element, remove), told.element);
+  follow(card, ({ s3 }) => {
+    state.textContent = keyWords(s3);
+    remove.hidden = s3.source !== "file";
+    key.element.hidden = s3.source === "environment";
+  });
+  return el(
+    "div",
+    {},
+    choiceRow({
+      name: "media_host",
+      label: say("Media host"),
+      hint: say("where files are put for a platform that takes no uploads"),
+      options: (all) => all.media_hosts.map((name) => [name, hostWord(name, all)]),
+    }),
+    card,
+    ...S3_FIELDS.map((field) => textRow({ ...field, label: field.words(), hint: field.about?.() })),
+  );
+}
+
+function hostWord(name, told) {
+  if (name === "auto") return say("the first one set up");
+  if (name === "s3") return "S3";
+  return told.platforms.find((one) => one.name === name)?.label ?? name;
+}
+
+const S3_FIELDS = [
+  { name: "s3_bucket", words: () => say("Bucket of S3") },
+  { name: "s3_endpoint", words: () => say("Address of S3"), about: () => say("empty is AWS") },
+  { name: "s3_region", words: () => say("Region of S3") },
+  { name: "s3_prefix", words: () => say("Folder in the bucket") },
+  { name: "s3_hours", kind: "number", words: () => say("Hours a link serves") },
+];
+
+export function models() {
+  const told = message();
+  const refresh = button(say("Refresh models"), "refresh", () =>
+    busy(refresh, told.tell, async () => {
+      const { lines, ok } = await refreshModels();
+      return [lines.join("\n"), ok ? "good" : "bad"];
+    }),
+  );
+  return el(
+    "div",
+    {},
+    el("div.line", {}, refresh, el("span.hint", {}, say("New models are in the forms at once; what you typed stays."))),
+    told.element,
+    textRow({ name: "catalogue_hours", kind: "number", label: say("Refresh by itself"), hint: say("when the list is older than this many hours, at ComfyUI's start") }),
+    clusters(),
+  );
+}
+
+function clusters() {
+  const element = el("div.cards");
+  let drawn = "";
+  follow(element, (told) => {
+    const named = told.platforms.filter((one) => one.has_clusters);
+    const names = named.map((one) => one.name).join();
+    if (names !== drawn) element.replaceChildren(...named.map(clusterCard));
+    drawn = names;
+  });
+  return element;
+}
+
+function clusterCard({ name, label }) {
+  const told = message();
+  const list = el("ul.clusters");
+  const show = button(say("Show room"), "server", () =>
+    busy(show, told.tell, async () => {
+      const found = (await act("setup/clusters", { platform: name })).clusters;
+      list.replaceChildren(...found.map(clusterLine));
+      return found.length ? undefined : [say("No cluster is active right now.")];
+    }),
+  );
+  const title = el("strong", {}, say("Clusters of {label}", { label }));
+  return el("section.card", { "data-clusters": name }, el("div.line", {}, title, show), list, told.element);
+}
+
+function clusterLine(cluster) {
+  const used = cluster.most ? Math.min(1, cluster.running / cluster.most) : 0;
+  const bar = el("span.room", { hidden: cluster.most === null }, el("span.used", { style: `width: ${Math.round(used * 100)}%` }));
+  return el("li", {}, icon("server"), el("span.name", {}, cluster.label), bar, el("span.hint", {}, roomWords(cluster)));
+}

@@ -1,0 +1,41 @@
+// What the page says of a key and of a value. Pure; the language is that of ../words.js.
+import { say } from "../words.js";
+
+/** A key in words: set or not, its end, where it comes from. */
+export function keyWords(key) {
+  if (key.trouble) return key.trouble;
+  if (!key.set) return say("No key is set.");
+  const end = key.last4 ? say("Set, ends in {end}", { end: key.last4 }) : say("Set");
+  const from = key.source === "environment" ? say("from {variable}", { variable: key.variable }) : say("from keys.json");
+  return `${end} · ${from}`;
+}
+
+/** Why a value cannot be changed here, "" where it can. */
+export function fixedWords(field) {
+  if (field.source !== "environment") return "";
+  return say("Set by {variable}: change it there.", { variable: field.variable });
+}
+
+/** What a text field holds, as the server takes it: null for the default, a number where it is one. */
+export function valueOf(text, kind) {
+  const trimmed = text.trim();
+  if (!trimmed) return null;
+  if (kind !== "number") return trimmed;
+  const number = Number(trimmed);
+  return Number.isFinite(number) ? number : trimmed;
+}
+
+/** How much room a cluster has. */
+export function roomWords(cluster) {
+  if (cluster.most === null) return say("{running} running", { running: cluster.running });
+  return say("{room} free of {most}", { room: cluster.room, most: cluster.most });
+}
+
+/** What a refresh of one platform's models brought. */
+export function refreshedWords(label, found) {
+  const parts = [say("{label}: {count} models", { label, count: found.models })];
+  if (found.added.length) parts.push(say("{count} new", { count: found.added.length }));
+  if (found.retired.length) parts.push(say("{count} no longer offered", { count: found.retired.length }));
+  if (found.unread.length) parts.push(say("{count} could not be read", { count: found.unread.length }));
+  return parts.join(" · ");
+}
