@@ -54,6 +54,8 @@ class Storage:
             raise Refusal(400, "InvalidArgument: only one way to prove who asks is allowed.")
         if request.seen.content_type != OCTETS:
             raise Refusal(403, f"SignatureDoesNotMatch: the Content-Type must be {OCTETS}.")
+        if "Content-Length" not in request.headers:
+            raise Refusal(411, "MissingContentLength: say how many bytes come.")
         address, path = link.partition("?")[0], request.world.new_path()
         with path.open("wb") as file:
             for block in request.body.blocks(request.world.max_upload):

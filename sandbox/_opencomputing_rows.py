@@ -69,7 +69,7 @@ def check_form(
             files += _files(name, found, rule, kept)
         elif found:
             values[name] = _form_value(name, text_of(name, found), rule)
-    _check_complete({**values, **{n: True for n in parts if rules.get(n, {})}}, rules)
+    _check_complete({**dict.fromkeys(parts, True), **values}, rules)
     return values, files
 
 

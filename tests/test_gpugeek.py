@@ -216,8 +216,12 @@ def test_files_of_one_name_and_other_content_have_other_names_there(
         answer_json(envelope(None, 10001, "fileName is required")),
         answer_json(envelope({"expired_at": "2023-01-01T00:00:00Z"})),
         answer_json(envelope(None)),
+        answer_json(envelope(None, 500, "Request method 'GET' is not supported")),
+        answer_json(envelope(None, 500, "Request method 'GET' is not supported"), 500),
+        answer_page("Unsupported method", 501),
+        Answer(),
     ],
-    ids=["404", "405", "code", "no link", "no data"],
+    ids=["404", "405", "code", "no link", "no data", "code 500", "500", "501", "empty"],
 )
 def test_the_samples_dialect_is_learnt_by_the_first_upload(
     server: Scripted, tmp_path: Path, home: Path, refusal: Answer
@@ -274,6 +278,8 @@ def test_a_memory_that_cannot_be_used_is_no_obstacle(
         (Answer(404), (10001, "file type is not taken"), InputRejected, "file type is not taken"),
         ((10001, "file type is not taken"), Answer(405), InputRejected, "file type is not taken"),
         (Answer(404), Answer(404), NotFound, "HTTP 404"),
+        (Answer(503), Answer(405), ServerFault, "HTTP 503"),
+        (Answer(500), (10001, "file type is not taken"), InputRejected, "file type is not taken"),
     ],
 )
 def test_where_no_dialect_gives_a_link_the_one_that_was_understood_says_why(
@@ -287,6 +293,21 @@ def test_where_no_dialect_gives_a_link_the_one_that_was_understood_says_why(
         upload(server, tmp_path)
     assert type(caught.value) is kind
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("hiccup", [Answer(503), Answer(body=b"{")], ids=["busy", "half a JSON"])
+def test_a_hiccup_is_asked_again_in_the_way_that_was_right(
+    server: Scripted, tmp_path: Path, hiccup: Answer
+) -> None:
+    scripted_upload(server)
+    given = answer_json(envelope({"signed_url": server.url + SIGNED}))
+    server.on(LINK, hiccup, Answer(405), given)
+    server.on(PROMPT, answer_json(envelope({"prompt_id": 763289064770885})))
+    server.on(DETAILS, answer_json(details(3, {"9": "words"})))
+    request = gpugeek.workflow({"1": {**LOAD, "inputs": {"image": clip(tmp_path)}}}, ID)
+    with Play() as play:
+        assert play.result(platform(server), request, tmp_path).texts == ("words",)
+    assert asked(server) == [BY_TABLE, BY_SAMPLE, BY_TABLE]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, AuthRejected), (429, RateLimited)])

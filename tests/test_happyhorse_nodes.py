@@ -412,6 +412,11 @@ def test_parameters_of_a_custom_model_that_do_not_fit_the_node_are_refused(
     refused(cloud, sandbox, {"make": custom(cloud, name, parameters, media=media)}, *words)
 
 
+def test_a_prompt_of_nothing_but_space_is_none(cloud: Host, sandbox: Sandbox) -> None:
+    made = make(cloud, "text2video", "kling-video", prompt=" \n")
+    refused(cloud, sandbox, {"make": made}, "kling-video", "prompt", "required")
+
+
 def test_a_custom_model_without_its_id_is_refused(cloud: Host, sandbox: Sandbox) -> None:
     made = custom(cloud, "text2video", {})
     made["inputs"]["model.model_id"] = " "

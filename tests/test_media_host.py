@@ -31,10 +31,12 @@ from skyport.providers._errors import (
     NotFound,
     ServerFault,
     SkyportError,
+    TaskFailed,
     TransportError,
 )
 from skyport.providers._hosted import Book, Hosted
 from skyport.providers._http import Http
+from skyport.providers._keeper import Keeper
 from skyport.providers._ledger import fingerprint
 from skyport.providers._media_choice import ChosenHost, choose
 from skyport.providers._media_host import MediaHost, account
@@ -72,6 +74,15 @@ class Bare(Provider):
 
     def poll(self, task: Task) -> TaskState:
         return TaskState(Status.SUCCEEDED, "success", outputs=(Output(text="done"),))
+
+
+class Quoting(Bare):
+    """It names what it was given when it fails."""
+
+    def poll(self, task: Task) -> TaskState:
+        return TaskState(
+            Status.FAILED, "failed", message=f"cannot read {self.sent[0]['images'][0]}"
+        )
 
 
 class Shelf:
@@ -593,6 +604,22 @@ def test_nothing_of_a_bucket_but_its_keys_file_is_kept_on_disk(
     others = [path for path in home.rglob("*") if path.is_file() and path.name != "keys.json"]
     assert [path for path in others if ACCESS.encode() in path.read_bytes()] == []
     assert [path for path in others if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_the_signature_of_a_url_is_neither_in_the_ledger_nor_in_an_error(
+    s3: Any, tmp_path: Path, home: Path
+) -> None:
+    """Platforms quote the address that they could not read, with all that it is signed with."""
+    bare = Quoting(ChosenHost("Bare", providers.connect))
+    with Play(Keeper(home)) as play, pytest.raises(TaskFailed) as caught:
+        play.result(bare, ask(clip(tmp_path)), tmp_path)
+    [url] = bare.sent[0]["images"]
+    assert f"X-Amz-Credential={ACCESS}" in url
+    assert f"cannot read {url.partition('?')[0]}" in str(caught.value)
+    assert "X-Amz" not in str(caught.value)
+    written = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
+    assert [content for content in written if ACCESS.encode() in content] == []
+    assert any(url.partition("?")[0].encode() in content for content in written)
 
 
 def test_a_bucket_that_does_not_exist_is_named_with_the_setting(s3: Any, tmp_path: Path) -> None:

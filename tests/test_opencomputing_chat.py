@@ -186,6 +186,44 @@ def test_a_stream_that_says_it_is_at_its_end_needs_no_last_line(
     assert outcome(play, server, stream(chunk("a fox"), END, done=False)).texts == ("a fox",)
 
 
+@pytest.mark.parametrize("length", [True, False], ids=["whole", "until it closes"])
+def test_a_last_line_that_lacks_its_end_is_read(play: Play, server: Scripted, length: bool) -> None:
+    body = events(chunk("a fox"), done=False) + b"data: [DONE]"
+    result = outcome(play, server, Answer(body=body, headers=STREAM, length=length))
+    assert (result.texts, result.warnings) == (("a fox",), ())
+
+
+def test_a_whole_answer_without_the_mark_of_its_end_is_kept_and_doubted(
+    play: Play, server: Scripted
+) -> None:
+    result = outcome(play, server, stream(chunk("a "), chunk("fox"), done=False))
+    assert result.texts == ("a fox",)
+    assert "without the mark of its end" in result.warnings[0]
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b": ping\n\n", b"\r\n"], ids=repr)
+@pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
+def test_what_stands_before_the_first_event_is_no_matter(
+    play: Play, server: Scripted, before: bytes, kind: str
+) -> None:
+    body = before + events(chunk("a\u2028fox"), END)
+    result = outcome(play, server, Answer(body=body, headers=(("Content-Type", kind),)))
+    assert (result.texts, result.warnings) == (("a\u2028fox",), ())
+
+
+@pytest.mark.parametrize(
+    ("before", "kind"), [([], OutOfCredit), ([chunk("a fox")], OutcomeUnknown)]
+)
+def test_an_error_that_is_no_event_is_heard_in_a_stream_too(
+    play: Play, server: Scripted, before: list[Any], kind: Any
+) -> None:
+    body = events(*before, done=False) + b'{"error": "Insufficient balance"}'
+    error = outcome(play, server, Answer(body=body, headers=STREAM))
+    assert isinstance(error, kind)
+    assert "Insufficient balance" in str(error)
+    assert server.counts[CHAT] == 1
+
+
 def test_a_line_that_dies_after_the_end_has_lost_nothing(play: Play, server: Scripted) -> None:
     whole = events(chunk("a fox"), END, chunk(), done=True)
     answer = Answer(body=whole, headers=STREAM, cut=len(whole) - 30)
@@ -224,10 +262,13 @@ def test_an_empty_answer_is_an_error_with_its_id(play: Play, server: Scripted) -
     ("answer", "words"),
     [
         (stream(chunk("It was a "), chunk("dark"), chunk("x" * 99), cut=480), "cut"),
-        (stream(chunk("It was a "), chunk("dark"), done=False), "ended in the middle"),
+        (
+            stream(chunk("It was a "), chunk("dark"), done=False, length=False),
+            "ended in the middle",
+        ),
         (stream(chunk("It was a "), chunk("dark"), {"error": "overloaded"}), "overloaded"),
     ],
-    ids=["cut", "without an end", "an error in it"],
+    ids=["cut", "closed without an end", "an error in it"],
 )
 def test_an_answer_that_breaks_off_holds_what_came_and_is_not_asked_for_again(
     play: Play, server: Scripted, answer: Answer, words: str

@@ -262,6 +262,11 @@ def test_a_put_that_the_signature_does_not_cover_is_refused(
     assert put(spoil(strict.link()), headers).status_code == status
 
 
+def test_a_put_that_does_not_say_its_length_is_refused(strict: Client) -> None:
+    answer = requests.put(strict.link(), data=iter([png()]), headers=OCTETS, timeout=20)
+    assert answer.status_code == 411
+
+
 def put(url: str, headers: dict[str, str] = OCTETS) -> requests.Response:
     return requests.put(url, data=png(), headers=headers, timeout=20)
 

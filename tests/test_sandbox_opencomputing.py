@@ -170,6 +170,7 @@ def test_what_a_table_does_not_allow_is_refused(box: Sandbox, fields: Any, words
         ([("image1_file", FILE)], {}, "Missing required parameter: image2_file"),
         ([("image_file1", FILE), ("image_file2", FILE)], {}, "image_file1"),
         ([("image1_file", FILE), ("image2_file", FILE)], {"duration": "5.0"}, "whole number"),
+        ([("image1_file", FILE), ("image2_file", FILE)], {"prompt": ""}, "parameter: prompt"),
         ([("image1_file", FILE), ("image2_file", (None, "http://a/b"))], {}, "must be a file"),
         (
             [("image_files", FILE)] * 10,

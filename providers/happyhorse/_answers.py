@@ -135,11 +135,12 @@ def _outputs(layers: list[Mapping[str, Any]], task: Task) -> tuple[list[Output],
     for layer in layers:
         for place in _places(layer):
             values = place if isinstance(place, list) else [place]
-            made = [_output(value) for value in values]
-            fresh = [one for one in made if one and unsigned(one.url) not in sent]
+            made = [one for one in map(_output, values) if one is not None]
+            fresh = [one for one in made if unsigned(one.url) not in sent]
+            broken = sum(map(_is_broken, values))
             if fresh:
-                return fresh, made.count(None)
-            lost = lost or sum(map(_is_broken, values))
+                return fresh, broken
+            lost = lost or broken
     return [], lost
 
 
@@ -165,8 +166,9 @@ def _output(value: Json) -> Output | None:
 
 
 def _is_broken(value: Json) -> bool:
-    """Whether a picture was meant that is no base64."""
-    return isinstance(value, dict) and bool(value.get("b64_json")) and _output(value) is None
+    """Whether a result was meant, and none can be read."""
+    is_meant = isinstance(value, dict) and ("url" in value or "b64_json" in value)
+    return is_meant and _output(value) is None
 
 
 def _decoded(text: str) -> bytes:
