@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ def main(into: Path) -> None:
             with open_editor(comfyui, size=SIZE, language=language) as editor:
                 forms(editor, into, language)
                 progress_and_result(editor, into, language)
+                jobs(editor, into, language)
+                if language == "en":
+                    run_in_cloud(editor, into)
+                settings(editor, into, language)
 
 
 SANDBOX = {"SKYPORT_SANDBOX": "1", "SKYPORT_REUSE_RESULTS": "0"}
@@ -68,9 +73,39 @@ def progress_and_result(editor: Editor, into: Path, language: str) -> None:
     keep(editor, into / f"result.{language}.png")
 
 
-def keep(editor: Editor, path: Path) -> None:
+def run_in_cloud(editor: Editor, into: Path) -> None:
+    """What would run in a cloud, told by badges before anything is queued."""
+    editor.load(json.loads((FOLDER / "Skyport Run in Cloud.json").read_text("utf-8")))
+    editor.fit(margin=60, scale=0.7)
+    editor.page.wait_for_timeout(1000)
+    keep(editor, into / "run-in-cloud.png", clip=(0, 0, SIZE[0], 680))
+
+
+def jobs(editor: Editor, into: Path, language: str) -> None:
+    """The sidebar with the jobs of some example workflows."""
+    for name in ("Text to Video", "Chat to Image", "Run on GPUGeek"):
+        editor.load(json.loads((FOLDER / f"Skyport {name}.json").read_text("utf-8")))
+        editor.run()
+    editor.fit(margin=480, scale=0.7)
+    command(editor, "Workspace.ToggleSidebarTab.skyport.jobs")
+    keep(editor, into / f"jobs.{language}.png")
+    command(editor, "Workspace.ToggleSidebarTab.skyport.jobs")
+
+
+def settings(editor: Editor, into: Path, language: str) -> None:
+    command(editor, "Skyport.OpenSettings")
+    keep(editor, into / f"settings.{language}.png")
+    editor.page.keyboard.press("Escape")
+
+
+def command(editor: Editor, name: str) -> None:
+    editor.page.evaluate("(name) => void app.extensionManager.command.execute(name)", name)
+    editor.page.wait_for_timeout(2500)
+
+
+def keep(editor: Editor, path: Path, clip: Sequence[int] | None = None) -> None:
     """A screenshot of few colours: a third of the size, and nobody sees it."""
-    editor.picture(path)
+    editor.picture(path, clip)
     with Image.open(path) as shot:
         shot.convert("RGB").quantize(256).save(path, optimize=True)
     print(path.name, os.path.getsize(path))

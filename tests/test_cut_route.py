@@ -1,0 +1,128 @@
+"""Pins what the editor is told of a graph before it is queued: the same cut that would be made, and
+nothing is sent, kept or changed by asking; nothing answers a foreign page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from host import KINDS, Host, graph, link, node, open_host
+from skyport.sandbox import Sandbox, start
+
+RUN, KEEP = "SkyportRunInCloud", "SkyportKeepLocal"
+HAIYI = {"where": "HaiYi", "where.cluster": "auto"}
+GPUGEEK = {"where": "GPUGeek", "where.workflow_id": "763311996779461"}
+OURS = {"X-Skyport": "1"}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start(pace=0.05) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
+    env = {
+        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
+        "HAIYI_API_KEY": sandbox.key("haiyi"),
+    }
+    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
+        yield host
+
+
+@pytest.fixture
+def host(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
+    opened.share_env(monkeypatch)
+    sandbox.log.clear()
+    return opened
+
+
+def editor(**types: list[str]) -> dict[str, Any]:
+    """The workflow as the editor has it: the types of outputs by node."""
+    outputs = {name: [{"type": kind} for kind in kinds] for name, kinds in types.items()}
+    return {"nodes": [{"id": name, "outputs": told} for name, told in outputs.items()]}
+
+
+def told(host: Host, prompt: Mapping[str, Any], **types: list[str]) -> Any:
+    asked = {"prompt": prompt, "workflow": editor(**types)}
+    answer = host.route("POST", "/skyport/cut", json=asked, headers=OURS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def only(*clouds: str, here: bool = False) -> dict[str, Any]:
+    return {"clouds": list(clouds), "here": here}
+
+
+def test_it_tells_what_is_sent_and_what_is_needed_here_too(host, sandbox):
+    prompt = graph(
+        source=node("ProbeImage"),
+        flip=node("Elsewhere", image=link("source")),
+        cloud=node(RUN, HAIYI, value=link("flip")),
+        seen=node("ProbeSink", value=link("cloud")),
+        original=node("ProbeSink", value=link("source")),
+    )
+    assert told(host, prompt, flip=["IMAGE"]) == {
+        "nodes": {"source": only("HaiYi", here=True), "flip": only("HaiYi")},
+        "troubles": {},
+    }
+    assert len(sandbox.log) == 0
+
+
+def test_keep_local_and_what_is_upstream_of_it_are_not_sent(host):
+    prompt = graph(
+        source=node("ProbeImage"),
+        keep=node(KEEP, value=link("source")),
+        flip=node("Elsewhere", image=link("keep")),
+        cloud=node(RUN, HAIYI, value=link("flip")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    assert told(host, prompt, flip=["IMAGE"])["nodes"] == {"flip": only("HaiYi")}
+
+
+def test_a_node_that_two_clouds_run_tells_both(host):
+    prompt = graph(
+        source=node("Elsewhere"),
+        one=node(RUN, HAIYI, value=link("source")),
+        two=node(RUN, GPUGEEK, value=link("source")),
+        first=node("ProbeSink", value=link("one")),
+        second=node("ProbeSink", value=link("two")),
+    )
+    assert told(host, prompt, source=["IMAGE"])["nodes"] == {"source": only("HaiYi", "GPUGeek")}
+
+
+def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
+    prompt = graph(
+        model=node("Elsewhere"),
+        cloud=node(RUN, HAIYI, value=link("model")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    answer = told(host, prompt, model=["MODEL"])
+    assert answer["nodes"] == {}
+    assert "Elsewhere (model) makes a MODEL" in answer["troubles"]["cloud"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [{}, {"a": {"inputs": {}}}, {"a": None}, {"a": 3, "b": {"class_type": RUN, "inputs": [1]}}],
+)
+def test_what_is_no_workflow_has_no_cut(host, prompt):
+    assert told(host, prompt) == {"nodes": {}, "troubles": {}}
+
+
+@pytest.mark.parametrize("body", [[], {"prompt": None}, {"workflow": {}}, "prompt"])
+def test_a_body_without_a_prompt_is_refused_in_words(host, body):
+    answer = host.route("POST", "/skyport/cut", json=body, headers=OURS)
+    assert (answer.status_code, answer.json()["error"]) == (400, "InvalidInput")
+
+
+def test_nothing_answers_a_foreign_page(host):
+    assert host.route("POST", "/skyport/cut", json={"prompt": {}}).status_code == 403
+    foreign = {**OURS, "Origin": "http://elsewhere.example"}
+    assert (
+        host.route("POST", "/skyport/cut", json={"prompt": {}}, headers=foreign).status_code == 403
+    )
+    assert host.route("GET", "/skyport/cut").status_code in (404, 405)

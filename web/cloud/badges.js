@@ -1,0 +1,40 @@
+// What the badges say of where nodes run. Pure; the language is that of ../words.js.
+import { say } from "../words.js";
+import { everyNode } from "./graph.js";
+
+const LONGEST = 56; // letters of a reason; all of it is told once
+
+/** {text, tone, reason} by node, of the server's answer about a prompt that held the nodes `ids`. */
+export function badgesOf(graph, told, ids) {
+  const names = new Map(); // a node of a subgraph that is used twice has two
+  for (const [id, node] of everyNode(graph)) names.set(node, [...(names.get(node) ?? []), id]);
+  const badges = [...names].map(([node, own]) => [node, badge(placesOf(own, told, ids))]);
+  return new Map(badges.filter(([, { text }]) => text));
+}
+
+/** Where a node runs, or all that a subgraph holds. */
+function placesOf(own, { nodes, troubles }, ids) {
+  const within = ids.filter((one) => own.some((id) => one === id || one.startsWith(`${id}:`)));
+  const sent = within.filter((one) => nodes[one]);
+  const here = sent.some((one) => nodes[one].here);
+  return {
+    clouds: [...new Set(sent.flatMap((one) => nodes[one].clouds))],
+    here,
+    partly: within.length > sent.length || (here && !ids.includes(own[0])),
+    reason: within.map((one) => troubles[one]).find(Boolean) ?? "",
+  };
+}
+
+function badge({ clouds, here, partly, reason }) {
+  const names = clouds.join(", ");
+  if (reason) return { text: say("cannot run: {reason}", { reason: short(reason) }), tone: "bad", reason };
+  if (!names) return { text: "" };
+  if (partly) return { text: say("cloud: {names} (partly)", { names }), tone: "cloud", reason };
+  if (here) return { text: say("cloud: {names}, and here", { names }), tone: "cloud", reason };
+  return { text: say("cloud: {names}", { names }), tone: "cloud", reason };
+}
+
+function short(reason) {
+  const letters = [...reason];
+  return letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("").trimEnd()}…` : reason;
+}

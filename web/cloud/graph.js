@@ -1,0 +1,64 @@
+// What Run in Cloud needs to know of a graph in the editor. Pure: nodes are what they look like.
+
+export const RUN = "SkyportRunInCloud";
+export const KEEP = "SkyportKeepLocal";
+export const HERE = "this machine";
+
+const MEDIA = ["IMAGE", "MASK", "VIDEO", "AUDIO"];
+const VALUES = [...MEDIA, "STRING", "INT", "FLOAT", "BOOLEAN"];
+const PASSING = [2, 4]; // muted and bypassed nodes never run
+
+/** [id in a prompt, node] of every node; those in subgraphs have ids such as "12:5", after their subgraph. */
+export function* everyNode(graph, above = "") {
+  for (const node of graph?.nodes ?? []) {
+    const id = `${above}${node.id}`;
+    yield [id, node];
+    if (node.subgraph) yield* everyNode(node.subgraph, `${id}:`);
+  }
+}
+
+export const whereOf = (node) => node.widgets?.find((widget) => widget.name === "where");
+
+/** Whether anything of this graph may run in a cloud. */
+export function hasCloud(graph) {
+  for (const [, node] of everyNode(graph)) if (node.type === RUN && isCloud(whereOf(node)?.value)) return true;
+  return false;
+}
+
+const isCloud = (place) => Boolean(place) && place !== HERE;
+
+/** The cloud to begin with: the first on offer that could take a task, else the first. */
+export function firstCloud(places, platforms) {
+  const clouds = places.filter(isCloud);
+  const ready = new Set(Object.values(platforms ?? {}).filter((one) => one.ready).map((one) => one.label));
+  return clouds.find((label) => ready.has(label)) ?? clouds[0];
+}
+
+/** [[slot, name]] of the outputs behind which such a node can stand. What is ours stays here anyway. */
+export function outputsFor(kind, node) {
+  if (node.type?.startsWith("Skyport")) return [];
+  const taken = kind === RUN ? MEDIA : VALUES;
+  return [...(node.outputs ?? []).entries()]
+    .filter(([, output]) => taken.includes(output.type))
+    .map(([slot, output]) => [slot, output.label || output.localized_name || output.name || output.type]);
+}
+
+/** A text that is equal as long as the same would run in the same places; looks may change. */
+export function essence(workflow) {
+  const graphs = [workflow, ...(workflow?.definitions?.subgraphs ?? [])];
+  return JSON.stringify(graphs.map((graph) => [graph?.id, (graph?.nodes ?? []).map(essential), graph?.links]));
+}
+
+const essential = ({ id, type, mode, title, widgets_values }) => [id, type, PASSING.includes(mode), title, widgets_values];
+
+const GAP = 40;
+
+/** Where a box of that size is free beside `box` ([x, y, width, height]) and on no other. */
+export function freePlace(box, size, others, title = 30) {
+  const place = [box[0] + box[2] + GAP, box[1]];
+  const covered = (other) =>
+    place[0] < other[0] + other[2] && other[0] < place[0] + size[0] &&
+    place[1] - title < other[1] + other[3] && other[1] - title < place[1] + size[1];
+  for (let hit; (hit = others.find(covered)); ) place[1] = hit[1] + hit[3] + title + GAP / 2;
+  return place;
+}
