@@ -52,7 +52,7 @@ __all__ = [
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
-MOST_BYTES = 64 * 1024 * 1024  # of an API's answer; media are downloaded, not answered
+MOST_BYTES = 256 * 1024 * 1024  # of an API's answer, which may hold several pictures as base64
 STREAM = "text/event-stream"
 _CHUNK = 64 * 1024
 

@@ -366,9 +366,9 @@ def test_an_error_page_is_shown_without_its_tags(server: Scripted) -> None:
 def test_an_answer_too_large_to_hold_is_refused(
     server: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    huge = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (65 << 20)
+    huge = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (257 << 20)
     server.on("/task", Answer(raw=huge))
-    with pytest.raises(BadResult, match="more than 64 MB"):
+    with pytest.raises(BadResult, match="more than 256 MB"):
         api(server).get("task")
 
 
