@@ -12,9 +12,10 @@ from comfy_api.latest import io
 from .. import providers
 from ..providers._errors import InvalidInput
 from ..providers._params import warnings
+from ..providers._provider import Provider
 from ..providers._types import Json, Model, Request
 from ..providers._words import say
-from . import _forms, _hook, _outputs, _schema, _task
+from . import _forms, _hook, _outputs, _schema
 from ._node import CloudNode
 
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt)
@@ -109,9 +110,13 @@ class GenerateNode(CloudNode):
         label = providers.provider_class(cls.platform).label
         if model is None:
             raise InvalidInput(_hook.missing_model(cls.id), platform=label)
-        provider = await _task.in_thread(lambda: providers.connect(cls.platform))
-        requests = await _task.in_thread(lambda: cls.requests(prompt, seed, model, media))
-        return await cls.outcome(provider, requests, cls.outputs)
+        chosen = model
+
+        def ask() -> tuple[Provider, list[Request]]:
+            provider = providers.connect(cls.platform)
+            return provider, cls.requests(prompt, seed, chosen, media)
+
+        return await cls.outcome(ask, cls.outputs, label)
 
     @classmethod
     def requests(

@@ -8,8 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..providers._provider import Provider
-from ..providers._types import Request, Result
+from ..providers._types import Result
 from ..providers._words import say
 from . import _hook, _outputs, _task
 
@@ -34,12 +33,13 @@ class CloudNode(io.ComfyNode):
             raise RuntimeError(say("The request was cancelled inside Skyport.")) from None
 
     @classmethod
-    async def outcome(
-        cls, provider: Provider, requests: Sequence[Request], outputs: Sequence[str]
-    ) -> io.NodeOutput:
-        """Runs the requests and hands on what they made as `outputs`."""
-        hand_over = cls.hand_over(outputs, provider.label)
-        return await _task.run(cls.hidden.unique_id, provider, requests, hand_over)
+    async def outcome(cls, ask: _task.Ask, outputs: Sequence[str], label: str) -> io.NodeOutput:
+        """Runs the requests that `ask` makes and hands on what they made as `outputs`.
+
+        `ask` is called in a thread, so that they are under way however busy ComfyUI's loop is.
+        """
+        hand_over = cls.hand_over(outputs, label)
+        return await _task.run(cls.hidden.unique_id, ask, hand_over)
 
     @classmethod
     def hand_over(

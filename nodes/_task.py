@@ -6,6 +6,7 @@ import asyncio
 import copy
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -26,27 +27,31 @@ from ..providers._words import say
 from . import _progress
 
 T = TypeVar("T")
-Begin = Callable[[], Coroutine[Any, Any, Job]]
+Ask = Callable[[], tuple[Provider, Sequence[Request]]]
+Begin = Callable[[list[Job]], Coroutine[Any, Any, None]]  # appends the jobs as they begin
 
 _LOOK_EVERY = 0.3  # seconds between looks at Interrupt; half a second is promised
 
 
-async def run(
-    node_id: str,
-    provider: Provider,
-    requests: Sequence[Request],
-    hand_over: Callable[[list[Result]], T],
-) -> T:
-    """Runs all requests side by side and gives their results, in order, to `hand_over` in a thread.
+async def run(node_id: str, ask: Ask, hand_over: Callable[[list[Result]], T]) -> T:
+    """Runs the requests that `ask` makes, in a thread, side by side, and gives their results, in
+    order, to `hand_over` in a thread.
+
+    All until they are under way happens off ComfyUI's loop: the next node may block that at once.
 
     Only when that has returned do the results count as delivered; files that it cannot read
     (BadResult) are fetched again by the next queue. Raises ComfyUI's InterruptProcessingException
     when the user interrupts, and one SkyportError that names every item that failed; what the
     others brought is kept and reused by the next queue.
     """
-    begin, into, source = providers.runner().begin, providers.results(), _source(node_id)
-    begins = [partial(begin, provider, one, into, source) for one in _numbered(requests)]
-    return await _followed(node_id, begins, hand_over)
+    runner, into, source = providers.runner(), providers.results(), _source(node_id)
+
+    async def begin(jobs: list[Job]) -> None:
+        provider, requests = await runner.engine.blocking(ask)
+        for one in _numbered(requests):
+            jobs.append(await runner.begin(provider, one, into, source))
+
+    return await _followed(node_id, begin, hand_over)
 
 
 async def load(node_id: str, row: Row, hand_over: Callable[[list[Result]], T]) -> T:
@@ -60,7 +65,11 @@ async def load(node_id: str, row: Row, hand_over: Callable[[list[Result]], T]) -
     result = await in_thread(lambda: _recall.at_hand(row))
     if result is None:
         attach = partial(_recall.attach, runner, providers.connect, row, providers.results())
-        return await _followed(node_id, [attach], hand_over, stops=False)
+
+        async def begin(jobs: list[Job]) -> None:
+            jobs.append(await attach())
+
+        return await _followed(node_id, begin, hand_over, stops=False)
     handed = await in_thread(lambda: _deliver_kept(row, result, hand_over))
     title = f"{_recall.label(row)} {_recall.title(row)}"
     await _progress.finished(node_id, title, [result])
@@ -69,31 +78,41 @@ async def load(node_id: str, row: Row, hand_over: Callable[[list[Result]], T]) -
 
 async def _followed(
     node_id: str,
-    begins: Sequence[Begin],
+    begin: Begin,
     hand_over: Callable[[list[Result]], T],
     stops: bool = True,
 ) -> T:
-    """Waits for the jobs that `begins` start or join, and hands over what they bring.
+    """Waits for the jobs that `begin` starts or joins, and hands over what they bring.
 
     stops  Interrupt ends the tasks too, where their platform can; who only looks on must not
     """
-    runner = providers.runner()
     jobs: list[Job] = []
+    beginning = providers.runner().engine.start(begin(jobs))
     try:
-        for begin in begins:
-            jobs.append(await asyncio.wrap_future(runner.engine.start(begin())))
+        await _unless_interrupted(beginning)
         await _settled(node_id, jobs)
     except BaseException as error:
-        interrupted = isinstance(error, host.InterruptProcessingException)
-        for job in jobs:
-            runner.leave(job, stop=stops and interrupted)
-        if stops and interrupted:
+        stopped = stops and isinstance(error, host.InterruptProcessingException)
+        beginning.cancel()
+        _leave(jobs, stopped)
+        if stopped:
             _progress.tell_stopped(node_id, jobs)
         raise
     results = _results(jobs)
     handed = await in_thread(lambda: _deliver(jobs, results, hand_over))
     await _progress.finished(node_id, _progress.name_of(jobs[0]), results)
     return handed
+
+
+def _leave(jobs: list[Job], stop: bool) -> None:
+    """Leave the jobs there are once the engine has heard that no more are to begin."""
+    runner = providers.runner()
+
+    def leave() -> None:
+        for job in jobs:
+            runner.leave(job, stop=stop)
+
+    runner.engine.loop.call_soon_threadsafe(leave)
 
 
 def _source(node_id: str) -> Source:
@@ -115,7 +134,10 @@ async def ask(call: Callable[[], T]) -> T:
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:
     """The outcome of `work` on the engine's loop, given up when the user interrupts."""
-    future = providers.runner().engine.start(work)
+    return await _unless_interrupted(providers.runner().engine.start(work))
+
+
+async def _unless_interrupted(future: Future[T]) -> T:
     waiting = asyncio.wrap_future(future)
     while not waiting.done():
         check_interrupt()

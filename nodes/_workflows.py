@@ -9,9 +9,10 @@ from comfy_api.latest import io
 
 from .. import providers
 from ..providers._errors import SkyportError
+from ..providers._provider import Provider
 from ..providers._types import Request
 from ..providers._workflow import Workflow, put_inputs, read_workflow
-from . import _loaders, _outputs, _schema, _task
+from . import _loaders, _outputs, _schema
 from ._generate import HIDDEN
 from ._node import CloudNode
 from ._remote import Chain, RemoteInputs, remote_values
@@ -69,10 +70,13 @@ class RunWorkflowNode(CloudNode):
     async def work(
         cls, workflow: str, seed: int, inputs: Any = None, **where: Any
     ) -> io.NodeOutput:
-        provider = await _task.in_thread(lambda: providers.connect(cls.platform))
-        prompts = await _task.in_thread(lambda: cls.prompts(workflow, inputs))
-        requests = [cls.request(prompt, seed, **where) for prompt in prompts]
-        return await cls.outcome(provider, requests, _outputs.ALL)
+        def ask() -> tuple[Provider, list[Request]]:
+            provider = providers.connect(cls.platform)
+            prompts = cls.prompts(workflow, inputs)
+            return provider, [cls.request(prompt, seed, **where) for prompt in prompts]
+
+        label = providers.provider_class(cls.platform).label
+        return await cls.outcome(ask, _outputs.ALL, label)
 
     @classmethod
     def prompts(cls, workflow: str, inputs: Chain | None) -> list[Workflow]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
@@ -11,6 +10,8 @@ from .. import providers
 from ..providers import _recall
 from ..providers._cut import Order
 from ..providers._errors import InputRejected, InvalidInput, TaskFailed
+from ..providers._provider import Provider
+from ..providers._types import Request, Result
 from ..providers._upstream import ENTRY, HERE, KEEP, RUN
 from ..providers._words import say
 from . import _cloud, _outputs, _recent, _task
@@ -73,11 +74,19 @@ class RunInCloud(CloudNode):
         if order is None or place not in _cloud.clouds():
             raise InvalidInput(say("Choose where it runs, then queue the whole workflow again."))
         platform = _cloud.clouds()[place].platform
-        provider = await _task.in_thread(lambda: providers.connect(platform))
-        request, saver = await _task.in_thread(lambda: _cloud.request(order, where, value))
-        hand_over = partial(_cloud.value_of, order, saver, label=place)
+        savers: list[str] = []
+
+        def ask() -> tuple[Provider, list[Request]]:
+            provider = providers.connect(platform)
+            request, saver = _cloud.request(order, where, value)
+            savers.append(saver)
+            return provider, [request]
+
+        def hand_over(results: list[Result]) -> io.NodeOutput:
+            return _cloud.value_of(order, savers[0], results, label=place)
+
         try:
-            return await _task.run(cls.hidden.unique_id, provider, [request], hand_over)
+            return await _task.run(cls.hidden.unique_id, ask, hand_over)
         except (InputRejected, TaskFailed) as error:
             raise _cloud.at_its_node(error, order) from None
 

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from .. import providers
 from ..providers import haiyi
 from ..providers._errors import InvalidInput
+from ..providers._provider import Provider
 from ..providers._types import Json, Model, Request
 from ..providers._words import say
 from ..providers._workflow import Workflow
@@ -140,10 +141,12 @@ class HaiyiRunApp(CloudNode):
     async def work(
         cls, workflow_id: str, version_id: str, cluster: str, seed: int, inputs: Any = None
     ) -> io.NodeOutput:
-        provider = await _task.in_thread(lambda: providers.connect("haiyi"))
-        sets = await _task.in_thread(lambda: remote_values(inputs))
-        requests = [haiyi.app(workflow_id, version_id, cluster, one, seed=seed) for one in sets]
-        return await cls.outcome(provider, requests, _outputs.ALL)
+        def ask() -> tuple[Provider, list[Request]]:
+            provider, sets = providers.connect("haiyi"), remote_values(inputs)
+            made = [haiyi.app(workflow_id, version_id, cluster, one, seed=seed) for one in sets]
+            return provider, made
+
+        return await cls.outcome(ask, _outputs.ALL, haiyi.HaiYi.label)
 
 
 class HaiyiRunWorkflow(RunWorkflowNode):

@@ -455,6 +455,26 @@ def test_polls_go_on_while_a_sync_node_blocks(cloud: Host, sandbox: Sandbox, sec
     assert max(gaps) < 2.2
 
 
+def test_a_task_begins_although_the_next_node_blocks_at_once(cloud: Host, sandbox: Sandbox) -> None:
+    run = cloud.run(
+        graph(
+            make=generate(
+                "SkyportHaiyiTextToImage",
+                "google/gemini-3.1-flash-image-preview",
+                "no time to lose",
+                aspect_ratio="1:1",
+                n=1,
+            ),
+            block=node("ProbeSleepSync", seconds=2.0),
+            seen=node("ProbeSink", value=link("block")),
+        )
+    )
+    assert run.status == "success", run.error
+    began, ended = json.loads(run.probe("seen")["value"])
+    [submit] = sandbox.log.of("POST", "generate/image")
+    assert submit.time < (began + ended) / 2
+
+
 def test_the_node_tells_what_is_going_on(cloud: Host) -> None:
     run = cloud.run(graph(picture=node("ProbeImage", seed=14), make=edit("[[slow:40]] told")))
     texts = run.texts["make"]
