@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ..providers._cut import KEY, Facts, Order, cut, troubled
 from ..providers._errors import InvalidInput
-from ..providers._upstream import KEEP, RUN, Link, is_node, links_of
+from ..providers._upstream import KEEP, RUN, Link, is_node, links_of, named
 from ..providers._words import say
 from ..providers._workflow import Workflow, is_link
-from . import _classes, _loaders
+from . import _classes, _editor, _loaders
 
 _FILES = "skyport_files"
 _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
@@ -25,13 +25,17 @@ def cut_prompt(data: Mapping[str, Any]) -> Workflow:
     Never raises: a node that cannot be cut will say why.
     """
     prompt: Workflow = data["prompt"]
+    if not any(is_node(node) and _is_run(node) for node in prompt.values()):
+        return prompt
+    graph = _editor.nodes_in(data)
+    prompt, nameless = _editor.completed(prompt, graph)
     # What is no prompt is refused by ComfyUI in its own words.
-    if not all(map(is_node, prompt.values())) or not any(map(_is_run, prompt.values())):
+    if not all(map(is_node, prompt.values())):
         return prompt
     try:
         with _classes.remembering():
-            left = cut(prompt, _facts(data))
-            return {node_id: _stamped(node) for node_id, node in left.items()}
+            left = cut(prompt, _facts({**data, "prompt": prompt}, graph))
+            return {k: _stamped(_refused(node, nameless)) for k, node in left.items()}
     except Exception:
         _log.exception("Skyport could not cut the prompt")
         reason = say("Skyport could not cut this workflow; ComfyUI's log says why.")
@@ -49,6 +53,20 @@ def _is_run(node: Mapping[str, Any]) -> bool:
     return bool(node["class_type"] == RUN)
 
 
+def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
+    """The node, with a trouble where its part has a node whose values are not known."""
+    order = order_of({"": node}, "") if nameless and _is_run(node) else None
+    unknown = sorted(nameless & order.nodes.keys()) if order else []
+    if order and unknown:
+        reason = say(
+            "{node} is not installed here and the workflow does not name its values. Queue it over "
+            "the API, or load a workflow that was saved with a newer editor.",
+            node=named(unknown[0], order.nodes[unknown[0]]),
+        )
+        return troubled(node, reason)
+    return node
+
+
 def _stamped(node: dict[str, Any]) -> dict[str, Any]:
     """The node with the state of the files that its part names: a changed one is a new run."""
     if not _is_run(node) or KEY not in node["inputs"]:
@@ -63,8 +81,8 @@ def _stamped(node: dict[str, Any]) -> dict[str, Any]:
 # -- facts --------------------------------------------------------------------------------------
 
 
-def _facts(data: Mapping[str, Any]) -> Facts:
-    types = dict(_editor_types(_editor_graph(data.get("extra_data"))))
+def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> Facts:
+    types = dict(_editor_types(graph))
     targets = data.get("partial_execution_targets")
     return Facts(
         is_output=_is_output,
@@ -110,7 +128,7 @@ class _Types:
     def of(self, link: Link) -> str:
         source = self._source(link)
         found = self._declared(source) or self.editor.get(source, "")
-        return found or next(self._taken_as(link, {link}), "")
+        return found or next(self._taken_as(link), "")
 
     def _source(self, link: Link) -> Link:
         """Who makes it, past the nodes that pass it on."""
@@ -130,17 +148,18 @@ class _Types:
         kind = _classes.output_type(self._class(link[0]), link[1])
         return kind if _is_type(kind) else ""
 
-    def _taken_as(self, link: Link, seen: set[Link]) -> Iterator[str]:
-        for node_id, name in self.takers.get(link, []):
-            onward = (node_id, 0)
-            if self._class(node_id) in (RUN, KEEP):
-                if onward not in seen:
+    def _taken_as(self, link: Link) -> Iterator[str]:
+        stack, seen = [link], {link}
+        while stack:
+            for node_id, name in self.takers.get(stack.pop(), []):
+                onward = (node_id, 0)
+                if self._class(node_id) not in (RUN, KEEP):
+                    kind = _classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
+                    if _is_type(kind):
+                        yield kind
+                elif onward not in seen:
                     seen.add(onward)
-                    yield from self._taken_as(onward, seen)
-                continue
-            kind = _classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
-            if _is_type(kind):
-                yield kind
+                    stack.append(onward)
 
     def _class(self, node_id: str) -> str:
         return str(self.prompt[node_id]["class_type"]) if node_id in self.prompt else ""
@@ -153,38 +172,10 @@ def _is_type(kind: Any) -> bool:
     return "," not in kind and not kind.startswith("COMFY_")
 
 
-# -- the editor's graph -------------------------------------------------------------------------
-
-
-def _editor_graph(extra_data: Any) -> Mapping[str, Any]:
-    """The workflow as the editor queued it along; empty over the API."""
-    info = extra_data.get("extra_pnginfo") if isinstance(extra_data, dict) else None
-    found = info.get("workflow") if isinstance(info, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _editor_types(graph: Mapping[str, Any]) -> Iterator[tuple[Link, str]]:
-    definitions = graph.get("definitions")
-    told = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
-    yield from _types_in(graph, {str(one.get("id")): one for one in told}, "")
-
-
-def _types_in(
-    graph: Mapping[str, Any], subgraphs: Mapping[str, Any], prefix: str
-) -> Iterator[tuple[Link, str]]:
-    """Nodes inside a subgraph have ids like "12:5" in a prompt."""
-    for node in _dicts(graph.get("nodes")):
-        name, kind = f"{prefix}{node.get('id')}", str(node.get("type"))
-        if kind in subgraphs:
-            # A subgraph that held itself would never end.
-            others = {key: one for key, one in subgraphs.items() if key != kind}
-            yield from _types_in(subgraphs[kind], others, f"{name}:")
+def _editor_types(graph: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Link, str]]:
+    for node_id, node in graph.items():
         outputs = node.get("outputs")
         for index, output in enumerate(outputs if isinstance(outputs, list) else []):
             kind = output.get("type") if isinstance(output, dict) else None
             if _is_type(kind):
-                yield (name, index), str(kind)
-
-
-def _dicts(tree: Any) -> list[dict[str, Any]]:
-    return [one for one in tree if isinstance(one, dict)] if isinstance(tree, list) else []
+                yield (node_id, index), str(kind)

@@ -11,6 +11,7 @@ import pytest
 from host import graph, link, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skyport.providers._crossing import Crossing
 from skyport.providers._cut import KEY, TROUBLE, Facts, Order, cut
 from skyport.providers._upstream import ENTRY, HERE, RUN
 
@@ -28,6 +29,7 @@ def facts(
         is_output=lambda name: None if name.startswith("Unknown") else name in OUTPUTS,
         type_of=lambda source: (types or {}).get(source[0], "IMAGE"),
         lacks=lambda one: (lacking or {}).get(one["class_type"], []),
+        runs_here=lambda one: not one["class_type"].startswith(("Unknown", "Stuck")),
     )
 
 
@@ -187,6 +189,20 @@ def test_nodes_inside_subgraphs_keep_their_ids() -> None:
     assert not [one for one in after if ":" in one and one not in before]
 
 
+def test_ids_may_hold_dots() -> None:
+    before = {
+        "a.b": node(KEEP, value=link("up")),
+        "up": node("EmptyImage"),
+        "c.d": node("ImageScale", {"size.image": link("a.b")}),
+        "cloud": run(link("c.d")),
+        "kept": save("cloud"),
+    }
+    after = cut(before, facts(lacking={"ImageScale": ["size.image"]}))
+    sent = Crossing(order(after, "cloud").nodes)
+    sent.put([*entering(after, "cloud")], "made here")
+    assert sent.workflow["c.d"]["inputs"] == {"size.image": "made here"}
+
+
 def test_a_list_that_is_no_link_is_a_value() -> None:
     before = graph(
         a=node("LoadMany", names=["x.png", "y.png"], points=[[1, 2], [3, 4]]),
@@ -312,6 +328,48 @@ def test_one_that_waits_for_the_other_through_this_machine_is_a_submission_of_it
     assert entering(after, "second") == {"b.image1": ("keep", 0)}
 
 
+# -- what only a cloud can make and is wanted here too ------------------------------------------
+
+
+def tapping(**more: dict[str, Any]) -> Prompt:
+    return graph(
+        paint=node("UnknownSampler", seed=3),
+        c=node("ImageInvert", image=link("paint")),
+        cloud=run(link("c"), cluster="auto"),
+        kept=save("cloud"),
+        **more,
+    )
+
+
+def test_a_preview_of_what_cannot_be_made_here_comes_with_the_submission() -> None:
+    after = cut(tapping(peek=save("paint"), again=node("PreviewImage", x=link("paint"))), facts())
+    tap = "skyport-tap-paint-0"
+    assert after.keys() == {"cloud", "kept", "peek", "again", tap}
+    assert after["peek"]["inputs"]["images"] == after["again"]["inputs"]["x"] == [tap, 0]
+    assert order(after, tap).nodes == order(after, "cloud").nodes
+    assert order(after, tap).saves == order(after, "cloud").saves
+    assert order(after, tap).value == ("paint", 0)
+    assert after[tap]["inputs"]["where.cluster"] == "auto"
+    assert cut(after, facts()) is after
+
+
+def test_what_no_media_come_out_of_goes_along_to_the_next_that_gives_one() -> None:
+    decode = node("VAEDecode", samples=link("paint"))
+    after = cut(tapping(decode=decode, peek=save("decode")), facts({"paint": "LATENT"}))
+    assert after.keys() == {"cloud", "kept", "peek", "skyport-tap-decode-0"}
+    assert order(after, "cloud").nodes.keys() == {"paint", "c", "decode"}
+
+
+def test_what_keep_local_holds_here_is_not_brought_back() -> None:
+    after = cut(tapping(keep=node(KEEP, value=link("paint")), peek=save("keep")), facts())
+    assert {"paint", "keep", "peek"} <= after.keys(), "ComfyUI has to say what is missing"
+
+
+def test_a_preview_that_is_not_asked_for_brings_nothing_back() -> None:
+    after = cut(tapping(peek=save("paint")), replace(facts(), wanted=["kept"]))
+    assert len(order(after, "cloud").saves) == 1
+
+
 # -- prompts as they come -----------------------------------------------------------------------
 
 
@@ -413,7 +471,7 @@ def prompts(draw: Any) -> Prompt:
     prompt: Prompt = {}
     for number in range(draw(st.integers(2, 14))):
         earlier = st.sampled_from([*prompt]).map(link) if prompt else None
-        kinds = ["Work", "Work", RUN, RUN, KEEP, OURS, "SaveImage"] if prompt else ["Work", OURS]
+        kinds = ["Work", "Stuck", RUN, RUN, KEEP, OURS, "SaveImage"] if prompt else ["Work", OURS]
         kind = draw(st.sampled_from(kinds))
         inputs: dict[str, Any] = {}
         if kind == RUN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from folder_paths import use_base
 from host import graph, link, node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skyport.nodes._cutting import KEEP, cut_prompt, order_of
-from skyport.nodes._hook import on_prompt
-from skyport.providers._upstream import HERE, RUN, TROUBLE
+from skyport.nodes._cutting import cut_prompt, order_of
+from skyport.nodes._hook import linked_outputs, on_prompt, watch
+from skyport.providers._upstream import HERE, KEEP, KEY, RUN, TROUBLE
 
 import nodes as comfyui_nodes
 
@@ -36,8 +37,32 @@ CLASSES = {
     "Any": made("Any", [], [io.AnyType.Output("any")]),
     "Shade": made("Shade", [io.Mask.Input("mask")], [io.Mask.Output("mask")]),
     "Show": made("Show", [io.AnyType.Input("value")], [], ends=True),
+    "Picks": made(
+        "Picks",
+        [io.Image.Input("image"), io.Combo.Input("model", options=["here.safetensors"])],
+        [io.Image.Output("image")],
+    ),
     "Grow": made("Grow", [io.Image.Input("image")], [io.Image.Output("image")]),
 }
+
+
+class Told(dict[str, Any]):
+    """What a class tells of itself, counting how often its inputs are asked for."""
+
+    asked = 0
+
+    def __getitem__(self, key: str) -> Any:
+        Told.asked += key == "input"
+        return super().__getitem__(key)
+
+
+class Counted(CLASSES["Picks"]):  # type: ignore[misc]
+    @classmethod
+    def info(cls) -> dict[str, Any]:
+        return Told(super().info())
+
+
+CLASSES["Counted"] = Counted
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +127,14 @@ def test_who_takes_the_value_tells_its_type_also_through_nodes_that_pass_it_on(
     assert kind_of({"prompt": prompt}) == "MASK"
 
 
+def test_a_type_is_found_behind_any_number_of_nodes_that_pass_it_on() -> None:
+    prompt = {str(n): node(KEEP, value=link(str(n - 1))) for n in range(1, 2000)}
+    prompt |= graph(a=node("Nobodys"), cloud=run(link("a")))
+    prompt["1"]["inputs"]["value"] = link("cloud")
+    prompt |= {"shade": node("Shade", mask=link("1999")), "show": node("Show", value=link("shade"))}
+    assert kind_of({"prompt": prompt}) == "MASK"
+
+
 def test_where_nobody_tells_the_type_the_user_is_told() -> None:
     prompt = graph(a=node("Any"), cloud=run(link("a")), show=node("Show", value=link("cloud")))
     left = cut_prompt({"prompt": prompt})
@@ -124,6 +157,71 @@ def test_a_socket_that_lacks_its_link_is_told() -> None:
     prompt = graph(a=node("Grow"), cloud=run(link("a")), show=node("Show", value=link("cloud")))
     left = cut_prompt({"prompt": prompt})
     assert 'Nothing is linked to "image" of Grow (a).' in left["cloud"]["inputs"]["value"]
+
+
+def unknown(values: Any, *names: str) -> dict[str, Any]:
+    """A node of a class that is not here, as the editor saves it."""
+    sockets = [{"name": "image", "type": "IMAGE"}]
+    sockets += [{"name": name, "widget": {"name": name}} for name in names]
+    return {"id": 5, "type": "Nobodys", "inputs": sockets, "widgets_values": values}
+
+
+def told_by_editor(saved: dict[str, Any]) -> dict[str, Any]:
+    """What is left where the editor has queued it: without its class, its widgets' names lost."""
+    sent = {"image": link("a", 1), "UNKNOWN": 7, "UNKNOWN_1": "x"}
+    prompt = {"a": node("Paint"), "5": {"inputs": dict(sent), "_meta": {}}}
+    prompt |= {"cloud": run(link("5")), "shade": node("Shade", mask=link("cloud"))}
+    prompt["show"] = node("Show", value=link("shade"))
+    return cut_prompt(queued(prompt, saved))
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "expected"),
+    [
+        ([], [], {}),
+        ([7, "randomize", "x"], ["seed", "text"], {"seed": 7, "text": "x"}),
+        (["fixed", 3], ["mode", "n"], {"mode": "fixed", "n": 3}),
+        (["a.png", "image"], ["file"], {"file": "a.png"}),
+        ({"rate": 8}, [], {"rate": 8}),
+        ([["a", 1]], ["tags"], {"tags": {"__value__": ["a", 1]}}),
+    ],
+)
+def test_class_and_values_that_the_editor_leaves_out_are_read_in_its_graph(
+    values: Any, names: list[str], expected: dict[str, Any]
+) -> None:
+    order = order_of(told_by_editor(unknown(values, *names)), "cloud")
+    assert order is not None
+    assert order.nodes["5"]["class_type"] == "Nobodys"
+    assert order.nodes["5"]["inputs"] == {**expected, "image": ["a", 1]}
+
+
+def test_names_that_the_editor_saves_beside_the_values_are_taken() -> None:
+    named = {"seed": 7, "control_after_generate": "fixed", "fixed": "fixed", "text": "x"}
+    saved = unknown([7, "fixed", "x"]) | {"widgets_values_named": named}
+    order = order_of(told_by_editor(saved), "cloud")
+    assert order is not None
+    assert order.nodes["5"]["inputs"] == {"seed": 7, "text": "x", "image": ["a", 1]}
+
+
+def test_values_that_have_no_names_are_never_guessed() -> None:
+    left = told_by_editor(unknown([1, 2, 3], "one", "two"))
+    assert "does not name its values" in left["cloud"]["inputs"]["value"]
+    assert "5" not in left
+
+
+@pytest.mark.parametrize(("model", "tapped"), [("here.safetensors", False), ("gone", True)])
+def test_a_preview_behind_a_model_that_is_not_here_is_made_in_the_cloud(
+    model: str, tapped: bool
+) -> None:
+    prompt = graph(
+        a=node("Paint"),
+        b=node("Picks", image=link("a", 1), model=model),
+        cloud=run(link("b")),
+        show=node("Show", value=link("cloud")),
+        peek=node("Show", value=link("b")),
+    )
+    left = cut_prompt({"prompt": prompt})
+    assert ("b" not in left, "skyport-tap-b-0" in left) == (tapped, tapped)
 
 
 # -- anything at all ----------------------------------------------------------------------------
@@ -169,6 +267,35 @@ def test_no_prompt_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None
     again = on_prompt({"prompt": once, "extra_data": None})["prompt"]
     assert again == once
     assert "could not cut" not in str(once)
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 3, {}, {"prompt": None}, {"prompt": []}])
+def test_what_is_no_request_goes_on_as_it_came(data: Any) -> None:
+    assert on_prompt(copy.deepcopy(data)) == data
+
+
+@pytest.mark.parametrize("garbage", ["", "{}", "[]", "no JSON"])
+def test_a_cut_that_cannot_be_read_is_told_at_its_node(garbage: str) -> None:
+    cloud = {**run(link("a")), "inputs": {"where": "HaiYi", KEY: garbage}}
+    left = on_prompt({"prompt": graph(cloud=cloud)})["prompt"]
+    assert left["cloud"]["inputs"]["value"].startswith("Skyport could not cut this workflow")
+
+
+@pytest.mark.parametrize("odd", [[[1, 2], [3, 4]], ["a", {}], [None, []]])
+def test_lists_in_nodes_of_other_packs_do_not_keep_ours_from_their_marks(odd: Any) -> None:
+    watch("Costly", [(0, "frames")])
+    prompt = graph(a=node("Costly"), b=node("Nobodys", frames=link("a"), points=odd))
+    prompt["c"] = {"class_type": odd, "inputs": {}}
+    assert linked_outputs(on_prompt({"prompt": prompt})["prompt"], "a") == {"frames"}
+
+
+def test_of_two_thousand_nodes_each_class_is_asked_for_its_inputs_once() -> None:
+    prompt = {str(n): node("Counted", image=link(str(n - 1))) for n in range(1, 2000)}
+    prompt |= {"0": node("Paint"), "show": node("Show", value=link("cloud"))}
+    prompt["1"]["inputs"]["image"] = link("0", 1)
+    Told.asked = 0
+    assert kind_of({"prompt": {**prompt, "cloud": run(link("1999"))}}) == "IMAGE"
+    assert Told.asked == 1
 
 
 def test_a_prompt_without_cloud_nodes_is_the_very_same() -> None:
