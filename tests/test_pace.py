@@ -15,7 +15,11 @@ from bench.lateness import noticed_late
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyport.providers._errors import InvalidInput, ServerFault
+from skyport.providers._ledger import order_of
+from skyport.providers._owner import Owner
 from skyport.providers._pace import POLLS_A_MINUTE, Forecast, Gate, Pace, Slots
+from skyport.providers._store import Store
+from skyport.providers._types import Result, Task
 from virtual import Cloud, Play, VirtualLoop, most_within, order
 
 POLLS_A_SECOND = 12  # what a platform is promised
@@ -65,6 +69,21 @@ def test_a_model_that_always_takes_as_long_is_soon_foreseen(tmp_path: Path) -> N
             play.result(cloud, order(seed=seed), tmp_path)
             lates.append(cloud.times("poll")[-1] - cloud.end(str(seed + 1)))
     assert statistics.median(lates[4:]) <= GOAL / 2 < lates[0]
+
+
+def test_after_a_restart_the_ledger_tells_how_long_a_model_takes(tmp_path: Path) -> None:
+    clock = [0.0]
+    ledger = Store(None, Owner(None), lambda: clock[0])
+    for seed in range(6):
+        ledger.intend(known := order_of(order(seed=seed), "http://127.0.0.1:1"))
+        ledger.accepted(known, Task("cloud", "make", str(seed)))
+        clock[0] += 20.3
+        ledger.finished(known.mark, Result(str(seed)))
+    with Play(ledger) as play:
+        cloud = play.cloud(lasts=20.3)
+        play.result(cloud, order(seed=7), tmp_path)
+        assert cloud.times("poll")[-1] - cloud.end("1") <= GOAL / 2
+    assert ledger.took("cloud", "make", "another model") == []
 
 
 def test_the_middle_between_two_polls_is_what_is_learnt_of_a_task() -> None:

@@ -1,1 +1,1 @@
-"""Benchmarks: `python tests/bench` prints them all."""
+"""Benchmarks: `python -m tests.bench` runs them all. Every bare-named module here is one."""

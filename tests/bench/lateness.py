@@ -8,15 +8,35 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
-from skyport.providers._pace import Forecast, Pace
-from virtual import Play, order
+from skyport.providers._owner import Owner
+from skyport.providers._pace import POLLS_A_MINUTE, Forecast, Pace
+from skyport.providers._store import Store
+from virtual import Play, most_within, order
+
+from ._figures import Figure, Goal, Told
 
 SAMPLE_INTERVAL = 5.0  # `time.sleep(5)` before every poll, in HaiYi's "complete sample"
-KINDS = (3.0, 30.0, 58.0, 240.0, 900.0)
-TASKS = 200  # of each kind
+_KINDS = {3.0: Goal(0.75, "s"), 30.0: Goal(0.75, "s"), 300.0: Goal(2.0, "s")}
+_POLLS = Goal(POLLS_A_MINUTE, "a minute")
+_TASKS = 200  # of each kind
+_RESTARTS = 20
+
+
+def figures(small: bool = False) -> Iterator[Told]:
+    for kind, goal in _KINDS.items():
+        lengths = varied(kind, 5 if small else _TASKS)
+        (lates, polls), late = ours(lengths), statistics.median(sample(lengths))
+        what = f"tasks of {kind:.0f} s"
+        yield Figure(
+            f"{what}, noticed late", statistics.median(lates), late, "s", "every 5 s", goal
+        )
+        yield Figure(f"{what}, polls", polls, 60 / SAMPLE_INTERVAL, "a minute", "every 5 s", _POLLS)
+    yield _learnt(2 if small else _RESTARTS)
 
 
 def noticed_late(lasts: float, *, usual: float | None = None, tells: bool = False) -> float:
@@ -30,37 +50,48 @@ def noticed_late(lasts: float, *, usual: float | None = None, tells: bool = Fals
         forecast.saw(now, now / lasts if tells else None)
 
 
-def ours(lengths: list[float]) -> list[float]:
-    """The lateness of tasks run one after another, so that later ones profit from the earlier."""
+def varied(kind: float, count: int, spread: float = 0.1) -> list[float]:
+    """Lengths of tasks that take about `kind` seconds."""
+    chance = random.Random(kind)
+    return [kind * max(0.3, chance.gauss(1, spread)) for _ in range(count)]
+
+
+def ours(lengths: Sequence[float]) -> tuple[list[float], int]:
+    """The lateness of tasks run one after another, so that later ones profit from the earlier, and
+    the most polls that any of them had in a minute."""
     with Play() as play:
         cloud = play.cloud()
         for seed, lasts in enumerate(lengths):
             play.result(cloud, order({"lasts": lasts}, seed=seed), Path())
-        return [cloud.times("poll", task)[-1] - cloud.end(task) for task in _ids(lengths)]
+        polls = {task: cloud.times("poll", task) for task in map(str, range(1, len(lengths) + 1))}
+        lates = [times[-1] - cloud.end(task) for task, times in polls.items()]
+        return lates, max(most_within(times, 60.0) for times in polls.values())
 
 
-def sample(lengths: list[float]) -> list[float]:
+def sample(lengths: Sequence[float]) -> list[float]:
     """The lateness of the same tasks with the sample's loop."""
     return [math.ceil(lasts / SAMPLE_INTERVAL) * SAMPLE_INTERVAL - lasts for lasts in lengths]
 
 
-def compared(kind: float, spread: float = 0.1) -> tuple[float, float]:
-    """(ours, the sample's) median lateness for tasks that take about `kind` seconds."""
-    chance = random.Random(kind)
-    lengths = [kind * max(0.3, chance.gauss(1, spread)) for _ in range(TASKS)]
-    return statistics.median(ours(lengths)), statistics.median(sample(lengths))
+def _learnt(restarts: int, kind: float = 30.0) -> Figure:
+    """The first task of a new process, with and without a ledger that knows its model."""
+    with_ledger, without = (
+        statistics.median(chain.from_iterable(map(first, range(restarts))))
+        for first in (partial(_first, kind, 10), partial(_first, kind, 0))
+    )
+    what = f"first task of {kind:.0f} s after a restart, noticed late"
+    return Figure(what, with_ledger, without, "s", "an empty ledger", Goal(0.75))
 
 
-def main(say: Callable[[str], object] = print) -> float:
-    """Print the table; the ratio of the two medians over all tasks is returned."""
-    say(f"{'task':>8} {'ours':>8} {'5 s':>8} {'ratio':>7}")
-    rows = [(kind, *compared(kind)) for kind in KINDS]
-    for kind, mine, theirs in rows:
-        say(f"{kind:>6.0f} s {mine:>6.2f} s {theirs:>6.2f} s {theirs / mine:>6.1f}x")
-    ratio = statistics.median(r[2] for r in rows) / statistics.median(r[1] for r in rows)
-    say(f"The end of a task is noticed {ratio:.1f} times sooner than by asking every 5 s.")
-    return ratio
-
-
-def _ids(lengths: list[float]) -> list[str]:
-    return [str(number) for number in range(1, len(lengths) + 1)]
+def _first(kind: float, known: int, seed: int) -> list[float]:
+    plays: list[Play] = []
+    ledger = Store(None, Owner(None), lambda: plays[-1].loop.time())
+    lengths = [kind * random.Random(f"{seed} {n}").gauss(1, 0.01) for n in range(known + 1)]
+    lates: list[float] = []
+    for number, lasts in enumerate(lengths):
+        with Play(ledger) as play:
+            plays.append(play)
+            cloud = play.cloud(lasts)
+            play.result(cloud, order(seed=number), Path())
+            lates = [cloud.times("poll")[-1] - cloud.end("1")]
+    return lates

@@ -1,7 +1,8 @@
 """How fast the ledger writes and lists, against plain SQLite as a script would use it.
 
-Plain is one autocommitted statement a change, in SQLite's own journal mode. The ledger's rows are
-as safe: both wait until the disk has what was written.
+A task writes its row five times: intent, id, running, results, delivered. Each time is a
+transaction of its own that is on disk before the next. Plain is one autocommitted statement for
+each, in SQLite's own journal mode, and as safe.
 """
 
 from __future__ import annotations
@@ -9,21 +10,36 @@ from __future__ import annotations
 import sqlite3
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from skyport.providers._ledger import Order, Query, State
+from skyport.providers._ledger import EVERYTHING, Order, Query, State
 from skyport.providers._owner import Owner
 from skyport.providers._store import Store
 from skyport.providers._types import Kind, Result, ResultFile, Task
 
+from ._figures import Figure, Goal, Told
+from ._measure import timed
+
+_WRITES = 5  # of a task's row
+_A_SECOND, _PAGE = Goal(1000, "/s", least=True), Goal(20, "ms")
 ROUNDS = 3  # the two take turns, so that a busy disk is unfair to neither
 TASKS = 60  # of each round
 LISTED = 5000
 PAGE = 50
 LOOKS = 30
 _REQUEST = {"model": {"provider": "kwai", "model": "kling-v3"}, "prompt": "a lighthouse " * 40}
+
+
+def figures(small: bool = False) -> Iterator[Told]:
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = (_WRITES * tasks for tasks in written(Path(folder), 2 if small else TASKS))
+        yield Figure("ledger, writes of a row", ours, theirs, "/s", "plain SQLite", _A_SECOND)
+        rows = 2 * PAGE if small else LISTED
+        pages, whole = listed(Path(folder), rows), read_whole(Path(folder, "listed.db"))
+        for name, seconds in pages.items():
+            what = f"ledger, {PAGE} of {rows} rows, {name}"
+            yield Figure(what, seconds * 1000, whole * 1000, "ms", "all rows", _PAGE)
 
 
 def order(number: int) -> Order:
@@ -58,26 +74,26 @@ def plain_way(db: sqlite3.Connection, number: int) -> None:
         db.execute(sql, (state, str(number), mark))
 
 
-def written(folder: Path) -> tuple[float, float]:
+def written(folder: Path, tasks: int = TASKS) -> tuple[float, float]:
     """Tasks a second, from intent to delivery: (ours, plain)."""
     store, db = Store(folder / "ours.db", Owner(None)), plain(folder / "plain.db")
     ours, theirs = 0.0, 0.0
-    for start in range(0, ROUNDS * TASKS, TASKS):
-        ours += timed(lambda: _each(start, lambda n: whole_way(store, n)))  # noqa: B023
-        theirs += timed(lambda: _each(start, lambda n: plain_way(db, n)))  # noqa: B023
+    for start in range(0, ROUNDS * tasks, tasks):
+        ours += timed(lambda: _each(start, lambda n: whole_way(store, n), tasks))  # noqa: B023
+        theirs += timed(lambda: _each(start, lambda n: plain_way(db, n), tasks))  # noqa: B023
     store.close()
     db.close()
-    return ROUNDS * TASKS / ours, ROUNDS * TASKS / theirs
+    return ROUNDS * tasks / ours, ROUNDS * tasks / theirs
 
 
-def listed(folder: Path) -> dict[str, float]:
-    """Seconds that a page takes in a ledger of 5,000 rows, by what is asked for."""
-    store = filled(folder / "listed.db")
+def listed(folder: Path, rows: int = LISTED) -> dict[str, float]:
+    """Seconds that a page takes in a ledger of so many rows, by what is asked for."""
+    store = filled(folder / "listed.db", rows)
     asked = {
         "newest": Query(limit=PAGE),
-        "last page": Query(limit=PAGE, offset=LISTED - PAGE),
+        "last page": Query(limit=PAGE, offset=rows - PAGE),
         "one state": Query(states=(State.DELIVERED,), limit=PAGE),
-        "with a text": Query(text="4711", limit=PAGE),
+        "with a text": Query(text=f"{rows - 89}", limit=PAGE),
     }
     found = {
         name: statistics.median(timed(lambda: store.rows(query)) for _ in range(LOOKS))  # noqa: B023
@@ -87,32 +103,22 @@ def listed(folder: Path) -> dict[str, float]:
     return found
 
 
-def filled(path: Path) -> Store:
+def read_whole(path: Path) -> float:
+    """Seconds to read every row, as a list without pages would."""
+    store = Store(path, Owner(None))
+    seconds = statistics.median(timed(lambda: store.rows(EVERYTHING)) for _ in range(3))
+    store.close()
+    return seconds
+
+
+def filled(path: Path, rows: int) -> Store:
     store, quick = Store(path, Owner(None)), Store(None, Owner(None))
-    _each(0, lambda number: whole_way(quick, number), LISTED)
+    _each(0, lambda number: whole_way(quick, number), rows)
     quick.copy_to(store)
     quick.close()
     return store
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def _each(start: int, work: Callable[[int], None], count: int = TASKS) -> None:
+def _each(start: int, work: Callable[[int], None], count: int) -> None:
     for number in range(start, start + count):
         work(number)
-
-
-def main(say: Callable[[str], object] = print) -> float:
-    """Print the tables; how many times faster than plain SQLite a task is written is returned."""
-    with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = written(Path(folder))
-        pages = listed(Path(folder))
-    say(f"{'tasks written a second':>24} {ours:>8.0f} {'plain':>8} {theirs:>8.0f}")
-    for name, seconds in pages.items():
-        say(f"{f'{PAGE} of {LISTED}, {name}':>24} {seconds * 1000:>8.2f} ms")
-    say(f"A task is written {ours / theirs:.1f} times faster than by plain SQLite.")
-    return ours / theirs

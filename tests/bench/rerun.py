@@ -1,0 +1,56 @@
+"""The second run of a graph, after a restart: everything is here already."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from skyport import sandbox
+
+from ._figures import Figure, Goal, Told
+from ._hosts import NAME
+from ._measure import alone
+from .parallel import node, run, sink
+
+_MODEL = "google/gemini-3-pro-image-preview"
+
+
+def figures(small: bool = False) -> Iterator[Told]:
+    with (
+        sandbox.start(pace=0.05 if small else 0.5) as cloud,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        env = {"HAIYI_BASE_URL": cloud.base_url("haiyi"), "HAIYI_API_KEY": cloud.key("haiyi")}
+        graph = _graph(64 if small else 1024)
+        first = alone(run, env, Path(folder), graph)
+        submits, uploads = _asked(cloud)
+        cloud.log.clear()
+        second = alone(run, env, Path(folder), graph)
+        again, sent = _asked(cloud)
+        without = {"picture": graph["picture"], "seen": sink("picture")}
+        host = alone(run, env, Path(folder), without)
+    what = f"second run after a restart, in {NAME}"
+    yield Figure(f"{what}, time", second, first, "s", "first run", Goal(0.3, "s"))
+    yield Figure(f"{what}, time of our node", second - host, first - host, "s", "first run")
+    yield Figure(f"{what}, submits", again, submits, "submits", "first run", Goal(0, "submits"))
+    yield Figure(f"{what}, uploads", sent, uploads, "uploads", "first run", Goal(0, "uploads"))
+
+
+def _asked(cloud: sandbox.Sandbox) -> tuple[int, int]:
+    """Submits and other requests with a body that the sandbox has seen."""
+    posts = [seen.path for seen in cloud.log.all() if seen.method in ("POST", "PUT")]
+    submits = sum(path.endswith("generate/image") for path in posts)
+    return submits, len(posts) - submits
+
+
+def _graph(side: int) -> dict[str, Any]:
+    picture = node("ProbeImage", seed=1, width=side, height=side)
+    edit = node("SkyportHaiyiImageToImage", prompt="a boat", seed=1, model=_MODEL)
+    edit["inputs"] |= {
+        "model.images.image0": ["picture", 0],
+        "model.aspect_ratio": "(default)",
+        "model.resolution": "1K",
+    }
+    return {"picture": picture, "edit": edit, "seen": sink("edit")}

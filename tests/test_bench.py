@@ -1,0 +1,116 @@
+"""Pins that the benchmarks run and tell what they measured. No timing is asserted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench._figures import Figure, Goal, machine, table
+from bench._measure import alone, in_turns, peak_above_idle
+
+ROOT = Path(__file__).resolve().parent.parent
+MB = 1 << 20
+
+QUICK = ("encode", "lateness", "ledger", "transfer")
+
+
+def bench(*arguments: str, how: tuple[str, ...] = ("-m", "tests.bench")) -> tuple[int, str]:
+    """What the command ends with and prints, in an environment without a ComfyUI."""
+    env = {name: value for name, value in os.environ.items() if name != "COMFYUI_PATH"}
+    done = subprocess.run(
+        [sys.executable, *how, *arguments], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.returncode in (0, 1), done.stderr  # 1: a tiny input misses its goal
+    return done.returncode, done.stdout
+
+
+def told(name: str) -> dict[str, Any]:
+    code, text = bench("--json", "--small", name)
+    (only,) = json.loads(text)["benchmarks"]
+    missed = any(figure["met"] is False for figure in only["figures"])
+    assert code == int(missed)
+    return only
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_benchmark_runs_and_each_figure_has_a_baseline(name: str) -> None:
+    only = told(name)
+    assert only["name"] == name
+    assert only["figures"] or only["notes"]
+    assert all(figure["against"] and figure["unit"] for figure in only["figures"])
+
+
+def test_a_second_run_after_a_restart_asks_for_nothing() -> None:
+    ours = {figure["what"].split(", ")[-1]: figure["ours"] for figure in told("rerun")["figures"]}
+    assert ours["submits"] == ours["uploads"] == 0
+
+
+def test_waiting_for_many_tasks_starts_no_threads_and_keeps_to_the_rate() -> None:
+    ours = {figure["what"].split(", ")[-1]: figure["ours"] for figure in told("many")["figures"]}
+    assert ours["threads for them"] == 0
+    assert ours["polls in the busiest second"] <= 12
+
+
+def test_what_cannot_be_measured_here_is_said_and_the_rest_goes_on() -> None:
+    (note,) = told("startup")["notes"]
+    assert "COMFYUI_PATH" in note
+
+
+def test_the_folder_can_be_run_as_well() -> None:
+    _, text = bench("--small", "lateness", how=(str(ROOT / "tests" / "bench"),))
+    assert "| tasks of 3 s, noticed late" in text
+
+
+# -- the figures ----------------------------------------------------------------------------------
+
+
+def test_a_goal_is_about_the_ratio_or_about_the_figure_itself() -> None:
+    assert Figure("", 6.0, 10.0, "s", "", Goal(0.7)).met
+    assert not Figure("", 8.0, 10.0, "s", "", Goal(0.7)).met
+    assert Figure("", 8.0, 10.0, "MB/s", "", Goal(0.8, least=True)).met
+    assert not Figure("", 0.4, 10.0, "s", "", Goal(0.3, "s")).met
+    assert Figure("", 1.0, 0.0, "s", "").met is None
+
+
+def test_the_table_is_markdown_that_lines_up() -> None:
+    lines = table([Figure("encode", 1.234, 2.0, "s", "Pillow", Goal(0.7))])
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == [
+        "encode",
+        "1.23 s",
+        "2 s (Pillow)",
+        "0.62 x",
+        "at most 0.7 x",
+        "yes",
+    ]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_those_who_are_compared_take_turns_and_each_is_first_in_its_turn() -> None:
+    order: list[str] = []
+
+    def work(name: str, seconds: float) -> float:
+        order.append(name)
+        return seconds
+
+    medians = in_turns(3, lambda: work("a", len(order)), lambda: work("b", 7.0))
+    assert "".join(order) == "abbaab"
+    assert medians == [3.0, 7.0]
+
+
+def test_the_peak_counts_memory_that_is_given_back() -> None:
+    assert 30 * MB < alone(_taken, 40 * MB) < 60 * MB
+
+
+def _taken(size: int) -> int:
+    return peak_above_idle(lambda: len(bytearray(b"x") * size))
+
+
+def test_the_machine_is_told_without_a_name() -> None:
+    told = machine()
+    assert told["cores"] == os.cpu_count()
+    assert os.uname().nodename not in json.dumps(told) if hasattr(os, "uname") else True
