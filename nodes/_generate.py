@@ -14,10 +14,12 @@ from ..providers._errors import InvalidInput
 from ..providers._params import warnings
 from ..providers._provider import Provider
 from ..providers._types import Json, Model, Request
-from ..providers._words import say
+from ..providers._words import language, say
 from . import _forms, _hook, _outputs, _schema
 from ._node import CloudNode
 
+# By node: the models and the language that its forms were made for, and the forms.
+_choices: dict[str, tuple[tuple[Model, ...], str, Any]] = {}
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt)
 
 
@@ -68,12 +70,22 @@ class GenerateNode(CloudNode):
                 _schema.prompt_input(),
                 *(io.String.Input(name, multiline=True, default="") for name in cls.texts),
                 _schema.seed_input(),
-                _schema.model_input(cls.models(), cls.custom_inputs(), cls.own()),
+                cls.choice(),
             ],
             outputs=_outputs.declare(cls.outputs),
             hidden=list(HIDDEN),
             is_output_node=True,
         )
+
+    @classmethod
+    def choice(cls) -> io.DynamicCombo.Input:
+        """The models' forms, made anew only where models or language have changed since."""
+        models, words = cls.models(), language()
+        known = _choices.get(cls.id)
+        if known is None or known[0] is not models or known[1] != words:
+            made = _schema.model_input(models, cls.custom_inputs(), cls.own())
+            known = _choices[cls.id] = (models, words, made)
+        return known[2]
 
     @classmethod
     def own(cls) -> frozenset[str]:

@@ -153,7 +153,7 @@ def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
     """The PNG of one [H,W,C], known by its pixels: an equal picture is encoded once."""
     frame, rows = _blank(image.shape)
     for top in range(0, len(rows), _STRIP):
-        strip = _steps(image[top : top + _STRIP], 255).to(torch.uint8).numpy()
+        strip = _scaled(image[top : top + _STRIP], 255).to(torch.uint8).numpy()
         rows[top : top + _STRIP] = strip.reshape(len(strip), -1)
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height} ".encode())
     digest.update(np.ascontiguousarray(rows))
@@ -196,20 +196,21 @@ def _write_png(frame: av.VideoFrame, path: Path) -> None:
             stream.write(packet)
 
 
-def _steps(image: torch.Tensor, top: int) -> torch.Tensor:
-    """Whole numbers 0..top as int32, nearest to the floats 0..1 of `image`."""
+def _scaled(image: torch.Tensor, top: int) -> torch.Tensor:
+    """Whole numbers 0..top, still as floats, nearest to the floats 0..1 of `image`."""
     if not image.is_floating_point():
         raise InvalidInput(
             say("The image holds {kind}, not floats from 0 to 1.", kind=str(image.dtype)),
             do=say("Divide it by its greatest value first."),
         )
     floats = image.detach().to("cpu", torch.float32)
-    if torch.isnan(floats).any():
+    # A sum is quick to take, and not a number where any of its parts is none.
+    if torch.isnan(floats.sum()) and torch.isnan(floats).any():
         raise InvalidInput(
             say("The image holds NaN (not a number) instead of colours."),
             do=say("Look for the node that made it: often a VAE in half precision."),
         )
-    return floats.mul(top).round_().clamp_(0, top).to(torch.int32).contiguous()
+    return floats.mul(top).round_().clamp_(0, top)
 
 
 def _wrong_shape(tensor: torch.Tensor, wanted: str) -> InvalidInput:
@@ -331,7 +332,7 @@ def _key_of_frames(video: Any) -> str:
     head = (tuple(parts.images.shape), str(parts.frame_rate), top)
     digest = hashlib.sha256(repr(head).encode())
     for image in parts.images:
-        digest.update(_steps(image, top).numpy())
+        digest.update(_scaled(image, top).to(torch.int32).contiguous().numpy())
     if parts.audio:
         digest.update(repr(parts.audio["sample_rate"]).encode())
         digest.update(_batch_of_samples(parts.audio["waveform"]).contiguous().numpy())

@@ -56,18 +56,25 @@ class Catalogue:
         self._provider = provider
         self._realm = realm
         self._models: tuple[Model, ...] = ()
+        self._of_task: dict[str | None, tuple[Model, ...]] = {}
         self._stamp: float | None = -1.0
         self._clock = clock
         self._looked = -math.inf
         self._lock = threading.Lock()
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
-        """Every model, or those of one task; live ones first. Never touches the network."""
+        """Every model, or those of one task; live ones first. Never touches the network.
+
+        The same tuple, until they change.
+        """
         with self._lock:
             if self._clock() - self._looked > _LOOK_AGAIN:
                 self._looked = self._clock()
                 self._load()
-            return tuple(m for m in self._models if task is None or m.task == task)
+            if task not in self._of_task:
+                found = (model for model in self._models if task in (None, model.task))
+                self._of_task[task] = tuple(found)
+            return self._of_task[task]
 
     def age(self) -> float | None:
         """Seconds since the last refresh, None when there was none."""
@@ -109,6 +116,7 @@ class Catalogue:
         read = [_read(self._provider, row) for row in self._rows().values()]
         usable = [model for model in read if model is not None]
         self._models = tuple(sorted(usable, key=lambda model: model.retired))
+        self._of_task = {}
 
     def _rows(self) -> dict[tuple[str, str], Json]:
         """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""

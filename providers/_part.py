@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import os
 import re
@@ -16,6 +15,7 @@ from ._errors import BadResult
 from ._files import is_text
 from ._judge import visible_text
 from ._medium import HEAD_BYTES, Medium, told
+from ._sum import Sum
 from ._types import ResultFile
 from ._words import say
 
@@ -32,7 +32,7 @@ class Part:
         # Two processes may be fetching one task's result at the same time.
         self._path = self._folder / f"{self._stem}.{os.getpid()}.part"
         self._stream: BinaryIO | None = None
-        self._sum = hashlib.sha256()
+        self._sum = Sum()
         self.size = 0
 
     def restart(self) -> None:
@@ -41,13 +41,13 @@ class Part:
             self._folder.mkdir(parents=True, exist_ok=True)
             _swept(self._folder, self._stem)
             self._stream = open(self._path, "wb")  # noqa: SIM115  closed in close()
-        self._sum, self.size = hashlib.sha256(), 0
+        self._sum, self.size = Sum(), 0
 
     def reopen(self) -> None:
         """Go on at the end; the sum is taken from what the disk really holds."""
         with self._disk():
             self.close()
-            self._sum = hashlib.sha256()
+            self._sum = Sum()
             with open(self._path, "rb") as written:
                 for chunk in iter(lambda: written.read(CHUNK), b""):
                     self._sum.update(chunk)
@@ -68,18 +68,19 @@ class Part:
             assert self._stream is not None
             self._stream.flush()
             os.fsync(self._stream.fileno())
+            sha256 = self._sum.hexdigest()
             self.close()
             with open(self._path, "rb") as written:
                 head = written.read(HEAD_BYTES)
         medium = told(head, content_type, name, text=text)
         if medium is None:
             raise _no_medium(head, content_type)
-        return self._named(medium)
+        return self._named(medium, sha256)
 
-    def _named(self, medium: Medium) -> ResultFile:
+    def _named(self, medium: Medium, sha256: str) -> ResultFile:
         with self._disk():
             path = _placed(self._path, self._folder, self._stem, medium.extension)
-        return ResultFile(path, medium.kind, medium.mime, self.size, self._sum.hexdigest())
+        return ResultFile(path, medium.kind, medium.mime, self.size, sha256)
 
     def discard(self) -> None:
         self.close()
@@ -88,6 +89,7 @@ class Part:
             self._path.unlink()
 
     def close(self) -> None:
+        self._sum.close()
         if self._stream is not None:
             with suppress(OSError):
                 self._stream.close()

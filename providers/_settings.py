@@ -191,12 +191,22 @@ class Settings:
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_told_by("", _addresses))
 
 
+# What the file and the environment told, and the settings that made.
+_loaded: tuple[Mapping[str, Json], Mapping[str, str], Settings] | None = None
+
+
 def load() -> Settings:
     """The settings as they are now: environment, settings.json, defaults. Cheap: call it often.
 
-    Raises InvalidInput naming the file or variable and the setting that is wrong.
+    The same object, until they change. Raises InvalidInput naming the file or variable and the
+    setting that is wrong.
     """
-    return Settings(**{**_from_file(read_tree(_file())), **_from_environment()})
+    global _loaded
+    tree = read_tree(_file())
+    told = {name: os.environ.get(variable, "").strip() for name, variable in _VARIABLES.items()}
+    if _loaded is None or _loaded[0] is not tree or _loaded[1] != told:
+        _loaded = (tree, told, Settings(**{**_from_file(tree), **_from_environment(told)}))
+    return _loaded[2]
 
 
 def save(changes: Mapping[str, Json]) -> Settings:
@@ -282,6 +292,7 @@ def results() -> Path:
 
 # -- JSON files in the data folder --------------------------------------------------------------
 
+_NO_FILE: dict[str, Json] = {}
 _writing = threading.Lock()
 _seen: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
 
@@ -299,7 +310,7 @@ def read_tree(path: Path) -> dict[str, Json]:
             known = _seen[path] = (stamp, _parsed(path))
         return known[1]
     except FileNotFoundError:
-        return {}
+        return _NO_FILE
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -370,8 +381,7 @@ def _from_file(tree: Mapping[str, Json]) -> dict[str, Any]:
     }
 
 
-def _from_environment() -> dict[str, Any]:
-    told = {name: os.environ.get(variable, "").strip() for name, variable in _VARIABLES.items()}
+def _from_environment(told: Mapping[str, str]) -> dict[str, Any]:
     return {name: _from_text(name, text) for name, text in told.items() if text}
 
 
