@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from skyport import sandbox
@@ -14,6 +15,7 @@ from ._hosts import NAME
 from ._measure import alone
 from .parallel import node, run, sink
 
+_RESTARTS = 3
 _MODEL = "google/gemini-3-pro-image-preview"
 
 
@@ -27,13 +29,14 @@ def figures(small: bool = False) -> Iterator[Told]:
         first = alone(run, env, Path(folder), graph)
         submits, uploads = _asked(cloud)
         cloud.log.clear()
-        second = alone(run, env, Path(folder), graph)
+        rounds = range(1 if small else _RESTARTS)
+        second = median(alone(run, env, Path(folder), graph) for _ in rounds)
         again, sent = _asked(cloud)
         without = {"picture": graph["picture"], "seen": sink("picture")}
-        host = alone(run, env, Path(folder), without)
+        host = median(alone(run, env, Path(folder), without) for _ in rounds)
     what = f"second run after a restart, in {NAME}"
     yield Figure(f"{what}, time", second, first, "s", "first run", Goal(0.3, "s"))
-    yield Figure(f"{what}, time of our node", second - host, first - host, "s", "first run")
+    yield Figure(f"{what}, without our node", host, second, "s", "with it")
     yield Figure(f"{what}, submits", again, submits, "submits", "first run", Goal(0, "submits"))
     yield Figure(f"{what}, uploads", sent, uploads, "uploads", "first run", Goal(0, "uploads"))
 
