@@ -322,7 +322,7 @@ def test_the_node_tells_its_place_in_the_queue_and_what_it_costs(cloud: Host) ->
 def test_interrupt_cancels_the_remote_task_and_the_node_says_so(
     cloud: Host, sandbox: Sandbox, stage: str
 ) -> None:
-    prompt = remote("[[slow:200]] interrupted" if stage == "queued" else "[[slow:80]] interrupted")
+    prompt = remote(f"[[slow:400]] interrupted while {stage}")
     before = sandbox.charges["gpugeek"]
     handle = cloud.start(prompt)
     handle.wait_for_text("run", stage)
