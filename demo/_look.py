@@ -9,7 +9,14 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..providers._errors import BadResult
+from ..providers._container import (
+    audio_stream,
+    decoded,
+    open_container,
+    open_raw,
+    unreadable,
+    video_stream,
+)
 from ..providers._files import sniff
 from ..providers._types import Kind
 from ..providers._words import say
@@ -25,7 +32,7 @@ def kind_of(path: Path) -> Kind:
     try:
         return Kind(mime.partition("/")[0])
     except ValueError:
-        raise _bad(path, say("it is no image, video or audio file")) from None
+        raise unreadable(path, say("it is no image, video or audio file")) from None
 
 
 def size_of(path: Path) -> str:
@@ -35,29 +42,26 @@ def size_of(path: Path) -> str:
             with Image.open(path) as image:
                 image.load()
                 return f"{image.width} x {image.height}"
-        with av.open(str(path)) as file:
+        with open_raw(path) as file:
             sides = [f"{stream.width} x {stream.height}" for stream in file.streams.video[:1]]
             seconds = [f"{file.duration / av.time_base:.1f} s"] if file.duration else []
             return ", ".join(sides + seconds)
     except _UNREADABLE as error:
-        raise _bad(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def frames(path: Path) -> Iterator[Image.Image]:
-    """Every frame of a video. Raises BadResult."""
-    try:
-        with av.open(str(path)) as file:
-            for frame in file.decode(video=0):
-                yield frame.to_image()
-    except (*_UNREADABLE, IndexError) as error:
-        raise _bad(path, error) from None
+    """Every frame of a video, decoded as the nodes decode it. Raises BadResult."""
+    with open_container(path) as file:
+        for frame in decoded(file, video_stream(file, path)):
+            yield frame.to_image()
 
 
 def spread(path: Path, count: int) -> tuple[int, list[Image.Image]]:
     """(how many frames a video has, `count` of them from first to last). Raises BadResult."""
     total = sum(1 for _ in frames(path))
     if not total:
-        raise _bad(path, say("no frame could be decoded"))
+        raise unreadable(path, say("no frame could be decoded"))
     wanted = {round(number * (total - 1) / max(1, count - 1)) for number in range(count)}
     return total, [frame for number, frame in enumerate(frames(path)) if number in wanted]
 
@@ -76,22 +80,14 @@ def sound(path: Path, size: tuple[int, int]) -> Image.Image:
 
 def _loudness(path: Path, columns: int) -> list[float]:
     """The peaks of `columns` equal pieces, the loudest being 1."""
-    try:
-        with av.open(str(path)) as file:
-            to_floats = av.AudioResampler(format="fltp", layout="mono")
-            parts = [p for f in file.decode(audio=0) for p in to_floats.resample(f)]
-    except (*_UNREADABLE, IndexError) as error:
-        raise _bad(path, error) from None
+    with open_container(path) as file:
+        track = audio_stream(file)
+        if track is None:
+            raise unreadable(path, say("it has no sound track"))
+        to_floats = av.AudioResampler(format="fltp", layout="mono")
+        parts = [p for f in decoded(file, track) for p in to_floats.resample(f)]
     if not parts:
-        raise _bad(path, say("no sound could be decoded"))
+        raise unreadable(path, say("no sound could be decoded"))
     wave = np.abs(np.concatenate([part.to_ndarray()[0] for part in parts]))
     peaks = [float(piece.max(initial=0)) for piece in np.array_split(wave, columns)]
     return [peak / (max(peaks) or 1.0) for peak in peaks]
-
-
-def _bad(path: Path, reason: Exception | str) -> BadResult:
-    told = getattr(reason, "strerror", None) or str(reason)
-    return BadResult(
-        say("{name} cannot be read: {reason}.", name=path.name, reason=told.rstrip(".")),
-        do=say("The file is kept at {path}.", path=path),
-    )

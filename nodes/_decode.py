@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 import sys
@@ -21,11 +20,17 @@ import torch
 from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps, ImageSequence
 
-from ..providers._errors import BadResult, SkyportError
+from ..providers._container import (
+    audio_stream,
+    decoded,
+    first_of,
+    open_container,
+    unreadable,
+    video_stream,
+)
+from ..providers._errors import SkyportError
 from ..providers._files import size_text, sniff
 from ..providers._words import say
-
-log = logging.getLogger("skyport")
 
 # Formats whose further pictures are frames. Not TIFF (pages), not MPO (a phone's depth map).
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
@@ -89,7 +94,7 @@ def _picture(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as image:
             yield image
     except _NOT_A_PICTURE as error:
-        raise _bad(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _array(image: Image.Image) -> np.ndarray:
@@ -116,8 +121,8 @@ def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
 
 def _first_pixels(path: Path) -> np.ndarray:
     if _is_video(path):
-        with _container(path) as container:
-            return _Upright()(_first(_decoded(container, _video_stream(container, path)), path))
+        with open_container(path) as container:
+            return _Upright()(first_of(decoded(container, video_stream(container, path)), path))
     with _picture(path) as image:
         return np.ascontiguousarray(_array(image)[..., :3]).astype(np.uint8)
 
@@ -127,7 +132,7 @@ def _is_video(path: Path) -> bool:
         with open(path, "rb") as stream:
             return not sniff(stream.read(8192)).startswith("image/")
     except OSError as error:
-        raise _bad(path, error) from error
+        raise unreadable(path, error) from error
 
 
 # -- video ------------------------------------------------------------------------------------
@@ -144,10 +149,10 @@ def open_video(path: str | Path) -> Any:
 def check_video(path: str | Path) -> None:
     """Raise BadResult where the file has no picture track or evidently lost its end."""
     path = Path(path)
-    with _container(path) as container:
-        _video_stream(container, path)
+    with open_container(path) as container:
+        video_stream(container, path)
     if _is_cut(path):
-        raise _bad(path, say("its end is missing"))
+        raise unreadable(path, say("its end is missing"))
 
 
 def frame_count(path: str | Path) -> int:
@@ -156,8 +161,8 @@ def frame_count(path: str | Path) -> int:
     May differ from what a decoder gives: headers err, and a packet can hold an invisible frame.
     """
     path = Path(path)
-    with _container(path) as container:
-        stream = _video_stream(container, path)
+    with open_container(path) as container:
+        stream = video_stream(container, path)
         return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
 
 
@@ -169,11 +174,11 @@ def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.T
     """
     path = Path(path)
     room = frame_count(path)
-    with _container(path) as container:
-        stream = _video_stream(container, path)
+    with open_container(path) as container:
+        stream = video_stream(container, path)
         stream.thread_type = "AUTO"
-        frames, upright = _decoded(container, stream), _Upright()
-        first = _first(frames, path)
+        frames, upright = decoded(container, stream), _Upright()
+        first = first_of(frames, path)
         shape = upright(first).shape
         with _Filling(max(room, 1), shape, free_bytes) as filling:
             for frame in chain([first], frames):
@@ -255,39 +260,6 @@ class _Upright:
         return self._of_thread.converter
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames of `stream`; a packet that cannot be decoded is left out, as players do."""
-    broken = 0
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            broken += 1
-    if broken:
-        log.warning(
-            say(
-                "{name}: {count} broken packets left out.",
-                name=Path(container.name).name,
-                count=broken,
-            )
-        )
-
-
-def _first(frames: Iterator[Any], path: Path) -> Any:
-    first = next(frames, None)
-    if first is None:
-        raise _bad(path, say("no frame could be decoded"))
-    return first
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    for stream in container.streams.video:
-        # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
-        if stream.codec_context is not None:
-            return stream
-    raise _bad(path, say("it has no picture track"))
-
-
 def _is_cut(path: Path) -> bool:
     """True where an mp4 or mov says that its media data goes on behind the end of the file."""
     size, at = path.stat().st_size, 0
@@ -360,8 +332,8 @@ def _refuse_too_large(count: int, size: tuple[int, int], free: int | None) -> No
 
 def has_audio(path: str | Path) -> bool:
     """True where an audio or video file has a sound track we can decode. Raises BadResult."""
-    with _container(Path(path)) as container:
-        return _audio_stream(container) is not None
+    with open_container(Path(path)) as container:
+        return audio_stream(container) is not None
 
 
 def decode_audio(path: str | Path) -> dict[str, Any]:
@@ -370,13 +342,13 @@ def decode_audio(path: str | Path) -> dict[str, Any]:
     Rate and channels stay as they are. Raises BadResult, also where there is no sound.
     """
     path = Path(path)
-    with _container(path) as container:
-        stream = _audio_stream(container)
+    with open_container(path) as container:
+        stream = audio_stream(container)
         if stream is None:
-            raise _bad(path, say("it has no sound track"))
-        pieces, rate = _planar(_decoded(container, stream))
+            raise unreadable(path, say("it has no sound track"))
+        pieces, rate = _planar(decoded(container, stream))
     if not pieces:
-        raise _bad(path, say("no sound could be decoded"))
+        raise unreadable(path, say("no sound could be decoded"))
     waveform = torch.from_numpy(np.concatenate(pieces, axis=1))[None]
     return {"waveform": waveform, "sample_rate": rate}
 
@@ -400,29 +372,3 @@ def _planar(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
 
 def _drained(resampler: Any) -> list[np.ndarray]:
     return [out.to_ndarray() for out in resampler.resample(None)] if resampler else []
-
-
-def _audio_stream(container: Any) -> Any:
-    return next((s for s in container.streams.audio if s.codec_context is not None), None)
-
-
-# -- files ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _container(path: Path) -> Iterator[Any]:
-    try:
-        # Chinese tags in another encoding must not cost a result that was paid for.
-        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
-            yield container
-    except (av.error.FFmpegError, OSError) as error:
-        raise _bad(path, error) from error
-
-
-def _bad(path: Path, reason: Exception | str) -> BadResult:
-    told = getattr(reason, "strerror", None) or str(reason)
-    kept = say("The file is kept at {path}.", path=path) if path.exists() else ""
-    return BadResult(
-        say("{name} cannot be read: {reason}.", name=path.name, reason=told.rstrip(".")),
-        do=kept or say("The file is no longer at {path}.", path=path),
-    )

@@ -20,6 +20,7 @@ import av
 import numpy as np
 import torch
 
+from ..providers._container import open_raw
 from ..providers._errors import InvalidInput
 from ..providers._files import describe, extension, sha256_of
 from ..providers._types import Kind, MediaFile
@@ -137,7 +138,7 @@ def probe(path: str | Path, name: str | None = None) -> MediaFile:
     if file.kind is Kind.IMAGE:
         return file
     try:
-        with av.open(str(file.path.absolute()), metadata_errors="ignore") as container:
+        with open_raw(file.path) as container:
             return _with_sizes(file, container)
     except av.error.FFmpegError as error:
         raise InvalidInput(

@@ -27,6 +27,7 @@ from skyport.nodes._decode import (
     open_video,
     thumbnail,
 )
+from skyport.nodes._media import probe
 from skyport.providers._errors import BadResult
 
 RNG = np.random.default_rng(7)
@@ -388,6 +389,22 @@ def test_a_silent_video_says_that_it_has_no_sound(tmp_path: Path) -> None:
     assert not has_audio(path)
     with pytest.raises(BadResult, match="no sound track"):
         decode_audio(path)
+
+
+def test_tags_in_another_encoding_cost_no_sound(tmp_path: Path) -> None:
+    """FFmpeg hands such bytes on as they are, and older PyAVs take them for UTF-8."""
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(np.arange(80, dtype="<i2").tobytes())
+    title = "\u6d77\u827a\u6b4c".encode("gbk")
+    listed = b"INFOINAM" + struct.pack("<I", len(title)) + title
+    data = path.read_bytes() + b"LIST" + struct.pack("<I", len(listed)) + listed
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    assert decode_audio(path)["waveform"].shape == (1, 1, 80)
+    assert probe(path).duration == pytest.approx(0.01)
 
 
 def test_a_broken_sound_file_is_refused(tmp_path: Path) -> None:
