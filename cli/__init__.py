@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from ..providers import _settings
-from ..providers._errors import SkyportError
-from ..providers._words import say, use_language
+from ..engine.base.errors import SkyportError
+from ..engine.base.words import say, use_language
+from ..engine.settings import settings
 from . import clusters, demo, jobs, keys, models, run, sandbox
 
 _COMMANDS = {
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _speak() -> None:
     """The user's language, and no failure where a terminal lacks a letter."""
     with suppress(SkyportError):  # broken settings are told by whatever needs them
-        use_language(_settings.load().language)
+        use_language(settings.load().language)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

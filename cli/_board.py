@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
-from ..providers._sight import DOT, Glimpse
+from ..engine.tasks.progress import DOT, Glimpse
 from ._table import clean, pad, width
 
 _EVERY = 0.1  # seconds between two looks

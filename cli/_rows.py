@@ -8,24 +8,24 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..providers._ledger import Row
-from ..providers._public import public, state_of
-from ..providers._words import say
+from ..engine.base.words import say
+from ..engine.ledger.ledger import Row
+from ..engine.tasks.public_view import public, state_of
 
 if TYPE_CHECKING:
-    from ..providers._types import Result
+    from ..engine.base.types import Result
 
 _DAY = 86400.0
 
 
 def cells_of(row: Row) -> list[str]:
     """Its line in the list: job, platform, title, task, state, age, cost, files."""
-    from ..providers import _recall
+    from ..engine.tasks import history
 
     return [
         str(row.id),
         row.order.platform,
-        _recall.title(row),
+        history.title(row),
         row.task.id if row.task else "",
         state_of(row.state),
         _age(time.time() - row.created),
@@ -55,12 +55,12 @@ def day_of(moment: float) -> str:
 
 def facts_of(row: Row) -> Iterator[tuple[str, str]]:
     """(name, value) of all that is known, its request and texts aside."""
-    from ..providers import _recall
+    from ..engine.tasks import history
 
     named = [
         (say("job"), str(row.id)),
-        (say("platform"), f"{_recall.label(row)} ({row.order.place}, {row.order.endpoint})"),
-        (say("title"), _recall.title(row)),
+        (say("platform"), f"{history.label(row)} ({row.order.place}, {row.order.endpoint})"),
+        (say("title"), history.title(row)),
         (say("task"), row.task.id if row.task else ""),
         (say("state"), state_of(row.state)),
         (say("error"), public(row.error)),
@@ -78,7 +78,7 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
 
 
 def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
-    from ..providers._files import is_intact, size_text
+    from ..engine.media.files import is_intact, size_text
 
     for warning in result.warnings if result else ():
         yield say("warning"), public(warning)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from ..providers import _platforms
-from ..providers._errors import InvalidInput
-from ..providers._words import say
+from .. import providers
+from ..engine.base.errors import InvalidInput
+from ..engine.base.words import say
 from ._table import table
 
 if TYPE_CHECKING:
-    from ..providers._types import Cluster
+    from ..engine.base.types import Cluster
 
 
 def about() -> str:
@@ -19,7 +19,7 @@ def about() -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--platform", choices=_platforms.names(), help=say("one platform only"))
+    parser.add_argument("--platform", choices=providers.names(), help=say("one platform only"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,20 +39,19 @@ def run(args: argparse.Namespace) -> int:
 def _asked(platform: str | None) -> list[str]:
     """The platforms that have clusters, or the one named."""
     if platform is None:
-        return [name for name in _platforms.names() if _has_clusters(name)]
+        return [name for name in providers.names() if _has_clusters(name)]
     if not _has_clusters(platform):
-        label = _platforms.provider_class(platform).label
+        label = providers.provider_class(platform).label
         raise InvalidInput(say("this platform has no clusters."), platform=label)
     return [platform]
 
 
 def _has_clusters(platform: str) -> bool:
-    return hasattr(_platforms.provider_class(platform), "clusters")
+    return hasattr(providers.provider_class(platform), "clusters")
 
 
 def _clusters(platform: str) -> list[Cluster]:
-    from .. import providers
-    from ..providers._http import retrying
+    from ..engine.http.client import retrying
 
     ask = getattr(providers.connect(platform), "clusters")  # noqa: B009 - not every Provider has it
     engine = providers.runner().engine

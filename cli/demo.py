@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..providers._errors import InvalidInput
-from ..providers._words import say
+from ..engine.base.errors import InvalidInput
+from ..engine.base.words import say
 from ._table import table
 from .sandbox import pace
 

@@ -9,18 +9,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..providers import _platforms
-from ..providers._errors import SkyportError
-from ..providers._ledger import Query, Row, Spent, State
-from ..providers._public import public, tree_of
-from ..providers._words import say
+from .. import providers
+from ..engine.base.errors import SkyportError
+from ..engine.base.words import say
+from ..engine.ledger.ledger import Query, Row, Spent, State
+from ..engine.tasks.public_view import public, tree_of
 from ._rows import cells_of, day_of, facts_of, print_json
 from ._table import clean, table
 
 if TYPE_CHECKING:
-    from ..providers._keeper import Keeper
-    from ..providers._provider import Provider
-    from ..providers._types import Result
+    from ..engine.base.types import Result
+    from ..engine.ledger.resilient import Keeper
+    from ..engine.platforms.provider import Provider
 
 _SHOWN = 50  # jobs listed where no --limit is given
 _DAY = 86400.0
@@ -66,7 +66,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "--state", choices=[state.value for state in State], help=say("one state only"), **silent
     )
     parser.add_argument(
-        "--platform", choices=_platforms.names(), help=say("one platform only"), **silent
+        "--platform", choices=providers.names(), help=say("one platform only"), **silent
     )
     parser.add_argument(
         "--search", metavar="TEXT", help=say("what title, task id or request contain"), **silent
@@ -94,7 +94,6 @@ def _days(text: str) -> float:
 
 
 def _keeper() -> Keeper:
-    from .. import providers
 
     keeper = providers.ledger()
     if keeper.disk is None and not keeper.memory.rows(Query(limit=1)):
@@ -103,24 +102,24 @@ def _keeper() -> Keeper:
 
 
 def _found(args: argparse.Namespace) -> Row:
-    from ..providers import _recall
+    from ..engine.tasks import history
 
-    return _recall.find(_keeper(), args.job)
+    return history.find(_keeper(), args.job)
 
 
 # -- list ---------------------------------------------------------------------------------------
 
 
 def _list(args: argparse.Namespace) -> int:
-    from ..providers import _recall
+    from ..engine.tasks import history
 
     states = (State(args.state),) if args.state else ()
     query = Query(states, args.platform or "", args.search, args.limit)
-    rows = _recall.rows(_keeper(), query)
+    rows = history.rows(_keeper(), query)
     if args.json:
         print_json([tree_of(row) for row in rows])
     elif rows:
-        _print_list(rows, _recall.read(_keeper(), lambda store: store.spent()), args.platform)
+        _print_list(rows, history.read(_keeper(), lambda store: store.spent()), args.platform)
         _say_there_are_more(query, len(rows))
     else:
         print(say("No job."), file=sys.stderr)
@@ -150,9 +149,9 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
 
 
 def _say_there_are_more(query: Query, shown: int) -> None:
-    from ..providers import _recall
+    from ..engine.tasks import history
 
-    total = _recall.read(_keeper(), lambda store: store.count(query))
+    total = history.read(_keeper(), lambda store: store.count(query))
     if total > shown:
         told = say("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
         print(told, file=sys.stderr)
@@ -185,35 +184,32 @@ def _fetch(args: argparse.Namespace) -> int:
 
 def _fetched(row: Row) -> Result:
     """The result of `row`: from this disk, else waited for or downloaded again."""
-    from .. import providers
-    from ..providers import _recall
-    from ..providers._job import Job
+    from ..engine.tasks import history
+    from ..engine.tasks.job import Job
     from .run import finished
 
     runner = providers.runner()
     into = providers.results()
-    found = runner.engine.run(_recall.fetch(runner, providers.connect, row, into))
+    found = runner.engine.run(history.fetch(runner, providers.connect, row, into))
     # To stop waiting is no reason to stop the task: for that there is `cancel`.
     return finished(found, stop=False) if isinstance(found, Job) else found
 
 
 def _cancel(args: argparse.Namespace) -> int:
-    from .. import providers
-    from ..providers import _recall
+    from ..engine.tasks import history
 
     row = _found(args)
-    return _asked_to_stop(row, _recall.to_cancel(providers.connect, row))
+    return _asked_to_stop(row, history.to_cancel(providers.connect, row))
 
 
 def _asked_to_stop(row: Row, provider: Provider) -> int:
     """0 when the platform has stopped the task of `row`, 1 when it cannot."""
-    from .. import providers
-    from ..providers import _recall
+    from ..engine.tasks import history
 
     assert row.task is not None
     task, runner = row.task, providers.runner()
     stopped = say("It was cancelled by `skyport jobs cancel`.")
-    if runner.engine.run(_recall.cancel(runner, provider, row, stopped)):
+    if runner.engine.run(history.cancel(runner, provider, row, stopped)):
         print(say("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
         return 0
     told = say(
@@ -228,8 +224,8 @@ def _asked_to_stop(row: Row, provider: Provider) -> int:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    from ..providers import _settings
+    from ..engine.settings import settings
 
-    days = _settings.load().keep_days if args.older_than is None else args.older_than
+    days = settings.load().keep_days if args.older_than is None else args.older_than
     print(say("Jobs forgotten: {count}.", count=_keeper().prune(days * _DAY)))
     return 0

@@ -7,8 +7,9 @@ import getpass
 import os
 import sys
 
-from ..providers import _keys, _platforms
-from ..providers._words import say
+from .. import providers
+from ..engine.base.words import say
+from ..engine.settings import keys
 from ._table import table
 
 _S3 = "s3"  # the bucket of media hosting: two keys in one
@@ -37,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    pair = _keys.s3()
-    keys = {**_keys.listing(), _S3: pair[0] if pair else None}
+    pair = keys.s3()
+    found = {**keys.listing(providers.names()), _S3: pair[0] if pair else None}
     sources = {"environment": say("environment"), "file": say("keys.json")}
     rows = [
         [platform, key.masked() if key else say("not set"), sources[key.source] if key else ""]
-        for platform, key in keys.items()
+        for platform, key in found.items()
     ]
     print(table([say("platform"), say("key"), say("from")], rows))
     return 0
@@ -52,9 +53,9 @@ def _set(args: argparse.Namespace) -> int:
     name = _named(args)
     if name == _S3:
         access = _asked(say("Access key id of S3: "))
-        key = _keys.set_s3(access, _asked(say("Secret access key of S3: ")))
+        key = keys.set_s3(access, _asked(say("Secret access key of S3: ")))
     else:
-        key = _keys.set_key(name, _asked(say("Key of {platform}: ", platform=_label(name))))
+        key = keys.set_key(name, _asked(say("Key of {platform}: ", platform=_label(name))))
     print(say("{platform}: the key {masked} is kept.", platform=_label(name), masked=key.masked()))
     for variable in _in_environment(name):
         print(say("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
@@ -63,7 +64,7 @@ def _set(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     name = _named(args)
-    if _keys.remove_s3() if name == _S3 else _keys.remove(name):
+    if keys.remove_s3() if name == _S3 else keys.remove(name):
         print(say("{platform}: the key is removed.", platform=_label(name)))
     else:
         print(say("{platform}: no key was kept.", platform=_label(name)))
@@ -76,14 +77,14 @@ _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 
 
 def _named(args: argparse.Namespace) -> str:
-    known = (*_platforms.names(), _S3)
+    known = (*providers.names(), _S3)
     if args.platform not in known:
         args.parser.error(say("name one of these: {names}", names=", ".join(known)))
     return str(args.platform)
 
 
 def _label(name: str) -> str:
-    return "S3" if name == _S3 else _platforms.provider_class(name).label
+    return "S3" if name == _S3 else providers.provider_class(name).label
 
 
 def _asked(question: str) -> str:
@@ -99,6 +100,6 @@ def _asked(question: str) -> str:
 def _in_environment(name: str) -> tuple[str, ...]:
     """The variables that are set and go before what is kept."""
     if name == _S3:
-        return _keys.s3_variables()
-    variable = _keys.key_variable(name)
+        return keys.s3_variables()
+    variable = keys.key_variable(name)
     return (variable,) if os.environ.get(variable, "").strip() else ()

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..providers import _platforms
-from ..providers._errors import InvalidInput
-from ..providers._words import say
+from .. import providers
+from ..engine.base.errors import InvalidInput
+from ..engine.base.words import say
 from ._table import table
 
 if TYPE_CHECKING:
-    from ..providers._catalogue import Refreshed
-    from ..providers._types import Model, Param
+    from ..engine.base.types import Model, Param
+    from ..engine.platforms.catalogue import Refreshed
 
 
 def about() -> str:
@@ -25,7 +25,7 @@ def about() -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = _platforms.names()
+    names = providers.names()
     parser.add_argument("platform", nargs="?", choices=names, help=say("one platform only"))
     parser.add_argument("--task", help=say("models for one task only, such as image2video"))
     parser.add_argument(
@@ -38,16 +38,14 @@ def run(args: argparse.Namespace) -> int:
     if args.refresh:
         _refresh(args.refresh)
     only = args.platform or args.refresh
-    models = _models([only] if only else _platforms.names(), args.task)
+    models = _models([only] if only else providers.names(), args.task)
     print(_as_json(models) if args.json else _as_table(models))
     return 0
 
 
 def _refresh(platform: str) -> None:
-    from .. import providers
-    from ..providers._refresh import refresh
 
-    print(_report(providers.runner().engine.run(refresh(platform))), file=sys.stderr)
+    print(_report(providers.runner().engine.run(providers.refresh(platform))), file=sys.stderr)
 
 
 def _report(found: Refreshed) -> str:
@@ -61,7 +59,6 @@ def _report(found: Refreshed) -> str:
 
 
 def _models(platforms: Sequence[str], task: str | None) -> list[Model]:
-    from .. import providers
 
     models = [model for name in platforms for model in providers.catalogue(name).models()]
     found = [model for model in models if task in (None, model.task)]

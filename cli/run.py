@@ -15,15 +15,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..providers import _platforms
-from ..providers._errors import InvalidInput
-from ..providers._words import say
+from .. import providers
+from ..engine.base.errors import InvalidInput
+from ..engine.base.words import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..providers._job import Job
-    from ..providers._types import Request, Result, ResultFile
+    from ..engine.base.types import Request, Result, ResultFile
+    from ..engine.tasks.job import Job
 
 _MEDIA = ("image", "video", "audio")
 _PLACES = {"cluster", "workflow_id"}
@@ -37,7 +37,7 @@ def about() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workflow", type=Path, help=say("the workflow, exported in API format"))
     parser.add_argument(
-        "--platform", required=True, choices=_platforms.names(), help=say("where it runs")
+        "--platform", required=True, choices=providers.names(), help=say("where it runs")
     )
     parser.add_argument(
         "--cluster", help=say("a cluster's name; auto takes the one with most room")
@@ -61,7 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .. import providers
 
     request = _request(args)
     provider = providers.connect(args.platform)
@@ -82,11 +81,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _request(args: argparse.Namespace) -> Request:
-    from ..providers._workflow import put_inputs, read_workflow
+    from ..engine.workflows.api_format import put_inputs, read_workflow
 
     make = getattr(import_module(f"..providers.{args.platform}", __package__), "workflow", None)
     if make is None:
-        label = _platforms.provider_class(args.platform).label
+        label = providers.provider_class(args.platform).label
         raise InvalidInput(say("this platform runs no workflows."), platform=label)
     prompt = read_workflow(_text_of(args.workflow))
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
@@ -99,7 +98,7 @@ def _where(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, 
     taken = set(inspect.signature(make).parameters)
     for name in _PLACES - taken:
         if getattr(args, name) is not None:
-            label = _platforms.provider_class(args.platform).label
+            label = providers.provider_class(args.platform).label
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(say("{option} means nothing here.", option=option), platform=label)
     return {name: getattr(args, name) or "" for name in _PLACES & taken}
@@ -117,7 +116,7 @@ def _text_of(path: Path) -> str:
 
 def _value(target: str, text: str) -> Any:
     """The medium that `text` names, else `text` itself."""
-    from ..providers._files import describe
+    from ..engine.media.files import describe
 
     path = os.path.expanduser(text)
     if os.path.isfile(path):
@@ -141,8 +140,7 @@ def _names_a_medium(text: str) -> bool:
 
 def finished(job: Job, *, stop: bool = True) -> Result:
     """What the job brings, shown on its way. Ctrl-C leaves it; with `stop` the task is to stop."""
-    from .. import providers
-    from ..providers._sight import glimpse
+    from ..engine.tasks.progress import glimpse
     from ._board import watch
 
     name = f"{job.provider.label} {job.request.title}"
@@ -186,7 +184,7 @@ def _what_lives_on(job: Job) -> str:
 
 def placed(result: Result, folder: Path) -> Result:
     """The result with every file in `folder`: what lies elsewhere is copied there."""
-    from ..providers._files import is_intact
+    from ..engine.media.files import is_intact
 
     files = []
     for file in result.files:
@@ -201,7 +199,7 @@ def placed(result: Result, folder: Path) -> Result:
 
 def _free(folder: Path, file: ResultFile) -> Path:
     """Its own name in `folder`, or with a number where another file has that name."""
-    from ..providers._files import is_intact
+    from ..engine.media.files import is_intact
 
     for number in itertools.count(1):
         mark = "" if number == 1 else f"_{number}"
@@ -227,7 +225,6 @@ def _copy(source: Path, target: Path) -> None:
 
 def tell(result: Result) -> None:
     """The paths and texts of a result, and what there is to know of it."""
-    from .. import providers
 
     if result.reused:
         print(say("reused, no charge; another --seed makes a new one"), file=sys.stderr)

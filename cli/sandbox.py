@@ -6,9 +6,9 @@ import argparse
 import threading
 from typing import TYPE_CHECKING
 
-from ..providers import _keys
-from ..providers._errors import InvalidInput
-from ..providers._words import say
+from ..engine.base.errors import InvalidInput
+from ..engine.base.words import say
+from ..engine.settings import keys
 from ._table import table
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def environment(sandbox: Sandbox) -> list[str]:
         line
         for name in sandbox.platforms
         for line in (
-            f"{_keys.url_variable(name)}={sandbox.base_url(name)}",
-            f"{_keys.key_variable(name)}={sandbox.key(name)}",
+            f"{keys.url_variable(name)}={sandbox.base_url(name)}",
+            f"{keys.key_variable(name)}={sandbox.key(name)}",
         )
     ]
 

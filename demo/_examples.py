@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .. import providers
-from ..providers._errors import InvalidInput, SkyportError
-from ..providers._sight import Glimpse, clock
-from ..providers._words import say
+from ..engine.base.errors import InvalidInput, SkyportError
+from ..engine.base.words import say
+from ..engine.tasks.progress import Glimpse, clock
 from ..sandbox import Sandbox
 from ._host import PACK, Client
 from ._look import size_of

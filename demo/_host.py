@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import requests
 
-from ..providers._errors import SkyportError
-from ..providers._words import say
+from ..engine.base.errors import SkyportError
+from ..engine.base.words import say
 
 PACK = Path(__file__).resolve().parent.parent
 _ANSWER_SECONDS = 30.0  # one exchange with a host on this machine

@@ -9,7 +9,9 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..providers._container import (
+from ..engine.base.types import Kind
+from ..engine.base.words import say
+from ..engine.media.container import (
     audio_stream,
     decoded,
     open_container,
@@ -17,9 +19,7 @@ from ..providers._container import (
     unreadable,
     video_stream,
 )
-from ..providers._files import sniff
-from ..providers._types import Kind
-from ..providers._words import say
+from ..engine.media.files import sniff
 
 _UNREADABLE = (av.error.FFmpegError, OSError, ValueError, SyntaxError)
 _SKY, _SOUND = (32, 28, 64), (255, 200, 120)

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import providers
+from ..engine.base.errors import InvalidInput
+from ..engine.base.types import Json, Model, Request, Result
+from ..engine.base.words import say
+from ..engine.http.client import retrying
+from ..engine.media.files import describe
+from ..engine.platforms.parameters import fill
+from ..engine.workflows.api_format import Workflow, put_inputs, read_workflow
 from ..providers import gpugeek, haiyi, happyhorse, opencomputing
-from ..providers._errors import InvalidInput
-from ..providers._files import describe
-from ..providers._http import retrying
-from ..providers._params import fill
-from ..providers._refresh import refresh
-from ..providers._types import Json, Model, Request, Result
-from ..providers._words import say
-from ..providers._workflow import Workflow, put_inputs, read_workflow
 from ._look import size_of, spread
 from ._steps import Made, Step, Stranded
 
@@ -72,7 +71,7 @@ class MainJob:
 
     async def _know_models(self) -> None:
         with self.models.doing():
-            found = await refresh("haiyi")
+            found = await providers.refresh("haiyi")
             self.models.made = [Made(say("{count} models", count=len(found.models)))]
 
     async def _know_clusters(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-from ..providers import _keys
+from ..engine.settings import keys
 from ..sandbox import Sandbox, start
 
 _HERE = "127.0.0.1,localhost"
@@ -30,8 +30,8 @@ def sandboxed(pace: float) -> Iterator[Sandbox]:
 def _told(sandbox: Sandbox, home: str) -> dict[str, str]:
     told = {"SKYPORT_HOME": home, "SKYPORT_SANDBOX": "0"}  # 1 would start another, at its own pace
     for name in sandbox.platforms:
-        told[_keys.url_variable(name)] = sandbox.base_url(name)
-        told[_keys.key_variable(name)] = sandbox.key(name)
+        told[keys.url_variable(name)] = sandbox.base_url(name)
+        told[keys.key_variable(name)] = sandbox.key(name)
     for variable in ("no_proxy", "NO_PROXY"):
         told[variable] = ",".join(filter(None, [os.environ.get(variable), _HERE]))
     return told

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from ..providers._types import Kind
-from ..providers._words import say
+from ..engine.base.types import Kind
+from ..engine.base.words import say
 from ..sandbox._draw import font
 from ._look import kind_of, sound, spread
 from ._steps import FAILED, Step

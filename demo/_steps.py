@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..providers._errors import SkyportError
-from ..providers._job import Job
-from ..providers._sight import Glimpse, glimpse
-from ..providers._words import say
+from ..engine.base.errors import SkyportError
+from ..engine.base.words import say
+from ..engine.tasks.job import Job
+from ..engine.tasks.progress import Glimpse, glimpse
 
 WAITING, DOING, DONE, FAILED = "waiting", "doing", "done", "failed"
 

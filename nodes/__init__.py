@@ -12,14 +12,17 @@ from comfyui_version import __version__ as comfyui_version
 from server import PromptServer
 
 from .. import providers
-from ..providers import _settings
-from ..providers._errors import SkyportError
-from ..providers._words import say
-from . import _hook, _language, _live, _outputs, _refresh, _routes
-from ._modules import all_nodes
+from ..engine.base.errors import SkyportError
+from ..engine.base.words import say
+from ..engine.settings import settings
+from ._base import editor_language, node_outputs, prompt_marks
+from ._base.registry import all_nodes, look_in
+from ._routes import all, job_events, refresh_models
 
 OLDEST_COMFYUI = (0, 26, 0)
 _log = logging.getLogger(__name__)
+
+look_in(__name__, __path__)
 
 
 class Skyport(ComfyExtension):
@@ -30,14 +33,14 @@ class Skyport(ComfyExtension):
 def extension() -> Skyport:
     """Tells the pack, as ComfyUI loads it, where to keep things, what to watch, what to serve."""
     _check_version(comfyui_version)
-    _settings.use_home(Path(folder_paths.get_system_user_directory("skyport")))
-    _settings.use_results(Path(folder_paths.get_output_directory()) / "skyport")
-    _language.follow_host()
+    settings.use_home(Path(folder_paths.get_system_user_directory("skyport")))
+    settings.use_results(Path(folder_paths.get_output_directory()) / "skyport")
+    editor_language.follow_host()
     _begin_background_work()
     _watch(all_nodes())
-    PromptServer.instance.add_on_prompt_handler(_hook.on_prompt)
-    _routes.add_to(PromptServer.instance.routes)
-    _live.begin()
+    PromptServer.instance.add_on_prompt_handler(prompt_marks.on_prompt)
+    all.add_to(PromptServer.instance.routes)
+    job_events.begin()
     return Skyport()
 
 
@@ -48,7 +51,7 @@ def _begin_background_work() -> None:
     """
     try:
         providers.start_collector()
-        _refresh.in_background()
+        refresh_models.in_background()
     except SkyportError as error:
         _log.warning("Skyport: %s", error)
 
@@ -56,11 +59,11 @@ def _begin_background_work() -> None:
 def _watch(nodes: list[type[Any]]) -> None:
     for node in nodes:
         outputs = [output.id for output in node.define_schema().outputs]
-        costly = [(n, name) for n, name in enumerate(outputs) if name in _outputs.COSTLY]
+        costly = [(n, name) for n, name in enumerate(outputs) if name in node_outputs.COSTLY]
         if costly:
-            _hook.watch(node.id, costly)
+            prompt_marks.watch(node.id, costly)
         if hasattr(node, "offered"):
-            _hook.watch_model(node.id, node.offered)
+            prompt_marks.watch_model(node.id, node.offered)
 
 
 def _check_version(version: str) -> None:

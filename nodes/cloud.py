@@ -7,17 +7,19 @@ from typing import Any
 from comfy_api.latest import io
 
 from .. import providers
-from ..providers import _recall
-from ..providers._cut import Order
-from ..providers._errors import InputRejected, InvalidInput, TaskFailed
-from ..providers._provider import Provider
-from ..providers._types import Request, Result
-from ..providers._upstream import ENTRY, HERE, KEEP, RUN
-from ..providers._words import say
-from . import _cloud, _outputs, _recent, _task
-from ._cutting import order_of
-from ._node import CloudNode
-from ._remote import RemoteInputs, chained
+from ..engine.base.errors import InputRejected, InvalidInput, TaskFailed
+from ..engine.base.types import Request, Result
+from ..engine.base.words import say
+from ..engine.platforms.provider import Provider
+from ..engine.tasks import history
+from ..engine.workflows.graph import ENTRY, HERE, KEEP, RUN
+from ..engine.workflows.split import Order
+from ._base import node_outputs, run_task
+from ._base.node import CloudNode
+from ._kinds import recent_jobs
+from ._kinds.remote_inputs import RemoteInputs, chained
+from ._run_in_cloud.request import at_its_node, clouds, request_of, value_of, where_input
+from ._run_in_cloud.split_prompt import order_of
 
 _CATEGORY = "Skyport"
 _VALUES = [
@@ -51,7 +53,7 @@ class RunInCloud(CloudNode):
             inputs=[
                 # Optional: the link that it has in the editor is cut.
                 io.MatchType.Input("value", template=template, optional=True),
-                _cloud.where_input(),
+                where_input(),
             ],
             # A list of one is what a single value is; several stand for a list upstream.
             outputs=[
@@ -71,24 +73,24 @@ class RunInCloud(CloudNode):
         place = (where or {}).get("where")
         if place == HERE or (order is not None and order.value is None):
             return io.NodeOutput([_present(value, order)])
-        if order is None or place not in _cloud.clouds():
+        if order is None or place not in clouds():
             raise InvalidInput(say("Choose where it runs, then queue the whole workflow again."))
-        platform = _cloud.clouds()[place].platform
+        platform = clouds()[place].platform
         savers: list[str] = []
 
         def ask() -> tuple[Provider, list[Request]]:
             provider = providers.connect(platform)
-            request, saver = _cloud.request(order, where, value)
+            request, saver = request_of(order, where, value)
             savers.append(saver)
             return provider, [request]
 
         def hand_over(results: list[Result]) -> io.NodeOutput:
-            return _cloud.value_of(order, savers[0], results, label=place)
+            return value_of(order, savers[0], results, label=place)
 
         try:
-            return await _task.run(cls.hidden.unique_id, ask, hand_over)
+            return await run_task.run(cls.hidden.unique_id, ask, hand_over)
         except (InputRejected, TaskFailed) as error:
-            raise _cloud.at_its_node(error, order) from None
+            raise at_its_node(error, order) from None
 
 
 class KeepLocal(io.ComfyNode):
@@ -143,13 +145,13 @@ class LoadResult(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        combo = io.Combo.Input("job", options=_recent.choices(), default=_recall.LATEST)
+        combo = io.Combo.Input("job", options=recent_jobs.choices(), default=history.LATEST)
         return io.Schema(
             node_id=cls.id,
             display_name="Load Result",
             category=_CATEGORY,
             inputs=[io.MultiType.Input(combo, types=[io.String, io.Int])],
-            outputs=_outputs.declare(_outputs.ALL),
+            outputs=node_outputs.declare(node_outputs.ALL),
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
             is_output_node=True,
         )
@@ -160,13 +162,15 @@ class LoadResult(CloudNode):
 
     @classmethod
     def fingerprint_inputs(cls, job: Any = None, **_: Any) -> Any:
-        return _recent.meant_by(job)
+        return recent_jobs.meant_by(job)
 
     @classmethod
     async def work(cls, job: Any) -> io.NodeOutput:
-        row = await _task.in_thread(lambda: _recall.find(providers.ledger(), _recent.name_of(job)))
-        hand_over = cls.hand_over(_outputs.ALL, _recall.label(row))
-        return await _task.load(cls.hidden.unique_id, row, hand_over)
+        row = await run_task.in_thread(
+            lambda: history.find(providers.ledger(), recent_jobs.name_of(job))
+        )
+        hand_over = cls.hand_over(node_outputs.ALL, history.label(row))
+        return await run_task.load(cls.hidden.unique_id, row, hand_over)
 
 
 NODES = [RunInCloud, KeepLocal, RemoteInput, LoadResult]

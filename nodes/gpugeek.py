@@ -7,11 +7,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..engine.base.types import Request
+from ..engine.workflows.api_format import Workflow
 from ..providers import gpugeek
-from ..providers._types import Request
-from ..providers._workflow import Workflow
-from ._uploads import UploadNode
-from ._workflows import RunWorkflowNode, workflow_input
+from ._kinds.run_workflow import RunWorkflowNode, workflow_input
+from ._kinds.upload import UploadNode
 
 _CATEGORY = "Skyport/GPUGeek"
 

@@ -8,18 +8,19 @@ from typing import Any
 from comfy_api.latest import io
 
 from .. import providers
+from ..engine.base.errors import InvalidInput
+from ..engine.base.types import Json, Model, Request
+from ..engine.base.words import say
+from ..engine.platforms.provider import Provider
+from ..engine.workflows.api_format import Workflow
 from ..providers import haiyi
-from ..providers._errors import InvalidInput
-from ..providers._provider import Provider
-from ..providers._types import Json, Model, Request
-from ..providers._words import say
-from ..providers._workflow import Workflow
-from . import _outputs, _schema, _task
-from ._generate import HIDDEN, GenerateNode, parameters_of
-from ._node import CloudNode
-from ._remote import RemoteInputs, remote_values
-from ._uploads import UploadNode
-from ._workflows import RunWorkflowNode, workflow_input
+from ._base import node_outputs, run_task
+from ._base.node import CloudNode
+from ._kinds import schema
+from ._kinds.generate import HIDDEN, GenerateNode, parameters_of
+from ._kinds.remote_inputs import RemoteInputs, remote_values
+from ._kinds.run_workflow import RunWorkflowNode, workflow_input
+from ._kinds.upload import UploadNode
 
 _CATEGORY = "Skyport/HaiYi"
 _seen_clusters: dict[str, None] = {}  # names the platform has told of, in order
@@ -65,42 +66,42 @@ class _Generate(GenerateNode):
 
 class HaiyiTextToImage(_Generate):
     id, title = "SkyportHaiyiTextToImage", "HaiYi Text to Image"
-    task, outputs = "text2image", _outputs.IMAGES
+    task, outputs = "text2image", node_outputs.IMAGES
 
 
 class HaiyiImageToImage(_Generate):
     id, title = "SkyportHaiyiImageToImage", "HaiYi Image to Image"
-    task, outputs = "image2image", _outputs.IMAGES
+    task, outputs = "image2image", node_outputs.IMAGES
 
 
 class HaiyiStyleTransfer(_Generate):
     id, title = "SkyportHaiyiStyleTransfer", "HaiYi Style Transfer"
-    task, outputs = "style-trans", _outputs.STYLED
+    task, outputs = "style-trans", node_outputs.STYLED
 
 
 class HaiyiTextToVideo(_Generate):
     id, title = "SkyportHaiyiTextToVideo", "HaiYi Text to Video"
-    task, outputs = "text2video", _outputs.VIDEO
+    task, outputs = "text2video", node_outputs.VIDEO
 
 
 class HaiyiImageToVideo(_Generate):
     id, title = "SkyportHaiyiImageToVideo", "HaiYi Image to Video"
-    task, outputs = "image2video", _outputs.VIDEO
+    task, outputs = "image2video", node_outputs.VIDEO
 
 
 class HaiyiEditVideo(_Generate):
     id, title = "SkyportHaiyiEditVideo", "HaiYi Edit Video"
-    task, outputs = "video-edit", _outputs.VIDEO
+    task, outputs = "video-edit", node_outputs.VIDEO
 
 
 class HaiyiTextToMusic(_Generate):
     id, title = "SkyportHaiyiTextToMusic", "HaiYi Text to Music"
-    task, outputs = "text2music", _outputs.AUDIO
+    task, outputs = "text2music", node_outputs.AUDIO
 
 
 class HaiyiTextToSpeech(_Generate):
     id, title = "SkyportHaiyiTextToSpeech", "HaiYi Text to Speech"
-    task, outputs = "text2speech", _outputs.AUDIO
+    task, outputs = "text2speech", node_outputs.AUDIO
 
 
 class HaiyiUpload(UploadNode):
@@ -125,10 +126,10 @@ class HaiyiRunApp(CloudNode):
                 io.String.Input("workflow_id", default=""),
                 io.String.Input("version_id", default=""),
                 _cluster_input(),
-                _schema.seed_input(),
+                schema.seed_input(),
                 RemoteInputs.Input("inputs", optional=True),
             ],
-            outputs=_outputs.declare(_outputs.ALL),
+            outputs=node_outputs.declare(node_outputs.ALL),
             hidden=list(HIDDEN),
             is_output_node=True,
         )
@@ -146,7 +147,7 @@ class HaiyiRunApp(CloudNode):
             made = [haiyi.app(workflow_id, version_id, cluster, one, seed=seed) for one in sets]
             return provider, made
 
-        return await cls.outcome(ask, _outputs.ALL, haiyi.HaiYi.label)
+        return await cls.outcome(ask, node_outputs.ALL, haiyi.HaiYi.label)
 
 
 class HaiyiRunWorkflow(RunWorkflowNode):
@@ -195,9 +196,9 @@ class HaiyiClusters(CloudNode):
 
     @classmethod
     async def work(cls) -> io.NodeOutput:
-        provider = await _task.in_thread(lambda: providers.connect("haiyi"))
+        provider = await run_task.in_thread(lambda: providers.connect("haiyi"))
         assert isinstance(provider, haiyi.HaiYi)
-        clusters = await _task.ask(provider.clusters)
+        clusters = await run_task.ask(provider.clusters)
         _seen_clusters.update(dict.fromkeys(cluster.name for cluster in clusters))
         report = haiyi.report_of(clusters)
         return io.NodeOutput(haiyi.roomiest(clusters), report, ui={"text": (report,)})

@@ -8,14 +8,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..engine.base.errors import InvalidInput
+from ..engine.base.json_tree import leaves, with_leaves
+from ..engine.base.types import Json, Kind, Model, Request
+from ..engine.base.words import say
 from ..providers import happyhorse
-from ..providers._errors import InvalidInput
-from ..providers._payload import leaves, with_leaves
-from ..providers._types import Json, Kind, Model, Request
-from ..providers._words import say
-from . import _forms, _outputs
-from ._generate import GenerateNode, parameters_of
-from ._schema import Socket
+from ._base import node_outputs
+from ._kinds import form_values
+from ._kinds.generate import GenerateNode, parameters_of
+from ._kinds.schema import Socket
 
 _MANY = 20  # slots of a growing list; a model's own limit is told by name
 
@@ -70,7 +71,7 @@ class _Generate(GenerateNode):
                 _filled(parameters, named, {**values, "prompt": prompt}, cls.sockets),
                 seed=seed,
             )
-            for values in _forms.linked(cls.sockets, media)
+            for values in form_values.linked(cls.sockets, media)
         ]
 
 
@@ -102,53 +103,53 @@ def _misplaced(name: str, is_linked: bool) -> InvalidInput:
 
 class HappyHorseTextToImage(_Generate):
     id, title = "SkyportHappyHorseTextToImage", "HappyHorse Text to Image"
-    task, outputs = "text2image", _outputs.IMAGES
+    task, outputs = "text2image", node_outputs.IMAGES
 
 
 class HappyHorseEditImage(_Generate):
     id, title = "SkyportHappyHorseEditImage", "HappyHorse Edit Image"
-    task, outputs = "edit-image", _outputs.IMAGES
+    task, outputs = "edit-image", node_outputs.IMAGES
     sockets = (_IMAGE, Socket("mask", Kind.IMAGE, required=False, mask=True))
 
 
 class HappyHorseReferenceToImage(_Generate):
     id, title = "SkyportHappyHorseReferenceToImage", "HappyHorse Reference to Image"
-    task, outputs = "reference2image", _outputs.IMAGES
+    task, outputs = "reference2image", node_outputs.IMAGES
     sockets = (_IMAGES,)
 
 
 class HappyHorseTextToVideo(_Generate):
     id, title = "SkyportHappyHorseTextToVideo", "HappyHorse Text to Video"
-    task, outputs = "text2video", _outputs.VIDEO
+    task, outputs = "text2video", node_outputs.VIDEO
 
 
 class HappyHorseImageToVideo(_Generate):
     id, title = "SkyportHappyHorseImageToVideo", "HappyHorse Image to Video"
-    task, outputs = "image2video", _outputs.VIDEO
+    task, outputs = "image2video", node_outputs.VIDEO
     sockets = (_IMAGE,)
 
 
 class HappyHorseFirstLastFrameToVideo(_Generate):
     id, title = "SkyportHappyHorseFirstLastFrameToVideo", "HappyHorse First/Last Frame to Video"
-    task, outputs = "first-last-frame", _outputs.VIDEO
+    task, outputs = "first-last-frame", node_outputs.VIDEO
     sockets = (_FIRST_FRAME, _LAST_FRAME)
 
 
 class HappyHorseExtendVideo(_Generate):
     id, title = "SkyportHappyHorseExtendVideo", "HappyHorse Extend Video"
-    task, outputs = "extend-video", _outputs.VIDEO
+    task, outputs = "extend-video", node_outputs.VIDEO
     sockets = (_VIDEO, replace(_LAST_FRAME, required=False))
 
 
 class HappyHorseReferenceToVideo(_Generate):
     id, title = "SkyportHappyHorseReferenceToVideo", "HappyHorse Reference to Video"
-    task, outputs = "reference2video", _outputs.VIDEO
+    task, outputs = "reference2video", node_outputs.VIDEO
     sockets = (_IMAGES,)
 
 
 class HappyHorseImageAudioToVideo(_Generate):
     id, title = "SkyportHappyHorseImageAudioToVideo", "HappyHorse Image and Audio to Video"
-    task, outputs = "image-audio2video", _outputs.VIDEO
+    task, outputs = "image-audio2video", node_outputs.VIDEO
     sockets = (_IMAGE, _AUDIO, Socket("extra_images", Kind.IMAGE, required=False, most=_MANY))
 
 
@@ -156,7 +157,7 @@ class HappyHorseMultimodalToVideo(_Generate):
     """Sound is required by some models only, and they say so."""
 
     id, title = "SkyportHappyHorseMultimodalToVideo", "HappyHorse Multimodal to Video"
-    task, outputs = "multimodal2video", _outputs.VIDEO
+    task, outputs = "multimodal2video", node_outputs.VIDEO
     sockets = (
         _IMAGES,
         _VIDEO,
@@ -167,7 +168,7 @@ class HappyHorseMultimodalToVideo(_Generate):
 
 class HappyHorseEditVideo(_Generate):
     id, title = "SkyportHappyHorseEditVideo", "HappyHorse Edit Video"
-    task, outputs = "edit-video", _outputs.VIDEO
+    task, outputs = "edit-video", node_outputs.VIDEO
     sockets = (_VIDEO, replace(_IMAGES, required=False))
 
 

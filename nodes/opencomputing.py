@@ -7,12 +7,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..engine.base.errors import InvalidInput
+from ..engine.base.types import Json, Kind, Model, Request
+from ..engine.base.words import say
 from ..providers import opencomputing
-from ..providers._errors import InvalidInput
-from ..providers._types import Json, Kind, Model, Request
-from ..providers._words import say
-from . import _forms, _outputs, _schema
-from ._generate import GenerateNode, parameters_of
+from ._base import node_outputs
+from ._kinds import form_values, schema
+from ._kinds.generate import GenerateNode, parameters_of
 
 _MOST = 20  # slots of a list; how many files a model takes is told by its row
 
@@ -25,10 +26,10 @@ class _Generate(GenerateNode):
 
     @classmethod
     def custom_inputs(cls) -> list[Any]:
-        free = opencomputing.unlisted(_schema.CUSTOM, cls.task)
+        free = opencomputing.unlisted(schema.CUSTOM, cls.task)
         return [
             io.String.Input("model_id", default="", placeholder="model_id"),
-            *_schema.nested_inputs(free, cls.own()),
+            *schema.nested_inputs(free, cls.own()),
         ]
 
     @classmethod
@@ -51,7 +52,7 @@ class _Generate(GenerateNode):
         free = opencomputing.unlisted(name, cls.task)
         return [
             cls.request(free, parameters, seed)
-            for parameters in _forms.parameters(free, prompt, seed, {**chosen, **media})
+            for parameters in form_values.parameters(free, prompt, seed, {**chosen, **media})
         ]
 
 
@@ -63,32 +64,32 @@ class OpenComputingChat(_Generate):
 
 class OpenComputingTextToImage(_Generate):
     id, title = "SkyportOpenComputingTextToImage", "OpenComputing Text to Image"
-    task, outputs = "t2i", _outputs.IMAGES
+    task, outputs = "t2i", node_outputs.IMAGES
 
 
 class OpenComputingTextToVideo(_Generate):
     id, title = "SkyportOpenComputingTextToVideo", "OpenComputing Text to Video"
-    task, outputs = "t2v", _outputs.VIDEO
+    task, outputs = "t2v", node_outputs.VIDEO
 
 
 class OpenComputingImageToVideo(_Generate):
     """Which frames a model requires is told by its row: some take none, some one, some both."""
 
     id, title = "SkyportOpenComputingImageToVideo", "OpenComputing Image to Video"
-    task, outputs = "i2v", _outputs.VIDEO
+    task, outputs = "i2v", node_outputs.VIDEO
     sockets = (
-        _schema.Socket("first_frame", Kind.IMAGE, required=False),
-        _schema.Socket("last_frame", Kind.IMAGE, required=False),
+        schema.Socket("first_frame", Kind.IMAGE, required=False),
+        schema.Socket("last_frame", Kind.IMAGE, required=False),
     )
 
 
 class OpenComputingReferenceToVideo(_Generate):
     id, title = "SkyportOpenComputingReferenceToVideo", "OpenComputing Reference to Video"
-    task, outputs = "ref2v", _outputs.VIDEO
+    task, outputs = "ref2v", node_outputs.VIDEO
     sockets = (
-        _schema.Socket("images", Kind.IMAGE, most=_MOST),
-        _schema.Socket("videos", Kind.VIDEO, required=False, most=_MOST),
-        _schema.Socket("audios", Kind.AUDIO, required=False, most=_MOST),
+        schema.Socket("images", Kind.IMAGE, most=_MOST),
+        schema.Socket("videos", Kind.VIDEO, required=False, most=_MOST),
+        schema.Socket("audios", Kind.AUDIO, required=False, most=_MOST),
     )
 
 

@@ -11,24 +11,38 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from . import _keys, _settings
-from ._catalogue import Catalogue, realm_of
-from ._collector import collect_for_ever
-from ._engine import Engine
-from ._errors import InvalidInput
-from ._hosted import Book
-from ._http import Http
-from ._keeper import Keeper
-from ._media_choice import ChosenHost
-from ._platforms import names, provider_class
-from ._provider import Provider
-from ._run import Runner
-from ._settings import results
+from ..engine.base.background import Engine
+from ..engine.base.errors import InvalidInput
+from ..engine.hosting.choice import ChosenHost
+from ..engine.hosting.upload_cache import Book
+from ..engine.http.client import Http
+from ..engine.ledger.resilient import Keeper
+from ..engine.platforms import registry
+from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
+from ..engine.platforms.provider import Provider
+from ..engine.platforms.registry import names, provider_class, public_hosts
+from ..engine.settings import keys, settings
+from ..engine.settings.settings import results
+from ..engine.tasks.collector import collect_for_ever
+from ..engine.tasks.runner import Runner
 
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
-__all__ = ["catalogue", "connect", "ledger", "names", "provider_class", "results", "runner"]
+__all__ = [
+    "catalogue",
+    "connect",
+    "ledger",
+    "names",
+    "provider_class",
+    "public_hosts",
+    "refresh",
+    "results",
+    "runner",
+]
+
+registry.look_in(__name__, __path__)
+settings.use_media_hosts(public_hosts)
 
 _SANDBOX_REALM = "sandbox"
 _catalogues: dict[tuple[str, str], Catalogue] = {}
@@ -38,11 +52,11 @@ _starting = threading.Lock()
 def connect(platform: str) -> Provider:
     """The platform, ready to be asked. Raises MissingKey; InvalidInput where no address is set."""
     kind = provider_class(platform)
-    if _settings.load().sandbox:
+    if settings.load().sandbox:
         address, key = sandbox().base_url(platform), sandbox().key(platform)
     else:
-        address = _keys.base_url(platform, kind.label, kind.default_base_url)
-        key = _keys.require(platform, kind.label, kind.key_help).value
+        address = keys.base_url(platform, kind.label, kind.default_base_url)
+        key = keys.require(platform, kind.label, kind.key_help).value
     host = None if kind.takes_uploads() else ChosenHost(kind.label, connect)
     return kind(Http(kind.label, address, kind.auth_headers(key)), host)
 
@@ -50,17 +64,27 @@ def connect(platform: str) -> Provider:
 def catalogue(platform: str) -> Catalogue:
     """The models of the platform at the place it is reached at now."""
     kind = provider_class(platform)
-    if _settings.load().sandbox:
+    if settings.load().sandbox:
         realm = _SANDBOX_REALM
     else:
         realm = realm_of(_address(kind), kind.default_base_url)
     return _catalogues.setdefault((platform, realm), Catalogue(kind, realm))
 
 
+async def refresh(platform: str) -> Refreshed:
+    """Ask the platform for its models and keep them; to be awaited on the engine's loop.
+
+    Raises a SkyportError and keeps the models known so far.
+    """
+    engine = runner().engine
+    provider = await engine.blocking(lambda: connect(platform))
+    return await catalogue(platform).refresh(provider, engine)
+
+
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine(), ledger(), Book(_settings.home() / "hosted.db"))
+    return Runner(Engine(), ledger(), Book(settings.home() / "hosted.db"))
 
 
 def start_collector() -> None:
@@ -72,7 +96,7 @@ def start_collector() -> None:
 @lru_cache(maxsize=1)
 def ledger() -> Keeper:
     """The one ledger of this process, in the data folder."""
-    return Keeper(_settings.home())
+    return Keeper(settings.home())
 
 
 def sandbox() -> Sandbox:
@@ -91,6 +115,6 @@ def _sandbox() -> Sandbox:
 def _address(kind: type[Provider]) -> str:
     """The platform's address, to tell places apart; a missing or broken one is no matter here."""
     try:
-        return _keys.base_url(kind.name, kind.label, kind.default_base_url)
+        return keys.base_url(kind.name, kind.label, kind.default_base_url)
     except InvalidInput:
         return ""

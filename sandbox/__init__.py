@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from ..providers._words import say
+from ..engine.base.words import say
 from ._faults import Faults
 from ._log import Log
 from ._platform import Platform, World

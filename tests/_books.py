@@ -10,10 +10,10 @@ from typing import Any
 
 from host import Host
 from PIL import Image
-from skyport.providers._ledger import Order, Source, State
-from skyport.providers._owner import Owner
-from skyport.providers._store import Store
-from skyport.providers._types import Kind, Result, ResultFile, Task
+from skyport.engine.base.types import Kind, Result, ResultFile, Task
+from skyport.engine.ledger.ledger import Order, Source, State
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 
 SIGNED = "https://cdn.example/a.png?X-Signature=abc123secret"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from skyport.providers import _settings, _words
+from skyport.engine.base import words
+from skyport.engine.settings import settings
 
 pytest_plugins = ["host"]
 
@@ -28,9 +29,9 @@ def home(tmp_path_factory: Any, monkeypatch: Any) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SKYPORT_HOME", str(folder))
     yield folder
-    _settings.use_home(None)
-    _settings.use_results(None)
-    _words.use_language(None)
+    settings.use_home(None)
+    settings.use_results(None)
+    words.use_language(None)
 
 
 class RootIsNoTestPackage:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from scripted import Answer, Reply, Scripted, Seen, answer_json, answer_page
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
     InputRejected,
@@ -28,9 +28,9 @@ from skyport.providers._errors import (
     TaskFailed,
     TaskTimeout,
 )
-from skyport.providers._http import Http
-from skyport.providers._provider import Provider
-from skyport.providers._types import MediaFile, Request, Status, Task
+from skyport.engine.base.types import MediaFile, Request, Status, Task
+from skyport.engine.http.client import Http
+from skyport.engine.platforms.provider import Provider
 from virtual import Play, clip, most_within
 
 KEY = "AI-0123456789abcdef"

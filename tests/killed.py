@@ -23,14 +23,14 @@ from typing import Any
 
 from PIL import Image
 from skyport import providers
-from skyport.providers._files import describe
-from skyport.providers._job import Job
-from skyport.providers._keeper import Keeper
-from skyport.providers._ledger import Order, State
-from skyport.providers._owner import Owner
-from skyport.providers._settings import results
-from skyport.providers._store import Store
-from skyport.providers._types import Model, Request, Result, Task
+from skyport.engine.base.types import Model, Request, Result, Task
+from skyport.engine.ledger.ledger import Order, State
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.media.files import describe
+from skyport.engine.settings.settings import results
+from skyport.engine.tasks.job import Job
 from skyport.providers.haiyi import generation
 
 EDIT = Model("haiyi", "google/gemini-3-pro-image-preview", "image2image")

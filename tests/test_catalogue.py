@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skyport import providers
-from skyport.providers._catalogue import Catalogue, Refreshed, realm_of
-from skyport.providers._errors import AuthRejected, BadResult, InvalidInput, SkyportError
-from skyport.providers._http import Http
-from skyport.providers._platforms import names, provider_class
-from skyport.providers._provider import Provider
-from skyport.providers._types import Json, Model, Param
+from skyport.engine.base.errors import AuthRejected, BadResult, InvalidInput, SkyportError
+from skyport.engine.base.types import Json, Model, Param
+from skyport.engine.http.client import Http
+from skyport.engine.platforms.catalogue import Catalogue, Refreshed, realm_of
+from skyport.engine.platforms.provider import Provider
+from skyport.providers import names, provider_class
 from virtual import Play
 
 CASES = itertools.count()

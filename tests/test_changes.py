@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from skyport.providers import _changes
-from skyport.providers._keeper import Keeper
-from skyport.providers._ledger import Order, State
-from skyport.providers._types import Task
+from skyport.engine.base import events
+from skyport.engine.base.types import Task
+from skyport.engine.ledger.ledger import Order, State
+from skyport.engine.ledger.resilient import Keeper
 
 ORDER = Order("mark-1", "haiyi", "https://cloud.example", "/make", "kling-v3", {})
 
@@ -25,7 +25,7 @@ def keeper(tmp_path: Path) -> Any:
 
 def test_every_change_of_a_row_is_told_by_its_fingerprint(keeper: Keeper):
     heard: list[str] = []
-    end = _changes.listen(heard.append)
+    end = events.listen(heard.append)
     keeper.intend(ORDER)
     keeper.accepted(ORDER, Task("haiyi", "/make", "1"))
     keeper.ended(ORDER.mark, State.FAILED, "no")
@@ -40,7 +40,7 @@ def test_a_listener_that_fails_costs_no_fact_and_no_other_listener(keeper: Keepe
     def broken(mark: str) -> None:
         raise RuntimeError(mark)
 
-    ends = [_changes.listen(broken), _changes.listen(heard.append)]
+    ends = [events.listen(broken), events.listen(heard.append)]
     keeper.accepted(ORDER, Task("haiyi", "/make", "1"))
     for end in ends:
         end()

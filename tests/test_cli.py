@@ -21,8 +21,8 @@ from skyport.cli import main
 from skyport.cli._board import _Lines
 from skyport.cli._table import cut, table, width
 from skyport.cli.sandbox import markers
-from skyport.providers import _keys
-from skyport.providers._sight import Glimpse
+from skyport.engine.settings import keys
+from skyport.engine.tasks.progress import Glimpse
 from skyport.sandbox import Sandbox, platform_names, start
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
@@ -429,12 +429,12 @@ def typed(monkeypatch: Any) -> Callable[[str], None]:
 def test_a_key_is_read_kept_listed_masked_and_removed(skyport, typed):
     typed(f"{SECRET}\n")
     kept = skyport("keys", "set", "haiyi")
-    assert (kept.code, _keys.find("haiyi").value) == (0, SECRET)
+    assert (kept.code, keys.find("haiyi").value) == (0, SECRET)
     listed = skyport("keys", "list")
     assert "...9876" in listed.out
     assert "keys.json" in listed.out
     removed = skyport("keys", "remove", "haiyi")
-    assert (removed.code, _keys.find("haiyi")) == (0, None)
+    assert (removed.code, keys.find("haiyi")) == (0, None)
     assert "not set" in skyport("keys", "list").out
     assert SECRET not in kept.all + listed.all + removed.all
 
@@ -454,13 +454,13 @@ def test_a_key_given_as_an_argument_is_refused_and_not_repeated(skyport, typed, 
     told = skyport("keys", *argv)
     assert told.code == 2
     assert SECRET not in told.all
-    assert _keys.find("haiyi") is None
+    assert keys.find("haiyi") is None
 
 
 def test_nothing_typed_keeps_nothing(skyport, typed):
     typed("")
     assert skyport("keys", "set", "haiyi").code == 1
-    assert _keys.find("haiyi") is None
+    assert keys.find("haiyi") is None
 
 
 def test_a_key_in_the_environment_is_listed_as_such_and_said_to_win(skyport, typed, monkeypatch):

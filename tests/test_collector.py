@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from skyport.providers._collector import LOOK_EVERY, collect, collect_for_ever
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     AuthRejected,
     MissingKey,
     OutcomeUnknown,
     ServerFault,
     TaskCancelled,
 )
-from skyport.providers._http import Http
-from skyport.providers._keeper import Keeper
-from skyport.providers._ledger import Query, Row, State, order_of
-from skyport.providers._provider import Provider
-from skyport.providers._types import Request, Task
+from skyport.engine.base.types import Request, Task
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import Query, Row, State, order_of
+from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.platforms.provider import Provider
+from skyport.engine.tasks.collector import LOOK_EVERY, collect, collect_for_ever
 from virtual import Cloud, Play, ended, order
 
 DAY = 86400.0

@@ -10,10 +10,10 @@ import _clips
 import pytest
 from host import Host, graph, link, node
 from PIL import Image
-from skyport.providers._crossing import Crossing
-from skyport.providers._files import describe
-from skyport.providers._payload import with_files
-from skyport.providers._types import MediaFile
+from skyport.engine.base.json_tree import with_files
+from skyport.engine.base.types import MediaFile
+from skyport.engine.media.files import describe
+from skyport.engine.workflows.transfer import Crossing
 
 
 def pictures(folder: Path, count: int, mode: str = "RGB") -> list[MediaFile]:

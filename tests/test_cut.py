@@ -11,9 +11,9 @@ import pytest
 from host import graph, link, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skyport.providers._crossing import Crossing
-from skyport.providers._cut import KEY, TROUBLE, Facts, Order, cut
-from skyport.providers._upstream import ENTRY, HERE, RUN
+from skyport.engine.workflows.graph import ENTRY, HERE, RUN
+from skyport.engine.workflows.split import KEY, TROUBLE, Facts, Order, cut
+from skyport.engine.workflows.transfer import Crossing
 
 KEEP, OURS = "SkyportKeepLocal", "SkyportHaiyiTextToImage"
 OUTPUTS = ("SaveImage", "PreviewImage")

@@ -14,9 +14,9 @@ from folder_paths import use_base
 from host import graph, link, node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skyport.nodes._cutting import cut_prompt, order_of
-from skyport.nodes._hook import linked_outputs, on_prompt, watch
-from skyport.providers._upstream import HERE, KEEP, KEY, RUN, TROUBLE
+from skyport.engine.workflows.graph import HERE, KEEP, KEY, RUN, TROUBLE
+from skyport.nodes._base.prompt_marks import linked_outputs, on_prompt, watch
+from skyport.nodes._run_in_cloud.split_prompt import cut_prompt, order_of
 
 import nodes as comfyui_nodes
 

@@ -14,7 +14,8 @@ import standin  # noqa: F401  (makes comfy_api importable)
 import torch
 from _clips import RATE, declare_frames, pictures, tone, turned, write_clip, write_sound
 from PIL import Image
-from skyport.nodes._decode import (
+from skyport.engine.base.errors import BadResult
+from skyport.nodes._media.decode import (
     FramesTooLarge,
     batch_images,
     check_video,
@@ -27,8 +28,7 @@ from skyport.nodes._decode import (
     open_video,
     thumbnail,
 )
-from skyport.nodes._media import probe
-from skyport.providers._errors import BadResult
+from skyport.nodes._media.encode import probe
 
 RNG = np.random.default_rng(7)
 

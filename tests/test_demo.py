@@ -20,9 +20,9 @@ from skyport.demo._main_job import PICTURE, MainJob
 from skyport.demo._sandboxed import sandboxed
 from skyport.demo._sheet import draw
 from skyport.demo._steps import Made, Step
+from skyport.engine.base.errors import InvalidInput, SkyportError
+from skyport.engine.base.types import Kind
 from skyport.providers import runner
-from skyport.providers._errors import InvalidInput, SkyportError
-from skyport.providers._types import Kind
 from skyport.sandbox import Sandbox, platform_names
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ import pytest
 import requests
 from host import PROBES, Host, graph, link, node
 from skyport.demo._host import ComfyUI, Refused
-from skyport.providers._errors import SkyportError
+from skyport.engine.base.errors import SkyportError
 
 SERVES = """
 import http.server, os, sys

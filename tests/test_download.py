@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from scripted import Answer, Scripted, Seen, answer_json, answer_page, redirect
-from skyport.providers._download import Download, keep, link_expired
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
     NotFound,
@@ -20,9 +19,10 @@ from skyport.providers._errors import (
     SkyportError,
     TransportError,
 )
-from skyport.providers._hosts import permitted
-from skyport.providers._http import Http, retrying
-from skyport.providers._types import Kind
+from skyport.engine.base.types import Kind
+from skyport.engine.http.client import Http, retrying
+from skyport.engine.http.public_hosts import permitted
+from skyport.engine.media.download import Download, keep, link_expired
 
 KEY = "AI-0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000  # about 1 MB

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import standin  # noqa: F401  makes ComfyUI's modules importable
-from skyport.nodes import _schema
-from skyport.providers._types import Choice, Model, Param
+from skyport.engine.base.types import Choice, Model, Param
+from skyport.nodes._kinds import schema
 
 PICTURES = Param("images", "array[image]", required=True)
 FRAME = Param("image", "image", required=True)
@@ -17,8 +17,8 @@ def model(name: str, *params: Param, retired: bool = False) -> Model:
 
 
 def offered(*models: Model) -> list[str]:
-    some_widget = [_schema.prompt_input()]
-    return [option.key for option in _schema.model_input(models, some_widget).options]
+    some_widget = [schema.prompt_input()]
+    return [option.key for option in schema.model_input(models, some_widget).options]
 
 
 def test_a_model_with_sockets_and_no_widget_is_not_the_first():
@@ -44,16 +44,16 @@ def test_a_node_with_no_models_offers_custom():
 
 def test_a_seed_stays_as_it_is_unless_the_user_chooses_otherwise():
     """A seed that changes at each queue makes each a new order; the one left running is lost."""
-    assert _schema.seed_input().as_dict()["control_after_generate"] == "fixed"
+    assert schema.seed_input().as_dict()["control_after_generate"] == "fixed"
 
 
 def test_a_text_field_shows_the_name_of_its_parameter():
     lyrics = model("a", Param("lyrics", "text"))
-    field = next(one for one in _schema.nested_inputs(lyrics) if one.id == "lyrics")
+    field = next(one for one in schema.nested_inputs(lyrics) if one.id == "lyrics")
     assert field.as_dict()["placeholder"] == "lyrics"
 
 
 def test_a_tooltip_does_not_repeat_a_value_as_its_own_label():
     choices = (Choice("1:1", "1:1"), Choice("16:9", "wide"))
     ratio = Param("ratio", "string", default="1:1", choices=choices)
-    assert _schema.nested_inputs(model("a", ratio))[0].tooltip == "16:9: wide"
+    assert schema.nested_inputs(model("a", ratio))[0].tooltip == "16:9: wide"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _books import Books, picture
 from host import Host, open_host
-from skyport.providers._ledger import State
+from skyport.engine.ledger.ledger import State
 from skyport.sandbox import start
 
 pytest.importorskip("playwright", reason="playwright is not installed")

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from skyport.providers._engine import Engine, Workers
+from skyport.engine.base.background import Engine, Workers
 
 PATIENCE = 10.0  # seconds after which something hangs
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from skyport.demo._examples import PICTURE
-from skyport.providers._workflow import read_workflow, targets
+from skyport.engine.workflows.api_format import read_workflow, targets
 from skyport.providers.happyhorse import HappyHorse
 from skyport.sandbox import haiyi as imitation
 from skyport.sandbox._opencomputing_rows import Tables

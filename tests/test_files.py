@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from skyport.providers._errors import InvalidInput
-from skyport.providers._files import check, describe, extension, size_text, sniff
-from skyport.providers._types import Kind, MediaFile, MediaRule
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import Kind, MediaFile, MediaRule
+from skyport.engine.media.files import check, describe, extension, size_text, sniff
 
 MB = 1024 * 1024
 
@@ -120,7 +120,7 @@ def test_a_path_that_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_line_needs_neither_torch_nor_pyav() -> None:
     code = (
-        "import sys, skyport.providers._files\n"
+        "import sys, skyport.engine.media.files\n"
         "assert not {'torch', 'av', 'comfy'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

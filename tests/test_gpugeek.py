@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from contract import KEY, PNG, RESULT, HostingContract
 from scripted import Answer, Scripted, Seen, answer_json, answer_page
-from skyport.providers import gpugeek
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     ApiError,
     AuthRejected,
     BadResult,
@@ -24,8 +23,9 @@ from skyport.providers._errors import (
     ServerFault,
     TaskFailed,
 )
-from skyport.providers._http import Http
-from skyport.providers._types import MediaFile, Output, Request, Status, Task
+from skyport.engine.base.types import MediaFile, Output, Request, Status, Task
+from skyport.engine.http.client import Http
+from skyport.providers import gpugeek
 from skyport.providers.gpugeek import WORKFLOW, Gpugeek, _links
 from skyport.providers.gpugeek._committed import Committed
 from virtual import Play, clip

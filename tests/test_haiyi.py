@@ -12,8 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from contract import KEY, PNG, HostingContract, PlatformContract
 from scripted import Answer, Scripted, answer_json
-from skyport.providers import haiyi
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     ApiError,
     AuthRejected,
     BadResult,
@@ -25,9 +24,10 @@ from skyport.providers._errors import (
     RateLimited,
     ServerFault,
 )
-from skyport.providers._http import Http
-from skyport.providers._params import fill
-from skyport.providers._types import Cluster, MediaFile, Model, Request, Status, Task
+from skyport.engine.base.types import Cluster, MediaFile, Model, Request, Status, Task
+from skyport.engine.http.client import Http
+from skyport.engine.platforms.parameters import fill
+from skyport.providers import haiyi
 from skyport.providers.haiyi import APP, GENERATE, WORKFLOW, HaiYi
 from virtual import Play, clip
 

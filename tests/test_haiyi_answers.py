@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from skyport.engine.base.errors import TaskFailed
+from skyport.engine.base.types import Choice, Model, Output, Status, Task, TaskState
+from skyport.engine.http.client import Http
+from skyport.engine.media.files import describe
+from skyport.engine.platforms.parameters import fill
 from skyport.providers import haiyi
-from skyport.providers._errors import TaskFailed
-from skyport.providers._files import describe
-from skyport.providers._http import Http
-from skyport.providers._params import fill
-from skyport.providers._types import Choice, Model, Output, Status, Task, TaskState
 from skyport.providers.haiyi import APP, GENERATE, HaiYi, _answers, _models
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox._haiyi_bodies import SHAPES

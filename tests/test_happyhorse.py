@@ -13,26 +13,18 @@ import pytest
 from contract import KEY, PNG, HostingContract
 from scripted import Answer, Scripted, answer_json
 from skyport import providers
-from skyport.providers import happyhorse
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     BadResult,
     InputRejected,
     InvalidInput,
     OutcomeUnknown,
     OutOfCredit,
 )
-from skyport.providers._http import Http
-from skyport.providers._ledger import fingerprint
-from skyport.providers._params import fill, warnings
-from skyport.providers._types import (
-    MediaFile,
-    Report,
-    Request,
-    Status,
-    Task,
-    TaskState,
-    silent,
-)
+from skyport.engine.base.types import MediaFile, Report, Request, Status, Task, TaskState, silent
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import fingerprint
+from skyport.engine.platforms.parameters import fill, warnings
+from skyport.providers import happyhorse
 from skyport.providers.happyhorse import HappyHorse
 from virtual import Play, clip
 

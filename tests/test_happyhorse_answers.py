@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from contract import KEY, PNG
 from scripted import Answer, Scripted, answer_json
-from skyport.providers import happyhorse
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
     InputRejected,
     OutcomeUnknown,
     OutOfCredit,
 )
-from skyport.providers._http import Http
-from skyport.providers._payload import unsigned
-from skyport.providers._types import Status, Task, TaskState
+from skyport.engine.base.json_tree import unsigned
+from skyport.engine.base.types import Status, Task, TaskState
+from skyport.engine.http.client import Http
+from skyport.providers import happyhorse
 from skyport.providers.happyhorse import HappyHorse
 from virtual import Play
 

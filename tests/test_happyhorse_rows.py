@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from contract import KEY
 from scripted import Scripted, answer_json
+from skyport.engine.base.types import Model, Param, Task
+from skyport.engine.http.client import Http
+from skyport.engine.platforms.parameters import fill, prompt_param, seed_param
 from skyport.providers import happyhorse
-from skyport.providers._http import Http
-from skyport.providers._params import fill, prompt_param, seed_param
-from skyport.providers._types import Model, Param, Task
 from skyport.providers.happyhorse import ROUTES, HappyHorse
 
 EXAMPLES = json.loads(

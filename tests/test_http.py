@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from scripted import Answer, Scripted, answer_json, answer_page, closed_port, redirect
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     ApiError,
     AuthRejected,
     BadResult,
@@ -27,9 +27,9 @@ from skyport.providers._errors import (
     SkyportError,
     TransportError,
 )
-from skyport.providers._http import Http, judge, pause, read_json, retrying, should_repeat
-from skyport.providers._judge import seconds_asked, words_of
-from skyport.providers._types import MediaFile
+from skyport.engine.base.types import MediaFile
+from skyport.engine.http.client import Http, judge, pause, read_json, retrying, should_repeat
+from skyport.engine.http.error_answers import seconds_asked, words_of
 
 KEY = "AI-0123456789abcdef"
 SECRET = "s3cret"

@@ -16,12 +16,12 @@ from skyport import providers
 from skyport.cli import main
 from skyport.cli.jobs import _asked_to_stop
 from skyport.cli.run import placed
+from skyport.engine.base.types import Kind, Model, Request, Result, ResultFile, Task
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import Order, Source, State, order_of
+from skyport.engine.media.files import sha256_of
+from skyport.engine.platforms.provider import Provider
 from skyport.providers import haiyi
-from skyport.providers._files import sha256_of
-from skyport.providers._http import Http
-from skyport.providers._ledger import Order, Source, State, order_of
-from skyport.providers._provider import Provider
-from skyport.providers._types import Kind, Model, Request, Result, ResultFile, Task
 from skyport.sandbox import Sandbox, start
 
 SECRET = "AI-this-is-a-secret-9876"

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from _books import SIGNED, Books, picture
 from host import KINDS, Host, graph, link, node, open_host
-from skyport.providers._ledger import State
-from skyport.providers._types import Kind, ResultFile
+from skyport.engine.base.types import Kind, ResultFile
+from skyport.engine.ledger.ledger import State
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 

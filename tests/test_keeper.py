@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 from processes import Children
-from skyport.providers._errors import ServerFault, TaskFailed
-from skyport.providers._keeper import Keeper
-from skyport.providers._ledger import Order, Query, Row, State, order_of
-from skyport.providers._schema import VERSION
-from skyport.providers._types import Result, Status, Task, TaskState
+from skyport.engine.base.errors import ServerFault, TaskFailed
+from skyport.engine.base.types import Result, Status, Task, TaskState
+from skyport.engine.ledger.ledger import Order, Query, Row, State, order_of
+from skyport.engine.ledger.migrations import VERSION
+from skyport.engine.ledger.resilient import Keeper
 from virtual import Cloud, Play, order
 
 REMEMBERED = "remembered only until this program ends"

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from skyport import cli
-from skyport.providers import _keys, _settings
-from skyport.providers._errors import InvalidInput, MissingKey
-from skyport.providers._platforms import names
+from skyport.engine.base.errors import InvalidInput, MissingKey
+from skyport.engine.settings import keys, settings
+from skyport.providers import names
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 SECRET = "sk-0123456789abcdefWXYZ"
@@ -34,31 +34,31 @@ def mode(path: Path) -> int:
 
 
 def test_there_is_no_key_until_one_is_set():
-    assert _keys.find("haiyi") is None
+    assert keys.find("haiyi") is None
 
 
 def test_the_environment_wins_over_the_file(monkeypatch):
-    _keys.set_key("haiyi", "from-the-file")
+    keys.set_key("haiyi", "from-the-file")
     monkeypatch.setenv("HAIYI_API_KEY", " from-the-environment\n")
-    assert _keys.find("haiyi") == _keys.Key("from-the-environment", "environment")
+    assert keys.find("haiyi") == keys.Key("from-the-environment", "environment")
     monkeypatch.setenv("HAIYI_API_KEY", "  ")
-    assert _keys.find("haiyi") == _keys.Key("from-the-file", "file")
+    assert keys.find("haiyi") == keys.Key("from-the-file", "file")
 
 
 def test_a_key_set_outside_of_comfyui_is_found_inside_of_it(monkeypatch, tmp_path):
     monkeypatch.delenv("SKYPORT_HOME")
     for variable in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path))
-    _keys.set_key("haiyi", "set-by-the-command")
-    _settings.use_home(tmp_path / "comfyui" / "__skyport")
-    assert _keys.find("haiyi") == _keys.Key("set-by-the-command", "file")
-    _keys.set_key("haiyi", "set-in-comfyui")
-    assert _keys.find("haiyi") == _keys.Key("set-in-comfyui", "file")
+    keys.set_key("haiyi", "set-by-the-command")
+    settings.use_home(tmp_path / "comfyui" / "__skyport")
+    assert keys.find("haiyi") == keys.Key("set-by-the-command", "file")
+    keys.set_key("haiyi", "set-in-comfyui")
+    assert keys.find("haiyi") == keys.Key("set-in-comfyui", "file")
 
 
 def test_a_missing_key_tells_every_way_to_set_it():
     with pytest.raises(MissingKey) as caught:
-        _keys.require("haiyi", "HaiYi", "Keys are made on its page.")
+        keys.require("haiyi", "HaiYi", "Keys are made on its page.")
     told = str(caught.value)
     for way in ("HAIYI_API_KEY", "skyport keys set haiyi"):
         assert way in told
@@ -67,8 +67,8 @@ def test_a_missing_key_tells_every_way_to_set_it():
 
 
 def test_a_key_that_is_there_satisfies_require():
-    _keys.set_key("haiyi", SECRET)
-    assert _keys.require("haiyi", "HaiYi").value == SECRET
+    keys.set_key("haiyi", SECRET)
+    assert keys.require("haiyi", "HaiYi").value == SECRET
 
 
 # -- keeping ------------------------------------------------------------------------------------
@@ -76,12 +76,12 @@ def test_a_key_that_is_there_satisfies_require():
 
 @POSIX
 def test_the_file_is_closed_to_others(home):
-    _keys.set_key("haiyi", SECRET)
+    keys.set_key("haiyi", SECRET)
     assert mode(home / "keys.json") == 0o600
 
 
 def test_spaces_around_a_pasted_key_are_dropped(home):
-    _keys.set_key("haiyi", f"\t {SECRET}\r\n")
+    keys.set_key("haiyi", f"\t {SECRET}\r\n")
     assert stored(home) == {"haiyi": SECRET}
 
 
@@ -90,55 +90,55 @@ def test_spaces_around_a_pasted_key_are_dropped(home):
     ["", "  ", "two words", "Bearer abc", "a\nb", "a\x00b", "a\x7fb", "a\u200bb", "\u5bc6\u94a5"],
 )
 def test_what_no_header_can_carry_is_refused_and_the_old_key_stays(home, value):
-    _keys.set_key("haiyi", SECRET)
+    keys.set_key("haiyi", SECRET)
     with pytest.raises(InvalidInput, match="haiyi"):
-        _keys.set_key("haiyi", value)
+        keys.set_key("haiyi", value)
     assert stored(home) == {"haiyi": SECRET}
 
 
 def test_removing_takes_one_key_and_says_whether_there_was_one(home):
-    _keys.set_key("haiyi", SECRET)
-    _keys.set_key("gpugeek", "other")
-    assert _keys.remove("haiyi") is True
-    assert _keys.remove("haiyi") is False
+    keys.set_key("haiyi", SECRET)
+    keys.set_key("gpugeek", "other")
+    assert keys.remove("haiyi") is True
+    assert keys.remove("haiyi") is False
     assert stored(home) == {"gpugeek": "other"}
 
 
 def test_the_listing_holds_every_platform_with_or_without_a_key(monkeypatch):
-    assert _keys.listing() == dict.fromkeys(names())
+    assert keys.listing(names()) == dict.fromkeys(names())
     monkeypatch.setenv("HAIYI_API_KEY", SECRET)
-    assert _keys.listing() == {
+    assert keys.listing(names()) == {
         **dict.fromkeys(names()),
-        "haiyi": _keys.Key(SECRET, "environment"),
+        "haiyi": keys.Key(SECRET, "environment"),
     }
 
 
 def test_a_key_of_the_wrong_kind_in_the_file_is_told_by_file_and_platform(home):
     (home / "keys.json").write_text(json.dumps({"haiyi": ["a"]}))
     with pytest.raises(InvalidInput, match=r"keys\.json: haiyi"):
-        _keys.find("haiyi")
+        keys.find("haiyi")
 
 
 def test_a_variable_that_cannot_be_a_key_is_told_by_its_name_only(monkeypatch):
     monkeypatch.setenv("HAIYI_API_KEY", "half-a-secret other-half")
     with pytest.raises(InvalidInput, match="HAIYI_API_KEY") as caught:
-        _keys.find("haiyi")
+        keys.find("haiyi")
     assert "secret" not in str(caught.value)
 
 
 def test_a_broken_file_is_told_without_what_it_holds(home):
     (home / "keys.json").write_text('{"haiyi": "' + SECRET)
     with pytest.raises(InvalidInput, match=r"keys\.json") as caught:
-        _keys.find("haiyi")
+        keys.find("haiyi")
     assert SECRET not in str(caught.value)
 
 
 @POSIX
 def test_a_file_open_to_others_is_closed_and_the_user_is_warned(home, caplog):
-    _keys.set_key("haiyi", SECRET)
+    keys.set_key("haiyi", SECRET)
     (home / "keys.json").chmod(0o644)
     with caplog.at_level(logging.WARNING):
-        assert _keys.find("haiyi") == _keys.Key(SECRET, "file")
+        assert keys.find("haiyi") == keys.Key(SECRET, "file")
     assert mode(home / "keys.json") == 0o600
     assert "keys.json could be read by others" in caplog.text
     assert SECRET not in caplog.text
@@ -146,8 +146,8 @@ def test_a_file_open_to_others_is_closed_and_the_user_is_warned(home, caplog):
 
 @POSIX
 def test_a_private_file_warns_nobody(caplog):
-    _keys.set_key("haiyi", SECRET)
-    _keys.find("haiyi")
+    keys.set_key("haiyi", SECRET)
+    keys.find("haiyi")
     assert caplog.text == ""
 
 
@@ -158,43 +158,43 @@ BOTH = {"s3_access_key": ACCESS, "s3_secret_key": SECRET}
 
 
 def test_a_buckets_keys_are_kept_together_and_forgotten_together(home):
-    _keys.set_key("haiyi", "other")
-    assert _keys.s3() is None
-    assert _keys.set_s3(f" {ACCESS}\n", SECRET).masked() == "...CDEF"
+    keys.set_key("haiyi", "other")
+    assert keys.s3() is None
+    assert keys.set_s3(f" {ACCESS}\n", SECRET).masked() == "...CDEF"
     assert stored(home) == {"haiyi": "other", **BOTH}
-    assert _keys.s3() == (_keys.Key(ACCESS, "file"), _keys.Key(SECRET, "file"))
-    assert (_keys.remove_s3(), _keys.remove_s3()) == (True, False)
+    assert keys.s3() == (keys.Key(ACCESS, "file"), keys.Key(SECRET, "file"))
+    assert (keys.remove_s3(), keys.remove_s3()) == (True, False)
     assert stored(home) == {"haiyi": "other"}
 
 
 def test_a_buckets_variables_win_over_the_file(monkeypatch):
-    _keys.set_s3("access-of-the-file", "secret-of-the-file")
+    keys.set_s3("access-of-the-file", "secret-of-the-file")
     monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", ACCESS)
     monkeypatch.setenv("SKYPORT_S3_SECRET_KEY", SECRET)
-    assert _keys.s3() == (_keys.Key(ACCESS, "environment"), _keys.Key(SECRET, "environment"))
-    assert _keys.s3_variables() == ("SKYPORT_S3_ACCESS_KEY", "SKYPORT_S3_SECRET_KEY")
+    assert keys.s3() == (keys.Key(ACCESS, "environment"), keys.Key(SECRET, "environment"))
+    assert keys.s3_variables() == ("SKYPORT_S3_ACCESS_KEY", "SKYPORT_S3_SECRET_KEY")
 
 
 def test_half_of_a_buckets_keys_is_refused_and_never_paired_with_another(home, monkeypatch):
-    _keys.set_s3(ACCESS, SECRET)
+    keys.set_s3(ACCESS, SECRET)
     monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", "access-of-the-environment")
     with pytest.raises(InvalidInput, match="SKYPORT_S3_SECRET_KEY") as caught:
-        _keys.s3()
+        keys.s3()
     assert SECRET not in str(caught.value)
     monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
     (home / "keys.json").write_text(json.dumps({"s3_secret_key": SECRET}))
     with pytest.raises(InvalidInput, match="skyport keys set s3"):
-        _keys.s3()
+        keys.s3()
 
 
 @pytest.mark.parametrize(("access", "secret"), [("", SECRET), (ACCESS, ""), (ACCESS, "two words")])
 def test_a_bad_half_keeps_neither(home, access, secret):
     with pytest.raises(InvalidInput):
-        _keys.set_s3(access, secret)
+        keys.set_s3(access, secret)
     assert not (home / "keys.json").exists()
 
 
-def keys(capsys: Any, monkeypatch: Any, *argv: str, typed: str = "") -> tuple[int, str]:
+def typed_keys(capsys: Any, monkeypatch: Any, *argv: str, typed: str = "") -> tuple[int, str]:
     """Exit code and everything said by `skyport keys ...`."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     try:
@@ -206,43 +206,43 @@ def keys(capsys: Any, monkeypatch: Any, *argv: str, typed: str = "") -> tuple[in
 
 
 def test_the_command_asks_for_both_keys_of_a_bucket_and_shows_neither(capsys, monkeypatch):
-    kept = keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n{SECRET}\n")
-    assert _keys.s3() == (_keys.Key(ACCESS, "file"), _keys.Key(SECRET, "file"))
-    listed = keys(capsys, monkeypatch, "list")
+    kept = typed_keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n{SECRET}\n")
+    assert keys.s3() == (keys.Key(ACCESS, "file"), keys.Key(SECRET, "file"))
+    listed = typed_keys(capsys, monkeypatch, "list")
     assert re.search(r"s3 +\.\.\.CDEF +keys\.json", listed[1])
     monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", ACCESS)
-    removed = keys(capsys, monkeypatch, "remove", "s3")
+    removed = typed_keys(capsys, monkeypatch, "remove", "s3")
     assert "SKYPORT_S3_ACCESS_KEY still sets one." in removed[1]
     monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
     assert [code for code, _ in (kept, listed, removed)] == [0, 0, 0]
-    assert _keys.s3() is None
-    assert re.search(r"s3 +not set", keys(capsys, monkeypatch, "list")[1])
+    assert keys.s3() is None
+    assert re.search(r"s3 +not set", typed_keys(capsys, monkeypatch, "list")[1])
     assert SECRET not in kept[1] + listed[1] + removed[1]
 
 
 def test_the_command_keeps_nothing_of_half_a_pair(capsys, monkeypatch):
-    code, told = keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n")
-    assert (code, _keys.s3()) == (1, None)
+    code, told = typed_keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n")
+    assert (code, keys.s3()) == (1, None)
     assert ACCESS not in told
-    assert keys(capsys, monkeypatch, "set", "s4")[0] == 2
+    assert typed_keys(capsys, monkeypatch, "set", "s4")[0] == 2
 
 
 # -- showing ------------------------------------------------------------------------------------
 
 
 def test_a_long_key_shows_its_end_and_a_short_one_nothing():
-    assert _keys.Key(SECRET, "file").masked() == "...WXYZ"
-    assert _keys.Key("short-key", "file").masked() == "..."
+    assert keys.Key(SECRET, "file").masked() == "...WXYZ"
+    assert keys.Key("short-key", "file").masked() == "..."
 
 
 @pytest.mark.parametrize("show", [str, repr, "{}".format, "%s".__mod__, lambda key: str([key])])
 def test_no_way_of_printing_a_key_shows_it(show):
-    assert show(_keys.Key(SECRET, "file")).strip("[]") == "Key(...WXYZ, file)"
+    assert show(keys.Key(SECRET, "file")).strip("[]") == "Key(...WXYZ, file)"
 
 
 def test_a_refused_key_is_not_in_the_refusal():
     with pytest.raises(InvalidInput) as caught:
-        _keys.set_key("haiyi", f"{SECRET} {SECRET}")
+        keys.set_key("haiyi", f"{SECRET} {SECRET}")
     assert SECRET not in str(caught.value)
 
 
@@ -251,10 +251,10 @@ def test_a_refused_key_is_not_in_the_refusal():
 
 def test_an_address_comes_from_the_environment_then_the_settings_then_the_platform(monkeypatch):
     def asked() -> str:
-        return _keys.base_url("haiyi", "HaiYi", "https://haiyi.example/")
+        return keys.base_url("haiyi", "HaiYi", "https://haiyi.example/")
 
     assert asked() == "https://haiyi.example"
-    _settings.save({"base_urls": {"haiyi": "http://127.0.0.1:1/api/"}})
+    settings.save({"base_urls": {"haiyi": "http://127.0.0.1:1/api/"}})
     assert asked() == "http://127.0.0.1:1/api"
     monkeypatch.setenv("HAIYI_BASE_URL", "http://127.0.0.1:2/")
     assert asked() == "http://127.0.0.1:2"
@@ -262,10 +262,10 @@ def test_an_address_comes_from_the_environment_then_the_settings_then_the_platfo
 
 def test_a_platform_without_any_address_says_how_to_set_one():
     with pytest.raises(InvalidInput, match=r"^HappyHorse: .*HAPPYHORSE_BASE_URL"):
-        _keys.base_url("happyhorse", "HappyHorse")
+        keys.base_url("happyhorse", "HappyHorse")
 
 
 def test_a_variable_that_is_no_address_is_told_by_its_name(monkeypatch):
     monkeypatch.setenv("HAIYI_BASE_URL", "haiyi.example")
     with pytest.raises(InvalidInput, match="HAIYI_BASE_URL must be an address"):
-        _keys.base_url("haiyi", "HaiYi", "https://haiyi.example")
+        keys.base_url("haiyi", "HaiYi", "https://haiyi.example")

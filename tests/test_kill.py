@@ -25,10 +25,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import KILLED, python_path
-from skyport.providers._files import is_intact, sha256_of
-from skyport.providers._ledger import Query, Row, State
-from skyport.providers._owner import Owner
-from skyport.providers._store import Store
+from skyport.engine.ledger.ledger import Query, Row, State
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.media.files import is_intact, sha256_of
 from skyport.sandbox import Sandbox, start
 
 REQUESTS = 20

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skyport.providers._errors import InputRejected, SkyportError, TransportError
-from skyport.providers._ledger import Order, Row, State, fingerprint
-from skyport.providers._owner import Owner
-from skyport.providers._store import Store
-from skyport.providers._types import MediaFile, Result, Task
+from skyport.engine.base.errors import InputRejected, SkyportError, TransportError
+from skyport.engine.base.types import MediaFile, Result, Task
+from skyport.engine.ledger.ledger import Order, Row, State, fingerprint
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 from virtual import Cloud, Play, clip, order
 
 BASE = "https://art.huya.info"

@@ -13,9 +13,9 @@ from comfy_api.latest import io
 from folder_paths import use_base
 from host import graph, link, node
 from PIL import Image
-from skyport.nodes._loaders import stamps, with_local_files
-from skyport.providers._errors import InvalidInput
-from skyport.providers._types import MediaFile
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import MediaFile
+from skyport.nodes._kinds.local_files import stamps, with_local_files
 
 import nodes as comfyui_nodes
 

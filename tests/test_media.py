@@ -23,8 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
-from skyport.nodes._decode import decode_audio, decode_frames, decode_image
-from skyport.nodes._media import (
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import Kind
+from skyport.nodes._media.decode import decode_audio, decode_frames, decode_image
+from skyport.nodes._media.encode import (
     encode,
     encode_audio,
     encode_images,
@@ -32,8 +34,6 @@ from skyport.nodes._media import (
     encode_video,
     probe,
 )
-from skyport.providers._errors import InvalidInput
-from skyport.providers._types import Kind
 
 EVERY_STEP = torch.arange(256).reshape(1, 16, 16, 1) / 255
 
@@ -374,8 +374,8 @@ args.cpu = True
 from fractions import Fraction
 from pathlib import Path
 from comfy_api.latest import InputImpl, Types
-from skyport.nodes._decode import decode_audio, decode_frames, open_video
-from skyport.nodes._media import encode_video
+from skyport.nodes._media.decode import decode_audio, decode_frames, open_video
+from skyport.nodes._media.encode import encode_video
 
 clip, folder = Path(sys.argv[1]), Path(sys.argv[2])
 whole = open_video(clip)

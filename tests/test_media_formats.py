@@ -11,8 +11,8 @@ import pytest
 import standin  # noqa: F401  makes ComfyUI's modules importable
 import torch
 from PIL import Image
-from skyport.nodes import _media
-from skyport.providers._errors import InvalidInput
+from skyport.engine.base.errors import InvalidInput
+from skyport.nodes._media import encode
 
 
 def sine(seconds: float, rate: int, channels: int = 2, batch: int = 1) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def sine(seconds: float, rate: int, channels: int = 2, batch: int = 1) -> dict[s
 def test_sound_of_any_rate_becomes_mp3_of_its_length(
     tmp_path: Path, rate: int, channels: int
 ) -> None:
-    (file,) = _media.encode(sine(3.0, rate, channels), tmp_path, ("mp3",))
+    (file,) = encode.encode(sine(3.0, rate, channels), tmp_path, ("mp3",))
     assert (file.mime, file.path.suffix, file.duration) == ("audio/mpeg", ".mp3", 3.0)
     with av.open(str(file.path)) as container:
         assert container.format.name == "mp3"
@@ -38,7 +38,7 @@ def test_sound_of_any_rate_becomes_mp3_of_its_length(
 
 
 def test_mp3_keeps_the_pitch_and_the_loudness(tmp_path: Path) -> None:
-    (file,) = _media.encode(sine(3.0, 22050), tmp_path, ("mp3",))
+    (file,) = encode.encode(sine(3.0, 22050), tmp_path, ("mp3",))
     with av.open(str(file.path)) as container:
         rate = container.streams.audio[0].rate
         heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
@@ -51,8 +51,8 @@ def test_mp3_keeps_the_pitch_and_the_loudness(tmp_path: Path) -> None:
 def test_each_item_of_a_batch_is_a_file_and_equal_sound_an_equal_one(tmp_path: Path) -> None:
     audio = sine(2.0, 44100, batch=2)
     audio["waveform"][1] *= 0.5
-    first, second = _media.encode(audio, tmp_path, ("mp3",))
-    (again,) = _media.encode(sine(2.0, 44100), tmp_path, ("mp3",))
+    first, second = encode.encode(audio, tmp_path, ("mp3",))
+    (again,) = encode.encode(sine(2.0, 44100), tmp_path, ("mp3",))
     assert first.sha256 == again.sha256 != second.sha256
     assert first.path == again.path != second.path
 
@@ -61,20 +61,20 @@ def test_each_item_of_a_batch_is_a_file_and_equal_sound_an_equal_one(tmp_path: P
 def test_sound_stays_wav_where_nothing_else_is_wanted(
     tmp_path: Path, formats: tuple[str, ...]
 ) -> None:
-    (file,) = _media.encode(sine(1.0, 44100), tmp_path, formats)
+    (file,) = encode.encode(sine(1.0, 44100), tmp_path, formats)
     assert file.mime == "audio/wav"
 
 
 def test_more_channels_than_mp3_has_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="3 channels; at most 2"):
-        _media.encode(sine(1.0, 44100, channels=3), tmp_path, ("mp3",))
+        encode.encode(sine(1.0, 44100, channels=3), tmp_path, ("mp3",))
 
 
 # -- masks --------------------------------------------------------------------------------------
 
 
 def cutout(mask: torch.Tensor, folder: Path) -> np.ndarray:
-    (file,) = _media.encode_cutouts(mask, folder)
+    (file,) = encode.encode_cutouts(mask, folder)
     assert (file.mime, file.width, file.height) == ("image/png", mask.shape[-1], mask.shape[-2])
     with Image.open(file.path) as picture:
         assert picture.mode == "RGBA"
@@ -95,7 +95,7 @@ def test_the_soft_edge_of_a_mask_becomes_a_hard_one(tmp_path: Path) -> None:
 
 def test_each_mask_of_a_batch_is_a_cutout(tmp_path: Path) -> None:
     masks = torch.stack([torch.zeros(3, 3), torch.ones(3, 3)])
-    assert len(_media.encode_cutouts(masks, tmp_path)) == 2
+    assert len(encode.encode_cutouts(masks, tmp_path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_each_mask_of_a_batch_is_a_cutout(tmp_path: Path) -> None:
 )
 def test_what_is_no_mask_is_refused(tmp_path: Path, mask: torch.Tensor) -> None:
     with pytest.raises(InvalidInput):
-        _media.encode_cutouts(mask, tmp_path)
+        encode.encode_cutouts(mask, tmp_path)
 
 
 def test_a_video_tells_its_codec(tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_a_video_tells_its_codec(tmp_path: Path) -> None:
             frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert _media.probe(path).codec == "mpeg4"
+    assert encode.probe(path).codec == "mpeg4"

@@ -21,9 +21,8 @@ import pytest
 import requests
 from scripted import Answer, Reply, Scripted, Seen, closed_port
 from skyport import providers, sandbox
-from skyport.providers import _keys, _s3, _settings
-from skyport.providers._engine import Engine
-from skyport.providers._errors import (
+from skyport.engine.base.background import Engine
+from skyport.engine.base.errors import (
     AuthRejected,
     InputRejected,
     InvalidInput,
@@ -34,15 +33,7 @@ from skyport.providers._errors import (
     TaskFailed,
     TransportError,
 )
-from skyport.providers._hosted import Book, Hosted
-from skyport.providers._http import Http
-from skyport.providers._keeper import Keeper
-from skyport.providers._ledger import fingerprint
-from skyport.providers._media_choice import ChosenHost, choose
-from skyport.providers._media_host import MediaHost, account
-from skyport.providers._provider import Provider
-from skyport.providers._run import Runner
-from skyport.providers._types import (
+from skyport.engine.base.types import (
     MediaFile,
     Output,
     Report,
@@ -52,6 +43,16 @@ from skyport.providers._types import (
     TaskState,
     silent,
 )
+from skyport.engine.hosting import s3
+from skyport.engine.hosting.choice import ChosenHost, choose
+from skyport.engine.hosting.upload_cache import Book, Hosted
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import fingerprint
+from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.platforms.media_host import MediaHost, account
+from skyport.engine.platforms.provider import Provider
+from skyport.engine.settings import keys, settings
+from skyport.engine.tasks.runner import Runner
 from virtual import Play, clip, ended, in_memory
 
 ACCESS, SECRET = "AKIA0123456789ABCDEF", "s3cr3t/0123456789+abcdefghijklmnopqrstuv"
@@ -333,8 +334,8 @@ RESTARTED = """
 import sys
 from pathlib import Path
 from skyport import providers
-from skyport.providers._files import describe
-from skyport.providers._types import Request
+from skyport.engine.media.files import describe
+from skyport.engine.base.types import Request
 provider = providers.connect("haiyi")
 place = Request("haiyi", provider.public_uploads, {})
 file = describe(Path(sys.argv[1]))
@@ -403,7 +404,7 @@ def picture(folder: Path) -> MediaFile:
 
 @pytest.mark.parametrize("named", ["haiyi", "auto"])
 def test_haiyi_hosts_at_a_public_url(haiyi: Any, tmp_path: Path, named: str) -> None:
-    _settings.save({"media_host": named})
+    settings.save({"media_host": named})
     file = picture(tmp_path)
     url = hosted_by(file)
     assert url.startswith(f"{haiyi.base_url('haiyi')}/oss/")
@@ -422,16 +423,16 @@ def test_the_platform_without_uploads_is_given_the_host_by_connect(
 
 
 def test_haiyi_chosen_without_its_key_says_how_to_set_one() -> None:
-    _settings.save({"media_host": "haiyi"})
+    settings.save({"media_host": "haiyi"})
     with pytest.raises(MissingKey, match="skyport keys set haiyi"):
         _ = ChosenHost("Bare", providers.connect).shelf
 
 
-def test_auto_takes_a_bucket_before_a_platform(haiyi: Any, s3: Any) -> None:
-    _settings.save({"media_host": "auto"})
-    assert isinstance(choose("Bare", providers.connect), _s3.Bucket)
-    _settings.save({"s3_bucket": None})
-    assert not isinstance(choose("Bare", providers.connect), _s3.Bucket)
+def test_auto_takes_a_bucket_before_a_platform(haiyi: Any, bucket: Any) -> None:
+    settings.save({"media_host": "auto"})
+    assert isinstance(choose("Bare", providers.connect), s3.Bucket)
+    settings.save({"s3_bucket": None})
+    assert not isinstance(choose("Bare", providers.connect), s3.Bucket)
 
 
 def test_auto_without_any_tells_the_ways() -> None:
@@ -440,7 +441,7 @@ def test_auto_without_any_tells_the_ways() -> None:
 
 
 def test_in_the_sandbox_nothing_leaves_it_whatever_is_set(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
@@ -448,8 +449,8 @@ def test_in_the_sandbox_nothing_leaves_it_whatever_is_set(
         asked.append(platform)
         return Bare()
 
-    _settings.save({"media_host": "s3", "sandbox": True})
-    assert not isinstance(choose("Bare", connect), _s3.Bucket)
+    settings.save({"media_host": "s3", "sandbox": True})
+    assert not isinstance(choose("Bare", connect), s3.Bucket)
     assert asked == ["haiyi"]
 
 
@@ -460,14 +461,14 @@ def no_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("named", ["s3", "auto"])
 def test_without_boto3_it_is_said_how_to_install_it(no_boto3: None, named: str) -> None:
-    _settings.save({"media_host": named, "s3_bucket": "pictures"})
+    settings.save({"media_host": named, "s3_bucket": "pictures"})
     with pytest.raises(InvalidInput, match=r'pip install "skyport\[s3\]"') as caught:
         choose("Bare", providers.connect)
     assert "Python that runs ComfyUI" in str(caught.value)
 
 
 def test_what_is_meant_for_a_bucket_goes_nowhere_else(haiyi: Any, no_boto3: None) -> None:
-    _settings.save({"s3_bucket": "pictures"})
+    settings.save({"s3_bucket": "pictures"})
     with pytest.raises(InvalidInput, match="boto3 is not installed"):
         choose("Bare", providers.connect)
 
@@ -477,7 +478,7 @@ def test_boto3_is_loaded_only_for_a_bucket(haiyi: Any, no_boto3: None, tmp_path:
 
 
 def test_s3_without_a_bucket_says_what_to_set() -> None:
-    _settings.save({"media_host": "s3"})
+    settings.save({"media_host": "s3"})
     with pytest.raises(InvalidInput, match="SKYPORT_S3_BUCKET"):
         choose("Bare", providers.connect)
 
@@ -497,10 +498,10 @@ def storage() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def bucket(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An owner's view of the bucket that is set up; every version of an object is kept."""
     use_bucket(storage, monkeypatch)
-    owner = _s3.bucket(_settings.load())._client
+    owner = s3.bucket(settings.load())._client
     owner.create_bucket(Bucket="pictures")
     rule = {"Status": "Enabled"}
     owner.put_bucket_versioning(Bucket="pictures", VersioningConfiguration=rule)
@@ -509,7 +510,7 @@ def s3(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def use_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _settings.save({"media_host": "s3", "s3_bucket": "pictures", "s3_endpoint": endpoint})
+    settings.save({"media_host": "s3", "s3_bucket": "pictures", "s3_endpoint": endpoint})
     monkeypatch.setenv("SKYPORT_S3_ACCESS_KEY", ACCESS)
     monkeypatch.setenv("SKYPORT_S3_SECRET_KEY", SECRET)
 
@@ -521,14 +522,14 @@ def stored(owner: Any) -> list[str]:
 
 
 def test_a_file_in_the_bucket_can_be_fetched_by_anyone_who_has_its_url(
-    s3: Any, tmp_path: Path
+    bucket: Any, tmp_path: Path
 ) -> None:
     file, seen = picture(tmp_path), list[tuple[int, int]]()
     url = choose("Bare", providers.connect).upload(file, lambda *moved: seen.append(moved))
     answer = requests.get(url, timeout=5)
     assert answer.content == file.path.read_bytes()
     assert answer.headers["Content-Type"] == "image/png"
-    assert stored(s3) == [f"skyport/{file.sha256}.png"]
+    assert stored(bucket) == [f"skyport/{file.sha256}.png"]
     assert seen[-1] == (file.size, file.size)
 
 
@@ -541,9 +542,9 @@ def test_a_file_in_the_bucket_can_be_fetched_by_anyone_who_has_its_url(
     ],
 )
 def test_life_time_and_folder_are_those_of_the_settings(
-    s3: Any, tmp_path: Path, changes: dict[str, Any], seconds: str, key: str
+    bucket: Any, tmp_path: Path, changes: dict[str, Any], seconds: str, key: str
 ) -> None:
-    _settings.save(changes)
+    settings.save(changes)
     file = clip(tmp_path)
     url = hosted_by(file)
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == [seconds]
@@ -552,54 +553,55 @@ def test_life_time_and_folder_are_those_of_the_settings(
 
 
 def test_a_picture_goes_up_once_and_every_session_finds_it_in_the_bucket(
-    play: Play, s3: Any, tmp_path: Path, home: Path
+    play: Play, bucket: Any, tmp_path: Path, home: Path
 ) -> None:
     file = clip(tmp_path)
     for _ in range(3):
         bare = Bare(ChosenHost("Bare", providers.connect))
         url = host_once(play, bare, file, book(home))
         assert requests.get(url, timeout=5).content == b"pixels"
-    assert len(stored(s3)) == 1
+    assert len(stored(bucket)) == 1
 
 
-def test_a_bucket_that_was_emptied_is_filled_again(play: Play, s3: Any, tmp_path: Path) -> None:
+def test_a_bucket_that_was_emptied_is_filled_again(play: Play, bucket: Any, tmp_path: Path) -> None:
     bare, file = Bare(ChosenHost("Bare", providers.connect)), clip(tmp_path)
     runner = Runner(play.engine, in_memory())
     play.run(runner.host(bare, ask(), [file]))
-    s3.delete_object(Bucket="pictures", Key=stored(s3)[0])
+    bucket.delete_object(Bucket="pictures", Key=stored(bucket)[0])
     play.run(asyncio.sleep(600))
     [url] = play.run(runner.host(bare, ask(), [file]))
     assert requests.get(url, timeout=5).content == b"pixels"
 
 
 def test_an_object_older_than_its_urls_live_or_of_another_size_goes_up_again(
-    s3: Any, tmp_path: Path
+    bucket: Any, tmp_path: Path
 ) -> None:
-    settings, file = _settings.load(), clip(tmp_path)
+    current, file = settings.load(), clip(tmp_path)
     hosted_by(file)
     hosted_by(file)
-    assert len(stored(s3)) == 1
-    _s3.Bucket(s3, settings, "me", now=lambda: time.time() + DAY).upload(file)
-    assert len(stored(s3)) == 2
+    assert len(stored(bucket)) == 1
+    s3.Bucket(bucket, current, "me", now=lambda: time.time() + DAY).upload(file)
+    assert len(stored(bucket)) == 2
     file.path.write_bytes(b"encoded anew")
     hosted_by(replace(file, size=12))
-    assert len(stored(s3)) == 3
+    assert len(stored(bucket)) == 3
 
 
-def test_a_url_is_reused_for_minutes_and_never_one_about_to_end(s3: Any) -> None:
-    settings = _settings.load()
+def test_a_url_is_reused_for_minutes_and_never_one_about_to_end(bucket: Any) -> None:
+    current = settings.load()
     lives = [
-        _s3.Bucket(s3, replace(settings, s3_hours=hours), "me").lives("") for hours in (24, 1.1, 1)
+        s3.Bucket(bucket, replace(current, s3_hours=hours), "me").lives("")
+        for hours in (24, 1.1, 1)
     ]
     assert lives == [600, pytest.approx(360), 0]
 
 
 def test_nothing_of_a_bucket_but_its_keys_file_is_kept_on_disk(
-    play: Play, s3: Any, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    play: Play, bucket: Any, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
     monkeypatch.delenv("SKYPORT_S3_SECRET_KEY")
-    _keys.set_s3(ACCESS, SECRET)
+    keys.set_s3(ACCESS, SECRET)
     host_once(play, Bare(ChosenHost("Bare", providers.connect)), clip(tmp_path), book(home))
     others = [path for path in home.rglob("*") if path.is_file() and path.name != "keys.json"]
     assert [path for path in others if ACCESS.encode() in path.read_bytes()] == []
@@ -607,7 +609,7 @@ def test_nothing_of_a_bucket_but_its_keys_file_is_kept_on_disk(
 
 
 def test_the_signature_of_a_url_is_neither_in_the_ledger_nor_in_an_error(
-    s3: Any, tmp_path: Path, home: Path
+    bucket: Any, tmp_path: Path, home: Path
 ) -> None:
     """Platforms quote the address that they could not read, with all that it is signed with."""
     bare = Quoting(ChosenHost("Bare", providers.connect))
@@ -622,14 +624,16 @@ def test_the_signature_of_a_url_is_neither_in_the_ledger_nor_in_an_error(
     assert any(url.partition("?")[0].encode() in content for content in written)
 
 
-def test_a_bucket_that_does_not_exist_is_named_with_the_setting(s3: Any, tmp_path: Path) -> None:
-    _settings.save({"s3_bucket": "no-such-bucket"})
+def test_a_bucket_that_does_not_exist_is_named_with_the_setting(
+    bucket: Any, tmp_path: Path
+) -> None:
+    settings.save({"s3_bucket": "no-such-bucket"})
     with pytest.raises(NotFound, match=r"^S3: .*NoSuchBucket.*s3_bucket"):
         hosted_by(clip(tmp_path))
 
 
 def test_aws_own_variables_serve_where_ours_are_not_set(
-    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
     monkeypatch.delenv("SKYPORT_S3_SECRET_KEY")
@@ -641,7 +645,7 @@ def test_aws_own_variables_serve_where_ours_are_not_set(
 
 
 def test_a_broken_aws_profile_is_told_without_a_traceback(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "gone")
     with pytest.raises(InvalidInput, match="ProfileNotFound"):
@@ -661,8 +665,8 @@ def test_a_bucket_is_named_in_the_path_or_in_the_host_as_the_endpoint_is_written
     monkeypatch: pytest.MonkeyPatch, endpoint: str | None, start: str
 ) -> None:
     use_bucket("https://unused.example", monkeypatch)
-    _settings.save({"s3_endpoint": endpoint, "s3_region": "eu-west-3"})
-    assert _s3.bucket(_settings.load())._signed("get_object", Key="skyport/a").startswith(start)
+    settings.save({"s3_endpoint": endpoint, "s3_region": "eu-west-3"})
+    assert s3.bucket(settings.load())._signed("get_object", Key="skyport/a").startswith(start)
 
 
 # -- a bucket that refuses ------------------------------------------------------------------
@@ -782,7 +786,7 @@ def test_what_goes_to_the_bucket_is_what_was_signed_and_holds_no_secret(
     with Scripted() as server:
         server.on("*", on_put(Answer(200)))
         use_bucket(server.url, monkeypatch)
-        _settings.save({"s3_prefix": "a/b-c.d"})
+        settings.save({"s3_prefix": "a/b-c.d"})
         url = hosted_by(clip(tmp_path))
         requests.get(url, timeout=5)
         assert [seen.method for seen in server.seen] == ["HEAD", "PUT", "GET"]
@@ -814,7 +818,7 @@ def test_the_files_of_one_request_go_up_side_by_side(
     assert len(set(bare.sent[0]["images"])) == 4
 
 
-def test_no_way_of_printing_a_host_shows_a_key(s3: Any) -> None:
+def test_no_way_of_printing_a_host_shows_a_key(bucket: Any) -> None:
     host = choose("Bare", providers.connect)
     chosen = ChosenHost("Bare", providers.connect)
     for told in (repr(host), repr(chosen), host.shelf, chosen.shelf, str(vars(host))):

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from contract import KEY, PNG, PlatformContract
 from scripted import Answer, Scripted, answer_json
-from skyport.providers import opencomputing
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     AuthRejected,
     InputRejected,
     InvalidInput,
@@ -21,12 +20,13 @@ from skyport.providers._errors import (
     SkyportError,
     TransportError,
 )
-from skyport.providers._http import Http
-from skyport.providers._job import Job, Moved
-from skyport.providers._ledger import order_of
-from skyport.providers._params import fill
-from skyport.providers._sight import glimpse
-from skyport.providers._types import MediaFile, Model, Request, Status, Task
+from skyport.engine.base.types import MediaFile, Model, Request, Status, Task
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import order_of
+from skyport.engine.platforms.parameters import fill
+from skyport.engine.tasks.job import Job, Moved
+from skyport.engine.tasks.progress import glimpse
+from skyport.providers import opencomputing
 from skyport.providers.opencomputing import OpenComputing
 from virtual import Play, clip
 

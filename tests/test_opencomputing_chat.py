@@ -15,10 +15,8 @@ import pytest
 from contract import KEY
 from processes import python_path
 from scripted import Answer, Scripted, answer_json, answer_page
-from skyport.providers import _recall, opencomputing
-from skyport.providers._collector import collect
-from skyport.providers._engine import Engine
-from skyport.providers._errors import (
+from skyport.engine.base.background import Engine
+from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
     InputRejected,
@@ -28,16 +26,19 @@ from skyport.providers._errors import (
     SkyportError,
     TaskCancelled,
 )
-from skyport.providers._http import Http
-from skyport.providers._job import Job
-from skyport.providers._keeper import Keeper
-from skyport.providers._ledger import Query, State, order_of
-from skyport.providers._owner import Owner
-from skyport.providers._params import fill
-from skyport.providers._run import Runner
-from skyport.providers._sight import Glimpse, glimpse
-from skyport.providers._store import Store
-from skyport.providers._types import Request, Task
+from skyport.engine.base.types import Request, Task
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import Query, State, order_of
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.platforms.parameters import fill
+from skyport.engine.tasks import history
+from skyport.engine.tasks.collector import collect
+from skyport.engine.tasks.job import Job
+from skyport.engine.tasks.progress import Glimpse, glimpse
+from skyport.engine.tasks.runner import Runner
+from skyport.providers import opencomputing
 from skyport.providers.opencomputing import OpenComputing
 from skyport.sandbox import start
 from virtual import Play, ended, in_memory
@@ -404,7 +405,7 @@ def test_a_kill_while_it_comes_leaves_an_unknown_row_that_nobody_sends_again(
         with Play(keeper) as play:
             taken = play.run(collect(play.runner, keeper, lambda name: provider, tmp_path))
         assert (taken, sandbox.charges["opencomputing"]) == (0, 1)
-        (row,) = _recall.rows(keeper, Query())
+        (row,) = history.rows(keeper, Query())
         assert (row.state, row.order.title) == (State.UNKNOWN, "qwen3-max")
 
 

@@ -10,16 +10,16 @@ import standin  # noqa: F401  (makes comfy_api importable)
 from _clips import pictures, tone, write_clip
 from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
-from skyport.nodes import _outputs
-from skyport.providers._errors import BadResult
-from skyport.providers._types import Kind, Result, ResultFile
+from skyport.engine.base.errors import BadResult
+from skyport.engine.base.types import Kind, Result, ResultFile
+from skyport.nodes._base import node_outputs
 
-ALL = _outputs.ALL
+ALL = node_outputs.ALL
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(_outputs.folder_paths, "get_output_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(node_outputs.folder_paths, "get_output_directory", lambda: str(tmp_path))
     return tmp_path
 
 
@@ -36,7 +36,7 @@ def picture(path: Path, width: int = 4, height: int = 3, mode: str = "RGB") -> P
 
 
 def outputs(results: list[Result], *linked: str) -> dict:
-    made = _outputs.deliver(ALL, results, linked, "HaiYi")
+    made = node_outputs.deliver(ALL, results, linked, "HaiYi")
     return dict(zip(ALL, made.args, strict=True))
 
 
@@ -87,7 +87,7 @@ def test_texts_and_urls_come_in_order(tmp_path: Path) -> None:
 def test_the_node_shows_a_player_rather_than_pictures(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", pictures(2, 32, 16))
     results = [result_of(picture(tmp_path / "a.png"), Kind.IMAGE), result_of(clip, Kind.VIDEO)]
-    shown = _outputs.deliver(ALL, results, (), "HaiYi").ui
+    shown = node_outputs.deliver(ALL, results, (), "HaiYi").ui
     assert shown["images"] == [{"filename": "a.mp4", "subfolder": "", "type": "output"}]
     assert shown["animated"] == (True,)
 
@@ -96,9 +96,9 @@ def test_a_result_outside_the_output_folder_is_shown_from_temp(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temp, elsewhere = tmp_path_factory.mktemp("temp"), tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(_outputs.folder_paths, "get_temp_directory", lambda: str(temp))
+    monkeypatch.setattr(node_outputs.folder_paths, "get_temp_directory", lambda: str(temp))
     path = picture(elsewhere / "b.png")
-    (shown,) = _outputs.deliver(ALL, [result_of(path, Kind.IMAGE)], (), "HaiYi").ui["images"]
+    (shown,) = node_outputs.deliver(ALL, [result_of(path, Kind.IMAGE)], (), "HaiYi").ui["images"]
     assert shown["type"] == "temp"
     copy = temp / shown["subfolder"] / shown["filename"]
     assert copy.read_bytes() == path.read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import Children
-from skyport.providers._owner import Owner
+from skyport.engine.ledger.process_lock import Owner
 
 LONG_AGO = time.time() - 3600
 

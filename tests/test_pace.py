@@ -14,12 +14,12 @@ import pytest
 from bench.lateness import noticed_late
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skyport.providers._errors import InvalidInput, ServerFault
-from skyport.providers._ledger import order_of
-from skyport.providers._owner import Owner
-from skyport.providers._pace import POLLS_A_MINUTE, Forecast, Gate, Pace, Slots
-from skyport.providers._store import Store
-from skyport.providers._types import Result, Task
+from skyport.engine.base.errors import InvalidInput, ServerFault
+from skyport.engine.base.types import Result, Task
+from skyport.engine.ledger.ledger import order_of
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.tasks.polling import POLLS_A_MINUTE, Forecast, Gate, Pace, Slots
 from virtual import Cloud, Play, VirtualLoop, most_within, order
 
 POLLS_A_SECOND = 12  # what a platform is promised

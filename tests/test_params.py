@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skyport.providers._errors import InvalidInput
-from skyport.providers._params import fill, prompt_param, seed_for, seed_param
-from skyport.providers._types import Choice, MediaFile, MediaRule, Model, Param
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import Choice, MediaFile, MediaRule, Model, Param
+from skyport.engine.platforms.parameters import fill, prompt_param, seed_for, seed_param
 
 URL = "https://host.example/a.png?sig=%2Fx"
 PICTURE = MediaFile(Path("a.png"), "a.png", "image/png", "0" * 64, 2_000_000, 640, 480)

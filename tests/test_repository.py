@@ -117,7 +117,7 @@ COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfyui_version", "executio
 COMFYUI |= {"nodes", "server", "torch", "aiohttp"}
 ALLOWED = {
     "nodes": COMFYUI | {"av"},
-    "providers": {"av"},
+    "engine": {"av"},
     "sandbox": {"av"},
     "demo": {"av"},
     "__init__.py": COMFYUI,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from scripted import Answer, Scripted, answer_page
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     BadResult,
     InputRejected,
     NotFound,
@@ -22,7 +22,7 @@ from skyport.providers._errors import (
     TaskTimeout,
     TransportError,
 )
-from skyport.providers._types import Output, Status, Task, TaskState
+from skyport.engine.base.types import Output, Status, Task, TaskState
 from virtual import Cloud, Play, clip, ended, most_within, order
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from host import KINDS, Host, open_host
-from skyport.providers._errors import AuthRejected
-from skyport.providers._http import Http
-from skyport.providers._ledger import Order
-from skyport.providers._owner import Owner
-from skyport.providers._platforms import names, provider_class
-from skyport.providers._store import Store
-from skyport.providers._types import Result, Task
+from skyport.engine.base.errors import AuthRejected
+from skyport.engine.base.types import Result, Task
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import Order
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.providers import names, provider_class
 from skyport.sandbox import Sandbox, start
 
 OURS = {"X-Skyport": "1"}

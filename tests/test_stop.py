@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from skyport.providers._errors import (
+from skyport.engine.base.errors import (
     RateLimited,
     ServerFault,
     SkyportError,
     TaskCancelled,
     TransportError,
 )
-from skyport.providers._job import Job
-from skyport.providers._types import Request
+from skyport.engine.base.types import Request
+from skyport.engine.tasks.job import Job
 from virtual import Cloud, Play, clip, ended, order
 
 

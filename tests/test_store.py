@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from bench.ledger import listed
 from processes import Children
-from skyport.providers._ledger import (
+from skyport.engine.base.types import Kind, Request, Result, ResultFile, Task
+from skyport.engine.ledger.ledger import (
     OPEN,
     UNDER_WAY,
     Order,
@@ -29,10 +30,9 @@ from skyport.providers._ledger import (
     fingerprint,
     order_of,
 )
-from skyport.providers._owner import Owner
-from skyport.providers._schema import VERSION, Newer
-from skyport.providers._store import Store
-from skyport.providers._types import Kind, Request, Result, ResultFile, Task
+from skyport.engine.ledger.migrations import VERSION, Newer
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 from virtual import clip
 
 PLACE = "https://cloud.example"

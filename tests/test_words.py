@@ -168,11 +168,11 @@ def test_every_link_to_a_file_of_ours_leads_somewhere(path):
 
 def test_the_readme_tells_of_every_setting_node_and_command(nodes):
     from skyport import cli
-    from skyport.providers import _settings
+    from skyport.engine.settings import settings
 
     for name in ("README.md", "README.zh-CN.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
-        variables = [one for one in _settings._VARIABLES.values() if one]
-        wanted = [*variables, *_settings._VARIABLES, *nodes]
+        variables = [one for one in settings._VARIABLES.values() if one]
+        wanted = [*variables, *settings._VARIABLES, *nodes]
         wanted += [f"`skyport {command}" for command in cli._COMMANDS]
         assert [one for one in wanted if one not in text] == [], name

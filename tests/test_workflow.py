@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skyport.providers._errors import InvalidInput
-from skyport.providers._types import MediaFile
-from skyport.providers._workflow import check_workflow, put_inputs, read_workflow, targets
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import MediaFile
+from skyport.engine.workflows.api_format import check_workflow, put_inputs, read_workflow, targets
 
 EXPORT = "In ComfyUI choose Workflow > Export (API) and use that file."
 PICTURE = MediaFile(Path("a.png"), "a.png", "image/png", "0" * 64, 5)

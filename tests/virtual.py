@@ -17,15 +17,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from skyport.providers._engine import Engine
-from skyport.providers._http import Http
-from skyport.providers._job import Job
-from skyport.providers._ledger import Ledger
-from skyport.providers._owner import Owner
-from skyport.providers._provider import Provider
-from skyport.providers._run import Runner
-from skyport.providers._store import Store
-from skyport.providers._types import (
+from skyport.engine.base.background import Engine
+from skyport.engine.base.types import (
     MediaFile,
     Output,
     Report,
@@ -36,6 +29,13 @@ from skyport.providers._types import (
     TaskState,
     silent,
 )
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import Ledger
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.platforms.provider import Provider
+from skyport.engine.tasks.job import Job
+from skyport.engine.tasks.runner import Runner
 
 T = TypeVar("T")
 

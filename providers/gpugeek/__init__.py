@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from .._errors import (
+from ...engine.base.errors import (
     ApiError,
     AuthRejected,
     BadResult,
@@ -16,12 +16,12 @@ from .._errors import (
     NotFound,
     OutcomeUnknown,
 )
-from .._files import extension
-from .._http import Response, judge, read_json
-from .._judge import explained, http_status
-from .._provider import Provider
-from .._types import Json, MediaFile, Report, Request, Task, TaskState, silent
-from .._words import say
+from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, silent
+from ...engine.base.words import say
+from ...engine.http.client import Response, judge, read_json
+from ...engine.http.error_answers import explained, http_status
+from ...engine.media.files import extension
+from ...engine.platforms.provider import Provider
 from . import _answers, _links
 from ._committed import COMMITTED
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._payload import leaves, number
-from .._types import Json, Output, Status, TaskState
-from .._words import say
+from ...engine.base.json_tree import leaves, number
+from ...engine.base.types import Json, Output, Status, TaskState
+from ...engine.base.words import say
 
 # Section 5: 1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled.
 _STATUS = {

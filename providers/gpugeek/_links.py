@@ -7,8 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from .. import _settings
-from .._errors import (
+from ...engine.base.errors import (
     ApiError,
     BadResult,
     InputRejected,
@@ -18,9 +17,10 @@ from .._errors import (
     SkyportError,
     TransportError,
 )
-from .._http import Http, Response
-from .._provider import Provider
-from .._words import say
+from ...engine.base.words import say
+from ...engine.http.client import Http, Response
+from ...engine.platforms.provider import Provider
+from ...engine.settings import settings
 
 _PATH = "/api/v1/file/upload/pre-signed-url"
 _TABLE = "table"
@@ -96,7 +96,7 @@ def _likely_first(place: str) -> list[str]:
 
 def _kept(place: str) -> str:
     with suppress(InvalidInput):  # unreadable: learnt again
-        return str(_settings.read_tree(_file()).get(place, _TABLE))
+        return str(settings.read_tree(_file()).get(place, _TABLE))
     return _TABLE
 
 
@@ -106,8 +106,8 @@ def _remember(place: str, dialect: str) -> None:
     if _kept(place) == dialect:
         return
     with suppress(InvalidInput):  # a disk that refuses costs one more call the next time
-        _settings.write_private(_file(), {**_settings.read_tree(_file()), place: dialect})
+        settings.write_private(_file(), {**settings.read_tree(_file()), place: dialect})
 
 
 def _file() -> Path:
-    return _settings.home() / "gpugeek.json"
+    return settings.home() / "gpugeek.json"

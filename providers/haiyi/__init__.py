@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from .._errors import BadResult, InvalidInput
-from .._http import Response, judge, read_json
-from .._judge import http_status
-from .._payload import form_fields, number
-from .._provider import Provider
-from .._retry import no_task
-from .._types import (
+from ...engine.base.errors import BadResult, InvalidInput
+from ...engine.base.json_tree import form_fields, number
+from ...engine.base.types import (
     Cluster,
     Json,
     MediaFile,
@@ -26,7 +22,11 @@ from .._types import (
     TaskState,
     silent,
 )
-from .._words import say
+from ...engine.base.words import say
+from ...engine.http.client import Response, judge, read_json
+from ...engine.http.error_answers import http_status
+from ...engine.http.retry import no_task
+from ...engine.platforms.provider import Provider
 from . import _answers, _models
 
 GENERATE = "generate/image"  # serves video, music and speech too: the document shows no other

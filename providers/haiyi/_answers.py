@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from .._payload import share
-from .._types import Json, Output, Status, Task, TaskState
+from ...engine.base.json_tree import share
+from ...engine.base.types import Json, Output, Status, Task, TaskState
 
 _WORDS = {
     **dict.fromkeys(

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._payload import number
-from .._types import Choice, Json, MediaRule, Model, Param
+from ...engine.base.json_tree import number
+from ...engine.base.types import Choice, Json, MediaRule, Model, Param
 
 _MB = 1024 * 1024
 _TYPES = {

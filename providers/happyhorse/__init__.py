@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from .._judge import code_of, http_status, judge
-from .._payload import form_fields
-from .._provider import Provider
-from .._retry import no_task
-from .._types import Json, Model, Report, Request, Task, TaskState, silent
+from ...engine.base.json_tree import form_fields
+from ...engine.base.types import Json, Model, Report, Request, Task, TaskState, silent
+from ...engine.http.error_answers import code_of, http_status, judge
+from ...engine.http.retry import no_task
+from ...engine.platforms.provider import Provider
 from . import _answers, _body, _models
 
 _BUILT_IN = Path(__file__).with_name("models.json")

@@ -10,10 +10,10 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._judge import code_of, http_status, speaks_of_money, words_of
-from .._payload import share, unsigned
-from .._types import Json, Output, Status, Task, TaskState
-from .._words import say
+from ...engine.base.json_tree import share, unsigned
+from ...engine.base.types import Json, Output, Status, Task, TaskState
+from ...engine.base.words import say
+from ...engine.http.error_answers import code_of, http_status, speaks_of_money, words_of
 
 _WORDS = {
     **dict.fromkeys(("success", "succeeded", "completed"), Status.SUCCEEDED),

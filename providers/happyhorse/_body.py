@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .._types import Json, Model, Param
+from ...engine.base.types import Json, Model, Param
 
 _SEGMENT = re.compile(r"(\w+)(?:\[(\w*)\])?")
 

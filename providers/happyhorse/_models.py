@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .._types import Choice, MediaRule, Model, Param
+from ...engine.base.types import Choice, MediaRule, Model, Param
 
 _MB = 1024 * 1024
 _LAST = re.compile(r"(\w+)(?:\[\w*\])?$")

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .._errors import InputRejected, NotFound, OutcomeUnknown
-from .._http import Response, judge, read_json
-from .._judge import words_of
-from .._payload import as_text, number
-from .._provider import Provider
-from .._types import (
+from ...engine.base.errors import InputRejected, NotFound, OutcomeUnknown
+from ...engine.base.json_tree import as_text, number
+from ...engine.base.types import (
     Field,
     Json,
     MediaFile,
@@ -25,7 +22,10 @@ from .._types import (
     TaskState,
     silent,
 )
-from .._words import say
+from ...engine.base.words import say
+from ...engine.http.client import Response, judge, read_json
+from ...engine.http.error_answers import words_of
+from ...engine.platforms.provider import Provider
 from . import _chat, _models
 from ._models import MORE, TASKS
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .._errors import OutcomeUnknown, SkyportError, TransportError
-from .._http import STREAM, Ear, Http, Response, judge
-from .._judge import words_of
-from .._payload import number
-from .._types import Json, Output, Status, TaskState
-from .._words import say
+from ...engine.base.errors import OutcomeUnknown, SkyportError, TransportError
+from ...engine.base.json_tree import number
+from ...engine.base.types import Json, Output, Status, TaskState
+from ...engine.base.words import say
+from ...engine.http.client import STREAM, Ear, Http, Response, judge
+from ...engine.http.error_answers import words_of
 
 _PATIENCE = 600.0  # seconds without a byte: a long answer that is not streamed says nothing before
 

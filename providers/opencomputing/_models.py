@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .._types import Choice, Json, Model, Param
-from .._words import say
+from ...engine.base.types import Choice, Json, Model, Param
+from ...engine.base.words import say
 
 CHAT, IMAGE, TEXT_VIDEO, FRAME_VIDEO, REFERENCE_VIDEO = TASKS = (
     "t2t",

@@ -56,7 +56,7 @@ def _run(url: str, key: str, count: int, side: int, slots: int) -> tuple[float, 
 
 def _tasks(pictures: object, folder: Path) -> None:
     from skyport import providers
-    from skyport.nodes._media import encode_images
+    from skyport.nodes._media.encode import encode_images
     from skyport.providers import haiyi
 
     model = next(m for m in providers.catalogue("haiyi").models() if "gemini-3-pro" in m.id)

@@ -61,7 +61,7 @@ def _run(name: str, clip: Path) -> tuple[float, float]:
 
 def _ours() -> Callable[[Path], Any]:
     stand_in()
-    from skyport.nodes._decode import decode_frames
+    from skyport.nodes._media.decode import decode_frames
 
     return decode_frames
 

@@ -13,9 +13,9 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from skyport.providers._owner import Owner
-from skyport.providers._pace import POLLS_A_MINUTE, Forecast, Pace
-from skyport.providers._store import Store
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.tasks.polling import POLLS_A_MINUTE, Forecast, Pace
 from virtual import Play, most_within, order
 
 from ._figures import Figure, Goal, Told

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from skyport.providers._ledger import EVERYTHING, Order, Query, State
-from skyport.providers._owner import Owner
-from skyport.providers._store import Store
-from skyport.providers._types import Kind, Result, ResultFile, Task
+from skyport.engine.base.types import Kind, Result, ResultFile, Task
+from skyport.engine.ledger.ledger import EVERYTHING, Order, Query, State
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 
 from ._figures import Figure, Goal, Told
 from ._measure import timed

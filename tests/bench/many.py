@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import psutil
-from skyport.providers._pace import POLLS_A_SECOND
+from skyport.engine.tasks.polling import POLLS_A_SECOND
 from virtual import Cloud, Play, ended, most_within, order
 
 from ._figures import Figure, Goal, Told

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from skyport.providers._download import Download
-from skyport.providers._http import Http
-from skyport.providers._types import MediaFile
+from skyport.engine.base.types import MediaFile
+from skyport.engine.http.client import Http
+from skyport.engine.media.download import Download
 
 from ._figures import Figure, Goal, Told
 from ._measure import MB, alone, beside, in_turns, peak_above_idle, timed

@@ -29,7 +29,7 @@ def figures(small: bool = False) -> Iterator[Told]:
 def _run(clip: Path) -> tuple[float, float]:
     """Seconds to a file ready for upload: ours, and by decoding and encoding."""
     api = comfy_api()
-    from skyport.nodes._media import encode_video
+    from skyport.nodes._media.encode import encode_video
 
     def again() -> None:
         parts = api.InputImpl.VideoFromFile(str(clip)).get_components()

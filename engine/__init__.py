@@ -1,0 +1,1 @@
+"""What all platforms share, room by room: no platform, no ComfyUI and no torch is known here."""

@@ -1,0 +1,1 @@
+"""The nouns, errors, texts and the background loop that everything shares."""

@@ -1,0 +1,130 @@
+"""Everything that can go wrong, as one tree.
+
+SkyportError
++- MissingKey, InvalidInput             refused here, before anything was sent
++- TransportError                       no answer after retries
++- ApiError                             the platform answered with an error
+|  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
++- OutcomeUnknown                       a submit was sent and no answer came: it may have been
+charged
++- TaskFailed                           accepted, then ended badly
++- TaskTimeout                          we stopped waiting; the task lives on
++- TaskCancelled                        stopped because the user asked
++- BadResult                            the output could not be read
+"""
+
+from __future__ import annotations
+
+from .words import say
+
+
+class SkyportError(Exception):
+    """Base of all. The text says who, what happened, and what to do next.
+
+    what      what happened, in the platform's own words where it has some
+    do        what the user can do next
+    platform  label of the platform, "" where none is involved
+    task_id   id of the remote task, where there is one
+    """
+
+    def __init__(self, what: str, *, do: str = "", platform: str = "", task_id: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.do = do
+        self.platform = platform
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        who = self.platform
+        if self.task_id:
+            who = f"{who} {say('task {id}', id=self.task_id)}".strip()
+        told = f"{who}: {self.what}" if who else self.what
+        if self.do and told[-1:] not in ".!?\u3002\uff01\uff1f":
+            told += say(".")
+        return f"{told} {self.do}".strip()
+
+
+class MissingKey(SkyportError):
+    """No key is set for the platform."""
+
+
+class InvalidInput(SkyportError):
+    """Refused here: nothing was uploaded, nothing was charged."""
+
+
+class TransportError(SkyportError):
+    """No usable answer. `sent` is False only when the connection was certainly never made."""
+
+    def __init__(self, what: str, *, sent: bool = True, do: str = "", platform: str = "") -> None:
+        super().__init__(what, do=do, platform=platform)
+        self.sent = sent
+
+
+class ApiError(SkyportError):
+    """The platform answered with an error.
+
+    status       HTTP status
+    code         the platform's own code, "" where it sent none
+    retry_after  seconds the platform asked us to wait, None where it did not say (0 means now)
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int = 0,
+        code: str = "",
+        retry_after: float | None = None,
+        do: str = "",
+        platform: str = "",
+    ) -> None:
+        super().__init__(what, do=do, platform=platform)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+class AuthRejected(ApiError):
+    """The key was refused (401, 403)."""
+
+
+class OutOfCredit(ApiError):
+    """The account has no balance left (402, or words of the platform saying so)."""
+
+
+class InputRejected(ApiError):
+    """The platform refused what was sent (other 4xx, or an error code in a 200)."""
+
+
+class RateLimited(ApiError):
+    """Too many requests (429 that is not about money)."""
+
+
+class ServerFault(ApiError):
+    """The platform failed (5xx)."""
+
+
+class NotFound(ApiError):
+    """The platform knows no such thing (404)."""
+
+
+class OutcomeUnknown(SkyportError):
+    """A submit was sent and no readable answer came: it may exist and may have been charged."""
+
+
+class TaskFailed(SkyportError):
+    """The task was accepted and ended badly; the text holds the platform's words."""
+
+
+class TaskTimeout(SkyportError):
+    """We stopped waiting at the user's time limit; the task lives on under `task_id`."""
+
+
+class TaskCancelled(SkyportError):
+    """The task was stopped because the user interrupted it."""
+
+
+class BadResult(SkyportError):
+    """The platform's answer or file could not be read. `final`: asking again brings the same."""
+
+    final = False

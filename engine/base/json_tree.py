@@ -1,0 +1,89 @@
+"""Walking JSON trees; in a request's, a MediaFile stands for a file still to be hosted."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .types import Field, Json, MediaFile
+
+_SIGNED = re.compile(
+    r"(^|[&?])[^=&]*(sig|token|expire|auth|credential|access_?key|secret)[^=&]*=", re.IGNORECASE
+)
+
+
+def files_in(tree: Json) -> list[MediaFile]:
+    """The distinct files of `tree`, in the order they stand in it."""
+    return list({(file.sha256, file.name): file for file in leaves(tree, MediaFile)}.values())
+
+
+def with_files(tree: Json, place: Callable[[MediaFile], Json]) -> Json:
+    """A copy of `tree` with `place(file)` where each file stood."""
+    return with_leaves(tree, MediaFile, place)
+
+
+def with_leaves(tree: Json, wanted: type[Any], place: Callable[[Any], Json]) -> Json:
+    """A copy of `tree` with `place(value)` where each value of type `wanted` stood."""
+    if isinstance(tree, wanted):
+        return place(tree)
+    if isinstance(tree, dict):
+        return {key: with_leaves(value, wanted, place) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [with_leaves(value, wanted, place) for value in tree]
+    return tree
+
+
+def leaves(tree: Json, wanted: type[Any]) -> Iterator[Any]:
+    """Every value of type `wanted` in `tree`, depth first."""
+    if isinstance(tree, wanted):
+        yield tree
+    elif isinstance(tree, dict):
+        for value in tree.values():
+            yield from leaves(value, wanted)
+    elif isinstance(tree, (list, tuple)):
+        for value in tree:
+            yield from leaves(value, wanted)
+
+
+def number(value: Any) -> float | None:
+    """`value` as a number, also when it came as text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def share(value: Any, *, percent: bool = False) -> float | None:
+    """0..1 from a percentage (42, "42%") or, unless it is known as one, a fraction (0.42)."""
+    amount = number(value.strip().rstrip("%") if isinstance(value, str) else value)
+    if amount is None or amount < 0:
+        return None
+    is_fraction = isinstance(value, float) and amount <= 1 and not percent
+    return min(1.0, amount if is_fraction else amount / 100)
+
+
+def urls_in(tree: Json) -> frozenset[str]:
+    """Every http(s) URL that stands alone as a value in `tree`."""
+    return frozenset(text for text in leaves(tree, str) if text.startswith(("http://", "https://")))
+
+
+def unsigned(url: str) -> str:
+    """What stays of `url` when it is signed anew. A query that only names a file stays too."""
+    place, _, query = url.partition("?")
+    return place if _SIGNED.search(query) else url
+
+
+def form_fields(tree: Mapping[str, Json]) -> list[tuple[str, Field]]:
+    """The fields of a form in order: files as they are, numbers as text, all that a form knows."""
+    return [(name, v if isinstance(v, MediaFile) else as_text(v)) for name, v in tree.items()]
+
+
+def as_text(value: Json) -> str:
+    """A plain value as a form holds it: text as it is, everything else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Where media go for a platform without uploads."""

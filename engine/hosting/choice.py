@@ -1,0 +1,67 @@
+"""Which media host is used: what the setting `media_host` names, else the first one set up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ..base.types import MediaFile, Report, silent
+from ..platforms.media_host import MediaHost, PlatformHost, no_media_host
+from ..platforms.registry import public_hosts
+from ..settings import keys, settings
+from . import s3
+
+if TYPE_CHECKING:
+    from ..platforms.provider import Provider
+
+Connect = Callable[[str], "Provider"]
+
+
+class ChosenHost:
+    """The host that is set up, looked for when the first file needs one: most tasks have none."""
+
+    def __init__(self, label: str, connect: Connect) -> None:
+        self._label = label
+        self._connect = connect
+
+    @cached_property
+    def _host(self) -> MediaHost:
+        return choose(self._label, self._connect)
+
+    @property
+    def shelf(self) -> str:
+        return self._host.shelf
+
+    def upload(self, file: MediaFile, report: Report = silent) -> str:
+        return self._host.upload(file, report)
+
+    def lives(self, url: str) -> float:
+        return self._host.lives(url)
+
+
+def choose(label: str, connect: Connect) -> MediaHost:
+    """The media host for the platform `label`. Raises InvalidInput or MissingKey without one."""
+    current = settings.load()
+    if current.sandbox:  # nothing leaves this machine
+        return PlatformHost(connect(public_hosts()[0]))
+    if current.media_host == "s3":
+        return s3.bucket(current)
+    if current.media_host != "auto":
+        return PlatformHost(connect(current.media_host))
+    return _first_set_up(label, connect, current)
+
+
+def _first_set_up(label: str, connect: Connect, current: settings.Settings) -> MediaHost:
+    """A bucket first: who sets one up wants it used, and only its URLs end. Then the platforms.
+
+    Where the bucket cannot be used that is an error: what is meant for it must not become public
+    elsewhere.
+    """
+    if current.s3_bucket:
+        return s3.bucket(current)
+    keyed = (name for name in public_hosts() if keys.find(name))
+    platform = next(keyed, None)
+    if platform is None:
+        raise no_media_host(label)
+    return PlatformHost(connect(platform))

@@ -1,0 +1,79 @@
+"""The tables of the ledger's file, version by version."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..base.words import say
+
+# Each entry takes the schema one version further. Never change one that was released.
+_STEPS = (
+    """
+    CREATE TABLE tasks (
+        id INTEGER PRIMARY KEY,
+        mark TEXT NOT NULL,
+        state TEXT NOT NULL,
+        platform TEXT NOT NULL,
+        place TEXT NOT NULL,
+        endpoint TEXT NOT NULL,
+        title TEXT NOT NULL,
+        request TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        prompt_id TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        task_id TEXT NOT NULL DEFAULT '',
+        sent TEXT NOT NULL DEFAULT '[]',
+        created REAL NOT NULL,
+        submitted REAL NOT NULL DEFAULT 0,
+        ended REAL NOT NULL DEFAULT 0,
+        delivered REAL NOT NULL DEFAULT 0,
+        cost REAL,
+        error TEXT NOT NULL DEFAULT '',
+        texts TEXT NOT NULL DEFAULT '[]',
+        warnings TEXT NOT NULL DEFAULT '[]'
+    );
+    CREATE INDEX tasks_by_mark ON tasks (mark, id);
+    CREATE INDEX tasks_by_state ON tasks (state, id);
+    CREATE UNIQUE INDEX one_open_order ON tasks (mark)
+        WHERE state IN ('intent', 'submitted', 'running', 'detached', 'succeeded');
+    CREATE TABLE files (
+        task INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        mime TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        url TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        title TEXT NOT NULL,
+        PRIMARY KEY (task, number)
+    ) WITHOUT ROWID;
+    """,
+)
+VERSION = len(_STEPS)
+
+
+class Newer(sqlite3.NotSupportedError):
+    """The file was written by a newer Skyport. It is left as it is."""
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The schema's version, 0 for an empty file. Raises Newer; only reads."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise Newer(
+            say(
+                "it was written by a newer Skyport, schema {version}: update this one",
+                version=version,
+            )
+        )
+    return version
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Take the schema to VERSION; to be called in a transaction that may write."""
+    for number, script in enumerate(_STEPS[version_of(db) :], version_of(db) + 1):
+        for statement in script.split(";"):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {number}")

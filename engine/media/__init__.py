@@ -1,0 +1,1 @@
+"""What a file is, whether it fits, bringing one to this disk."""

@@ -1,0 +1,192 @@
+"""The models each platform offers: read from memory, kept in the data folder, refreshed from the
+platform.
+
+The cache holds rows in the platform's own words. It only grows: a model that was offered once is in
+somebody's workflow, so it stays, marked retired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ..base.background import Engine
+from ..base.errors import BadResult, SkyportError
+from ..base.types import Json, Model
+from ..base.words import say
+from ..http.client import retrying
+from ..settings import settings
+from .provider import Provider
+
+_AT_ONCE = 4  # model details asked for side by side
+_LOOK_AGAIN = (
+    1.0  # seconds between looks at the cache's date: another process may have refreshed it
+)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh found. `unread`: models whose parameters could not be had, and why."""
+
+    models: tuple[Model, ...]
+    added: tuple[str, ...]
+    retired: tuple[str, ...]
+    unread: tuple[str, ...]
+
+
+class Catalogue:
+    """The models of one platform at one place (the real one, the sandbox, another base URL)."""
+
+    def __init__(
+        self,
+        provider: type[Provider],
+        realm: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._provider = provider
+        self._realm = realm
+        self._models: tuple[Model, ...] = ()
+        self._of_task: dict[str | None, tuple[Model, ...]] = {}
+        self._stamp: float | None = -1.0
+        self._clock = clock
+        self._looked = -math.inf
+        self._lock = threading.Lock()
+
+    def models(self, task: str | None = None) -> tuple[Model, ...]:
+        """Every model, or those of one task; live ones first. Never touches the network.
+
+        The same tuple, until they change.
+        """
+        with self._lock:
+            if self._clock() - self._looked > _LOOK_AGAIN:
+                self._looked = self._clock()
+                self._load()
+            if task not in self._of_task:
+                found = (model for model in self._models if task in (None, model.task))
+                self._of_task[task] = tuple(found)
+            return self._of_task[task]
+
+    def age(self) -> float | None:
+        """Seconds since the last refresh, None when there was none."""
+        stamp = _stamp(self._path)
+        return None if stamp is None else max(0.0, time.time() - stamp)
+
+    async def refresh(self, provider: Provider, engine: Engine) -> Refreshed:
+        """Ask the platform for its models and keep them. After a SkyportError the old ones stay."""
+        before = self._rows()
+        listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
+        live, unread = await _completed(provider, engine, listed, before)
+        if not live:
+            raise BadResult(
+                say("The platform lists no models."),
+                do=say("Those known so far are kept."),
+                platform=provider.label,
+            )
+        gone = [{**row, "retired": True} for key, row in before.items() if key not in live]
+        _write(self._path, [*live.values(), *gone])
+        with self._lock:
+            self._load()
+        return Refreshed(
+            models=self.models(),
+            added=tuple(f"{name} ({task})" for name, task in live if (name, task) not in before),
+            retired=tuple(f"{row_id[0]} ({row_id[1]})" for row_id in before if row_id not in live),
+            unread=tuple(unread),
+        )
+
+    @property
+    def _path(self) -> Path:
+        suffix = f".{self._realm}" if self._realm else ""
+        return settings.home() / "catalogue" / f"{self._provider.name}{suffix}.json"
+
+    def _load(self) -> None:
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        read = [_read(self._provider, row) for row in self._rows().values()]
+        usable = [model for model in read if model is not None]
+        self._models = tuple(sorted(usable, key=lambda model: model.retired))
+        self._of_task = {}
+
+    def _rows(self) -> dict[tuple[str, str], Json]:
+        """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""
+        rows: dict[tuple[str, str], Json] = {}
+        sources = [_cached(self._path), self._provider.built_in_rows()]
+        for row in chain(*(sources if self._provider.lists_models() else reversed(sources))):
+            model = _read(self._provider, row)
+            if model is not None:
+                rows.setdefault((model.id, model.task), row)
+        return rows
+
+
+def realm_of(base_url: str, default: str) -> str:
+    """A short name that keeps the models of different places apart; "" for the platform's own."""
+    if base_url.rstrip("/") == default.rstrip("/"):
+        return ""
+    return hashlib.sha256(base_url.encode()).hexdigest()[:8]
+
+
+async def _completed(
+    provider: Provider, engine: Engine, listed: list[Json], before: dict[tuple[str, str], Json]
+) -> tuple[dict[tuple[str, str], Json], list[str]]:
+    """The listed rows with their parameters; one that cannot be had keeps what was known of it."""
+    narrow = asyncio.Semaphore(_AT_ONCE)
+    live: dict[tuple[str, str], Json] = {}
+    unread: list[str] = []
+
+    async def complete(row: Json) -> Json:
+        async with narrow:
+            return await retrying(lambda: provider.complete_row(row), run_blocking=engine.blocking)
+
+    outcomes = await asyncio.gather(*map(complete, listed), return_exceptions=True)
+    for row, outcome in zip(listed, outcomes, strict=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, SkyportError):
+            raise outcome
+        model = _read(provider, row)
+        if model is None:
+            continue
+        key = (model.id, model.task)
+        if isinstance(outcome, SkyportError):
+            unread.append(f"{model.id} ({model.task}): {outcome}")
+            outcome = {**before.get(key, row), "retired": False}
+        live[key] = outcome
+    return live, unread
+
+
+def _read(provider: type[Provider] | Provider, row: Json) -> Model | None:
+    try:
+        return provider.read_row(row)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _cached(path: Path) -> list[Json]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _write(path: Path, rows: list[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _stamp(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

@@ -1,0 +1,268 @@
+"""Filling a model's parameters: every value is checked against the row before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..base.errors import InvalidInput
+from ..base.json_tree import leaves
+from ..base.types import Json, MediaFile, Model, Param
+from ..base.words import say
+from ..media.files import advice, check
+
+
+def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
+    """The parameters to send for `values`, in the row's order.
+
+    None, "" and empty lists count as left out. What is required and left out is sent with its
+    default. Raises InvalidInput naming the parameter, the value and what is taken.
+    """
+    unknown = [name for name in values if model.param(name) is None]
+    if unknown:
+        known = ", ".join(param.name for param in model.params)
+        raise _refused(
+            model, unknown[0], say("the model has no such parameter; it has: {known}", known=known)
+        )
+    filled = {}
+    for param in model.params:
+        value = values.get(param.name)
+        if _left_out(value):
+            value = param.default if param.required else None
+        if not _left_out(value):
+            filled[param.name] = _checked(model, param, value)
+        elif param.required:
+            raise _refused(model, param.name, say("it is required"))
+    for param in model.params:
+        if param.name in filled:
+            _check_beside(model, param, filled)
+    return filled
+
+
+def warnings(model: Model, filled: Mapping[str, Json]) -> tuple[str, ...]:
+    """What the files of `filled` break of what the platform only advises."""
+    return tuple(
+        told
+        for param in model.params
+        for file in leaves(filled.get(param.name), MediaFile)
+        for told in advice(file, param.media, param.name)
+    )
+
+
+def prompt_param(model: Model) -> Param | None:
+    """The parameter that takes the node's prompt: `prompt`, else the first required text."""
+    texts = [param for param in model.params if param.type == "text" and param.required]
+    named = model.param("prompt")
+    return named or (texts[0] if texts else None)
+
+
+def seed_param(model: Model) -> Param | None:
+    """The parameter that takes the node's seed, None where the model has no seed."""
+    param = model.param("seed")
+    return param if param is not None and param.type in ("int", "float") else None
+
+
+def seed_for(param: Param, seed: int) -> int:
+    """`seed` folded into the range of `param`."""
+    low = int(param.min or 0)
+    high = int(param.max) if param.max is not None else max(seed, low)
+    return low + (seed - low) % (high - low + 1)
+
+
+def _check_beside(model: Model, param: Param, filled: Mapping[str, Json]) -> None:
+    """The limits of a parameter that depend on what the others hold."""
+    others = [name for name in param.together if name in filled]
+    count = sum(_count(filled[name]) for name in (param.name, *others))
+    if others and param.max_items is not None and count > param.max_items:
+        raise _refused(
+            model,
+            param.name,
+            say(
+                "{count} entries were given, those of {others} counted; it takes {most}",
+                count=count,
+                others=", ".join(others),
+                most=param.max_items,
+            ),
+        )
+    mask, image = filled[param.name], filled.get(param.mask_of)
+    if isinstance(mask, MediaFile) and isinstance(image, MediaFile) and not _same_size(mask, image):
+        raise _refused(
+            model,
+            param.name,
+            say(
+                "it has {mask} pixels and {name} has {image}; both must have the same size",
+                mask=f"{mask.width} x {mask.height}",
+                name=param.mask_of,
+                image=f"{image.width} x {image.height}",
+            ),
+        )
+
+
+def _count(value: Json) -> int:
+    return len(value) if isinstance(value, list) else 1
+
+
+def _same_size(one: MediaFile, other: MediaFile) -> bool:
+    return (one.width, one.height) == (other.width, other.height)
+
+
+def _left_out(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_left_out, value))
+    if isinstance(value, Mapping):
+        return all(map(_left_out, value.values()))
+    return value is None or value == ""
+
+
+def _checked(model: Model, param: Param, value: Any) -> Json:
+    try:
+        if param.type.startswith("array["):
+            return _array(param, value)
+        if param.type.startswith("dict["):
+            return _dictionary(param, value)
+        return _single(param, param.type, value)
+    except _Unfit as unfit:
+        raise _refused(model, param.name, str(unfit)) from None
+
+
+class _Unfit(ValueError):
+    """Why a value does not fit, without saying whose it is."""
+
+
+def _array(param: Param, value: Any) -> list[Json]:
+    given = value if isinstance(value, (list, tuple)) else [value]
+    items = [item for item in given if not _left_out(item)]
+    if param.max_items is not None and len(items) > param.max_items:
+        raise _Unfit(
+            say(
+                "{count} entries were given, it takes {most}",
+                count=len(items),
+                most=param.max_items,
+            )
+        )
+    inner = param.type[len("array[") : -1]
+    return [_single(param, inner, item) for item in items]
+
+
+def _dictionary(param: Param, value: Any) -> dict[str, Json]:
+    if not isinstance(value, Mapping):
+        raise _Unfit(say("it takes an object of named entries"))
+    known = {key for key, _, _ in param.keys}
+    for key in value:
+        if known and key not in known:
+            keys = ", ".join(sorted(known))
+            raise _Unfit(say('it has no entry "{key}"; it has: {keys}', key=key, keys=keys))
+    given = {key: item for key, item in value.items() if not _left_out(item)}
+    for key, required, label in param.keys:
+        if required and key not in given:
+            raise _Unfit(
+                say('its entry "{key}" ({label}) is required', key=key, label=label or key)
+            )
+    inner = param.type[len("dict[") : -1]
+    return {key: _single(param, inner, item) for key, item in given.items()}
+
+
+def _single(param: Param, kind: str, value: Any) -> Json:
+    if param.choices:
+        return _listed(param, kind, value)
+    value = _READERS.get(kind, _as_it_is)(param, value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        _check_range(param, value)
+    return value
+
+
+def _listed(param: Param, kind: str, value: Any) -> Json:
+    """The choice that `value` means, as listed: lists hold text for numbers, or the reverse."""
+    for choice in param.choices:
+        if str(choice.value) == str(value):
+            return choice.value
+    value = _READERS.get(kind, _as_it_is)(param, value)
+    for choice in param.choices:
+        if choice.value == value:
+            return choice.value
+    listed = ", ".join(str(choice.value) for choice in param.choices)
+    raise _Unfit(say('it takes one of {listed}, not "{value}"', listed=listed, value=value))
+
+
+def _check_range(param: Param, value: float) -> None:
+    low, high = param.min, param.max
+    if (low is not None and value < low) or (high is not None and value > high):
+        span = f"{'...' if low is None else f'{low:g}'} - {'...' if high is None else f'{high:g}'}"
+        raise _Unfit(say("{value} is outside {span}", value=value, span=span))
+
+
+def _text(param: Param, value: Any) -> Json:
+    if not isinstance(value, str):
+        raise _Unfit(say("it takes text, not {value}", value=value))
+    return value
+
+
+def _whole(param: Param, value: Any) -> int:
+    number = _number(param, value)
+    if number != int(number):
+        raise _Unfit(say("it takes a whole number, not {value}", value=value))
+    return int(number)
+
+
+def _decimal(param: Param, value: Any) -> float:
+    return float(_number(param, value))
+
+
+def _number(param: Param, value: Any) -> float:
+    if isinstance(value, bool):
+        raise _Unfit(say("it takes a number, not {value}", value=value))
+    try:
+        number = (
+            int(value) if isinstance(value, (int, str)) and "." not in str(value) else float(value)
+        )
+        if math.isfinite(number):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise _Unfit(say("it takes a number, not {value}", value=value))
+
+
+def _boolean(param: Param, value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise _Unfit(say("it takes true or false, not {value}", value=value))
+    return value
+
+
+def _medium(param: Param, value: Any) -> Json:
+    kind = param.media_kind
+    if isinstance(value, MediaFile):
+        if kind is not None and value.kind is not kind:
+            given = value.kind.value
+            raise _Unfit(say("it takes {kind}, not {given}", kind=kind.value, given=given))
+        check(value, param.media, param.name)
+        return value
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        return value
+    raise _Unfit(say("it takes a file or a URL that begins with http, not {value}", value=value))
+
+
+def _as_it_is(param: Param, value: Any) -> Json:
+    return value
+
+
+_READERS: dict[str, Callable[[Param, Any], Json]] = {
+    "string": _text,
+    "text": _text,
+    "int": _whole,
+    "float": _decimal,
+    "number": _number,
+    "boolean": _boolean,
+    "image": _medium,
+    "video": _medium,
+    "audio": _medium,
+}
+
+
+def _refused(model: Model, name: str, why: str) -> InvalidInput:
+    return InvalidInput(
+        say("{model}, parameter {name}: {why}.", model=model.id, name=name, why=why),
+        do=say("Nothing was sent."),
+    )

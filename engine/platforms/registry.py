@@ -1,0 +1,50 @@
+"""Which platforms there are: every bare-named module of the package that `look_in` named."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from functools import lru_cache
+
+from ..base.errors import InvalidInput
+from ..base.words import say
+from .provider import Provider
+
+_package = ""
+_folders: list[str] = []
+
+
+def look_in(package: str, folders: Iterable[str]) -> None:
+    """The platforms are the modules of `package`, which lies in `folders`."""
+    global _package, _folders
+    _package, _folders = package, list(folders)
+    names.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Module names of all platforms, sorted; nothing is imported for it."""
+    found = pkgutil.iter_modules(_folders)
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+def provider_class(platform: str) -> type[Provider]:
+    """The Provider of `platform`. Raises InvalidInput listing the platforms there are."""
+    if platform not in names():
+        raise InvalidInput(
+            say('There is no platform "{name}".', name=platform),
+            do=say("The platforms are: {names}.", names=", ".join(names())),
+        )
+    found: type[Provider] = importlib.import_module(f".{platform}", _package).PROVIDER
+    return found
+
+
+def public_hosts() -> tuple[str, ...]:
+    """The platforms that may host media for the others."""
+    return tuple(filter(hosts_for_all, names()))
+
+
+def hosts_for_all(platform: str) -> bool:
+    """Whether anyone can fetch what is uploaded to `platform`."""
+    return platform in names() and bool(provider_class(platform).public_uploads)

@@ -1,0 +1,111 @@
+"""What became of a task, and how it is told: pure decisions, no I/O."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from ..base.errors import (
+    BadResult,
+    NotFound,
+    OutcomeUnknown,
+    SkyportError,
+    TaskCancelled,
+    TaskFailed,
+    TaskTimeout,
+)
+from ..base.types import Status, Task, TaskState
+from ..base.words import say
+from ..http.error_answers import scrub
+from ..ledger.ledger import Row, State
+from .job import Job
+
+
+def speakable(state: TaskState) -> TaskState:
+    """`state` without the query of any URL in its words: they are shown and kept."""
+    return replace(
+        state,
+        word=scrub(state.word),
+        message=scrub(state.message),
+        warnings=tuple(map(scrub, state.warnings)),
+    )
+
+
+def judged(job: Job, task: Task, state: TaskState) -> TaskState:
+    """`state` if the task ended well and made something; else raises what became of it."""
+    if state.status is not Status.SUCCEEDED:
+        reason = state.message or say('it ended as "{word}" and gave no reason', word=state.word)
+        raise TaskFailed(
+            say("The task failed: {reason}", reason=reason),
+            do=say("Change the input or the seed and queue again."),
+            **_about(job, task),
+        )
+    if not state.outputs:
+        reason = state.message or say("no output in its answer")
+        nothing = BadResult(
+            say("The task ended well and brought nothing: {reason}", reason=reason),
+            do=say("Look at the task on the platform's own page, or queue again for a new one."),
+            **_about(job, task),
+        )
+        nothing.final = True
+        raise nothing
+    return state
+
+
+def strange_word(job: Job, task: Task, state: TaskState) -> BadResult:
+    return BadResult(
+        say('The task reports "{word}", which is no status we know.', word=state.word),
+        do=say("Update Skyport if there is a newer one."),
+        **_about(job, task),
+    )
+
+
+def too_long(job: Job, task: Task) -> TaskTimeout:
+    return TaskTimeout(say("The time limit set in the settings is over."), **_about(job, task))
+
+
+def is_over(job: Job, error: SkyportError) -> bool:
+    """Whether the task will never bring a result, so that the next equal request is a new one."""
+    if isinstance(error, NotFound):
+        # While it runs the platform knows no such task. A result that is not found may come yet.
+        return job.sight.stage == "running"
+    final = isinstance(error, BadResult) and error.final
+    return final or isinstance(error, (TaskFailed, TaskCancelled))
+
+
+def state_of(error: BaseException) -> State:
+    """How the ledger keeps an order that ended with `error`."""
+    if isinstance(error, OutcomeUnknown):
+        return State.UNKNOWN
+    return State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
+
+
+def may_be_charged(row: Row) -> str:
+    """What to tell with the result of an order whose earlier try was never answered."""
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
+    return say(
+        "The same request was sent at {when} and never answered: it may have been charged too. "
+        "Look at your tasks at the platform.",
+        when=when,
+    )
+
+
+def never_answered(job: Job, row: Row) -> OutcomeUnknown:
+    """The error for an order whose sender died while we waited for it."""
+    return OutcomeUnknown(
+        may_be_charged(row),
+        do=say("Queue again only if it is not there."),
+        platform=job.provider.label,
+    )
+
+
+def lives_on(error: SkyportError) -> SkyportError:
+    """`error` with the news that nothing paid for is lost by it."""
+    promise = say("The task lives on: queue again to go on with it, at no further charge.")
+    error.do = f"{error.do} {promise}".strip()
+    return error
+
+
+def _about(job: Job, task: Task) -> dict[str, Any]:
+    return {"platform": job.provider.label, "task_id": task.id}

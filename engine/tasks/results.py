@@ -1,0 +1,62 @@
+"""Bringing home what a finished task made: every output becomes a file or a text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from ..base.background import Engine, all_of
+from ..base.errors import SkyportError
+from ..base.types import Kind, Output, Result, ResultFile, Task, TaskState
+from ..http.client import retrying
+from ..media.download import Download, keep
+from ..settings import settings
+from .job import Job, Moved
+
+
+async def collect(engine: Engine, job: Job, task: Task, state: TaskState, into: Path) -> Result:
+    """Download every output, side by side."""
+    moved = Moved(job)
+    folder = into / task.platform / date.today().isoformat()
+    made = [output for output in state.outputs if output.url or output.data]
+    stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
+    files = await all_of(
+        [
+            _fetch(engine, job, output, folder / f"{stem}_{number}", moved)
+            for number, output in enumerate(made, 1)
+        ]
+    )
+    texts = [file.path.read_text("utf-8", "replace") for file in files if _is_text(file)]
+    return Result(
+        task_id=task.id,
+        files=tuple(file for file in files if not _is_text(file)),
+        texts=(*(output.text for output in state.outputs if output.text), *texts),
+        warnings=state.warnings,
+        cost=state.cost,
+    )
+
+
+async def _fetch(
+    engine: Engine, job: Job, output: Output, target: Path, moved: Moved
+) -> ResultFile:
+    if output.data:
+        file = await engine.blocking(lambda: keep(output.data, target))
+    else:
+        cap = settings.load().max_result_mb * 1024 * 1024
+        download = Download(job.provider.http, output.url, target, cap, moved.part(), text=True)
+        try:
+            file = await retrying(download.attempt, run_blocking=engine.transfer)
+        except SkyportError:
+            download.discard()
+            raise
+    return replace(file, url=output.url, node_id=output.node_id, title=output.title)
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "task"
+
+
+def _is_text(file: ResultFile) -> bool:
+    return file.kind is Kind.TEXT

@@ -1,0 +1,361 @@
+"""The way of one task: host its media, submit once, poll until it ends, bring the results home.
+
+Knows no platform and no ComfyUI. Runner's private half runs on the engine's loop, and its clock is
+that loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import statistics
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..base.background import Engine
+from ..base.errors import ApiError, NotFound, SkyportError, TaskCancelled
+from ..base.events import tell
+from ..base.types import MediaFile, Request, Result, Task, TaskState
+from ..base.words import say
+from ..hosting.upload_cache import Book, Hosted
+from ..http.client import retrying
+from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, order_of
+from ..media.download import link_expired
+from ..platforms.provider import Provider
+from ..settings import settings
+from .job import Job, Stopped
+from .outcome import is_over, judged, lives_on, never_answered, speakable, strange_word, too_long
+from .polling import POLLS_A_SECOND, Forecast, Gate, Pace, Slots
+from .results import collect
+from .resume import Recall
+from .submit import Sender
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_LEARNT = 20  # tasks of one sort that tell how long the next will take
+
+_ELSEWHERE = 0.5  # seconds between looks at an order that another process is submitting
+
+_STRANGE = (
+    10  # polls in a row with a status word of no document, or no such task, before we give up
+)
+
+
+class Runner:
+    """Starts jobs and remembers which are under way. One for the life of the process."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, book: Book | None = None) -> None:
+        self.engine = engine
+        self.ledger = ledger
+        self._recall = Recall(ledger, engine)
+        self._sender = Sender(engine, ledger, self._recall, Hosted(engine, book))
+        self._jobs: dict[str, Job] = {}
+        self._gates: dict[str, Gate] = {}
+        self._slots: dict[str, Slots] = {}
+        self._notes: set[asyncio.Future[None]] = set()  # the loop holds its tasks only weakly
+        self._took: dict[tuple[str, str, str], deque[float]] = {}
+        self._learning = asyncio.Lock()
+
+    # -- for other threads ------------------------------------------------------------------
+
+    def start(
+        self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
+    ) -> Job:
+        """Begin `request`, or join the equal one under way. Results go below `into`."""
+        return self.engine.run(self.begin(provider, request, into, source))
+
+    def leave(self, job: Job, *, stop: bool) -> None:
+        """The caller waits no longer. With `stop`, the last one to leave has the task stopped."""
+        self.engine.loop.call_soon_threadsafe(self._leave, job, stop)
+
+    def delivered(self, job: Job) -> None:
+        """The caller has the result in hand."""
+        self.ledger.delivered(job.mark)
+
+    def spoiled(self, job: Job) -> None:
+        """The caller cannot read the result's files: the next start fetches them again."""
+        self.ledger.spoiled(job.mark)
+
+    def under_way(self) -> list[Job]:
+        """The jobs that this process carries, the oldest first."""
+        return list(self._jobs.values())
+
+    def stop(self, job: Job) -> None:
+        """Stop `job` whoever waits for it, where that is still possible."""
+        self.engine.loop.call_soon_threadsafe(job.stop.set)
+
+    # -- on the engine's loop ---------------------------------------------------------------
+
+    async def begin(
+        self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
+    ) -> Job:
+        """`start`, for callers on the engine's loop."""
+        order = order_of(request, provider.http.base_url, source)
+        return await self._join(Job(provider, request, order), into)
+
+    async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
+        """`begin` for a task that the ledger knows, and whose request is not at hand."""
+        return await self._join(_of_row(provider, row), into)
+
+    async def resume(self, provider: Provider, row: Row, into: Path) -> None:
+        """Carry a task that nobody waits for to its results, unless it is carried already."""
+        if row.order.mark not in self._jobs:
+            self._set_out(_of_row(provider, row), into)
+
+    async def host(
+        self, provider: Provider, request: Request, files: Sequence[MediaFile]
+    ) -> list[str]:
+        """Where each file is for requests like `request`; the same file goes up only once."""
+        return await self._sender.host(provider, request, files)
+
+    async def _join(self, fresh: Job, into: Path) -> Job:
+        """The equal job under way, else `fresh`; with one more watcher."""
+        while (job := self._jobs.get(fresh.mark)) and not job.open.is_set():
+            await job.open.wait()
+        if job is None:
+            job = self._set_out(fresh, into)
+        job.stop.clear()
+        job.watchers += 1
+        return job
+
+    def carries(self, mark: str) -> bool:
+        """Whether the order is under way in this process."""
+        return mark in self._jobs
+
+    def _set_out(self, job: Job, into: Path) -> Job:
+        self._jobs[job.mark] = job
+        tell()
+        job.carrier = asyncio.ensure_future(self._carry(job, into))
+        return job
+
+    def _leave(self, job: Job, stop: bool) -> None:
+        job.watchers -= 1
+        if job.watchers > 0:
+            return
+        if stop:
+            job.stop.set()
+        if not job.future.done():
+            note = self._recall.kept(lambda: self.ledger.seen(job.mark, State.DETACHED))
+            noting = asyncio.ensure_future(note)
+            self._notes.add(noting)
+            noting.add_done_callback(self._notes.discard)
+
+    async def _carry(self, job: Job, into: Path) -> None:
+        try:
+            result = await self.run_task(job, into)
+        except asyncio.CancelledError:
+            self._settle(job).set_exception(TaskCancelled(say("The work was cancelled.")))
+        except BaseException as error:
+            if job.watchers <= 0:
+                _log.warning("Skyport: %s", error)  # nobody else would hear of it
+            self._settle(job).set_exception(error)
+        else:
+            self._settle(job).set_result(result)
+
+    def _settle(self, job: Job) -> Any:
+        """Forget the job before its watchers wake: who asks next starts from the ledger."""
+        self._jobs.pop(job.mark, None)
+        tell()
+        job.open.set()
+        return job.future
+
+    async def run_task(self, job: Job, into: Path) -> Result:
+        """Carry `job` to its results. After a SkyportError the ledger holds what was paid for."""
+        slots = self._slots_of(job.provider.name)
+        try:
+            await job.unless_stopped(slots.enter())
+        except Stopped:
+            raise job.stopped() from None
+        try:
+            return await self._result(job, into)
+        finally:
+            slots.leave()
+
+    async def _result(self, job: Job, into: Path) -> Result:
+        task: Task | None = None
+        while task is None:
+            row = await self._recall.known(job)
+            if row and row.result:
+                return await self._told(job, replace(row.result, reused=True))
+            if job.provider.answers_at_once(job.request):
+                if (answer := await self._answered(job, row, into)) is not None:
+                    return answer
+                continue
+            known = row.task if row else job.found
+            task = known or await self._sender.submit(job)
+        job.enter("running", task_id=task.id, attached=known is not None)
+        return await self._kept(job, await self._results(job, task, into))
+
+    async def _told(self, job: Job, result: Result) -> Result:
+        """`result` with what must be said of earlier tries."""
+        notices = (*job.request.warnings, *await self._recall.notices(job))
+        return replace(result, warnings=(*notices, *result.warnings)) if notices else result
+
+    async def _answered(self, job: Job, row: Row | None, into: Path) -> Result | None:
+        """What a request brings whose answer is the result; None when another process has sent it.
+
+        Once it is out it is paid for: it is heard to its end and kept, whoever still waits.
+        """
+        if row is not None and row.task is not None:
+            lost = never_answered(job, row)  # a crash between the answer and its keeping
+            await self._recall.ended(job, lost)
+            raise lost
+        heard = await self._sender.answer(job)
+        if heard is None:
+            return None
+        task, state = heard
+        try:
+            ended = judged(job, task, speakable(state))
+            result = await collect(self.engine, job, task, ended, into)
+        except SkyportError as error:
+            await self._recall.ended(job, error)
+            raise
+        return await self._kept(job, result)
+
+    async def _kept(self, job: Job, result: Result) -> Result:
+        await self._recall.kept(lambda: self.ledger.finished(job.mark, result))
+        job.enter("done")
+        return await self._told(job, result)
+
+    # -- wait -------------------------------------------------------------------------------
+
+    async def _results(self, job: Job, task: Task, into: Path) -> Result:
+        try:
+            return await self._awaited(job, task, into)
+        except SkyportError as error:
+            error.task_id = task.id
+            if is_over(job, error):
+                await self._recall.ended(job, error)
+                raise
+            raise lives_on(error) from None
+
+    async def _awaited(self, job: Job, task: Task, into: Path) -> Result:
+        pace = Pace(_now())
+        state = await self._wait(job, task, pace)
+        if not job.sight.attached:
+            self._took[_sort(job.request)].append(pace.took())
+        job.enter("downloading", state=state)
+        try:
+            return await collect(self.engine, job, task, state, into)
+        except ApiError as error:
+            if not link_expired(error):
+                raise
+        # A result's URL lives for a while only: the platform is asked once more for it.
+        job.stop.clear()  # too late to cancel, and the result is paid for
+        return await collect(self.engine, job, task, await self._wait(job, task, pace), into)
+
+    async def _wait(self, job: Job, task: Task, pace: Pace) -> TaskState:
+        """Poll until the task has ended well.
+
+        Raises TaskFailed, TaskCancelled, TaskTimeout, NotFound, or BadResult for a strange word.
+        """
+        forecast = Forecast(_now(), await self._usual(job.request))
+        limit = settings.load().time_limit_s
+        deadline = None if limit is None else _now() + limit
+        job.show(usual=forecast.usual)
+        strange = 0
+        while True:
+            try:
+                state = await self._look(job, task, pace, forecast.end(), deadline)
+            except NotFound:
+                # Not everywhere at once may a platform know what it has just accepted.
+                strange += 1
+                if strange >= _STRANGE:
+                    raise
+                continue
+            forecast.saw(_now(), state.progress)
+            await self._note(job, state)
+            strange = 0 if state.known else strange + 1
+            if strange >= _STRANGE:
+                raise strange_word(job, task, state)
+            if state.status.terminal:
+                return judged(job, task, state)
+
+    async def _note(self, job: Job, state: TaskState) -> None:
+        """What a poll told: seen at once, and kept where it is news."""
+        before = job.sight.state
+        job.show(state=state)
+        is_news = before is None or (before.status, before.cost) != (state.status, state.cost)
+        if is_news and not state.status.terminal:
+            await self._recall.kept(lambda: self.ledger.seen(job.mark, State.RUNNING, state.cost))
+
+    async def _look(
+        self, job: Job, task: Task, pace: Pace, expected_end: float | None, deadline: float | None
+    ) -> TaskState:
+        """The next answer, when it is due. A stop or the time limit breaks into all of it."""
+        while deadline is None or _now() < deadline:
+            look = job.unless_stopped(self._poll(job, task, pace, pace.next_poll(expected_end)))
+            try:
+                return await asyncio.wait_for(look, None if deadline is None else deadline - _now())
+            except Stopped:
+                await self._cancel(job, task)
+            except asyncio.TimeoutError:
+                break
+        raise too_long(job, task)
+
+    async def _cancel(self, job: Job, task: Task) -> None:
+        """Stop the task where the platform can; else it runs on, and the next queue attaches."""
+        job.open.clear()
+        cancelled = False
+        try:
+            cancelled = await self._read(lambda: job.provider.cancel(task))
+        finally:
+            if not cancelled:  # else it stays shut until the job is settled
+                job.open.set()
+        if cancelled:
+            raise job.stopped(task)
+        job.stop.clear()
+
+    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState:
+        async def before() -> None:
+            await asyncio.sleep(max(due, pace.allowed()) - _now())
+            await self._gate_of(job.provider.name).passed()
+            pace.polled(_now())
+
+        return await retrying(
+            lambda: speakable(job.provider.poll(task)),
+            run_blocking=self.engine.blocking,
+            before=before,
+        )
+
+    # -- shared by the jobs of a platform ---------------------------------------------------
+
+    async def _read(self, call: Callable[[], T]) -> T:
+        return await retrying(call, run_blocking=self.engine.blocking)
+
+    def _gate_of(self, platform: str) -> Gate:
+        return self._gates.setdefault(platform, Gate(POLLS_A_SECOND))
+
+    def _slots_of(self, platform: str) -> Slots:
+        return self._slots.setdefault(platform, Slots(lambda: settings.load().max_parallel))
+
+    async def _usual(self, request: Request) -> float | None:
+        """Seconds that its sort takes: what the ledger tells once, then what is seen here."""
+        sort = _sort(request)
+        async with self._learning:  # or each of a large batch would ask the ledger
+            if sort not in self._took:
+                told = await self._recall.kept(lambda: self.ledger.took(*sort))
+                self._took[sort] = deque(reversed(told), maxlen=_LEARNT)
+        took = self._took[sort]
+        return statistics.median(took) if took else None
+
+
+def _of_row(provider: Provider, row: Row) -> Job:
+    """A job that only ever attaches: its request cannot be sent again."""
+    assert row.task is not None
+    request = Request(row.order.platform, row.order.endpoint, {}, title=row.order.title)
+    return Job(provider, request, row.order, row.task)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _sort(request: Request) -> tuple[str, str, str]:
+    """Requests of one sort take about as long as each other."""
+    return request.platform, request.endpoint, request.title

@@ -1,0 +1,1 @@
+"""ComfyUI workflows as data: read, split, put together again."""

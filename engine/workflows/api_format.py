@@ -1,0 +1,159 @@
+"""Remote ComfyUI workflows in API format: reading them, naming their inputs, putting values in."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..base.errors import InvalidInput
+from ..base.types import Json
+from ..base.words import say
+
+Workflow = dict[str, dict[str, Any]]
+
+_SHOWN = 30  # inputs listed in an error text
+
+
+def read_workflow(text: str) -> Workflow:
+    """The workflow in `text`. Raises InvalidInput when it is not ComfyUI's API format."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(
+            say("The workflow is not JSON: {error}.", error=error), do=_how_to_export()
+        ) from None
+    return check_workflow(found)
+
+
+def check_workflow(found: Json) -> Workflow:
+    """`found` if it is a workflow in API format, also when wrapped as {"prompt": ...}."""
+    if isinstance(found, dict) and isinstance(found.get("prompt"), dict):
+        found = found["prompt"]
+    if isinstance(found, dict) and isinstance(found.get("nodes"), list):
+        raise InvalidInput(
+            say("The workflow is in the editor's format; the platform runs the API format."),
+            do=_how_to_export(),
+        )
+    if not isinstance(found, dict) or not found:
+        raise InvalidInput(
+            say("The workflow holds no nodes in ComfyUI's API format."), do=_how_to_export()
+        )
+    for node_id, node in found.items():
+        _check_node(str(node_id), node, found)
+    return found
+
+
+def put_inputs(workflow: Workflow, values: Iterable[tuple[str, Json]]) -> Workflow:
+    """A copy of `workflow` with each (target, value) in place; a target reads `73.image`.
+
+    A MediaFile value stands for a file still to be uploaded. Text for a number is read as one.
+    Raises InvalidInput listing the targets there are.
+    """
+    filled = copy.deepcopy(workflow)
+    for target, value in values:
+        node_id, _, name = target.partition(".")
+        inputs = filled.get(node_id, {}).get("inputs", {})
+        if name not in inputs:
+            raise InvalidInput(
+                say('The workflow has no input "{target}".', target=target),
+                do=say("It has: {targets}.", targets=_listed(workflow)),
+            )
+        inputs[name] = _like(inputs[name], value, target)
+    return filled
+
+
+def targets(workflow: Workflow) -> list[str]:
+    """Every input that holds a value of its own, as `73.image`: file inputs of loaders first."""
+    found = [
+        (not _is_loader(node), f"{node_id}.{name}")
+        for node_id, node in workflow.items()
+        for name, value in node["inputs"].items()
+        if not is_link(value)
+    ]
+    return [target for _, target in sorted(found, key=lambda item: item[0])]
+
+
+def title_of(node: Mapping[str, Any]) -> str:
+    """What its author calls the node, else its class."""
+    meta = node.get("_meta")
+    title = meta.get("title") if isinstance(meta, Mapping) else ""
+    return str(title or node.get("class_type") or "")
+
+
+def is_link(value: Json) -> bool:
+    """Whether an input's value is an output of another node: its id and the output's number."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+    )
+
+
+def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
+    if not isinstance(node, dict) or not isinstance(node.get("class_type"), str):
+        what = say("Node {id} of the workflow has no class_type.", id=node_id)
+        raise InvalidInput(what, do=_how_to_export())
+    if not isinstance(node.get("inputs"), dict):
+        what = say("Node {id} of the workflow has no inputs.", id=node_id)
+        raise InvalidInput(what, do=_how_to_export())
+    for name, value in node["inputs"].items():
+        if is_link(value) and str(value[0]) not in workflow:
+            raise InvalidInput(
+                say(
+                    "Input {name} of node {id} is linked to node {missing}, which is not there.",
+                    name=name,
+                    id=node_id,
+                    missing=value[0],
+                ),
+                do=_how_to_export(),
+            )
+
+
+def _is_loader(node: Mapping[str, Any]) -> bool:
+    return "load" in str(node["class_type"]).lower()
+
+
+def _like(present: Json, value: Json, target: str) -> Json:
+    """Text that stands for a number, as a command line gives it, in the type there is now."""
+    if not isinstance(value, str) or isinstance(present, (str, list, dict)) or present is None:
+        return value
+    try:
+        return _parsed(present, value)
+    except ValueError:
+        kind = type(present).__name__
+        raise InvalidInput(
+            say(
+                '{target} takes a value of type {kind}, not "{value}".',
+                target=target,
+                kind=kind,
+                value=value,
+            )
+        ) from None
+
+
+def _parsed(present: Json, value: str) -> Json:
+    if isinstance(present, bool):
+        if value.lower() not in ("true", "false"):
+            raise ValueError(value)
+        return value.lower() == "true"
+    number = int(value) if isinstance(present, int) and "." not in value else float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _listed(workflow: Workflow) -> str:
+    names = [
+        f"{target} ({workflow[target.partition('.')[0]]['class_type']})"
+        for target in targets(workflow)
+    ]
+    more = [say("and {count} more", count=len(names) - _SHOWN)] if len(names) > _SHOWN else []
+    return ", ".join(names[:_SHOWN] + more) or say("no input that can be set")
+
+
+def _how_to_export() -> str:
+    return say("In ComfyUI choose Workflow > Export (API) and use that file.")

@@ -1,0 +1,347 @@
+"""The cut: which part of a ComfyUI prompt runs in a cloud, and what is left of it here.
+
+A prompt in API format goes in and comes out. Each Run in Cloud node that names a cloud takes
+everything upstream of its value along, up to the nodes that stay here (Keep Local, Skyport's own,
+a Run in Cloud node of another place). It keeps that part as JSON text under KEY, and the values
+made here reach it as a chain of Remote Input nodes at its `value`. Nodes that something else here
+needs stay as well. Nothing is sent, read or executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.words import say
+from .api_format import Workflow
+from .extra_outputs import tapped
+from .graph import (
+    ENTRY,
+    KEY,
+    TROUBLE,
+    Graph,
+    Link,
+    Part,
+    Trouble,
+    apart,
+    circular,
+    is_node,
+    links_of,
+    named,
+    unlinked,
+)
+
+MEDIA = ("IMAGE", "MASK", "VIDEO", "AUDIO")
+LITERALS = ("STRING", "INT", "FLOAT", "BOOLEAN")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the prompt itself does not tell.
+
+    is_output  whether ComfyUI runs a node of this class for its own sake; None: it is not installed
+    type_of    the type a link carries, "" where that is unknown
+    lacks      the required inputs that a node has not got
+    wanted     the outputs that are to run, where not all are
+    runs_here  whether this machine has the class of a node, and the models that it names
+    """
+
+    is_output: Callable[[str], bool | None]
+    type_of: Callable[[Link], str]
+    lacks: Callable[[Mapping[str, Any]], Sequence[str]]
+    wanted: Collection[str] | None = None
+    runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one Run in Cloud node sends, as it is kept under KEY.
+
+    nodes    the workflow; inputs that take a value made here are left out
+    entries  by name of a Remote Input: the inputs (`73.image`) that take its value
+    saves    each output to be brought back, with its type
+    value    the one that is this node's own; None where nothing is left to run: it passes on
+    """
+
+    nodes: Workflow
+    entries: Mapping[str, Sequence[str]]
+    saves: Sequence[tuple[Link, str]]
+    value: Link | None
+
+    def to_json(self) -> str:
+        """Equal for equal orders."""
+        told = {
+            "nodes": self.nodes,
+            "entries": self.entries,
+            "saves": [[*link, kind] for link, kind in self.saves],
+            "value": self.value,
+        }
+        return json.dumps(told, ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        told = json.loads(text)
+        return cls(
+            nodes=told["nodes"],
+            entries=told["entries"],
+            saves=[((node_id, output), kind) for node_id, output, kind in told["saves"]],
+            value=tuple(told["value"]) if told["value"] else None,
+        )
+
+
+def cut(prompt: Workflow, facts: Facts) -> Workflow:
+    """`prompt` as it runs here; `prompt` itself where there is nothing to cut.
+
+    A node that cannot be cut holds the reason under TROUBLE and as its `value`. A prompt that was
+    cut before stays as it is.
+    """
+    if not all(is_node(node) for node in prompt.values()):
+        return prompt  # ComfyUI refuses it in its own words
+    runs = _runs(Graph(prompt))
+    if not runs:
+        return prompt
+    stuck = [node_id for node_id, node in prompt.items() if not facts.runs_here(node)]
+    graph = Graph(tapped(Graph(prompt), runs, stuck, lambda link: facts.type_of(link) in MEDIA))
+    return _Surgery(graph, facts, _runs(graph)).done()
+
+
+def _runs(graph: Graph) -> list[str]:
+    """The Run in Cloud nodes that name a cloud."""
+    return [node_id for node_id in graph.prompt if graph.place(node_id)]
+
+
+def troubled(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """A Run in Cloud node that will be refused with `reason`."""
+    # ComfyUI tells a reason once an input that it knows: of this `where` it knows nothing.
+    return {**node, "inputs": {"value": reason, "where": "", TROUBLE: "1"}}
+
+
+class _Surgery:
+    """One prompt on the table."""
+
+    def __init__(self, graph: Graph, facts: Facts, runs: Sequence[str]) -> None:
+        self.graph, self.facts = graph, facts
+        self.prompt = graph.prompt
+        self.troubles: dict[str, str] = {}
+        self.parts = {run: part for run in runs if (part := self._part(run)) is not None}
+        self.needed = self._needed()
+
+    def done(self) -> Workflow:
+        removed = self._removed()
+        left = {k: node for k, node in self.prompt.items() if k not in removed}
+        for members in self._groups():
+            left.update(self._cut_nodes(members))
+        for run, reason in self.troubles.items():
+            if run in left:
+                left[run] = troubled(self.prompt[run], reason)
+        return left
+
+    def _part(self, run: str) -> Part | None:
+        try:
+            part = self.graph.part_of(run)
+            self._check(run, part)
+        except Trouble as trouble:
+            self.troubles[run] = str(trouble)
+            return None
+        return part
+
+    def _check(self, run: str, part: Part) -> None:
+        """Raises Trouble where a value cannot cross, or a node lacks one."""
+        if part.value is None:
+            return
+        for node_id, node in part.nodes.items():
+            for name in self.facts.lacks(node):
+                if f"{node_id}.{name}" not in part.boundary:
+                    raise Trouble(unlinked(node_id, node, name))
+        for target, link in part.boundary.items():
+            kind = self.facts.type_of(link)
+            if kind and kind not in (*MEDIA, *LITERALS):
+                raise Trouble(self._cannot_enter(target, link, kind))
+        kind = self.facts.type_of(part.value)
+        if kind not in MEDIA:
+            raise Trouble(self._cannot_leave(part.value, kind))
+
+    def _needed(self) -> set[str]:
+        """The nodes that outputs here hang on, once everything is cut."""
+        sent = {node_id for part in self.parts.values() for node_id in part.nodes}
+        ends = {k for k in self.prompt.keys() - sent if self._ends(k)}
+        # An unknown node is kept: ComfyUI has to say that it is missing.
+        hidden = sent | self._behind_troubles()
+        ends |= {k for k in self.prompt.keys() - hidden if self._ends(k) is None}
+        needed = self._hanging_on(ends)
+        while more := {k for k in sent - needed - self._sent(needed) if self._ends(k)}:
+            needed = self._hanging_on(needed | more)
+        return needed
+
+    def _ends(self, node_id: str) -> bool | None:
+        """Whether it is run for its own sake; None where its class is not here."""
+        ends = self.facts.is_output(self.prompt[node_id]["class_type"])
+        wanted = self.facts.wanted is None or node_id in self.facts.wanted
+        return ends and wanted if ends is not None else None
+
+    def _sent(self, needed: Collection[str]) -> set[str]:
+        """What goes with the Run in Cloud nodes that are needed."""
+        return {k for run, part in self.parts.items() if run in needed for k in part.nodes}
+
+    def _hanging_on(self, node_ids: Collection[str]) -> set[str]:
+        """The nodes, and all whose values they take here."""
+        stack = list(node_ids)
+        found: set[str] = set()
+        while stack:
+            node_id = stack.pop()
+            if node_id not in found and node_id in self.prompt:
+                found.add(node_id)
+                stack += self._local_sources(node_id)
+        return found
+
+    def _local_sources(self, node_id: str) -> list[str]:
+        """The nodes whose values a node takes here."""
+        links = dict(links_of(self.prompt[node_id]))
+        part = self.parts.get(node_id)
+        if node_id in self.troubles or (part is not None and part.value is not None):
+            links.pop("value", None)
+        entering = part.boundary.values() if part else ()
+        return [link[0] for link in (*links.values(), *entering)]
+
+    def _removed(self) -> set[str]:
+        """What is sent and not needed here, and what hangs on it without use."""
+        unneeded = self.prompt.keys() - self.needed
+        removed = {k for part in self.parts.values() for k in part.nodes} & unneeded
+        removed |= {run for run, part in self.parts.items() if part.value} & unneeded
+        removed |= self._behind_troubles() & unneeded
+        while more := {k for k in unneeded - removed if removed & set(self._local_sources(k))}:
+            removed |= more
+        return removed
+
+    def _behind_troubles(self) -> set[str]:
+        """All upstream of what cannot be cut, so that no class missing there is told first."""
+        stack = list(self.troubles)
+        found: set[str] = set()
+        while stack:
+            node = self.prompt.get(stack.pop())
+            sources = {link[0] for _, link in links_of(node)} if node else set()
+            stack += sources - found
+            found |= sources
+        return found
+
+    # -- one submission for several nodes ---------------------------------------------------
+
+    def _groups(self) -> list[list[str]]:
+        """The Run in Cloud nodes that are cut; those that share nodes share a submission."""
+        groups = [[run] for run in self.prompt if run in self.parts and run in self.needed]
+        merged = True
+        while merged:
+            merged = False
+            for one, other in _pairs(groups):
+                together = [group for group in groups if group not in (one, other)]
+                together.append([run for run in self.prompt if run in (*one, *other)])
+                if self._overlap(one, other) and not self._wait_for_each_other(together):
+                    groups, merged = together, True
+                    break
+        return groups
+
+    def _overlap(self, one: Sequence[str], other: Sequence[str]) -> bool:
+        if self.graph.place(one[0]) != self.graph.place(other[0]):
+            return False
+        nodes = {node_id for run in one for node_id in self.parts[run].nodes}
+        return any(node_id in nodes for run in other for node_id in self.parts[run].nodes)
+
+    def _wait_for_each_other(self, groups: Sequence[Sequence[str]]) -> bool:
+        """Whether a group would need, through nodes here, what it makes itself."""
+        name_of = {run: group[0] for group in groups for run in group}
+        needs: dict[str, set[str]] = {name: set() for name in name_of.values()}
+        for node_id in self.needed:
+            name = name_of.get(node_id, node_id)
+            sources = {name_of.get(k, k) for k in self._local_sources(node_id)}
+            needs.setdefault(name, set()).update(sources)
+        return bool(circular(needs))
+
+    # -- what is left here ------------------------------------------------------------------
+
+    def _cut_nodes(self, members: Sequence[str]) -> Workflow:
+        """The members after the cut, and the chain of Remote Inputs that they share."""
+        parts = [self.parts[run] for run in members]
+        values = [part.value for part in parts if part.value is not None]
+        if not values:
+            order = Order({}, {}, [], None)
+            return {run: self._with_order(run, order, None) for run in members}
+        nodes = {k: v for part in parts for k, v in part.nodes.items()}
+        boundary = {k: v for part in parts for k, v in part.boundary.items()}
+        entries, chain, last = self._chain(members[0], dict(sorted(boundary.items())))
+        saves = [(link, self.facts.type_of(link)) for link in sorted(set(values))]
+        sent = {k: nodes[k] for k in self.prompt if k in nodes}
+        for run, part in zip(members, parts, strict=True):
+            chain[run] = self._with_order(run, Order(sent, entries, saves, part.value), last)
+        return chain
+
+    def _with_order(self, run: str, order: Order, last: str | None) -> dict[str, Any]:
+        node = self.prompt[run]
+        inputs = {**node["inputs"], KEY: order.to_json()}
+        if order.value is not None:
+            del inputs["value"]
+            if last is not None:
+                inputs["value"] = [last, 0]
+        return {**node, "inputs": inputs}
+
+    def _chain(
+        self, run: str, boundary: Mapping[str, Link]
+    ) -> tuple[dict[str, list[str]], Workflow, str | None]:
+        """(inputs by entry, Remote Input nodes, the last of them); one entry a value."""
+        chain: Workflow = {}
+        entries: dict[str, list[str]] = {}
+        name_of: dict[Link, str] = {}
+        last: str | None = None
+        for target, link in boundary.items():
+            if link in name_of:
+                entries[name_of[link]].append(target)
+                continue
+            name_of[link], entries[target] = target, [target]
+            inputs: dict[str, Any] = {"target": target, "value": list(link)}
+            if last is not None:
+                inputs["inputs"] = [last, 0]
+            last = self._free_id(run, len(chain) + 1)
+            chain[last] = {"class_type": ENTRY, "inputs": inputs}
+        return entries, chain, last
+
+    def _free_id(self, run: str, number: int) -> str:
+        # No colon: the editor would look for a subgraph of that name.
+        name = f"skyport-{run.replace(':', '-')}-{number}"
+        while name in self.prompt:
+            name += "-"
+        return name
+
+    # -- words ------------------------------------------------------------------------------
+
+    def _cannot_enter(self, target: str, link: Link, kind: str) -> str:
+        node_id, _ = apart(target, self.prompt)
+        return say(
+            "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
+            "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
+            "a later node that makes an image, mask, video, audio, text or number.",
+            node=named(node_id, self.prompt[node_id]),
+            source=named(link[0], self.prompt[link[0]]),
+            kind=kind,
+        )
+
+    def _cannot_leave(self, link: Link, kind: str) -> str:
+        source = named(link[0], self.prompt[link[0]])
+        if not kind:
+            return say(
+                "What {source} makes is not known on this machine. Link a node to the output of "
+                "Run in Cloud that takes an image, mask, video or audio.",
+                source=source,
+            )
+        return say(
+            "{source} makes a {kind}. Run in Cloud brings back an image, mask, video or audio: put "
+            "it behind a node that makes one.",
+            source=source,
+            kind=kind,
+        )
+
+
+def _pairs(groups: Sequence[list[str]]) -> Iterator[tuple[list[str], list[str]]]:
+    for n, one in enumerate(groups):
+        for other in groups[n + 1 :]:
+            yield one, other

@@ -1,0 +1,1 @@
+"""What every node does: run, wait, show, hand over."""

@@ -1,0 +1,100 @@
+"""The prompt hook: sees each graph before ComfyUI validates it, cuts out what runs in a cloud, and
+notes what only a whole graph can tell.
+
+It writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they are
+part of the node's cache key: linking `frames` runs the node again, and then it decodes them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...engine.base.words import say
+from ...engine.workflows.api_format import is_link
+from .._run_in_cloud import split_prompt
+from . import editor_language
+
+_KEY = "skyport_linked"
+_log = logging.getLogger(__name__)
+# Outputs that cost time to make, by class type: (index, name). Filled as the pack is loaded.
+_costly: dict[str, list[tuple[int, str]]] = {}
+_models_offered: dict[str, Callable[[], set[str]]] = {}
+_not_offered: dict[str, str] = {}
+
+
+def watch(class_type: str, outputs: list[tuple[int, str]]) -> None:
+    """Note for nodes of this class which of these outputs are linked."""
+    _costly[class_type] = outputs
+
+
+def watch_model(class_type: str, offered: Callable[[], set[str]]) -> None:
+    """Note when a node of this class names a model that `offered` does not list."""
+    _models_offered[class_type] = offered
+
+
+def on_prompt(data: Any) -> Any:
+    """`data`, a request to queue a prompt, with its prompt cut and marked.
+
+    Whatever else is in it is left to ComfyUI, which refuses it in its own words.
+    """
+    editor_language.follow_host()
+    prompt = data.get("prompt") if isinstance(data, dict) else None
+    if isinstance(prompt, dict):
+        data["prompt"] = prompt = split_prompt.cut_prompt(data)
+        try:
+            _mark(prompt)
+        except Exception:
+            _log.exception("Skyport could not read the prompt")
+    return data
+
+
+def linked_outputs(prompt: Mapping[str, Any] | None, node_id: str) -> frozenset[str]:
+    """The costly outputs of the node that the graph uses, as the hook has noted them."""
+    node = (prompt or {}).get(node_id) or {}
+    noted = node.get("inputs", {}).get(_KEY, "")
+    return frozenset(part for part in str(noted).split(",") if part)
+
+
+def missing_model(class_type: str) -> str:
+    """Why a node of this class has no model: the name that its graph asked for is not offered."""
+    name = _not_offered.get(class_type)
+    if name is None:
+        return say("Choose a model.")
+    return say(
+        'The model "{name}" is not offered. Choose another one, or refresh the list of models.',
+        name=name,
+    )
+
+
+def _mark(prompt: Mapping[str, Any]) -> None:
+    used = {
+        (value[0], value[1])
+        for node in prompt.values()
+        for value in _inputs(node).values()
+        if is_link(value)
+    }
+    _not_offered.clear()
+    for node_id, node in prompt.items():
+        if not isinstance(node, dict):
+            continue
+        outputs = _costly.get(str(node.get("class_type")), [])
+        linked = [name for index, name in outputs if (node_id, index) in used]
+        _inputs(node).pop(_KEY, None)
+        if linked:
+            node["inputs"][_KEY] = ",".join(linked)
+        _note_model(node)
+
+
+def _note_model(node: Mapping[str, Any]) -> None:
+    class_type = str(node.get("class_type"))
+    offered = _models_offered.get(class_type)
+    name = _inputs(node).get("model")
+    if offered is not None and isinstance(name, str) and name not in offered():
+        _not_offered[class_type] = name
+
+
+def _inputs(node: Any) -> dict[str, Any]:
+    inputs = node.get("inputs") if isinstance(node, dict) else None
+    return inputs if isinstance(inputs, dict) else {}

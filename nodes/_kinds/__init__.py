@@ -1,0 +1,1 @@
+"""The kinds of node: those that generate, upload or run a workflow."""

@@ -1,0 +1,148 @@
+"""From what a node's widgets and sockets hold to the parameter values of its tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+
+from ...engine.base.errors import InvalidInput
+from ...engine.base.types import Json, MediaRule, Model, Param
+from ...engine.base.words import say
+from ...engine.platforms.parameters import fill, prompt_param, seed_for, seed_param
+from .._media import encode
+from .schema import Socket, input_id, key_id, left_out
+
+
+def parameters(
+    model: Model, prompt: str, seed: int, chosen: Mapping[str, Any]
+) -> list[dict[str, Json]]:
+    """The parameters of each task: one, or one for each image of a batch on a single-image socket.
+
+    Encodes tensors, so call it in a thread. Raises InvalidInput; nothing was sent then.
+    """
+    values = {param.name: _value(param, chosen) for param in model.params}
+    if takes_prompt := prompt_param(model):
+        values[takes_prompt.name] = prompt if prompt.strip() else ""
+    if takes_seed := seed_param(model):
+        values[takes_seed.name] = seed_for(takes_seed, seed)
+    return [fill(model, one) for one in fan_out(values)]
+
+
+def fan_out(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One dict a task: each Batch gives its n-th item to the n-th task, a batch of one serves all.
+
+    Raises InvalidInput when batches of different size meet.
+    """
+    batches = dict(_batches(values))
+    counts = {len(batch.items) for batch in batches.values()} - {1}
+    if len(counts) > 1:
+        told = ", ".join(f"{name}: {len(batch.items)}" for name, batch in batches.items())
+        raise InvalidInput(
+            say("Batches of different size meet on one node ({batches}).", batches=told),
+            do=say("Give each socket a single item or the same number of items."),
+        )
+    count = counts.pop() if counts else 1
+    return [{name: _nth(value, n) for name, value in values.items()} for n in range(count)]
+
+
+class Batch:
+    """Items of a socket that takes one: each becomes a task of its own."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self.items = list(items)
+
+    def nth(self, n: int) -> Any:
+        return self.items[n] if len(self.items) > 1 else self.items[0]
+
+
+def linked(sockets: Sequence[Socket], media: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a node's own sockets hold for each task, by name: a file or URL, or a list of them."""
+    values: dict[str, Any] = {}
+    for socket in sockets:
+        given = media.get(socket.id)
+        if socket.most:
+            slots = given.values() if isinstance(given, Mapping) else [given]
+            values[socket.id] = [item for one in slots for item in media_items(one, socket.formats)]
+        else:
+            items = mask_items(given) if socket.mask else media_items(given, socket.formats)
+            values[socket.id] = Batch(items) if items else None
+    return fan_out({name: value for name, value in values.items() if value})
+
+
+def media_items(value: Any, formats: Sequence[str] = ()) -> list[Any]:
+    """The files or URLs behind a media socket's value: a batch of B images is B files.
+
+    formats  those that are wanted; empty for the usual one
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value.strip()] if value.strip() else []
+    return list(encode.encode(value, media_folder(), formats))
+
+
+def mask_items(value: Any) -> list[Any]:
+    """`media_items` of a mask: a MASK becomes a picture that is transparent where it is 1."""
+    if isinstance(value, torch.Tensor):
+        return list(encode.encode_cutouts(value, media_folder()))
+    return media_items(value)
+
+
+def media_folder() -> Path:
+    """Where encoded uploads wait; ComfyUI empties it at its start."""
+    return Path(folder_paths.get_temp_directory()) / "skyport"
+
+
+def _batches(values: Mapping[str, Any]) -> list[tuple[str, Batch]]:
+    found = []
+    for name, value in values.items():
+        if isinstance(value, Batch):
+            found.append((name, value))
+        elif isinstance(value, Mapping):
+            found.extend((f"{name}.{inner}", batch) for inner, batch in _batches(value))
+    return found
+
+
+def _nth(value: Any, n: int) -> Any:
+    if isinstance(value, Batch):
+        return value.nth(n)
+    if isinstance(value, Mapping):
+        return {key: _nth(inner, n) for key, inner in value.items()}
+    return value
+
+
+def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
+    """What the inputs hold for `param`, in the shape that `fill` takes."""
+    if param.media_kind is None:
+        return _plain(param, chosen.get(input_id(param)))
+    formats = _wanted(param.media)
+    if param.type.startswith("array["):
+        slots = chosen.get(input_id(param)) or {}
+        linked = slots.values() if isinstance(slots, Mapping) else [slots]
+        return [item for value in linked for item in media_items(value, formats)]
+    if param.type.startswith("dict["):
+        items = {key: media_items(chosen.get(key_id(param, key))) for key, _, _ in param.keys}
+        return {key: Batch(found) for key, found in items.items() if found}
+    given = chosen.get(input_id(param))
+    items_of_one = mask_items(given) if param.mask_of else media_items(given, formats)
+    return Batch(items_of_one) if items_of_one else None
+
+
+def _wanted(rule: MediaRule) -> Sequence[str]:
+    """The formats to encode in: those that are taken, else those that are advised."""
+    return rule.formats or (rule.advised.formats if rule.advised else ())
+
+
+def _plain(param: Param, value: Any) -> Any:
+    if isinstance(value, str) and value == left_out(param):
+        return None
+    if param.type == "array[string]" and isinstance(value, str):
+        return [line.strip() for line in value.splitlines() if line.strip()]
+    if param.type == "array[number]" and isinstance(value, str):
+        return [part for part in re.split(r"[\s,;]+", value) if part]
+    return value

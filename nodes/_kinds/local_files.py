@@ -1,0 +1,160 @@
+"""The files of this ComfyUI that a workflow names: found, and put in place of their names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+
+from ...engine.base.errors import InvalidInput
+from ...engine.base.types import MediaFile
+from ...engine.base.words import say
+from ...engine.media.files import describe
+from ...engine.workflows.api_format import Workflow, is_link, title_of
+from . import node_classes
+
+_UPLOAD_FLAGS = (
+    "image_upload",
+    "animated_image_upload",
+    "video_upload",
+    "audio_upload",
+    "file_upload",
+)
+_PATH_FLAG = "vhs_path_extensions"
+
+# Loaders by name, for where their pack is not installed or does not flag its input.
+_KNOWN = {
+    "LoadImage": "image",
+    "LoadImageMask": "image",
+    "LoadImageOutput": "image",
+    "LoadAudio": "audio",
+    "LoadVideo": "file",
+    "VHS_LoadVideo": "video",
+    "VHS_LoadVideoFFmpeg": "video",
+    "VHS_LoadAudioUpload": "audio",
+}
+# Loaders of a path anywhere on the disk.
+_KNOWN_BY_PATH = {
+    "VHS_LoadVideoPath": "video",
+    "VHS_LoadVideoFFmpegPath": "video",
+    "VHS_LoadImagePath": "image",
+    "VHS_LoadAudio": "audio_file",
+}
+
+
+def with_local_files(prompt: Workflow) -> Workflow:
+    """A copy of a workflow in API format with a MediaFile where a loader names a file kept here.
+
+    Each file is read once. A URL stays, and so does a name that is not here in a class that is not
+    installed: it may be there where the workflow runs. Reads files: call it in a thread.
+    Raises InvalidInput for a missing file, and for one that is no image, video or audio.
+    """
+    files: dict[str, MediaFile] = {}
+
+    def described(path: str) -> MediaFile:
+        if path not in files:
+            files[path] = describe(path)
+        return files[path]
+
+    return {
+        node_id: {**node, "inputs": _filled(node_id, node, described)}
+        for node_id, node in prompt.items()
+    }
+
+
+def stamps(prompt: Workflow) -> dict[str, list[int]]:
+    """Size and time of change of each file the workflow names, by path: equal while none changed.
+
+    Opens no file. Raises InvalidInput as `with_local_files` does for a missing one.
+    """
+    found: dict[str, list[int]] = {}
+
+    def stamped(path: str) -> str:
+        stat = os.stat(path)
+        found[path] = [stat.st_size, stat.st_mtime_ns]
+        return path
+
+    for node_id, node in prompt.items():
+        _filled(node_id, node, stamped)
+    return found
+
+
+def _filled(node_id: str, node: Mapping[str, Any], read: Callable[[str], Any]) -> dict[str, Any]:
+    """The node's inputs with `read(path)` for each file they name."""
+    inputs = dict(node["inputs"])
+    for name, anywhere in _file_inputs(node["class_type"]).items():
+        if name in inputs and not is_link(inputs[name]):
+            try:
+                inputs[name] = _placed(inputs[name], node["class_type"], anywhere, read)
+            except (InvalidInput, OSError) as error:
+                raise _at(node_id, node, name, error) from error
+    return inputs
+
+
+def _file_inputs(class_type: str) -> dict[str, bool]:
+    """The inputs that name a file, and whether it may lie anywhere on the disk."""
+    found: dict[str, bool] = {}
+    for name, (_, options) in node_classes.inputs_of(class_type).items():
+        if options.get(_PATH_FLAG):
+            found[name] = True
+        elif any(options.get(flag) for flag in _UPLOAD_FLAGS):
+            found[name] = False
+    if class_type in _KNOWN:
+        found.setdefault(_KNOWN[class_type], False)
+    if class_type in _KNOWN_BY_PATH:
+        found.setdefault(_KNOWN_BY_PATH[class_type], True)
+    return found
+
+
+def _placed(value: Any, class_type: str, anywhere: bool, read: Callable[[str], Any]) -> Any:
+    """`value` with `read(path)` for each name in it; a loader of several holds a list of them."""
+    if isinstance(value, list):
+        return [_placed(one, class_type, anywhere, read) for one in value]
+    if isinstance(value, dict) and "__value__" in value:
+        inner = _placed(value["__value__"], class_type, anywhere, read)
+        return {**value, "__value__": inner}
+    if not isinstance(value, str) or not value.strip() or _is_url(value):
+        return value
+    path = _path_of(value, anywhere)
+    if path is not None:
+        return read(path)
+    if not node_classes.is_installed(class_type):
+        return value
+    raise InvalidInput(
+        say('the file "{file}" is not on this machine.', file=value),
+        do=say("Put it into ComfyUI's input folder, or choose another one in that node."),
+    )
+
+
+def _path_of(name: str, anywhere: bool) -> str | None:
+    """Where the file is; None where it is not, or lies outside the folder it must be in."""
+    name = name.strip().strip('"')
+    if anywhere and os.path.isfile(name):
+        return os.path.abspath(name)
+    plain, folder = folder_paths.annotated_filepath(name)
+    base = os.path.abspath(folder or folder_paths.get_input_directory())
+    path = os.path.abspath(os.path.join(base, plain.strip()))
+    inside = Path(base) in Path(path).parents
+    return path if inside and os.path.isfile(path) else None
+
+
+def _is_url(name: str) -> bool:
+    return name.strip().lower().startswith(("http://", "https://"))
+
+
+def _at(node_id: str, node: Mapping[str, Any], name: str, error: Exception) -> InvalidInput:
+    """`error` with the node and the input that name the file."""
+    what = error.what if isinstance(error, InvalidInput) else str(error)
+    return InvalidInput(
+        say(
+            "Node {id} ({title}), input {name}: {reason}",
+            id=node_id,
+            title=title_of(node),
+            name=name,
+            reason=what,
+        ),
+        do=getattr(error, "do", ""),
+    )

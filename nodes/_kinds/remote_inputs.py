@@ -1,0 +1,46 @@
+"""Values for the inputs of a remote workflow or app: the SKYPORT_INPUTS type and what it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...engine.base.errors import InvalidInput
+from ...engine.base.words import say
+from . import form_values
+
+RemoteInputs = io.Custom("SKYPORT_INPUTS")
+
+Chain = tuple[tuple[str, Any], ...]  # (target, value), in the order they were chained
+
+
+def chained(before: Chain | None, target: str, value: Any) -> Chain:
+    """`before` with one more value. Raises InvalidInput for a target that is empty or taken."""
+    name = target.strip()
+    if not name:
+        raise InvalidInput(
+            say("The target of a remote input is empty."),
+            do=say("Name it like 73.image (node and input), or by an app's parameter name."),
+        )
+    chain = tuple(before or ())
+    if name in dict(chain):
+        raise InvalidInput(
+            say('The remote input "{target}" is set twice.', target=name),
+            do=say("Remove one of the two."),
+        )
+    return (*chain, (name, value))
+
+
+def remote_values(chain: Chain | None) -> list[dict[str, Any]]:
+    """The values of each task by target; media as files. A batch of images makes a task an image.
+
+    Encodes tensors, so call it in a thread.
+    """
+    return form_values.fan_out({target: _value(value) for target, value in chain or ()})
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, (str, int, float, bool)):
+        return value
+    return form_values.Batch(form_values.media_items(value))

@@ -1,0 +1,48 @@
+"""The base of the nodes that host a tensor's file on a platform."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from comfy_api.latest import io
+
+from ... import providers
+from ...engine.base.types import Request
+from .._base import node_outputs, run_task
+from .._base.node import CloudNode
+from . import form_values
+from .generate import HIDDEN
+
+
+class UploadNode(CloudNode):
+    """Subclasses name the class variables; `endpoint` is the one whose media go up this way."""
+
+    id: ClassVar[str]
+    title: ClassVar[str]
+    platform: ClassVar[str]
+    category: ClassVar[str]
+    endpoint: ClassVar[str]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        kinds = [io.Image, io.Mask, io.Video, io.Audio]
+        return io.Schema(
+            node_id=cls.id,
+            display_name=cls.title,
+            category=cls.category,
+            inputs=[io.MultiType.Input("media", types=kinds)],
+            outputs=node_outputs.declare(["url"]),
+            hidden=list(HIDDEN),
+        )
+
+    @classmethod
+    async def work(cls, media: Any) -> io.NodeOutput:
+        provider = await run_task.in_thread(lambda: providers.connect(cls.platform))
+        files = await run_task.in_thread(lambda: form_values.media_items(media))
+        place = Request(cls.platform, cls.endpoint, {})
+        urls = await run_task.interruptible(providers.runner().host(provider, place, files))
+        return io.NodeOutput(urls, ui={"text": tuple(_without_query(url) for url in urls)})
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]

@@ -1,0 +1,1 @@
+"""Tensors to files and files to tensors."""

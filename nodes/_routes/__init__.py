@@ -1,0 +1,1 @@
+"""The HTTP routes and events of the editor, below /skyport/."""

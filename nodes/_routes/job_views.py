@@ -1,0 +1,112 @@
+"""A job as the browser's list shows it: its row in the ledger, and what is seen on its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ... import providers
+from ...engine.base.types import Kind, ResultFile
+from ...engine.http.error_answers import shortened
+from ...engine.ledger.ledger import Row
+from ...engine.tasks import history
+from ...engine.tasks.job import Job, Sight
+from ...engine.tasks.progress import glimpse
+from ...engine.tasks.public_view import prompt_of, public
+from .._base import node_outputs
+
+_EXCERPT = 300  # letters of a prompt, an error or a text in the list
+
+
+def briefs(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the list needs of each row, as JSON without secrets."""
+    told: list[dict[str, Any]] = public([_brief(row) for row in rows])
+    return told
+
+
+def _brief(row: Row) -> dict[str, Any]:
+    texts = row.result.texts if row.result else ()
+    files = row.result.files if row.result else ()
+    return {
+        "job": row.id,
+        "mark": row.order.mark,
+        "state": row.state.value,
+        "platform": row.order.platform,
+        "label": history.label(row),
+        "title": history.title(row),
+        "line": history.line(row),
+        "task": row.task.id if row.task else "",
+        "created": row.created,
+        "submitted": row.submitted,
+        "ended": row.ended,
+        "cost": row.cost,
+        "error": shortened(row.error, _EXCERPT),
+        "words": shortened(prompt_of(row.order.request), _EXCERPT),
+        "text": shortened(texts[0], _EXCERPT) if texts else "",
+        "node": row.order.source.node_id,
+        "files": len(files),
+        "cover": _cover(files),
+    }
+
+
+def _cover(files: Sequence[ResultFile]) -> dict[str, Any] | None:
+    """The file that stands for all in the list: the first to be looked at, else the first."""
+    seen = (file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO))
+    file = next(seen, next(iter(files), None))
+    return {"kind": file.kind.value, "sha256": file.sha256} if file else None
+
+
+def shown(file: ResultFile) -> dict[str, Any]:
+    """What the page needs to show a file: `view` names it for ComfyUI's /view, where that can."""
+    return {
+        "kind": file.kind.value,
+        "name": file.path.name,
+        "view": node_outputs.in_view(file.path),
+    }
+
+
+def cover_of(row: Row) -> ResultFile | None:
+    """The file whose thumbnail stands for the row."""
+    files = row.result.files if row.result else ()
+    return next((file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO)), None)
+
+
+def on_the_way() -> list[dict[str, Any]]:
+    """The jobs that this process carries."""
+    now = time.monotonic()
+    told: list[dict[str, Any]] = public([_live(job, now) for job in providers.runner().under_way()])
+    return told
+
+
+def _live(job: Job, now: float) -> dict[str, Any]:
+    sight = job.sight
+    return {
+        "mark": job.mark,
+        "platform": job.order.platform,
+        "label": job.provider.label,
+        "title": job.request.title or job.order.endpoint,
+        "node": job.order.source.node_id,
+        "task": sight.task_id,
+        "stage": sight.stage,
+        "elapsed": now - sight.since,
+        "usual": sight.usual,
+        "share": glimpse(job, now).share,
+        "attached": sight.attached,
+        "moved": sight.moved,
+        "total": sight.total,
+        **_polled(sight),
+    }
+
+
+def _polled(sight: Sight) -> dict[str, Any]:
+    state = sight.state if sight.stage == "running" else None
+    if state is None:
+        return {"status": "", "progress": None, "remote": "", "queue": [None, None], "cost": None}
+    return {
+        "status": state.status.value if state.known else state.word,
+        "progress": state.progress,
+        "remote": state.node,
+        "queue": list(state.queue),
+        "cost": state.cost,
+    }

@@ -1,0 +1,101 @@
+"""What each form offers and what it cost before: for the badges on nodes."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from typing import Any
+
+from aiohttp import web
+
+from ... import providers
+from ...engine.base.errors import SkyportError
+from ...engine.base.types import Model
+from ...engine.settings import keys, settings
+from ...engine.tasks import history
+from .._base.registry import all_nodes
+from .._base.run_task import in_thread
+from .guards import answering
+
+_NEWEST = 2000  # tasks looked at
+_COUNTED = 5  # tasks of one model that its price is told from
+_LOOPBACK = "http://127.0.0.1:"
+
+Costs = dict[tuple[str, str], list[float]]
+
+
+def add_to(routes: web.RouteTableDef) -> None:
+    routes.get("/skyport/forms")(answering(_forms))
+
+
+async def _forms(_: web.Request) -> web.Response:
+    return web.json_response(await in_thread(_told))
+
+
+def _told() -> dict[str, Any]:
+    """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}."""
+    names = providers.names()
+    costs = _known_costs()
+    return {
+        "platforms": {
+            name: {"label": providers.provider_class(name).label, "ready": _ready(name)}
+            for name in names
+        },
+        "nodes": {
+            node.id: {"platform": node.platform, "models": _models(node, costs)}
+            for node in all_nodes()
+            if getattr(node, "platform", None) in names
+        },
+    }
+
+
+def _models(node: Any, costs: Costs) -> dict[str, Any]:
+    models: tuple[Model, ...] = node.models() if hasattr(node, "models") else ()
+    return {model.id: _model(model, costs) for model in models}
+
+
+def _model(model: Model, costs: Costs) -> dict[str, Any]:
+    # HaiYi's tasks are titled without the maker of the model.
+    titles = (model.id, model.id.partition("/")[2])
+    known = next((found for t in titles if (found := costs.get((model.platform, t)))), [])
+    return {
+        "retired": model.retired,
+        "cost": statistics.median(known) if known else None,
+        "tasks": len(known),
+    }
+
+
+def _known_costs() -> Costs:
+    """What the newest tasks of each model cost, by platform and title."""
+    costs: Costs = defaultdict(list)
+    try:
+        rows = history.read(providers.ledger(), lambda store: store.costs(_NEWEST))
+    except SkyportError:
+        return costs
+    here = {name: _place(name) for name in providers.names()}
+    for platform, place, title, cost in rows:
+        known = costs[platform, title]
+        if place.startswith(here.get(platform, "-")) and len(known) < _COUNTED:
+            known.append(cost)
+    return costs
+
+
+def _place(platform: str) -> str:
+    """How the addresses begin to which tasks go now: practice costs nothing."""
+    if settings.load().sandbox:
+        return _LOOPBACK
+    kind = providers.provider_class(platform)
+    try:
+        return keys.base_url(platform, kind.label, kind.default_base_url)
+    except SkyportError:
+        return "-"
+
+
+def _ready(platform: str) -> bool:
+    """Whether a task of it could be sent."""
+    if settings.load().sandbox:
+        return True
+    try:
+        return keys.find(platform) is not None
+    except SkyportError:
+        return False

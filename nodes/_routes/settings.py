@@ -1,0 +1,249 @@
+"""Routes of the settings page: keys, addresses, settings, the platforms' free answers.
+
+A key comes in here once and never goes out again: what is told of it is its end and its source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from ... import providers
+from ...engine.base.errors import InvalidInput, SkyportError
+from ...engine.base.types import Cluster, Json
+from ...engine.base.words import say
+from ...engine.settings import keys, settings
+from ...engine.tasks.public_view import public
+from .._base import editor_language
+from .._base.run_task import in_thread
+from .guards import Handler, answering, from_our_page, json_of
+
+S3 = "s3"  # the bucket of media hosting: two keys in one
+_LONGEST = 4096  # letters of a key; no platform's is near
+
+
+def add_to(routes: web.RouteTableDef) -> None:
+    routes.get("/skyport/setup")(answering(_setup))
+    for path, handler in _ACTS.items():
+        routes.post(f"/skyport/setup/{path}")(answering(from_our_page(handler)))
+
+
+# -- what is set --------------------------------------------------------------------------------
+
+
+async def _setup(_: web.Request) -> web.Response:
+    return web.json_response(await in_thread(_told))
+
+
+def _told() -> dict[str, Any]:
+    """Everything the page shows."""
+    current = settings.load()
+    return {
+        "sandbox": current.sandbox,
+        "platforms": [_platform(name, current) for name in providers.names()],
+        "s3": _s3_key(),
+        "settings": _each(current),
+        "media_hosts": ["auto", S3, *providers.public_hosts()],
+        "results": str(providers.results()),
+        "home": str(settings.home()),
+    }
+
+
+def _platform(name: str, current: settings.Settings) -> dict[str, Any]:
+    kind = providers.provider_class(name)
+    return {
+        "name": name,
+        "label": kind.label,
+        "key": _key(name),
+        "url": {
+            "value": _address(name, current),
+            "default": kind.default_base_url,
+            "source": keys.url_source(name),
+            "variable": keys.url_variable(name),
+        },
+        "lists_models": kind.lists_models(),
+        "has_clusters": hasattr(kind, "clusters"),
+    }
+
+
+def _address(platform: str, current: settings.Settings) -> str:
+    """The address that was set; a broken one of the environment as it is."""
+    told = os.environ.get(keys.url_variable(platform), "").strip()
+    return told or current.base_urls.get(platform, "")
+
+
+def _key(platform: str) -> dict[str, Any]:
+    told = {"variable": keys.key_variable(platform)}
+    try:
+        return {**told, **_seen(keys.find(platform))}
+    except InvalidInput as error:
+        return {**told, **_seen(None), "trouble": str(error)}
+
+
+def _s3_key() -> dict[str, Any]:
+    told = {"variable": f"{keys.key_variable('s3_access_key')}, SKYPORT_S3_SECRET_KEY"}
+    try:
+        pair = keys.s3()
+        return {**told, **_seen(pair[0] if pair else None)}
+    except InvalidInput as error:
+        return {**told, **_seen(None), "trouble": str(error)}
+
+
+def _seen(key: keys.Key | None) -> dict[str, Any]:
+    if key is None:
+        return {"set": False, "last4": "", "source": ""}
+    return {"set": True, "last4": key.masked().lstrip("."), "source": key.source}
+
+
+def _each(current: settings.Settings) -> dict[str, Any]:
+    sources = settings.sources()
+    return {
+        field.name: {
+            "value": _plain(getattr(current, field.name)),
+            "default": _plain(field.default),
+            "source": sources[field.name],
+            "variable": settings.variable(field.name),
+        }
+        for field in dataclasses.fields(current)
+        if field.name != "base_urls"
+    }
+
+
+def _plain(value: Any) -> Json:
+    return str(value) if isinstance(value, Path) else value
+
+
+# -- keys ---------------------------------------------------------------------------------------
+
+
+async def _set_key(request: web.Request) -> web.Response:
+    """Takes {"platform", "key"}; for S3 {"platform": "s3", "access", "secret"}."""
+    told = await json_of(request)
+    name = _named(told, also=S3)
+    if name == S3:
+        access, secret = _secret(told, "access"), _secret(told, "secret")
+        await in_thread(lambda: keys.set_s3(access, secret))
+    else:
+        key = _secret(told, "key")
+        await in_thread(lambda: keys.set_key(name, key))
+    return await _setup(request)
+
+
+async def _remove_key(request: web.Request) -> web.Response:
+    name = _named(await json_of(request), also=S3)
+    await in_thread(keys.remove_s3 if name == S3 else lambda: keys.remove(name))
+    return await _setup(request)
+
+
+async def _test(request: web.Request) -> web.Response:
+    """{"ok", "message"}: what one free question brought. Asked once: who waits wants to know."""
+    name = _named(await json_of(request))
+    try:
+        words = await in_thread(lambda: providers.connect(name).check())
+    except SkyportError as error:
+        return web.json_response({"ok": False, "message": public(str(error))})
+    return web.json_response({"ok": True, "message": words})
+
+
+# -- settings -----------------------------------------------------------------------------------
+
+
+async def _change(request: web.Request) -> web.Response:
+    """Takes settings by name; null goes back to the default."""
+    told = await json_of(request)
+    await in_thread(lambda: _save(told))
+    editor_language.follow_host()
+    return await _setup(request)
+
+
+def _save(changes: Mapping[str, Json]) -> None:
+    urls = changes.get("base_urls")
+    moved = [name for name in urls if _moves(name, urls[name])] if isinstance(urls, dict) else []
+    for name in moved:
+        _refuse_to_move_key(name)
+    settings.save(changes)
+    for name in moved:
+        keys.remove(name)
+
+
+def _moves(platform: str, url: Json) -> bool:
+    """Whether requests of the platform would go elsewhere from now on."""
+    kind = providers.provider_class(platform)
+    now = settings.load().base_urls.get(platform, kind.default_base_url)
+    asked = url or kind.default_base_url
+    return str(asked).strip().rstrip("/") != now.rstrip("/")
+
+
+def _refuse_to_move_key(platform: str) -> None:
+    """A key goes only where its owner sent it: who may set an address must not learn the key.
+
+    One that was entered here is forgotten with its address; one from elsewhere stays, so the
+    address must be set where the key is.
+    """
+    key = keys.find(platform)
+    if key is not None and not (key.source == "file" and keys.is_ours(platform)):
+        raise InvalidInput(
+            say("Its key was not entered on this page, so its address cannot be changed here."),
+            do=say(
+                "Set the environment variable {variable}, or base_urls in {path}.",
+                variable=keys.url_variable(platform),
+                path=settings.home() / "settings.json",
+            ),
+            platform=providers.provider_class(platform).label,
+        )
+
+
+# -- clusters -----------------------------------------------------------------------------------
+
+
+async def _clusters(request: web.Request) -> web.Response:
+    """{"clusters"} of a platform, asked for now."""
+    name = _named(await json_of(request))
+    provider = await in_thread(lambda: providers.connect(name))
+    if not hasattr(provider, "clusters"):
+        raise InvalidInput(say("this platform has no clusters."), platform=provider.label)
+    found: list[Cluster] = await in_thread(provider.clusters)
+    return web.json_response({"clusters": [_cluster(one) for one in found]})
+
+
+def _cluster(cluster: Cluster) -> dict[str, Any]:
+    room = None if cluster.most is None else cluster.room
+    return {
+        "name": cluster.name,
+        "label": cluster.label,
+        "running": cluster.running,
+        "most": cluster.most,
+        "room": room,
+    }
+
+
+# -- inside -------------------------------------------------------------------------------------
+
+
+def _named(told: Mapping[str, Any], also: str = "") -> str:
+    """The platform that is meant. What was sent is not repeated: it may be a key."""
+    name = told.get("platform")
+    known = (*providers.names(), also)
+    if isinstance(name, str) and name and name in known:
+        return name
+    raise InvalidInput(say("name one of these: {names}", names=", ".join(filter(None, known))))
+
+
+def _secret(told: Mapping[str, Any], name: str) -> str:
+    """A key as it was entered, whatever it is; `_keys` says where it cannot be one."""
+    value = told.get(name)
+    return value if isinstance(value, str) and len(value) <= _LONGEST else ""
+
+
+_ACTS: dict[str, Handler] = {
+    "key": _set_key,
+    "key/remove": _remove_key,
+    "test": _test,
+    "settings": _change,
+    "clusters": _clusters,
+}

@@ -1,0 +1,112 @@
+"""The editor's graph as it comes along with a prompt; what it says of nodes not installed here.
+
+The editor knows no class and no widget of such a node: its prompt lacks both. The graph has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...engine.workflows.api_format import Workflow
+
+_AFTER_SEED = ("fixed", "increment", "decrement", "randomize")  # a widget without a socket
+_AFTER_UPLOAD = "image"  # so is the button behind a file's name
+# What such widgets are called; the one behind a seed also by its value.
+_SOCKETLESS = ("control_after_generate", "control_before_generate", "upload", *_AFTER_SEED)
+_PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget it does not know
+
+
+def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes of the editor's graph by their ids in the prompt; none over the API."""
+    extra = data.get("extra_data")
+    info = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
+    graph = info.get("workflow") if isinstance(info, dict) else None
+    if not isinstance(graph, dict):
+        return {}
+    definitions = graph.get("definitions")
+    told = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
+    return dict(_nodes(graph, {str(one.get("id")): one for one in told}, ""))
+
+
+def _nodes(
+    graph: Mapping[str, Any], subgraphs: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Nodes inside a subgraph have ids like "12:5" in a prompt."""
+    for node in _dicts(graph.get("nodes")):
+        name, kind = f"{prefix}{node.get('id')}", str(node.get("type"))
+        if kind in subgraphs:
+            # A subgraph that held itself would never end.
+            others = {key: one for key, one in subgraphs.items() if key != kind}
+            yield from _nodes(subgraphs[kind], others, f"{name}:")
+        yield name, node
+
+
+def completed(
+    prompt: Workflow, graph: Mapping[str, Mapping[str, Any]]
+) -> tuple[Workflow, set[str]]:
+    """(the prompt with the classes and widgets it lacks, the nodes whose widgets have no names)."""
+    left, nameless = dict(prompt), set()
+    for node_id, node in prompt.items():
+        if not _lacks_class(node) or not isinstance(graph.get(node_id, {}).get("type"), str):
+            continue
+        told = graph[node_id]
+        values = _widgets(told)
+        if values is None:
+            nameless.add(node_id)
+        known = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
+        inputs = {**_as_queued(values or {}), **known}
+        left[node_id] = {**node, "class_type": told["type"], "inputs": inputs}
+    return (left, nameless) if left != prompt else (prompt, nameless)
+
+
+def _as_queued(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A list would be taken for a link."""
+    return {k: {"__value__": v} if isinstance(v, list) else v for k, v in values.items()}
+
+
+def _lacks_class(node: Any) -> bool:
+    return (
+        isinstance(node, dict)
+        and node.get("class_type") is None
+        and isinstance(node.get("inputs"), dict)
+    )
+
+
+def _widgets(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Values by name; None where it cannot be told which is which."""
+    named = node.get("widgets_values_named")
+    if isinstance(named, dict):
+        return {name: value for name, value in named.items() if name not in _SOCKETLESS}
+    values = node.get("widgets_values") or []
+    if isinstance(values, dict):
+        return dict(values)
+    names = [
+        one["widget"]["name"]
+        for one in _dicts(node.get("inputs"))
+        if isinstance(one.get("widget"), dict) and isinstance(one["widget"].get("name"), str)
+    ]
+    if not isinstance(values, list):
+        return None
+    kept = _with_sockets(values, len(names))
+    return dict(zip(names, kept, strict=True)) if len(kept) == len(names) else None
+
+
+def _with_sockets(values: list[Any], count: int) -> list[Any]:
+    """The values without those of widgets that have no socket, where there are too many."""
+    kept = list(values)
+    if len(kept) > count and kept[-1] == _AFTER_UPLOAD:
+        kept.pop()
+    if len(kept) > count:
+        pairs = zip([None, *kept], kept, strict=False)
+        kept = [one for before, one in pairs if not _follows_seed(before, one)]
+    return kept
+
+
+def _follows_seed(before: Any, value: Any) -> bool:
+    return isinstance(before, int) and isinstance(value, str) and value in _AFTER_SEED
+
+
+def _dicts(tree: Any) -> list[dict[str, Any]]:
+    return [one for one in tree if isinstance(one, dict)] if isinstance(tree, list) else []

@@ -1,0 +1,167 @@
+"""Run in Cloud at work: from what was cut and the values made here to a request, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ... import providers
+from ...engine.base.errors import BadResult, InvalidInput, SkyportError
+from ...engine.base.types import Kind, Request, Result, ResultFile
+from ...engine.base.words import say
+from ...engine.workflows.api_format import title_of
+from ...engine.workflows.graph import HERE, apart, named
+from ...engine.workflows.split import Order
+from ...engine.workflows.transfer import Crossing
+from .._base import node_outputs
+from .._base.registry import all_nodes
+from .._kinds import local_files
+from .._kinds.form_values import media_folder
+from .._kinds.remote_inputs import Chain
+from .._kinds.run_workflow import RunWorkflowNode
+from .._media import decode, encode
+
+_WORKFLOW = "workflow"  # the input that the cut takes the place of
+_KINDS = {"IMAGE": Kind.IMAGE, "MASK": Kind.IMAGE, "VIDEO": Kind.VIDEO, "AUDIO": Kind.AUDIO}
+
+
+@lru_cache(maxsize=1)
+def clouds() -> dict[str, type[RunWorkflowNode]]:
+    """The platforms that run workflows, by label: each with the node that says how."""
+    runners = [node for node in all_nodes() if issubclass(node, RunWorkflowNode)]
+    return {providers.provider_class(node.platform).label: node for node in runners}
+
+
+def where_input() -> io.DynamicCombo.Input:
+    """This machine, or a platform with what its own node for workflows asks for beside one."""
+    options = [io.DynamicCombo.Option(HERE, [])]
+    for label, node in clouds().items():
+        nested = [one for one in node.first_inputs() if one.id != _WORKFLOW]
+        options.append(io.DynamicCombo.Option(label, nested))
+    return io.DynamicCombo.Input("where", options=options)
+
+
+def request_of(order: Order, where: Mapping[str, Any], values: Chain | None) -> tuple[Request, str]:
+    """What is sent, and the id of the node that saves this node's value.
+
+    Encodes tensors and reads files: call it in a thread. Raises InvalidInput; nothing was sent.
+    """
+    crossing = Crossing(order.nodes)
+    for name, value in values or ():
+        crossing.put(order.entries[name], _entered(crossing, order.entries[name][0], value))
+    savers = {link: crossing.save(link, kind) for link, kind in order.saves}
+    workflow = local_files.with_local_files(crossing.workflow)
+    chosen = {name: value for name, value in where.items() if name != "where"}
+    made = clouds()[where["where"]].request(workflow, 0, **chosen)
+    assert order.value is not None
+    return made, savers[order.value]
+
+
+def _entered(crossing: Crossing, target: str, value: Any) -> Any:
+    """What takes the place of an input: the value itself, or a link to what loads it there."""
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    node_id, name = apart(target, crossing.workflow)
+    try:
+        kind = _kind_of(value)
+        files = encode.encode(_colored(value), media_folder())
+    except InvalidInput as error:
+        node = crossing.workflow[node_id]
+        told = say(
+            "Input {name} of {node}: {reason}",
+            name=name,
+            node=named(node_id, node),
+            reason=error.what,
+        )
+        raise InvalidInput(told, do=error.do) from error
+    return crossing.load(kind, files, alpha=kind == "IMAGE" and value.shape[-1] == 4)
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return "IMAGE" if value.dim() == 4 else "MASK"
+    if not isinstance(value, Mapping):
+        return "VIDEO"
+    if "waveform" in value and value["waveform"].dim() == 3 and len(value["waveform"]) > 1:
+        raise InvalidInput(
+            say("The audio holds {count} sounds.", count=len(value["waveform"])),
+            do=say("Send one sound, or let the node that makes them run in the cloud too."),
+        )
+    return "AUDIO"
+
+
+def _colored(value: Any) -> Any:
+    """Masks and grey pictures with three equal channels: not every LoadImage reads grey exactly."""
+    if not isinstance(value, torch.Tensor) or (value.dim() == 4 and value.shape[-1] != 1):
+        return value
+    grey = value if value.dim() == 4 else value.reshape(-1, *value.shape[-2:], 1)
+    return grey.expand(-1, -1, -1, 3)
+
+
+# -- the way back -------------------------------------------------------------------------------
+
+
+def value_of(order: Order, saver: str, results: Sequence[Result], label: str) -> io.NodeOutput:
+    """This node's value out of what the submission saved; blocking. Raises BadResult."""
+    kind = dict(order.saves)[order.value] if order.value else ""
+    mine = [_only(result, saver, _KINDS[kind], alone=len(order.saves) == 1) for result in results]
+    files = [file for result in mine for file in result.files]
+    try:
+        if not files:
+            raise _nothing(order, kind)
+        return io.NodeOutput(_decoded(kind, files), ui=node_outputs.shown(mine))
+    except BadResult as error:
+        raise node_outputs.whose(error, results, label) from None
+
+
+def _only(result: Result, saver: str, kind: Kind, *, alone: bool) -> Result:
+    """What that node saved. A platform that names no nodes is believed where one node saves."""
+    files = [file for file in result.of(kind) if file.node_id == saver]
+    if not files and alone:
+        files = [file for file in result.of(kind) if not file.node_id]
+    return replace(result, files=tuple(files), texts=())
+
+
+def _decoded(kind: str, files: Sequence[ResultFile]) -> list[Any]:
+    """The values, as a list of one where the local value would be one."""
+    paths = [file.path for file in files]
+    if kind == "IMAGE":
+        return list(decode.batch_images(paths))
+    if kind == "MASK":
+        return [images[..., 0] for images in decode.batch_images(paths)]
+    return [(decode.open_video if kind == "VIDEO" else decode.decode_audio)(p) for p in paths]
+
+
+def _nothing(order: Order, kind: str) -> BadResult:
+    assert order.value is not None
+    node_id = order.value[0]
+    return BadResult(
+        say(
+            "The workflow ended and brought no {kind} of {node}.",
+            kind=kind,
+            node=named(node_id, order.nodes[node_id]),
+        )
+    )
+
+
+def at_its_node(error: SkyportError, order: Order) -> SkyportError:
+    """`error` with the ids that the nodes it names have on this machine."""
+    blamed = [
+        named(node_id, node)
+        for node_id, node in order.nodes.items()
+        if _names(error.what, title_of(node))
+    ]
+    if blamed:
+        told = say("In this workflow that is {nodes}.", nodes=", ".join(blamed))
+        error.do = f"{told} {error.do}".strip()
+    return error
+
+
+def _names(text: str, title: str) -> bool:
+    return bool(title) and re.search(rf"(?<!\w){re.escape(title)}(?!\w)", text) is not None

@@ -1,0 +1,182 @@
+"""The cut of a queued prompt, with what this ComfyUI and the editor know of its nodes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+from ...engine.base.errors import InvalidInput
+from ...engine.base.words import say
+from ...engine.workflows.api_format import Workflow, is_link
+from ...engine.workflows.graph import KEEP, RUN, Link, is_node, links_of, named
+from ...engine.workflows.split import KEY, Facts, Order, cut, troubled
+from .._kinds import local_files, node_classes
+from . import editor_graph
+
+_FILES = "skyport_files"
+_WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+_log = logging.getLogger(__name__)
+
+
+def cut_prompt(data: Mapping[str, Any]) -> Workflow:
+    """What is left here of the prompt in a request to queue it.
+
+    Never raises: a node that cannot be cut will say why.
+    """
+    prompt: Workflow = data["prompt"]
+    if not any(is_node(node) and _is_run(node) for node in prompt.values()):
+        return prompt
+    graph = editor_graph.nodes_in(data)
+    prompt, nameless = editor_graph.completed(prompt, graph)
+    # What is no prompt is refused by ComfyUI in its own words.
+    if not all(map(is_node, prompt.values())):
+        return prompt
+    try:
+        with node_classes.remembering():
+            left = cut(prompt, _facts({**data, "prompt": prompt}, graph))
+            return {k: _stamped(_refused(node, nameless)) for k, node in left.items()}
+    except Exception:
+        _log.exception("Skyport could not cut the prompt")
+        reason = say("Skyport could not cut this workflow; ComfyUI's log says why.")
+        return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
+
+
+def order_of(prompt: Mapping[str, Any] | None, node_id: str) -> Order | None:
+    """What a Run in Cloud node sends; None where the prompt was not cut for it."""
+    node = (prompt or {}).get(node_id) or {}
+    text = node.get("inputs", {}).get(KEY)
+    return Order.from_json(text) if isinstance(text, str) else None
+
+
+def _is_run(node: Mapping[str, Any]) -> bool:
+    return bool(node["class_type"] == RUN)
+
+
+def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
+    """The node, with a trouble where its part has a node whose values are not known."""
+    order = order_of({"": node}, "") if nameless and _is_run(node) else None
+    unknown = sorted(nameless & order.nodes.keys()) if order else []
+    if order and unknown:
+        reason = say(
+            "{node} is not installed here and the workflow does not name its values. Queue it over "
+            "the API, or load a workflow that was saved with a newer editor.",
+            node=named(unknown[0], order.nodes[unknown[0]]),
+        )
+        return troubled(node, reason)
+    return node
+
+
+def _stamped(node: dict[str, Any]) -> dict[str, Any]:
+    """The node with the state of the files that its part names: a changed one is a new run."""
+    if not _is_run(node) or KEY not in node["inputs"]:
+        return node
+    try:
+        stamps = local_files.stamps(Order.from_json(node["inputs"][KEY]).nodes)
+    except InvalidInput as error:
+        return troubled(node, str(error))
+    return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
+
+
+# -- facts --------------------------------------------------------------------------------------
+
+
+def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> Facts:
+    types = dict(_editor_types(graph))
+    targets = data.get("partial_execution_targets")
+    return Facts(
+        is_output=_is_output,
+        type_of=_Types(data["prompt"], types).of,
+        lacks=_lacks,
+        wanted=targets if isinstance(targets, list) else None,
+        runs_here=_runs_here,
+    )
+
+
+def _is_output(class_type: str) -> bool | None:
+    return node_classes.is_output(class_type) if node_classes.is_installed(class_type) else None
+
+
+def _lacks(node: Mapping[str, Any]) -> Sequence[str]:
+    """The sockets that must be linked and are not; widgets have a value of their own."""
+    required = node_classes.required_of(node["class_type"])
+    return [
+        name
+        for name, (kind, _) in required.items()
+        if name not in node["inputs"] and _is_type(kind) and kind not in _WIDGETS
+    ]
+
+
+def _runs_here(node: Mapping[str, Any]) -> bool:
+    """Whether the class is here, and each model or other choice that the node makes."""
+    class_type = node["class_type"]
+    installed = node_classes.is_installed(class_type)
+    return installed and not node_classes.refused_choice(class_type, node["inputs"])
+
+
+class _Types:
+    """Which type a link carries: by its class, the editor, or who takes it."""
+
+    def __init__(self, prompt: Workflow, editor: Mapping[Link, str]) -> None:
+        self.prompt = prompt
+        self.editor = editor
+        self.takers: dict[Link, list[tuple[str, str]]] = {}
+        for node_id, node in prompt.items():
+            for name, link in links_of(node):
+                self.takers.setdefault(link, []).append((node_id, name))
+
+    def of(self, link: Link) -> str:
+        source = self._source(link)
+        found = self._declared(source) or self.editor.get(source, "")
+        return found or next(self._taken_as(link), "")
+
+    def _source(self, link: Link) -> Link:
+        """Who makes it, past the nodes that pass it on."""
+        passed: set[Link] = set()
+        while link not in passed and self._class(link[0]) in (RUN, KEEP):
+            passed.add(link)
+            value = self.prompt[link[0]]["inputs"].get("value")
+            if not is_link(value) or KEY in self.prompt[link[0]]["inputs"]:
+                return link
+            link = (value[0], value[1])
+        return link
+
+    def _declared(self, link: Link) -> str:
+        order = order_of(self.prompt, link[0])
+        if order is not None and order.value is not None:
+            return dict(order.saves)[order.value]
+        kind = node_classes.output_type(self._class(link[0]), link[1])
+        return kind if _is_type(kind) else ""
+
+    def _taken_as(self, link: Link) -> Iterator[str]:
+        stack, seen = [link], {link}
+        while stack:
+            for node_id, name in self.takers.get(stack.pop(), []):
+                onward = (node_id, 0)
+                if self._class(node_id) not in (RUN, KEEP):
+                    kind = node_classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
+                    if _is_type(kind):
+                        yield kind
+                elif onward not in seen:
+                    seen.add(onward)
+                    stack.append(onward)
+
+    def _class(self, node_id: str) -> str:
+        return str(self.prompt[node_id]["class_type"]) if node_id in self.prompt else ""
+
+
+def _is_type(kind: Any) -> bool:
+    """Whether it names one type, not any, several, or whatever another socket has."""
+    if not isinstance(kind, str) or kind in ("", "*"):
+        return False
+    return "," not in kind and not kind.startswith("COMFY_")
+
+
+def _editor_types(graph: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Link, str]]:
+    for node_id, node in graph.items():
+        outputs = node.get("outputs")
+        for index, output in enumerate(outputs if isinstance(outputs, list) else []):
+            kind = output.get("type") if isinstance(output, dict) else None
+            if _is_type(kind):
+                yield (node_id, index), str(kind)
