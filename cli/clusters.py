@@ -51,7 +51,7 @@ def _has_clusters(platform: str) -> bool:
 
 
 def _clusters(platform: str) -> list[Cluster]:
-    from ..engine.http.client import retrying
+    from ..engine.http.retry import retrying
 
     ask = getattr(providers.connect(platform), "clusters")  # noqa: B009 - not every Provider has it
     engine = providers.runner().engine

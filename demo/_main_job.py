@@ -11,7 +11,7 @@ from .. import providers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.types import Json, Model, Request, Result
 from ..engine.base.words import say
-from ..engine.http.client import retrying
+from ..engine.http.retry import retrying
 from ..engine.media.files import describe
 from ..engine.platforms.parameters import fill
 from ..engine.workflows.api_format import Workflow, put_inputs, read_workflow

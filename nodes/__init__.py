@@ -14,10 +14,11 @@ from server import PromptServer
 from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.base.words import say
-from ..engine.settings import settings
+from ..engine.settings import folders
 from ._base import editor_language, node_outputs, prompt_marks
 from ._base.registry import all_nodes, look_in
 from ._routes import all, job_events, refresh_models
+from ._run_in_cloud.prompt_hook import on_prompt
 
 OLDEST_COMFYUI = (0, 26, 0)
 _log = logging.getLogger(__name__)
@@ -33,12 +34,12 @@ class Skyport(ComfyExtension):
 def extension() -> Skyport:
     """Tells the pack, as ComfyUI loads it, where to keep things, what to watch, what to serve."""
     _check_version(comfyui_version)
-    settings.use_home(Path(folder_paths.get_system_user_directory("skyport")))
-    settings.use_results(Path(folder_paths.get_output_directory()) / "skyport")
+    folders.use_home(Path(folder_paths.get_system_user_directory("skyport")))
+    folders.use_results(Path(folder_paths.get_output_directory()) / "skyport")
     editor_language.follow_host()
     _begin_background_work()
     _watch(all_nodes())
-    PromptServer.instance.add_on_prompt_handler(prompt_marks.on_prompt)
+    PromptServer.instance.add_on_prompt_handler(on_prompt)
     all.add_to(PromptServer.instance.routes)
     job_events.begin()
     return Skyport()

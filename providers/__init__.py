@@ -21,7 +21,7 @@ from ..engine.platforms import registry
 from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
 from ..engine.platforms.provider import Provider
 from ..engine.platforms.registry import names, provider_class, public_hosts
-from ..engine.settings import keys, settings
+from ..engine.settings import folders, keys, settings
 from ..engine.settings.settings import results
 from ..engine.tasks.collector import collect_for_ever
 from ..engine.tasks.runner import Runner
@@ -84,7 +84,7 @@ async def refresh(platform: str) -> Refreshed:
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine(), ledger(), Book(settings.home() / "hosted.db"))
+    return Runner(Engine(), ledger(), Book(folders.home() / "hosted.db"))
 
 
 def start_collector() -> None:
@@ -96,7 +96,7 @@ def start_collector() -> None:
 @lru_cache(maxsize=1)
 def ledger() -> Keeper:
     """The one ledger of this process, in the data folder."""
-    return Keeper(settings.home())
+    return Keeper(folders.home())
 
 
 def sandbox() -> Sandbox:

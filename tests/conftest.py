@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from skyport.engine.base import words
-from skyport.engine.settings import settings
+from skyport.engine.settings import folders
 
 pytest_plugins = ["host"]
 
@@ -29,8 +29,8 @@ def home(tmp_path_factory: Any, monkeypatch: Any) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SKYPORT_HOME", str(folder))
     yield folder
-    settings.use_home(None)
-    settings.use_results(None)
+    folders.use_home(None)
+    folders.use_results(None)
     words.use_language(None)
 
 

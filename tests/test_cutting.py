@@ -15,7 +15,8 @@ from host import graph, link, node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skyport.engine.workflows.graph import HERE, KEEP, KEY, RUN, TROUBLE
-from skyport.nodes._base.prompt_marks import linked_outputs, on_prompt, watch
+from skyport.nodes._base.prompt_marks import linked_outputs, watch
+from skyport.nodes._run_in_cloud.prompt_hook import on_prompt
 from skyport.nodes._run_in_cloud.split_prompt import cut_prompt, order_of
 
 import nodes as comfyui_nodes

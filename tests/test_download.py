@@ -20,8 +20,9 @@ from skyport.engine.base.errors import (
     TransportError,
 )
 from skyport.engine.base.types import Kind
-from skyport.engine.http.client import Http, retrying
+from skyport.engine.http.client import Http
 from skyport.engine.http.public_hosts import permitted
+from skyport.engine.http.retry import retrying
 from skyport.engine.media.download import Download, keep, link_expired
 
 KEY = "AI-0123456789abcdef"

@@ -21,6 +21,7 @@ from skyport.engine.base.errors import (
     OutOfCredit,
 )
 from skyport.engine.base.types import MediaFile, Report, Request, Status, Task, TaskState, silent
+from skyport.engine.hosting.choice import ChosenHost
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import fingerprint
 from skyport.engine.platforms.parameters import fill, warnings
@@ -490,6 +491,7 @@ def test_what_is_told_of_a_request_is_told_with_its_result_and_makes_no_other_or
 def test_a_file_without_a_place_to_put_it_is_refused_by_name_and_nothing_is_sent(
     server: Scripted, platform: HappyHorse, tmp_path: Path
 ) -> None:
+    platform.media_host = ChosenHost(platform.label, providers.connect)
     with Play() as play, pytest.raises(InvalidInput) as caught:
         play.result(platform, TestVideos().request(clip(tmp_path, PNG)), tmp_path)
     assert str(caught.value).startswith("HappyHorse: ")

@@ -28,8 +28,10 @@ from skyport.engine.base.errors import (
     TransportError,
 )
 from skyport.engine.base.types import MediaFile
-from skyport.engine.http.client import Http, judge, pause, read_json, retrying, should_repeat
-from skyport.engine.http.error_answers import seconds_asked, words_of
+from skyport.engine.http.client import Http
+from skyport.engine.http.error_answers import judge, seconds_asked, words_of
+from skyport.engine.http.response import read_json
+from skyport.engine.http.retry import pause, retrying, should_repeat
 
 KEY = "AI-0123456789abcdef"
 SECRET = "s3cret"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from skyport import cli
 from skyport.engine.base.errors import InvalidInput, MissingKey
-from skyport.engine.settings import keys, settings
+from skyport.engine.settings import folders, keys, settings
 from skyport.providers import names
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
@@ -50,7 +50,7 @@ def test_a_key_set_outside_of_comfyui_is_found_inside_of_it(monkeypatch, tmp_pat
     for variable in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path))
     keys.set_key("haiyi", "set-by-the-command")
-    settings.use_home(tmp_path / "comfyui" / "__skyport")
+    folders.use_home(tmp_path / "comfyui" / "__skyport")
     assert keys.find("haiyi") == keys.Key("set-by-the-command", "file")
     keys.set_key("haiyi", "set-in-comfyui")
     assert keys.find("haiyi") == keys.Key("set-in-comfyui", "file")

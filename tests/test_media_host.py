@@ -129,7 +129,7 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_without_a_host_a_file_is_refused_with_three_ways_and_nothing_is_sent(
     play: Play, tmp_path: Path
 ) -> None:
-    bare = Bare()
+    bare = Bare(ChosenHost("Bare", providers.connect))
     with pytest.raises(InvalidInput) as caught:
         play.result(bare, ask(clip(tmp_path)), tmp_path)
     told = str(caught.value)

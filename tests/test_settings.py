@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InvalidInput
-from skyport.engine.settings import settings
+from skyport.engine.settings import folders, json_file
 from skyport.engine.settings.settings import Settings, load, results, save
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
@@ -31,49 +31,49 @@ def mode(path: Path) -> int:
 
 
 def test_skyport_home_wins_over_what_the_host_says(home, tmp_path):
-    settings.use_home(tmp_path / "host")
-    assert settings.home() == home
+    folders.use_home(tmp_path / "host")
+    assert folders.home() == home
 
 
 def test_the_host_wins_over_the_systems_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("SKYPORT_HOME")
-    settings.use_home(tmp_path / "host")
-    assert settings.home() == tmp_path / "host"
+    folders.use_home(tmp_path / "host")
+    assert folders.home() == tmp_path / "host"
 
 
 def test_a_pack_among_a_comfyuis_custom_nodes_shares_that_comfyuis_folder(tmp_path):
     pack = tmp_path / "custom_nodes" / "skyport"
     pack.mkdir(parents=True)
-    assert settings.beside_comfyui(pack) is None
+    assert folders.beside_comfyui(pack) is None
     (tmp_path / "folder_paths.py").touch()
-    assert settings.beside_comfyui(pack) == tmp_path / "user" / "__skyport"
-    assert settings.beside_comfyui(tmp_path / "elsewhere" / "skyport") is None
+    assert folders.beside_comfyui(pack) == tmp_path / "user" / "__skyport"
+    assert folders.beside_comfyui(tmp_path / "elsewhere" / "skyport") is None
 
 
 def test_without_either_it_is_the_systems_folder_for_user_data(monkeypatch, tmp_path):
     monkeypatch.delenv("SKYPORT_HOME")
     for variable in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path))
-    assert settings.home() == Path(platformdirs.user_data_dir("skyport", appauthor=False))
+    assert folders.home() == Path(platformdirs.user_data_dir("skyport", appauthor=False))
 
 
 @POSIX
 def test_a_data_folder_made_by_us_is_closed_to_others(monkeypatch, tmp_path):
     monkeypatch.setenv("SKYPORT_HOME", str(tmp_path / "a" / "b"))
-    assert mode(settings.home()) == 0o700
+    assert mode(folders.home()) == 0o700
 
 
 def test_a_data_folder_that_cannot_be_made_is_named_with_a_way_out(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SKYPORT_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(InvalidInput, match=r"file.*SKYPORT_HOME"):
-        settings.home()
+        folders.home()
 
 
 def test_a_relative_data_folder_stays_where_it_was_named(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SKYPORT_HOME", "here")
-    assert settings.home() == tmp_path / "here"
+    assert folders.home() == tmp_path / "here"
 
 
 # -- where results go ---------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_results_go_beside_the_caller_when_nobody_says_otherwise(monkeypatch, tm
 
 
 def test_results_go_where_the_host_says_unless_the_user_set_a_folder(tmp_path):
-    settings.use_results(tmp_path / "host")
+    folders.use_results(tmp_path / "host")
     assert results() == tmp_path / "host"
     save({"results_dir": str(tmp_path / "user")})
     assert results() == tmp_path / "user"
@@ -315,7 +315,7 @@ def test_a_folder_that_takes_no_file_is_told(home):
 def test_a_write_that_fails_leaves_nothing_behind(home):
     (home / "taken").mkdir()
     with pytest.raises(InvalidInput, match="taken"):
-        settings.write_private(home / "taken", {"key": "secret"})
+        json_file.write(home / "taken", {"key": "secret"})
     assert [path.name for path in home.iterdir()] == ["taken"]
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..base.types import MediaFile, Report, silent
-from ..platforms.media_host import MediaHost, PlatformHost, no_media_host
+from ..base.errors import InvalidInput
+from ..base.types import MediaFile, Report, Request, silent
+from ..base.words import say
+from ..platforms.media_host import MediaHost
 from ..platforms.registry import public_hosts
 from ..settings import keys, settings
 from . import s3
@@ -65,3 +67,35 @@ def _first_set_up(label: str, connect: Connect, current: settings.Settings) -> M
     if platform is None:
         raise no_media_host(label)
     return PlatformHost(connect(platform))
+
+
+class PlatformHost:
+    """A platform whose uploads anyone can fetch."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._request = Request(provider.name, provider.public_uploads, {})
+
+    @property
+    def shelf(self) -> str:
+        return self._provider.shelf(self._request)
+
+    def upload(self, file: MediaFile, report: Report = silent) -> str:
+        return self._provider.upload(file, self._request, report)
+
+    def lives(self, url: str) -> float:
+        return self._provider.lives(url, self._request)
+
+
+def no_media_host(label: str) -> InvalidInput:
+    """The refusal of a file for platform `label` where it could be put nowhere."""
+    return InvalidInput(
+        say("it takes files only by public URL, and no media host is set up."),
+        do=say(
+            "Three ways: set the key of a platform that hosts for others (`skyport keys set "
+            "{platforms}`); or set s3_bucket in the settings and its keys (`skyport keys set "
+            "s3`); or link the file's public URL instead of the file.",
+            platforms="|".join(public_hosts()),
+        ),
+        platform=label,
+    )

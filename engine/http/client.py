@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from threading import local
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +15,13 @@ import requests
 from requests.exceptions import ChunkedEncodingError, InvalidSchema, InvalidURL, MissingSchema
 
 from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, TransportError
+from ..base.shown_text import scrub
 from ..base.types import Field, Json, MediaFile, Report, silent
 from ..base.words import say
-from .error_answers import explained, judge, scrub, seconds_asked, visible_text, words_of
+from .error_answers import explained, judge, seconds_asked
 from .public_hosts import exact_exchange
 from .request_body import Outgoing, file_body, form_body, text_body
-from .retry import outcome_unknown, pause, retrying, should_repeat
+from .response import Ear, Response
 from .session import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -35,79 +35,11 @@ from .session import (
     why,
 )
 
-__all__ = [
-    "STREAM",
-    "Ear",
-    "Http",
-    "Response",
-    "judge",
-    "outcome_unknown",
-    "pause",
-    "read_json",
-    "retrying",
-    "scrub",
-    "should_repeat",
-    "words_of",
-]
-
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
 MOST_BYTES = 256 * 1024 * 1024  # of an API's answer, which may hold several pictures as base64
 STREAM = "text/event-stream"
 _CHUNK = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Response:
-    """A platform's answer, read whole; without the key, even where the platform quoted it."""
-
-    label: str
-    status_code: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        return self.content.decode("utf-8", "replace")
-
-    @property
-    def content_type(self) -> str:
-        return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
-
-
-@dataclass(frozen=True)
-class Ear:
-    """Who listens to an event stream.
-
-    hear      called with each line, in the thread that reads; True once it has heard enough
-    patience  seconds without a byte that are no fault: such answers are long in coming
-    """
-
-    hear: Callable[[str], bool]
-    patience: float
-
-
-def read_json(response: Response) -> Json:
-    """The JSON in an answer that is not an error.
-
-    Raises BadResult for a page: a login, a proxy or a wrong base URL speaks, and asking again
-    brings the same. Raises TransportError for JSON that is broken, cut or missing: no answer, worth
-    asking again. After a submit both mean OutcomeUnknown (`retrying` sees to it).
-    """
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError):
-        pass
-    kind = response.content_type or say("something of no stated type")
-    seen = visible_text(response.content, 200) or say("an empty body")
-    what = say("Expected JSON, but {type} came: {seen}.", type=kind, seen=scrub(seen))
-    if "html" in kind or response.content.lstrip()[:1] == b"<":
-        advice = say(
-            "A proxy or login page may have answered: check {name}_BASE_URL and your proxy.",
-            name=response.label.upper(),
-        )
-        raise BadResult(what, do=advice, platform=response.label)
-    raise TransportError(what, do=say("Queue again later."), platform=response.label)
 
 
 class Http:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator
@@ -19,19 +18,15 @@ from ..base.errors import (
     ServerFault,
 )
 from ..base.json_tree import number
+from ..base.shown_text import scrub, shortened, visible_text
 from ..base.types import Json
 from ..base.words import say
-
-MOST_WORDS = 500  # characters of a platform's text worth showing
 
 _WORD_KEYS = ("message", "msg", "error", "detail", "error_msg", "fail_reason", "reason")
 _CODE_KEYS = ("code", "error_code", "status_code", "type")
 
-_QUERY = re.compile(r"(https?://[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
-_UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _STORAGE_CODE = re.compile(rb"<Error\b.*?<Code>([^<]+)</Code>", re.DOTALL)
 _STORAGE_WORDS = re.compile(rb"<Error\b.*?<Message>([^<]+)</Message>", re.DOTALL)
-_TAG = re.compile(r"<[^>]*>")
 
 _MONEY = re.compile(
     r"insufficient[ _](account[ _])?(balance|funds?|credits?|quota|points|coins)"
@@ -162,23 +157,6 @@ def _told_by_storage(body: bytes) -> tuple[str, str] | None:
     if code is None or words is None:
         return None
     return visible_text(words[1]), visible_text(code[1], 60)
-
-
-def visible_text(body: bytes, most: int = MOST_WORDS) -> str:
-    """What a person would read in `body`: without tags, in one line, at most `most` characters."""
-    text = body[:65536].decode("utf-8", "replace")
-    return shortened(html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text))), most)
-
-
-def shortened(text: str, most: int = MOST_WORDS) -> str:
-    """`text` in one line of at most `most` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 3] + "..."
-
-
-def scrub(text: str) -> str:
-    """`text` with every URL cut before its query: signatures and tokens live there."""
-    return _QUERY.sub(r"\1", text)
 
 
 def _sentences(tree: Json) -> Iterator[str]:

@@ -17,8 +17,8 @@ from ..base.errors import (
     SkyportError,
     TransportError,
 )
+from ..base.shown_text import scrub
 from ..base.words import say
-from .error_answers import scrub
 
 T = TypeVar("T")
 

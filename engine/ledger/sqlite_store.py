@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..base.types import Json, Kind, Result, ResultFile, Task
-from .ledger import EVERYTHING, OPEN, OVER, UNDER_WAY, Order, Query, Row, Source, Spent, State
+from ..base.types import Json, Result, Task
+from .ledger import EVERYTHING, OPEN, OVER, UNDER_WAY, Order, Query, Row, Spent, State
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
+from .rows import file_values, row_of, row_values
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _LOOKED_AT = 2000  # rows in which tasks of one sort are looked for,
@@ -221,7 +222,7 @@ class Store:
                 f"DELETE FROM tasks WHERE mark = ? AND (state {_in(OPEN)} OR task_id = ?)",
                 (row.order.mark, task_id),
             )
-            values = _row_values(row)
+            values = row_values(row)
             here = self._insert(row.order)
             names = ", ".join(f"{name} = ?" for name in values)
             self._db.execute(f"UPDATE tasks SET {names} WHERE id = ?", (*values.values(), here))
@@ -302,7 +303,7 @@ class Store:
         self._db.execute("DELETE FROM files WHERE task = ?", (task,))
         self._db.executemany(
             f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
-            [(task, number, *_file_values(f)) for number, f in enumerate(result.files)],
+            [(task, number, *file_values(f)) for number, f in enumerate(result.files)],
         )
         texts, warnings = (
             json.dumps(told, ensure_ascii=False) for told in (result.texts, result.warnings)
@@ -335,7 +336,7 @@ class Store:
     def _all(self, sql: str, *values: Json) -> list[Row]:
         with self._lock:
             found = self._db.execute(sql, values).fetchall()
-            return [_row(one, self._files(one)) for one in found]
+            return [row_of(one, self._files(one)) for one in found]
 
     def _files(self, row: sqlite3.Row) -> Sequence[sqlite3.Row]:
         if row["state"] not in (State.SUCCEEDED.value, State.DELIVERED.value):
@@ -362,67 +363,3 @@ def _where(query: Query, *also: str) -> tuple[str, list[Any]]:
         parts.append("instr(lower(title || ' ' || task_id || ' ' || request), lower(?)) > 0")
         values.append(query.text)
     return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
-
-
-def _row_values(row: Row) -> dict[str, Json]:
-    """What a row holds beside its order and its result."""
-    names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error")
-    values = {name: getattr(row, name) for name in names}
-    task_id, sent = (row.task.id, sorted(row.task.sent)) if row.task else ("", [])
-    return {**values, "state": row.state.value, "task_id": task_id, "sent": json.dumps(sent)}
-
-
-def _file_values(file: ResultFile) -> tuple[Json, ...]:
-    return (
-        str(file.path),
-        file.kind.value,
-        file.mime,
-        file.size,
-        file.sha256,
-        file.url,
-        file.node_id,
-        file.title,
-    )
-
-
-def _row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
-    order = Order(
-        request=json.loads(row["request"]),
-        source=Source(row["node_id"], row["prompt_id"]),
-        **{name: row[name] for name in ("mark", "platform", "place", "endpoint", "title")},
-    )
-    state = State(row["state"])
-    task = None
-    if row["task_id"]:
-        sent = frozenset(json.loads(row["sent"]))
-        task = Task(row["platform"], row["endpoint"], row["task_id"], sent)
-    has_result = task is not None and state in (State.SUCCEEDED, State.DELIVERED)
-    times = {name: row[name] for name in ("created", "submitted", "ended", "delivered")}
-    return Row(
-        id=row["id"],
-        state=state,
-        order=order,
-        task=task,
-        result=_result(row, files) if has_result else None,
-        owner=row["owner"],
-        cost=row["cost"],
-        error=row["error"],
-        **times,
-    )
-
-
-def _result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
-    return Result(
-        task_id=row["task_id"],
-        files=tuple(
-            ResultFile(
-                path=Path(file["path"]),
-                kind=Kind(file["kind"]),
-                **{n: file[n] for n in ("mime", "size", "sha256", "url", "node_id", "title")},
-            )
-            for file in files
-        ),
-        texts=tuple(json.loads(row["texts"])),
-        warnings=tuple(json.loads(row["warnings"])),
-        cost=row["cost"],
-    )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import filetype
 from PIL import Image
 
 from ..base.errors import InvalidInput
-from ..base.types import Kind, MediaFile, MediaRule, ResultFile
+from ..base.types import Kind, MediaFile, ResultFile
 from ..base.words import say
 
 _HEAD = 8192  # bytes that tell what a file is
@@ -74,6 +73,11 @@ def is_text(head: bytes) -> bool:
     if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
         return False
     return len(head.decode("utf-8", "ignore").encode()) >= len(head) - 3
+
+
+def spellings(mime: str) -> tuple[str, ...]:
+    """How the format is written as an extension or a name, where that is not the mime's end."""
+    return _SPELLINGS.get(mime, ())
 
 
 def extension(mime: str) -> str:
@@ -155,161 +159,3 @@ def _refused(shown: str, reason: str) -> InvalidInput:
         say("{name} cannot be used: {reason}.", name=shown, reason=reason),
         do=say("Choose a readable image, video or audio file."),
     )
-
-
-# -- what a platform takes --------------------------------------------------------------------
-
-
-def check(file: MediaFile, rule: MediaRule, what: str, who: str = "") -> None:
-    """Refuse `file` where it breaks `rule`; nothing is ever shrunk or converted.
-
-    what  what the file is for, as people see it: "end frame"
-    who   who sets the limit: a model's name
-    What is unknown on either side is not judged. Raises InvalidInput: the limit, the real value.
-    """
-    judge = _Judge(file, what, who or say("the platform"))
-    judge.format(rule.formats)
-    judge.bytes(rule.max_bytes)
-    judge.width(rule.min_width, rule.max_width)
-    judge.height(rule.min_height, rule.max_height)
-    judge.seconds(rule.min_seconds, rule.max_seconds)
-    judge.codec(rule.codecs)
-
-
-def advice(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
-    """What `file` breaks of what is only advised; one text each."""
-    found = []
-    for part in _parts(rule.advised) if rule.advised else []:
-        try:
-            check(file, part, what)
-        except InvalidInput as broken:
-            found.append(
-                say("Only advice, so it is sent all the same: {broken}", broken=broken.what)
-            )
-    return found
-
-
-def _parts(rule: MediaRule) -> list[MediaRule]:
-    """A rule for each limit of `rule`."""
-    told = {one.name: getattr(rule, one.name) for one in fields(rule)}
-    return [MediaRule(**{name: limit}) for name, limit in told.items() if limit]
-
-
-class _Judge:
-    """Words and comparisons of `check`, one method a limit."""
-
-    # A container counts whole audio frames, so a clip cut at 10 s says 10.03.
-    _SLACK = 0.05
-
-    def __init__(self, file: MediaFile, what: str, who: str) -> None:
-        self.file = file
-        self.words = {"what": what, "name": file.name, "who": who}
-
-    def format(self, formats: tuple[str, ...]) -> None:
-        if not formats or any(_is_format(self.file.mime, each) for each in formats):
-            return
-        raise InvalidInput(
-            say(
-                "{what}: {name} is {real}; {who} takes {formats}.",
-                real=self.file.mime,
-                formats=", ".join(formats),
-                **self.words,
-            ),
-            do=say("Convert it first."),
-        )
-
-    def bytes(self, most: int | None) -> None:
-        if most is None or self.file.size <= most:
-            return
-        real, limit = size_text(self.file.size), size_text(most)
-        if real == limit:
-            real, limit = (say("{count} bytes", count=n) for n in (self.file.size, most))
-        raise InvalidInput(
-            say(
-                "{what}: {name} has {real}; {who} takes at most {limit}.",
-                real=real,
-                limit=limit,
-                **self.words,
-            ),
-            do=say("Make it smaller first: fewer pixels, a shorter clip or stronger compression."),
-        )
-
-    def width(self, least: int | None, most: int | None) -> None:
-        limit = _broken_limit(self.file.width, least, most)
-        if limit is not None:
-            raise InvalidInput(
-                say(
-                    "{what}: {name} is {real} pixels wide; {who} takes {limit}.",
-                    real=self.file.width,
-                    limit=limit,
-                    **self.words,
-                ),
-                do=say("Resize it first."),
-            )
-
-    def height(self, least: int | None, most: int | None) -> None:
-        limit = _broken_limit(self.file.height, least, most)
-        if limit is not None:
-            raise InvalidInput(
-                say(
-                    "{what}: {name} is {real} pixels high; {who} takes {limit}.",
-                    real=self.file.height,
-                    limit=limit,
-                    **self.words,
-                ),
-                do=say("Resize it first."),
-            )
-
-    def seconds(self, least: float | None, most: float | None) -> None:
-        limit = _broken_limit(self.file.duration, least, most, self._SLACK)
-        if limit is not None:
-            raise InvalidInput(
-                say(
-                    "{what}: {name} lasts {real} seconds; {who} takes {limit}.",
-                    real=_number(self.file.duration),
-                    limit=limit,
-                    **self.words,
-                ),
-                do=say("Trim it or choose another one."),
-            )
-
-    def codec(self, codecs: tuple[str, ...]) -> None:
-        if not codecs or not self.file.codec or self.file.codec in codecs:
-            return
-        raise InvalidInput(
-            say(
-                "{what}: {name} is encoded as {real}; {who} takes {codecs}.",
-                real=self.file.codec,
-                codecs=", ".join(codecs),
-                **self.words,
-            ),
-            do=say("Convert it first."),
-        )
-
-
-def _broken_limit(
-    real: float | None, least: float | None, most: float | None, slack: float = 0
-) -> str | None:
-    """The limit that `real` breaks, in words; None where it breaks none."""
-    if real is None:
-        return None
-    if most is not None and real > most + slack:
-        return say("at most {limit}", limit=_number(most))
-    if least is not None and real < least - slack:
-        return say("at least {limit}", limit=_number(least))
-    return None
-
-
-def _number(value: float | None) -> str:
-    return f"{value or 0:.2f}".rstrip("0").rstrip(".")
-
-
-def _is_format(mime: str, wanted: str) -> bool:
-    """True where `wanted` ("jpg", ".JPG", "image/jpeg", "image/*") is a spelling of `mime`."""
-    wanted = wanted.strip().lower().lstrip(".")
-    kind, _, name = mime.partition("/")
-    if wanted in (mime, kind, f"{kind}/*", "*"):
-        return True
-    family, slash, short = wanted.rpartition("/")
-    known = (*_SPELLINGS.get(mime, ()), name.removeprefix("x-"))
-    return (not slash or family == kind) and short.removeprefix("x-") in known

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..base.errors import BadResult
+from ..base.shown_text import visible_text
 from ..base.types import ResultFile
 from ..base.words import say
-from ..http.error_answers import visible_text
 from .file_type import HEAD_BYTES, Medium, told
 from .files import is_text
 from .hashing import Sum

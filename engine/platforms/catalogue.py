@@ -24,8 +24,8 @@ from ..base.background import Engine
 from ..base.errors import BadResult, SkyportError
 from ..base.types import Json, Model
 from ..base.words import say
-from ..http.client import retrying
-from ..settings import settings
+from ..http.retry import retrying
+from ..settings import folders
 from .provider import Provider
 
 _AT_ONCE = 4  # model details asked for side by side
@@ -106,7 +106,7 @@ class Catalogue:
     @property
     def _path(self) -> Path:
         suffix = f".{self._realm}" if self._realm else ""
-        return settings.home() / "catalogue" / f"{self._provider.name}{suffix}.json"
+        return folders.home() / "catalogue" / f"{self._provider.name}{suffix}.json"
 
     def _load(self) -> None:
         stamp = _stamp(self._path)

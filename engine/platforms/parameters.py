@@ -10,7 +10,7 @@ from ..base.errors import InvalidInput
 from ..base.json_tree import leaves
 from ..base.types import Json, MediaFile, Model, Param
 from ..base.words import say
-from ..media.files import advice, check
+from ..media.limits import advice, check
 
 
 def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:

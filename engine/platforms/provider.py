@@ -1,4 +1,4 @@
-"""What a platform must say of itself; each bare-named module beside this one holds one."""
+"""What a platform must say of itself; each folder in providers/ holds one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import ClassVar
 from ..base.errors import InputRejected, NotFound
 from ..base.types import Json, MediaFile, Model, Report, Request, Task, TaskState, silent
 from ..base.words import say
-from ..http.client import Http, Response, read_json
-from .media_host import MediaHost, account, no_media_host
+from ..http.client import Http
+from ..http.response import Response, read_json
+from .media_host import MediaHost, account
 
 
 class Provider:
     """One platform. Every method blocks for one exchange and may be called from any thread.
 
-    Retries, waiting, fan-out and downloads are not a platform's business (`_http`, `_run`,
-    `_download`).
+    Retries, waiting, fan-out and downloads are not a platform's business: see engine/http and
+    engine/tasks.
     """
 
     name: ClassVar[str]
@@ -69,8 +70,7 @@ class Provider:
         return f"{self.http.base_url} {request.endpoint} {account(*whose.values())}"
 
     def _host(self) -> MediaHost:
-        if self.media_host is None:
-            raise no_media_host(self.label)
+        assert self.media_host is not None  # `connect` hands one to who takes no uploads
         return self.media_host
 
     def submit(self, request: Request, report: Report = silent) -> str:

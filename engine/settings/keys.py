@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..base.errors import InvalidInput, MissingKey
 from ..base.words import say
-from . import settings
+from . import folders, json_file, settings
 
 S3_ACCESS, S3_SECRET = "s3_access_key", "s3_secret_key"
 
@@ -74,7 +74,7 @@ def set_key(platform: str, value: str) -> Key:
     """Keep `value` in keys.json. Raises InvalidInput where no HTTP header could carry it."""
     key = Key(_sound(value, platform), "file")
     with _writing:
-        settings.write_private(_file(), {**_stored(_file()), platform: key.value})
+        json_file.write(_file(), {**_stored(_file()), platform: key.value})
     return key
 
 
@@ -84,7 +84,7 @@ def remove(platform: str) -> bool:
         kept = dict(_stored(_file()))
         had = kept.pop(platform, None) is not None
         if had:
-            settings.write_private(_file(), kept)
+            json_file.write(_file(), kept)
     return had
 
 
@@ -129,7 +129,7 @@ def set_s3(access: str, secret: str) -> Key:
         S3_SECRET: _sound(secret, say("secret access key")),
     }
     with _writing:
-        settings.write_private(_file(), {**_stored(_file()), **kept})
+        json_file.write(_file(), {**_stored(_file()), **kept})
     return Key(kept[S3_ACCESS], "file")
 
 
@@ -205,19 +205,19 @@ def _from_files(name: str) -> Key | None:
 
 
 def _file() -> Path:
-    return settings.home() / "keys.json"
+    return folders.home() / "keys.json"
 
 
 def _files() -> list[Path]:
     """Where keys are looked for, in order. SKYPORT_HOME, once set, is the only place."""
     if os.environ.get("SKYPORT_HOME"):
         return [_file()]
-    return list(dict.fromkeys([_file(), settings.users_own() / "keys.json"]))
+    return list(dict.fromkeys([_file(), folders.users_own() / "keys.json"]))
 
 
 def _stored(path: Path) -> dict[str, str]:
     _keep_private(path)
-    return settings.read_tree(path)
+    return json_file.read(path)
 
 
 def _keep_private(path: Path) -> None:

@@ -1,11 +1,10 @@
-"""The data folder, and the settings in it with their defaults and environment variables."""
+"""The settings, with their defaults and environment variables."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import say
+from . import folders, json_file
 
 _OWN_HOSTS = ("auto", "s3")  # of media, beside the platforms whose uploads are public
 _public_hosts: Callable[[], Sequence[str]] = tuple
@@ -199,6 +197,7 @@ class Settings:
 
 
 # What the file and the environment told, and the settings that made.
+_writing = threading.Lock()
 _loaded: tuple[Mapping[str, Json], Mapping[str, str], Settings] | None = None
 
 
@@ -209,7 +208,7 @@ def load() -> Settings:
     setting that is wrong.
     """
     global _loaded
-    tree = read_tree(_file())
+    tree = json_file.read(_file())
     told = {name: os.environ.get(variable, "").strip() for name, variable in _VARIABLES.items()}
     if _loaded is None or _loaded[0] is not tree or _loaded[1] != told:
         _loaded = (tree, told, Settings(**{**_from_file(tree), **_from_environment(told)}))
@@ -226,15 +225,15 @@ def save(changes: Mapping[str, Json]) -> Settings:
     if unknown:
         raise InvalidInput(say("There is no setting named {name}.", name=sorted(unknown)[0]))
     with _writing:
-        tree = _merged(read_tree(_file()), changes)
+        tree = _merged(json_file.read(_file()), changes)
         _from_file(tree)
-        write_private(_file(), tree)
+        json_file.write(_file(), tree)
     return load()
 
 
 def sources() -> dict[str, str]:
     """Where each setting comes from now: "environment", "file" or "default"."""
-    stored = read_tree(_file())
+    stored = json_file.read(_file())
     return {name: _source(name, stored) for name in _READS}
 
 
@@ -245,124 +244,13 @@ def variable(name: str) -> str:
 
 # -- where things are ---------------------------------------------------------------------------
 
-_PACK = Path(__file__).parents[2]
-_told_home: Path | None = None
-_told_results: Path | None = None
-
-
-def use_home(path: Path | str | None) -> None:
-    """The host says where our data belong; None forgets that."""
-    global _told_home
-    _told_home = Path(path) if path is not None else None
-
-
-def use_results(path: Path | str | None) -> None:
-    """The host says where results belong; None forgets that."""
-    global _told_results
-    _told_results = Path(path) if path is not None else None
-
-
-def home() -> Path:
-    """The data folder, made (0700) if it is not there.
-
-    SKYPORT_HOME; what the host told; where the pack lies in a ComfyUI's custom_nodes, its own
-    folder for us, so that the command and the nodes share keys and models; else the user's.
-    """
-    named = os.environ.get("SKYPORT_HOME")
-    told = Path(named).expanduser() if named else _told_home
-    path = told or beside_comfyui(_PACK) or users_own()
-    try:
-        if not path.is_dir():
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(path, error) from error
-    return path.absolute()
-
-
-def users_own() -> Path:
-    """The user's data folder, for whatever runs outside a ComfyUI. Not made here."""
-    return Path(platformdirs.user_data_dir("skyport", appauthor=False))
-
-
-def beside_comfyui(pack: Path) -> Path | None:
-    """ComfyUI's folder for our secrets when `pack` is one of its custom nodes, else None."""
-    comfyui = pack.parent.parent
-    if pack.parent.name != "custom_nodes" or not (comfyui / "folder_paths.py").is_file():
-        return None
-    return comfyui / "user" / "__skyport"
-
 
 def results() -> Path:
     """The folder of the results: the setting, the host's, ./skyport-output. May not exist yet."""
-    return (load().results_dir or _told_results or Path("skyport-output")).absolute()
+    return (load().results_dir or folders.results()).absolute()
 
 
 # -- JSON files in the data folder --------------------------------------------------------------
-
-_NO_FILE: dict[str, Json] = {}
-_writing = threading.Lock()
-_seen: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
-
-
-def read_tree(path: Path) -> dict[str, Json]:
-    """The JSON object in `path`, {} where there is no file; not parsed again while it is the same.
-
-    Raises InvalidInput. Callers must not change what they get.
-    """
-    try:
-        stat = path.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        known = _seen.get(path)
-        if known is None or known[0] != stamp:
-            known = _seen[path] = (stamp, _parsed(path))
-        return known[1]
-    except FileNotFoundError:
-        return _NO_FILE
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def write_private(path: Path, tree: Mapping[str, Json]) -> None:
-    """Replace `path` by `tree` in one step, readable by its owner only (0600)."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=path.name, suffix=".new", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(tree, file, ensure_ascii=False, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-            _seen.pop(path, None)
-    except OSError as error:
-        raise _unusable(path, error) from error
-
-
-def _parsed(path: Path) -> dict[str, Json]:
-    try:
-        # Editors on Windows put a byte order mark in front.
-        tree = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, getattr(error, "lineno", 1)) from None
-    if not isinstance(tree, dict):
-        raise _broken(path, 1)
-    return tree
-
-
-def _broken(path: Path, line: int) -> InvalidInput:
-    # Says where and not what: the file may be keys.json.
-    return InvalidInput(
-        say("{path} is not a JSON object (line {line}).", path=path, line=line),
-        do=say("Correct it, or delete it to begin again."),
-    )
-
-
-def _unusable(path: Path, error: OSError) -> InvalidInput:
-    return InvalidInput(
-        say("{path} cannot be used: {reason}.", path=path, reason=error.strerror or error),
-        do=say("Make it yours to read and write, or name another data folder in SKYPORT_HOME."),
-    )
 
 
 # -- inside -------------------------------------------------------------------------------------
@@ -372,7 +260,7 @@ _VARIABLES: dict[str, str] = {f.name: f.metadata["variable"] for f in fields(Set
 
 
 def _file() -> Path:
-    return home() / "settings.json"
+    return folders.home() / "settings.json"
 
 
 def _source(name: str, stored: Mapping[str, Json]) -> str:

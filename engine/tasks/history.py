@@ -13,7 +13,7 @@ from typing import TypeVar
 from ..base.errors import InvalidInput, SkyportError
 from ..base.types import Result
 from ..base.words import say
-from ..http.client import retrying
+from ..http.retry import retrying
 from ..ledger.ledger import UNDER_WAY, Ledger, Query, Row, State
 from ..ledger.resilient import Keeper
 from ..ledger.sqlite_store import Store

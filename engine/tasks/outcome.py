@@ -15,9 +15,9 @@ from ..base.errors import (
     TaskFailed,
     TaskTimeout,
 )
+from ..base.shown_text import scrub
 from ..base.types import Status, Task, TaskState
 from ..base.words import say
-from ..http.error_answers import scrub
 from ..ledger.ledger import Row, State
 from .job import Job
 

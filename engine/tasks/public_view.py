@@ -82,7 +82,7 @@ def public(tree: Any) -> Any:
 
 
 def _without(secrets: Sequence[str], tree: Any) -> Any:
-    from ..http.client import scrub
+    from ..base.shown_text import scrub
 
     if isinstance(tree, str):
         text = scrub(tree)

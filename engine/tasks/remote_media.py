@@ -10,9 +10,10 @@ from ..base.errors import InvalidInput, SkyportError
 from ..base.json_tree import leaves, with_leaves
 from ..base.types import MediaFile, RemoteFile, Report, Request
 from ..base.words import say
-from ..http.client import retrying
+from ..http.retry import retrying
 from ..media.download import Download
-from ..media.files import check, describe
+from ..media.files import describe
+from ..media.limits import check
 from ..settings import settings
 from .job import Job, Moved
 

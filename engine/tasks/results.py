@@ -10,7 +10,7 @@ from pathlib import Path
 from ..base.background import Engine, all_of
 from ..base.errors import SkyportError
 from ..base.types import Kind, Output, Result, ResultFile, Task, TaskState
-from ..http.client import retrying
+from ..http.retry import retrying
 from ..media.download import Download, keep
 from ..settings import settings
 from .job import Job, Moved

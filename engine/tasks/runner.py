@@ -21,7 +21,7 @@ from ..base.events import tell
 from ..base.types import MediaFile, Request, Result, Task, TaskState
 from ..base.words import say
 from ..hosting.upload_cache import Book, Hosted
-from ..http.client import retrying
+from ..http.retry import retrying
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, order_of
 from ..media.download import link_expired
 from ..platforms.provider import Provider

@@ -14,7 +14,7 @@ from ..base.background import Engine, all_of
 from ..base.json_tree import files_in, unsigned, urls_in, with_files
 from ..base.types import MediaFile, Report, Request, Task, TaskState, silent
 from ..hosting.upload_cache import Hosted
-from ..http.client import retrying
+from ..http.retry import retrying
 from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from .job import Job, Moved, Stopped

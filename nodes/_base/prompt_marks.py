@@ -1,8 +1,7 @@
-"""The prompt hook: sees each graph before ComfyUI validates it, cuts out what runs in a cloud, and
-notes what only a whole graph can tell.
+"""What only a whole graph can tell a node, noted in the prompt before ComfyUI validates it.
 
-It writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they are
-part of the node's cache key: linking `frames` runs the node again, and then it decodes them.
+`mark` writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they
+are part of the node's cache key: linking `frames` runs the node again, and then it decodes them.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from typing import Any
 
 from ...engine.base.words import say
 from ...engine.workflows.api_format import is_link
-from .._run_in_cloud import split_prompt
-from . import editor_language
 
 _KEY = "skyport_linked"
 _log = logging.getLogger(__name__)
@@ -32,22 +29,6 @@ def watch(class_type: str, outputs: list[tuple[int, str]]) -> None:
 def watch_model(class_type: str, offered: Callable[[], set[str]]) -> None:
     """Note when a node of this class names a model that `offered` does not list."""
     _models_offered[class_type] = offered
-
-
-def on_prompt(data: Any) -> Any:
-    """`data`, a request to queue a prompt, with its prompt cut and marked.
-
-    Whatever else is in it is left to ComfyUI, which refuses it in its own words.
-    """
-    editor_language.follow_host()
-    prompt = data.get("prompt") if isinstance(data, dict) else None
-    if isinstance(prompt, dict):
-        data["prompt"] = prompt = split_prompt.cut_prompt(data)
-        try:
-            _mark(prompt)
-        except Exception:
-            _log.exception("Skyport could not read the prompt")
-    return data
 
 
 def linked_outputs(prompt: Mapping[str, Any] | None, node_id: str) -> frozenset[str]:
@@ -68,7 +49,8 @@ def missing_model(class_type: str) -> str:
     )
 
 
-def _mark(prompt: Mapping[str, Any]) -> None:
+def mark(prompt: Mapping[str, Any]) -> None:
+    """Notes on each node which of its costly outputs are linked, and which models are missing."""
     used = {
         (value[0], value[1])
         for node in prompt.values()

@@ -19,7 +19,7 @@ from ... import providers
 from ...engine.base.errors import BadResult, SkyportError, TaskCancelled
 from ...engine.base.types import Request, Result
 from ...engine.base.words import say
-from ...engine.http.client import retrying
+from ...engine.http.retry import retrying
 from ...engine.ledger.ledger import Row, Source, fingerprint
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history

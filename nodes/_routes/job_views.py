@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import providers
+from ...engine.base.shown_text import shortened
 from ...engine.base.types import Kind, ResultFile
-from ...engine.http.error_answers import shortened
 from ...engine.ledger.ledger import Row
 from ...engine.tasks import history
 from ...engine.tasks.job import Job, Sight

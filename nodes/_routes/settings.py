@@ -17,7 +17,7 @@ from ... import providers
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Cluster, Json
 from ...engine.base.words import say
-from ...engine.settings import keys, settings
+from ...engine.settings import folders, keys, settings
 from ...engine.tasks.public_view import public
 from .._base import editor_language
 from .._base.run_task import in_thread
@@ -50,7 +50,7 @@ def _told() -> dict[str, Any]:
         "settings": _each(current),
         "media_hosts": ["auto", S3, *providers.public_hosts()],
         "results": str(providers.results()),
-        "home": str(settings.home()),
+        "home": str(folders.home()),
     }
 
 
@@ -192,7 +192,7 @@ def _refuse_to_move_key(platform: str) -> None:
             do=say(
                 "Set the environment variable {variable}, or base_urls in {path}.",
                 variable=keys.url_variable(platform),
-                path=settings.home() / "settings.json",
+                path=folders.home() / "settings.json",
             ),
             platform=providers.provider_class(platform).label,
         )

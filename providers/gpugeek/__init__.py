@@ -18,8 +18,8 @@ from ...engine.base.errors import (
 )
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, silent
 from ...engine.base.words import say
-from ...engine.http.client import Response, judge, read_json
-from ...engine.http.error_answers import explained, http_status
+from ...engine.http.error_answers import explained, http_status, judge
+from ...engine.http.response import Response, read_json
 from ...engine.media.files import extension
 from ...engine.platforms.provider import Provider
 from . import _answers, _links

@@ -18,9 +18,10 @@ from ...engine.base.errors import (
     TransportError,
 )
 from ...engine.base.words import say
-from ...engine.http.client import Http, Response
+from ...engine.http.client import Http
+from ...engine.http.response import Response
 from ...engine.platforms.provider import Provider
-from ...engine.settings import settings
+from ...engine.settings import folders, json_file
 
 _PATH = "/api/v1/file/upload/pre-signed-url"
 _TABLE = "table"
@@ -96,7 +97,7 @@ def _likely_first(place: str) -> list[str]:
 
 def _kept(place: str) -> str:
     with suppress(InvalidInput):  # unreadable: learnt again
-        return str(settings.read_tree(_file()).get(place, _TABLE))
+        return str(json_file.read(_file()).get(place, _TABLE))
     return _TABLE
 
 
@@ -106,8 +107,8 @@ def _remember(place: str, dialect: str) -> None:
     if _kept(place) == dialect:
         return
     with suppress(InvalidInput):  # a disk that refuses costs one more call the next time
-        settings.write_private(_file(), {**settings.read_tree(_file()), place: dialect})
+        json_file.write(_file(), {**json_file.read(_file()), place: dialect})
 
 
 def _file() -> Path:
-    return settings.home() / "gpugeek.json"
+    return folders.home() / "gpugeek.json"

@@ -23,8 +23,8 @@ from ...engine.base.types import (
     silent,
 )
 from ...engine.base.words import say
-from ...engine.http.client import Response, judge, read_json
-from ...engine.http.error_answers import http_status
+from ...engine.http.error_answers import http_status, judge
+from ...engine.http.response import Response, read_json
 from ...engine.http.retry import no_task
 from ...engine.platforms.provider import Provider
 from . import _answers, _models

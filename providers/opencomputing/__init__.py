@@ -23,8 +23,8 @@ from ...engine.base.types import (
     silent,
 )
 from ...engine.base.words import say
-from ...engine.http.client import Response, judge, read_json
-from ...engine.http.error_answers import words_of
+from ...engine.http.error_answers import judge, words_of
+from ...engine.http.response import Response, read_json
 from ...engine.platforms.provider import Provider
 from . import _chat, _models
 from ._models import MORE, TASKS

@@ -10,8 +10,9 @@ from ...engine.base.errors import OutcomeUnknown, SkyportError, TransportError
 from ...engine.base.json_tree import number
 from ...engine.base.types import Json, Output, Status, TaskState
 from ...engine.base.words import say
-from ...engine.http.client import STREAM, Ear, Http, Response, judge
-from ...engine.http.error_answers import words_of
+from ...engine.http.client import STREAM, Http
+from ...engine.http.error_answers import judge, words_of
+from ...engine.http.response import Ear, Response
 
 _PATIENCE = 600.0  # seconds without a byte: a long answer that is not streamed says nothing before
 

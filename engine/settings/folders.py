@@ -1,0 +1,61 @@
+"""The data folder, and whatever the host says of where things belong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from .json_file import unusable
+
+_PACK = Path(__file__).parents[2]
+_host_home: Path | None = None
+_host_results: Path | None = None
+
+
+def use_home(path: Path | str | None) -> None:
+    """The host says where our data belong; None forgets that."""
+    global _host_home
+    _host_home = Path(path) if path is not None else None
+
+
+def use_results(path: Path | str | None) -> None:
+    """The host says where results belong; None forgets that."""
+    global _host_results
+    _host_results = Path(path) if path is not None else None
+
+
+def results() -> Path:
+    """The folder that the host named for results, else ./skyport-output. May not exist yet."""
+    return _host_results or Path("skyport-output")
+
+
+def home() -> Path:
+    """The data folder, made (0700) if it is not there.
+
+    SKYPORT_HOME; what the host told; where the pack lies in a ComfyUI's custom_nodes, its own
+    folder for us, so that the command and the nodes share keys and models; else the user's.
+    """
+    named = os.environ.get("SKYPORT_HOME")
+    chosen = Path(named).expanduser() if named else _host_home
+    path = chosen or beside_comfyui(_PACK) or users_own()
+    try:
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(path, error) from error
+    return path.absolute()
+
+
+def users_own() -> Path:
+    """The user's data folder, for whatever runs outside a ComfyUI. Not made here."""
+    return Path(platformdirs.user_data_dir("skyport", appauthor=False))
+
+
+def beside_comfyui(pack: Path) -> Path | None:
+    """ComfyUI's folder for our secrets when `pack` is one of its custom nodes, else None."""
+    comfyui = pack.parent.parent
+    if pack.parent.name != "custom_nodes" or not (comfyui / "folder_paths.py").is_file():
+        return None
+    return comfyui / "user" / "__skyport"
