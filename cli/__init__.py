@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..engine.base.errors import SkyportError
-from ..engine.base.words import say, use_language
+from ..engine.base.words import tr, use_language
 from ..engine.settings import settings
 from . import clusters, demo, jobs, keys, models, run, sandbox
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"skyport: {error}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
-        print(say("Stopped."), file=sys.stderr)
+        print(tr("Stopped."), file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader has left (`skyport models | head`); nothing may be written at exit.
@@ -63,15 +63,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         # Not repeated for `keys`: it may be a key.
         told = "" if args.command == "keys" else " ".join(unknown)
-        args.parser.error(say("unknown arguments: {told}", told=told or "..."))
+        args.parser.error(tr("unknown arguments: {told}", told=told or "..."))
     return args
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="skyport", description=say("Four clouds for ComfyUI, from the command line.")
+        prog="skyport", description=tr("Four clouds for ComfyUI, from the command line.")
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar=say("command"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar=tr("command"))
     for name, module in _COMMANDS.items():
         about = module.about()
         own = commands.add_parser(name, help=about, description=about)

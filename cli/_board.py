@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
-from ..engine.tasks.progress import DOT, Glimpse
+from ..engine.tasks.progress import DOT, ProgressText
 from ._table import clean, pad, width
 
 _EVERY = 0.1  # seconds between two looks
@@ -15,7 +15,7 @@ _FINE = 1000  # steps of a bar
 _TAIL = 40  # letters of an answer on its way
 
 
-def watch(works: Collection[Future[Any]], looks: Mapping[str, Callable[[], Glimpse]]) -> None:
+def watch(works: Collection[Future[Any]], looks: Mapping[str, Callable[[], ProgressText]]) -> None:
     """Show every look, by its name, until all works have ended."""
     board = _Bars(list(looks)) if sys.stderr.isatty() else _Lines(list(looks))
     try:
@@ -37,19 +37,19 @@ class _Bars:
         self._bars = {
             name: tqdm(
                 total=_FINE,
-                position=place,
+                position=position,
                 bar_format=f"{_named(name, widest)} |{{bar:20}}| {{desc}}",
                 dynamic_ncols=True,
                 leave=True,
                 file=sys.stderr,
             )
-            for place, name in enumerate(names)
+            for position, name in enumerate(names)
         }
 
-    def show(self, name: str, look: Glimpse) -> None:
+    def show(self, name: str, look: ProgressText) -> None:
         bar = self._bars[name]
         bar.n = round(look.share * _FINE)
-        tail = [look.tail(_TAIL)] if look.said else []
+        tail = [look.tail(_TAIL)] if look.answer else []
         bar.set_description_str(clean(DOT.join([*look.words, *tail])))
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class _Lines:
     def __init__(self, names: Sequence[str]) -> None:
         self._said: dict[str, str] = {}
 
-    def show(self, name: str, look: Glimpse) -> None:
+    def show(self, name: str, look: ProgressText) -> None:
         line = clean(DOT.join(look.short))
         if line and self._said.get(name) != line:
             self._said[name] = line

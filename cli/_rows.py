@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.ledger.ledger import Row
 from ..engine.tasks.public_view import public, state_of
 
@@ -24,7 +24,7 @@ def cells_of(row: Row) -> list[str]:
 
     return [
         str(row.id),
-        row.order.platform,
+        row.record.platform,
         history.title(row),
         row.task.id if row.task else "",
         state_of(row.state),
@@ -36,12 +36,12 @@ def cells_of(row: Row) -> list[str]:
 
 def _age(seconds: float) -> str:
     if seconds < 60:
-        return say("{count} s", count=max(0, int(seconds)))
+        return tr("{count} s", count=max(0, int(seconds)))
     if seconds < 3600:
-        return say("{count} min", count=int(seconds // 60))
+        return tr("{count} min", count=int(seconds // 60))
     if seconds < 2 * _DAY:
-        return say("{count} h", count=int(seconds // 3600))
-    return say("{count} days", count=int(seconds // _DAY))
+        return tr("{count} h", count=int(seconds // 3600))
+    return tr("{count} days", count=int(seconds // _DAY))
 
 
 def _cost(row: Row) -> str:
@@ -58,20 +58,20 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
     from ..engine.tasks import history
 
     named = [
-        (say("job"), str(row.id)),
-        (say("platform"), f"{history.label(row)} ({row.order.place}, {row.order.endpoint})"),
-        (say("title"), history.title(row)),
-        (say("task"), row.task.id if row.task else ""),
-        (say("state"), state_of(row.state)),
-        (say("error"), public(row.error)),
-        (say("cost"), _cost(row)),
-        (say("created"), _moment(row.created)),
-        (say("submitted"), _moment(row.submitted)),
-        (say("ended"), _moment(row.ended)),
-        (say("delivered"), _moment(row.delivered)),
-        (say("node"), row.order.source.node_id),
-        (say("prompt"), row.order.source.prompt_id),
-        (say("fingerprint"), row.order.mark),
+        (tr("job"), str(row.id)),
+        (tr("platform"), f"{history.label(row)} ({row.record.base_url}, {row.record.endpoint})"),
+        (tr("title"), history.title(row)),
+        (tr("task"), row.task.id if row.task else ""),
+        (tr("state"), state_of(row.state)),
+        (tr("error"), public(row.error)),
+        (tr("cost"), _cost(row)),
+        (tr("created"), _moment(row.created)),
+        (tr("submitted"), _moment(row.submitted)),
+        (tr("ended"), _moment(row.ended)),
+        (tr("delivered"), _moment(row.delivered)),
+        (tr("node"), row.record.source.node_id),
+        (tr("prompt"), row.record.source.prompt_id),
+        (tr("fingerprint"), row.record.fingerprint),
     ]
     yield from ((name, value) for name, value in named if value)
     yield from _facts_of_result(row.result)
@@ -81,15 +81,15 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
     from ..engine.media.files import is_intact, size_text
 
     for warning in result.warnings if result else ():
-        yield say("warning"), public(warning)
+        yield tr("warning"), public(warning)
     for file in result.files if result else ():
-        gone = "" if is_intact(file) else f", {say('gone or changed')}"
+        gone = "" if is_intact(file) else f", {tr('gone or changed')}"
         yield (
-            say("file"),
+            tr("file"),
             f"{file.path} ({file.mime}, {size_text(file.size)}, SHA-256 {file.sha256}{gone})",
         )
         if file.url:
-            yield say("address"), public(file.url)
+            yield tr("address"), public(file.url)
 
 
 def _moment(when: float) -> str:

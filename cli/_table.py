@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> str:
     """The rows below their head, a line under it. With `most`, lines are cut at that width."""
     cells = [[clean(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(width(row[place]) for row in cells) for place in range(len(head))]
+    widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
     lines = [_line(row, widths) for row in cells]
     lines.insert(1, _line(["-" * wide for wide in widths], widths))
     return "\n".join(line if most is None else cut(line, most) for line in lines)

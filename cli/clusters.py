@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import providers
 from ..engine.base.errors import InvalidInput
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ._table import table
 
 if TYPE_CHECKING:
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def about() -> str:
-    return say("Show the clusters and their room.")
+    return tr("Show the clusters and their room.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--platform", choices=providers.names(), help=say("one platform only"))
+    parser.add_argument("--platform", choices=providers.names(), help=tr("one platform only"))
 
 
 def run(args: argparse.Namespace) -> int:
     head = [
-        say("platform"),
-        say("cluster"),
-        say("label"),
-        say("running"),
-        say("at most"),
-        say("free"),
+        tr("platform"),
+        tr("cluster"),
+        tr("label"),
+        tr("running"),
+        tr("at most"),
+        tr("free"),
     ]
     rows = [_row(name, each) for name in _asked(args.platform) for each in _clusters(name)]
     print(table(head, rows))
@@ -42,7 +42,7 @@ def _asked(platform: str | None) -> list[str]:
         return [name for name in providers.names() if _has_clusters(name)]
     if not _has_clusters(platform):
         label = providers.provider_class(platform).label
-        raise InvalidInput(say("this platform has no clusters."), platform=label)
+        raise InvalidInput(tr("this platform has no clusters."), platform=label)
     return [platform]
 
 
@@ -61,7 +61,5 @@ def _clusters(platform: str) -> list[Cluster]:
 
 def _row(platform: str, cluster: Cluster) -> list[str]:
     known = cluster.most is not None
-    most, free = (
-        (str(cluster.most), str(cluster.room)) if known else (say("unknown"), say("unknown"))
-    )
+    most, free = (str(cluster.most), str(cluster.room)) if known else (tr("unknown"), tr("unknown"))
     return [platform, cluster.name, cluster.label, str(cluster.running), most, free]

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..engine.base.errors import InvalidInput
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ._table import table
 from .sandbox import pace
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def about() -> str:
-    return say("Try everything on this machine, without an account.")
+    return tr("Try everything on this machine, without an account.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,17 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         default=Path("skyport-output", "demo"),
-        help=say("folder of the results"),
+        help=tr("folder of the results"),
     )
     parser.add_argument(
         "--comfyui",
         type=Path,
         metavar="PATH",
-        help=say("run the example workflows in this ComfyUI instead, through the real nodes"),
+        help=tr("run the example workflows in this ComfyUI instead, through the real nodes"),
     )
-    parser.add_argument("--prompt", help=say("what to ask of the models"))
+    parser.add_argument("--prompt", help=tr("what to ask of the models"))
     parser.add_argument(
-        "--pace", type=pace, default=1.0, help=say("how long tasks take: 0.1 is ten times faster")
+        "--pace", type=pace, default=1.0, help=tr("how long tasks take: 0.1 is ten times faster")
     )
 
 
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
     steps = _followed(args)
     print(_table_of(steps))
-    print(say("Results: {path}", path=args.output.absolute()))
-    print(say("Contact sheet: {path}", path=_sheet.draw(steps, args.output / "contact_sheet.png")))
+    print(tr("Results: {path}", path=args.output.absolute()))
+    print(tr("Contact sheet: {path}", path=_sheet.draw(steps, args.output / "contact_sheet.png")))
     return 0 if all(step.state == "done" for step in steps) else 1
 
 
@@ -60,7 +60,7 @@ def _followed(args: argparse.Namespace) -> Sequence[Step]:
 
     with _trip(args) as trip:
         going = providers.runner().engine.start(trip.go())
-        watch([going], {step.name: step.glimpse for step in trip.steps})
+        watch([going], {step.name: step.progress_text for step in trip.steps})
         going.result()
         return trip.steps
 
@@ -76,7 +76,7 @@ def _trip(args: argparse.Namespace) -> Iterator[Trip]:
         else:
             from ..demo._main_job import MainJob
 
-            prompt = args.prompt or say("The harbour on a winter night, snow on every roof")
+            prompt = args.prompt or tr("The harbour on a winter night, snow on every roof")
             yield MainJob(args.output, prompt)
 
 
@@ -86,8 +86,8 @@ def _examples(args: argparse.Namespace, sandbox: Sandbox) -> Iterator[Trip]:
     from ..demo._host import ComfyUI
 
     if not (args.comfyui / "main.py").is_file():
-        raise InvalidInput(say("There is no ComfyUI in {path}.", path=args.comfyui))
-    print(say("ComfyUI is being started; that takes a moment."), file=sys.stderr, flush=True)
+        raise InvalidInput(tr("There is no ComfyUI in {path}.", path=args.comfyui))
+    print(tr("ComfyUI is being started; that takes a moment."), file=sys.stderr, flush=True)
     with (
         TemporaryDirectory(prefix="skyport-comfyui-", ignore_cleanup_errors=True) as base,
         ComfyUI(args.comfyui, base=Path(base)) as host,
@@ -96,9 +96,9 @@ def _examples(args: argparse.Namespace, sandbox: Sandbox) -> Iterator[Trip]:
 
 
 def _table_of(steps: Sequence[Step]) -> str:
-    head = [say("step"), say("model, app or cluster"), say("task"), say("seconds"), say("result")]
+    head = [tr("step"), tr("model, app or cluster"), tr("task"), tr("seconds"), tr("result")]
     rows = [row for step in steps for row in _rows(step)]
-    return table([*head, say("size")], rows)
+    return table([*head, tr("size")], rows)
 
 
 def _rows(step: Step) -> list[list[str]]:
@@ -106,7 +106,7 @@ def _rows(step: Step) -> list[list[str]]:
     seconds = f"{step.seconds:.1f}" if step.state != "waiting" else ""
     first = [step.name, step.by, step.task, seconds]
     if not step.made:
-        told = step.error or say("not done: what it needs is missing")
+        told = step.error or tr("not done: what it needs is missing")
         return [[*first, told, ""]]
-    rows = [[made.place, made.size] for made in step.made]
+    rows = [[made.where, made.size] for made in step.made]
     return [[*(first if row is rows[0] else [""] * 4), *row] for row in rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import providers
 from ..engine.base.errors import SkyportError
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
 from ..engine.tasks.public_view import public, tree_of
 from ._rows import cells_of, day_of, facts_of, print_json
@@ -19,7 +19,7 @@ from ._table import clean, table
 
 if TYPE_CHECKING:
     from ..engine.base.types import Result
-    from ..engine.ledger.resilient import Keeper
+    from ..engine.ledger.resilient import ResilientLedger
     from ..engine.platforms.provider import Provider
 
 _SHOWN = 50  # jobs listed where no --limit is given
@@ -27,25 +27,25 @@ _DAY = 86400.0
 
 
 def about() -> str:
-    return say("List the jobs of this machine, and bring their results back.")
+    return tr("List the jobs of this machine, and bring their results back.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_list, state=None, platform=None, search="", limit=_SHOWN, json=False)
     _add_choices(parser)  # `skyport jobs` alone lists them
-    actions = parser.add_subparsers(dest="action", metavar=say("action"))
-    _add_choices(_action(actions, "list", _list, say("list them, the newest first")))
+    actions = parser.add_subparsers(dest="action", metavar=tr("action"))
+    _add_choices(_action(actions, "list", _list, tr("list them, the newest first")))
     named = [
-        _action(actions, "show", _show, say("everything that is known of one")),
-        _action(actions, "fetch", _fetch, say("bring the results of one to this disk")),
-        _action(actions, "cancel", _cancel, say("ask the platform to stop one")),
+        _action(actions, "show", _show, tr("everything that is known of one")),
+        _action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
+        _action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
     ]
     for each in named:
-        each.add_argument("job", metavar="N", help=say("our number, the task id, or latest"))
-    named[1].add_argument("--output", type=Path, help=say("copy the results into this folder"))
-    prune = _action(actions, "prune", _prune, say("forget old jobs; their files stay"))
+        each.add_argument("job", metavar="N", help=tr("our number, the task id, or latest"))
+    named[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
+    prune = _action(actions, "prune", _prune, tr("forget old jobs; their files stay"))
     prune.add_argument(
-        "--older-than", type=_days, metavar="DAYS", help=say("instead of the setting keep_days")
+        "--older-than", type=_days, metavar="DAYS", help=tr("instead of the setting keep_days")
     )
 
 
@@ -63,24 +63,24 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     """Which jobs to list. No defaults: those of the outer parser hold, before and after `list`."""
     silent = {"default": argparse.SUPPRESS}
     parser.add_argument(
-        "--state", choices=[state.value for state in State], help=say("one state only"), **silent
+        "--state", choices=[state.value for state in State], help=tr("one state only"), **silent
     )
     parser.add_argument(
-        "--platform", choices=providers.names(), help=say("one platform only"), **silent
+        "--platform", choices=providers.names(), help=tr("one platform only"), **silent
     )
     parser.add_argument(
-        "--search", metavar="TEXT", help=say("what title, task id or request contain"), **silent
+        "--search", metavar="TEXT", help=tr("what title, task id or request contain"), **silent
     )
-    parser.add_argument("--limit", type=_count, help=say("at most so many"), **silent)
+    parser.add_argument("--limit", type=_count, help=tr("at most so many"), **silent)
     parser.add_argument(
-        "--json", action="store_true", help=say("print everything as JSON"), **silent
+        "--json", action="store_true", help=tr("print everything as JSON"), **silent
     )
 
 
 def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
         return int(text)
-    raise argparse.ArgumentTypeError(say("it must be a whole number above 0"))
+    raise argparse.ArgumentTypeError(tr("it must be a whole number above 0"))
 
 
 def _days(text: str) -> float:
@@ -89,11 +89,11 @@ def _days(text: str) -> float:
     except ValueError:
         days = -1.0
     if not 0 <= days < float("inf"):
-        raise argparse.ArgumentTypeError(say("it must be a number of days, 0 or more"))
+        raise argparse.ArgumentTypeError(tr("it must be a number of days, 0 or more"))
     return days
 
 
-def _keeper() -> Keeper:
+def _keeper() -> ResilientLedger:
 
     keeper = providers.ledger()
     if keeper.disk is None and not keeper.memory.rows(Query(limit=1)):
@@ -122,20 +122,20 @@ def _list(args: argparse.Namespace) -> int:
         _print_list(rows, history.read(_keeper(), lambda store: store.spent()), args.platform)
         _say_there_are_more(query, len(rows))
     else:
-        print(say("No job."), file=sys.stderr)
+        print(tr("No job."), file=sys.stderr)
     return 0
 
 
 def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | None) -> None:
     head = [
-        say("job"),
-        say("platform"),
-        say("title"),
-        say("task"),
-        say("state"),
-        say("age"),
-        say("cost"),
-        say("files"),
+        tr("job"),
+        tr("platform"),
+        tr("title"),
+        tr("task"),
+        tr("state"),
+        tr("age"),
+        tr("cost"),
+        tr("files"),
     ]
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(table(head, [cells_of(row) for row in rows], most))
@@ -144,8 +144,8 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
     if sums:
         told = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
         print()
-        print(say("Charged for all tasks of these days, where the platform tells:"))
-        print(table([say("day"), say("platform"), say("tasks"), say("cost")], told))
+        print(tr("Charged for all tasks of these days, where the platform tells:"))
+        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], told))
 
 
 def _say_there_are_more(query: Query, shown: int) -> None:
@@ -153,7 +153,7 @@ def _say_there_are_more(query: Query, shown: int) -> None:
 
     total = history.read(_keeper(), lambda store: store.count(query))
     if total > shown:
-        told = say("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
+        told = tr("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
         print(told, file=sys.stderr)
 
 
@@ -165,9 +165,9 @@ def _show(args: argparse.Namespace) -> int:
     for name, value in facts_of(row):
         print(f"{name}: {clean(value)}")
     for text in row.result.texts if row.result else ():
-        print(f"{say('text')}:", *map(clean, text.splitlines()), sep="\n")
-    print(f"{say('request')}:")
-    print_json(public(row.order.request))
+        print(f"{tr('text')}:", *map(clean, text.splitlines()), sep="\n")
+    print(f"{tr('request')}:")
+    print_json(public(row.record.request))
     return 0
 
 
@@ -208,11 +208,11 @@ def _asked_to_stop(row: Row, provider: Provider) -> int:
 
     assert row.task is not None
     task, runner = row.task, providers.runner()
-    stopped = say("It was cancelled by `skyport jobs cancel`.")
+    stopped = tr("It was cancelled by `skyport jobs cancel`.")
     if runner.engine.run(history.cancel(runner, provider, row, stopped)):
-        print(say("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
+        print(tr("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
         return 0
-    told = say(
+    told = tr(
         "{platform} cannot cancel task {id}: it runs on and may be charged. "
         "`skyport jobs fetch {number}` brings its result.",
         platform=provider.label,
@@ -227,5 +227,5 @@ def _prune(args: argparse.Namespace) -> int:
     from ..engine.settings import settings
 
     days = settings.load().keep_days if args.older_than is None else args.older_than
-    print(say("Jobs forgotten: {count}.", count=_keeper().prune(days * _DAY)))
+    print(tr("Jobs forgotten: {count}.", count=_keeper().prune(days * _DAY)))
     return 0

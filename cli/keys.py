@@ -8,7 +8,7 @@ import os
 import sys
 
 from .. import providers
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.settings import keys
 from ._table import table
 
@@ -16,23 +16,23 @@ _S3 = "s3"  # the bucket of media hosting: two keys in one
 
 
 def about() -> str:
-    return say("Keep, list or remove the keys of the platforms.")
+    return tr("Keep, list or remove the keys of the platforms.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     # Nothing here is checked by argparse, which repeats what it refuses: that may be a key.
-    parser.add_argument("action", metavar="set|list|remove", help=say("what to do"))
-    parser.add_argument("platform", nargs="?", help=say("whose key"))
+    parser.add_argument("action", metavar="set|list|remove", help=tr("what to do"))
+    parser.add_argument("platform", nargs="?", help=tr("whose key"))
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     action = _ACTIONS.get(args.action)
     if action is None:
-        args.parser.error(say("the first word must be set, list or remove"))
+        args.parser.error(tr("the first word must be set, list or remove"))
     if args.rest:
         args.parser.error(
-            say("a key is never an argument, where others see it: you are asked for it")
+            tr("a key is never an argument, where others see it: you are asked for it")
         )
     return action(args)
 
@@ -40,36 +40,36 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     pair = keys.s3()
     found = {**keys.listing(providers.names()), _S3: pair[0] if pair else None}
-    sources = {"environment": say("environment"), "file": say("keys.json")}
+    sources = {"environment": tr("environment"), "file": tr("keys.json")}
     rows = [
-        [platform, key.masked() if key else say("not set"), sources[key.source] if key else ""]
+        [platform, key.masked() if key else tr("not set"), sources[key.source] if key else ""]
         for platform, key in found.items()
     ]
-    print(table([say("platform"), say("key"), say("from")], rows))
+    print(table([tr("platform"), tr("key"), tr("from")], rows))
     return 0
 
 
 def _set(args: argparse.Namespace) -> int:
     name = _named(args)
     if name == _S3:
-        access = _asked(say("Access key id of S3: "))
-        key = keys.set_s3(access, _asked(say("Secret access key of S3: ")))
+        access = _asked(tr("Access key id of S3: "))
+        key = keys.set_s3(access, _asked(tr("Secret access key of S3: ")))
     else:
-        key = keys.set_key(name, _asked(say("Key of {platform}: ", platform=_label(name))))
-    print(say("{platform}: the key {masked} is kept.", platform=_label(name), masked=key.masked()))
+        key = keys.set_key(name, _asked(tr("Key of {platform}: ", platform=_label(name))))
+    print(tr("{platform}: the key {masked} is kept.", platform=_label(name), masked=key.masked()))
     for variable in _in_environment(name):
-        print(say("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
+        print(tr("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
     name = _named(args)
     if keys.remove_s3() if name == _S3 else keys.remove(name):
-        print(say("{platform}: the key is removed.", platform=_label(name)))
+        print(tr("{platform}: the key is removed.", platform=_label(name)))
     else:
-        print(say("{platform}: no key was kept.", platform=_label(name)))
+        print(tr("{platform}: no key was kept.", platform=_label(name)))
     for variable in _in_environment(name):
-        print(say("{variable} still sets one.", variable=variable))
+        print(tr("{variable} still sets one.", variable=variable))
     return 0
 
 
@@ -79,7 +79,7 @@ _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 def _named(args: argparse.Namespace) -> str:
     known = (*providers.names(), _S3)
     if args.platform not in known:
-        args.parser.error(say("name one of these: {names}", names=", ".join(known)))
+        args.parser.error(tr("name one of these: {names}", names=", ".join(known)))
     return str(args.platform)
 
 

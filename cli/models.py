@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .. import providers
 from ..engine.base.errors import InvalidInput
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ._table import table
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def about() -> str:
-    return say("List the models of the platforms.")
+    return tr("List the models of the platforms.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = providers.names()
-    parser.add_argument("platform", nargs="?", choices=names, help=say("one platform only"))
-    parser.add_argument("--task", help=say("models for one task only, such as image2video"))
+    parser.add_argument("platform", nargs="?", choices=names, help=tr("one platform only"))
+    parser.add_argument("--task", help=tr("models for one task only, such as image2video"))
     parser.add_argument(
-        "--refresh", choices=names, help=say("ask this platform for its models first")
+        "--refresh", choices=names, help=tr("ask this platform for its models first")
     )
-    parser.add_argument("--json", action="store_true", help=say("print everything as JSON"))
+    parser.add_argument("--json", action="store_true", help=tr("print everything as JSON"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,12 +49,12 @@ def _refresh(platform: str) -> None:
 
 
 def _report(found: Refreshed) -> str:
-    lines = [say("{count} models.", count=len(found.models))]
+    lines = [tr("{count} models.", count=len(found.models))]
     if found.added:
-        lines.append(say("New: {models}", models=", ".join(found.added)))
+        lines.append(tr("New: {models}", models=", ".join(found.added)))
     if found.retired:
-        lines.append(say("No longer offered: {models}", models=", ".join(found.retired)))
-    lines += [say("Parameters not read: {model}", model=told) for told in found.unread]
+        lines.append(tr("No longer offered: {models}", models=", ".join(found.retired)))
+    lines += [tr("Parameters not read: {model}", model=told) for told in found.unread]
     return "\n".join(lines)
 
 
@@ -65,8 +65,8 @@ def _models(platforms: Sequence[str], task: str | None) -> list[Model]:
     if task and not found:
         tasks = ", ".join(dict.fromkeys(model.task for model in models))
         raise InvalidInput(
-            say('No model is for the task "{task}".', task=task),
-            do=say("The tasks are: {tasks}.", tasks=tasks),
+            tr('No model is for the task "{task}".', task=task),
+            do=tr("The tasks are: {tasks}.", tasks=tasks),
         )
     return found
 
@@ -78,11 +78,11 @@ def _as_json(models: Sequence[Model]) -> str:
 
 def _as_table(models: Sequence[Model]) -> str:
     head = [
-        say("platform"),
-        say("model"),
-        say("task"),
-        say("label"),
-        say("parameters (* required)"),
+        tr("platform"),
+        tr("model"),
+        tr("task"),
+        tr("label"),
+        tr("parameters (* required)"),
     ]
     rows = [[m.platform, m.id, m.task, _label(m), ", ".join(map(_param, m.params))] for m in models]
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -90,7 +90,7 @@ def _as_table(models: Sequence[Model]) -> str:
 
 
 def _label(model: Model) -> str:
-    return say("{label} (retired)", label=model.label) if model.retired else model.label
+    return tr("{label} (retired)", label=model.label) if model.retired else model.label
 
 
 def _param(param: Param) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import providers
 from ..engine.base.errors import InvalidInput
-from ..engine.base.words import say
+from ..engine.base.words import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,19 +31,17 @@ _GRACE = 5.0  # seconds given to a submit to tell its task id, and to a platform
 
 
 def about() -> str:
-    return say("Run a ComfyUI workflow (API format) on a platform.")
+    return tr("Run a ComfyUI workflow (API format) on a platform.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workflow", type=Path, help=say("the workflow, exported in API format"))
+    parser.add_argument("workflow", type=Path, help=tr("the workflow, exported in API format"))
     parser.add_argument(
-        "--platform", required=True, choices=providers.names(), help=say("where it runs")
+        "--platform", required=True, choices=providers.names(), help=tr("where it runs")
     )
+    parser.add_argument("--cluster", help=tr("a cluster's name; auto takes the one with most room"))
     parser.add_argument(
-        "--cluster", help=say("a cluster's name; auto takes the one with most room")
-    )
-    parser.add_argument(
-        "--workflow-id", help=say("the number of the hosted workflow, where the platform wants one")
+        "--workflow-id", help=tr("the number of the hosted workflow, where the platform wants one")
     )
     parser.add_argument(
         "--input",
@@ -52,12 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_pair,
-        help=say("a value for one of its inputs: a file of this machine, or text; may be repeated"),
+        help=tr("a value for one of its inputs: a file of this machine, or text; may be repeated"),
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help=say("another number makes an equal run a new one")
+        "--seed", type=int, default=0, help=tr("another number makes an equal run a new one")
     )
-    parser.add_argument("--output", type=Path, help=say("folder of the results"))
+    parser.add_argument("--output", type=Path, help=tr("folder of the results"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def _pair(text: str) -> tuple[str, str]:
     target, equals, value = text.partition("=")
     if not equals or not target.strip():
-        raise argparse.ArgumentTypeError(say("write it as {example}", example="73.image=photo.jpg"))
+        raise argparse.ArgumentTypeError(tr("write it as {example}", example="73.image=photo.jpg"))
     return target.strip(), value
 
 
@@ -86,7 +84,7 @@ def _request(args: argparse.Namespace) -> Request:
     make = getattr(import_module(f"..providers.{args.platform}", __package__), "workflow", None)
     if make is None:
         label = providers.provider_class(args.platform).label
-        raise InvalidInput(say("this platform runs no workflows."), platform=label)
+        raise InvalidInput(tr("this platform runs no workflows."), platform=label)
     prompt = read_workflow(_text_of(args.workflow))
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
     request: Request = make(filled, **_where(make, args), seed=args.seed)
@@ -100,7 +98,7 @@ def _where(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, 
         if getattr(args, name) is not None:
             label = providers.provider_class(args.platform).label
             option = f"--{name.replace('_', '-')}"
-            raise InvalidInput(say("{option} means nothing here.", option=option), platform=label)
+            raise InvalidInput(tr("{option} means nothing here.", option=option), platform=label)
     return {name: getattr(args, name) or "" for name in _PLACES & taken}
 
 
@@ -108,9 +106,9 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or say("it is not text")
+        reason = getattr(error, "strerror", None) or tr("it is not text")
         raise InvalidInput(
-            say("{path} cannot be read: {reason}.", path=path, reason=reason)
+            tr("{path} cannot be read: {reason}.", path=path, reason=reason)
         ) from None
 
 
@@ -123,8 +121,8 @@ def _value(target: str, text: str) -> Any:
         return describe(path)
     if _names_a_medium(text):
         raise InvalidInput(
-            say('{target}: there is no file "{name}".', target=target, name=text),
-            do=say("Correct the path; a value that is no path is sent as text."),
+            tr('{target}: there is no file "{name}".', target=target, name=text),
+            do=tr("Correct the path; a value that is no path is sent as text."),
         )
     return text
 
@@ -140,18 +138,18 @@ def _names_a_medium(text: str) -> bool:
 
 def finished(job: Job, *, stop: bool = True) -> Result:
     """What the job brings, shown on its way. Ctrl-C leaves it; with `stop` the task is to stop."""
-    from ..engine.tasks.progress import glimpse
+    from ..engine.tasks.progress import progress_text
     from ._board import watch
 
     name = f"{job.provider.label} {job.request.title}"
     try:
-        watch([job.future], {name: lambda: glimpse(job, time.monotonic())})
+        watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
     except KeyboardInterrupt:
         providers.runner().leave(job, stop=stop)
         _say_what_lives_on(job, stop)
         raise
     result = job.future.result()
-    providers.runner().delivered(job)
+    providers.runner().record_delivered(job)
     return result
 
 
@@ -160,7 +158,7 @@ def _say_what_lives_on(job: Job, stop: bool) -> None:
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
     while not job.future.done() and time.monotonic() < until:
-        if job.sight.task_id and not cancels:
+        if job.snapshot.task_id and not cancels:
             break
         time.sleep(0.05)
     print(_what_lives_on(job), file=sys.stderr)
@@ -169,10 +167,10 @@ def _say_what_lives_on(job: Job, stop: bool) -> None:
 def _what_lives_on(job: Job) -> str:
     if job.future.done():
         return str(job.future.exception() or "")
-    label, task_id = job.provider.label, job.sight.task_id
+    label, task_id = job.provider.label, job.snapshot.task_id
     if not task_id:
-        return say("{platform} has not answered: a task may have begun there.", platform=label)
-    return say(
+        return tr("{platform} has not answered: a task may have begun there.", platform=label)
+    return tr(
         "{platform} task {id} lives on there: it is not cancelled and may be charged.",
         platform=label,
         id=task_id,
@@ -202,8 +200,8 @@ def _free(folder: Path, file: ResultFile) -> Path:
     from ..engine.media.files import is_intact
 
     for number in itertools.count(1):
-        mark = "" if number == 1 else f"_{number}"
-        path = folder / f"{file.path.stem}{mark}{file.path.suffix}"
+        fingerprint = "" if number == 1 else f"_{number}"
+        path = folder / f"{file.path.stem}{fingerprint}{file.path.suffix}"
         if not path.exists() or is_intact(replace(file, path=path)):
             return path
     raise AssertionError
@@ -218,8 +216,8 @@ def _copy(source: Path, target: Path) -> None:
         os.replace(part, target)
     except OSError as error:
         raise InvalidInput(
-            say("{path} cannot be written: {reason}.", path=target, reason=error.strerror or error),
-            do=say("The result is kept in {path}.", path=source),
+            tr("{path} cannot be written: {reason}.", path=target, reason=error.strerror or error),
+            do=tr("The result is kept in {path}.", path=source),
         ) from None
 
 
@@ -227,10 +225,10 @@ def tell(result: Result) -> None:
     """The paths and texts of a result, and what there is to know of it."""
 
     if result.reused:
-        print(say("reused, no charge; another --seed makes a new one"), file=sys.stderr)
+        print(tr("reused, no charge; another --seed makes a new one"), file=sys.stderr)
     for warning in (*result.warnings, providers.ledger().trouble):
         if warning:
-            print(say("Warning: {text}", text=warning), file=sys.stderr)
+            print(tr("Warning: {text}", text=warning), file=sys.stderr)
     for file in result.files:
         print(file.path)
     for text in result.texts:

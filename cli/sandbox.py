@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ..engine.base.errors import InvalidInput
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.settings import keys
 from ._table import table
 
@@ -18,13 +18,13 @@ _LOOK_EVERY = 0.5  # seconds; where a wait without an end cannot be interrupted,
 
 
 def about() -> str:
-    return say("Imitate the platforms on this machine, without an account.")
+    return tr("Imitate the platforms on this machine, without an account.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=0, help=say("0 takes a free one"))
+    parser.add_argument("--port", type=_port, default=0, help=tr("0 takes a free one"))
     parser.add_argument(
-        "--pace", type=pace, default=1.0, help=say("how long tasks take: 0.1 is ten times faster")
+        "--pace", type=pace, default=1.0, help=tr("how long tasks take: 0.1 is ten times faster")
     )
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             while not threading.Event().wait(_LOOK_EVERY):
                 pass
         except KeyboardInterrupt:
-            print(say("The sandbox has ended."))
+            print(tr("The sandbox has ended."))
     return 0
 
 
@@ -46,13 +46,13 @@ def pace(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(say("it must be a number above 0"))
+        raise argparse.ArgumentTypeError(tr("it must be a number above 0"))
     return number
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(say("it must be a number from 0 to 65535"))
+        raise argparse.ArgumentTypeError(tr("it must be a number from 0 to 65535"))
     return int(text)
 
 
@@ -63,21 +63,21 @@ def _started(port: int, pace: float) -> Sandbox:
         return start(port, pace=pace)
     except OSError as error:
         raise InvalidInput(
-            say("Port {port} cannot be used: {reason}.", port=port, reason=error.strerror or error),
-            do=say("Name another one, or leave --port out."),
+            tr("Port {port} cannot be used: {reason}.", port=port, reason=error.strerror or error),
+            do=tr("Name another one, or leave --port out."),
         ) from None
 
 
 def _told(sandbox: Sandbox) -> str:
-    marks = [say("in a prompt"), say("what then goes wrong")]
+    marks = [tr("in a prompt"), tr("what then goes wrong")]
     return "\n".join(
         [
-            say("The sandbox serves {address}. Ctrl-C ends it.", address=sandbox.origin),
+            tr("The sandbox serves {address}. Ctrl-C ends it.", address=sandbox.origin),
             "",
-            say("To use it, set these environment variables:"),
+            tr("To use it, set these environment variables:"),
             *environment(sandbox),
             "",
-            say("A marker in any text of a request makes its task go wrong:"),
+            tr("A marker in any text of a request makes its task go wrong:"),
             table(marks, markers()),
         ]
     )
@@ -98,20 +98,20 @@ def environment(sandbox: Sandbox) -> list[str]:
 def markers() -> list[tuple[str, str]]:
     """(marker, what it does), the platforms' most likely failures first."""
     return [
-        ("[[fail:reason]]", say("the task fails, with that reason")),
-        ("[[error:text]]", say("one node of the workflow fails, the others go on")),
-        ("[[warning:text]]", say("the task warns and goes on")),
-        ("[[balance]]", say("the submit is refused: the balance is empty")),
-        ("[[status:503]]", say("the submit is refused with that HTTP status")),
-        ("[[slow:60]]", say("the task takes that many seconds at pace 1")),
-        ("[[empty]]", say("the task ends well and brings nothing")),
-        ("[[word:strange]]", say("polls tell a status that is in no document")),
-        ("[[truncated]]", say("the result is a file without its end")),
-        ("[[html]]", say("the result is a web page")),
-        ("[[cut:2]]", say("the download breaks off that many times")),
-        ("[[redirect]]", say("the result's address leads to another host")),
-        ("[[private]]", say("the result is on a private address")),
-        ("[[bad_json]]", say("polls are answered with broken JSON")),
-        ("[[cut_before]]", say("the connection breaks before the submit is taken")),
-        ("[[cut_after]]", say("the connection breaks after the submit was taken")),
+        ("[[fail:reason]]", tr("the task fails, with that reason")),
+        ("[[error:text]]", tr("one node of the workflow fails, the others go on")),
+        ("[[warning:text]]", tr("the task warns and goes on")),
+        ("[[balance]]", tr("the submit is refused: the balance is empty")),
+        ("[[status:503]]", tr("the submit is refused with that HTTP status")),
+        ("[[slow:60]]", tr("the task takes that many seconds at pace 1")),
+        ("[[empty]]", tr("the task ends well and brings nothing")),
+        ("[[word:strange]]", tr("polls tell a status that is in no document")),
+        ("[[truncated]]", tr("the result is a file without its end")),
+        ("[[html]]", tr("the result is a web page")),
+        ("[[cut:2]]", tr("the download breaks off that many times")),
+        ("[[redirect]]", tr("the result's address leads to another host")),
+        ("[[private]]", tr("the result is on a private address")),
+        ("[[bad_json]]", tr("polls are answered with broken JSON")),
+        ("[[cut_before]]", tr("the connection breaks before the submit is taken")),
+        ("[[cut_after]]", tr("the connection breaks after the submit was taken")),
     ]

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from .. import providers
 from ..engine.base.errors import InvalidInput, SkyportError
-from ..engine.base.words import say
-from ..engine.tasks.progress import Glimpse, clock
+from ..engine.base.words import tr
+from ..engine.tasks.progress import ProgressText, clock
 from ..sandbox import Sandbox
 from ._host import PACK, Client
 from ._look import size_of
@@ -46,7 +46,7 @@ class Examples:
         self.sandbox = sandbox
         self.workflows = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
         if not self.workflows:
-            raise InvalidInput(say("There are no example workflows in {path}.", path=folder))
+            raise InvalidInput(tr("There are no example workflows in {path}.", path=folder))
         self.steps: Sequence[Step] = [Step(name) for name in self.workflows]
 
     async def go(self) -> None:
@@ -67,16 +67,16 @@ class Examples:
             finally:
                 step.task = ", ".join(str(task.id) for task in list(self.sandbox.tasks)[before:])
             if not step.made:
-                raise SkyportError(say("The workflow ran and showed no result."))
+                raise SkyportError(tr("The workflow ran and showed no result."))
 
-    def _look(self, step: Step, before: int, now: float) -> Glimpse:
+    def _look(self, step: Step, before: int, now: float) -> ProgressText:
         """What the sandbox knows of the tasks that the workflow has begun so far."""
         moments = [self.sandbox.tasks.moment(task) for task in list(self.sandbox.tasks)[before:]]
         done = sum(moment.part == 1 for moment in moments)
-        told = [say("tasks: {done} of {count} done", done=done, count=len(moments))]
+        told = [tr("tasks: {done} of {count} done", done=done, count=len(moments))]
         told += [moment.step[1] for moment in moments if moment.step[1] and moment.part < 1]
         share = 0.95 * sum(moment.part for moment in moments) / max(1, len(moments))
-        return Glimpse(share, (*told, clock(step.passed(now))), tuple(told))
+        return ProgressText(share, (*told, clock(step.passed(now))), tuple(told))
 
     def _fetched(self, step: Step, shown: _Shown) -> list[Made]:
         """The files that a node showed, brought from ComfyUI's folders to ours."""
@@ -86,7 +86,7 @@ class Examples:
             return [Made(self._place(path), size_of(path), [path]) for path in paths]
         folder = folder / f"node_{shown.node}"
         paths = [self._fetch(told, folder) for told in shown.files]
-        size = say("{count} frames, {size}", count=len(paths), size=size_of(paths[0]))
+        size = tr("{count} frames, {size}", count=len(paths), size=size_of(paths[0]))
         return [Made(self._place(folder), size, paths[:: -(-len(paths) // _FEW)])]
 
     def _fetch(self, told: Mapping[str, str], folder: Path) -> Path:

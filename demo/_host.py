@@ -16,7 +16,7 @@ from typing import IO, Any
 import requests
 
 from ..engine.base.errors import SkyportError
-from ..engine.base.words import say
+from ..engine.base.words import tr
 
 PACK = Path(__file__).resolve().parent.parent
 _ANSWER_SECONDS = 30.0  # one exchange with a host on this machine
@@ -30,7 +30,7 @@ class Refused(SkyportError):
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         self.answer = answer
-        super().__init__(say("ComfyUI refused the workflow: {reason}", reason=refusal(answer)))
+        super().__init__(tr("ComfyUI refused the workflow: {reason}", reason=refusal(answer)))
 
 
 class Client:
@@ -51,7 +51,7 @@ class Client:
         entry = self.wait(prompt_id, timeout=timeout)
         if entry["status"]["status_str"] != "success":
             raise SkyportError(
-                say("ComfyUI could not run the workflow: {reason}", reason=failure(entry))
+                tr("ComfyUI could not run the workflow: {reason}", reason=failure(entry))
             )
         return entry
 
@@ -72,7 +72,7 @@ class Client:
                 return entry
             time.sleep(_POLL_SECONDS)
         raise SkyportError(
-            say("The workflow did not end within {seconds} s.", seconds=f"{timeout:g}")
+            tr("The workflow did not end within {seconds} s.", seconds=f"{timeout:g}")
         )
 
     def history(self, prompt_id: str) -> dict[str, Any] | None:
@@ -198,13 +198,13 @@ class ComfyUI(Client):
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise SkyportError(say("ComfyUI ended while starting:\n{log}", log=self._tail()))
+                raise SkyportError(tr("ComfyUI ended while starting:\n{log}", log=self._tail()))
             if self._answers():
                 return
             time.sleep(_POLL_SECONDS)
         seconds = f"{self.start_seconds:g}"
         raise SkyportError(
-            say(
+            tr(
                 "ComfyUI did not answer within {seconds} s:\n{log}",
                 seconds=seconds,
                 log=self._tail(),
@@ -237,7 +237,7 @@ def failure(entry: Mapping[str, Any]) -> str:
             where = f"{data['node_type']} {data['node_id']}"
             return f"{where}: {data['exception_type']}: {data['exception_message'].strip()}"
         if name == "execution_interrupted":
-            return say("it was interrupted")
+            return tr("it was interrupted")
     return str(entry["status"]["status_str"])
 
 
@@ -266,7 +266,7 @@ def _link(link: Path, target: Path) -> None:
     if link.is_symlink() or link.exists():
         if link.resolve() == target.resolve():
             return
-        raise SkyportError(say("{path} exists and is something else: remove it.", path=link))
+        raise SkyportError(tr("{path} exists and is something else: remove it.", path=link))
     try:
         link.symlink_to(target.resolve(), target_is_directory=True)
     except OSError:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..engine.base.types import Kind
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.media.container import (
     audio_stream,
     decoded,
@@ -32,7 +32,7 @@ def kind_of(path: Path) -> Kind:
     try:
         return Kind(mime.partition("/")[0])
     except ValueError:
-        raise unreadable(path, say("it is no image, video or audio file")) from None
+        raise unreadable(path, tr("it is no image, video or audio file")) from None
 
 
 def size_of(path: Path) -> str:
@@ -61,7 +61,7 @@ def spread(path: Path, count: int) -> tuple[int, list[Image.Image]]:
     """(how many frames a video has, `count` of them from first to last). Raises BadResult."""
     total = sum(1 for _ in frames(path))
     if not total:
-        raise unreadable(path, say("no frame could be decoded"))
+        raise unreadable(path, tr("no frame could be decoded"))
     wanted = {round(number * (total - 1) / max(1, count - 1)) for number in range(count)}
     return total, [frame for number, frame in enumerate(frames(path)) if number in wanted]
 
@@ -83,11 +83,11 @@ def _loudness(path: Path, columns: int) -> list[float]:
     with open_container(path) as file:
         track = audio_stream(file)
         if track is None:
-            raise unreadable(path, say("it has no sound track"))
+            raise unreadable(path, tr("it has no sound track"))
         to_floats = av.AudioResampler(format="fltp", layout="mono")
         parts = [p for f in decoded(file, track) for p in to_floats.resample(f)]
     if not parts:
-        raise unreadable(path, say("no sound could be decoded"))
+        raise unreadable(path, tr("no sound could be decoded"))
     wave = np.abs(np.concatenate([part.to_ndarray()[0] for part in parts]))
     peaks = [float(piece.max(initial=0)) for piece in np.array_split(wave, columns)]
     return [peak / (max(peaks) or 1.0) for peak in peaks]

@@ -10,7 +10,7 @@ from typing import Any
 from .. import providers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.types import Json, Model, Request, Result
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.http.retry import retrying
 from ..engine.media.files import describe
 from ..engine.platforms.parameters import fill
@@ -42,19 +42,19 @@ class MainJob:
         self.prompt = prompt
         self.provider = providers.connect("haiyi")
         self.runner = providers.runner()
-        self.models = Step(say("models"))
-        self.clusters = Step(say("clusters"))
-        self.upload = Step(say("upload"))
-        self.edit = Step(say("edited image"))
-        self.film = Step(say("image to video"))
-        self.frames = Step(say("frames"))
-        self.app = Step(say("AI app"))
-        self.workflow = Step(say("remote workflow"))
-        self.music = Step(say("music"))
-        self.animation = Step(say("picture to video"))
-        self.elsewhere = Step(say("workflow on GPUGeek"))
-        self.chat = Step(say("chat"))
-        self.painting = Step(say("chat to image"))
+        self.models = Step(tr("models"))
+        self.clusters = Step(tr("clusters"))
+        self.upload = Step(tr("upload"))
+        self.edit = Step(tr("edited image"))
+        self.film = Step(tr("image to video"))
+        self.frames = Step(tr("frames"))
+        self.app = Step(tr("AI app"))
+        self.workflow = Step(tr("remote workflow"))
+        self.music = Step(tr("music"))
+        self.animation = Step(tr("picture to video"))
+        self.elsewhere = Step(tr("workflow on GPUGeek"))
+        self.chat = Step(tr("chat"))
+        self.painting = Step(tr("chat to image"))
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -72,7 +72,7 @@ class MainJob:
     async def _know_models(self) -> None:
         with self.models.doing():
             found = await providers.refresh("haiyi")
-            self.models.made = [Made(say("{count} models", count=len(found.models)))]
+            self.models.made = [Made(tr("{count} models", count=len(found.models)))]
 
     async def _know_clusters(self) -> None:
         with self.clusters.doing():
@@ -80,7 +80,7 @@ class MainJob:
             blocking = self.runner.engine.blocking
             found = await retrying(self.provider.clusters, run_blocking=blocking)
             self._cluster = haiyi.roomiest(found)
-            told = say("{count} clusters; most room: {name}", count=len(found), name=self._cluster)
+            told = tr("{count} clusters; most room: {name}", count=len(found), name=self._cluster)
             self.clusters.made = [Made(told)]
 
     # -- the branches -----------------------------------------------------------------------
@@ -99,9 +99,9 @@ class MainJob:
 
     async def _host_picture(self) -> str:
         with self.upload.doing():
-            place = Request("haiyi", haiyi.GENERATE, {})
+            like = Request("haiyi", haiyi.GENERATE, {})
             file = await self.runner.engine.blocking(lambda: describe(PICTURE))
-            [url] = await self.runner.host(self.provider, place, [file])
+            [url] = await self.runner.host(self.provider, like, [file])
             size = f"{file.width} x {file.height}"
             self.upload.made = [Made(url.partition("?")[0].rpartition("%2F")[2], size, [PICTURE])]
             return url
@@ -124,7 +124,7 @@ class MainJob:
         for path, still in zip(paths, stills, strict=True):
             still.save(path)
         size = f"{stills[0].width} x {stills[0].height}"
-        told = say("{count} frames, {size}", count=count, size=size)
+        told = tr("{count} frames, {size}", count=count, size=size)
         self.frames.made = [Made(_shown(folder, self.output), told, paths)]
 
     async def _run_app(self) -> None:
@@ -184,8 +184,8 @@ class MainJob:
             try:
                 result = await asyncio.wrap_future(step.job.future)
             finally:
-                step.task = step.job.sight.task_id
-            self.runner.delivered(step.job)
+                step.task = step.job.snapshot.task_id
+            self.runner.record_delivered(step.job)
             step.made = await blocking(lambda: self._seen(result))
             return result
 
@@ -215,7 +215,7 @@ def _row(
     models = providers.catalogue(platform).models(key[1])
     row = next((model for model in models if model.id == key[0]), None)
     if row is None:
-        raise InvalidInput(say('The model "{name}" is not offered.', name=key[0]))
+        raise InvalidInput(tr('The model "{name}" is not offered.', name=key[0]))
     return row, fill(row, values)
 
 

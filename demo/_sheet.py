@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageOps
 
 from ..engine.base.types import Kind
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..sandbox._draw import font
 from ._look import kind_of, sound, spread
 from ._steps import FAILED, Step
@@ -46,7 +46,7 @@ def draw(steps: Sequence[Step], path: Path) -> Path:
 
 def _cards(step: Step) -> Iterator[_Card]:
     if step.state == FAILED:
-        yield _Card(f"{step.name}: {say('failed')}", step.error, [_blank()])
+        yield _Card(f"{step.name}: {tr('failed')}", step.error, [_blank()])
     for made in step.made:
         about = " \u00b7 ".join(filter(None, [made.size, step.by]))
         if made.files:

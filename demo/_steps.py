@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..engine.base.errors import SkyportError
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.tasks.job import Job
-from ..engine.tasks.progress import Glimpse, glimpse
+from ..engine.tasks.progress import ProgressText, progress_text
 
 WAITING, DOING, DONE, FAILED = "waiting", "doing", "done", "failed"
 
@@ -25,7 +25,7 @@ class Stranded(Exception):
 class Made:
     """One result: where it is, how large or long it is, and the files to show of it."""
 
-    place: str
+    where: str
     size: str = ""
     files: Sequence[Path] = ()
 
@@ -42,7 +42,7 @@ class Step:
     made: Sequence[Made] = ()
     error: str = ""
     job: Job | None = None
-    look: Callable[[float], Glimpse] | None = None
+    look: Callable[[float], ProgressText] | None = None
     _began: float = field(default=0.0, repr=False)
 
     @contextmanager
@@ -67,23 +67,23 @@ class Step:
         """Seconds since it began."""
         return now - self._began
 
-    def glimpse(self) -> Glimpse:
+    def progress_text(self) -> ProgressText:
         """How it is right now."""
         if self.state == DOING:
             return self._at_work(time.monotonic())
         if self.state == DONE:
-            took = say("{seconds} s", seconds=f"{self.seconds:.1f}")
-            return Glimpse(1.0, (say("done"), took), (say("done"), took))
+            took = tr("{seconds} s", seconds=f"{self.seconds:.1f}")
+            return ProgressText(1.0, (tr("done"), took), (tr("done"), took))
         if self.state == FAILED:
-            return Glimpse(1.0, (say("failed"), self.error), (say("failed"), self.error))
-        return Glimpse(0.0, (say("waiting"),), ())
+            return ProgressText(1.0, (tr("failed"), self.error), (tr("failed"), self.error))
+        return ProgressText(0.0, (tr("waiting"),), ())
 
-    def _at_work(self, now: float) -> Glimpse:
+    def _at_work(self, now: float) -> ProgressText:
         if self.look is not None:
             return self.look(now)
         if self.job is not None:
-            return glimpse(self.job, now)
-        return Glimpse(0.05, (say("running"),), (say("running"),))
+            return progress_text(self.job, now)
+        return ProgressText(0.05, (tr("running"),), (tr("running"),))
 
 
 class Trip(Protocol):

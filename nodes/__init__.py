@@ -13,7 +13,7 @@ from server import PromptServer
 
 from .. import providers
 from ..engine.base.errors import SkyportError
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.settings import folders
 from ._base import editor_language, node_outputs, prompt_marks
 from ._base.registry import all_nodes, look_in
@@ -73,7 +73,7 @@ def _check_version(version: str) -> None:
     if numbers and numbers < OLDEST_COMFYUI:
         oldest = ".".join(map(str, OLDEST_COMFYUI))
         raise RuntimeError(
-            say(
+            tr(
                 "Skyport needs ComfyUI {oldest} or newer; this is {version}. Update ComfyUI.",
                 oldest=oldest,
                 version=version,

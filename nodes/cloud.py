@@ -9,17 +9,17 @@ from comfy_api.latest import io
 from .. import providers
 from ..engine.base.errors import InputRejected, InvalidInput, TaskFailed
 from ..engine.base.types import Request, Result
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.platforms.provider import Provider
 from ..engine.tasks import history
 from ..engine.workflows.graph import ENTRY, HERE, KEEP, RUN
-from ..engine.workflows.split import Order
+from ..engine.workflows.split import RemotePart
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
 from ._kinds import recent_jobs
 from ._kinds.remote_inputs import RemoteInputs, chained
 from ._run_in_cloud.request import at_its_node, clouds, request_of, value_of, where_input
-from ._run_in_cloud.split_prompt import order_of
+from ._run_in_cloud.split_prompt import remote_part_of
 
 _CATEGORY = "Skyport"
 _VALUES = [
@@ -69,28 +69,28 @@ class RunInCloud(CloudNode):
 
     @classmethod
     async def work(cls, where: Any = None, value: Any = None) -> io.NodeOutput:
-        order = order_of(cls.hidden.prompt, cls.hidden.unique_id)
-        place = (where or {}).get("where")
-        if place == HERE or (order is not None and order.value is None):
-            return io.NodeOutput([_present(value, order)])
-        if order is None or place not in clouds():
-            raise InvalidInput(say("Choose where it runs, then queue the whole workflow again."))
-        platform = clouds()[place].platform
+        part = remote_part_of(cls.hidden.prompt, cls.hidden.unique_id)
+        cloud = (where or {}).get("where")
+        if cloud == HERE or (part is not None and part.value is None):
+            return io.NodeOutput([_present(value, part)])
+        if part is None or cloud not in clouds():
+            raise InvalidInput(tr("Choose where it runs, then queue the whole workflow again."))
+        platform = clouds()[cloud].platform
         savers: list[str] = []
 
         def ask() -> tuple[Provider, list[Request]]:
             provider = providers.connect(platform)
-            request, saver = request_of(order, where, value)
+            request, saver = request_of(part, where, value)
             savers.append(saver)
             return provider, [request]
 
         def hand_over(results: list[Result]) -> io.NodeOutput:
-            return value_of(order, savers[0], results, label=place)
+            return value_of(part, savers[0], results, label=cloud)
 
         try:
             return await run_task.run(cls.hidden.unique_id, ask, hand_over)
         except (InputRejected, TaskFailed) as error:
-            raise at_its_node(error, order) from None
+            raise at_its_node(error, part) from None
 
 
 class KeepLocal(io.ComfyNode):
@@ -176,12 +176,12 @@ class LoadResult(CloudNode):
 NODES = [RunInCloud, KeepLocal, RemoteInput, LoadResult]
 
 
-def _present(value: Any, order: Order | None) -> Any:
-    if order is not None and order.value is not None:
+def _present(value: Any, part: RemotePart | None) -> Any:
+    if part is not None and part.value is not None:
         raise InvalidInput(
-            say("What was upstream of this node has been cut out of the workflow."),
-            do=say("Queue it from the editor, or choose the cloud that it was cut for."),
+            tr("What was upstream of this node has been cut out of the workflow."),
+            do=tr("Queue it from the editor, or choose the cloud that it was cut for."),
         )
     if value is None:
-        raise InvalidInput(say("Nothing is linked to Run in Cloud."), do=say("Link its value."))
+        raise InvalidInput(tr("Nothing is linked to Run in Cloud."), do=tr("Link its value."))
     return value

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from .. import providers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.types import Json, Model, Request
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..engine.platforms.provider import Provider
 from ..engine.workflows.api_format import Workflow
 from ..providers import haiyi
@@ -53,8 +53,8 @@ class _Generate(GenerateNode):
         provider, name = chosen["provider"].strip(), chosen["model_id"].strip()
         if not provider or not name:
             raise InvalidInput(
-                say("A custom model needs its provider and its model id."),
-                do=say("They are in HaiYi's list of models: `skyport models --refresh haiyi`."),
+                tr("A custom model needs its provider and its model id."),
+                do=tr("They are in HaiYi's list of models: `skyport models --refresh haiyi`."),
                 platform=haiyi.HaiYi.label,
             )
         parameters = parameters_of(chosen["parameters"], haiyi.HaiYi.label)

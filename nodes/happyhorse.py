@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from ..engine.base.errors import InvalidInput
 from ..engine.base.json_tree import leaves, with_leaves
 from ..engine.base.types import Json, Kind, Model, Request
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..providers import happyhorse
 from ._base import node_outputs
 from ._kinds import form_values
@@ -59,7 +59,7 @@ class _Generate(GenerateNode):
         """`$prompt` and `$` with a socket's name stand for what the node holds."""
         name, label = chosen["model_id"].strip(), happyhorse.HappyHorse.label
         if not name:
-            raise InvalidInput(say("A custom model needs its model id."), platform=label)
+            raise InvalidInput(tr("A custom model needs its model id."), platform=label)
         parameters = parameters_of(chosen["parameters"], label)
         named = {text[1:] for text in leaves(parameters, str) if text.startswith("$")}
         if prompt.strip() and "prompt" not in named:
@@ -93,11 +93,11 @@ def _filled(
 
 def _misplaced(name: str, is_linked: bool) -> InvalidInput:
     if is_linked:
-        what = say("The parameters of the custom model do not say where {name} goes.", name=name)
-        do = say('Write "{place}" where its URL shall stand.', place=f"${name}")
+        what = tr("The parameters of the custom model do not say where {name} goes.", name=name)
+        do = tr('Write "{place}" where its URL shall stand.', place=f"${name}")
     else:
-        what = say("The parameters of the custom model name {name}, but it is empty.", name=name)
-        do = say('Link it, or take "{place}" out of them.', place=f"${name}")
+        what = tr("The parameters of the custom model name {name}, but it is empty.", name=name)
+        do = tr('Link it, or take "{place}" out of them.', place=f"${name}")
     return InvalidInput(what, do=do, platform=happyhorse.HappyHorse.label)
 
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..engine.base.errors import InvalidInput
 from ..engine.base.types import Json, Kind, Model, Request
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ..providers import opencomputing
 from ._base import node_outputs
 from ._kinds import form_values, schema
@@ -45,8 +45,8 @@ class _Generate(GenerateNode):
         name = chosen["model_id"].strip()
         if not name:
             raise InvalidInput(
-                say("A custom model needs its model id."),
-                do=say("It is in the platform's list of models."),
+                tr("A custom model needs its model id."),
+                do=tr("It is in the platform's list of models."),
                 platform=opencomputing.OpenComputing.label,
             )
         free = opencomputing.unlisted(name, cls.task)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from ..engine.base.background import Engine
 from ..engine.base.errors import InvalidInput
 from ..engine.hosting.choice import ChosenHost
-from ..engine.hosting.upload_cache import Book
+from ..engine.hosting.upload_cache import UploadUrlStore
 from ..engine.http.client import Http
-from ..engine.ledger.resilient import Keeper
+from ..engine.ledger.resilient import ResilientLedger
 from ..engine.platforms import registry
 from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
 from ..engine.platforms.provider import Provider
@@ -84,7 +84,7 @@ async def refresh(platform: str) -> Refreshed:
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine(), ledger(), Book(folders.home() / "hosted.db"))
+    return Runner(Engine(), ledger(), UploadUrlStore(folders.home() / "hosted.db"))
 
 
 def start_collector() -> None:
@@ -94,9 +94,9 @@ def start_collector() -> None:
 
 
 @lru_cache(maxsize=1)
-def ledger() -> Keeper:
+def ledger() -> ResilientLedger:
     """The one ledger of this process, in the data folder."""
-    return Keeper(folders.home())
+    return ResilientLedger(folders.home())
 
 
 def sandbox() -> Sandbox:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from ..engine.base.words import say
+from ..engine.base.words import tr
 from ._faults import Faults
 from ._log import Log
 from ._platform import Platform, World
@@ -37,7 +37,7 @@ def start(
     Raises ValueError for a host that is not loopback.
     """
     if pace <= 0:
-        raise ValueError(say("The sandbox pace must be greater than 0, not {pace}.", pace=pace))
+        raise ValueError(tr("The sandbox pace must be greater than 0, not {pace}.", pace=pace))
     return Sandbox((_loopback(host), port), pace, clock)
 
 
@@ -118,7 +118,7 @@ def _loopback(host: str) -> str:
         safe = False
     if not safe:
         raise ValueError(
-            say(
+            tr(
                 "The sandbox serves this machine only: {host} is not a loopback address. "
                 "Use 127.0.0.1.",
                 host=host,

@@ -37,7 +37,7 @@ _WIDE_FONTS = (
 
 
 @dataclass(frozen=True)
-class Order:
+class DrawSpec:
     """What to draw.
 
     kind     image, video or audio
@@ -66,20 +66,20 @@ class Order:
         return hashlib.sha256(f"{self.text}\0{self.variant}".encode("utf-8", "replace")).digest()
 
 
-def draw_image(order: Order, path: Path) -> Path:
+def draw_image(spec: DrawSpec, path: Path) -> Path:
     """Draw `order` at `path`, as a PNG where it names no other ending."""
-    image = picture(order, pictures(order.sources))
-    if order.clear:
+    image = picture(spec, pictures(spec.sources))
+    if spec.clear:
         image.putalpha(_round(image.size))
-    image.save(path, _FORMATS.get(order.ending, "PNG"), compress_level=1)
+    image.save(path, _FORMATS.get(spec.ending, "PNG"), compress_level=1)
     return path
 
 
-def picture(order: Order, inputs: Sequence[Image.Image], default: int = 768) -> Image.Image:
+def picture(spec: DrawSpec, inputs: Sequence[Image.Image], default: int = 768) -> Image.Image:
     """The first input tinted, or shapes of the seed; words below; inputs small in the corner."""
-    size = _fitting(order.size or (inputs[0].size if inputs else (default, default)))
-    base = _edited(inputs[0], size, order.seed) if inputs else _shapes(size, order.seed)
-    write(base, order.text)
+    size = _fitting(spec.size or (inputs[0].size if inputs else (default, default)))
+    base = _edited(inputs[0], size, spec.seed) if inputs else _shapes(size, spec.seed)
+    write(base, spec.text)
     for place, small in enumerate(inputs[:4]):
         _paste_corner(base, small, place)
     return base
@@ -166,8 +166,8 @@ def _fitting(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _edited(image: Image.Image, size: tuple[int, int], seed: bytes) -> Image.Image:
-    fitted = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-    return Image.blend(fitted, Image.new("RGB", size, _color(seed, 0)), 0.28)
+    validated = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    return Image.blend(validated, Image.new("RGB", size, _color(seed, 0)), 0.28)
 
 
 def _shapes(size: tuple[int, int], seed: bytes) -> Image.Image:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import _orders
-from ._draw import Order
+from ._draw import DrawSpec
 from ._faults import unmarked
 from ._files import StoredFile
 from ._film import draw
@@ -55,9 +55,9 @@ class Drawn:
 
     def files(self, link: Link, kind: str) -> Iterator[Path]:
         """What a saver would have saved of what stands at `link`."""
-        order = self._order(link, kind)
+        spec = self._spec(link, kind)
         for number in range(self._count(link[0]) if kind == "image" else 1):
-            yield draw(_numbered(order, number), self._new_path())
+            yield draw(_numbered(spec, number), self._new_path())
 
     def _make(self, link: Link, asked: Input) -> Any:
         if asked.kind == IMAGE:
@@ -72,17 +72,17 @@ class Drawn:
         return np.concatenate([load_image(path)[0] for path in self.files(link, "image")])
 
     def _frames(self, link: Link) -> Array:
-        order = replace(self._order(link, "video"), seconds=_FILM_SECONDS, sound=False)
-        return load_film(Film(path=draw(order, self._new_path())))[0]
+        spec = replace(self._spec(link, "video"), seconds=_FILM_SECONDS, sound=False)
+        return load_film(Film(path=draw(spec, self._new_path())))[0]
 
     # -- what is upstream -------------------------------------------------------------------
 
-    def _order(self, link: Link, kind: str) -> Order:
+    def _spec(self, link: Link, kind: str) -> DrawSpec:
         nodes = self._upstream(link[0])
         variant = json.dumps([link[1], *_settings(nodes)], default=str)
         uploads = (self._upload(node) for node in nodes)
         paths = tuple(path for path in uploads if path)
-        return Order(kind, self._text(link[0]), _size(nodes), sources=paths, variant=variant)
+        return DrawSpec(kind, self._text(link[0]), _size(nodes), sources=paths, variant=variant)
 
     def _upstream(self, node_id: str) -> list[Node]:
         return [self._prompt[each] for each in in_order(self._prompt, [node_id])]
@@ -104,8 +104,8 @@ class Drawn:
         return _orders.count({"n": latents[0].get("batch_size", 1)}) if latents else 1
 
 
-def _numbered(order: Order, number: int) -> Order:
-    return replace(order, variant=f"{order.variant} {number}") if number else order
+def _numbered(spec: DrawSpec, number: int) -> DrawSpec:
+    return replace(spec, variant=f"{spec.variant} {number}") if number else spec
 
 
 def _is_empty_latent(node: Node) -> bool:

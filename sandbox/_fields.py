@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ._body import Refusal
 from ._files import StoredFile
-from ._multipart import Part
+from ._multipart import FormPart
 
 Rule = Mapping[str, Any]
 _MEDIA = ("image", "video", "audio")
@@ -33,7 +33,7 @@ def only(given: Iterable[str], names: Sequence[str], noun: str, where: str = "")
             raise Refusal(400, f"Unknown {noun} {where + name!r}; known: {', '.join(names)}.")
 
 
-def form_text(parts: Mapping[str, Part], name: str, required: bool = True) -> str:
+def form_text(parts: Mapping[str, FormPart], name: str, required: bool = True) -> str:
     """The text of a form's field, "" where it may be absent and is."""
     part = parts.get(name)
     if part and part.filename is not None:
@@ -44,7 +44,7 @@ def form_text(parts: Mapping[str, Part], name: str, required: bool = True) -> st
 
 
 def form_files(
-    rules: Sequence[Rule], parts: Mapping[str, Part], kept: Callable[[Part], StoredFile]
+    rules: Sequence[Rule], parts: Mapping[str, FormPart], kept: Callable[[FormPart], StoredFile]
 ) -> list[StoredFile]:
     """A form checked against `rules`; its files, in the order of the rules."""
     only(parts, [rule["name"] for rule in rules], "parameter")
@@ -77,7 +77,7 @@ def _of_kind(rule: Rule, file: StoredFile) -> StoredFile:
     return file
 
 
-def _check_text(rule: Rule, part: Part) -> None:
+def _check_text(rule: Rule, part: FormPart) -> None:
     if part.filename is not None:
         raise Refusal(400, f"Parameter {part.name!r} is {rule['type']}, not a file.")
     if rule["type"] != "number":

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ._draw import Order, draw_image, font, picture, pictures, write
+from ._draw import DrawSpec, draw_image, font, picture, pictures, write
 
 RATE = 24
 SAMPLES = 24000
@@ -19,48 +19,48 @@ MOST_SECONDS = 30.0
 _NOTES = (0, 2, 4, 7, 9, 12, 14, 16)  # a scale in which any order of notes sounds well
 
 
-def draw(order: Order, path: Path) -> Path:
+def draw(spec: DrawSpec, path: Path) -> Path:
     """Draw `order` at `path`; what it became is told by its bytes."""
-    if order.kind == "image":
-        return draw_image(order, path)
-    return _draw_video(order, path) if order.kind == "video" else _draw_audio(order, path)
+    if spec.kind == "image":
+        return draw_image(spec, path)
+    return _draw_video(spec, path) if spec.kind == "video" else _draw_audio(spec, path)
 
 
-def _draw_video(order: Order, path: Path) -> Path:
+def _draw_video(spec: DrawSpec, path: Path) -> Path:
     """A slow zoom on the first input, fading into the second where there is one."""
-    scenes = _scenes(order)
-    count = max(1, round(_seconds(order) * RATE))
+    scenes = _scenes(spec)
+    count = max(1, round(_seconds(spec) * RATE))
     with av.open(str(path), "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=RATE)
         stream.width, stream.height = scenes[0].size
         stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "ultrafast", "crf": "26", "threads": "1"}
-        voice = film.add_stream("aac", rate=SAMPLES, layout="mono") if order.sound else None
-        for image in _frames(order, scenes, count):
+        voice = film.add_stream("aac", rate=SAMPLES, layout="mono") if spec.sound else None
+        for image in _frames(spec, scenes, count):
             film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")))
         film.mux(stream.encode(None))
         if voice:
             voice.options = {"aac_coder": "fast"}
-            _encode_sound(film, voice, _tune(order, count / RATE))
+            _encode_sound(film, voice, _tune(spec, count / RATE))
     return path
 
 
-def _scenes(order: Order) -> list[Image.Image]:
+def _scenes(spec: DrawSpec) -> list[Image.Image]:
     """The pictures the film goes through, all of one even size, without words."""
-    inputs = pictures(order.sources)
-    width, height = order.size or (inputs[0].size if inputs else (LONGEST, 360))
+    inputs = pictures(spec.sources)
+    width, height = spec.size or (inputs[0].size if inputs else (LONGEST, 360))
     scale = min(1.0, LONGEST / max(width, height))
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
-    wordless = Order("image", size=size, variant=order.text + order.variant)
+    wordless = DrawSpec("image", size=size, variant=spec.text + spec.variant)
     return [picture(wordless, [i]) for i in inputs[:2]] or [picture(wordless, [])]
 
 
-def _frames(order: Order, scenes: list[Image.Image], count: int) -> Iterator[Image.Image]:
+def _frames(spec: DrawSpec, scenes: list[Image.Image], count: int) -> Iterator[Image.Image]:
     """Every frame has its number; the picture below moves on every third, which is cheaper."""
     for number in range(count):
         if number % 3 == 0:
             view = _view(scenes, number / count)
-            write(view, order.text)
+            write(view, spec.text)
         image = view.copy()
         _count(image, f"{number + 1}/{count}")
         yield image
@@ -82,9 +82,9 @@ def _count(image: Image.Image, text: str) -> None:
     pen.text(spot, text, (255, 255, 0), font(text, size), stroke_width=1, stroke_fill=(0, 0, 0))
 
 
-def _draw_audio(order: Order, path: Path) -> Path:
-    sound = _tune(order, _seconds(order))
-    if order.ending == "wav" or "libmp3lame" not in av.codecs_available:
+def _draw_audio(spec: DrawSpec, path: Path) -> Path:
+    sound = _tune(spec, _seconds(spec))
+    if spec.ending == "wav" or "libmp3lame" not in av.codecs_available:
         return _write_wav(sound, path)
     with av.open(str(path), "w", format="mp3") as file:
         voice = file.add_stream("libmp3lame", rate=SAMPLES, layout="mono")
@@ -92,15 +92,15 @@ def _draw_audio(order: Order, path: Path) -> Path:
     return path
 
 
-def _seconds(order: Order) -> float:
-    return min(max(0.1, order.seconds), MOST_SECONDS)
+def _seconds(spec: DrawSpec) -> float:
+    return min(max(0.1, spec.seconds), MOST_SECONDS)
 
 
-def _tune(order: Order, seconds: float) -> np.ndarray:
+def _tune(spec: DrawSpec, seconds: float) -> np.ndarray:
     """[1, samples] float32, a note every quarter of a second, chosen by the order's words."""
     time = np.arange(round(seconds * SAMPLES)) / SAMPLES
     beat = (time * 4).astype(int)
-    steps = np.array([_NOTES[byte % len(_NOTES)] for byte in order.seed])
+    steps = np.array([_NOTES[byte % len(_NOTES)] for byte in spec.seed])
     pitch = 261.63 * 2 ** (steps[beat % len(steps)] / 12)
     fade = np.exp(-4 * (time * 4 - beat))
     tune: np.ndarray = 0.25 * fade * np.sin(2 * np.pi * pitch * time)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ._body import Refusal
-from ._draw import Order
+from ._draw import DrawSpec
 from ._fields import check_public
 from ._files import StoredFile, stored
 from ._film import draw
@@ -86,8 +86,8 @@ def stand_in(url: str, origin: str, new_path: Callable[[], Path]) -> StoredFile:
         check_public(url)
     name = urlsplit(url).path.rpartition("/")[2]
     kind = (mimetypes.guess_type(name)[0] or "image").partition("/")[0]
-    order = Order(kind if kind in ("image", "video", "audio") else "image", name, variant=url)
-    path = draw(order, new_path())
+    spec = DrawSpec(kind if kind in ("image", "video", "audio") else "image", name, variant=url)
+    path = draw(spec, new_path())
     return stored(path, name or path.name)
 
 

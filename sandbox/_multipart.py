@@ -21,7 +21,7 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]
 
 
 @dataclass
-class Part:
+class FormPart:
     """One part: a file at `path` under the client's `filename`, or plain `text`."""
 
     name: str
@@ -39,7 +39,9 @@ class Part:
         return {"filename": self.filename, "content_type": self.content_type, "size": self.size}
 
 
-def parse(content_type: str, blocks: Iterable[bytes], new_path: Callable[[], Path]) -> list[Part]:
+def parse(
+    content_type: str, blocks: Iterable[bytes], new_path: Callable[[], Path]
+) -> list[FormPart]:
     """The parts of a form, in order. Raises Refusal for anything that is not well formed."""
     reader = _Reader(new_path)
     try:
@@ -71,7 +73,7 @@ class _Reader:
     """What the parser calls back; holds one open part at a time."""
 
     new_path: Callable[[], Path]
-    parts: list[Part] = field(default_factory=list)
+    parts: list[FormPart] = field(default_factory=list)
     ended: bool = False
     _headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     _label: bytes = b""
@@ -136,7 +138,7 @@ class _Reader:
             self._file = None
 
 
-def _described(headers: list[tuple[bytes, bytes]]) -> Part:
+def _described(headers: list[tuple[bytes, bytes]]) -> FormPart:
     found = dict(headers)
     if len(found) != len(headers):
         raise Refusal(400, "A part of the form has the same header twice.")
@@ -145,7 +147,7 @@ def _described(headers: list[tuple[bytes, bytes]]) -> Part:
     except UnicodeDecodeError:
         raise Refusal(400, "A part's header is not UTF-8 text.") from None
     name, filename = _disposition(told.get("content-disposition", ""))
-    return Part(name, filename, told.get("content-type", ""))
+    return FormPart(name, filename, told.get("content-type", ""))
 
 
 def _disposition(value: str) -> tuple[str, str | None]:

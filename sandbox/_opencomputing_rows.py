@@ -11,7 +11,7 @@ from typing import Any
 from ._body import Refusal
 from ._fields import only
 from ._files import StoredFile
-from ._multipart import Part
+from ._multipart import FormPart
 
 Rule = Mapping[str, Any]
 Rules = Mapping[str, Rule]
@@ -57,7 +57,7 @@ def check_json(body: Mapping[str, Any], rules: Rules) -> None:
 
 
 def check_form(
-    parts: Mapping[str, Sequence[Part]], rules: Rules, kept: Callable[[Part], StoredFile]
+    parts: Mapping[str, Sequence[FormPart]], rules: Rules, kept: Callable[[FormPart], StoredFile]
 ) -> tuple[dict[str, Any], list[StoredFile]]:
     """The values of a form, numbers read, and its files in the order of the rules."""
     only(parts, [*_FIXED, *rules], "parameter")
@@ -73,7 +73,7 @@ def check_form(
     return values, files
 
 
-def text_of(name: str, parts: Sequence[Part]) -> str:
+def text_of(name: str, parts: Sequence[FormPart]) -> str:
     """The text of a form's field that is given once."""
     if len(parts) != 1 or parts[0].filename is not None:
         raise Refusal(400, f"Form field {name!r} must be one text.")
@@ -107,7 +107,7 @@ def _form_value(name: str, text: str, rule: Rule) -> Any:
 
 
 def _files(
-    name: str, parts: Sequence[Part], rule: Rule, kept: Callable[[Part], StoredFile]
+    name: str, parts: Sequence[FormPart], rule: Rule, kept: Callable[[FormPart], StoredFile]
 ) -> list[StoredFile]:
     many = rule.get("many", 1)
     if many is not True and len(parts) > many:

@@ -17,7 +17,7 @@ from ._body import Body, Cut, Refusal
 from ._faults import Faults, Twists, markers
 from ._files import Slice, StoredFile, ranged, stored
 from ._log import Log, Seen
-from ._multipart import Part, parse
+from ._multipart import FormPart, parse
 from ._tasks import Plan, Task, Tasks
 
 MAX_UPLOAD = 1024**3
@@ -102,7 +102,7 @@ class Request:
         self.seen.fields = self.body.json()
         return self.seen.fields
 
-    def form(self) -> dict[str, Part]:
+    def form(self) -> dict[str, FormPart]:
         """The parts of a form by name. Raises Refusal where a name stands twice."""
         blocks = self.body.blocks(self.world.max_upload)
         parts = parse(self.seen.content_type, blocks, self.world.new_path)
@@ -192,7 +192,7 @@ class Platform:
             request.twists["bad_json"] = {"taken": True}
         return {**task.twists, **request.twists}
 
-    def kept(self, part: Part) -> StoredFile:
+    def kept(self, part: FormPart) -> StoredFile:
         """An uploaded part as a file. Raises Refusal when it is none, or no medium."""
         if part.path is None or not part.filename:
             raise Refusal(400, f"Field {part.name!r} must be a file with a name.")

@@ -204,9 +204,9 @@ class _Work:
         self._drawn = Drawn(prompt, find, new_path, _seen_as_film(prompt))
         self._made: dict[str, tuple[Any, ...]] = {}
         self._saved: dict[str, list[Path]] = {}
-        order = _executed(prompt)
-        self._users = Counter(source for each in order for source in set(sources(prompt[each])))
-        for node_id in order:
+        spec = _executed(prompt)
+        self._users = Counter(source for each in spec for source in set(sources(prompt[each])))
+        for node_id in spec:
             self._execute(node_id)
             self._forget(node_id)
 

@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from . import _orders, _rules, _workflow
 from ._body import Refusal
-from ._draw import Order
+from ._draw import DrawSpec
 from ._faults import Twists, markers, unmarked
 from ._fields import check_public, exactly, form_files, form_text, only
 from ._files import SignedShelf, StoredFile, result
 from ._film import draw
 from ._haiyi_bodies import SHAPES, View, workflow_data
-from ._multipart import Part
+from ._multipart import FormPart
 from ._platform import Answer, Platform, Request, Route, World
 from ._tasks import FAIL, SUCCESS, Made, Plan, Task
 
@@ -169,8 +169,8 @@ class Haiyi(Platform):
         kind = _makes(row)
         twists = markers(body)
 
-        def order(number: int) -> Order:
-            return Order(
+        def spec(number: int) -> DrawSpec:
+            return DrawSpec(
                 kind=kind,
                 text=_text(values, rules),
                 size=_orders.size(values),
@@ -183,12 +183,12 @@ class Haiyi(Platform):
 
         def make() -> Sequence[Made]:
             copies = _orders.count(values) if kind == "image" else 1
-            return [self._hosted_result(order(number), twists) for number in range(copies)]
+            return [self._hosted_result(spec(number), twists) for number in range(copies)]
 
         return Plan("generate", body, make, _SECONDS[kind])
 
-    def _hosted_result(self, order: Order, twists: Twists) -> Made:
-        file = result(draw(order, self.world.new_path()), twists)
+    def _hosted_result(self, spec: DrawSpec, twists: Twists) -> Made:
+        file = result(draw(spec, self.world.new_path()), twists)
         return Made(file, f"{self.base_url}/oss/{self._shelf.put(file)}")
 
     def _hosted(self, url: str) -> StoredFile | None:
@@ -234,7 +234,7 @@ class Haiyi(Platform):
     def _app_plan(
         self,
         app: Mapping[str, Any],
-        parts: Mapping[str, Part],
+        parts: Mapping[str, FormPart],
         files: Sequence[StoredFile],
         fields: Any,
     ) -> Plan:
@@ -247,8 +247,8 @@ class Haiyi(Platform):
 
         def outputs() -> Any:
             for out in app["outputs"]:
-                order = Order(out["kind"], text, sources=sources, variant=out["id"])
-                path = draw(order, self.world.new_path())
+                spec = DrawSpec(out["kind"], text, sources=sources, variant=out["id"])
+                path = draw(spec, self.world.new_path())
                 yield _workflow.Saved(out["id"], out["title"], out["prefix"], path)
 
         steps = tuple((node["id"], node["title"]) for node in app["nodes"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _orders
 from ._body import Refusal
-from ._draw import Order
+from ._draw import DrawSpec
 from ._faults import Twists, markers, unmarked
 from ._fields import form_text
 from ._files import SignedShelf, result
@@ -98,17 +98,19 @@ class Happyhorse(Platform):
         twists = markers(body)
 
         def make() -> Sequence[Made]:
-            orders = (self._order(kind, reading, sources, number) for number in range(copies))
-            return [self._hosted_result(order, twists) for order in orders]
+            orders = (self._spec(kind, reading, sources, number) for number in range(copies))
+            return [self._hosted_result(spec, twists) for spec in orders]
 
         return Plan(queue, body, make, _SECONDS[kind])
 
-    def _order(self, kind: str, reading: Reading, sources: tuple[Path, ...], number: int) -> Order:
+    def _spec(
+        self, kind: str, reading: Reading, sources: tuple[Path, ...], number: int
+    ) -> DrawSpec:
         values = reading.values
         ending = values.get("output_format", "")
         # Some models call the resolution of a picture its size.
         size = _orders.size({"resolution": values.get("size"), **values})
-        return Order(
+        return DrawSpec(
             kind=kind,
             text=unmarked(reading.texts[0]) if reading.texts else "",
             size=size,
@@ -119,8 +121,8 @@ class Happyhorse(Platform):
             clear=values.get("background") == "transparent" and ending != "jpeg",
         )
 
-    def _hosted_result(self, order: Order, twists: Twists) -> Made:
-        file = result(draw(order, self.world.new_path()), twists)
+    def _hosted_result(self, spec: DrawSpec, twists: Twists) -> Made:
+        file = result(draw(spec, self.world.new_path()), twists)
         return Made(file, f"{self.base_url}/results/{self._shelf.put(file)}")
 
     # -- poll -------------------------------------------------------------------------------

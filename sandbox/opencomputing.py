@@ -10,11 +10,11 @@ from urllib.parse import unquote
 
 from . import _orders
 from ._body import Refusal
-from ._draw import Order
+from ._draw import DrawSpec
 from ._faults import Twists, markers, unmarked
 from ._files import StoredFile, result
 from ._film import draw
-from ._multipart import Part, parse
+from ._multipart import FormPart, parse
 from ._opencomputing_rows import Tables, check_form, check_json, text_of
 from ._opencomputing_talk import Talk
 from ._platform import Answer, Platform, Request, Route, World
@@ -116,7 +116,7 @@ class Opencomputing(Platform):
     def _plan(self, values: Mapping[str, Any], files: Sequence[StoredFile]) -> Plan:
         picture = values["catelogid"] == "t2i"
         twists = markers(dict(values))
-        order = Order(
+        spec = DrawSpec(
             kind="image" if picture else "video",
             text=unmarked(values["prompt"]),
             size=_orders.size(values),
@@ -124,16 +124,16 @@ class Opencomputing(Platform):
             sources=tuple(file.path for file in files if file.kind != "audio"),
             variant=values["model"],
         )
-        cover = Order("image", order.text, size=(320, 180), variant=order.variant)
+        cover = DrawSpec("image", spec.text, size=(320, 180), variant=spec.variant)
 
         def make() -> Sequence[Made]:
-            made = [self._kept_result(order, "picture" if picture else "video", twists)]
+            made = [self._kept_result(spec, "picture" if picture else "video", twists)]
             return made if picture else [*made, self._kept_result(cover, "cover", {})]
 
         return Plan("task", dict(values), make, 1.5 if picture else 3.0)
 
-    def _kept_result(self, order: Order, name: str, twists: Twists) -> Made:
-        file = result(draw(order, self.world.new_path()), twists)
+    def _kept_result(self, spec: DrawSpec, name: str, twists: Twists) -> Made:
+        file = result(draw(spec, self.world.new_path()), twists)
         path = f"/tmp/{next(self._serial)}/43/137/39/{name}.{file.ending}"
         self._results[path] = file
         return Made(file, f"{self.base_url}/idfile?path={path}")
@@ -179,10 +179,10 @@ def _object(body: Any) -> dict[str, Any]:
     return body
 
 
-def _parts(request: Request) -> dict[str, list[Part]]:
+def _parts(request: Request) -> dict[str, list[FormPart]]:
     """The parts of a form by name; a list of files is a name that is repeated."""
     blocks = request.body.blocks(request.world.max_upload)
-    found: dict[str, list[Part]] = {}
+    found: dict[str, list[FormPart]] = {}
     for part in parse(request.seen.content_type, blocks, request.world.new_path):
         found.setdefault(part.name, []).append(part)
     request.seen.fields = {

@@ -11,7 +11,7 @@ from typing import Any
 from host import Host
 from PIL import Image
 from skyport.engine.base.types import Kind, Result, ResultFile, Task
-from skyport.engine.ledger.ledger import Order, Source, State
+from skyport.engine.ledger.ledger import Source, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 
@@ -38,28 +38,32 @@ class Books:
     def kept(self, state: State, prompt: str = "a lighthouse", **more: Any) -> int:
         """A job of that state; its number."""
         task = more.get("task", uuid.uuid4().hex)
-        order = Order(
-            mark=uuid.uuid4().hex,
+        order = TaskRecord(
+            fingerprint=uuid.uuid4().hex,
             platform=more.get("platform", "haiyi"),
-            place=more.get("place", "https://elsewhere.example"),
+            base_url=more.get("place", "https://elsewhere.example"),
             endpoint="/openapi/v1/generate/image",
             title=more.get("title", "kling-v3"),
             request={"model": "kling-v3", "parameters": {"prompt": prompt, "ref": SIGNED}},
             source=Source(more.get("node", "7"), "prompt-1"),
         )
-        self.store.intend(order)
+        self.store.record_intent(order)
         if state is not State.INTENT:
-            self.store.accepted(order, Task(order.platform, order.endpoint, task))
+            self.store.record_accepted(order, Task(order.platform, order.endpoint, task))
         if state in (State.RUNNING, State.DETACHED):
-            self.store.seen(order.mark, state, more.get("cost"))
+            self.store.record_progress(order.fingerprint, state, more.get("cost"))
         elif state in (State.SUCCEEDED, State.DELIVERED):
             files, texts = tuple(more.get("files", ())), tuple(more.get("texts", ()))
-            self.store.finished(order.mark, Result(task, files, texts=texts, cost=more.get("cost")))
+            self.store.record_result(
+                order.fingerprint, Result(task, files, texts=texts, cost=more.get("cost"))
+            )
             if state is State.DELIVERED:
-                self.store.delivered(order.mark)
+                self.store.record_delivered(order.fingerprint)
         elif state in (State.FAILED, State.CANCELLED, State.UNKNOWN):
-            self.store.ended(order.mark, state, more.get("error", "the platform's reason"))
-        row = self.store.find(order.mark)
+            self.store.record_end(
+                order.fingerprint, state, more.get("error", "the platform's reason")
+            )
+        row = self.store.find(order.fingerprint)
         assert row is not None
         return row.id
 

@@ -24,9 +24,9 @@ from typing import Any
 from PIL import Image
 from skyport import providers
 from skyport.engine.base.types import Model, Request, Result, Task
-from skyport.engine.ledger.ledger import Order, State
+from skyport.engine.ledger.ledger import State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
-from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.media.files import describe
 from skyport.engine.settings.settings import results
@@ -37,8 +37,10 @@ EDIT = Model("haiyi", "google/gemini-3-pro-image-preview", "image2image")
 _LOOK = 0.002  # seconds between two looks at the stages
 
 
-def order(mark: str) -> Order:
-    return Order(mark, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": mark})
+def order(fingerprint: str) -> TaskRecord:
+    return TaskRecord(
+        fingerprint, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": fingerprint}
+    )
 
 
 def tell(*words: object) -> None:
@@ -59,18 +61,18 @@ def parent(folder: str) -> None:
     sys.stdin.read()
 
 
-def intend(folder: str, mark: str) -> None:
+def intend(folder: str, fingerprint: str) -> None:
     store = Store(Path(folder, "ledger.db"), Owner(Path(folder, "owners")))
     tell("ready")
     sys.stdin.readline()
-    tell("mine" if store.intend(order(mark)) is None else "taken")
+    tell("mine" if store.record_intent(order(fingerprint)) is None else "taken")
     sys.stdin.read()
 
 
 def open_ledger(folder: str) -> None:
     tell("ready")
     sys.stdin.readline()
-    keeper = Keeper(Path(folder))
+    keeper = ResilientLedger(Path(folder))
     tell("disk" if keeper.disk else "memory", keeper.trouble)
     sys.stdin.read()
 
@@ -81,13 +83,13 @@ def open_ledger(folder: str) -> None:
 def full(folder: str, size: str) -> None:
     import resource  # not on Windows
 
-    keeper = Keeper(Path(folder))
-    keeper.intend(order("a"))
+    keeper = ResilientLedger(Path(folder))
+    keeper.record_intent(order("a"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))
-    keeper.accepted(order("a"), Task("cloud", "make", "1"))
+    keeper.record_accepted(order("a"), Task("cloud", "make", "1"))
     told = {"here": _shown(keeper), "disk": _shown(keeper.disk), "trouble": keeper.trouble}
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    keeper.seen("a", State.RUNNING)
+    keeper.record_progress("a", State.RUNNING)
     tell(json.dumps({**told, "later": _shown(keeper.disk), "later_trouble": keeper.trouble}))
 
 
@@ -113,7 +115,7 @@ def work(plan: str) -> None:
         job = jobs[numbers[future]]
         result = future.result()
         _look_at(result)
-        runner.delivered(job)
+        runner.record_delivered(job)
         tell("got", numbers[future], _how(job, result), len(result.warnings))
 
 
@@ -125,7 +127,7 @@ def _watch(jobs: Sequence[Job]) -> None:
     told = [""] * len(jobs)
     while True:
         for number, job in enumerate(jobs):
-            stage = job.sight.stage
+            stage = job.snapshot.stage
             if stage != told[number]:
                 told[number] = stage
                 tell("stage", number, stage)
@@ -139,7 +141,7 @@ def _look_at(result: Result) -> None:
 
 
 def _how(job: Job, result: Result) -> str:
-    return "reused" if result.reused else "attached" if job.sight.attached else "new"
+    return "reused" if result.reused else "attached" if job.snapshot.attached else "new"
 
 
 if __name__ == "__main__":

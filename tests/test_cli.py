@@ -22,7 +22,7 @@ from skyport.cli._board import _Lines
 from skyport.cli._table import cut, table, width
 from skyport.cli.sandbox import markers
 from skyport.engine.settings import keys
-from skyport.engine.tasks.progress import Glimpse
+from skyport.engine.tasks.progress import ProgressText
 from skyport.sandbox import Sandbox, platform_names, start
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
@@ -531,7 +531,7 @@ def test_a_line_is_cut_at_the_width_of_the_terminal_not_at_its_letters():
 def test_a_log_gets_a_line_only_when_something_changes(capsys):
     lines = _Lines(["job"])
     for short in (("queued",), ("queued",), ("running", "KSampler"), ("running", "KSampler")):
-        lines.show("job", Glimpse(0.1, ("other",), short))
+        lines.show("job", ProgressText(0.1, ("other",), short))
     assert capsys.readouterr().err == "job: queued\njob: running \u00b7 KSampler\n"
 
 

@@ -18,8 +18,8 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Request, Task
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import Query, Row, State, order_of
-from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.ledger import Query, Row, State, record_of
+from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.platforms.provider import Provider
 from skyport.engine.tasks.collector import LOOK_EVERY, collect, collect_for_ever
 from virtual import Cloud, Play, ended, order
@@ -31,7 +31,7 @@ class Process:
     """A process with its ledger and its runner; `die` ends it like a crash."""
 
     def __init__(self, home: Path) -> None:
-        self.keeper = Keeper(home)
+        self.keeper = ResilientLedger(home)
         self.play = Play(self.keeper)
         self.into = home / "results"
         self._alive = True
@@ -64,8 +64,8 @@ class Process:
         cloud.clock = self.play.loop.time
         return cloud
 
-    def row(self, mark: str) -> Row:
-        row = self.keeper.find(mark)
+    def row(self, fingerprint: str) -> Row:
+        row = self.keeper.find(fingerprint)
         assert row is not None
         return row
 
@@ -92,8 +92,8 @@ def process(home: Path) -> Iterator[Callable[[], Process]]:
         each.die()
 
 
-def mark(request: Request | None = None) -> str:
-    return order_of(request or order(), "http://127.0.0.1:1").mark
+def fingerprint(request: Request | None = None) -> str:
+    return record_of(request or order(), "http://127.0.0.1:1").fingerprint
 
 
 # -- brought home -------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_a_task_whose_process_died_is_filed_by_the_next_without_any_queue(
     first.die()
     second = process()
     second.collects_for(150, second.connect(second.cloud(cloud)))
-    assert second.row(mark()).state is State.SUCCEEDED
+    assert second.row(fingerprint()).state is State.SUCCEEDED
     result = second.play.result(cloud, order(), second.into)
     assert (result.texts, result.reused) == (("done",), True)
     assert cloud.counts["submit"] == 1
@@ -124,7 +124,7 @@ def test_a_task_whose_process_dies_while_we_run_is_taken_up_at_the_next_look(
     assert second.collects_once(cloud) == 0
     first.die()
     assert second.collects_once(cloud) == 1
-    assert second.row(mark()).owner == second.keeper.owner.id
+    assert second.row(fingerprint()).owner == second.keeper.owner.id
     assert second.collects_once(cloud) == 0  # it is carried already
 
 
@@ -137,7 +137,7 @@ def test_a_task_of_our_own_whose_job_broke_off_is_taken_up_again(
     with pytest.raises(ServerFault):
         ours.play.result(cloud, order(), ours.into)
     ours.collects_for(60, ours.connect(cloud))
-    assert ours.row(mark()).state is State.SUCCEEDED
+    assert ours.row(fingerprint()).state is State.SUCCEEDED
     assert cloud.counts["submit"] == 1
 
 
@@ -145,13 +145,13 @@ def test_an_intent_of_a_process_that_dies_while_we_run_becomes_unknown(
     process: Callable[[], Process],
 ) -> None:
     first, second = process(), process()
-    first.keeper.intend(order_of(order(), "http://127.0.0.1:1"))
+    first.keeper.record_intent(record_of(order(), "http://127.0.0.1:1"))
     cloud = second.cloud()
     second.collects_once(cloud)
-    assert second.row(mark()).state is State.INTENT
+    assert second.row(fingerprint()).state is State.INTENT
     first.die()
     second.collects_once(cloud)
-    assert second.row(mark()).state is State.UNKNOWN
+    assert second.row(fingerprint()).state is State.UNKNOWN
     assert cloud.log == []  # and nothing is ever sent for it
 
 
@@ -165,7 +165,7 @@ def test_a_queue_joins_what_the_collector_carries(process: Callable[[], Process]
     assert second.collects_once(cloud) == 1
     assert not second.play.result(cloud, order(), second.into).reused
     assert cloud.counts["submit"] == 1
-    assert second.row(mark()).state is State.DELIVERED
+    assert second.row(fingerprint()).state is State.DELIVERED
 
 
 # -- left alone ---------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_a_task_of_a_living_process_is_left_alone(process: Callable[[], Process]
     polls = cloud.counts["poll"]
     second.collects_for(600, second.connect(cloud))
     assert cloud.counts["poll"] == polls
-    assert second.row(mark()).owner == first.keeper.owner.id
+    assert second.row(fingerprint()).owner == first.keeper.owner.id
 
 
 def test_a_task_at_another_address_is_left_alone(process: Callable[[], Process]) -> None:
@@ -205,7 +205,7 @@ def test_a_task_at_another_address_is_left_alone(process: Callable[[], Process])
     elsewhere.http = Http("Cloud", "http://127.0.0.1:2", {})
     second.collects_for(600, second.connect(elsewhere))
     assert cloud.counts["poll"] == polls
-    assert second.row(mark()).owner == owner
+    assert second.row(fingerprint()).owner == owner
 
 
 def test_without_a_key_a_task_waits_until_there_is_one(process: Callable[[], Process]) -> None:
@@ -222,9 +222,9 @@ def test_without_a_key_a_task_waits_until_there_is_one(process: Callable[[], Pro
         return cloud
 
     second.collects_for(9 * LOOK_EVERY, connect)
-    assert second.row(mark()).state is State.RUNNING
+    assert second.row(fingerprint()).state is State.RUNNING
     second.collects_for(3 * LOOK_EVERY, connect)
-    assert second.row(mark()).state is State.SUCCEEDED
+    assert second.row(fingerprint()).state is State.SUCCEEDED
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.UNKNOWN])
@@ -240,10 +240,10 @@ def test_what_ends_before_its_turn_comes_is_not_submitted_anew(
     second.cloud(cloud)
     second.begins(cloud, order(seed=2))  # has the only place
     assert second.collects_once(cloud) == 1
-    second.keeper.ended(mark(), state, "meanwhile")
+    second.keeper.record_end(fingerprint(), state, "meanwhile")
     second.rests(1000)
     assert cloud.counts["submit"] == 2
-    assert second.row(mark()).state is state
+    assert second.row(fingerprint()).state is state
 
 
 # -- waited for ---------------------------------------------------------------------------------
@@ -253,12 +253,12 @@ def test_an_order_that_another_process_is_submitting_is_waited_for_and_its_task_
     process: Callable[[], Process],
 ) -> None:
     first, second = process(), process()
-    cloud, wanted = second.cloud(lasts=10), order_of(order(), "http://127.0.0.1:1")
-    first.keeper.intend(wanted)
+    cloud, wanted = second.cloud(lasts=10), record_of(order(), "http://127.0.0.1:1")
+    first.keeper.record_intent(wanted)
     second.begins(cloud, order(), seconds=30)
     assert cloud.log == []
     cloud._ends["theirs"] = second.play.loop.time() + 10
-    first.keeper.accepted(wanted, Task("cloud", "make", "theirs"))
+    first.keeper.record_accepted(wanted, Task("cloud", "make", "theirs"))
     assert second.play.result(cloud, order(), second.into).task_id == "theirs"
     assert cloud.counts["submit"] == 0
 
@@ -268,7 +268,7 @@ def test_if_that_process_dies_nothing_is_sent_again_but_by_a_person(
 ) -> None:
     first, second = process(), process()
     cloud = second.cloud()
-    first.keeper.intend(order_of(order(), "http://127.0.0.1:1"))
+    first.keeper.record_intent(record_of(order(), "http://127.0.0.1:1"))
     job = second.play.run(second.play.runner.begin(cloud, order(), second.into))
     second.rests(10)
     first.die()
@@ -283,13 +283,13 @@ def test_if_that_process_dies_nothing_is_sent_again_but_by_a_person(
 def test_who_waits_for_another_process_can_be_stopped(process: Callable[[], Process]) -> None:
     first, second = process(), process()
     cloud = second.cloud()
-    first.keeper.intend(order_of(order(), "http://127.0.0.1:1"))
+    first.keeper.record_intent(record_of(order(), "http://127.0.0.1:1"))
     job = second.play.run(second.play.runner.begin(cloud, order(), second.into))
     second.rests(10)
     second.play.runner.leave(job, stop=True)
     with pytest.raises(TaskCancelled):
         second.play.run(ended(job))
-    assert second.row(mark()).state is State.INTENT
+    assert second.row(fingerprint()).state is State.INTENT
 
 
 # -- what goes wrong ----------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_a_task_that_cannot_be_brought_home_is_tried_ever_more_seldom(
     in_a_day = cloud.counts["poll"] - polls - soon
     assert 3 <= soon <= 5
     assert 24 <= in_a_day <= 32
-    assert second.row(mark()).state is State.RUNNING  # and never given up
+    assert second.row(fingerprint()).state is State.RUNNING  # and never given up
 
 
 def test_settings_that_cannot_be_read_do_not_end_it(
@@ -332,7 +332,7 @@ def test_settings_that_cannot_be_read_do_not_end_it(
     second.play.loop.call_later(100, mend)
     second.collects_for(400, second.connect(cloud))
     assert "could not look after" in caplog.text
-    assert second.row(mark()).state is State.SUCCEEDED
+    assert second.row(fingerprint()).state is State.SUCCEEDED
 
 
 def test_old_rows_are_forgotten_at_the_start_and_every_day(

@@ -12,8 +12,8 @@ from host import graph, link, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyport.engine.workflows.graph import ENTRY, HERE, RUN
-from skyport.engine.workflows.split import KEY, TROUBLE, Facts, Order, cut
-from skyport.engine.workflows.transfer import Crossing
+from skyport.engine.workflows.split import KEY, TROUBLE, Facts, RemotePart, cut
+from skyport.engine.workflows.transfer import RemoteWorkflowBuilder
 
 KEEP, OURS = "SkyportKeepLocal", "SkyportHaiyiTextToImage"
 OUTPUTS = ("SaveImage", "PreviewImage")
@@ -42,8 +42,8 @@ def save(source: str) -> dict[str, Any]:
     return node("SaveImage", images=link(source), filename_prefix="x")
 
 
-def order(prompt: Prompt, node_id: str) -> Order:
-    return Order.from_json(prompt[node_id]["inputs"][KEY])
+def order(prompt: Prompt, node_id: str) -> RemotePart:
+    return RemotePart.from_json(prompt[node_id]["inputs"][KEY])
 
 
 def trouble(prompt: Prompt, node_id: str) -> str:
@@ -77,7 +77,7 @@ def test_everything_upstream_goes_and_the_rest_stays() -> None:
     )
     after = cut(before, facts())
     assert after.keys() == {"cloud", "grow", "kept"}
-    assert order(after, "cloud") == Order(
+    assert order(after, "cloud") == RemotePart(
         nodes={"model": before["model"], "paint": before["paint"]},
         entries={},
         saves=[(("paint", 0), "IMAGE")],
@@ -198,7 +198,7 @@ def test_ids_may_hold_dots() -> None:
         "kept": save("cloud"),
     }
     after = cut(before, facts(lacking={"ImageScale": ["size.image"]}))
-    sent = Crossing(order(after, "cloud").nodes)
+    sent = RemoteWorkflowBuilder(order(after, "cloud").nodes)
     sent.put([*entering(after, "cloud")], "made here")
     assert sent.workflow["c.d"]["inputs"] == {"size.image": "made here"}
 
@@ -511,13 +511,13 @@ class Evaluator:
                     values[name] = value
         if one["class_type"] == ENTRY:
             return {**values.get("inputs", {}), values["target"]: values["value"]}
-        if KEY in values and (sent := Order.from_json(values[KEY])).value is not None:
+        if KEY in values and (sent := RemotePart.from_json(values[KEY])).value is not None:
             return self._remote(sent, values.get("value", {}))
         if one["class_type"] in (RUN, KEEP):
             return values["value"]
         return hash((one["class_type"], tuple(sorted(values.items()))))
 
-    def _remote(self, sent: Order, values: Mapping[str, Any]) -> Any:
+    def _remote(self, sent: RemotePart, values: Mapping[str, Any]) -> Any:
         given = {target: values[name] for name, all_ in sent.entries.items() for target in all_}
         remote = Evaluator(sent.nodes, given)
         results = {source: remote.of(source[0]) for source, _ in sent.saves}
@@ -565,4 +565,4 @@ def test_the_order_of_the_nodes_decides_nothing(prompt: Prompt, random: Any) -> 
 
 
 def _nodes_of(one: Mapping[str, Any]) -> Prompt:
-    return Order.from_json(one["inputs"][KEY]).nodes
+    return RemotePart.from_json(one["inputs"][KEY]).nodes

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from skyport.engine.workflows.graph import HERE, KEEP, KEY, RUN, TROUBLE
 from skyport.nodes._base.prompt_marks import linked_outputs, watch
 from skyport.nodes._run_in_cloud.prompt_hook import on_prompt
-from skyport.nodes._run_in_cloud.split_prompt import cut_prompt, order_of
+from skyport.nodes._run_in_cloud.split_prompt import cut_prompt, remote_part_of
 
 import nodes as comfyui_nodes
 
@@ -87,7 +87,7 @@ def queued(prompt: dict[str, Any], *editor: dict[str, Any], **graph_keys: Any) -
 def kind_of(data: dict[str, Any], node_id: str = "cloud") -> str:
     left = cut_prompt(data)
     assert TROUBLE not in left[node_id]["inputs"], left[node_id]
-    order = order_of(left, node_id)
+    order = remote_part_of(left, node_id)
     assert order is not None
     assert order.value is not None
     return dict(order.saves)[order.value]
@@ -190,7 +190,7 @@ def told_by_editor(saved: dict[str, Any]) -> dict[str, Any]:
 def test_class_and_values_that_the_editor_leaves_out_are_read_in_its_graph(
     values: Any, names: list[str], expected: dict[str, Any]
 ) -> None:
-    order = order_of(told_by_editor(unknown(values, *names)), "cloud")
+    order = remote_part_of(told_by_editor(unknown(values, *names)), "cloud")
     assert order is not None
     assert order.nodes["5"]["class_type"] == "Nobodys"
     assert order.nodes["5"]["inputs"] == {**expected, "image": ["a", 1]}
@@ -199,7 +199,7 @@ def test_class_and_values_that_the_editor_leaves_out_are_read_in_its_graph(
 def test_names_that_the_editor_saves_beside_the_values_are_taken() -> None:
     named = {"seed": 7, "control_after_generate": "fixed", "fixed": "fixed", "text": "x"}
     saved = unknown([7, "fixed", "x"]) | {"widgets_values_named": named}
-    order = order_of(told_by_editor(saved), "cloud")
+    order = remote_part_of(told_by_editor(saved), "cloud")
     assert order is not None
     assert order.nodes["5"]["inputs"] == {"seed": 7, "text": "x", "image": ["a", 1]}
 
@@ -210,9 +210,9 @@ def test_values_that_have_no_names_are_never_guessed() -> None:
     assert "5" not in left
 
 
-@pytest.mark.parametrize(("model", "tapped"), [("here.safetensors", False), ("gone", True)])
+@pytest.mark.parametrize(("model", "extra"), [("here.safetensors", False), ("gone", True)])
 def test_a_preview_behind_a_model_that_is_not_here_is_made_in_the_cloud(
-    model: str, tapped: bool
+    model: str, extra: bool
 ) -> None:
     prompt = graph(
         a=node("Paint"),
@@ -222,7 +222,7 @@ def test_a_preview_behind_a_model_that_is_not_here_is_made_in_the_cloud(
         peek=node("Show", value=link("b")),
     )
     left = cut_prompt({"prompt": prompt})
-    assert ("b" not in left, "skyport-tap-b-0" in left) == (tapped, tapped)
+    assert ("b" not in left, "skyport-tap-b-0" in left) == (extra, extra)
 
 
 # -- anything at all ----------------------------------------------------------------------------

@@ -272,10 +272,10 @@ def test_an_upload_without_an_address_is_named(
 def test_hosted_files_are_counted_on_for_as_long_as_is_safe() -> None:
     provider = HaiYi(Http("HaiYi", "http://127.0.0.1:1", {}))
     generate, raw = Request("haiyi", GENERATE, {}), Request("haiyi", WORKFLOW, {})
-    assert provider.lives(SIGNED, generate) == 86400  # its signature ends in 2036
-    assert provider.lives("https://host.example/a.png?Expires=1000", generate) <= 0
-    assert provider.lives("https://host.example/a.png", generate) == 600
-    assert provider.lives("5f2c.jpg", raw) == 0  # how long a cluster keeps it is not said
+    assert provider.url_lifetime(SIGNED, generate) == 86400  # its signature ends in 2036
+    assert provider.url_lifetime("https://host.example/a.png?Expires=1000", generate) <= 0
+    assert provider.url_lifetime("https://host.example/a.png", generate) == 600
+    assert provider.url_lifetime("5f2c.jpg", raw) == 0  # how long a cluster keeps it is not said
 
 
 # -- task ids -------------------------------------------------------------------------------

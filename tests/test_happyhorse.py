@@ -23,7 +23,7 @@ from skyport.engine.base.errors import (
 from skyport.engine.base.types import MediaFile, Report, Request, Status, Task, TaskState, silent
 from skyport.engine.hosting.choice import ChosenHost
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import fingerprint
+from skyport.engine.ledger.ledger import fingerprint_of
 from skyport.engine.platforms.parameters import fill, warnings
 from skyport.providers import happyhorse
 from skyport.providers.happyhorse import HappyHorse
@@ -44,7 +44,7 @@ MADE = "https://cdn.example/made.mp4?sig=a%2Fb"
 class Shelf:
     """A media host: a path of the scripted server."""
 
-    shelf = "scripted"
+    upload_scope = "scripted"
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -53,7 +53,7 @@ class Shelf:
         answer = self._http.post_form(FILES, [("file", file)], report)
         return str(json.loads(answer.content)["url"])
 
-    def lives(self, url: str) -> float:
+    def url_lifetime(self, url: str) -> float:
         return 0.0
 
 
@@ -482,7 +482,7 @@ def test_what_is_told_of_a_request_is_told_with_its_result_and_makes_no_other_or
     server.on("/made.png", Answer(body=PNG))
     plain = contract.request(clip(tmp_path, PNG))
     told = replace(plain, warnings=("only advice",))
-    assert fingerprint(told, "") == fingerprint(plain, "")
+    assert fingerprint_of(told, "") == fingerprint_of(plain, "")
     with Play() as play:
         result = play.result(contract.provider(server), told, tmp_path)
     assert result.warnings == ("only advice",)

@@ -29,7 +29,7 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import MediaFile
 from skyport.engine.http.client import Http
-from skyport.engine.http.error_answers import judge, seconds_asked, words_of
+from skyport.engine.http.error_answers import api_error, seconds_asked, words_of
 from skyport.engine.http.response import read_json
 from skyport.engine.http.retry import pause, retrying, should_repeat
 
@@ -331,7 +331,7 @@ def test_a_form_cut_while_its_file_goes_out_is_an_unknown_outcome(
     ],
 )
 def test_status_and_words_choose_the_class(status: int, words: str, kind: type) -> None:
-    error = judge("HaiYi", status, words)
+    error = api_error("HaiYi", status, words)
     assert type(error) is kind
     assert error.do
 

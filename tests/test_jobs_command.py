@@ -18,7 +18,7 @@ from skyport.cli.jobs import _asked_to_stop
 from skyport.cli.run import placed
 from skyport.engine.base.types import Kind, Model, Request, Result, ResultFile, Task
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import Order, Source, State, order_of
+from skyport.engine.ledger.ledger import Source, State, TaskRecord, record_of
 from skyport.engine.media.files import sha256_of
 from skyport.engine.platforms.provider import Provider
 from skyport.providers import haiyi
@@ -80,25 +80,25 @@ def request(prompt: str, seed: int = 1) -> Request:
 
 def kept(
     state: State, prompt: str = "a lighthouse", *, task_id: str = "24317", **more: Any
-) -> Order:
+) -> TaskRecord:
     """A job in the ledger, as a process that has ended since left it there."""
     place = more.pop("place", "https://example.com")
-    order = order_of(request(prompt), place, Source("7", "prompt-1"))
+    order = record_of(request(prompt), place, Source("7", "prompt-1"))
     ledger = providers.ledger()
-    ledger.intend(order)
+    ledger.record_intent(order)
     if state is State.INTENT:
         return order
     if state in (State.FAILED, State.CANCELLED, State.UNKNOWN):
-        ledger.ended(order.mark, state, more.get("error", "the platform's reason"))
+        ledger.record_end(order.fingerprint, state, more.get("error", "the platform's reason"))
         return order
-    ledger.accepted(order, Task("haiyi", order.endpoint, task_id))
+    ledger.record_accepted(order, Task("haiyi", order.endpoint, task_id))
     if state in (State.RUNNING, State.DETACHED):
-        ledger.seen(order.mark, state, more.get("cost"))
+        ledger.record_progress(order.fingerprint, state, more.get("cost"))
     if state in (State.SUCCEEDED, State.DELIVERED):
         files = tuple(more.get("files", ()))
-        ledger.finished(order.mark, Result(task_id, files, cost=more.get("cost")))
+        ledger.record_result(order.fingerprint, Result(task_id, files, cost=more.get("cost")))
     if state is State.DELIVERED:
-        ledger.delivered(order.mark)
+        ledger.record_delivered(order.fingerprint)
     return order
 
 
@@ -114,7 +114,7 @@ def finished(prompt: str, seed: int = 1) -> Result:
     provider = providers.connect("haiyi")
     job = providers.runner().start(provider, request(prompt, seed), providers.results())
     result = job.future.result(20)
-    providers.runner().delivered(job)
+    providers.runner().record_delivered(job)
     return result
 
 
@@ -198,7 +198,7 @@ def test_json_holds_every_fact_and_no_secret(skyport, monkeypatch, tmp_path):
     [row] = json.loads(told.out)
     assert (row["job"], row["task"], row["state"], row["cost"]) == (1, "24317", "delivered", 0.5)
     assert (row["node"], row["prompt"]) == ("7", "prompt-1")
-    assert row["fingerprint"] == order.mark
+    assert row["fingerprint"] == order.fingerprint
     assert row["request"]["parameters"]["aspect_ratio"] == "1:1"
     assert row["files"][0]["path"] == str(tmp_path / "a.png")
     assert row["files"][0]["url"] == "https://oss.example.com/a.png"
@@ -297,10 +297,10 @@ def test_files_that_are_gone_are_downloaded_again_and_not_paid_for(skyport, clou
 def test_the_task_of_a_process_that_died_is_waited_for(skyport, cloud, process, tmp_path):
     provider = providers.connect("haiyi")
     sent = request("[[slow:20]] left behind")
-    order = order_of(sent, provider.http.base_url)
-    providers.ledger().intend(order)
+    order = record_of(sent, provider.http.base_url)
+    providers.ledger().record_intent(order)
     task_id = provider.submit(sent)
-    providers.ledger().accepted(order, Task("haiyi", sent.endpoint, task_id))
+    providers.ledger().record_accepted(order, Task("haiyi", sent.endpoint, task_id))
     process()
     told = skyport("jobs", "fetch", task_id, "--output", tmp_path / "out")
     assert told.code == 0, told.err

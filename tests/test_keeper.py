@@ -20,21 +20,21 @@ import pytest
 from processes import Children
 from skyport.engine.base.errors import ServerFault, TaskFailed
 from skyport.engine.base.types import Result, Status, Task, TaskState
-from skyport.engine.ledger.ledger import Order, Query, Row, State, order_of
+from skyport.engine.ledger.ledger import Query, Row, State, TaskRecord, record_of
 from skyport.engine.ledger.migrations import VERSION
-from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.resilient import ResilientLedger
 from virtual import Cloud, Play, order
 
 REMEMBERED = "remembered only until this program ends"
 
 
 @pytest.fixture
-def keep() -> Iterator[Callable[[Path], Keeper]]:
+def keep() -> Iterator[Callable[[Path], ResilientLedger]]:
     """Opens the ledger of a data folder as a process of its own does."""
-    opened: list[Keeper] = []
+    opened: list[ResilientLedger] = []
 
-    def keep(home: Path) -> Keeper:
-        opened.append(Keeper(home))
+    def keep(home: Path) -> ResilientLedger:
+        opened.append(ResilientLedger(home))
         return opened[-1]
 
     yield keep
@@ -42,7 +42,7 @@ def keep() -> Iterator[Callable[[Path], Keeper]]:
         end(keeper)
 
 
-def end(keeper: Keeper) -> None:
+def end(keeper: ResilientLedger) -> None:
     """What the end of its process does."""
     if keeper.disk is not None:
         keeper.disk.close()
@@ -50,22 +50,24 @@ def end(keeper: Keeper) -> None:
     keeper.owner.close()
 
 
-def kept(mark: str = "a") -> Order:
-    return Order(mark, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": mark})
+def kept(fingerprint: str = "a") -> TaskRecord:
+    return TaskRecord(
+        fingerprint, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": fingerprint}
+    )
 
 
 def task(number: str = "1") -> Task:
     return Task("cloud", "make", number)
 
 
-def known(keeper: Keeper, mark: str = "a") -> Row:
-    row = keeper.find(mark)
+def known(keeper: ResilientLedger, fingerprint: str = "a") -> Row:
+    row = keeper.find(fingerprint)
     assert row is not None
     return row
 
 
 def mark_of(cloud: Cloud) -> str:
-    return order_of(order(), cloud.http.base_url).mark
+    return record_of(order(), cloud.http.base_url).fingerprint
 
 
 # -- a disk of its own --------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 def test_where_the_disk_takes_it_nothing_is_in_memory_only(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     keeper = keep(tmp_path)
     with Play(keeper) as play:
@@ -145,7 +147,7 @@ def test_the_answer_of_a_submit_is_not_lost_when_the_disk_is_full_by_then(tmp_pa
 
 
 def test_work_goes_on_while_the_disk_is_full_and_is_on_it_once_there_is_room(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     keeper = keep(disk.path)
     with Play(keeper) as play:
@@ -167,20 +169,20 @@ def test_work_goes_on_while_the_disk_is_full_and_is_on_it_once_there_is_room(
 
 
 def test_a_task_begun_on_disk_is_followed_to_its_end_when_the_disk_fills_up(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     keeper = keep(disk.path)
-    keeper.accepted(kept(), task())
+    keeper.record_accepted(kept(), task())
     disk.fill()
-    keeper.seen("a", State.RUNNING, 0.5)
-    keeper.finished("a", Result("1", texts=("done",)))
+    keeper.record_progress("a", State.RUNNING, 0.5)
+    keeper.record_result("a", Result("1", texts=("done",)))
     assert known(keeper).result == Result("1", texts=("done",), cost=0.5)
-    keeper.delivered("a")
+    keeper.record_delivered("a")
     assert known(keeper).state is State.DELIVERED
     disk.make_room()
-    keeper.intend(kept("b"))
+    keeper.record_intent(kept("b"))
     assert keeper.disk is not None
-    assert [(r.order.mark, r.state) for r in keeper.disk.rows(Query())] == [
+    assert [(r.record.fingerprint, r.state) for r in keeper.disk.rows(Query())] == [
         ("b", State.INTENT),
         ("a", State.DELIVERED),
     ]
@@ -197,7 +199,7 @@ class Refusing(Cloud):
 
 
 def test_a_submit_that_fails_while_the_disk_fills_up_may_be_ordered_again(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     keeper = keep(disk.path)
     with Play(keeper) as play:
@@ -217,12 +219,12 @@ class Failing(Cloud):
 
 
 def test_a_task_that_failed_while_the_disk_was_full_is_not_waited_for_again(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     keeper = keep(disk.path)
     with Play(keeper) as play:
         failing = Failing(play.loop.time)
-        keeper.accepted(order_of(order(), failing.http.base_url), task())
+        keeper.record_accepted(record_of(order(), failing.http.base_url), task())
         disk.fill()
         with pytest.raises(TaskFailed, match="bad luck"):
             play.result(failing, order(), tmp_path)
@@ -232,26 +234,26 @@ def test_a_task_that_failed_while_the_disk_was_full_is_not_waited_for_again(
 
 
 def test_an_order_that_another_process_is_submitting_is_left_to_it_when_the_disk_is_full(
-    keep: Callable[[Path], Keeper], disk: SmallDisk
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
 ) -> None:
     other, keeper = keep(disk.path), keep(disk.path)
-    other.intend(kept())
+    other.record_intent(kept())
     disk.fill()
-    keeper.ended("a", State.FAILED, "not mine to say")
+    keeper.record_end("a", State.FAILED, "not mine to say")
     assert known(keeper).owner == other.owner.id
     disk.make_room()
-    other.accepted(kept(), task())
+    other.record_accepted(kept(), task())
     assert known(keeper).state is State.SUBMITTED
 
 
 def test_the_warning_is_logged_once_and_not_with_every_write(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, caplog: pytest.LogCaptureFixture
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     keeper = keep(disk.path)
     disk.fill()
     with caplog.at_level(logging.WARNING):
         for number in range(5):
-            keeper.intend(kept(str(number)))
+            keeper.record_intent(kept(str(number)))
     assert len(caplog.records) == 1
     assert keeper.trouble in caplog.text
 
@@ -260,7 +262,7 @@ def test_the_warning_is_logged_once_and_not_with_every_write(
 
 
 def test_a_folder_that_has_become_read_only_is_still_known(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     known_before(keep(disk.path), tmp_path)
     disk.write_protect()
@@ -268,13 +270,13 @@ def test_a_folder_that_has_become_read_only_is_still_known(
 
 
 def test_what_a_crash_left_beside_a_read_only_ledger_is_known_too(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    keeper = Keeper(home)
+    keeper = ResilientLedger(home)
     with Play(keeper) as play:
         play.result(play.cloud(), order(), tmp_path)
-    keeper.accepted(under_way(), task("running"))
+    keeper.record_accepted(under_way(), task("running"))
     for part in ("", "-wal"):  # as a crash leaves them: what is new is in the second only
         shutil.copyfile(home / f"ledger.db{part}", disk.path / f"ledger.db{part}")
     end(keeper)
@@ -283,22 +285,22 @@ def test_what_a_crash_left_beside_a_read_only_ledger_is_known_too(
 
 
 def test_a_disk_that_is_full_from_the_start_is_still_known(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     known_before(keep(disk.path), tmp_path)
     disk.fill()
     nothing_is_paid_again(keep(disk.path), tmp_path)
 
 
-def under_way() -> Order:
-    return order_of(order(title="under way", seed=5), "http://127.0.0.1:1")
+def under_way() -> TaskRecord:
+    return record_of(order(title="under way", seed=5), "http://127.0.0.1:1")
 
 
-def known_before(keeper: Keeper, into: Path) -> None:
+def known_before(keeper: ResilientLedger, into: Path) -> None:
     """One order is delivered and one is under way, and the process ends."""
     with Play(keeper) as play:
         play.result(play.cloud(), order(), into)
-    keeper.accepted(under_way(), task("running"))
+    keeper.record_accepted(under_way(), task("running"))
     end(keeper)
 
 
@@ -310,7 +312,7 @@ class Later(Cloud):
         return TaskState(Status.SUCCEEDED, "success", 1.0, outputs=self.outputs)
 
 
-def nothing_is_paid_again(keeper: Keeper, into: Path) -> None:
+def nothing_is_paid_again(keeper: ResilientLedger, into: Path) -> None:
     with Play(keeper) as play:
         cloud = Later(play.loop.time)
         assert play.result(cloud, order(), into).reused
@@ -330,14 +332,14 @@ def a_folder_in_the_way(home: Path) -> None:
 
 @pytest.mark.parametrize("obstacle", [a_file_in_the_way, a_folder_in_the_way])
 def test_a_ledger_that_cannot_be_opened_is_kept_in_memory_and_that_is_said(
-    obstacle: Callable[[Path], None], keep: Callable[[Path], Keeper], tmp_path: Path
+    obstacle: Callable[[Path], None], keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     obstacle(tmp_path)
     works_in_memory(keep(tmp_path), tmp_path)
 
 
 def test_a_folder_that_is_read_only_from_the_start_is_no_obstacle(
-    keep: Callable[[Path], Keeper], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
 ) -> None:
     disk.write_protect()
     works_in_memory(keep(disk.path), tmp_path)
@@ -345,14 +347,14 @@ def test_a_folder_that_is_read_only_from_the_start_is_no_obstacle(
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing stops root")
 def test_a_folder_without_the_right_to_write_is_no_obstacle(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o500)
     works_in_memory(keep(home), tmp_path)
 
 
-def works_in_memory(keeper: Keeper, into: Path) -> None:
+def works_in_memory(keeper: ResilientLedger, into: Path) -> None:
     """It says so, equal orders share a task all the same, and nothing is thrown."""
     assert keeper.disk is None
     assert REMEMBERED in keeper.trouble
@@ -361,9 +363,9 @@ def works_in_memory(keeper: Keeper, into: Path) -> None:
         play.result(cloud, order(), into)
         assert play.result(cloud, order(), into).reused
     assert cloud.counts["submit"] == 1
-    keeper.accepted(kept(), task())
+    keeper.record_accepted(kept(), task())
     keeper.recover()
-    assert [row.order.mark for row in keeper.abandoned()] == ["a"]
+    assert [row.record.fingerprint for row in keeper.abandoned()] == ["a"]
     assert keeper.adopt(known(keeper))
     assert keeper.prune(0) == 0
     assert REMEMBERED in keeper.trouble
@@ -378,9 +380,9 @@ def garbage(path: Path) -> None:
 
 def damaged(path: Path) -> None:
     """A ledger with a good head whose other pages are lost."""
-    keeper = Keeper(path.parent)
+    keeper = ResilientLedger(path.parent)
     for number in range(50):
-        keeper.accepted(kept(str(number)), task(str(number)))
+        keeper.record_accepted(kept(str(number)), task(str(number)))
     end(keeper)
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
@@ -391,7 +393,7 @@ BREAKAGES = [garbage, damaged]
 
 @pytest.mark.parametrize("harm", BREAKAGES)
 def test_a_broken_ledger_is_kept_for_people_and_a_new_one_begins_beside_it(
-    harm: Callable[[Path], None], keep: Callable[[Path], Keeper], tmp_path: Path
+    harm: Callable[[Path], None], keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     harm(tmp_path / "ledger.db")
     broken = (tmp_path / "ledger.db").read_bytes()
@@ -400,7 +402,7 @@ def test_a_broken_ledger_is_kept_for_people_and_a_new_one_begins_beside_it(
     assert aside.read_bytes() == broken
     assert str(aside) in keeper.trouble
     assert "look at your tasks at the platform" in keeper.trouble
-    keeper.accepted(kept(), task())
+    keeper.record_accepted(kept(), task())
     assert str(aside) in keeper.trouble  # a write that goes well does not take that back
     assert REMEMBERED not in keeper.trouble
     later = keep(tmp_path)
@@ -409,7 +411,7 @@ def test_a_broken_ledger_is_kept_for_people_and_a_new_one_begins_beside_it(
 
 
 def test_what_sqlite_keeps_beside_a_broken_file_goes_with_it(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     for part in ("", "-wal", "-shm"):
         garbage(tmp_path / f"ledger.db{part}")
@@ -419,11 +421,11 @@ def test_what_sqlite_keeps_beside_a_broken_file_goes_with_it(
 
 
 def test_a_ledger_set_aside_earlier_is_not_overwritten(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     for _ in range(2):
         garbage(tmp_path / "ledger.db")
-        end(Keeper(tmp_path))
+        end(ResilientLedger(tmp_path))
     assert sorted(path.name for path in tmp_path.glob("*broken*")) == [
         "ledger.broken-1.db",
         "ledger.broken-2.db",
@@ -431,7 +433,7 @@ def test_a_ledger_set_aside_earlier_is_not_overwritten(
 
 
 def test_many_processes_that_find_it_broken_set_aside_one_file_and_share_the_new_one(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     garbage(tmp_path / "ledger.db")
     with Children() as children:
@@ -447,7 +449,7 @@ def test_many_processes_that_find_it_broken_set_aside_one_file_and_share_the_new
 
 
 def test_a_page_that_breaks_while_we_run_costs_nothing_that_is_under_way(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     keeper = keep(tmp_path)
     with Play(keeper) as play:
@@ -455,7 +457,7 @@ def test_a_page_that_breaks_while_we_run_costs_nothing_that_is_under_way(
 
         async def scene() -> Result:
             job = await play.runner.begin(cloud, order(), tmp_path)
-            while job.sight.stage != "running":
+            while job.snapshot.stage != "running":
                 await play.engine.blocking(lambda: None)
             garbage_inside(tmp_path / "ledger.db")
             return await play.carried(cloud, order(), tmp_path)
@@ -478,7 +480,7 @@ def garbage_inside(path: Path) -> None:
 
 
 def test_a_newer_ledger_is_left_alone_and_that_is_said(
-    keep: Callable[[Path], Keeper], tmp_path: Path
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger.db"
     db = sqlite3.connect(path)

@@ -226,7 +226,7 @@ def wish(tree: Mapping[str, Any]) -> str:
 def grouped(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[wish(row.order.request)].append(row)
+        groups[wish(row.record.request)].append(row)
     return groups
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InputRejected, SkyportError, TransportError
 from skyport.engine.base.types import MediaFile, Result, Task
-from skyport.engine.ledger.ledger import Order, Row, State, fingerprint
+from skyport.engine.ledger.ledger import Row, State, TaskRecord, fingerprint_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 from virtual import Cloud, Play, clip, order
@@ -31,25 +31,25 @@ class Recording(Store):
         if self.cloud is not None:
             self.cloud.log.append((what, about, 0.0))
 
-    def intend(self, order: Order) -> Row | None:
+    def record_intent(self, order: TaskRecord) -> Row | None:
         self.note("intend", order.title)
-        return super().intend(order)
+        return super().record_intent(order)
 
-    def accepted(self, order: Order, task: Task) -> None:
+    def record_accepted(self, order: TaskRecord, task: Task) -> None:
         self.note("accepted", task.id)
-        super().accepted(order, task)
+        super().record_accepted(order, task)
 
-    def finished(self, mark: str, result: Result) -> None:
+    def record_result(self, fingerprint: str, result: Result) -> None:
         self.note("finished", result.task_id)
-        super().finished(mark, result)
+        super().record_result(fingerprint, result)
 
-    def delivered(self, mark: str) -> None:
+    def record_delivered(self, fingerprint: str) -> None:
         self.note("delivered")
-        super().delivered(mark)
+        super().record_delivered(fingerprint)
 
-    def ended(self, mark: str, state: State, error: str) -> None:
+    def record_end(self, fingerprint: str, state: State, error: str) -> None:
         self.note("ended", state.value)
-        super().ended(mark, state, error)
+        super().record_end(fingerprint, state, error)
 
 
 def story(into: Path, how: Any = None, *, lasts: float = 0.5) -> list[tuple[str, str]]:
@@ -140,14 +140,14 @@ def renamed(tree: Any) -> Any:
     return [renamed(item) for item in tree] if isinstance(tree, list) else tree
 
 
-def mark(payload: Any, base: str = BASE, **more: Any) -> str:
-    return fingerprint(order({"in": payload}, **more), base)
+def fingerprint(payload: Any, base: str = BASE, **more: Any) -> str:
+    return fingerprint_of(order({"in": payload}, **more), base)
 
 
 @given(TREES)
 def test_a_fingerprint_asks_what_files_hold_not_what_they_are_called(tree: Any) -> None:
-    assert mark(tree) == mark(renamed(tree))
-    assert mark(tree) == mark(tree, title="another name")
+    assert fingerprint(tree) == fingerprint(renamed(tree))
+    assert fingerprint(tree) == fingerprint(tree, title="another name")
 
 
 @given(TREES, FILES)
@@ -156,12 +156,12 @@ def test_other_bytes_another_seed_or_another_copy_are_another_order(
 ) -> None:
     other = replace(file, sha256=file.sha256[::-1] + "0")
     marks = [
-        mark([tree, file]),
-        mark([tree, other]),
-        mark([tree, file], seed=1),
-        mark([tree, file], copy=1),
-        mark([tree, file], base="http://127.0.0.1:8000/haiyi"),
-        mark([file, tree, None]),
+        fingerprint([tree, file]),
+        fingerprint([tree, other]),
+        fingerprint([tree, file], seed=1),
+        fingerprint([tree, file], copy=1),
+        fingerprint([tree, file], base="http://127.0.0.1:8000/haiyi"),
+        fingerprint([file, tree, None]),
     ]
     assert len(set(marks)) == len(marks)
 
@@ -171,4 +171,4 @@ def test_other_bytes_another_seed_or_another_copy_are_another_order(
     [({"a": 1}, {"a": "1"}), ({"a": True}, {"a": 1}), ({"a": None}, {}), ([1, 2], [2, 1])],
 )
 def test_values_that_are_sent_differently_are_different(one: Any, other: Any) -> None:
-    assert mark(one) != mark(other)
+    assert fingerprint(one) != fingerprint(other)

@@ -45,10 +45,10 @@ from skyport.engine.base.types import (
 )
 from skyport.engine.hosting import s3
 from skyport.engine.hosting.choice import ChosenHost, choose
-from skyport.engine.hosting.upload_cache import Book, Hosted
+from skyport.engine.hosting.upload_cache import UploadCache, UploadUrlStore
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import fingerprint
-from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.ledger import fingerprint_of
+from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.platforms.media_host import MediaHost, account
 from skyport.engine.platforms.provider import Provider
 from skyport.engine.settings import keys, settings
@@ -90,7 +90,7 @@ class Shelf:
     """A media host that keeps nothing but the count."""
 
     def __init__(self, name: str = "shelf", lives: float = DAY, url: str = "") -> None:
-        self.shelf = name
+        self.upload_scope = name
         self.lasts = lives
         self.url = url or "https://files.example"
         self.uploads: list[str] = []
@@ -99,7 +99,7 @@ class Shelf:
         self.uploads.append(file.sha256)
         return f"{self.url}/{file.sha256}?number={len(self.uploads)}"
 
-    def lives(self, url: str) -> float:
+    def url_lifetime(self, url: str) -> float:
         return self.lasts
 
 
@@ -137,7 +137,7 @@ def test_without_a_host_a_file_is_refused_with_three_ways_and_nothing_is_sent(
     for way in ("skyport keys set haiyi", "skyport keys set s3", "s3_bucket", "public URL"):
         assert way in told
     assert bare.sent == []
-    for call in (bare.shelf, lambda request: bare.upload(clip(tmp_path), request)):
+    for call in (bare.upload_scope, lambda request: bare.upload(clip(tmp_path), request)):
         with pytest.raises(InvalidInput, match="s3_bucket"):
             call(ask())
 
@@ -153,11 +153,11 @@ def test_a_place_that_cannot_be_used_is_told_before_any_upload_begins(
 ) -> None:
     class Closed(Shelf):
         @property
-        def shelf(self) -> str:
+        def upload_scope(self) -> str:
             raise MissingKey("no key")
 
-        @shelf.setter
-        def shelf(self, name: str) -> None: ...
+        @upload_scope.setter
+        def upload_scope(self, name: str) -> None: ...
 
     host = Closed()
     with pytest.raises(MissingKey):
@@ -171,7 +171,7 @@ def test_the_hosts_urls_stand_where_the_files_stood(play: Play, tmp_path: Path) 
     play.result(bare, ask(one, other, one), tmp_path)
     a, b = (f"https://files.example/{f.sha256}?number={n}" for n, f in ((1, one), (2, other)))
     assert bare.sent == [{"images": [a, b, a]}]
-    assert bare.lives(a, ask()) == DAY
+    assert bare.url_lifetime(a, ask()) == DAY
 
 
 def test_two_platforms_share_what_one_host_holds(play: Play, tmp_path: Path) -> None:
@@ -189,17 +189,19 @@ def test_the_host_is_no_part_of_an_order(tmp_path: Path, play: Play) -> None:
     second = Bare(Shelf("other", url="https://elsewhere.example"))
     assert play.result(second, request, tmp_path).reused
     assert second.sent == []
-    assert fingerprint(request, first.http.base_url) == fingerprint(request, second.http.base_url)
+    assert fingerprint_of(request, first.http.base_url) == fingerprint_of(
+        request, second.http.base_url
+    )
 
 
 # -- what is hosted is remembered -----------------------------------------------------------
 
 
-def book(home: Path, now: Callable[[], float] = time.time) -> Book:
-    return Book(home / "hosted.db", now, lambda url, own_host: True)
+def book(home: Path, now: Callable[[], float] = time.time) -> UploadUrlStore:
+    return UploadUrlStore(home / "hosted.db", now, lambda url, own_host: True)
 
 
-def host_once(play: Play, provider: Provider, file: MediaFile, book: Book) -> str:
+def host_once(play: Play, provider: Provider, file: MediaFile, book: UploadUrlStore) -> str:
     """What a process that begins now makes of `file`."""
     runner = Runner(play.engine, in_memory(), book)
     return play.run(runner.host(provider, ask(), [file]))[0]
@@ -241,14 +243,14 @@ def test_another_host_or_account_has_a_memory_of_its_own(
 
 
 def test_a_platforms_own_uploads_are_kept_apart_by_account_and_without_the_key() -> None:
-    def shelf(key: str) -> str:
+    def upload_scope(key: str) -> str:
         kind = providers.provider_class("haiyi")
         provider = kind(Http("HaiYi", "https://haiyi.example", kind.auth_headers(key)))
-        return provider.shelf(Request("haiyi", kind.public_uploads, {}))
+        return provider.upload_scope(Request("haiyi", kind.public_uploads, {}))
 
-    assert shelf(SECRET) == shelf(SECRET)
-    assert shelf(SECRET) != shelf(SECRET + "x")
-    assert SECRET[:12] not in shelf(SECRET)
+    assert upload_scope(SECRET) == upload_scope(SECRET)
+    assert upload_scope(SECRET) != upload_scope(SECRET + "x")
+    assert SECRET[:12] not in upload_scope(SECRET)
     assert len(account(SECRET)) == 8
 
 
@@ -314,7 +316,7 @@ def test_what_the_host_has_lost_meanwhile_goes_up_again(
         server.on("*", answer)
         host, file = Shelf(f"{server.url} mine", url=server.url), clip(tmp_path)
         for _ in range(2):
-            host_once(play, Bare(host), file, Book(home / "hosted.db"))
+            host_once(play, Bare(host), file, UploadUrlStore(home / "hosted.db"))
         assert len(host.uploads) == uploads
         assert server.seen[0].target == f"/{file.sha256}?number=1"
         assert server.seen[0].headers["range"] == "bytes=0-0"
@@ -326,7 +328,7 @@ def test_a_url_on_a_private_host_that_is_not_the_hosts_own_is_not_asked(
     with Scripted() as server:
         host = Shelf("https://host.example mine", url=server.url)
         for _ in range(2):
-            host_once(play, Bare(host), clip(tmp_path), Book(home / "hosted.db"))
+            host_once(play, Bare(host), clip(tmp_path), UploadUrlStore(home / "hosted.db"))
         assert server.seen == []
 
 
@@ -360,7 +362,11 @@ def test_a_kept_url_is_checked_against_the_clock_that_runs_while_the_machine_sle
     play: Play, tmp_path: Path, home: Path
 ) -> None:
     clock = [1e9]
-    hosted, host, file = Hosted(play.engine, book(home, lambda: clock[0])), Shelf(), clip(tmp_path)
+    hosted, host, file = (
+        UploadCache(play.engine, book(home, lambda: clock[0])),
+        Shelf(),
+        clip(tmp_path),
+    )
 
     async def upload() -> tuple[str, float]:
         return host.upload(file), DAY
@@ -425,7 +431,7 @@ def test_the_platform_without_uploads_is_given_the_host_by_connect(
 def test_haiyi_chosen_without_its_key_says_how_to_set_one() -> None:
     settings.save({"media_host": "haiyi"})
     with pytest.raises(MissingKey, match="skyport keys set haiyi"):
-        _ = ChosenHost("Bare", providers.connect).shelf
+        _ = ChosenHost("Bare", providers.connect).upload_scope
 
 
 def test_auto_takes_a_bucket_before_a_platform(haiyi: Any, bucket: Any) -> None:
@@ -590,7 +596,7 @@ def test_an_object_older_than_its_urls_live_or_of_another_size_goes_up_again(
 def test_a_url_is_reused_for_minutes_and_never_one_about_to_end(bucket: Any) -> None:
     current = settings.load()
     lives = [
-        s3.Bucket(bucket, replace(current, s3_hours=hours), "me").lives("")
+        s3.Bucket(bucket, replace(current, s3_hours=hours), "me").url_lifetime("")
         for hours in (24, 1.1, 1)
     ]
     assert lives == [600, pytest.approx(360), 0]
@@ -613,7 +619,7 @@ def test_the_signature_of_a_url_is_neither_in_the_ledger_nor_in_an_error(
 ) -> None:
     """Platforms quote the address that they could not read, with all that it is signed with."""
     bare = Quoting(ChosenHost("Bare", providers.connect))
-    with Play(Keeper(home)) as play, pytest.raises(TaskFailed) as caught:
+    with Play(ResilientLedger(home)) as play, pytest.raises(TaskFailed) as caught:
         play.result(bare, ask(clip(tmp_path)), tmp_path)
     [url] = bare.sent[0]["images"]
     assert f"X-Amz-Credential={ACCESS}" in url
@@ -821,6 +827,6 @@ def test_the_files_of_one_request_go_up_side_by_side(
 def test_no_way_of_printing_a_host_shows_a_key(bucket: Any) -> None:
     host = choose("Bare", providers.connect)
     chosen = ChosenHost("Bare", providers.connect)
-    for told in (repr(host), repr(chosen), host.shelf, chosen.shelf, str(vars(host))):
+    for told in (repr(host), repr(chosen), host.upload_scope, chosen.upload_scope, str(vars(host))):
         assert ACCESS not in told
         assert SECRET not in told

@@ -22,10 +22,10 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import MediaFile, Model, Request, Status, Task
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import order_of
+from skyport.engine.ledger.ledger import record_of
 from skyport.engine.platforms.parameters import fill
-from skyport.engine.tasks.job import Job, Moved
-from skyport.engine.tasks.progress import glimpse
+from skyport.engine.tasks.job import Job, TransferProgress
+from skyport.engine.tasks.progress import progress_text
 from skyport.providers import opencomputing
 from skyport.providers.opencomputing import OpenComputing
 from virtual import Play, clip
@@ -395,11 +395,11 @@ def test_a_form_tells_how_much_of_it_has_gone_up(server: Scripted, tmp_path: Pat
 def test_what_goes_up_inside_a_request_is_seen_going_up(server: Scripted, tmp_path: Path) -> None:
     frame = clip(tmp_path, bytes(300_000), "02.jpg")
     request = generation("happyhorse-1.0-i2v", "i2v", prompt="x", first_frame=frame)
-    job = Job(platform(server), request, order_of(request, server.url))
+    job = Job(platform(server), request, record_of(request, server.url))
     job.enter("submitting")
-    assert glimpse(job, 0.0).words == ("submitting",)
-    platform(server).submit(request, Moved(job).part())
-    assert glimpse(job, 0.0).words == ("uploading 100 %",)
+    assert progress_text(job, 0.0).words == ("submitting",)
+    platform(server).submit(request, TransferProgress(job).part())
+    assert progress_text(job, 0.0).words == ("uploading 100 %",)
 
 
 # -- a URL where a file must go -------------------------------------------------------------

@@ -28,15 +28,15 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Request, Task
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import Query, State, order_of
+from skyport.engine.ledger.ledger import Query, State, record_of
 from skyport.engine.ledger.process_lock import Owner
-from skyport.engine.ledger.resilient import Keeper
+from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.platforms.parameters import fill
 from skyport.engine.tasks import history
 from skyport.engine.tasks.collector import collect
 from skyport.engine.tasks.job import Job
-from skyport.engine.tasks.progress import Glimpse, glimpse
+from skyport.engine.tasks.progress import ProgressText, progress_text
 from skyport.engine.tasks.runner import Runner
 from skyport.providers import opencomputing
 from skyport.providers.opencomputing import OpenComputing
@@ -375,7 +375,7 @@ from skyport.providers import opencomputing
 row = opencomputing.unlisted("qwen3-max", "t2t")
 order = opencomputing.generation(row, {"prompt": "[[slow:3000]] a fox", "stream": True})
 job = providers.runner().start(providers.connect("opencomputing"), order, providers.results())
-while not job.sight.said:
+while not job.snapshot.answer:
     time.sleep(0.01)
 print("answering", flush=True)
 time.sleep(60)
@@ -400,22 +400,22 @@ def test_a_kill_while_it_comes_leaves_an_unknown_row_that_nobody_sends_again(
             assert child.stdout is not None
             assert child.stdout.readline() == b"answering\n"
             child.kill()
-        keeper = Keeper(home)
+        keeper = ResilientLedger(home)
         provider = platform(told["OPENCOMPUTING_BASE_URL"], told["OPENCOMPUTING_API_KEY"])
         with Play(keeper) as play:
             taken = play.run(collect(play.runner, keeper, lambda name: provider, tmp_path))
         assert (taken, sandbox.charges["opencomputing"]) == (0, 1)
         (row,) = history.rows(keeper, Query())
-        assert (row.state, row.order.title) == (State.UNKNOWN, "qwen3-max")
+        assert (row.state, row.record.title) == (State.UNKNOWN, "qwen3-max")
 
 
 def test_a_crash_between_answer_and_keeping_is_told_once_and_never_polled(
     server: Scripted, tmp_path: Path
 ) -> None:
-    ledger, order = in_memory(), order_of(request(), server.url)
-    ledger.intend(order)
-    ledger.accepted(order, Task("opencomputing", opencomputing.CHAT, "chatcmpl-7"))
-    row = ledger.find(order.mark)
+    ledger, order = in_memory(), record_of(request(), server.url)
+    ledger.record_intent(order)
+    ledger.record_accepted(order, Task("opencomputing", opencomputing.CHAT, "chatcmpl-7"))
+    row = ledger.find(order.fingerprint)
     assert row is not None
     with Play(ledger) as play:
 
@@ -424,7 +424,7 @@ def test_a_crash_between_answer_and_keeping_is_told_once_and_never_polled(
             await asyncio.sleep(5)
 
         play.run(background())
-        found = ledger.find(order.mark)
+        found = ledger.find(order.fingerprint)
         assert found is not None
         assert found.state is State.UNKNOWN
         assert server.seen == []
@@ -459,10 +459,10 @@ def test_it_grows_where_it_can_be_seen(tmp_path: Path) -> None:
         provider = platform(sandbox.base_url("opencomputing"), sandbox.key("opencomputing"))
         job = Clock().begun(provider, request("a fox in the snow"))
         while not job.future.done():
-            look = glimpse(job, time.monotonic())
-            if look.said and look.said not in seen:
+            look = progress_text(job, time.monotonic())
+            if look.answer and look.answer not in seen:
                 assert look.words[0] == "answering"
-                seen.append(look.said)
+                seen.append(look.answer)
             time.sleep(0.01)
     (text,) = job.future.result().texts
     assert len(seen) > 5
@@ -472,7 +472,7 @@ def test_it_grows_where_it_can_be_seen(tmp_path: Path) -> None:
 
 
 def test_the_end_of_what_it_says_fits_where_it_is_shown() -> None:
-    look = Glimpse(0.5, (), (), said="the quick brown fox")
+    look = ProgressText(0.5, (), (), answer="the quick brown fox")
     assert look.tail(40) == "the quick brown fox"
     assert look.tail(9) == "...wn fox"
 
@@ -484,7 +484,7 @@ def test_who_stops_waiting_leaves_at_once_and_the_answer_is_kept_for_the_next(
         provider = platform(sandbox.base_url("opencomputing"), sandbox.key("opencomputing"))
         clock = Clock()
         job = clock.begun(provider, request())
-        until(lambda: job.sight.said)
+        until(lambda: job.snapshot.answer)
         clock.runner.leave(job, stop=True)
         joined = clock.begun(provider, request())
         assert joined is job  # the next queue hears the same answer
@@ -527,7 +527,7 @@ def test_a_silent_line_ends_after_its_patience_and_not_after_that_of_a_poll(
 ) -> None:
     server.on(CHAT, Answer(body=events(chunk("late"), END), headers=STREAM, delay=0.4))
     http = Http("OpenComputing", server.url, {}, timeout=(5, 0.1))
-    found = OpenComputing(http).answer(request(), lambda said: None)
+    found = OpenComputing(http).answer(request(), lambda answer: None)
     assert found[1].outputs[0].text == "late"
 
 

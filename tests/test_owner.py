@@ -39,10 +39,10 @@ def test_a_process_that_was_killed_is_seen_dead_at_once(
 ) -> None:
     child = children.start("own", tmp_path)
     other = child.line()
-    assert me.lives(other)
-    assert me.lives(other)  # looking does no harm
+    assert me.is_alive(other)
+    assert me.is_alive(other)  # looking does no harm
     child.kill()
-    assert not me.lives(other)
+    assert not me.is_alive(other)
     assert locks(tmp_path) == [me.id]
 
 
@@ -52,13 +52,13 @@ def test_a_process_that_ended_well_is_dead_too(
     child = children.start("own", tmp_path)
     other = child.line()
     child.finish()
-    assert not me.lives(other)
+    assert not me.is_alive(other)
 
 
 def test_a_process_knows_that_it_lives_itself_and_of_nobody_else(me: Owner) -> None:
-    assert me.lives(me.id)
-    assert not me.lives("")
-    assert not me.lives("0" * 32)
+    assert me.is_alive(me.id)
+    assert not me.is_alive("")
+    assert not me.is_alive("0" * 32)
 
 
 def test_the_thread_that_began_may_end_and_any_other_may_let_go(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_the_thread_that_began_may_end_and_any_other_may_let_go(tmp_path: Path) 
     thread.start()
     thread.join()
     looking = Owner(tmp_path)
-    assert looking.lives(begun[0].id)
+    assert looking.is_alive(begun[0].id)
     begun[0].close()
-    assert not looking.lives(begun[0].id)
+    assert not looking.is_alive(begun[0].id)
     looking.close()
 
 
@@ -96,13 +96,13 @@ def test_a_child_of_a_dead_process_does_not_keep_it_alive(
         child = children.start("parent", tmp_path)
         other, grandchild = child.line().split()
         stack.callback(lambda: subprocess.run(["kill", "-9", grandchild], check=True))
-        assert me.lives(other)
+        assert me.is_alive(other)
         child.kill()
-        assert not me.lives(other)
+        assert not me.is_alive(other)
 
 
 def test_without_a_folder_a_process_is_alone() -> None:
     alone = Owner(None)
-    assert alone.lives(alone.id)
-    assert not alone.lives("0" * 32)
+    assert alone.is_alive(alone.id)
+    assert not alone.is_alive("0" * 32)
     alone.close()

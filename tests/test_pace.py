@@ -16,10 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InvalidInput, ServerFault
 from skyport.engine.base.types import Result, Task
-from skyport.engine.ledger.ledger import order_of
+from skyport.engine.ledger.ledger import record_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
-from skyport.engine.tasks.polling import POLLS_A_MINUTE, Forecast, Gate, Pace, Slots
+from skyport.engine.tasks.polling import (
+    POLLS_A_MINUTE,
+    ConcurrencyLimit,
+    Forecast,
+    Pace,
+    RateLimiter,
+)
 from virtual import Cloud, Play, VirtualLoop, most_within, order
 
 POLLS_A_SECOND = 12  # what a platform is promised
@@ -75,15 +81,15 @@ def test_after_a_restart_the_ledger_tells_how_long_a_model_takes(tmp_path: Path)
     clock = [0.0]
     ledger = Store(None, Owner(None), lambda: clock[0])
     for seed in range(6):
-        ledger.intend(known := order_of(order(seed=seed), "http://127.0.0.1:1"))
-        ledger.accepted(known, Task("cloud", "make", str(seed)))
+        ledger.record_intent(known := record_of(order(seed=seed), "http://127.0.0.1:1"))
+        ledger.record_accepted(known, Task("cloud", "make", str(seed)))
         clock[0] += 20.3
-        ledger.finished(known.mark, Result(str(seed)))
+        ledger.record_result(known.fingerprint, Result(str(seed)))
     with Play(ledger) as play:
         cloud = play.cloud(lasts=20.3)
         play.result(cloud, order(seed=7), tmp_path)
         assert cloud.times("poll")[-1] - cloud.end("1") <= GOAL / 2
-    assert ledger.took("cloud", "make", "another model") == []
+    assert ledger.past_durations("cloud", "make", "another model") == []
 
 
 def test_the_middle_between_two_polls_is_what_is_learnt_of_a_task() -> None:
@@ -181,9 +187,9 @@ def test_thousands_of_tasks_wait_without_a_thread_each(
 
 def test_platforms_do_not_slow_each_other() -> None:
     async def scene() -> tuple[float, float]:
-        one, other = Gate(1.0), Gate(1.0)
+        one, other = RateLimiter(1.0), RateLimiter(1.0)
         began = asyncio.get_running_loop().time()
-        await asyncio.gather(one.passed(), other.passed(), one.passed())
+        await asyncio.gather(one.wait(), other.wait(), one.wait())
         return began, asyncio.get_running_loop().time()
 
     began, ended = run(scene())
@@ -193,12 +199,12 @@ def test_platforms_do_not_slow_each_other() -> None:
 def test_a_gate_lets_callers_pass_in_the_order_they_came() -> None:
     passed: list[tuple[int, float]] = []
 
-    async def one(gate: Gate, number: int) -> None:
-        await gate.passed()
+    async def one(gate: RateLimiter, number: int) -> None:
+        await gate.wait()
         passed.append((number, asyncio.get_running_loop().time() - 1000.0))
 
     async def scene() -> None:
-        gate = Gate(4.0)
+        gate = RateLimiter(4.0)
         await asyncio.gather(*(one(gate, n) for n in range(5)))
 
     run(scene())
@@ -219,14 +225,14 @@ def run(scene):  # type: ignore[no-untyped-def]
 def test_slots_are_given_in_the_order_they_were_asked_for() -> None:
     entered: list[int] = []
 
-    async def one(slots: Slots, number: int) -> None:
+    async def one(slots: ConcurrencyLimit, number: int) -> None:
         await slots.enter()
         entered.append(number)
         await asyncio.sleep(1)
         slots.leave()
 
     async def scene() -> None:
-        slots = Slots(lambda: 2)
+        slots = ConcurrencyLimit(lambda: 2)
         await asyncio.gather(*(one(slots, n) for n in range(6)))
 
     run(scene())
@@ -238,7 +244,7 @@ def test_a_raised_limit_lets_waiting_ones_in_when_the_next_one_asks() -> None:
 
     async def scene() -> tuple[bool, bool]:
         nonlocal limit
-        slots = Slots(lambda: limit)
+        slots = ConcurrencyLimit(lambda: limit)
         await slots.enter()
         second = asyncio.ensure_future(slots.enter())
         await asyncio.sleep(1)
@@ -253,7 +259,7 @@ def test_a_raised_limit_lets_waiting_ones_in_when_the_next_one_asks() -> None:
 
 def test_one_who_stops_waiting_takes_no_slot_with_him() -> None:
     async def scene() -> None:
-        slots = Slots(lambda: 1)
+        slots = ConcurrencyLimit(lambda: 1)
         await slots.enter()
         gone, kept = (asyncio.ensure_future(slots.enter()) for _ in range(2))
         await asyncio.sleep(0)
@@ -280,7 +286,7 @@ def test_settings_broken_while_tasks_run_strand_nobody() -> None:
 
     async def scene() -> None:
         nonlocal broken
-        slots = Slots(limit)
+        slots = ConcurrencyLimit(limit)
         await slots.enter()
         waiting = asyncio.ensure_future(slots.enter())
         await asyncio.sleep(0)

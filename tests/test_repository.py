@@ -135,9 +135,9 @@ def test_importing_the_package_needs_no_host():
 # -- texts in two languages ---------------------------------------------------------------------
 
 
-def is_say(node: ast.AST) -> bool:
+def is_tr(node: ast.AST) -> bool:
     called = node.func if isinstance(node, ast.Call) else None
-    return "say" in (getattr(called, "id", None), getattr(called, "attr", None))
+    return "tr" in (getattr(called, "id", None), getattr(called, "attr", None))
 
 
 def literal(call: ast.Call) -> Any:
@@ -148,7 +148,7 @@ def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
-CALLS = [(path, call) for path in PACKAGE for call in anywhere(path) if is_say(call)]
+CALLS = [(path, call) for path in PACKAGE for call in anywhere(path) if is_tr(call)]
 SAID = {text for _, call in CALLS if isinstance(text := literal(call), str)}
 
 

@@ -287,11 +287,11 @@ def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:
     async def scene() -> None:
         job = await play.runner.begin(cloud, order({"image": clip(tmp_path)}), tmp_path)
         while not job.future.done():
-            seen = (job.sight.stage, job.sight.task_id)
+            seen = (job.snapshot.stage, job.snapshot.task_id)
             stages.append(seen) if seen not in stages else None
             await asyncio.sleep(0.1)
-        assert job.sight.state is not None
-        assert not job.sight.attached
+        assert job.snapshot.state is not None
+        assert not job.snapshot.attached
 
     play.run(scene())
     assert stages == [

@@ -16,7 +16,7 @@ from host import KINDS, Host, open_host
 from skyport.engine.base.errors import AuthRejected
 from skyport.engine.base.types import Result, Task
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import Order
+from skyport.engine.ledger.ledger import TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.providers import names, provider_class
@@ -292,10 +292,10 @@ def spend(home: Path, place: str, costs: list[float]) -> None:
     owner = Owner(home / "owners")
     store = Store(home / "ledger.db", owner)
     for number, cost in enumerate(costs):
-        order = Order(f"{place}-{number}", "haiyi", place, "generate/image", "kling-v3", {})
-        store.intend(order)
-        store.accepted(order, Task("haiyi", order.endpoint, f"t{number}"))
-        store.finished(order.mark, Result(f"t{number}", cost=cost))
+        order = TaskRecord(f"{place}-{number}", "haiyi", place, "generate/image", "kling-v3", {})
+        store.record_intent(order)
+        store.record_accepted(order, Task("haiyi", order.endpoint, f"t{number}"))
+        store.record_result(order.fingerprint, Result(f"t{number}", cost=cost))
     store.close()
     owner.close()
 

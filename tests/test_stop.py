@@ -43,7 +43,7 @@ async def once(happened: Callable[[], bool]) -> None:
 
 
 async def at_stage(job: Job, stage: str) -> None:
-    await once(lambda: job.sight.stage == stage)
+    await once(lambda: job.snapshot.stage == stage)
 
 
 # -- before the submit ----------------------------------------------------------------------

@@ -20,15 +20,15 @@ from skyport.engine.base.types import Kind, Request, Result, ResultFile, Task
 from skyport.engine.ledger.ledger import (
     OPEN,
     UNDER_WAY,
-    Order,
     Query,
     Row,
     Source,
     Spent,
     State,
+    TaskRecord,
     by_content,
-    fingerprint,
-    order_of,
+    fingerprint_of,
+    record_of,
 )
 from skyport.engine.ledger.migrations import VERSION, Newer
 from skyport.engine.ledger.process_lock import Owner
@@ -96,9 +96,11 @@ def store(books: Books) -> Store:
     return books.open()
 
 
-def order(mark: str = "a", **more: Any) -> Order:
-    how = {"platform": "cloud", "place": PLACE, "endpoint": "make", "title": "thing", **more}
-    return Order(mark=mark, request=how.pop("request", {"prompt": mark}), **how)
+def order(fingerprint: str = "a", **more: Any) -> TaskRecord:
+    how = {"platform": "cloud", "base_url": PLACE, "endpoint": "make", "title": "thing", **more}
+    return TaskRecord(
+        fingerprint=fingerprint, request=how.pop("request", {"prompt": fingerprint}), **how
+    )
 
 
 def task(number: str = "7", *sent: str) -> Task:
@@ -109,29 +111,35 @@ def result(task_id: str = "7", **more: Any) -> Result:
     return Result(task_id, **more)
 
 
-def known(store: Store, mark: str = "a") -> Row:
-    row = store.find(mark)
+def known(store: Store, fingerprint: str = "a") -> Row:
+    row = store.find(fingerprint)
     assert row is not None
     return row
 
 
 # How to bring an order into a state, from nothing.
 WAYS: dict[State, Callable[[Store, str], object]] = {
-    State.INTENT: lambda s, m: s.intend(order(m)),
-    State.SUBMITTED: lambda s, m: s.accepted(order(m), task(m)),
-    State.RUNNING: lambda s, m: (bring(s, State.SUBMITTED, m), s.seen(m, State.RUNNING)),
-    State.DETACHED: lambda s, m: (bring(s, State.SUBMITTED, m), s.seen(m, State.DETACHED)),
-    State.SUCCEEDED: lambda s, m: (bring(s, State.RUNNING, m), s.finished(m, result(m))),
-    State.DELIVERED: lambda s, m: (bring(s, State.SUCCEEDED, m), s.delivered(m)),
-    State.FAILED: lambda s, m: (bring(s, State.RUNNING, m), s.ended(m, State.FAILED, "no")),
-    State.CANCELLED: lambda s, m: (bring(s, State.RUNNING, m), s.ended(m, State.CANCELLED, "no")),
-    State.UNKNOWN: lambda s, m: (bring(s, State.INTENT, m), s.ended(m, State.UNKNOWN, "no")),
+    State.INTENT: lambda s, m: s.record_intent(order(m)),
+    State.SUBMITTED: lambda s, m: s.record_accepted(order(m), task(m)),
+    State.RUNNING: lambda s, m: (bring(s, State.SUBMITTED, m), s.record_progress(m, State.RUNNING)),
+    State.DETACHED: lambda s, m: (
+        bring(s, State.SUBMITTED, m),
+        s.record_progress(m, State.DETACHED),
+    ),
+    State.SUCCEEDED: lambda s, m: (bring(s, State.RUNNING, m), s.record_result(m, result(m))),
+    State.DELIVERED: lambda s, m: (bring(s, State.SUCCEEDED, m), s.record_delivered(m)),
+    State.FAILED: lambda s, m: (bring(s, State.RUNNING, m), s.record_end(m, State.FAILED, "no")),
+    State.CANCELLED: lambda s, m: (
+        bring(s, State.RUNNING, m),
+        s.record_end(m, State.CANCELLED, "no"),
+    ),
+    State.UNKNOWN: lambda s, m: (bring(s, State.INTENT, m), s.record_end(m, State.UNKNOWN, "no")),
 }
 
 
-def bring(store: Store, state: State, mark: str = "a") -> Row:
-    WAYS[state](store, mark)
-    return known(store, mark)
+def bring(store: Store, state: State, fingerprint: str = "a") -> Row:
+    WAYS[state](store, fingerprint)
+    return known(store, fingerprint)
 
 
 # -- the way of an order ------------------------------------------------------------------------
@@ -146,22 +154,22 @@ def test_what_was_never_ordered_is_not_known(store: Store) -> None:
 def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, books: Books) -> None:
     wanted = order(source=Source("12", "prompt-1"), request={"prompt": "\u706f\u5854", "n": 1.5})
     began = books.clock.now
-    assert store.intend(wanted) is None
+    assert store.record_intent(wanted) is None
     books.clock.now += 1
-    store.accepted(wanted, task("24317", "https://in.example/a.png"))
+    store.record_accepted(wanted, task("24317", "https://in.example/a.png"))
     books.clock.now += 1
-    store.seen("a", State.RUNNING, cost=0.11)
+    store.record_progress("a", State.RUNNING, cost=0.11)
     running = known(store)
     books.clock.now += 1
-    store.finished("a", result("24317", texts=("\u597d",), warnings=("careful",)))
+    store.record_result("a", result("24317", texts=("\u597d",), warnings=("careful",)))
     books.clock.now += 1
-    store.delivered("a")
+    store.record_delivered("a")
     assert running.state is State.RUNNING
     assert running.result is None
     assert known(store) == Row(
         id=1,
         state=State.DELIVERED,
-        order=wanted,
+        record=wanted,
         task=task("24317", "https://in.example/a.png"),
         result=result("24317", texts=("\u597d",), warnings=("careful",), cost=0.11),
         owner=running.owner,
@@ -189,7 +197,7 @@ def test_every_state_is_there_after_a_restart(state: State, books: Books) -> Non
 @pytest.mark.parametrize("state", WAYS)
 def test_an_order_is_open_until_it_is_over(state: State, store: Store) -> None:
     before = bring(store, state)
-    taken = store.intend(order())
+    taken = store.record_intent(order())
     if state in OPEN:
         assert taken == before
         assert known(store) == before
@@ -202,11 +210,11 @@ def test_an_order_is_open_until_it_is_over(state: State, store: Store) -> None:
 def changes(store: Store) -> dict[str, Callable[[], object]]:
     """Every call that says something of an order which was begun."""
     return {
-        "seen": lambda: store.seen("a", State.RUNNING, 5.0),
-        "finished": lambda: store.finished("a", result("a", texts=("late",))),
-        "ended": lambda: store.ended("a", State.FAILED, "late"),
-        "spoiled": lambda: store.spoiled("a"),
-        "delivered": lambda: store.delivered("a"),
+        "seen": lambda: store.record_progress("a", State.RUNNING, 5.0),
+        "finished": lambda: store.record_result("a", result("a", texts=("late",))),
+        "ended": lambda: store.record_end("a", State.FAILED, "late"),
+        "spoiled": lambda: store.mark_files_lost("a"),
+        "delivered": lambda: store.record_delivered("a"),
     }
 
 
@@ -241,30 +249,30 @@ def test_a_call_about_an_order_never_made_does_nothing(store: Store) -> None:
 
 def test_what_a_task_costs_is_not_forgotten_by_an_end_that_does_not_tell(store: Store) -> None:
     bring(store, State.SUBMITTED)
-    store.seen("a", State.RUNNING, 0.5)
-    store.seen("a", State.RUNNING)
-    store.finished("a", result("a"))
+    store.record_progress("a", State.RUNNING, 0.5)
+    store.record_progress("a", State.RUNNING)
+    store.record_result("a", result("a"))
     assert known(store).cost == 0.5
     assert known(store).result == result("a", cost=0.5)
 
 
 def test_an_answer_is_kept_even_where_the_intent_was_lost(store: Store) -> None:
     bring(store, State.UNKNOWN)
-    store.accepted(order(), task())
+    store.record_accepted(order(), task())
     assert known(store).state is State.SUBMITTED
     assert [row.state for row in store.rows(Query())] == [State.SUBMITTED, State.UNKNOWN]
 
 
 def test_the_result_of_another_task_is_not_taken_for_this_ones(store: Store) -> None:
-    store.accepted(order(), task("new"))
-    store.finished("a", result("old"))
+    store.record_accepted(order(), task("new"))
+    store.record_result("a", result("old"))
     assert known(store).state is State.SUBMITTED
 
 
 def test_a_result_handed_over_again_was_delivered_just_now(store: Store, books: Books) -> None:
     bring(store, State.DELIVERED)
     books.clock.now += 50
-    store.delivered("a")
+    store.record_delivered("a")
     assert known(store).delivered == books.clock.now
 
 
@@ -299,7 +307,7 @@ def test_the_intent_of_a_living_process_stays_and_that_of_a_killed_one_is_unknow
         store.recover()
     assert known(store).state is State.UNKNOWN
     assert known(store).ended == books.clock.now
-    assert store.intend(order()) is None  # a person may order it again
+    assert store.record_intent(order()) is None  # a person may order it again
 
 
 def test_a_new_ledger_may_be_opened_by_many_at_once(books: Books) -> None:
@@ -315,9 +323,9 @@ def test_tasks_of_a_living_process_are_left_to_it(books: Books) -> None:
     mine, others = books.open(), books.open()
     bring(others, State.RUNNING, "b")
     bring(mine, State.DETACHED, "c")
-    assert [row.order.mark for row in mine.abandoned()] == ["c"]
+    assert [row.record.fingerprint for row in mine.abandoned()] == ["c"]
     books.die(others)
-    assert [row.order.mark for row in mine.abandoned()] == ["b", "c"]
+    assert [row.record.fingerprint for row in mine.abandoned()] == ["b", "c"]
 
 
 @pytest.mark.parametrize("state", WAYS)
@@ -345,7 +353,7 @@ def test_a_task_that_ended_meanwhile_is_not_adopted(books: Books) -> None:
     bring(dead, State.RUNNING)
     books.die(dead)
     [found] = one.abandoned()
-    other.ended("a", State.FAILED, "no")
+    other.record_end("a", State.FAILED, "no")
     assert not one.adopt(found)
 
 
@@ -353,7 +361,7 @@ def test_who_looks_after_a_task_owns_it(books: Books) -> None:
     dead, one, other = books.open(), books.open(), books.open()
     bring(dead, State.RUNNING)
     books.die(dead)
-    one.seen("a", State.RUNNING)  # attached to it, and polls
+    one.record_progress("a", State.RUNNING)  # attached to it, and polls
     assert other.abandoned() == []
 
 
@@ -363,7 +371,7 @@ def test_a_writer_waits_for_another_process_that_is_writing(store: Store, books:
     timer = threading.Timer(0.3, lambda: blocker.execute("COMMIT"))
     timer.start()
     began = time.monotonic()
-    store.intend(order())
+    store.record_intent(order())
     assert time.monotonic() - began > 0.25
     assert known(store).state is State.INTENT
     timer.join()
@@ -385,12 +393,12 @@ def test_many_threads_and_two_stores_write_at_once(books: Books) -> None:
     stores = [books.open(), books.open()]
 
     def whole_way(number: int) -> bool:
-        mark, mine = str(number % 60), stores[number % 2]
-        if mine.intend(order(mark)) is not None:
+        fingerprint, mine = str(number % 60), stores[number % 2]
+        if mine.record_intent(order(fingerprint)) is not None:
             return False
-        mine.accepted(order(mark), task(mark))
-        mine.seen(mark, State.RUNNING, 1.0)
-        mine.finished(mark, result(mark))
+        mine.record_accepted(order(fingerprint), task(fingerprint))
+        mine.record_progress(fingerprint, State.RUNNING, 1.0)
+        mine.record_result(fingerprint, result(fingerprint))
         return True
 
     with ThreadPoolExecutor(8) as pool:
@@ -417,9 +425,9 @@ def test_files_come_back_as_they_were_given(store: Store, tmp_path: Path) -> Non
     tune = ResultFile(tmp_path / "b.mp3", Kind.AUDIO, "audio/mpeg", 5, "cd" * 32)
     brought = result("a", files=(tune, picture), texts=("x", ""), warnings=("w",), cost=0.25)
     bring(store, State.RUNNING)
-    store.finished("a", brought)
+    store.record_result("a", brought)
     assert known(store).result == brought
-    store.delivered("a")
+    store.record_delivered("a")
     assert known(store).result == brought
 
 
@@ -427,12 +435,12 @@ def test_a_spoiled_result_is_forgotten_and_its_task_is_not(store: Store, tmp_pat
     first = ResultFile(tmp_path / "a.png", Kind.IMAGE, "image/png", 1, "ab" * 32)
     second = replace(first, path=tmp_path / "a_2.png")
     bring(store, State.RUNNING)
-    store.finished("a", result("a", files=(first, first)))
-    store.delivered("a")
-    store.spoiled("a")
+    store.record_result("a", result("a", files=(first, first)))
+    store.record_delivered("a")
+    store.mark_files_lost("a")
     assert known(store).result is None
     assert known(store).task == task("a")
-    store.finished("a", result("a", files=(second,)))
+    store.record_result("a", result("a", files=(second,)))
     assert known(store).result == result("a", files=(second,))
 
 
@@ -444,9 +452,9 @@ def filled(store: Store) -> None:
         platform = "haiyi" if number % 2 else "gpugeek"
         about = {"prompt": f"wish {number} \u706f\u5854"}
         wanted = order(str(number), platform=platform, title=f"Kling-v{number}", request=about)
-        store.accepted(wanted, Task(platform, "make", f"task-{number}"))
+        store.record_accepted(wanted, Task(platform, "make", f"task-{number}"))
     for number in range(5):
-        store.ended(str(number), State.FAILED, "no")
+        store.record_end(str(number), State.FAILED, "no")
 
 
 @pytest.mark.parametrize(
@@ -473,7 +481,7 @@ def test_rows_are_listed_newest_first_and_filtered(
     query: Query, numbers: str, store: Store
 ) -> None:
     filled(store)
-    assert "".join(row.order.mark for row in store.rows(query)) == numbers
+    assert "".join(row.record.fingerprint for row in store.rows(query)) == numbers
     everything = replace(query, limit=-1, offset=0)
     assert store.count(query) == len(store.rows(everything))
 
@@ -482,20 +490,22 @@ def test_a_row_is_found_by_its_number(store: Store) -> None:
     filled(store)
     row = store.get(3)
     assert row is not None
-    assert row.order.mark == "2"
+    assert row.record.fingerprint == "2"
 
 
 def test_spent_sums_a_day_and_platform(store: Store, books: Books) -> None:
-    def pay(mark: str, platform: str, cost: float | None) -> None:
-        store.accepted(order(mark, platform=platform), Task(platform, "make", mark))
-        store.seen(mark, State.RUNNING, cost)
+    def pay(fingerprint: str, platform: str, cost: float | None) -> None:
+        store.record_accepted(
+            order(fingerprint, platform=platform), Task(platform, "make", fingerprint)
+        )
+        store.record_progress(fingerprint, State.RUNNING, cost)
 
     books.clock.now = time.mktime((2026, 11, 19, 23, 59, 0, 0, 0, -1))
     pay("a", "haiyi", 0.5)
     pay("b", "haiyi", 0.25)
     pay("c", "gpugeek", 3.0)
     pay("d", "haiyi", None)
-    store.ended("b", State.FAILED, "it cost all the same")
+    store.record_end("b", State.FAILED, "it cost all the same")
     books.clock.now += 120
     pay("e", "haiyi", 1.0)
     assert store.spent() == [
@@ -522,7 +532,7 @@ def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, books: 
 def test_what_ended_lately_is_kept(store: Store, books: Books) -> None:
     bring(store, State.RUNNING)
     books.clock.now += 89 * DAY
-    store.ended("a", State.FAILED, "after all this time")
+    store.record_end("a", State.FAILED, "after all this time")
     books.clock.now += 89 * DAY
     assert store.prune(90 * DAY) == 0
     books.clock.now += 2 * DAY
@@ -533,15 +543,15 @@ def test_a_result_that_is_still_used_is_kept(store: Store, books: Books) -> None
     bring(store, State.DELIVERED)
     for _ in range(4):
         books.clock.now += 80 * DAY
-        store.delivered("a")
+        store.record_delivered("a")
         assert store.prune(90 * DAY) == 0
 
 
 def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, books: Books) -> None:
     bring(store, State.RUNNING)
     file = ResultFile(Path("a.png"), Kind.IMAGE, "image/png", 1, "ab" * 32)
-    store.finished("a", result("a", files=(file,)))
-    store.delivered("a")
+    store.record_result("a", result("a", files=(file,)))
+    store.record_delivered("a")
     books.clock.now += 2 * DAY
     store.prune(DAY)
     with sqlite3.connect(books.path) as db:
@@ -629,7 +639,7 @@ def test_what_is_the_same_order_has_the_same_fingerprint(tmp_path: Path) -> None
         (wanted(payload={"image": [one]}), wanted(payload={"image": (other,)})),
     ]
     for a, b in same:
-        assert fingerprint(a, PLACE) == fingerprint(b, PLACE)
+        assert fingerprint_of(a, PLACE) == fingerprint_of(b, PLACE)
 
 
 def test_what_is_another_order_has_another_fingerprint(tmp_path: Path) -> None:
@@ -646,17 +656,17 @@ def test_what_is_another_order_has_another_fingerprint(tmp_path: Path) -> None:
         wanted(payload={"images": [one, other]}),
         wanted(payload={"images": [other, one]}),
     ]
-    marks = {fingerprint(each, PLACE) for each in orders}
+    marks = {fingerprint_of(each, PLACE) for each in orders}
     assert len(marks) == len(orders)
-    assert fingerprint(wanted(), "https://elsewhere.example") not in marks
+    assert fingerprint_of(wanted(), "https://elsewhere.example") not in marks
 
 
 def test_an_order_holds_the_hash_of_a_file_and_nothing_of_this_disk(tmp_path: Path) -> None:
     picture = clip(tmp_path)
-    kept = order_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
+    kept = record_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
     assert kept.request == {"image": {"sha256": picture.sha256}} == by_content({"image": picture})
     assert kept.source == Source("3", "p")
-    assert kept.place == PLACE
+    assert kept.base_url == PLACE
 
 
 # -- speed --------------------------------------------------------------------------------------

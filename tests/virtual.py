@@ -131,7 +131,7 @@ class Cloud(Provider):
         report(file.size, file.size)
         return f"https://files.example/{file.sha256}?signed={self.counts['upload']}"
 
-    def lives(self, url: str, request: Request) -> float:
+    def url_lifetime(self, url: str, request: Request) -> float:
         return self.hosts_for
 
     def submit(self, request: Request, report: Report = silent) -> str:
@@ -191,7 +191,7 @@ class Play:
     async def carried(self, provider: Provider, request: Request, into: Path) -> Result:
         job = await self.runner.begin(provider, request, into)
         result = await ended(job)
-        self.runner.delivered(job)
+        self.runner.record_delivered(job)
         return result
 
     def __enter__(self) -> Play:

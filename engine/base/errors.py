@@ -15,7 +15,7 @@ charged
 
 from __future__ import annotations
 
-from .words import say
+from .words import tr
 
 
 class SkyportError(Exception):
@@ -37,10 +37,10 @@ class SkyportError(Exception):
     def __str__(self) -> str:
         who = self.platform
         if self.task_id:
-            who = f"{who} {say('task {id}', id=self.task_id)}".strip()
+            who = f"{who} {tr('task {id}', id=self.task_id)}".strip()
         told = f"{who}: {self.what}" if who else self.what
         if self.do and told[-1:] not in ".!?\u3002\uff01\uff1f":
-            told += say(".")
+            told += tr(".")
         return f"{told} {self.do}".strip()
 
 

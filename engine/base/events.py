@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-Listener = Callable[[str], None]
+Subscriber = Callable[[str], None]
 
 _log = logging.getLogger(__name__)
-_listeners: list[Listener] = []
+_subscribers: list[Subscriber] = []
 
 
-def listen(hear: Listener) -> Callable[[], None]:
+def subscribe(call: Subscriber) -> Callable[[], None]:
     """Have `hear` called with the fingerprint of an order whose row has changed, "" where only a
     job on its way has. On any thread, many times a second: it must return at once.
 
     The returned function ends it.
     """
-    _listeners.append(hear)
-    return lambda: _listeners.remove(hear)
+    _subscribers.append(call)
+    return lambda: _subscribers.remove(call)
 
 
-def tell(mark: str = "") -> None:
+def notify(fingerprint: str = "") -> None:
     """Something has changed. Never raises: what is told of is already a fact."""
-    for hear in tuple(_listeners):
+    for call in tuple(_subscribers):
         try:
-            hear(mark)
+            call(fingerprint)
         except Exception:
             _log.exception("Skyport could not tell of a change")

@@ -20,19 +20,19 @@ def files_in(tree: Json) -> list[MediaFile]:
     return list({(file.sha256, file.name): file for file in leaves(tree, MediaFile)}.values())
 
 
-def with_files(tree: Json, place: Callable[[MediaFile], Json]) -> Json:
+def with_files(tree: Json, replace: Callable[[MediaFile], Json]) -> Json:
     """A copy of `tree` with `place(file)` where each file stood."""
-    return with_leaves(tree, MediaFile, place)
+    return with_leaves(tree, MediaFile, replace)
 
 
-def with_leaves(tree: Json, wanted: type[Any], place: Callable[[Any], Json]) -> Json:
+def with_leaves(tree: Json, wanted: type[Any], replace: Callable[[Any], Json]) -> Json:
     """A copy of `tree` with `place(value)` where each value of type `wanted` stood."""
     if isinstance(tree, wanted):
-        return place(tree)
+        return replace(tree)
     if isinstance(tree, dict):
-        return {key: with_leaves(value, wanted, place) for key, value in tree.items()}
+        return {key: with_leaves(value, wanted, replace) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return [with_leaves(value, wanted, place) for value in tree]
+        return [with_leaves(value, wanted, replace) for value in tree]
     return tree
 
 
@@ -75,8 +75,8 @@ def urls_in(tree: Json) -> frozenset[str]:
 
 def unsigned(url: str) -> str:
     """What stays of `url` when it is signed anew. A query that only names a file stays too."""
-    place, _, query = url.partition("?")
-    return place if _SIGNED.search(query) else url
+    replace, _, query = url.partition("?")
+    return replace if _SIGNED.search(query) else url
 
 
 def form_fields(tree: Mapping[str, Json]) -> list[tuple[str, Field]]:

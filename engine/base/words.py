@@ -12,7 +12,7 @@ _MESSAGES = Path(__file__).parents[2] / "locales" / "zh" / "messages.json"
 _chosen: str | None = None
 
 
-def say(text: str, /, **values: object) -> str:
+def tr(text: str, /, **values: object) -> str:
     """`text` in the user's language with its `{placeholders}` filled in.
 
     `text` must be a literal: a test reads every call and checks that the Chinese catalogue has it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InvalidInput
 from ..base.types import MediaFile, Report, Request, silent
-from ..base.words import say
+from ..base.words import tr
 from ..platforms.media_host import MediaHost
 from ..platforms.registry import public_hosts
 from ..settings import keys, settings
@@ -32,14 +32,14 @@ class ChosenHost:
         return choose(self._label, self._connect)
 
     @property
-    def shelf(self) -> str:
-        return self._host.shelf
+    def upload_scope(self) -> str:
+        return self._host.upload_scope
 
     def upload(self, file: MediaFile, report: Report = silent) -> str:
         return self._host.upload(file, report)
 
-    def lives(self, url: str) -> float:
-        return self._host.lives(url)
+    def url_lifetime(self, url: str) -> float:
+        return self._host.url_lifetime(url)
 
 
 def choose(label: str, connect: Connect) -> MediaHost:
@@ -77,21 +77,21 @@ class PlatformHost:
         self._request = Request(provider.name, provider.public_uploads, {})
 
     @property
-    def shelf(self) -> str:
-        return self._provider.shelf(self._request)
+    def upload_scope(self) -> str:
+        return self._provider.upload_scope(self._request)
 
     def upload(self, file: MediaFile, report: Report = silent) -> str:
         return self._provider.upload(file, self._request, report)
 
-    def lives(self, url: str) -> float:
-        return self._provider.lives(url, self._request)
+    def url_lifetime(self, url: str) -> float:
+        return self._provider.url_lifetime(url, self._request)
 
 
 def no_media_host(label: str) -> InvalidInput:
     """The refusal of a file for platform `label` where it could be put nowhere."""
     return InvalidInput(
-        say("it takes files only by public URL, and no media host is set up."),
-        do=say(
+        tr("it takes files only by public URL, and no media host is set up."),
+        do=tr(
             "Three ways: set the key of a platform that hosts for others (`skyport keys set "
             "{platforms}`); or set s3_bucket in the settings and its keys (`skyport keys set "
             "s3`); or link the file's public URL instead of the file.",

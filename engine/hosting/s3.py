@@ -18,9 +18,9 @@ from ..base.errors import (
     TransportError,
 )
 from ..base.types import MediaFile, Report, silent
-from ..base.words import say
+from ..base.words import tr
 from ..http.client import Http
-from ..http.session import place
+from ..http.session import origin_text
 from ..media.files import extension
 from ..platforms.media_host import account
 from ..settings import keys
@@ -59,7 +59,9 @@ class Bucket:
         self._bucket = settings.s3_bucket
         self._prefix = settings.s3_prefix
         self._life = settings.s3_hours * 3600
-        self.shelf = f"{place(client.meta.endpoint_url)} {self._bucket} {self._prefix} {whose}"
+        self.upload_scope = (
+            f"{origin_text(client.meta.endpoint_url)} {self._bucket} {self._prefix} {whose}"
+        )
 
     def upload(self, file: MediaFile, report: Report = silent) -> str:
         """A URL of the file that lives `s3_hours`; bytes go up only where it is not there yet."""
@@ -70,14 +72,14 @@ class Bucket:
             self._put(key, file, report)
         return self._signed("get_object", Key=key)
 
-    def lives(self, url: str) -> float:
+    def url_lifetime(self, url: str) -> float:
         """Short: asking the bucket again costs no upload, and renews the URL."""
         return max(0.0, min(_LOOK_AGAIN, self._life - _SPARE))
 
     def _put(self, key: str, file: MediaFile, report: Report) -> None:
         # By a presigned URL too: if this one is taken, so is the one the platform will get.
         url = self._signed("put_object", Key=key, ContentType=file.mime)
-        http = Http(LABEL, place(url), {}, timeout=_TIMEOUT)
+        http = Http(LABEL, origin_text(url), {}, timeout=_TIMEOUT)
         try:
             http.put_file(url, file, {"Content-Type": file.mime}, report)
         except (ApiError, TransportError) as error:
@@ -115,8 +117,8 @@ def bucket(settings: Settings) -> Bucket:
     """The bucket of the settings. Raises InvalidInput where something of it is missing."""
     if not settings.s3_bucket:
         raise InvalidInput(
-            say("media_host is s3, but s3_bucket is not set."),
-            do=say("Set s3_bucket (SKYPORT_S3_BUCKET), or another media_host."),
+            tr("media_host is s3, but s3_bucket is not set."),
+            do=tr("Set s3_bucket (SKYPORT_S3_BUCKET), or another media_host."),
             platform=LABEL,
         )
     if not is_installed():
@@ -126,8 +128,8 @@ def bucket(settings: Settings) -> Bucket:
 
 def not_installed() -> InvalidInput:
     return InvalidInput(
-        say("boto3 is not installed."),
-        do=say(
+        tr("boto3 is not installed."),
+        do=tr(
             'Install it with `pip install "skyport[s3]"`; inside ComfyUI, with `pip install boto3` '
             "of the Python that runs ComfyUI."
         ),
@@ -194,8 +196,8 @@ def _addressed(settings: Settings) -> tuple[str | None, str]:
 
 def _no_keys() -> InvalidInput:
     return InvalidInput(
-        say("no keys are set."),
-        do=say(
+        tr("no keys are set."),
+        do=tr(
             "Run `skyport keys set s3`, or set the environment variables {access} and {secret}.",
             access=keys.key_variable(keys.S3_ACCESS),
             secret=keys.key_variable(keys.S3_SECRET),
@@ -207,8 +209,8 @@ def _no_keys() -> InvalidInput:
 def _unusable(error: Exception) -> InvalidInput:
     """Names the kind of `error` only: what boto3 raises quotes what it was given."""
     return InvalidInput(
-        say("boto3 cannot use these settings ({kind}).", kind=type(error).__name__),
-        do=say("Check s3_endpoint, s3_bucket and s3_region, and AWS's own settings."),
+        tr("boto3 cannot use these settings ({kind}).", kind=type(error).__name__),
+        do=tr("Check s3_endpoint, s3_bucket and s3_region, and AWS's own settings."),
         platform=LABEL,
     )
 
@@ -216,15 +218,15 @@ def _unusable(error: Exception) -> InvalidInput:
 def _advice(error: SkyportError) -> str:
     code = getattr(error, "code", "")
     if code in _ELSEWHERE or getattr(error, "status", 0) in (301, 307):
-        return say("Check s3_region and s3_endpoint: the bucket lives elsewhere.")
+        return tr("Check s3_region and s3_endpoint: the bucket lives elsewhere.")
     if code == "RequestTimeTooSkewed":
-        return say("Set this machine's clock.")
+        return tr("Set this machine's clock.")
     if isinstance(error, AuthRejected):
-        return say(
+        return tr(
             "Check the keys (`skyport keys list`): they must be allowed to put and get objects."
         )
     if isinstance(error, NotFound):
-        return say("Check s3_bucket, s3_region and s3_endpoint.")
+        return tr("Check s3_bucket, s3_region and s3_endpoint.")
     if isinstance(error, TransportError):
-        return say("Check the network, the proxy and s3_endpoint, then queue again.")
-    return say("Check the s3 settings.") if isinstance(error, InputRejected) else error.do
+        return tr("Check the network, the proxy and s3_endpoint, then queue again.")
+    return tr("Check the s3 settings.") if isinstance(error, InputRejected) else error.do

@@ -21,61 +21,61 @@ from ..http.session import WIRE_ERRORS
 
 _log = logging.getLogger(__name__)
 
-_WORTH = 900.0  # seconds; what lives no longer is not worth the disk
+_LEAST_LIFETIME = 900.0  # seconds; what lives no longer is not worth the disk
 _BUSY = 2.0  # seconds to wait for another process; after that the file goes up once more
 _TIMEOUT = (5.0, 10.0)
 
 Upload = Callable[[], Awaitable[tuple[str, float]]]
 
 
-class Hosted:
+class UploadCache:
     """Remembers URLs, and those of earlier processes by a Book. Runs on the engine's loop."""
 
-    def __init__(self, engine: Engine, book: Book | None = None) -> None:
+    def __init__(self, engine: Engine, store: UploadUrlStore | None = None) -> None:
         self._engine = engine
-        self._book = book
+        self._store = store
         self._urls: dict[str, tuple[str, float]] = {}
         self._under_way: dict[str, asyncio.Future[str]] = {}
 
-    async def url(self, place: str, upload: Upload) -> str:
+    async def url(self, key: str, upload: Upload) -> str:
         """The URL of the file that `place` names; `upload` gives one and the seconds it lives.
 
         Callers that come while the file is on its way wait for that upload, and share its failure.
         """
         now = self._now()
-        known, until = self._urls.get(place, ("", 0.0))
+        known, until = self._urls.get(key, ("", 0.0))
         if now < until:
             return known
-        if place not in self._under_way:
-            self._under_way[place] = asyncio.ensure_future(self._found(place, upload))
+        if key not in self._under_way:
+            self._under_way[key] = asyncio.ensure_future(self._found(key, upload))
         # Shielded: one caller that is stopped must not take the upload from the others.
-        return await asyncio.shield(self._under_way[place])
+        return await asyncio.shield(self._under_way[key])
 
-    async def _found(self, place: str, upload: Upload) -> str:
+    async def _found(self, key: str, upload: Upload) -> str:
         try:
-            url, lives = await self._noted(place) or await self._uploaded(place, upload)
+            url, lifetime = await self._remembered(key) or await self._uploaded(key, upload)
         finally:
-            del self._under_way[place]
+            del self._under_way[key]
         now = self._now()
         self._urls = {at: kept for at, kept in self._urls.items() if now < kept[1]}
-        if lives > 0:
-            self._urls[place] = (url, now + lives)
+        if lifetime > 0:
+            self._urls[key] = (url, now + lifetime)
         return url
 
     def _now(self) -> float:
         # A loop's clock may stand still while the machine sleeps: a URL's does not.
-        return self._book.now() if self._book else asyncio.get_running_loop().time()
+        return self._store.now() if self._store else asyncio.get_running_loop().time()
 
-    async def _noted(self, place: str) -> tuple[str, float] | None:
-        book = self._book
-        return await self._engine.blocking(lambda: book.find(place)) if book else None
+    async def _remembered(self, key: str) -> tuple[str, float] | None:
+        store = self._store
+        return await self._engine.blocking(lambda: store.find(key)) if store else None
 
-    async def _uploaded(self, place: str, upload: Upload) -> tuple[str, float]:
-        url, lives = await upload()
-        book = self._book
-        if book and lives > _WORTH:
-            await self._engine.blocking(lambda: book.note(place, url, lives))
-        return url, lives
+    async def _uploaded(self, key: str, upload: Upload) -> tuple[str, float]:
+        url, lifetime = await upload()
+        store = self._store
+        if store and lifetime > _LEAST_LIFETIME:
+            await self._engine.blocking(lambda: store.note(key, url, lifetime))
+        return url, lifetime
 
 
 def is_there(url: str, own_host: str) -> bool:
@@ -92,7 +92,7 @@ def is_there(url: str, own_host: str) -> bool:
         return False
 
 
-class Book:
+class UploadUrlStore:
     """URLs on this disk, for every process that uses it and for those to come.
 
     Never raises: what it cannot tell or keep costs an upload, and a file of it that is broken is
@@ -109,7 +109,7 @@ class Book:
         self._path = path
         self._is_there = is_there
 
-    def find(self, place: str) -> tuple[str, float] | None:
+    def find(self, key: str) -> tuple[str, float] | None:
         """The URL kept for `place` and the seconds it lives on, None where there is none.
 
         It is asked whether the file is there still: hosts clear up, and a sandbox ends.
@@ -117,17 +117,17 @@ class Book:
         # A clock that was set back makes a note from the future, which is not believed.
         sql = "SELECT url, until FROM hosted WHERE place = ? AND noted <= ? AND until > ?"
         now = self.now()
-        found = self._done(sql, place, now, now) if self._path.exists() else []
-        own_host = urlsplit(place.split()[0]).hostname or ""
+        found = self._done(sql, key, now, now) if self._path.exists() else []
+        own_host = urlsplit(key.split()[0]).hostname or ""
         if not found or not self._is_there(found[0][0], own_host):
             return None
         return found[0][0], found[0][1] - now
 
-    def note(self, place: str, url: str, lives: float) -> None:
+    def note(self, key: str, url: str, lifetime: float) -> None:
         now = self.now()
         self._done("DELETE FROM hosted WHERE until <= ?", now)
         sql = "INSERT OR REPLACE INTO hosted (place, url, noted, until) VALUES (?, ?, ?, ?)"
-        self._done(sql, place, url, now, now + lives)
+        self._done(sql, key, url, now, now + lifetime)
 
     def _done(self, sql: str, *values: str | float) -> list[tuple[str, float]]:
         try:

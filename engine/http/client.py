@@ -17,11 +17,11 @@ from requests.exceptions import ChunkedEncodingError, InvalidSchema, InvalidURL,
 from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, TransportError
 from ..base.shown_text import scrub
 from ..base.types import Field, Json, MediaFile, Report, silent
-from ..base.words import say
-from .error_answers import explained, judge, seconds_asked
+from ..base.words import tr
+from .error_answers import api_error, explained, seconds_asked
 from .public_hosts import exact_exchange
-from .request_body import Outgoing, file_body, form_body, text_body
-from .response import Ear, Response
+from .request_body import RequestBody, file_body, form_body, text_body
+from .response import Response, StreamListener
 from .session import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -29,10 +29,10 @@ from .session import (
     Session,
     Timeout,
     cut_short,
-    onward,
+    describe_failure,
     origin,
-    place,
-    why,
+    origin_text,
+    redirect_target,
 )
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
@@ -82,7 +82,7 @@ class Http:
             request = requests.Request("GET", url, params=params)
             answer, elsewhere = self._converse(self._thread_session(), request, None)
             if elsewhere is None:
-                return self._judged(answer)
+                return self._raise_for_status(answer)
             if origin(elsewhere) != origin(url):
                 raise self._redirected(answer, elsewhere)
             url, params = elsewhere, None
@@ -92,7 +92,7 @@ class Http:
         """Post nothing: all that is said stands in `path`. Never redirected, as `post_json`."""
         return self._post(path, text_body(b"", "application/json"))
 
-    def post_json(self, path: str, body: Json, ear: Ear | None = None) -> Response:
+    def post_json(self, path: str, body: Json, listener: StreamListener | None = None) -> Response:
         """Post `body` as JSON. Never redirected: ApiError instead.
 
         An `ear` hears the lines of an event stream as they come, and may wait longer for them.
@@ -101,11 +101,11 @@ class Http:
             text = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise InvalidInput(
-                say("The request cannot be written as JSON: {why}.", why=error),
-                do=say("Look for a value that is not a number, text, list or object."),
+                tr("The request cannot be written as JSON: {why}.", why=error),
+                do=tr("Look for a value that is not a number, text, list or object."),
                 platform=self.label,
             ) from None
-        return self._post(path, text_body(text, "application/json"), ear)
+        return self._post(path, text_body(text, "application/json"), listener)
 
     def post_form(
         self, path: str, fields: Sequence[tuple[str, Field]], report: Report | None = None
@@ -135,31 +135,33 @@ class Http:
             sending = exact_exchange(
                 request, key={}, own_host=self.host, label=self.label, timeout=self.timeout
             )
-            return self._judged(self._received(sending, body)[0])
+            return self._raise_for_status(self._received(sending, body)[0])
 
     # -- one exchange -----------------------------------------------------------------------
 
-    def _post(self, path: str, body: Outgoing, ear: Ear | None = None) -> Response:
+    def _post(
+        self, path: str, body: RequestBody, listener: StreamListener | None = None
+    ) -> Response:
         request = requests.Request("POST", self._address(path))
         _attach(request, body)
         # A new session is a new connection. One kept alive may be closed by the platform just as
         # the request goes out, and then nobody can tell whether it was taken, and paid for.
         with Session() as session:
-            answer, elsewhere = self._converse(session, request, body, ear)
+            answer, elsewhere = self._converse(session, request, body, listener)
         if elsewhere is not None:
             raise self._redirected(answer, elsewhere)
-        return self._judged(answer)
+        return self._raise_for_status(answer)
 
     def _converse(
         self,
         session: Session,
         request: requests.Request,
-        body: Outgoing | None,
-        ear: Ear | None = None,
+        body: RequestBody | None,
+        listener: StreamListener | None = None,
     ) -> tuple[Response, str | None]:
         self._check_key()
-        timeout = self.timeout if ear is None else (self.timeout[0], ear.patience)
-        return self._received(self._sending(session, request, timeout), body, ear)
+        timeout = self.timeout if listener is None else (self.timeout[0], listener.patience)
+        return self._received(self._sending(session, request, timeout), body, listener)
 
     @contextmanager
     def _sending(
@@ -171,8 +173,8 @@ class Http:
     def _received(
         self,
         sending: AbstractContextManager[requests.Response],
-        body: Outgoing | None,
-        ear: Ear | None = None,
+        body: RequestBody | None,
+        listener: StreamListener | None = None,
     ) -> tuple[Response, str | None]:
         """The whole answer, and where it redirects to.
 
@@ -182,33 +184,35 @@ class Http:
         failure: SkyportError
         try:
             with sending as response:
-                answer = self._read(response, ear)
-                return answer, onward(response.url, response)
+                answer = self._read(response, listener)
+                return answer, redirect_target(response.url, response)
         except (InvalidURL, InvalidSchema, MissingSchema):
             failure = self._bad_address()
         except WIRE_ERRORS as error:
-            failure = self._no_answer(why(error), sent=body is None or body.begun)
+            failure = self._no_answer(describe_failure(error), sent=body is None or body.begun)
         raise failure
 
-    def _read(self, response: requests.Response, ear: Ear | None = None) -> Response:
+    def _read(
+        self, response: requests.Response, listener: StreamListener | None = None
+    ) -> Response:
         content, heard = bytearray(), 0
-        listening = ear is not None and _is_stream(response)
+        listening = listener is not None and _is_stream(response)
         for chunk in response.iter_content(_step(response) if listening else _CHUNK):
             content += chunk
-            if ear is not None and listening:
-                heard, enough = self._told(ear, content, heard)
+            if listener is not None and listening:
+                heard, enough = self._told(listener, content, heard)
                 if enough:
                     return self._whole(response, content)
             if len(content) > MOST_BYTES:
                 raise BadResult(
-                    say("An answer of more than {count} MB came.", count=MOST_BYTES >> 20),
-                    do=say("Check {name}_BASE_URL.", name=self.label.upper()),
+                    tr("An answer of more than {count} MB came.", count=MOST_BYTES >> 20),
+                    do=tr("Check {name}_BASE_URL.", name=self.label.upper()),
                     platform=self.label,
                 )
         if cut_short(response):
             raise ChunkedEncodingError("short body")
-        if ear is not None and listening:
-            self._told(ear, content[heard:] + b"\n", 0)  # a last line may lack its end
+        if listener is not None and listening:
+            self._told(listener, content[heard:] + b"\n", 0)  # a last line may lack its end
         return self._whole(response, content)
 
     def _whole(self, response: requests.Response, content: bytearray) -> Response:
@@ -216,12 +220,12 @@ class Http:
             self.label, response.status_code, response.headers, self._without_key(bytes(content))
         )
 
-    def _told(self, ear: Ear, content: bytearray, heard: int) -> tuple[int, bool]:
+    def _told(self, listener: StreamListener, content: bytearray, heard: int) -> tuple[int, bool]:
         """Let `ear` hear the whole lines after `heard`: where the next begins, if it has enough."""
         while (end := content.find(b"\n", heard)) >= 0:
             line = self._without_key(bytes(content[heard:end])).decode("utf-8", "replace")
             heard = end + 1
-            if ear.hear(line.rstrip("\r")):
+            if listener.on_line(line.rstrip("\r")):
                 return heard, True
         return heard, False
 
@@ -244,8 +248,8 @@ class Http:
         """Refused here: requests quotes a header with a stray line break in its error."""
         if not all(re.fullmatch(r"[\x20-\x7e]+", value) for value in self._headers.values()):
             raise InvalidInput(
-                say("The key holds characters that no key has, or is empty."),
-                do=say(
+                tr("The key holds characters that no key has, or is empty."),
+                do=tr(
                     "Set it again: {name}_API_KEY, or `skyport keys set`.", name=self.label.upper()
                 ),
                 platform=self.label,
@@ -261,29 +265,29 @@ class Http:
 
     # -- errors -----------------------------------------------------------------------------
 
-    def _judged(self, answer: Response) -> Response:
+    def _raise_for_status(self, answer: Response) -> Response:
         if 200 <= answer.status_code < 300:
             return answer
         words, code = explained(answer.content)
         asked = seconds_asked(answer.headers.get("Retry-After"), time.time())
-        raise judge(self.label, answer.status_code, words, code, asked)
+        raise api_error(self.label, answer.status_code, words, code, asked)
 
     def _redirected(self, answer: Response, elsewhere: str) -> ApiError:
         return ApiError(
-            say(
+            tr(
                 "It answered with a redirect to {place}, which is not followed.",
-                place=place(elsewhere),
+                place=origin_text(elsewhere),
             ),
             status=answer.status_code if answer.status_code in REDIRECTS else 0,
-            do=say("Check {name}_BASE_URL.", name=self.label.upper()),
+            do=tr("Check {name}_BASE_URL.", name=self.label.upper()),
             platform=self.label,
         )
 
     def _no_answer(self, reason: str, *, sent: bool) -> TransportError:
         return TransportError(
-            say("No answer from {host}: {why}.", host=self.host, why=reason),
+            tr("No answer from {host}: {why}.", host=self.host, why=reason),
             sent=sent,
-            do=say(
+            do=tr(
                 "Check the network, the proxy and {name}_BASE_URL, then queue again.",
                 name=self.label.upper(),
             ),
@@ -293,8 +297,8 @@ class Http:
     def _bad_address(self) -> InvalidInput:
         shown = urlsplit(self.base_url).hostname if self._origin else self.base_url[:40]
         return InvalidInput(
-            say("{url} is not an address that can be called.", url=scrub(shown or '""')),
-            do=say(
+            tr("{url} is not an address that can be called.", url=scrub(shown or '""')),
+            do=tr(
                 "Set {name}_BASE_URL to the platform's https:// address.", name=self.label.upper()
             ),
             platform=self.label,
@@ -311,7 +315,7 @@ def _step(response: requests.Response) -> int:
     return _CHUNK if "chunked" in response.headers.get("Transfer-Encoding", "").lower() else 1
 
 
-def _attach(request: requests.Request, body: Outgoing) -> None:
+def _attach(request: requests.Request, body: RequestBody) -> None:
     request.data = body
     request.headers = {
         **(request.headers or {}),

@@ -20,7 +20,7 @@ from ..base.errors import (
 from ..base.json_tree import number
 from ..base.shown_text import scrub, shortened, visible_text
 from ..base.types import Json
-from ..base.words import say
+from ..base.words import tr
 
 _WORD_KEYS = ("message", "msg", "error", "detail", "error_msg", "fail_reason", "reason")
 _CODE_KEYS = ("code", "error_code", "status_code", "type")
@@ -49,7 +49,7 @@ _PACE = re.compile(
 )
 
 
-def judge(
+def api_error(
     label: str, status: int, words: str, code: str = "", retry_after: float | None = None
 ) -> ApiError:
     """The error for an answer of `label`; `words` and `code` are the platform's own.
@@ -58,7 +58,7 @@ def judge(
     NotFound; 429 RateLimited; 5xx ServerFault; everything else, a 200 included, InputRejected.
     """
     kind = _class_of(status, words)
-    told = shortened(scrub(words)) or say("An error without any explanation")
+    told = shortened(scrub(words)) or tr("An error without any explanation")
     facts = [f"HTTP {status}"] if status and status != 200 else []
     facts += [f"code {code}"] if code else []
     return kind(
@@ -96,22 +96,22 @@ def _class_of(status: int, words: str) -> type[ApiError]:
 
 def _advice(kind: type[ApiError], label: str, status: int) -> str:
     if kind is AuthRejected:
-        return say(
+        return tr(
             "Check the key ({name}_API_KEY, else `skyport keys list`): it may lack this right.",
             name=label.upper(),
         )
     if kind is OutOfCredit:
-        return say("Top up the account at {platform}, then queue again.", platform=label)
+        return tr("Top up the account at {platform}, then queue again.", platform=label)
     if kind is NotFound:
-        return say(
+        return tr(
             "Check the id or model name; if every call fails so, check {name}_BASE_URL.",
             name=label.upper(),
         )
     if kind is RateLimited:
-        return say("Wait a little, or lower how many tasks run side by side in the settings.")
+        return tr("Wait a little, or lower how many tasks run side by side in the settings.")
     if kind is ServerFault or status == 408:
-        return say("The fault is on the platform's side: queue again later.")
-    return say("Change what the platform names, then queue again.")
+        return tr("The fault is on the platform's side: queue again later.")
+    return tr("Change what the platform names, then queue again.")
 
 
 # -- the platform's words -----------------------------------------------------------------------

@@ -16,8 +16,8 @@ from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection
 
 from ..base.errors import BadResult
-from ..base.words import say
-from .session import Session, Timeout, origin, place, plain_host
+from ..base.words import tr
+from .session import Session, Timeout, origin, origin_text, plain_host
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -82,11 +82,11 @@ def _split(url: str, label: str) -> tuple[str, str]:
         r"[^\x21-\x7e]", lambda char: quote(char.group(), errors="replace"), url.strip()
     )
     cut = re.match(r"https?://[^/?#]*([^#]*)", sendable, re.IGNORECASE)
-    where = _spelled(place(url.strip()))
+    where = _spelled(origin_text(url.strip()))
     if cut is None or where is None:
         raise BadResult(
-            say("The address given for a result is not one of the web."),
-            do=say("Ask the platform: a result must be an http or https address."),
+            tr("The address given for a result is not one of the web."),
+            do=tr("Ask the platform: a result must be an http or https address."),
             platform=label,
         )
     target = cut.group(1)
@@ -136,11 +136,11 @@ class _ExactAdapter(HTTPAdapter):
 
 def _refit(manager: Any, mixins: list[type], facts: dict[str, Any]) -> None:
     """Have every connection that `manager` opens behave like `mixins`."""
-    fitted = {}
+    validated = {}
     for scheme, pool in manager.pool_classes_by_scheme.items():
         connection = type("Connection", (*mixins, pool.ConnectionCls), facts)
-        fitted[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
-    manager.pool_classes_by_scheme = fitted
+        validated[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = validated
 
 
 class _Exact(HTTPConnection):
@@ -203,7 +203,7 @@ def _refuse_local_name(where: str, label: str) -> None:
     if literal is not None and not permitted(literal):
         raise _refused(host, literal, label)
     if literal is None and ("." not in host or host.endswith(_LOCAL_NAMES)):
-        raise _refused(host, say("a name of the local network"), label)
+        raise _refused(host, tr("a name of the local network"), label)
 
 
 def _literal(host: str) -> str | None:
@@ -220,8 +220,8 @@ def _literal(host: str) -> str | None:
 
 def _refused(host: str, address: str, label: str) -> BadResult:
     return BadResult(
-        say("{host} is not a public host ({address}): refused.", host=host, address=address),
-        do=say(
+        tr("{host} is not a public host ({address}): refused.", host=host, address=address),
+        do=tr(
             "Results are fetched only from public hosts and from the platform's own: if you run "
             "{platform} yourself, set {name}_BASE_URL to that host.",
             platform=label,

@@ -12,7 +12,7 @@ from requests_toolbelt import MultipartEncoder
 
 from ..base.errors import InvalidInput
 from ..base.types import Field, MediaFile, Report
-from ..base.words import say
+from ..base.words import tr
 
 _PIECE = 256 * 1024  # bytes
 
@@ -23,7 +23,7 @@ class Source(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class Outgoing:
+class RequestBody:
     """A request body. `begun` tells whether anyone ever asked for its first byte.
 
     The bytes are asked for only once a connection stands, so a failure with `begun` False is one in
@@ -51,34 +51,34 @@ class Outgoing:
         return chunk
 
 
-def text_body(text: bytes, mime: str) -> Outgoing:
+def text_body(text: bytes, mime: str) -> RequestBody:
     """A body that is in memory already."""
-    return Outgoing(io.BytesIO(text), len(text), mime)
+    return RequestBody(io.BytesIO(text), len(text), mime)
 
 
 @contextmanager
-def file_body(file: MediaFile, mime: str, report: Report) -> Iterator[Outgoing]:
+def file_body(file: MediaFile, mime: str, report: Report) -> Iterator[RequestBody]:
     """The bytes of `file` and nothing else. Raises InvalidInput as `_Pages` does."""
-    with _Pages(file) as pages:
-        yield Outgoing(pages, file.size, mime, report)
+    with SizedFileReader(file) as pages:
+        yield RequestBody(pages, file.size, mime, report)
 
 
 @contextmanager
-def form_body(fields: Sequence[tuple[str, Field]], report: Report) -> Iterator[Outgoing]:
+def form_body(fields: Sequence[tuple[str, Field]], report: Report) -> Iterator[RequestBody]:
     """multipart/form-data with `fields` in their order. Raises InvalidInput as `_Pages` does."""
     with ExitStack() as opened:
         parts: list[tuple[str, Any]] = []
         for name, value in fields:
             if isinstance(value, MediaFile):
-                pages = opened.enter_context(_Pages(value))
+                pages = opened.enter_context(SizedFileReader(value))
                 parts.append((name, (value.name, pages, value.mime)))
             else:
                 parts.append((name, value))
         encoder = MultipartEncoder(parts)
-        yield Outgoing(encoder, encoder.len, encoder.content_type, report)
+        yield RequestBody(encoder, encoder.len, encoder.content_type, report)
 
 
-class _Pages:
+class SizedFileReader:
     """A file of exactly the size it had when it was encoded, a page at a time.
 
     Raises InvalidInput when it cannot be read or is no longer that file. While sending, that leaves
@@ -93,7 +93,7 @@ class _Pages:
         except OSError as error:
             raise _unreadable(file, error) from None
 
-    def __enter__(self) -> _Pages:
+    def __enter__(self) -> SizedFileReader:
         if os.fstat(self._stream.fileno()).st_size != self._file.size:
             self._stream.close()
             raise _changed(self._file)
@@ -116,13 +116,13 @@ class _Pages:
 
 def _unreadable(file: MediaFile, error: OSError) -> InvalidInput:
     return InvalidInput(
-        say("The file {name} cannot be read: {why}.", name=file.name, why=error.strerror or "I/O"),
-        do=say("Make it readable or link another one, then queue again."),
+        tr("The file {name} cannot be read: {why}.", name=file.name, why=error.strerror or "I/O"),
+        do=tr("Make it readable or link another one, then queue again."),
     )
 
 
 def _changed(file: MediaFile) -> InvalidInput:
     return InvalidInput(
-        say("The file {name} changed after it was checked.", name=file.name),
-        do=say("Queue again once nothing writes to it any more."),
+        tr("The file {name} changed after it was checked.", name=file.name),
+        do=tr("Queue again once nothing writes to it any more."),
     )

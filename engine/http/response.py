@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..base.errors import BadResult, TransportError
 from ..base.shown_text import scrub, visible_text
 from ..base.types import Json
-from ..base.words import say
+from ..base.words import tr
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Ear:
+class StreamListener:
     """Who listens to an event stream.
 
     hear      called with each line, in the thread that reads; True once it has heard enough
     patience  seconds without a byte that are no fault: such answers are long in coming
     """
 
-    hear: Callable[[str], bool]
+    on_line: Callable[[str], bool]
     patience: float
 
 
@@ -53,13 +53,13 @@ def read_json(response: Response) -> Json:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         pass
-    kind = response.content_type or say("something of no stated type")
-    seen = visible_text(response.content, 200) or say("an empty body")
-    what = say("Expected JSON, but {type} came: {seen}.", type=kind, seen=scrub(seen))
+    kind = response.content_type or tr("something of no stated type")
+    seen = visible_text(response.content, 200) or tr("an empty body")
+    what = tr("Expected JSON, but {type} came: {seen}.", type=kind, seen=scrub(seen))
     if "html" in kind or response.content.lstrip()[:1] == b"<":
-        advice = say(
+        advice = tr(
             "A proxy or login page may have answered: check {name}_BASE_URL and your proxy.",
             name=response.label.upper(),
         )
         raise BadResult(what, do=advice, platform=response.label)
-    raise TransportError(what, do=say("Queue again later."), platform=response.label)
+    raise TransportError(what, do=tr("Queue again later."), platform=response.label)

@@ -18,7 +18,7 @@ from ..base.errors import (
     TransportError,
 )
 from ..base.shown_text import scrub
-from ..base.words import say
+from ..base.words import tr
 
 T = TypeVar("T")
 
@@ -110,10 +110,10 @@ def may_be_accepted(error: SkyportError) -> bool:
 
 def no_task(label: str, words: str = "") -> OutcomeUnknown:
     """The error of a submit that was taken and answered without the id of a task, with `words`."""
-    what = say("The platform took the request and named no task; it may have been charged.")
+    what = tr("The platform took the request and named no task; it may have been charged.")
     return OutcomeUnknown(
-        f"{what} {say('It said: {words}', words=scrub(words))}" if words else what,
-        do=say("Look at your tasks on the platform before you queue again."),
+        f"{what} {tr('It said: {words}', words=scrub(words))}" if words else what,
+        do=tr("Look at your tasks on the platform before you queue again."),
         platform=label,
     )
 
@@ -122,11 +122,11 @@ def outcome_unknown(error: SkyportError, label: str = "") -> OutcomeUnknown:
     """The error of a submit that may have been accepted; `error` says what was seen of it."""
     label = label or error.platform
     return OutcomeUnknown(
-        say("The request was sent, but no readable answer came: {why}", why=error.what),
-        do=say(
+        tr("The request was sent, but no readable answer came: {why}", why=error.what),
+        do=tr(
             "The task may exist and may have been charged: look at your tasks at {platform} "
             "before you queue it again.",
-            platform=label or say("the platform"),
+            platform=label or tr("the platform"),
         ),
         platform=label,
     )

@@ -16,7 +16,7 @@ import requests
 import urllib3.exceptions
 from requests.auth import AuthBase
 
-from ..base.words import say
+from ..base.words import tr
 
 Timeout = tuple[float, float]  # seconds to connect, seconds without a byte
 Origin = tuple[str, str, int]  # scheme, host, port
@@ -92,18 +92,18 @@ def plain_host(host: str) -> str:
     return host.lower().rstrip(".")
 
 
-def place(url: str) -> str:
+def origin_text(url: str) -> str:
     """The part of a URL that may be shown: scheme, host and port. A query may hold a signature."""
     found = origin(url)
     if found is None:
-        return say("an address that is not http")
+        return tr("an address that is not http")
     scheme, host, port = found
     shown = f"[{host}]" if ":" in host else host
     usual = {"http": 80, "https": 443}[scheme]
     return f"{scheme}://{shown}" if port == usual else f"{scheme}://{shown}:{port}"
 
 
-def onward(url: str, response: requests.Response) -> str | None:
+def redirect_target(url: str, response: requests.Response) -> str | None:
     """Where a redirect of `url` leads, byte for byte as the host wrote it; None when it is none."""
     location = response.headers.get("Location")
     if response.status_code not in REDIRECTS or not location:
@@ -126,7 +126,7 @@ def cut_short(response: requests.Response) -> bool:
     return promised.isdigit() and int(response.raw.tell()) < int(promised)
 
 
-def why(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """What went wrong on the wire, in plain words: the exceptions' own texts hold whole URLs."""
     chain = list(_chain(error))
 
@@ -134,21 +134,21 @@ def why(error: BaseException) -> str:
         return next((e for e in chain if isinstance(e, kinds)), None)
 
     if met(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        return say("the proxy did not let the connection through")
+        return tr("the proxy did not let the connection through")
     if met(ssl.SSLError, requests.exceptions.SSLError):
         reason = getattr(met(ssl.SSLError), "reason", None) or "TLS"
-        return say("no secure connection could be made ({reason})", reason=reason)
+        return tr("no secure connection could be made ({reason})", reason=reason)
     if met(socket.gaierror):
-        return say("the host name could not be resolved")
+        return tr("the host name could not be resolved")
     if met(ConnectionRefusedError):
-        return say("the connection was refused")
+        return tr("the connection was refused")
     if met(urllib3.exceptions.ConnectTimeoutError):
-        return say("no connection could be made in time")
+        return tr("no connection could be made in time")
     if met(TimeoutError, socket.timeout, urllib3.exceptions.ReadTimeoutError):
-        return say("no answer came in time")
+        return tr("no answer came in time")
     if met(urllib3.exceptions.NewConnectionError):
-        return say("no connection could be made")
-    return say("the connection was cut")
+        return tr("no connection could be made")
+    return tr("the connection was cut")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -52,17 +52,17 @@ NOBODY = Source()
 
 
 @dataclass(frozen=True)
-class Order:
+class TaskRecord:
     """A request as the ledger keeps it.
 
-    mark     fingerprint
-    place    base URL it goes to
-    request  normalised: media by their content
+    fingerprint  equal for equal requests
+    base_url     where it goes
+    request      normalised: media by their content
     """
 
-    mark: str
+    fingerprint: str
     platform: str
-    place: str
+    base_url: str
     endpoint: str
     title: str
     request: Json
@@ -75,7 +75,7 @@ class Row:
 
     id: int
     state: State
-    order: Order
+    record: TaskRecord
     task: Task | None = None
     result: Result | None = None
     owner: str = ""
@@ -118,49 +118,49 @@ EVERYTHING = Query(limit=-1)
 class Ledger(Protocol):
     """Every call returns after the fact is kept, and comes before the network call it is for."""
 
-    def find(self, mark: str) -> Row | None:
+    def find(self, fingerprint: str) -> Row | None:
         """The order's latest row, whatever became of it; None when it was never made."""
 
-    def intend(self, order: Order) -> Row | None:
+    def record_intent(self, record: TaskRecord) -> Row | None:
         """The order is about to be sent: None. Or, another process was first: its open row."""
 
-    def accepted(self, order: Order, task: Task) -> None:
+    def record_accepted(self, record: TaskRecord, task: Task) -> None:
         """The platform took it; written before anything else is done."""
 
-    def seen(self, mark: str, state: State, cost: float | None = None) -> None:
+    def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         """It is running, or detached; or what it costs is known now."""
 
-    def finished(self, mark: str, result: Result) -> None:
+    def record_result(self, fingerprint: str, result: Result) -> None:
         """Its results are on this disk."""
 
-    def delivered(self, mark: str) -> None:
+    def record_delivered(self, fingerprint: str) -> None:
         """Someone has the result in hand."""
 
-    def spoiled(self, mark: str) -> None:
+    def mark_files_lost(self, fingerprint: str) -> None:
         """Its files are gone or cannot be read; the task still has them."""
 
-    def ended(self, mark: str, state: State, error: str) -> None:
+    def record_end(self, fingerprint: str, state: State, error: str) -> None:
         """It will never bring a result: failed, cancelled, or its outcome is unknown."""
 
-    def unanswered(self, mark: str) -> Row | None:
+    def latest_unknown(self, fingerprint: str) -> Row | None:
         """The order's latest unknown row since it was last delivered."""
 
-    def took(self, platform: str, endpoint: str, title: str) -> list[float]:
+    def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
         """Seconds from submit to result of the latest tasks of that sort that came home."""
 
-    def ours(self, row: Row) -> bool:
+    def is_own(self, row: Row) -> bool:
         """Whether this process made the row, or took it over."""
 
     def recover(self) -> None:
         """Orders that a dead process was about to send become unknown."""
 
 
-def order_of(request: Request, place: str, source: Source = NOBODY) -> Order:
+def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskRecord:
     """`request` as it is kept, with its fingerprint."""
-    return Order(
-        mark=fingerprint(request, place),
+    return TaskRecord(
+        fingerprint=fingerprint_of(request, base_url),
         platform=request.platform,
-        place=place,
+        base_url=base_url,
         endpoint=request.endpoint,
         title=request.title,
         request=by_content(request.payload),
@@ -168,22 +168,22 @@ def order_of(request: Request, place: str, source: Source = NOBODY) -> Order:
     )
 
 
-def fingerprint(request: Request, place: str) -> str:
+def fingerprint_of(request: Request, base_url: str) -> str:
     """Two requests with one fingerprint are the same order: same place, content, seed and copy.
 
     SHA-256 over the JSON list [platform, base URL, endpoint, payload, seed, copy], keys sorted.
     Media count by their bytes, not by their URL or name: URLs change, the picture does not. Titles
     of a workflow's nodes do not count: to rename a node must not cost a second task.
     """
-    order = [
+    record = [
         request.platform,
-        place,
+        base_url,
         request.endpoint,
         _untitled(by_content(request.payload)),
         request.seed,
         request.copy,
     ]
-    text = json.dumps(order, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ..base.words import say
+from ..base.words import tr
 
 # Each entry takes the schema one version further. Never change one that was released.
 _STEPS = (
@@ -63,7 +63,7 @@ def version_of(db: sqlite3.Connection) -> int:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         raise Newer(
-            say(
+            tr(
                 "it was written by a newer Skyport, schema {version}: update this one",
                 version=version,
             )

@@ -26,7 +26,7 @@ class Owner:
             self._lock = FileLock(folder / f"{self.id}.lock", timeout=0, thread_local=False)
             self._lock.acquire()
 
-    def lives(self, owner: str) -> bool:
+    def is_alive(self, owner: str) -> bool:
         """Whether the process that called itself `owner` is still there."""
         if owner == self.id:
             return True
@@ -54,4 +54,4 @@ class Owner:
         for path in folder.glob("*.lock"):
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _BEING_MADE:
-                    self.lives(path.stem)
+                    self.is_alive(path.stem)

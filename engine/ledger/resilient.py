@@ -15,23 +15,23 @@ from typing import TypeVar
 
 from filelock import FileLock
 
-from ..base.events import tell
+from ..base.events import notify
 from ..base.types import Result, Task
-from ..base.words import say
-from .ledger import EVERYTHING, OPEN, Order, Row, State
+from ..base.words import tr
+from .ledger import EVERYTHING, OPEN, Row, State, TaskRecord
 from .process_lock import Owner
 from .sqlite_store import Store
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_TROUBLE = (sqlite3.Error, OSError)
-_HEAD = b"SQLite format 3\0"
-_PARTS = ("", "-wal", "-shm")  # of a database of SQLite
-_TURN = 10.0  # seconds to wait for another process that sets a broken file aside
+_DISK_ERRORS = (sqlite3.Error, OSError)
+_HEADER = b"SQLite format 3\0"
+_SUFFIXES = ("", "-wal", "-shm")  # of a database of SQLite
+_LOCK_TIMEOUT = 10.0  # seconds to wait for another process that sets a broken file aside
 
 
-class Keeper:
+class ResilientLedger:
     """A Ledger that goes on when the data folder is full, read-only or broken, and says so.
 
     disk     the store, None where it could not be opened
@@ -40,66 +40,72 @@ class Keeper:
     """
 
     def __init__(self, home: Path) -> None:
-        self._lost = self._refused = ""
+        self._replaced = self._refused = ""
         self._lock = threading.RLock()
-        self._tasks: dict[str, tuple[Order, Task]] = {}  # in case the disk cannot be read any more
+        self._tasks: dict[
+            str, tuple[TaskRecord, Task]
+        ] = {}  # in case the disk cannot be read any more
         self.disk: Store | None = None
         self.owner = Owner(None)
         try:
             self.owner = Owner(home / "owners")
-            self.disk = self._opened(home / "ledger.db")
-        except _TROUBLE as error:
-            self._say(error)
+            self.disk = self._open(home / "ledger.db")
+        except _DISK_ERRORS as error:
+            self._report(error)
         self.memory = Store(None, self.owner)
         if self.disk is None:
-            self._learn_by_heart(home / "ledger.db")
+            self._load_read_only(home / "ledger.db")
 
     @property
     def trouble(self) -> str:
         """What is wrong, for people, "" when all is well; shown with every result until then."""
-        return " ".join(filter(None, (self._lost, self._refused)))
+        return " ".join(filter(None, (self._replaced, self._refused)))
 
     # -- a Ledger -----------------------------------------------------------------------------
 
-    def find(self, mark: str) -> Row | None:
-        row = self.memory.find(mark) or self._on_disk(lambda disk: disk.find(mark), None)
+    def find(self, fingerprint: str) -> Row | None:
+        row = self.memory.find(fingerprint) or self._on_disk(
+            lambda disk: disk.find(fingerprint), None
+        )
         if row is not None and row.task is not None:
-            self._tasks[mark] = (row.order, row.task)
+            self._tasks[fingerprint] = (row.record, row.task)
         return row
 
-    def unanswered(self, mark: str) -> Row | None:
-        kept = self.memory.unanswered(mark)
-        return kept or self._on_disk(lambda disk: disk.unanswered(mark), None)
+    def latest_unknown(self, fingerprint: str) -> Row | None:
+        kept = self.memory.latest_unknown(fingerprint)
+        return kept or self._on_disk(lambda disk: disk.latest_unknown(fingerprint), None)
 
-    def took(self, platform: str, endpoint: str, title: str) -> list[float]:
+    def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
         sort, nothing = (platform, endpoint, title), list[float]()
-        return self.memory.took(*sort) + self._on_disk(lambda disk: disk.took(*sort), nothing)
+        return self.memory.past_durations(*sort) + self._on_disk(
+            lambda disk: disk.past_durations(*sort), nothing
+        )
 
-    def intend(self, order: Order) -> Row | None:
-        return self._kept(lambda store: store.intend(order), order.mark)
+    def record_intent(self, record: TaskRecord) -> Row | None:
+        return self._write(lambda store: store.record_intent(record), record.fingerprint)
 
-    def accepted(self, order: Order, task: Task) -> None:
-        self._tasks[order.mark] = (order, task)
-        self._kept(lambda store: store.accepted(order, task), order.mark)
+    def record_accepted(self, record: TaskRecord, task: Task) -> None:
+        self._tasks[record.fingerprint] = (record, task)
+        self._write(lambda store: store.record_accepted(record, task), record.fingerprint)
 
-    def seen(self, mark: str, state: State, cost: float | None = None) -> None:
-        self._kept(lambda store: store.seen(mark, state, cost), mark)
+    def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
+        self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)
 
-    def finished(self, mark: str, result: Result) -> None:
-        self._kept(lambda store: store.finished(mark, result), mark)
+    def record_result(self, fingerprint: str, result: Result) -> None:
+        self._write(lambda store: store.record_result(fingerprint, result), fingerprint)
 
-    def delivered(self, mark: str) -> None:
-        self._kept(lambda store: store.delivered(mark), mark)
-        self._tasks.pop(mark, None)
+    def record_delivered(self, fingerprint: str) -> None:
+        self._write(lambda store: store.record_delivered(fingerprint), fingerprint)
+        self._tasks.pop(fingerprint, None)
 
-    def spoiled(self, mark: str) -> None:
-        self._kept(lambda store: store.spoiled(mark), mark)
+    def mark_files_lost(self, fingerprint: str) -> None:
+        self._write(lambda store: store.mark_files_lost(fingerprint), fingerprint)
 
-    def ended(self, mark: str, state: State, error: str) -> None:
-        self._kept(lambda store: store.ended(mark, state, error), mark)
-        self._tasks.pop(mark, None)
+    def record_end(self, fingerprint: str, state: State, error: str) -> None:
+        self._write(lambda store: store.record_end(fingerprint, state, error), fingerprint)
+        self._tasks.pop(fingerprint, None)
 
-    def ours(self, row: Row) -> bool:
+    def is_own(self, row: Row) -> bool:
         return row.owner == self.owner.id
 
     def recover(self) -> None:
@@ -115,7 +121,7 @@ class Keeper:
 
     def adopt(self, row: Row) -> bool:
         """Make an abandoned row ours; False when another process was faster, or it is over."""
-        mine = self.memory.find(row.order.mark) is not None
+        mine = self.memory.find(row.record.fingerprint) is not None
         return mine or self._on_disk(lambda disk: disk.adopt(row), False)
 
     def prune(self, older_than_s: float) -> int:
@@ -124,40 +130,40 @@ class Keeper:
 
     # -- disk and memory ----------------------------------------------------------------------
 
-    def _kept(self, write: Callable[[Store], T], mark: str) -> T:
+    def _write(self, write: Callable[[Store], T], fingerprint: str) -> T:
         try:
-            return self._written(write, mark)
+            return self._write_or_remember(write, fingerprint)
         finally:
-            tell(mark)
+            notify(fingerprint)
 
-    def _written(self, write: Callable[[Store], T], mark: str) -> T:
+    def _write_or_remember(self, write: Callable[[Store], T], fingerprint: str) -> T:
         """Write to the disk; where it refuses, to memory, along with what is known of the order."""
         with self._lock:
             if self.disk is None:
                 return write(self.memory)
             try:
-                self._bring_home(self.disk)
+                self._flush_to_disk(self.disk)
                 told = write(self.disk)
-            except _TROUBLE as error:
-                self._say(error)
-                self._call_to_mind(mark)
+            except _DISK_ERRORS as error:
+                self._report(error)
+                self._copy_to_memory(fingerprint)
                 return write(self.memory)
             self._refused = ""
             return told
 
-    def _bring_home(self, disk: Store) -> None:
+    def _flush_to_disk(self, disk: Store) -> None:
         """What memory holds because the disk was full goes to the disk."""
         for row in reversed(self.memory.rows(EVERYTHING)):
             disk.take(row)
             self.memory.forget(row)
 
-    def _call_to_mind(self, mark: str) -> None:
+    def _copy_to_memory(self, fingerprint: str) -> None:
         """An order that was begun on disk goes on in memory."""
-        if self.memory.find(mark) is not None:
+        if self.memory.find(fingerprint) is not None:
             return
-        row = self._on_disk(lambda disk: disk.find(mark), None)
-        if row is None and mark in self._tasks:
-            self.memory.accepted(*self._tasks[mark])
+        row = self._on_disk(lambda disk: disk.find(fingerprint), None)
+        if row is None and fingerprint in self._tasks:
+            self.memory.record_accepted(*self._tasks[fingerprint])
         # Another process's intent stays where that process can end it.
         elif row and (row.task or (row.state in OPEN and row.owner == self.owner.id)):
             self.memory.take(row)
@@ -167,12 +173,12 @@ class Keeper:
             return otherwise
         try:
             return read(self.disk)
-        except _TROUBLE as error:
-            self._say(error)
+        except _DISK_ERRORS as error:
+            self._report(error)
             return otherwise
 
-    def _say(self, error: Exception) -> None:
-        told = say(
+    def _report(self, error: Exception) -> None:
+        told = tr(
             "The ledger cannot be written ({error}): tasks are remembered only until this program "
             "ends. Look at the disk and the data folder.",
             error=error,
@@ -183,9 +189,9 @@ class Keeper:
 
     # -- a file that cannot be written --------------------------------------------------------
 
-    def _learn_by_heart(self, path: Path) -> None:
+    def _load_read_only(self, path: Path) -> None:
         """What the ledger knows goes to memory, from a copy: SQLite writes even to read."""
-        with suppress(*_TROUBLE), TemporaryDirectory(prefix="skyport-") as folder:
+        with suppress(*_DISK_ERRORS), TemporaryDirectory(prefix="skyport-") as folder:
             for part in (path, Path(f"{path}-wal")):
                 if part.exists():
                     shutil.copyfile(part, Path(folder, part.name))
@@ -194,44 +200,44 @@ class Keeper:
 
     # -- a broken file ------------------------------------------------------------------------
 
-    def _opened(self, path: Path) -> Store:
+    def _open(self, path: Path) -> Store:
         try:
-            return self._store(path)
+            return self._open_store(path)
         except sqlite3.DatabaseError as error:
             if not _is_broken(error):
                 raise
         # Two processes may find it broken at once, and only one of them is right to move it.
-        with FileLock(path.with_suffix(".lock"), timeout=_TURN):
-            return self._begun_anew(path)
+        with FileLock(path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT):
+            return self._start_fresh(path)
 
-    def _begun_anew(self, path: Path) -> Store:
+    def _start_fresh(self, path: Path) -> Store:
         """A fresh ledger beside the broken one, which is kept for people."""
         try:
-            return self._store(path)
+            return self._open_store(path)
         except sqlite3.DatabaseError as error:
             if not _is_broken(error):
                 raise
-            aside = _set_aside(path)
-            self._lost = say(
+            aside = _move_aside(path)
+            self._replaced = tr(
                 "The ledger was broken ({error}). It is kept as {path}, and a new one has begun "
                 "that knows nothing of earlier tasks: before you queue again what had not arrived, "
                 "look at your tasks at the platform.",
                 error=error,
                 path=aside,
             )
-            _log.warning("Skyport: %s", self._lost)
-        return self._store(path)
+            _log.warning("Skyport: %s", self._replaced)
+        return self._open_store(path)
 
-    def _store(self, path: Path) -> Store:
+    def _open_store(self, path: Path) -> Store:
         # SQLite would remove the log beside it, in which there may be something to save.
-        if path.is_file() and not _has_a_head(path):
-            raise sqlite3.DatabaseError(say("it is no database"))
+        if path.is_file() and not _has_header(path):
+            raise sqlite3.DatabaseError(tr("it is no database"))
         return Store(path, self.owner)
 
 
-def _has_a_head(path: Path) -> bool:
+def _has_header(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(len(_HEAD)) in (_HEAD, b"")
+        return stream.read(len(_HEADER)) in (_HEADER, b"")
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
@@ -239,11 +245,11 @@ def _is_broken(error: sqlite3.DatabaseError) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-def _set_aside(path: Path) -> Path:
+def _move_aside(path: Path) -> Path:
     """Rename the database and what SQLite keeps beside it; the first name that is free."""
     free = (path.with_name(f"{path.stem}.broken-{number}{path.suffix}") for number in count(1))
     aside = next(each for each in free if not each.exists())
-    for part in _PARTS:
+    for part in _SUFFIXES:
         part_of_it = Path(f"{path}{part}")
         if part_of_it.exists():
             part_of_it.rename(f"{aside}{part}")

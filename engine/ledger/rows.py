@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..base.types import Json, Kind, Result, ResultFile, Task
-from .ledger import Order, Row, Source, State
+from .ledger import Row, Source, State, TaskRecord
 
 
 def row_values(row: Row) -> dict[str, Json]:
@@ -33,10 +33,12 @@ def file_values(file: ResultFile) -> tuple[Json, ...]:
 
 
 def row_of(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
-    order = Order(
+    record = TaskRecord(
         request=json.loads(row["request"]),
         source=Source(row["node_id"], row["prompt_id"]),
-        **{name: row[name] for name in ("mark", "platform", "place", "endpoint", "title")},
+        fingerprint=row["mark"],
+        base_url=row["place"],
+        **{name: row[name] for name in ("platform", "endpoint", "title")},
     )
     state = State(row["state"])
     task = None
@@ -48,7 +50,7 @@ def row_of(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
     return Row(
         id=row["id"],
         state=state,
-        order=order,
+        record=record,
         task=task,
         result=_result_of(row, files) if has_result else None,
         owner=row["owner"],

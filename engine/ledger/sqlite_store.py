@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.types import Json, Result, Task
-from .ledger import EVERYTHING, OPEN, OVER, UNDER_WAY, Order, Query, Row, Spent, State
+from .ledger import EVERYTHING, OPEN, OVER, UNDER_WAY, Query, Row, Spent, State, TaskRecord
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
 from .rows import file_values, row_of, row_values
@@ -57,19 +57,19 @@ class Store:
 
     # -- the way of an order ------------------------------------------------------------------
 
-    def find(self, mark: str) -> Row | None:
-        return self._one("SELECT * FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1", mark)
+    def find(self, fingerprint: str) -> Row | None:
+        return self._one("SELECT * FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1", fingerprint)
 
-    def unanswered(self, mark: str) -> Row | None:
+    def latest_unknown(self, fingerprint: str) -> Row | None:
         return self._one(
             "SELECT * FROM tasks WHERE mark = ? AND state = 'unknown' AND id > (SELECT coalesce("
             "max(id), 0) FROM tasks WHERE mark = ? AND state = 'delivered') "
             "ORDER BY id DESC LIMIT 1",
-            mark,
-            mark,
+            fingerprint,
+            fingerprint,
         )
 
-    def took(self, platform: str, endpoint: str, title: str) -> list[float]:
+    def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
         # Of the newest rows: a ledger grows long, and a model's speed does not stay the same.
         with self._lock:
             found = self._db.execute(
@@ -80,65 +80,65 @@ class Store:
             ).fetchall()
         return [seconds for (seconds,) in found]
 
-    def intend(self, order: Order) -> Row | None:
+    def record_intent(self, record: TaskRecord) -> Row | None:
         with self._writing():
             taken = self._one(
-                f"SELECT * FROM tasks WHERE mark = ? AND state {_in(OPEN)}", order.mark
+                f"SELECT * FROM tasks WHERE mark = ? AND state {_in(OPEN)}", record.fingerprint
             )
             if taken is not None:
                 return taken
-            self._insert(order)
+            self._insert(record)
         return None
 
-    def accepted(self, order: Order, task: Task) -> None:
+    def record_accepted(self, record: TaskRecord, task: Task) -> None:
         with self._writing():
-            if not self._open_id(order.mark):
-                self._insert(order)
+            if not self._open_id(record.fingerprint):
+                self._insert(record)
             self._set(
-                order.mark,
+                record.fingerprint,
                 state=State.SUBMITTED.value,
                 task_id=task.id,
                 sent=json.dumps(sorted(task.sent)),
                 submitted=self._now(),
             )
 
-    def seen(self, mark: str, state: State, cost: float | None = None) -> None:
+    def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         with self._writing():
             self._db.execute(
                 "UPDATE tasks SET state = ?, owner = ?, cost = coalesce(?, cost) "
                 f"WHERE mark = ? AND state {_in(UNDER_WAY)}",
                 # Who looks after the task owns it: another process may have taken it up from us.
-                (state.value, self._owner.id, cost, mark),
+                (state.value, self._owner.id, cost, fingerprint),
             )
 
-    def finished(self, mark: str, result: Result) -> None:
+    def record_result(self, fingerprint: str, result: Result) -> None:
         with self._writing():
-            task = self._open_id(mark, result.task_id)
+            task = self._open_id(fingerprint, result.task_id)
             if task is None:
                 return
             self._put_result(task, result)
-            self._set(mark, state=State.SUCCEEDED.value, ended=self._now(), error="")
+            self._set(fingerprint, state=State.SUCCEEDED.value, ended=self._now(), error="")
 
-    def delivered(self, mark: str) -> None:
+    def record_delivered(self, fingerprint: str) -> None:
         with self._writing():
-            row = self.find(mark)
+            row = self.find(fingerprint)
             if row is not None and row.result is not None:
                 self._db.execute(
                     "UPDATE tasks SET state = ?, delivered = ? WHERE id = ?",
                     (State.DELIVERED.value, self._now(), row.id),
                 )
 
-    def spoiled(self, mark: str) -> None:
+    def mark_files_lost(self, fingerprint: str) -> None:
         with self._writing():
-            row = self.find(mark)
+            row = self.find(fingerprint)
             if row is not None and row.result is not None:
                 self._db.execute(
                     "UPDATE tasks SET state = ? WHERE id = ?", (State.DETACHED.value, row.id)
                 )
 
-    def ended(self, mark: str, state: State, error: str) -> None:
+    def record_end(self, fingerprint: str, state: State, error: str) -> None:
         with self._writing():
-            self._set(mark, state=state.value, ended=self._now(), error=error)
+            self._set(fingerprint, state=state.value, ended=self._now(), error=error)
 
     # -- for people ---------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Store:
     def abandoned(self) -> list[Row]:
         """Tasks under way that are ours or of a process that is gone, oldest first."""
         rows = self._all(f"SELECT * FROM tasks WHERE state {_in(UNDER_WAY)} ORDER BY id")
-        return [row for row in rows if self.ours(row) or not self._owner.lives(row.owner)]
+        return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
 
     def adopt(self, row: Row) -> bool:
         """Make an abandoned row ours; False when another process was faster, or it is over."""
@@ -204,7 +204,7 @@ class Store:
 
     def recover(self) -> None:
         rows = self._all("SELECT * FROM tasks WHERE state = 'intent'")
-        for row in (row for row in rows if not self._owner.lives(row.owner)):
+        for row in (row for row in rows if not self._owner.is_alive(row.owner)):
             with self._writing():
                 self._db.execute(
                     "UPDATE tasks SET state = 'unknown', ended = ? "
@@ -220,10 +220,10 @@ class Store:
             task_id = row.task.id if row.task else None
             self._db.execute(
                 f"DELETE FROM tasks WHERE mark = ? AND (state {_in(OPEN)} OR task_id = ?)",
-                (row.order.mark, task_id),
+                (row.record.fingerprint, task_id),
             )
             values = row_values(row)
-            here = self._insert(row.order)
+            here = self._insert(row.record)
             names = ", ".join(f"{name} = ?" for name in values)
             self._db.execute(f"UPDATE tasks SET {names} WHERE id = ?", (*values.values(), here))
             if row.result is not None:
@@ -277,22 +277,22 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def ours(self, row: Row) -> bool:
+    def is_own(self, row: Row) -> bool:
         return row.owner == self._owner.id
 
-    def _insert(self, order: Order) -> int | None:
+    def _insert(self, record: TaskRecord) -> int | None:
         done = self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
             "prompt_id, owner, created) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                order.mark,
-                order.platform,
-                order.place,
-                order.endpoint,
-                order.title,
-                json.dumps(order.request, ensure_ascii=False),
-                order.source.node_id,
-                order.source.prompt_id,
+                record.fingerprint,
+                record.platform,
+                record.base_url,
+                record.endpoint,
+                record.title,
+                json.dumps(record.request, ensure_ascii=False),
+                record.source.node_id,
+                record.source.prompt_id,
                 self._owner.id,
                 self._now(),
             ),
@@ -313,21 +313,21 @@ class Store:
             (texts, warnings, result.cost, task),
         )
 
-    def _open_id(self, mark: str, task_id: str | None = None) -> int | None:
+    def _open_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
         """The order's open row; with `task_id`, only if that is its task."""
         found = self._db.execute(
             f"SELECT id FROM tasks WHERE mark = ? AND state {_in(OPEN)} "
             "AND coalesce(?, task_id) = task_id",
-            (mark, task_id),
+            (fingerprint, task_id),
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _set(self, mark: str, **values: Json) -> None:
+    def _set(self, fingerprint: str, **values: Json) -> None:
         """Change the order's open row."""
         names = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(
             f"UPDATE tasks SET {names} WHERE mark = ? AND state {_in(OPEN)}",
-            (*values.values(), mark),
+            (*values.values(), fingerprint),
         )
 
     def _one(self, sql: str, *values: Json) -> Row | None:

@@ -11,7 +11,7 @@ from typing import Any
 import av
 
 from ..base.errors import BadResult
-from ..base.words import say
+from ..base.words import tr
 
 _log = logging.getLogger("skyport")
 
@@ -43,7 +43,7 @@ def video_stream(container: Any, path: Path) -> Any:
         # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
         if stream.codec_context is not None:
             return stream
-    raise unreadable(path, say("it has no picture track"))
+    raise unreadable(path, tr("it has no picture track"))
 
 
 def audio_stream(container: Any) -> Any:
@@ -61,7 +61,7 @@ def decoded(container: Any, stream: Any) -> Iterator[Any]:
             broken += 1
     if broken:
         _log.warning(
-            say(
+            tr(
                 "{name}: {count} broken packets left out.",
                 name=Path(container.name).name,
                 count=broken,
@@ -73,15 +73,15 @@ def first_of(frames: Iterator[Any], path: Path) -> Any:
     """The first frame. Raises BadResult where there is none."""
     first = next(frames, None)
     if first is None:
-        raise unreadable(path, say("no frame could be decoded"))
+        raise unreadable(path, tr("no frame could be decoded"))
     return first
 
 
 def unreadable(path: Path, reason: Exception | str) -> BadResult:
     """The error of a result file that cannot be read; it says that the file is kept."""
     words = getattr(reason, "strerror", None) or str(reason)
-    kept = say("The file is kept at {path}.", path=path) if path.exists() else ""
+    kept = tr("The file is kept at {path}.", path=path) if path.exists() else ""
     return BadResult(
-        say("{name} cannot be read: {reason}.", name=path.name, reason=words.rstrip(".")),
-        do=kept or say("The file is no longer at {path}.", path=path),
+        tr("{name} cannot be read: {reason}.", name=path.name, reason=words.rstrip(".")),
+        do=kept or tr("The file is no longer at {path}.", path=path),
     )

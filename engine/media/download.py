@@ -13,13 +13,20 @@ import requests
 
 from ..base.errors import ApiError, BadResult, NotFound, SkyportError, TransportError
 from ..base.types import Report, ResultFile, silent
-from ..base.words import say
+from ..base.words import tr
 from ..http.client import Http
-from ..http.error_answers import explained, judge, seconds_asked
+from ..http.error_answers import api_error, explained, seconds_asked
 from ..http.public_hosts import exact_exchange
-from ..http.session import MAX_REDIRECTS, WIRE_ERRORS, cut_short, onward, place, why
+from ..http.session import (
+    MAX_REDIRECTS,
+    WIRE_ERRORS,
+    cut_short,
+    describe_failure,
+    origin_text,
+    redirect_target,
+)
 from .file_type import name_in
-from .part_file import CHUNK, LARGE_CHUNK, Part
+from .part_file import CHUNK, LARGE_CHUNK, PartialFile
 
 DEFAULT_CAP = 4 * 1024**3  # bytes
 _LARGE = 16 * 1024**2  # bytes
@@ -31,7 +38,7 @@ def keep(data: bytes, target: Path, *, text: bool = False) -> ResultFile:
 
     Raises BadResult when it is no medium or cannot be written.
     """
-    part = Part(target)
+    part = PartialFile(target)
     try:
         part.restart()
         part.write(data)
@@ -63,11 +70,11 @@ class Download:
     cap: int = DEFAULT_CAP
     report: Report = silent
     text: bool = False
-    _part: Part = field(init=False, repr=False)
+    _part: PartialFile = field(init=False, repr=False)
     _etag: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._part = Part(self.target)
+        self._part = PartialFile(self.target)
 
     def attempt(self) -> ResultFile:
         """Fetch what is still missing. One attempt.
@@ -87,7 +94,7 @@ class Download:
             error.platform = error.platform or self.http.label
             raise
         except WIRE_ERRORS as error:
-            failure = self._cut(why(error))
+            failure = self._cut(describe_failure(error))
         finally:
             self._part.close()
         # Raised out here: what requests raises holds the key and whole URLs, and would hang on it.
@@ -114,14 +121,17 @@ class Download:
                     timeout=self.http.timeout,
                 )
                 response = hops.enter_context(sending)
-                elsewhere = onward(url, response)
+                elsewhere = redirect_target(url, response)
                 if elsewhere is None:
-                    self._judge(response, url)
+                    self._raise_for_status(response, url)
                     yield response, url
                     return
                 url = elsewhere
         raise BadResult(
-            say("The result's address leads in circles, last to {place}.", place=place(url))
+            tr(
+                "The result's address leads in circles, last to {place}.",
+                place=origin_text(url),
+            )
         )
 
     def _wanted(self) -> dict[str, str]:
@@ -131,19 +141,19 @@ class Download:
             wanted |= {"Range": f"bytes={self._part.size}-", "If-Range": self._etag}
         return wanted
 
-    def _judge(self, response: requests.Response, url: str) -> None:
+    def _raise_for_status(self, response: requests.Response, url: str) -> None:
         status = response.status_code
         if status in (200, 206):
             return
         if status == 416:
             self.discard()
-            raise self._cut(say("the host could not go on where it stopped"))
+            raise self._cut(tr("the host could not go on where it stopped"))
         with suppress(*WIRE_ERRORS):
             words, code = explained(next(response.iter_content(16384), b""))
             asked = seconds_asked(response.headers.get("Retry-After"), time.time())
-            error = judge(self.http.label, status, words, code, asked)
+            error = api_error(self.http.label, status, words, code, asked)
             raise _expired(error, url) if self._gone(status, url) else error
-        raise self._cut(say("the connection was cut"))
+        raise self._cut(tr("the connection was cut"))
 
     def _gone(self, status: int, url: str) -> bool:
         """Elsewhere a 403 is about the link's signature; at home it is about the key."""
@@ -163,7 +173,7 @@ class Download:
             self._part.write(chunk)
             self.report(self._part.size, total or 0)
         if cut_short(response) or (total is not None and self._part.size < total):
-            raise self._cut(say("the connection was cut"))
+            raise self._cut(tr("the connection was cut"))
 
     def _begin(self, response: requests.Response) -> int | None:
         """Open the part where `response` goes on; the size of the whole file, None if not told."""
@@ -185,30 +195,30 @@ class Download:
         same = response.headers.get("ETag", self._etag) == self._etag
         if not match or not self._etag or int(match[1]) != self._part.size or not same:
             self.discard()
-            raise self._cut(say("the host could not go on where it stopped"))
+            raise self._cut(tr("the host could not go on where it stopped"))
         return None if match[2] == "*" else int(match[2])
 
     # -- errors -----------------------------------------------------------------------------
 
     def _cut(self, reason: str) -> TransportError:
         return TransportError(
-            say(
+            tr(
                 "The result could not be fetched from {place}: {why}.",
-                place=place(self.url),
+                place=origin_text(self.url),
                 why=reason,
             ),
-            do=say("It is not lost: queue again to fetch it."),
+            do=tr("It is not lost: queue again to fetch it."),
             platform=self.http.label,
         )
 
     def _too_large(self, size: int) -> BadResult:
         return BadResult(
-            say(
+            tr(
                 "The result is larger than allowed: {size} MB or more, allowed are {cap} MB.",
                 size=size >> 20,
                 cap=self.cap >> 20,
             ),
-            do=say("Raise the largest result size in the settings, then queue again."),
+            do=tr("Raise the largest result size in the settings, then queue again."),
         )
 
 
@@ -226,9 +236,9 @@ def _resumable(response: requests.Response) -> str:
 
 def _expired(error: ApiError, url: str) -> NotFound:
     return NotFound(
-        say("{place} no longer has the result: {why}", place=place(url), why=error.what),
+        tr("{place} no longer has the result: {why}", place=origin_text(url), why=error.what),
         status=error.status,
         code=error.code,
-        do=say("Its link may have expired: queue again to ask for a fresh one."),
+        do=tr("Its link may have expired: queue again to ask for a fresh one."),
         platform=error.platform,
     )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..base.errors import InvalidInput
 from ..base.types import Kind, MediaFile, ResultFile
-from ..base.words import say
+from ..base.words import tr
 
 _HEAD = 8192  # bytes that tell what a file is
 _CHUNK = 1024 * 1024
@@ -108,7 +108,7 @@ def size_text(size: int) -> str:
     for unit, scale in (("GB", 1024**3), ("MB", 1024**2), ("KB", 1024)):
         if size >= scale:
             return f"{size / scale:.1f}".removesuffix(".0") + f" {unit}"
-    return say("{count} bytes", count=size)
+    return tr("{count} bytes", count=size)
 
 
 # -- what a file is ---------------------------------------------------------------------------
@@ -118,10 +118,10 @@ def _media_mime(path: Path, shown: str) -> str:
     with open(path, "rb") as stream:
         head = stream.read(_HEAD)
     if not head:
-        raise _refused(shown, say("it is empty"))
+        raise _refused(shown, tr("it is empty"))
     mime = sniff(head) or _mime_of_name(shown, head)
     if mime.partition("/")[0] not in _MEDIA:
-        raise _refused(shown, say("it is no image, video or audio file"))
+        raise _refused(shown, tr("it is no image, video or audio file"))
     return mime
 
 
@@ -144,7 +144,7 @@ def _image_size(path: Path, mime: str, shown: str) -> tuple[int | None, int | No
         raise _refused(shown, str(error)) from error
     except (OSError, SyntaxError, ValueError, TypeError) as error:
         if _pillow_reads(mime):
-            raise _refused(shown, say("it is broken")) from error
+            raise _refused(shown, tr("it is broken")) from error
         return None, None
     return (height, width) if turned else (width, height)
 
@@ -156,6 +156,6 @@ def _pillow_reads(mime: str) -> bool:
 
 def _refused(shown: str, reason: str) -> InvalidInput:
     return InvalidInput(
-        say("{name} cannot be used: {reason}.", name=shown, reason=reason),
-        do=say("Choose a readable image, video or audio file."),
+        tr("{name} cannot be used: {reason}.", name=shown, reason=reason),
+        do=tr("Choose a readable image, video or audio file."),
     )

@@ -10,7 +10,7 @@ _PIECE = 1024 * 1024  # bytes handed over at a time: smaller ones cost more than
 _AHEAD = 4  # pieces that may wait
 
 
-class Sum:
+class BackgroundSha256:
     """Takes bytes in order. `close` it: it holds a thread once it has work for one."""
 
     def __init__(self) -> None:

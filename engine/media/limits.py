@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from ..base.errors import InvalidInput
 from ..base.types import MediaFile, MediaRule
-from ..base.words import say
+from ..base.words import tr
 from .files import size_text, spellings
 
 
@@ -17,13 +17,13 @@ def check(file: MediaFile, rule: MediaRule, what: str, who: str = "") -> None:
     who   who sets the limit: a model's name
     What is unknown on either side is not judged. Raises InvalidInput: the limit, the real value.
     """
-    judge = _Judge(file, what, who or say("the platform"))
-    judge.format(rule.formats)
-    judge.bytes(rule.max_bytes)
-    judge.width(rule.min_width, rule.max_width)
-    judge.height(rule.min_height, rule.max_height)
-    judge.seconds(rule.min_seconds, rule.max_seconds)
-    judge.codec(rule.codecs)
+    limits = LimitCheck(file, what, who or tr("the platform"))
+    limits.format(rule.formats)
+    limits.bytes(rule.max_bytes)
+    limits.width(rule.min_width, rule.max_width)
+    limits.height(rule.min_height, rule.max_height)
+    limits.seconds(rule.min_seconds, rule.max_seconds)
+    limits.codec(rule.codecs)
 
 
 def advice(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
@@ -34,7 +34,7 @@ def advice(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
             check(file, part, what)
         except InvalidInput as broken:
             found.append(
-                say("Only advice, so it is sent all the same: {broken}", broken=broken.what)
+                tr("Only advice, so it is sent all the same: {broken}", broken=broken.what)
             )
     return found
 
@@ -45,7 +45,7 @@ def _parts(rule: MediaRule) -> list[MediaRule]:
     return [MediaRule(**{name: limit}) for name, limit in told.items() if limit]
 
 
-class _Judge:
+class LimitCheck:
     """Words and comparisons of `check`, one method a limit."""
 
     # A container counts whole audio frames, so a clip cut at 10 s says 10.03.
@@ -59,13 +59,13 @@ class _Judge:
         if not formats or any(_is_format(self.file.mime, each) for each in formats):
             return
         raise InvalidInput(
-            say(
+            tr(
                 "{what}: {name} is {real}; {who} takes {formats}.",
                 real=self.file.mime,
                 formats=", ".join(formats),
                 **self.words,
             ),
-            do=say("Convert it first."),
+            do=tr("Convert it first."),
         )
 
     def bytes(self, most: int | None) -> None:
@@ -73,67 +73,67 @@ class _Judge:
             return
         real, limit = size_text(self.file.size), size_text(most)
         if real == limit:
-            real, limit = (say("{count} bytes", count=n) for n in (self.file.size, most))
+            real, limit = (tr("{count} bytes", count=n) for n in (self.file.size, most))
         raise InvalidInput(
-            say(
+            tr(
                 "{what}: {name} has {real}; {who} takes at most {limit}.",
                 real=real,
                 limit=limit,
                 **self.words,
             ),
-            do=say("Make it smaller first: fewer pixels, a shorter clip or stronger compression."),
+            do=tr("Make it smaller first: fewer pixels, a shorter clip or stronger compression."),
         )
 
     def width(self, least: int | None, most: int | None) -> None:
         limit = _broken_limit(self.file.width, least, most)
         if limit is not None:
             raise InvalidInput(
-                say(
+                tr(
                     "{what}: {name} is {real} pixels wide; {who} takes {limit}.",
                     real=self.file.width,
                     limit=limit,
                     **self.words,
                 ),
-                do=say("Resize it first."),
+                do=tr("Resize it first."),
             )
 
     def height(self, least: int | None, most: int | None) -> None:
         limit = _broken_limit(self.file.height, least, most)
         if limit is not None:
             raise InvalidInput(
-                say(
+                tr(
                     "{what}: {name} is {real} pixels high; {who} takes {limit}.",
                     real=self.file.height,
                     limit=limit,
                     **self.words,
                 ),
-                do=say("Resize it first."),
+                do=tr("Resize it first."),
             )
 
     def seconds(self, least: float | None, most: float | None) -> None:
         limit = _broken_limit(self.file.duration, least, most, self._SLACK)
         if limit is not None:
             raise InvalidInput(
-                say(
+                tr(
                     "{what}: {name} lasts {real} seconds; {who} takes {limit}.",
                     real=_number(self.file.duration),
                     limit=limit,
                     **self.words,
                 ),
-                do=say("Trim it or choose another one."),
+                do=tr("Trim it or choose another one."),
             )
 
     def codec(self, codecs: tuple[str, ...]) -> None:
         if not codecs or not self.file.codec or self.file.codec in codecs:
             return
         raise InvalidInput(
-            say(
+            tr(
                 "{what}: {name} is encoded as {real}; {who} takes {codecs}.",
                 real=self.file.codec,
                 codecs=", ".join(codecs),
                 **self.words,
             ),
-            do=say("Convert it first."),
+            do=tr("Convert it first."),
         )
 
 
@@ -144,9 +144,9 @@ def _broken_limit(
     if real is None:
         return None
     if most is not None and real > most + slack:
-        return say("at most {limit}", limit=_number(most))
+        return tr("at most {limit}", limit=_number(most))
     if least is not None and real < least - slack:
-        return say("at least {limit}", limit=_number(least))
+        return tr("at least {limit}", limit=_number(least))
     return None
 
 

@@ -14,16 +14,16 @@ from typing import BinaryIO
 from ..base.errors import BadResult
 from ..base.shown_text import visible_text
 from ..base.types import ResultFile
-from ..base.words import say
+from ..base.words import tr
 from .file_type import HEAD_BYTES, Medium, told
 from .files import is_text
-from .hashing import Sum
+from .hashing import BackgroundSha256
 
 CHUNK = 64 * 1024  # a cut loses what has come of one
 LARGE_CHUNK = 256 * 1024  # for files of which that is little: each chunk costs time
 
 
-class Part:
+class PartialFile:
     """The file being filled. Raises BadResult when the disk does not play along."""
 
     def __init__(self, target: Path) -> None:
@@ -32,7 +32,7 @@ class Part:
         # Two processes may be fetching one task's result at the same time.
         self._path = self._folder / f"{self._stem}.{os.getpid()}.part"
         self._stream: BinaryIO | None = None
-        self._sum = Sum()
+        self._sha256 = BackgroundSha256()
         self.size = 0
 
     def restart(self) -> None:
@@ -41,25 +41,25 @@ class Part:
             self._folder.mkdir(parents=True, exist_ok=True)
             _swept(self._folder, self._stem)
             self._stream = open(self._path, "wb")  # noqa: SIM115  closed in close()
-        self._sum, self.size = Sum(), 0
+        self._sha256, self.size = BackgroundSha256(), 0
 
     def reopen(self) -> None:
         """Go on at the end; the sum is taken from what the disk really holds."""
         with self._disk():
             self.close()
-            self._sum = Sum()
+            self._sha256 = BackgroundSha256()
             with open(self._path, "rb") as written:
                 for chunk in iter(lambda: written.read(CHUNK), b""):
-                    self._sum.update(chunk)
+                    self._sha256.update(chunk)
                 if written.tell() != self.size:
-                    raise OSError(errno.EIO, say("it is not what was written there"))
+                    raise OSError(errno.EIO, tr("it is not what was written there"))
             self._stream = open(self._path, "ab")  # noqa: SIM115  closed in close()
 
     def write(self, chunk: bytes) -> None:
         with self._disk():
             assert self._stream is not None
             self._stream.write(chunk)
-        self._sum.update(chunk)
+        self._sha256.update(chunk)
         self.size += len(chunk)
 
     def settle(self, content_type: str, name: str, text: bool) -> ResultFile:
@@ -68,7 +68,7 @@ class Part:
             assert self._stream is not None
             self._stream.flush()
             os.fsync(self._stream.fileno())
-            sha256 = self._sum.hexdigest()
+            sha256 = self._sha256.hexdigest()
             self.close()
             with open(self._path, "rb") as written:
                 head = written.read(HEAD_BYTES)
@@ -89,7 +89,7 @@ class Part:
             self._path.unlink()
 
     def close(self) -> None:
-        self._sum.close()
+        self._sha256.close()
         if self._stream is not None:
             with suppress(OSError):
                 self._stream.close()
@@ -101,12 +101,12 @@ class Part:
             yield
         except OSError as error:
             raise BadResult(
-                say(
+                tr(
                     "The result could not be written to {folder}: {why}.",
                     folder=self._folder,
                     why=error.strerror or "I/O",
                 ),
-                do=say("Make room there, then queue again: the result is not lost."),
+                do=tr("Make room there, then queue again: the result is not lost."),
             ) from None
 
 
@@ -160,17 +160,17 @@ def _safe(name: str) -> str:
 
 def _no_medium(head: bytes, content_type: str) -> BadResult:
     return BadResult(
-        say(
+        tr(
             "The result is no image, video or audio ({type}): {seen}.",
-            type=content_type or say("something of no stated type"),
+            type=content_type or tr("something of no stated type"),
             seen=_glimpse(head),
         ),
-        do=say("Ask the platform with the task's id, or queue again."),
+        do=tr("Ask the platform with the task's id, or queue again."),
     )
 
 
 def _glimpse(head: bytes) -> str:
     """The first words of a file, or its first bytes where it has none."""
     if not head:
-        return say("an empty body")
+        return tr("an empty body")
     return visible_text(head, 200) if is_text(head) else head[:16].hex(" ")

@@ -23,7 +23,7 @@ from typing import Any
 from ..base.background import Engine
 from ..base.errors import BadResult, SkyportError
 from ..base.types import Json, Model
-from ..base.words import say
+from ..base.words import tr
 from ..http.retry import retrying
 from ..settings import folders
 from .provider import Provider
@@ -88,8 +88,8 @@ class Catalogue:
         live, unread = await _completed(provider, engine, listed, before)
         if not live:
             raise BadResult(
-                say("The platform lists no models."),
-                do=say("Those known so far are kept."),
+                tr("The platform lists no models."),
+                do=tr("Those known so far are kept."),
                 platform=provider.label,
             )
         gone = [{**row, "retired": True} for key, row in before.items() if key not in live]

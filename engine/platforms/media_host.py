@@ -12,7 +12,7 @@ class MediaHost(Protocol):
     """Gives files public URLs. Every method may be called from any thread, and may block."""
 
     @property
-    def shelf(self) -> str:
+    def upload_scope(self) -> str:
         """Names the place, its address first, and whose it is, without a secret: one shelf holds a
         file once.
 
@@ -22,7 +22,7 @@ class MediaHost(Protocol):
     def upload(self, file: MediaFile, report: Report = silent) -> str:
         """The public URL of `file`. One attempt; safe to repeat."""
 
-    def lives(self, url: str) -> float:
+    def url_lifetime(self, url: str) -> float:
         """Seconds for which `url` may be handed out again: a queued task needs it later still."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..base.errors import InvalidInput
 from ..base.json_tree import leaves
 from ..base.types import Json, MediaFile, Model, Param
-from ..base.words import say
+from ..base.words import tr
 from ..media.limits import advice, check
 
 
@@ -23,7 +23,7 @@ def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
     if unknown:
         known = ", ".join(param.name for param in model.params)
         raise _refused(
-            model, unknown[0], say("the model has no such parameter; it has: {known}", known=known)
+            model, unknown[0], tr("the model has no such parameter; it has: {known}", known=known)
         )
     filled = {}
     for param in model.params:
@@ -33,7 +33,7 @@ def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
         if not _left_out(value):
             filled[param.name] = _checked(model, param, value)
         elif param.required:
-            raise _refused(model, param.name, say("it is required"))
+            raise _refused(model, param.name, tr("it is required"))
     for param in model.params:
         if param.name in filled:
             _check_beside(model, param, filled)
@@ -78,7 +78,7 @@ def _check_beside(model: Model, param: Param, filled: Mapping[str, Json]) -> Non
         raise _refused(
             model,
             param.name,
-            say(
+            tr(
                 "{count} entries were given, those of {others} counted; it takes {most}",
                 count=count,
                 others=", ".join(others),
@@ -90,7 +90,7 @@ def _check_beside(model: Model, param: Param, filled: Mapping[str, Json]) -> Non
         raise _refused(
             model,
             param.name,
-            say(
+            tr(
                 "it has {mask} pixels and {name} has {image}; both must have the same size",
                 mask=f"{mask.width} x {mask.height}",
                 name=param.mask_of,
@@ -122,11 +122,11 @@ def _checked(model: Model, param: Param, value: Any) -> Json:
         if param.type.startswith("dict["):
             return _dictionary(param, value)
         return _single(param, param.type, value)
-    except _Unfit as unfit:
+    except InvalidValue as unfit:
         raise _refused(model, param.name, str(unfit)) from None
 
 
-class _Unfit(ValueError):
+class InvalidValue(ValueError):
     """Why a value does not fit, without saying whose it is."""
 
 
@@ -134,8 +134,8 @@ def _array(param: Param, value: Any) -> list[Json]:
     given = value if isinstance(value, (list, tuple)) else [value]
     items = [item for item in given if not _left_out(item)]
     if param.max_items is not None and len(items) > param.max_items:
-        raise _Unfit(
-            say(
+        raise InvalidValue(
+            tr(
                 "{count} entries were given, it takes {most}",
                 count=len(items),
                 most=param.max_items,
@@ -147,17 +147,17 @@ def _array(param: Param, value: Any) -> list[Json]:
 
 def _dictionary(param: Param, value: Any) -> dict[str, Json]:
     if not isinstance(value, Mapping):
-        raise _Unfit(say("it takes an object of named entries"))
+        raise InvalidValue(tr("it takes an object of named entries"))
     known = {key for key, _, _ in param.keys}
     for key in value:
         if known and key not in known:
             keys = ", ".join(sorted(known))
-            raise _Unfit(say('it has no entry "{key}"; it has: {keys}', key=key, keys=keys))
+            raise InvalidValue(tr('it has no entry "{key}"; it has: {keys}', key=key, keys=keys))
     given = {key: item for key, item in value.items() if not _left_out(item)}
     for key, required, label in param.keys:
         if required and key not in given:
-            raise _Unfit(
-                say('its entry "{key}" ({label}) is required', key=key, label=label or key)
+            raise InvalidValue(
+                tr('its entry "{key}" ({label}) is required', key=key, label=label or key)
             )
     inner = param.type[len("dict[") : -1]
     return {key: _single(param, inner, item) for key, item in given.items()}
@@ -182,26 +182,26 @@ def _listed(param: Param, kind: str, value: Any) -> Json:
         if choice.value == value:
             return choice.value
     listed = ", ".join(str(choice.value) for choice in param.choices)
-    raise _Unfit(say('it takes one of {listed}, not "{value}"', listed=listed, value=value))
+    raise InvalidValue(tr('it takes one of {listed}, not "{value}"', listed=listed, value=value))
 
 
 def _check_range(param: Param, value: float) -> None:
     low, high = param.min, param.max
     if (low is not None and value < low) or (high is not None and value > high):
         span = f"{'...' if low is None else f'{low:g}'} - {'...' if high is None else f'{high:g}'}"
-        raise _Unfit(say("{value} is outside {span}", value=value, span=span))
+        raise InvalidValue(tr("{value} is outside {span}", value=value, span=span))
 
 
 def _text(param: Param, value: Any) -> Json:
     if not isinstance(value, str):
-        raise _Unfit(say("it takes text, not {value}", value=value))
+        raise InvalidValue(tr("it takes text, not {value}", value=value))
     return value
 
 
 def _whole(param: Param, value: Any) -> int:
     number = _number(param, value)
     if number != int(number):
-        raise _Unfit(say("it takes a whole number, not {value}", value=value))
+        raise InvalidValue(tr("it takes a whole number, not {value}", value=value))
     return int(number)
 
 
@@ -211,7 +211,7 @@ def _decimal(param: Param, value: Any) -> float:
 
 def _number(param: Param, value: Any) -> float:
     if isinstance(value, bool):
-        raise _Unfit(say("it takes a number, not {value}", value=value))
+        raise InvalidValue(tr("it takes a number, not {value}", value=value))
     try:
         number = (
             int(value) if isinstance(value, (int, str)) and "." not in str(value) else float(value)
@@ -220,14 +220,14 @@ def _number(param: Param, value: Any) -> float:
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    raise _Unfit(say("it takes a number, not {value}", value=value))
+    raise InvalidValue(tr("it takes a number, not {value}", value=value))
 
 
 def _boolean(param: Param, value: Any) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise _Unfit(say("it takes true or false, not {value}", value=value))
+        raise InvalidValue(tr("it takes true or false, not {value}", value=value))
     return value
 
 
@@ -236,12 +236,14 @@ def _medium(param: Param, value: Any) -> Json:
     if isinstance(value, MediaFile):
         if kind is not None and value.kind is not kind:
             given = value.kind.value
-            raise _Unfit(say("it takes {kind}, not {given}", kind=kind.value, given=given))
+            raise InvalidValue(tr("it takes {kind}, not {given}", kind=kind.value, given=given))
         check(value, param.media, param.name)
         return value
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         return value
-    raise _Unfit(say("it takes a file or a URL that begins with http, not {value}", value=value))
+    raise InvalidValue(
+        tr("it takes a file or a URL that begins with http, not {value}", value=value)
+    )
 
 
 def _as_it_is(param: Param, value: Any) -> Json:
@@ -263,6 +265,6 @@ _READERS: dict[str, Callable[[Param, Any], Json]] = {
 
 def _refused(model: Model, name: str, why: str) -> InvalidInput:
     return InvalidInput(
-        say("{model}, parameter {name}: {why}.", model=model.id, name=name, why=why),
-        do=say("Nothing was sent."),
+        tr("{model}, parameter {name}: {why}.", model=model.id, name=name, why=why),
+        do=tr("Nothing was sent."),
     )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ..base.errors import InputRejected, NotFound
 from ..base.types import Json, MediaFile, Model, Report, Request, Task, TaskState, silent
-from ..base.words import say
+from ..base.words import tr
 from ..http.client import Http
 from ..http.response import Response, read_json
 from .media_host import MediaHost, account
@@ -53,11 +53,11 @@ class Provider:
         """
         return self._host().upload(file, report)
 
-    def lives(self, url: str, request: Request) -> float:
+    def url_lifetime(self, url: str, request: Request) -> float:
         """Seconds for which `url` may serve again for the same file; 0 where that is not known."""
-        return self.media_host.lives(url) if self.media_host is not None else 0.0
+        return self.media_host.url_lifetime(url) if self.media_host is not None else 0.0
 
-    def shelf(self, request: Request) -> str:
+    def upload_scope(self, request: Request) -> str:
         """Names where files of requests like this one are put, its address first, and whose it is.
 
         On one shelf a file stands once, whoever asks for it.
@@ -65,7 +65,7 @@ class Provider:
         Raises InvalidInput or MissingKey where there is no such place.
         """
         if not self.takes_uploads():
-            return self._host().shelf
+            return self._host().upload_scope
         whose = self.http.key_for(self.http.base_url)
         return f"{self.http.base_url} {request.endpoint} {account(*whose.values())}"
 
@@ -82,7 +82,7 @@ class Provider:
         `submit` nor `poll`. To be told by the endpoint alone."""
         return False
 
-    def answer(self, request: Request, hear: Callable[[str], None]) -> tuple[str, TaskState]:
+    def answer(self, request: Request, on_text: Callable[[str], None]) -> tuple[str, TaskState]:
         """Send the request once: the answer's id, "" where it has none, and its final state.
 
         `hear` is told all that has been said so far, again and again while it comes. Raises
@@ -104,16 +104,16 @@ class Provider:
         Override where the platform lists no models. Raises what the question raises.
         """
         if not self.lists_models():
-            return say("No free question to it is known: its first task will tell.")
-        return say("It answers, and lists {count} models.", count=len(self.list_rows()))
+            return tr("No free question to it is known: its first task will tell.")
+        return tr("It answers, and lists {count} models.", count=len(self.list_rows()))
 
     def check_by_poll(self, task: Task) -> str:
         """A `check` where the only free question is how a task is: one that is not there."""
         try:
             self.poll(task)
         except (NotFound, InputRejected) as error:
-            return say('It answers, and took the key (it said "{words}").', words=error.what)
-        return say("It answers, and took the key.")
+            return tr('It answers, and took the key (it said "{words}").', words=error.what)
+        return tr("It answers, and took the key.")
 
     @classmethod
     def can_cancel(cls) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from ..base.errors import InvalidInput
-from ..base.words import say
+from ..base.words import tr
 from .provider import Provider
 
 _package = ""
@@ -33,8 +33,8 @@ def provider_class(platform: str) -> type[Provider]:
     """The Provider of `platform`. Raises InvalidInput listing the platforms there are."""
     if platform not in names():
         raise InvalidInput(
-            say('There is no platform "{name}".', name=platform),
-            do=say("The platforms are: {names}.", names=", ".join(names())),
+            tr('There is no platform "{name}".', name=platform),
+            do=tr("The platforms are: {names}.", names=", ".join(names())),
         )
     found: type[Provider] = importlib.import_module(f".{platform}", _package).PROVIDER
     return found

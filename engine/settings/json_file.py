@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..base.errors import InvalidInput
 from ..base.types import Json
-from ..base.words import say
+from ..base.words import tr
 
 _NO_FILE: dict[str, Json] = {}
 _known: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
@@ -65,14 +65,14 @@ def _parsed(path: Path) -> dict[str, Json]:
 def _broken(path: Path, line: int) -> InvalidInput:
     # Says where and not what: the file may be keys.json.
     return InvalidInput(
-        say("{path} is not a JSON object (line {line}).", path=path, line=line),
-        do=say("Correct it, or delete it to begin again."),
+        tr("{path} is not a JSON object (line {line}).", path=path, line=line),
+        do=tr("Correct it, or delete it to begin again."),
     )
 
 
 def unusable(path: Path, error: OSError) -> InvalidInput:
     """The error of a file or folder of ours that the system refuses."""
     return InvalidInput(
-        say("{path} cannot be used: {reason}.", path=path, reason=error.strerror or error),
-        do=say("Make it yours to read and write, or name another data folder in SKYPORT_HOME."),
+        tr("{path} cannot be used: {reason}.", path=path, reason=error.strerror or error),
+        do=tr("Make it yours to read and write, or name another data folder in SKYPORT_HOME."),
     )

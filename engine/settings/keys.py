@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import InvalidInput, MissingKey
-from ..base.words import say
+from ..base.words import tr
 from . import folders, json_file, settings
 
 S3_ACCESS, S3_SECRET = "s3_access_key", "s3_secret_key"
@@ -56,12 +56,12 @@ def require(platform: str, label: str, help: str = "") -> Key:
     """The platform's key; MissingKey with every way to set one where there is none."""
     key = find(platform)
     if key is None:
-        raise MissingKey(say("no API key is set."), do=_ways(platform, help), platform=label)
+        raise MissingKey(tr("no API key is set."), do=_ways(platform, help), platform=label)
     return key
 
 
 def _ways(platform: str, help: str) -> str:
-    ways = say(
+    ways = tr(
         "Enter it in ComfyUI's settings under Skyport, run `skyport keys set {platform}`, or set "
         "the environment variable {variable}.",
         platform=platform,
@@ -113,8 +113,8 @@ def s3() -> tuple[Key, Key] | None:
     if access is None and secret is None:
         return None
     raise InvalidInput(
-        say("S3: one of its two keys is not set."),
-        do=say(
+        tr("S3: one of its two keys is not set."),
+        do=tr(
             "Run `skyport keys set s3`, or set both {access} and {secret}.",
             access=key_variable(S3_ACCESS),
             secret=key_variable(S3_SECRET),
@@ -125,8 +125,8 @@ def s3() -> tuple[Key, Key] | None:
 def set_s3(access: str, secret: str) -> Key:
     """Keep both in keys.json; the access key is returned. Raises InvalidInput as `set_key`."""
     kept = {
-        S3_ACCESS: _sound(access, say("access key id")),
-        S3_SECRET: _sound(secret, say("secret access key")),
+        S3_ACCESS: _sound(access, tr("access key id")),
+        S3_SECRET: _sound(secret, tr("secret access key")),
     }
     with _writing:
         json_file.write(_file(), {**_stored(_file()), **kept})
@@ -153,13 +153,13 @@ def base_url(platform: str, label: str, default: str = "") -> str:
     variable = url_variable(platform)
     told = os.environ.get(variable, "").strip()
     if told:
-        return str(settings.fitted(settings.address, told, variable))
+        return str(settings.validated(settings.address, told, variable))
     known = settings.load().base_urls.get(platform) or default.rstrip("/")
     if known:
         return known
     raise InvalidInput(
-        say("no address is set."),
-        do=say(
+        tr("no address is set."),
+        do=tr(
             "Its document names none: enter the address that belongs to your key in ComfyUI's "
             "settings under Skyport, or set the environment variable {variable} to it.",
             variable=variable,
@@ -228,11 +228,11 @@ def _keep_private(path: Path) -> None:
         path.chmod(0o600)
     if not _open_to_others(path):
         _log.warning(
-            say("{path} could be read by others on this machine. It is closed now.", path=path)
+            tr("{path} could be read by others on this machine. It is closed now.", path=path)
         )
     elif path not in _warned:  # a file system without modes: once is enough
         _warned.add(path)
-        _log.warning(say("{path} can be read by others on this machine.", path=path))
+        _log.warning(tr("{path} can be read by others on this machine.", path=path))
 
 
 def _open_to_others(path: Path) -> bool:
@@ -247,10 +247,10 @@ def _sound(value: object, where: str) -> str:
     if text and all(c.isprintable() and not c.isspace() and ord(c) < 256 for c in text):
         return text
     raise InvalidInput(
-        say(
+        tr(
             "{where}: this cannot be a key: it is empty or holds spaces, line breaks or signs that "
             "no HTTP header can carry.",
             where=where,
         ),
-        do=say("Copy the key again, without anything around it."),
+        do=tr("Copy the key again, without anything around it."),
     )

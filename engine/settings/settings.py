@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ..base.errors import InvalidInput
 from ..base.types import Json
-from ..base.words import say
+from ..base.words import tr
 from . import folders, json_file
 
 _OWN_HOSTS = ("auto", "s3")  # of media, beside the platforms whose uploads are public
@@ -31,7 +31,7 @@ def use_media_hosts(public: Callable[[], Sequence[str]]) -> None:
 # -- what each kind of setting accepts ----------------------------------------------------------
 
 
-class _Unfit(Exception):
+class InvalidValue(Exception):
     """A value that a setting cannot take; the text says what it can."""
 
     def __init__(self, wanted: str, inside: str = "") -> None:
@@ -42,44 +42,44 @@ class _Unfit(Exception):
 def _count(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    raise _Unfit(say("a whole number, 1 or more"))
+    raise InvalidValue(tr("a whole number, 1 or more"))
 
 
 def _amount(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
         return value
-    raise _Unfit(say("a number above 0"))
+    raise InvalidValue(tr("a number above 0"))
 
 
 def _flag(value: Any) -> bool:
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
-    raise _Unfit(say("true or false"))
+    raise InvalidValue(tr("true or false"))
 
 
 def _text(value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise _Unfit(say("a text"))
+    raise InvalidValue(tr("a text"))
 
 
 def _name(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]+", value.strip()):
         return value.strip()
-    raise _Unfit(say("a name of letters, digits, dots and dashes"))
+    raise InvalidValue(tr("a name of letters, digits, dots and dashes"))
 
 
 def _prefix(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._/-]+", value.strip()):
         return value.strip().strip("/")
-    raise _Unfit(say("a path of letters, digits, dots, dashes and slashes"))
+    raise InvalidValue(tr("a path of letters, digits, dots, dashes and slashes"))
 
 
 def _hours(value: Any) -> float:
     # A signature of S3 holds for a week at most.
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value <= 168:
         return value
-    raise _Unfit(say("a number from 1 to 168"))
+    raise InvalidValue(tr("a number from 1 to 168"))
 
 
 def _media_host(value: Any) -> str:
@@ -87,7 +87,7 @@ def _media_host(value: Any) -> str:
     offered = [*_OWN_HOSTS, *_public_hosts()]
     if named in offered:
         return named
-    raise _Unfit(say("one of: {names}", names=", ".join(offered)))
+    raise InvalidValue(tr("one of: {names}", names=", ".join(offered)))
 
 
 def _folder(value: Any) -> Path:
@@ -95,7 +95,7 @@ def _folder(value: Any) -> Path:
         path = Path(value).expanduser() if isinstance(value, str) else Path()
         if path.is_absolute():
             return path
-    raise _Unfit(say("the full path of a folder"))
+    raise InvalidValue(tr("the full path of a folder"))
 
 
 def address(value: Any) -> str:
@@ -103,7 +103,7 @@ def address(value: Any) -> str:
     text = value.strip().rstrip("/") if isinstance(value, str) else ""
     if _is_address(text):
         return text
-    raise _Unfit(say("an address such as https://example.com"))
+    raise InvalidValue(tr("an address such as https://example.com"))
 
 
 def _is_address(text: str) -> bool:
@@ -119,33 +119,33 @@ def _is_address(text: str) -> bool:
 
 def _addresses(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _Unfit(say("a table of platforms and their addresses"))
+        raise InvalidValue(tr("a table of platforms and their addresses"))
     return {name: _address_of(name, url) for name, url in value.items()}
 
 
 def _address_of(name: str, url: Any) -> str:
     try:
         return address(url)
-    except _Unfit as unfit:
-        raise _Unfit(str(unfit), inside=f".{name}") from None
+    except InvalidValue as invalid:
+        raise InvalidValue(str(invalid), inside=f".{name}") from None
 
 
-def fitted(reads: Callable[[Any], Any], value: Any, where: str) -> Any:
+def validated(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
     """`value` as `reads` takes it; InvalidInput naming `where`, never the value, if it does not."""
     try:
-        return reads(value)
-    except _Unfit as unfit:
+        return parse(value)
+    except InvalidValue as invalid:
         raise InvalidInput(
-            say("{where} must be {wanted}.", where=where + unfit.inside, wanted=unfit),
-            do=say("Correct it, or remove it to get the default."),
+            tr("{where} must be {wanted}.", where=where + invalid.inside, wanted=invalid),
+            do=tr("Correct it, or remove it to get the default."),
         ) from None
 
 
 # -- the settings -------------------------------------------------------------------------------
 
 
-def _told_by(variable: str, reads: Callable[[Any], Any]) -> dict[str, Any]:
-    return {"variable": variable, "reads": reads}
+def _setting(variable: str, parse: Callable[[Any], Any]) -> dict[str, Any]:
+    return {"variable": variable, "reads": parse}
 
 
 @dataclass(frozen=True)
@@ -171,29 +171,29 @@ class Settings:
     base_urls        addresses by platform, over the platforms' own defaults
     """
 
-    max_parallel: int = field(default=8, metadata=_told_by("SKYPORT_MAX_PARALLEL", _count))
+    max_parallel: int = field(default=8, metadata=_setting("SKYPORT_MAX_PARALLEL", _count))
     time_limit_s: float | None = field(
-        default=None, metadata=_told_by("SKYPORT_TIME_LIMIT_S", _amount)
+        default=None, metadata=_setting("SKYPORT_TIME_LIMIT_S", _amount)
     )
-    max_result_mb: int = field(default=4096, metadata=_told_by("SKYPORT_MAX_RESULT_MB", _count))
+    max_result_mb: int = field(default=4096, metadata=_setting("SKYPORT_MAX_RESULT_MB", _count))
     results_dir: Path | None = field(
-        default=None, metadata=_told_by("SKYPORT_RESULTS_DIR", _folder)
+        default=None, metadata=_setting("SKYPORT_RESULTS_DIR", _folder)
     )
-    sandbox: bool = field(default=False, metadata=_told_by("SKYPORT_SANDBOX", _flag))
-    language: str | None = field(default=None, metadata=_told_by("SKYPORT_LANG", _text))
+    sandbox: bool = field(default=False, metadata=_setting("SKYPORT_SANDBOX", _flag))
+    language: str | None = field(default=None, metadata=_setting("SKYPORT_LANG", _text))
     catalogue_hours: float = field(
-        default=24, metadata=_told_by("SKYPORT_CATALOGUE_HOURS", _amount)
+        default=24, metadata=_setting("SKYPORT_CATALOGUE_HOURS", _amount)
     )
-    reuse_results: bool = field(default=True, metadata=_told_by("SKYPORT_REUSE_RESULTS", _flag))
-    keep_days: float = field(default=90, metadata=_told_by("SKYPORT_KEEP_DAYS", _amount))
-    media_host: str = field(default="auto", metadata=_told_by("SKYPORT_MEDIA_HOST", _media_host))
-    s3_endpoint: str = field(default="", metadata=_told_by("SKYPORT_S3_ENDPOINT", address))
-    s3_bucket: str = field(default="", metadata=_told_by("SKYPORT_S3_BUCKET", _name))
-    s3_region: str = field(default="", metadata=_told_by("SKYPORT_S3_REGION", _name))
-    s3_prefix: str = field(default="skyport", metadata=_told_by("SKYPORT_S3_PREFIX", _prefix))
-    s3_hours: float = field(default=24, metadata=_told_by("SKYPORT_S3_HOURS", _hours))
+    reuse_results: bool = field(default=True, metadata=_setting("SKYPORT_REUSE_RESULTS", _flag))
+    keep_days: float = field(default=90, metadata=_setting("SKYPORT_KEEP_DAYS", _amount))
+    media_host: str = field(default="auto", metadata=_setting("SKYPORT_MEDIA_HOST", _media_host))
+    s3_endpoint: str = field(default="", metadata=_setting("SKYPORT_S3_ENDPOINT", address))
+    s3_bucket: str = field(default="", metadata=_setting("SKYPORT_S3_BUCKET", _name))
+    s3_region: str = field(default="", metadata=_setting("SKYPORT_S3_REGION", _name))
+    s3_prefix: str = field(default="skyport", metadata=_setting("SKYPORT_S3_PREFIX", _prefix))
+    s3_hours: float = field(default=24, metadata=_setting("SKYPORT_S3_HOURS", _hours))
     # One variable a platform, read where addresses are asked for: see _keys.base_url.
-    base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_told_by("", _addresses))
+    base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))
 
 
 # What the file and the environment told, and the settings that made.
@@ -221,9 +221,9 @@ def save(changes: Mapping[str, Json]) -> Settings:
     `base_urls` is merged platform by platform. What the file holds beside is kept.
     Raises InvalidInput and writes nothing where a name or a value is wrong.
     """
-    unknown = set(changes) - set(_READS)
+    unknown = set(changes) - set(_PARSERS)
     if unknown:
-        raise InvalidInput(say("There is no setting named {name}.", name=sorted(unknown)[0]))
+        raise InvalidInput(tr("There is no setting named {name}.", name=sorted(unknown)[0]))
     with _writing:
         tree = _merged(json_file.read(_file()), changes)
         _from_file(tree)
@@ -234,7 +234,7 @@ def save(changes: Mapping[str, Json]) -> Settings:
 def sources() -> dict[str, str]:
     """Where each setting comes from now: "environment", "file" or "default"."""
     stored = json_file.read(_file())
-    return {name: _source(name, stored) for name in _READS}
+    return {name: _source(name, stored) for name in _PARSERS}
 
 
 def variable(name: str) -> str:
@@ -255,7 +255,7 @@ def results() -> Path:
 
 # -- inside -------------------------------------------------------------------------------------
 
-_READS: dict[str, Callable[[Any], Any]] = {f.name: f.metadata["reads"] for f in fields(Settings)}
+_PARSERS: dict[str, Callable[[Any], Any]] = {f.name: f.metadata["reads"] for f in fields(Settings)}
 _VARIABLES: dict[str, str] = {f.name: f.metadata["variable"] for f in fields(Settings)}
 
 
@@ -270,9 +270,10 @@ def _source(name: str, stored: Mapping[str, Json]) -> str:
 
 
 def _from_file(tree: Mapping[str, Json]) -> dict[str, Any]:
-    known = {name: tree[name] for name in _READS if tree.get(name) is not None}
+    known = {name: tree[name] for name in _PARSERS if tree.get(name) is not None}
     return {
-        name: fitted(_READS[name], value, f"{_file()}: {name}") for name, value in known.items()
+        name: validated(_PARSERS[name], value, f"{_file()}: {name}")
+        for name, value in known.items()
     }
 
 
@@ -281,11 +282,11 @@ def _from_environment(told: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_text(name: str, text: str) -> Any:
-    reads = _READS[name]
+    parse = _PARSERS[name]
     try:
-        return reads(_plain(text))
-    except _Unfit:
-        return fitted(reads, text, _VARIABLES[name])
+        return parse(_plain(text))
+    except InvalidValue:
+        return validated(parse, text, _VARIABLES[name])
 
 
 def _plain(text: str) -> Json:

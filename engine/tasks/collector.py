@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..base.errors import SkyportError
 from ..ledger.ledger import Row
-from ..ledger.resilient import Keeper
+from ..ledger.resilient import ResilientLedger
 from ..platforms.provider import Provider
 from ..settings import settings
 from .runner import Runner
@@ -24,30 +24,30 @@ _DAY = 86400.0
 Connect = Callable[[str], Provider]
 
 
-class Patience:
+class Backoff:
     """When a task may be taken up again that was not brought home: half as often each time."""
 
     def __init__(self) -> None:
         self._tries: dict[str, tuple[float, float]] = {}  # mark: (next try, pause after that)
 
     def permits(self, row: Row, now: float) -> bool:
-        due, pause = self._tries.get(row.order.mark, (now, 2 * LOOK_EVERY))
+        due, pause = self._tries.get(row.record.fingerprint, (now, 2 * LOOK_EVERY))
         if now < due:
             return False
-        self._tries[row.order.mark] = (now + pause, min(2 * pause, _LONGEST))
+        self._tries[row.record.fingerprint] = (now + pause, min(2 * pause, _LONGEST))
         return True
 
 
 async def collect_for_ever(
-    runner: Runner, keeper: Keeper, connect: Connect, results: Callable[[], Path]
+    runner: Runner, keeper: ResilientLedger, connect: Connect, results: Callable[[], Path]
 ) -> None:
     """Runs on the engine's loop as long as the process lives; between looks it does nothing."""
-    patience = Patience()
+    backoff = Backoff()
     for look in itertools.count():
         try:
             if look % (_DAY // LOOK_EVERY) == 0:
                 await runner.engine.blocking(lambda: keeper.prune(settings.load().keep_days * _DAY))
-            await collect(runner, keeper, connect, results(), patience)
+            await collect(runner, keeper, connect, results(), backoff)
         except Exception:
             _log.exception("Skyport could not look after detached tasks")
         await asyncio.sleep(LOOK_EVERY)
@@ -55,21 +55,21 @@ async def collect_for_ever(
 
 async def collect(
     runner: Runner,
-    keeper: Keeper,
+    keeper: ResilientLedger,
     connect: Connect,
     into: Path,
-    patience: Patience | None = None,
+    backoff: Backoff | None = None,
 ) -> int:
     """Take up every abandoned task that can be reached from here. The number taken up."""
     blocking = runner.engine.blocking
-    patience = patience or Patience()
+    backoff = backoff or Backoff()
     await blocking(keeper.recover)
     taken = 0
     for row in await blocking(keeper.abandoned):
-        if runner.carries(row.order.mark):
+        if runner.is_running(row.record.fingerprint):
             continue
         provider = await blocking(lambda row=row: _reach(connect, row))  # type: ignore[misc]
-        if provider is None or not patience.permits(row, asyncio.get_running_loop().time()):
+        if provider is None or not backoff.permits(row, asyncio.get_running_loop().time()):
             continue
         if await blocking(lambda row=row: keeper.adopt(row)):  # type: ignore[misc]
             await runner.resume(provider, row, into)
@@ -80,7 +80,7 @@ async def collect(
 def _reach(connect: Connect, row: Row) -> Provider | None:
     """The platform of `row`, at the very place the task was sent to; None where it is not."""
     try:
-        provider = connect(row.order.platform)
+        provider = connect(row.record.platform)
     except SkyportError:
         return None
-    return provider if provider.http.base_url == row.order.place else None
+    return provider if provider.http.base_url == row.record.base_url else None

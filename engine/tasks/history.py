@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from ..base.errors import InvalidInput, SkyportError
 from ..base.types import Result
-from ..base.words import say
+from ..base.words import tr
 from ..http.retry import retrying
 from ..ledger.ledger import UNDER_WAY, Ledger, Query, Row, State
-from ..ledger.resilient import Keeper
+from ..ledger.resilient import ResilientLedger
 from ..ledger.sqlite_store import Store
 from ..media.files import is_intact
 from ..platforms.provider import Provider
@@ -38,7 +38,7 @@ _SUBMITTING = 0.5  # seconds between looks at an order that is being submitted
 # -- find ---------------------------------------------------------------------------------------
 
 
-def find(keeper: Keeper, name: str) -> Row:
+def find(keeper: ResilientLedger, name: str) -> Row:
     """The job of that name: "latest", our number, a `line`, or a platform's task id.
 
     A number of ours goes before a task id. Raises InvalidInput that lists the recent ones.
@@ -46,50 +46,50 @@ def find(keeper: Keeper, name: str) -> Row:
     text = name.strip().removeprefix("#").partition(" - ")[0].strip()
     row = latest(keeper) if text == LATEST else _numbered(keeper, text) or _of_task(keeper, text)
     if row is None:
-        raise InvalidInput(say('There is no job "{name}".', name=text), do=_recent_ones(keeper))
+        raise InvalidInput(tr('There is no job "{name}".', name=text), do=_recent_ones(keeper))
     return row
 
 
-def latest(keeper: Keeper) -> Row | None:
+def latest(keeper: ResilientLedger) -> Row | None:
     """The newest job that has a result or will have one."""
     return next(iter(rows(keeper, Query(states=FRUITFUL, limit=1))), None)
 
 
-def rows(keeper: Keeper, query: Query) -> list[Row]:
+def rows(keeper: ResilientLedger, query: Query) -> list[Row]:
     """The jobs that `query` asks for, newest first. Raises SkyportError where that fails."""
     return read(keeper, lambda store: store.rows(query))
 
 
-def read(keeper: Keeper, ask: Callable[[Store], T]) -> T:
+def read(keeper: ResilientLedger, ask: Callable[[Store], T]) -> T:
     """What the store on disk answers; that in memory where there is none."""
     try:
         return ask(keeper.disk or keeper.memory)
     except (sqlite3.Error, OSError) as error:
         raise SkyportError(
-            say("The ledger cannot be read: {error}.", error=error),
-            do=say("Look at the disk and the data folder."),
+            tr("The ledger cannot be read: {error}.", error=error),
+            do=tr("Look at the disk and the data folder."),
         ) from error
 
 
-def _numbered(keeper: Keeper, text: str) -> Row | None:
+def _numbered(keeper: ResilientLedger, text: str) -> Row | None:
     if not (text.isascii() and text.isdigit() and len(text) < 19):  # as far as SQLite counts
         return None
     return read(keeper, lambda store: store.get(int(text)))
 
 
-def _of_task(keeper: Keeper, text: str) -> Row | None:
+def _of_task(keeper: ResilientLedger, text: str) -> Row | None:
     query = Query(text=text, limit=_ANY)
     # What a full disk did not take is in memory, under numbers that mean nothing.
     found = [*rows(keeper, query), *keeper.memory.rows(query)] if text else []
     return next((row for row in found if row.task is not None and row.task.id == text), None)
 
 
-def _recent_ones(keeper: Keeper) -> str:
+def _recent_ones(keeper: ResilientLedger) -> str:
     recent = rows(keeper, Query(states=FRUITFUL, limit=_TOLD))
     if not recent:
-        return say("The ledger holds no job with a result yet.")
+        return tr("The ledger holds no job with a result yet.")
     told = "; ".join(map(line, recent))
-    return say("Recent jobs: {jobs}. `skyport jobs` lists all.", jobs=told)
+    return tr("Recent jobs: {jobs}. `skyport jobs` lists all.", jobs=told)
 
 
 # -- tell ---------------------------------------------------------------------------------------
@@ -104,16 +104,16 @@ def line(row: Row) -> str:
 
 def title(row: Row) -> str:
     """What people call the job, on one line."""
-    text = "".join(char if char.isprintable() else " " for char in row.order.title)
-    return " ".join(text.split()) or row.order.endpoint
+    text = "".join(char if char.isprintable() else " " for char in row.record.title)
+    return " ".join(text.split()) or row.record.endpoint
 
 
 def label(row: Row) -> str:
     """The platform's name for people."""
     try:
-        return provider_class(row.order.platform).label
+        return provider_class(row.record.platform).label
     except InvalidInput:
-        return row.order.platform
+        return row.record.platform
 
 
 # -- bring back ---------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ async def settled(runner: Runner, row: Row) -> Row:
     while row.state is State.INTENT:
         await asyncio.sleep(_SUBMITTING)
         await blocking(runner.ledger.recover)
-        carried = runner.carries(row.order.mark)
-        found = await blocking(partial(runner.ledger.find, row.order.mark))
+        carried = runner.is_running(row.record.fingerprint)
+        found = await blocking(partial(runner.ledger.find, row.record.fingerprint))
         row = found or row
-        if not carried and runner.ledger.ours(row):
+        if not carried and runner.ledger.is_own(row):
             break  # nobody sends it any more; its end could not be written
     return row
 
@@ -149,7 +149,7 @@ async def fetch(runner: Runner, connect: Connect, row: Row, into: Path) -> Resul
     result = await blocking(lambda: at_hand(row))
     if result is None:
         return await attach(runner, connect, row, into)
-    await blocking(lambda: delivered(runner.ledger, row))
+    await blocking(lambda: record_delivered(runner.ledger, row))
     return result
 
 
@@ -160,53 +160,53 @@ async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
     """
     blocking = runner.engine.blocking
     if row.task is None or row.state not in FRUITFUL:
-        raise InvalidInput(_fruitless(row), do=say("Queue its graph again for a new one."))
+        raise InvalidInput(_fruitless(row), do=tr("Queue its graph again for a new one."))
     provider = await blocking(lambda: reach(connect, row))
-    if row.state not in UNDER_WAY and not await blocking(lambda: spoil(runner.ledger, row)):
+    if row.state not in UNDER_WAY and not await blocking(lambda: discard_files(runner.ledger, row)):
         raise InvalidInput(
-            say(
+            tr(
                 "The files of job {number} are gone, and a newer equal job took its place.",
                 number=row.id,
             ),
-            do=say("Load the newer one."),
+            do=tr("Load the newer one."),
             platform=label(row),
             task_id=row.task.id,
         )
     return await runner.attach(provider, row, into)
 
 
-def spoil(ledger: Ledger, row: Row) -> bool:
+def discard_files(ledger: Ledger, row: Row) -> bool:
     """Have the files of `row` fetched again. False where a newer equal job has taken its place."""
     newest = _is_newest(ledger, row)
     if newest:
-        ledger.spoiled(row.order.mark)
+        ledger.mark_files_lost(row.record.fingerprint)
     return newest
 
 
-def delivered(ledger: Ledger, row: Row) -> None:
+def record_delivered(ledger: Ledger, row: Row) -> None:
     """Somebody has the result of `row` in hand."""
     if _is_newest(ledger, row):
-        ledger.delivered(row.order.mark)
+        ledger.record_delivered(row.record.fingerprint)
 
 
 def _is_newest(ledger: Ledger, row: Row) -> bool:
     """Whether `row` is the one that the ledger means by its order."""
-    newest = ledger.find(row.order.mark)
+    newest = ledger.find(row.record.fingerprint)
     return newest is not None and newest.id == row.id
 
 
 def reach(connect: Connect, row: Row) -> Provider:
     """The platform of `row`, at the place the task was sent to. Raises InvalidInput elsewhere."""
-    provider = connect(row.order.platform)
-    if provider.http.base_url != row.order.place:
+    provider = connect(row.record.platform)
+    if provider.http.base_url != row.record.base_url:
         raise InvalidInput(
-            say(
+            tr(
                 "Job {number} is at {place}; the platform is now reached at {address}.",
                 number=row.id,
-                place=row.order.place,
+                place=row.record.base_url,
                 address=provider.http.base_url,
             ),
-            do=say("Set the platform's address back to bring its result home."),
+            do=tr("Set the platform's address back to bring its result home."),
             platform=provider.label,
             task_id=row.task.id if row.task else "",
         )
@@ -220,9 +220,7 @@ def to_cancel(connect: Connect, row: Row) -> Provider:
     """The platform that may stop the task of `row`. Raises InvalidInput where none is under way."""
     if row.task is None or row.state not in UNDER_WAY:
         raise InvalidInput(
-            say(
-                "Job {number} is not under way: {state}.", number=row.id, state=state_of(row.state)
-            ),
+            tr("Job {number} is not under way: {state}.", number=row.id, state=state_of(row.state)),
             platform=label(row),
             task_id=row.task.id if row.task else "",
         )
@@ -235,17 +233,17 @@ async def cancel(runner: Runner, provider: Provider, row: Row, why: str) -> bool
     assert task is not None
     if not await retrying(lambda: provider.cancel(task), run_blocking=blocking):
         return False
-    await blocking(lambda: runner.ledger.ended(row.order.mark, State.CANCELLED, why))
+    await blocking(lambda: runner.ledger.record_end(row.record.fingerprint, State.CANCELLED, why))
     return True
 
 
 def _fruitless(row: Row) -> str:
-    told = {"job": line(row), "reason": row.error.strip() or say("no reason is known")}
+    told = {"job": line(row), "reason": row.error.strip() or tr("no reason is known")}
     if row.state is State.FAILED:
-        return say("Job {job} has failed and has no result: {reason}", **told)
+        return tr("Job {job} has failed and has no result: {reason}", **told)
     if row.state is State.CANCELLED:
-        return say("Job {job} was cancelled and has no result: {reason}", **told)
-    return say(
+        return tr("Job {job} was cancelled and has no result: {reason}", **told)
+    return tr(
         "Job {job} was sent and never answered. It may have been charged, and only the platform's "
         "own page can tell.",
         job=told["job"],

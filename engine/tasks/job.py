@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from ..base.errors import TaskCancelled
-from ..base.events import tell
+from ..base.events import notify
 from ..base.types import Report, Request, Result, Task, TaskState
-from ..base.words import say
-from ..ledger.ledger import Order
+from ..base.words import tr
+from ..ledger.ledger import TaskRecord
 from ..platforms.provider import Provider
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Sight:
+class JobSnapshot:
     """What can be seen of a job right now.
 
     stage     waiting, preparing, fetching, uploading, submitting, running or answering,
@@ -38,10 +38,10 @@ class Sight:
     task_id: str = ""
     attached: bool = False
     state: TaskState | None = None
-    moved: int = 0
+    transferred: int = 0
     total: int = 0
     usual: float | None = None
-    said: str = ""
+    answer: str = ""
 
 
 class Stopped(Exception):
@@ -58,13 +58,13 @@ class Job:
     """
 
     def __init__(
-        self, provider: Provider, request: Request, order: Order, found: Task | None = None
+        self, provider: Provider, request: Request, record: TaskRecord, found: Task | None = None
     ) -> None:
         self.provider = provider
         self.request = request
-        self.order = order
+        self.record = record
         self.found = found
-        self.sight = Sight(since=time.monotonic())
+        self.snapshot = JobSnapshot(since=time.monotonic())
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
         self.watchers = 0
@@ -72,36 +72,36 @@ class Job:
         self.open = asyncio.Event()
         self.open.set()
         # Kept here because the loop holds its tasks only weakly.
-        self.carrier: asyncio.Future[None] | None = None
+        self.asyncio_task: asyncio.Future[None] | None = None
         self._lock = threading.Lock()
 
     @property
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """The order's fingerprint."""
-        return self.order.mark
+        return self.record.fingerprint
 
     def enter(self, stage: str, **changes: Any) -> None:
         """Begin `stage`."""
-        self.show(stage=stage, since=time.monotonic(), moved=0, total=0, **changes)
+        self.show(stage=stage, since=time.monotonic(), transferred=0, total=0, **changes)
 
     def show(self, **changes: Any) -> None:
         with self._lock:
-            self.sight = replace(self.sight, **changes)
-        tell()
+            self.snapshot = replace(self.snapshot, **changes)
+        notify()
 
-    def hear(self, said: str) -> None:
+    def on_text(self, answer: str) -> None:
         """An answer has come so far; called from the thread that reads it."""
-        if self.sight.stage == "answering":
-            self.show(said=said)
+        if self.snapshot.stage == "answering":
+            self.show(answer=answer)
         else:
-            self.enter("answering", said=said)
+            self.enter("answering", answer=answer)
 
     def stopped(self, task: Task | None = None) -> TaskCancelled:
         """The error that ends a job its watchers have stopped."""
         if task is None:
-            what = say("Stopped before anything was submitted; nothing was charged.")
+            what = tr("Stopped before anything was submitted; nothing was charged.")
         else:
-            what = say("The task was cancelled on the platform.")
+            what = tr("The task was cancelled on the platform.")
         task_id = task.id if task else ""
         return TaskCancelled(what, platform=self.provider.label, task_id=task_id)
 
@@ -120,7 +120,7 @@ class Job:
             doing.cancel()
 
 
-class Moved:
+class TransferProgress:
     """Adds up the progress of several transfers of one job."""
 
     def __init__(self, job: Job, total: int = 0) -> None:
@@ -136,6 +136,8 @@ class Moved:
         def report(done: int, total: int) -> None:
             self._parts[index] = (done, total)
             moved = sum(part[0] for part in self._parts)
-            self._job.show(moved=moved, total=self._total or sum(part[1] for part in self._parts))
+            self._job.show(
+                transferred=moved, total=self._total or sum(part[1] for part in self._parts)
+            )
 
         return report

@@ -17,12 +17,12 @@ from ..base.errors import (
 )
 from ..base.shown_text import scrub
 from ..base.types import Status, Task, TaskState
-from ..base.words import say
+from ..base.words import tr
 from ..ledger.ledger import Row, State
 from .job import Job
 
 
-def speakable(state: TaskState) -> TaskState:
+def scrubbed(state: TaskState) -> TaskState:
     """`state` without the query of any URL in its words: they are shown and kept."""
     return replace(
         state,
@@ -32,20 +32,20 @@ def speakable(state: TaskState) -> TaskState:
     )
 
 
-def judged(job: Job, task: Task, state: TaskState) -> TaskState:
+def raise_unless_succeeded(job: Job, task: Task, state: TaskState) -> TaskState:
     """`state` if the task ended well and made something; else raises what became of it."""
     if state.status is not Status.SUCCEEDED:
-        reason = state.message or say('it ended as "{word}" and gave no reason', word=state.word)
+        reason = state.message or tr('it ended as "{word}" and gave no reason', word=state.word)
         raise TaskFailed(
-            say("The task failed: {reason}", reason=reason),
-            do=say("Change the input or the seed and queue again."),
+            tr("The task failed: {reason}", reason=reason),
+            do=tr("Change the input or the seed and queue again."),
             **_about(job, task),
         )
     if not state.outputs:
-        reason = state.message or say("no output in its answer")
+        reason = state.message or tr("no output in its answer")
         nothing = BadResult(
-            say("The task ended well and brought nothing: {reason}", reason=reason),
-            do=say("Look at the task on the platform's own page, or queue again for a new one."),
+            tr("The task ended well and brought nothing: {reason}", reason=reason),
+            do=tr("Look at the task on the platform's own page, or queue again for a new one."),
             **_about(job, task),
         )
         nothing.final = True
@@ -53,23 +53,23 @@ def judged(job: Job, task: Task, state: TaskState) -> TaskState:
     return state
 
 
-def strange_word(job: Job, task: Task, state: TaskState) -> BadResult:
+def unknown_status(job: Job, task: Task, state: TaskState) -> BadResult:
     return BadResult(
-        say('The task reports "{word}", which is no status we know.', word=state.word),
-        do=say("Update Skyport if there is a newer one."),
+        tr('The task reports "{word}", which is no status we know.', word=state.word),
+        do=tr("Update Skyport if there is a newer one."),
         **_about(job, task),
     )
 
 
 def too_long(job: Job, task: Task) -> TaskTimeout:
-    return TaskTimeout(say("The time limit set in the settings is over."), **_about(job, task))
+    return TaskTimeout(tr("The time limit set in the settings is over."), **_about(job, task))
 
 
-def is_over(job: Job, error: SkyportError) -> bool:
+def is_final(job: Job, error: SkyportError) -> bool:
     """Whether the task will never bring a result, so that the next equal request is a new one."""
     if isinstance(error, NotFound):
         # While it runs the platform knows no such task. A result that is not found may come yet.
-        return job.sight.stage == "running"
+        return job.snapshot.stage == "running"
     final = isinstance(error, BadResult) and error.final
     return final or isinstance(error, (TaskFailed, TaskCancelled))
 
@@ -84,25 +84,25 @@ def state_of(error: BaseException) -> State:
 def may_be_charged(row: Row) -> str:
     """What to tell with the result of an order whose earlier try was never answered."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created))
-    return say(
+    return tr(
         "The same request was sent at {when} and never answered: it may have been charged too. "
         "Look at your tasks at the platform.",
         when=when,
     )
 
 
-def never_answered(job: Job, row: Row) -> OutcomeUnknown:
+def sender_died(job: Job, row: Row) -> OutcomeUnknown:
     """The error for an order whose sender died while we waited for it."""
     return OutcomeUnknown(
         may_be_charged(row),
-        do=say("Queue again only if it is not there."),
+        do=tr("Queue again only if it is not there."),
         platform=job.provider.label,
     )
 
 
-def lives_on(error: SkyportError) -> SkyportError:
+def with_resume_hint(error: SkyportError) -> SkyportError:
     """`error` with the news that nothing paid for is lost by it."""
-    promise = say("The task lives on: queue again to go on with it, at no further charge.")
+    promise = tr("The task lives on: queue again to go on with it, at no further charge.")
     error.do = f"{error.do} {promise}".strip()
     return error
 

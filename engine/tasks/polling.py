@@ -91,7 +91,7 @@ class Forecast:
         return self._started + self.usual if self.usual is not None else None
 
 
-class Gate:
+class RateLimiter:
     """Lets `rate` callers a second pass, evenly spaced, first come first served.
 
     A task has one poll under way at most, so first come is also a fair share for each.
@@ -101,7 +101,7 @@ class Gate:
         self._space = 1.0 / rate
         self._free = 0.0
 
-    async def passed(self) -> None:
+    async def wait(self) -> None:
         now = asyncio.get_running_loop().time()
         mine = max(now, self._free)
         self._free = mine + self._space
@@ -109,7 +109,7 @@ class Gate:
             await asyncio.sleep(mine - now)
 
 
-class Slots:
+class ConcurrencyLimit:
     """At most so many holders at once, first come first served; `limit` is asked each time."""
 
     def __init__(self, limit: Callable[[], int]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base.types import Status, TaskState
-from ..base.words import say
-from .job import Job, Sight
+from ..base.words import tr
+from .job import Job, JobSnapshot
 
 DOT = " \u00b7 "
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class ProgressText:
     """One look at a job.
 
     share  how much of it is done, 0..1
@@ -24,19 +24,21 @@ class Glimpse:
     share: float
     words: tuple[str, ...]
     short: tuple[str, ...]
-    said: str = ""
+    answer: str = ""
 
     def tail(self, most: int) -> str:
         """The end of what it has said, at most `most` letters."""
-        cut = len(self.said) > most
-        return f"...{self.said[3 - most :]}" if cut else self.said
+        cut = len(self.answer) > most
+        return f"...{self.answer[3 - most :]}" if cut else self.answer
 
 
-def glimpse(job: Job, now: float) -> Glimpse:
+def progress_text(job: Job, now: float) -> ProgressText:
     """The job at `now`, in seconds of `time.monotonic`."""
-    share = 1.0 if job.future.done() else _share(job.sight, now)
-    said = job.sight.said if job.sight.stage == "answering" else ""
-    return Glimpse(share, tuple(_words(job.sight, now)), tuple(_short(job.sight)), said)
+    share = 1.0 if job.future.done() else _share(job.snapshot, now)
+    answer = job.snapshot.answer if job.snapshot.stage == "answering" else ""
+    return ProgressText(
+        share, tuple(_words(job.snapshot, now)), tuple(_short(job.snapshot)), answer
+    )
 
 
 def clock(seconds: float) -> str:
@@ -44,90 +46,90 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _words(sight: Sight, now: float) -> list[str]:
-    words = [_stage(sight), *_node(sight)]
-    if sight.stage == "running":
-        words.append(_time(now - sight.since, sight.usual))
-        words += _queue_and_cost(sight.state)
-    if sight.stage == "answering":
-        words.append(clock(now - sight.since))
-    if sight.attached:
-        words.append(say("attached to the task of an earlier run"))
+def _words(snapshot: JobSnapshot, now: float) -> list[str]:
+    words = [_stage(snapshot), *_node(snapshot)]
+    if snapshot.stage == "running":
+        words.append(_time(now - snapshot.since, snapshot.usual))
+        words += _queue_and_cost(snapshot.state)
+    if snapshot.stage == "answering":
+        words.append(clock(now - snapshot.since))
+    if snapshot.attached:
+        words.append(tr("attached to the task of an earlier run"))
     return words
 
 
-def _short(sight: Sight) -> list[str]:
-    if sight.stage == "running" and sight.state is not None:
-        return [_status(sight.state), *_node(sight)]
-    return [_STAGES[sight.stage]()]
+def _short(snapshot: JobSnapshot) -> list[str]:
+    if snapshot.stage == "running" and snapshot.state is not None:
+        return [_status(snapshot.state), *_node(snapshot)]
+    return [_STAGES[snapshot.stage]()]
 
 
-def _stage(sight: Sight) -> str:
-    if sight.stage in _MOVING and sight.total:
-        return _MOVING[sight.stage](f"{100 * sight.moved // sight.total} %")
-    if sight.stage == "running" and sight.state is not None:
-        word, progress = _status(sight.state), sight.state.progress
+def _stage(snapshot: JobSnapshot) -> str:
+    if snapshot.stage in _MOVING and snapshot.total:
+        return _MOVING[snapshot.stage](f"{100 * snapshot.transferred // snapshot.total} %")
+    if snapshot.stage == "running" and snapshot.state is not None:
+        word, progress = _status(snapshot.state), snapshot.state.progress
         return word if progress is None else f"{word} {progress * 100:.0f} %"
-    return _STAGES[sight.stage]()
+    return _STAGES[snapshot.stage]()
 
 
 _MOVING = {
-    "fetching": lambda share: say("fetching {share}", share=share),
-    "uploading": lambda share: say("uploading {share}", share=share),
-    "submitting": lambda share: say("uploading {share}", share=share),  # files inside the submit
-    "downloading": lambda share: say("downloading {share}", share=share),
+    "fetching": lambda share: tr("fetching {share}", share=share),
+    "uploading": lambda share: tr("uploading {share}", share=share),
+    "submitting": lambda share: tr("uploading {share}", share=share),  # files inside the submit
+    "downloading": lambda share: tr("downloading {share}", share=share),
 }
 _STAGES = {
-    "waiting": lambda: say("waiting for a free slot"),
-    "preparing": lambda: say("preparing"),
-    "fetching": lambda: say("fetching"),
-    "uploading": lambda: say("uploading"),
-    "submitting": lambda: say("submitting"),
-    "running": lambda: say("submitted"),
-    "answering": lambda: say("answering"),
-    "downloading": lambda: say("downloading"),
-    "done": lambda: say("done"),
+    "waiting": lambda: tr("waiting for a free slot"),
+    "preparing": lambda: tr("preparing"),
+    "fetching": lambda: tr("fetching"),
+    "uploading": lambda: tr("uploading"),
+    "submitting": lambda: tr("submitting"),
+    "running": lambda: tr("submitted"),
+    "answering": lambda: tr("answering"),
+    "downloading": lambda: tr("downloading"),
+    "done": lambda: tr("done"),
 }
 
 
 def _status(state: TaskState) -> str:
     if not state.known:
         return state.word
-    return say("queued") if state.status is Status.QUEUED else say("running")
+    return tr("queued") if state.status is Status.QUEUED else tr("running")
 
 
-def _node(sight: Sight) -> list[str]:
-    state = sight.state if sight.stage == "running" else None
+def _node(snapshot: JobSnapshot) -> list[str]:
+    state = snapshot.state if snapshot.stage == "running" else None
     return [state.node] if state is not None and state.node else []
 
 
 def _time(seconds: float, usual: float | None) -> str:
     if usual is None:
         return clock(seconds)
-    return say("{time} of about {usual}", time=clock(seconds), usual=clock(usual))
+    return tr("{time} of about {usual}", time=clock(seconds), usual=clock(usual))
 
 
 def _queue_and_cost(state: TaskState | None) -> list[str]:
     if state is None:
         return []
-    place, length = state.queue
+    position, length = state.queue
     words = []
-    if place is not None:
-        shown = f"{place}/{length}" if length is not None else str(place)
-        words.append(say("queue {place}", place=shown))
+    if position is not None:
+        shown = f"{position}/{length}" if length is not None else str(position)
+        words.append(tr("queue {place}", place=shown))
     if state.cost is not None:
         words.append(f"{state.cost:g}")
     return words
 
 
-def _share(sight: Sight, now: float) -> float:
-    if sight.stage in ("downloading", "done"):
+def _share(snapshot: JobSnapshot, now: float) -> float:
+    if snapshot.stage in ("downloading", "done"):
         return 0.97
-    if sight.stage == "answering":
+    if snapshot.stage == "answering":
         return 0.5
-    if sight.stage != "running" or sight.state is None:
+    if snapshot.stage != "running" or snapshot.state is None:
         return 0.02
-    progress = sight.state.progress
+    progress = snapshot.state.progress
     if progress is None:
-        progress = min(0.9, (now - sight.since) / sight.usual) if sight.usual else 0.05
+        progress = min(0.9, (now - snapshot.since) / snapshot.usual) if snapshot.usual else 0.05
     return 0.05 + 0.9 * progress

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..base.errors import SkyportError
 from ..base.types import Json, ResultFile
-from ..base.words import say
+from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..platforms import registry
 from ..settings import keys
@@ -20,15 +20,15 @@ _PROMPTS = ("prompt", "text", "content")  # names under which requests hold what
 def state_of(state: State) -> str:
     """The state in the user's language."""
     return {
-        State.INTENT: lambda: say("being submitted"),
-        State.SUBMITTED: lambda: say("submitted"),
-        State.RUNNING: lambda: say("running"),
-        State.DETACHED: lambda: say("detached"),
-        State.SUCCEEDED: lambda: say("succeeded"),
-        State.DELIVERED: lambda: say("delivered"),
-        State.FAILED: lambda: say("failed"),
-        State.CANCELLED: lambda: say("cancelled"),
-        State.UNKNOWN: lambda: say("outcome unknown"),
+        State.INTENT: lambda: tr("being submitted"),
+        State.SUBMITTED: lambda: tr("submitted"),
+        State.RUNNING: lambda: tr("running"),
+        State.DETACHED: lambda: tr("detached"),
+        State.SUCCEEDED: lambda: tr("succeeded"),
+        State.DELIVERED: lambda: tr("delivered"),
+        State.FAILED: lambda: tr("failed"),
+        State.CANCELLED: lambda: tr("cancelled"),
+        State.UNKNOWN: lambda: tr("outcome unknown"),
     }[state]()
 
 
@@ -39,18 +39,18 @@ def tree_of(row: Row) -> dict[str, Any]:
         {
             "job": row.id,
             "state": row.state.value,
-            "platform": row.order.platform,
-            "place": row.order.place,
-            "endpoint": row.order.endpoint,
-            "title": row.order.title,
+            "platform": row.record.platform,
+            "place": row.record.base_url,
+            "endpoint": row.record.endpoint,
+            "title": row.record.title,
             "task": row.task.id if row.task else None,
             **{name: getattr(row, name) for name in ("created", "submitted", "ended", "delivered")},
             "cost": row.cost,
             "error": row.error,
-            "node": row.order.source.node_id,
-            "prompt": row.order.source.prompt_id,
-            "fingerprint": row.order.mark,
-            "request": row.order.request,
+            "node": row.record.source.node_id,
+            "prompt": row.record.source.prompt_id,
+            "fingerprint": row.record.fingerprint,
+            "request": row.record.request,
             "files": [_file(file) for file in result.files] if result else [],
             "texts": list(result.texts) if result else [],
             "warnings": list(result.warnings) if result else [],

@@ -9,16 +9,16 @@ from ..base.background import Engine, all_of
 from ..base.errors import InvalidInput, SkyportError
 from ..base.json_tree import leaves, with_leaves
 from ..base.types import MediaFile, RemoteFile, Report, Request
-from ..base.words import say
+from ..base.words import tr
 from ..http.retry import retrying
 from ..media.download import Download
 from ..media.files import describe
 from ..media.limits import check
 from ..settings import settings
-from .job import Job, Moved
+from .job import Job, TransferProgress
 
 
-class Room:
+class TempFolder:
     """A folder for fetched files, made when one is needed; it goes when they have gone up."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Room:
             self._folder = TemporaryDirectory(prefix="skyport-", ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> TempFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,7 +38,7 @@ class Room:
             self._folder.cleanup()
 
 
-async def fetched(engine: Engine, job: Job, request: Request, room: Room) -> Request:
+async def fetched(engine: Engine, job: Job, request: Request, folder: TempFolder) -> Request:
     """`request` with the file of every RemoteFile in its place, in `room`.
 
     They come under the rules for results: from public hosts and the platform's own, up to the size
@@ -48,9 +48,9 @@ async def fetched(engine: Engine, job: Job, request: Request, room: Room) -> Req
     if not wanted:
         return request
     job.enter("fetching")
-    moved = Moved(job)
+    progress = TransferProgress(job)
     coming = [
-        _file(engine, job, one, room.path / f"{one.what}_{number}", moved.part())
+        _file(engine, job, one, folder.path / f"{one.what}_{number}", progress.part())
         for number, one in enumerate(wanted, 1)
     ]
     here = dict(zip(wanted, await all_of(coming), strict=True))
@@ -70,7 +70,7 @@ async def _file(
     except SkyportError as error:
         raise _not_had(job, remote, error.what) from None
     if file.kind is not remote.kind:
-        why = say("it takes {kind}, not {given}", kind=remote.kind.value, given=file.kind.value)
+        why = tr("it takes {kind}, not {given}", kind=remote.kind.value, given=file.kind.value)
         raise _not_had(job, remote, why)
     check(file, remote.rule, remote.what, job.request.title)
     return file
@@ -78,7 +78,7 @@ async def _file(
 
 def _not_had(job: Job, remote: RemoteFile, why: str) -> InvalidInput:
     return InvalidInput(
-        say("The address linked to {what} cannot be used: {why}", what=remote.what, why=why),
-        do=say("Nothing was sent. Link a public address of such a file, or the file itself."),
+        tr("The address linked to {what} cannot be used: {why}", what=remote.what, why=why),
+        do=tr("Nothing was sent. Link a public address of such a file, or the file itself."),
         platform=job.provider.label,
     )

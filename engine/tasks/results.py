@@ -13,18 +13,18 @@ from ..base.types import Kind, Output, Result, ResultFile, Task, TaskState
 from ..http.retry import retrying
 from ..media.download import Download, keep
 from ..settings import settings
-from .job import Job, Moved
+from .job import Job, TransferProgress
 
 
 async def collect(engine: Engine, job: Job, task: Task, state: TaskState, into: Path) -> Result:
     """Download every output, side by side."""
-    moved = Moved(job)
+    progress = TransferProgress(job)
     folder = into / task.platform / date.today().isoformat()
     made = [output for output in state.outputs if output.url or output.data]
     stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
     files = await all_of(
         [
-            _fetch(engine, job, output, folder / f"{stem}_{number}", moved)
+            _fetch(engine, job, output, folder / f"{stem}_{number}", progress)
             for number, output in enumerate(made, 1)
         ]
     )
@@ -39,13 +39,13 @@ async def collect(engine: Engine, job: Job, task: Task, state: TaskState, into: 
 
 
 async def _fetch(
-    engine: Engine, job: Job, output: Output, target: Path, moved: Moved
+    engine: Engine, job: Job, output: Output, target: Path, progress: TransferProgress
 ) -> ResultFile:
     if output.data:
         file = await engine.blocking(lambda: keep(output.data, target))
     else:
         cap = settings.load().max_result_mb * 1024 * 1024
-        download = Download(job.provider.http, output.url, target, cap, moved.part(), text=True)
+        download = Download(job.provider.http, output.url, target, cap, progress.part(), text=True)
         try:
             file = await retrying(download.attempt, run_blocking=engine.transfer)
         except SkyportError:

@@ -12,14 +12,14 @@ from ..ledger.ledger import Ledger, Row, State
 from ..media.files import is_intact
 from ..settings import settings
 from .job import Job, Stopped
-from .outcome import may_be_charged, never_answered, state_of
+from .outcome import may_be_charged, sender_died, state_of
 
 T = TypeVar("T")
 
 _ELSEWHERE = 0.5  # seconds between looks at an order that another process is submitting
 
 
-class Recall:
+class ResumeCheck:
     """Asks the ledger in a thread: its writes wait for the disk. Runs on the engine's loop."""
 
     def __init__(self, ledger: Ledger, engine: Engine) -> None:
@@ -34,20 +34,20 @@ class Recall:
         """
         waited = False
         while True:
-            row = await self.kept(lambda: self._ledger.find(job.mark))
+            row = await self.kept(lambda: self._ledger.find(job.fingerprint))
             if row is None or row.state in (State.FAILED, State.CANCELLED):
                 return None
             if row.state is State.UNKNOWN and waited:
-                raise never_answered(job, row)
+                raise sender_died(job, row)
             if row.state is State.UNKNOWN:
                 return None
             if row.state is State.DELIVERED and not settings.load().reuse_results:
                 return None
             if row.state is not State.INTENT:
                 return await self._sound(row)
-            if self._ledger.ours(row):
+            if self._ledger.is_own(row):
                 # Nobody here is sending it, or it would be joined: its end could not be written.
-                await self.kept(lambda: self._ledger.ended(job.mark, State.UNKNOWN, ""))
+                await self.kept(lambda: self._ledger.record_end(job.fingerprint, State.UNKNOWN, ""))
                 continue
             await self.kept(self._ledger.recover)
             waited = True
@@ -58,7 +58,7 @@ class Recall:
 
     async def notices(self, job: Job) -> list[str]:
         """What to tell with the result: a try before it was never answered."""
-        unanswered = await self.kept(lambda: self._ledger.unanswered(job.mark))
+        unanswered = await self.kept(lambda: self._ledger.latest_unknown(job.fingerprint))
         return [] if unanswered is None else [may_be_charged(unanswered)]
 
     async def _sound(self, row: Row) -> Row:
@@ -66,12 +66,14 @@ class Recall:
         result = row.result
         if result is None or await self._blocking(lambda: all(map(is_intact, result.files))):
             return row
-        await self.kept(lambda: self._ledger.spoiled(row.order.mark))
+        await self.kept(lambda: self._ledger.mark_files_lost(row.record.fingerprint))
         return replace(row, result=None)
 
-    async def ended(self, job: Job, error: BaseException) -> None:
+    async def record_end(self, job: Job, error: BaseException) -> None:
         """The order will bring no result, and why."""
-        await self.kept(lambda: self._ledger.ended(job.mark, state_of(error), str(error)))
+        await self.kept(
+            lambda: self._ledger.record_end(job.fingerprint, state_of(error), str(error))
+        )
 
     async def kept(self, write: Callable[[], T]) -> T:
         """Done before anything else is: what the ledger says must be on disk first."""

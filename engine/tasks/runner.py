@@ -17,21 +17,29 @@ from typing import Any, TypeVar
 
 from ..base.background import Engine
 from ..base.errors import ApiError, NotFound, SkyportError, TaskCancelled
-from ..base.events import tell
+from ..base.events import notify
 from ..base.types import MediaFile, Request, Result, Task, TaskState
-from ..base.words import say
-from ..hosting.upload_cache import Book, Hosted
+from ..base.words import tr
+from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..http.retry import retrying
-from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, order_of
+from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..media.download import link_expired
 from ..platforms.provider import Provider
 from ..settings import settings
 from .job import Job, Stopped
-from .outcome import is_over, judged, lives_on, never_answered, speakable, strange_word, too_long
-from .polling import POLLS_A_SECOND, Forecast, Gate, Pace, Slots
+from .outcome import (
+    is_final,
+    raise_unless_succeeded,
+    scrubbed,
+    sender_died,
+    too_long,
+    unknown_status,
+    with_resume_hint,
+)
+from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
 from .results import collect
-from .resume import Recall
-from .submit import Sender
+from .resume import ResumeCheck
+from .submit import Submitter
 
 T = TypeVar("T")
 
@@ -49,14 +57,14 @@ _STRANGE = (
 class Runner:
     """Starts jobs and remembers which are under way. One for the life of the process."""
 
-    def __init__(self, engine: Engine, ledger: Ledger, book: Book | None = None) -> None:
+    def __init__(self, engine: Engine, ledger: Ledger, book: UploadUrlStore | None = None) -> None:
         self.engine = engine
         self.ledger = ledger
-        self._recall = Recall(ledger, engine)
-        self._sender = Sender(engine, ledger, self._recall, Hosted(engine, book))
+        self._resume = ResumeCheck(ledger, engine)
+        self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, book))
         self._jobs: dict[str, Job] = {}
-        self._gates: dict[str, Gate] = {}
-        self._slots: dict[str, Slots] = {}
+        self._rate_limiters: dict[str, RateLimiter] = {}
+        self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
         self._notes: set[asyncio.Future[None]] = set()  # the loop holds its tasks only weakly
         self._took: dict[tuple[str, str, str], deque[float]] = {}
         self._learning = asyncio.Lock()
@@ -73,13 +81,13 @@ class Runner:
         """The caller waits no longer. With `stop`, the last one to leave has the task stopped."""
         self.engine.loop.call_soon_threadsafe(self._leave, job, stop)
 
-    def delivered(self, job: Job) -> None:
+    def record_delivered(self, job: Job) -> None:
         """The caller has the result in hand."""
-        self.ledger.delivered(job.mark)
+        self.ledger.record_delivered(job.fingerprint)
 
-    def spoiled(self, job: Job) -> None:
+    def mark_files_lost(self, job: Job) -> None:
         """The caller cannot read the result's files: the next start fetches them again."""
-        self.ledger.spoiled(job.mark)
+        self.ledger.mark_files_lost(job.fingerprint)
 
     def under_way(self) -> list[Job]:
         """The jobs that this process carries, the oldest first."""
@@ -95,8 +103,8 @@ class Runner:
         self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
     ) -> Job:
         """`start`, for callers on the engine's loop."""
-        order = order_of(request, provider.http.base_url, source)
-        return await self._join(Job(provider, request, order), into)
+        record = record_of(request, provider.http.base_url, source)
+        return await self._join(Job(provider, request, record), into)
 
     async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
         """`begin` for a task that the ledger knows, and whose request is not at hand."""
@@ -104,33 +112,33 @@ class Runner:
 
     async def resume(self, provider: Provider, row: Row, into: Path) -> None:
         """Carry a task that nobody waits for to its results, unless it is carried already."""
-        if row.order.mark not in self._jobs:
-            self._set_out(_of_row(provider, row), into)
+        if row.record.fingerprint not in self._jobs:
+            self._launch(_of_row(provider, row), into)
 
     async def host(
         self, provider: Provider, request: Request, files: Sequence[MediaFile]
     ) -> list[str]:
         """Where each file is for requests like `request`; the same file goes up only once."""
-        return await self._sender.host(provider, request, files)
+        return await self._submitter.host(provider, request, files)
 
     async def _join(self, fresh: Job, into: Path) -> Job:
         """The equal job under way, else `fresh`; with one more watcher."""
-        while (job := self._jobs.get(fresh.mark)) and not job.open.is_set():
+        while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
             await job.open.wait()
         if job is None:
-            job = self._set_out(fresh, into)
+            job = self._launch(fresh, into)
         job.stop.clear()
         job.watchers += 1
         return job
 
-    def carries(self, mark: str) -> bool:
+    def is_running(self, fingerprint: str) -> bool:
         """Whether the order is under way in this process."""
-        return mark in self._jobs
+        return fingerprint in self._jobs
 
-    def _set_out(self, job: Job, into: Path) -> Job:
-        self._jobs[job.mark] = job
-        tell()
-        job.carrier = asyncio.ensure_future(self._carry(job, into))
+    def _launch(self, job: Job, into: Path) -> Job:
+        self._jobs[job.fingerprint] = job
+        notify()
+        job.asyncio_task = asyncio.ensure_future(self._run_job(job, into))
         return job
 
     def _leave(self, job: Job, stop: bool) -> None:
@@ -140,33 +148,35 @@ class Runner:
         if stop:
             job.stop.set()
         if not job.future.done():
-            note = self._recall.kept(lambda: self.ledger.seen(job.mark, State.DETACHED))
+            note = self._resume.kept(
+                lambda: self.ledger.record_progress(job.fingerprint, State.DETACHED)
+            )
             noting = asyncio.ensure_future(note)
             self._notes.add(noting)
             noting.add_done_callback(self._notes.discard)
 
-    async def _carry(self, job: Job, into: Path) -> None:
+    async def _run_job(self, job: Job, into: Path) -> None:
         try:
             result = await self.run_task(job, into)
         except asyncio.CancelledError:
-            self._settle(job).set_exception(TaskCancelled(say("The work was cancelled.")))
+            self._finish(job).set_exception(TaskCancelled(tr("The work was cancelled.")))
         except BaseException as error:
             if job.watchers <= 0:
                 _log.warning("Skyport: %s", error)  # nobody else would hear of it
-            self._settle(job).set_exception(error)
+            self._finish(job).set_exception(error)
         else:
-            self._settle(job).set_result(result)
+            self._finish(job).set_result(result)
 
-    def _settle(self, job: Job) -> Any:
+    def _finish(self, job: Job) -> Any:
         """Forget the job before its watchers wake: who asks next starts from the ledger."""
-        self._jobs.pop(job.mark, None)
-        tell()
+        self._jobs.pop(job.fingerprint, None)
+        notify()
         job.open.set()
         return job.future
 
     async def run_task(self, job: Job, into: Path) -> Result:
         """Carry `job` to its results. After a SkyportError the ledger holds what was paid for."""
-        slots = self._slots_of(job.provider.name)
+        slots = self._concurrency_limit(job.provider.name)
         try:
             await job.unless_stopped(slots.enter())
         except Stopped:
@@ -179,7 +189,7 @@ class Runner:
     async def _result(self, job: Job, into: Path) -> Result:
         task: Task | None = None
         while task is None:
-            row = await self._recall.known(job)
+            row = await self._resume.known(job)
             if row and row.result:
                 return await self._told(job, replace(row.result, reused=True))
             if job.provider.answers_at_once(job.request):
@@ -187,13 +197,13 @@ class Runner:
                     return answer
                 continue
             known = row.task if row else job.found
-            task = known or await self._sender.submit(job)
+            task = known or await self._submitter.submit(job)
         job.enter("running", task_id=task.id, attached=known is not None)
         return await self._kept(job, await self._results(job, task, into))
 
     async def _told(self, job: Job, result: Result) -> Result:
         """`result` with what must be said of earlier tries."""
-        notices = (*job.request.warnings, *await self._recall.notices(job))
+        notices = (*job.request.warnings, *await self._resume.notices(job))
         return replace(result, warnings=(*notices, *result.warnings)) if notices else result
 
     async def _answered(self, job: Job, row: Row | None, into: Path) -> Result | None:
@@ -202,23 +212,23 @@ class Runner:
         Once it is out it is paid for: it is heard to its end and kept, whoever still waits.
         """
         if row is not None and row.task is not None:
-            lost = never_answered(job, row)  # a crash between the answer and its keeping
-            await self._recall.ended(job, lost)
+            lost = sender_died(job, row)  # a crash between the answer and its keeping
+            await self._resume.record_end(job, lost)
             raise lost
-        heard = await self._sender.answer(job)
+        heard = await self._submitter.answer(job)
         if heard is None:
             return None
         task, state = heard
         try:
-            ended = judged(job, task, speakable(state))
+            ended = raise_unless_succeeded(job, task, scrubbed(state))
             result = await collect(self.engine, job, task, ended, into)
         except SkyportError as error:
-            await self._recall.ended(job, error)
+            await self._resume.record_end(job, error)
             raise
         return await self._kept(job, result)
 
     async def _kept(self, job: Job, result: Result) -> Result:
-        await self._recall.kept(lambda: self.ledger.finished(job.mark, result))
+        await self._resume.kept(lambda: self.ledger.record_result(job.fingerprint, result))
         job.enter("done")
         return await self._told(job, result)
 
@@ -229,15 +239,15 @@ class Runner:
             return await self._awaited(job, task, into)
         except SkyportError as error:
             error.task_id = task.id
-            if is_over(job, error):
-                await self._recall.ended(job, error)
+            if is_final(job, error):
+                await self._resume.record_end(job, error)
                 raise
-            raise lives_on(error) from None
+            raise with_resume_hint(error) from None
 
     async def _awaited(self, job: Job, task: Task, into: Path) -> Result:
         pace = Pace(_now())
         state = await self._wait(job, task, pace)
-        if not job.sight.attached:
+        if not job.snapshot.attached:
             self._took[_sort(job.request)].append(pace.took())
         job.enter("downloading", state=state)
         try:
@@ -272,17 +282,19 @@ class Runner:
             await self._note(job, state)
             strange = 0 if state.known else strange + 1
             if strange >= _STRANGE:
-                raise strange_word(job, task, state)
+                raise unknown_status(job, task, state)
             if state.status.terminal:
-                return judged(job, task, state)
+                return raise_unless_succeeded(job, task, state)
 
     async def _note(self, job: Job, state: TaskState) -> None:
         """What a poll told: seen at once, and kept where it is news."""
-        before = job.sight.state
+        before = job.snapshot.state
         job.show(state=state)
         is_news = before is None or (before.status, before.cost) != (state.status, state.cost)
         if is_news and not state.status.terminal:
-            await self._recall.kept(lambda: self.ledger.seen(job.mark, State.RUNNING, state.cost))
+            await self._resume.kept(
+                lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
+            )
 
     async def _look(
         self, job: Job, task: Task, pace: Pace, expected_end: float | None, deadline: float | None
@@ -314,11 +326,11 @@ class Runner:
     async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState:
         async def before() -> None:
             await asyncio.sleep(max(due, pace.allowed()) - _now())
-            await self._gate_of(job.provider.name).passed()
+            await self._rate_limiter(job.provider.name).wait()
             pace.polled(_now())
 
         return await retrying(
-            lambda: speakable(job.provider.poll(task)),
+            lambda: scrubbed(job.provider.poll(task)),
             run_blocking=self.engine.blocking,
             before=before,
         )
@@ -328,18 +340,20 @@ class Runner:
     async def _read(self, call: Callable[[], T]) -> T:
         return await retrying(call, run_blocking=self.engine.blocking)
 
-    def _gate_of(self, platform: str) -> Gate:
-        return self._gates.setdefault(platform, Gate(POLLS_A_SECOND))
+    def _rate_limiter(self, platform: str) -> RateLimiter:
+        return self._rate_limiters.setdefault(platform, RateLimiter(POLLS_A_SECOND))
 
-    def _slots_of(self, platform: str) -> Slots:
-        return self._slots.setdefault(platform, Slots(lambda: settings.load().max_parallel))
+    def _concurrency_limit(self, platform: str) -> ConcurrencyLimit:
+        return self._concurrency_limits.setdefault(
+            platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
+        )
 
     async def _usual(self, request: Request) -> float | None:
         """Seconds that its sort takes: what the ledger tells once, then what is seen here."""
         sort = _sort(request)
         async with self._learning:  # or each of a large batch would ask the ledger
             if sort not in self._took:
-                told = await self._recall.kept(lambda: self.ledger.took(*sort))
+                told = await self._resume.kept(lambda: self.ledger.past_durations(*sort))
                 self._took[sort] = deque(reversed(told), maxlen=_LEARNT)
         took = self._took[sort]
         return statistics.median(took) if took else None
@@ -348,8 +362,8 @@ class Runner:
 def _of_row(provider: Provider, row: Row) -> Job:
     """A job that only ever attaches: its request cannot be sent again."""
     assert row.task is not None
-    request = Request(row.order.platform, row.order.endpoint, {}, title=row.order.title)
-    return Job(provider, request, row.order, row.task)
+    request = Request(row.record.platform, row.record.endpoint, {}, title=row.record.title)
+    return Job(provider, request, row.record, row.task)
 
 
 def _now() -> float:

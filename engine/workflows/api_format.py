@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base.errors import InvalidInput
 from ..base.types import Json
-from ..base.words import say
+from ..base.words import tr
 
 Workflow = dict[str, dict[str, Any]]
 
@@ -23,7 +23,7 @@ def read_workflow(text: str) -> Workflow:
         found = json.loads(text)
     except ValueError as error:
         raise InvalidInput(
-            say("The workflow is not JSON: {error}.", error=error), do=_how_to_export()
+            tr("The workflow is not JSON: {error}.", error=error), do=_how_to_export()
         ) from None
     return check_workflow(found)
 
@@ -34,12 +34,12 @@ def check_workflow(found: Json) -> Workflow:
         found = found["prompt"]
     if isinstance(found, dict) and isinstance(found.get("nodes"), list):
         raise InvalidInput(
-            say("The workflow is in the editor's format; the platform runs the API format."),
+            tr("The workflow is in the editor's format; the platform runs the API format."),
             do=_how_to_export(),
         )
     if not isinstance(found, dict) or not found:
         raise InvalidInput(
-            say("The workflow holds no nodes in ComfyUI's API format."), do=_how_to_export()
+            tr("The workflow holds no nodes in ComfyUI's API format."), do=_how_to_export()
         )
     for node_id, node in found.items():
         _check_node(str(node_id), node, found)
@@ -58,8 +58,8 @@ def put_inputs(workflow: Workflow, values: Iterable[tuple[str, Json]]) -> Workfl
         inputs = filled.get(node_id, {}).get("inputs", {})
         if name not in inputs:
             raise InvalidInput(
-                say('The workflow has no input "{target}".', target=target),
-                do=say("It has: {targets}.", targets=_listed(workflow)),
+                tr('The workflow has no input "{target}".', target=target),
+                do=tr("It has: {targets}.", targets=_listed(workflow)),
             )
         inputs[name] = _like(inputs[name], value, target)
     return filled
@@ -95,15 +95,15 @@ def is_link(value: Json) -> bool:
 
 def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
     if not isinstance(node, dict) or not isinstance(node.get("class_type"), str):
-        what = say("Node {id} of the workflow has no class_type.", id=node_id)
+        what = tr("Node {id} of the workflow has no class_type.", id=node_id)
         raise InvalidInput(what, do=_how_to_export())
     if not isinstance(node.get("inputs"), dict):
-        what = say("Node {id} of the workflow has no inputs.", id=node_id)
+        what = tr("Node {id} of the workflow has no inputs.", id=node_id)
         raise InvalidInput(what, do=_how_to_export())
     for name, value in node["inputs"].items():
         if is_link(value) and str(value[0]) not in workflow:
             raise InvalidInput(
-                say(
+                tr(
                     "Input {name} of node {id} is linked to node {missing}, which is not there.",
                     name=name,
                     id=node_id,
@@ -126,7 +126,7 @@ def _like(present: Json, value: Json, target: str) -> Json:
     except ValueError:
         kind = type(present).__name__
         raise InvalidInput(
-            say(
+            tr(
                 '{target} takes a value of type {kind}, not "{value}".',
                 target=target,
                 kind=kind,
@@ -151,9 +151,9 @@ def _listed(workflow: Workflow) -> str:
         f"{target} ({workflow[target.partition('.')[0]]['class_type']})"
         for target in targets(workflow)
     ]
-    more = [say("and {count} more", count=len(names) - _SHOWN)] if len(names) > _SHOWN else []
-    return ", ".join(names[:_SHOWN] + more) or say("no input that can be set")
+    more = [tr("and {count} more", count=len(names) - _SHOWN)] if len(names) > _SHOWN else []
+    return ", ".join(names[:_SHOWN] + more) or tr("no input that can be set")
 
 
 def _how_to_export() -> str:
-    return say("In ComfyUI choose Workflow > Export (API) and use that file.")
+    return tr("In ComfyUI choose Workflow > Export (API) and use that file.")

@@ -14,7 +14,7 @@ from .api_format import Workflow
 from .graph import KEEP, OURS, RUN, Graph, Link, Trouble, links_of
 
 
-def tapped(
+def with_extra_outputs(
     graph: Graph, runs: Sequence[str], stuck: Collection[str], is_media: Callable[[Link], bool]
 ) -> Workflow:
     """The prompt with its taps; itself where none is needed.
@@ -23,8 +23,8 @@ def tapped(
     stuck  the nodes that cannot run here
     """
     sent = _sent(graph, runs) if stuck else {}
-    taps = dict(_taps(graph, sent, stuck, is_media)) if sent else {}
-    return _with_taps(graph.prompt, taps) if taps else graph.prompt
+    extra = dict(_extra_outputs(graph, sent, stuck, is_media)) if sent else {}
+    return _insert(graph.prompt, extra) if extra else graph.prompt
 
 
 def _sent(graph: Graph, runs: Sequence[str]) -> dict[str, str]:
@@ -40,7 +40,7 @@ def _sent(graph: Graph, runs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _taps(
+def _extra_outputs(
     graph: Graph,
     sent: Mapping[str, str],
     stuck: Collection[str],
@@ -74,16 +74,16 @@ def _takers(prompt: Workflow) -> dict[str, list[tuple[str, str, Link]]]:
     return found
 
 
-def _with_taps(prompt: Workflow, taps: Mapping[tuple[str, str], tuple[Link, str]]) -> Workflow:
+def _insert(prompt: Workflow, extra: Mapping[tuple[str, str], tuple[Link, str]]) -> Workflow:
     left = dict(prompt)
-    for (taker, name), (link, run) in taps.items():
+    for (taker, name), (link, run) in extra.items():
         # No colon: the editor would look for a subgraph of that name.
-        tap = f"skyport-tap-{link[0].replace(':', '-')}-{link[1]}"
-        left[tap] = _tap(prompt[run]["inputs"], link)
-        inputs: dict[str, Any] = {**left[taker]["inputs"], name: [tap, 0]}
+        added = f"skyport-tap-{link[0].replace(':', '-')}-{link[1]}"
+        left[added] = _extra_output(prompt[run]["inputs"], link)
+        inputs: dict[str, Any] = {**left[taker]["inputs"], name: [added, 0]}
         left[taker] = {**left[taker], "inputs": inputs}
     return left
 
 
-def _tap(inputs: Mapping[str, Any], link: Link) -> dict[str, Any]:
+def _extra_output(inputs: Mapping[str, Any], link: Link) -> dict[str, Any]:
     return {"class_type": RUN, "inputs": {**inputs, "value": list(link)}}

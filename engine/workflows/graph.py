@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from ..base.words import say
+from ..base.words import tr
 from .api_format import Workflow, is_link, title_of
 
 RUN, KEEP, ENTRY = "SkyportRunInCloud", "SkyportKeepLocal", "SkyportRemoteInput"
@@ -25,7 +25,7 @@ class Trouble(Exception):
 
 
 @dataclass
-class Part:
+class Subgraph:
     """What lies upstream of one value: nodes to send, and links to values made here."""
 
     value: Link | None
@@ -39,7 +39,7 @@ class Graph:
     def __init__(self, prompt: Workflow) -> None:
         self.prompt = prompt
 
-    def place(self, node_id: str) -> str:
+    def cloud(self, node_id: str) -> str:
         """Where an uncut Run in Cloud node sends its part; "" for any other node."""
         node = self.prompt[node_id]
         inputs = node["inputs"]
@@ -49,16 +49,16 @@ class Graph:
         chosen = {n: v for n, v in inputs.items() if n == "where" or n.startswith("where.")}
         return json.dumps(chosen, sort_keys=True)
 
-    def part_of(self, node_id: str) -> Part:
+    def part_of(self, node_id: str) -> Subgraph:
         """Raises Trouble."""
-        value = self._source(node_id, "value", self.place(node_id))
+        value = self._source(node_id, "value", self.cloud(node_id))
         if self._stays(value[0]):
-            return Part(None)
-        part = Part(value)
-        self._collect(part, self.place(node_id))
+            return Subgraph(None)
+        part = Subgraph(value)
+        self._collect(part, self.cloud(node_id))
         return part
 
-    def _collect(self, part: Part, place: str) -> None:
+    def _collect(self, part: Subgraph, cloud: str) -> None:
         assert part.value is not None
         stack = [part.value[0]]
         while stack:
@@ -69,7 +69,7 @@ class Graph:
             for name, value in list(inputs.items()):
                 if not is_link(value):
                     continue
-                source = self._source(node_id, name, place)
+                source = self._source(node_id, name, cloud)
                 if self._stays(source[0]):
                     part.boundary[f"{node_id}.{name}"] = source
                     del inputs[name]
@@ -79,7 +79,7 @@ class Graph:
             part.nodes[node_id] = {**self.prompt[node_id], "inputs": inputs}
         _refuse_circle(part.nodes)
 
-    def _source(self, node_id: str, name: str, place: str) -> Link:
+    def _source(self, node_id: str, name: str, cloud: str) -> Link:
         """What an input is linked to, past nodes that only pass a value on for `place`."""
         passed: set[str] = set()
         while True:
@@ -89,16 +89,16 @@ class Graph:
             if value[0] not in self.prompt:
                 raise Trouble(_gone(node_id, self.prompt[node_id], name, value[0]))
             source: Link = (value[0], value[1])
-            if not self._passes_on(source[0], place):
+            if not self._passes_on(source[0], cloud):
                 return source
             if source[0] in passed:
                 raise Trouble(_circle([*passed]))
             passed.add(source[0])
             node_id, name = source[0], "value"
 
-    def _passes_on(self, node_id: str, place: str) -> bool:
+    def _passes_on(self, node_id: str, cloud: str) -> bool:
         """Run in Cloud nodes of the same place, or of none, are part of what runs there."""
-        return is_uncut(self.prompt[node_id]) and self.place(node_id) in ("", place)
+        return is_uncut(self.prompt[node_id]) and self.cloud(node_id) in ("", cloud)
 
     def _stays(self, node_id: str) -> bool:
         """Skyport's own nodes need this machine: its keys, and its files."""
@@ -158,7 +158,7 @@ def named(node_id: str, node: Mapping[str, Any]) -> str:
 
 
 def unlinked(node_id: str, node: Mapping[str, Any], name: str) -> str:
-    return say(
+    return tr(
         'Nothing is linked to "{name}" of {node}. Link it, or look whether what was linked there '
         "is muted.",
         name=name,
@@ -167,7 +167,7 @@ def unlinked(node_id: str, node: Mapping[str, Any], name: str) -> str:
 
 
 def _gone(node_id: str, node: Mapping[str, Any], name: str, missing: str) -> str:
-    return say(
+    return tr(
         '"{name}" of {node} is linked to node {missing}, which is not in the workflow.',
         name=name,
         node=named(node_id, node),
@@ -176,4 +176,4 @@ def _gone(node_id: str, node: Mapping[str, Any], name: str, missing: str) -> str
 
 
 def _circle(node_ids: Sequence[str]) -> str:
-    return say("These nodes wait for each other: {nodes}.", nodes=", ".join(node_ids))
+    return tr("These nodes wait for each other: {nodes}.", nodes=", ".join(node_ids))

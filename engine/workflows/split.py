@@ -14,16 +14,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.words import say
+from ..base.words import tr
 from .api_format import Workflow
-from .extra_outputs import tapped
+from .extra_outputs import with_extra_outputs
 from .graph import (
     ENTRY,
     KEY,
     TROUBLE,
     Graph,
     Link,
-    Part,
+    Subgraph,
     Trouble,
     apart,
     circular,
@@ -56,7 +56,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Order:
+class RemotePart:
     """What one Run in Cloud node sends, as it is kept under KEY.
 
     nodes    the workflow; inputs that take a value made here are left out
@@ -81,7 +81,7 @@ class Order:
         return json.dumps(told, ensure_ascii=False, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Order:
+    def from_json(cls, text: str) -> RemotePart:
         told = json.loads(text)
         return cls(
             nodes=told["nodes"],
@@ -103,13 +103,15 @@ def cut(prompt: Workflow, facts: Facts) -> Workflow:
     if not runs:
         return prompt
     stuck = [node_id for node_id, node in prompt.items() if not facts.runs_here(node)]
-    graph = Graph(tapped(Graph(prompt), runs, stuck, lambda link: facts.type_of(link) in MEDIA))
-    return _Surgery(graph, facts, _runs(graph)).done()
+    graph = Graph(
+        with_extra_outputs(Graph(prompt), runs, stuck, lambda link: facts.type_of(link) in MEDIA)
+    )
+    return PromptSplitter(graph, facts, _runs(graph)).done()
 
 
 def _runs(graph: Graph) -> list[str]:
     """The Run in Cloud nodes that name a cloud."""
-    return [node_id for node_id in graph.prompt if graph.place(node_id)]
+    return [node_id for node_id in graph.prompt if graph.cloud(node_id)]
 
 
 def troubled(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def troubled(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
     return {**node, "inputs": {"value": reason, "where": "", TROUBLE: "1"}}
 
 
-class _Surgery:
+class PromptSplitter:
     """One prompt on the table."""
 
     def __init__(self, graph: Graph, facts: Facts, runs: Sequence[str]) -> None:
@@ -138,7 +140,7 @@ class _Surgery:
                 left[run] = troubled(self.prompt[run], reason)
         return left
 
-    def _part(self, run: str) -> Part | None:
+    def _part(self, run: str) -> Subgraph | None:
         try:
             part = self.graph.part_of(run)
             self._check(run, part)
@@ -147,7 +149,7 @@ class _Surgery:
             return None
         return part
 
-    def _check(self, run: str, part: Part) -> None:
+    def _check(self, run: str, part: Subgraph) -> None:
         """Raises Trouble where a value cannot cross, or a node lacks one."""
         if part.value is None:
             return
@@ -243,7 +245,7 @@ class _Surgery:
         return groups
 
     def _overlap(self, one: Sequence[str], other: Sequence[str]) -> bool:
-        if self.graph.place(one[0]) != self.graph.place(other[0]):
+        if self.graph.cloud(one[0]) != self.graph.cloud(other[0]):
             return False
         nodes = {node_id for run in one for node_id in self.parts[run].nodes}
         return any(node_id in nodes for run in other for node_id in self.parts[run].nodes)
@@ -265,21 +267,21 @@ class _Surgery:
         parts = [self.parts[run] for run in members]
         values = [part.value for part in parts if part.value is not None]
         if not values:
-            order = Order({}, {}, [], None)
-            return {run: self._with_order(run, order, None) for run in members}
+            nothing = RemotePart({}, {}, [], None)
+            return {run: self._with_order(run, nothing, None) for run in members}
         nodes = {k: v for part in parts for k, v in part.nodes.items()}
         boundary = {k: v for part in parts for k, v in part.boundary.items()}
         entries, chain, last = self._chain(members[0], dict(sorted(boundary.items())))
         saves = [(link, self.facts.type_of(link)) for link in sorted(set(values))]
         sent = {k: nodes[k] for k in self.prompt if k in nodes}
         for run, part in zip(members, parts, strict=True):
-            chain[run] = self._with_order(run, Order(sent, entries, saves, part.value), last)
+            chain[run] = self._with_order(run, RemotePart(sent, entries, saves, part.value), last)
         return chain
 
-    def _with_order(self, run: str, order: Order, last: str | None) -> dict[str, Any]:
+    def _with_order(self, run: str, part: RemotePart, last: str | None) -> dict[str, Any]:
         node = self.prompt[run]
-        inputs = {**node["inputs"], KEY: order.to_json()}
-        if order.value is not None:
+        inputs = {**node["inputs"], KEY: part.to_json()}
+        if part.value is not None:
             del inputs["value"]
             if last is not None:
                 inputs["value"] = [last, 0]
@@ -316,7 +318,7 @@ class _Surgery:
 
     def _cannot_enter(self, target: str, link: Link, kind: str) -> str:
         node_id, _ = apart(target, self.prompt)
-        return say(
+        return tr(
             "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
             "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
             "a later node that makes an image, mask, video, audio, text or number.",
@@ -328,12 +330,12 @@ class _Surgery:
     def _cannot_leave(self, link: Link, kind: str) -> str:
         source = named(link[0], self.prompt[link[0]])
         if not kind:
-            return say(
+            return tr(
                 "What {source} makes is not known on this machine. Link a node to the output of "
                 "Run in Cloud that takes an image, mask, video or audio.",
                 source=source,
             )
-        return say(
+        return tr(
             "{source} makes a {kind}. Run in Cloud brings back an image, mask, video or audio: put "
             "it behind a node that makes one.",
             source=source,

@@ -24,7 +24,7 @@ _LOADERS = {"VIDEO": ("LoadVideo", "file"), "AUDIO": ("LoadAudio", "audio")}
 _PREFIX = "skyport"
 
 
-class Crossing:
+class RemoteWorkflowBuilder:
     """A copy of a workflow to which loaders and savers are added."""
 
     def __init__(self, workflow: Workflow) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...engine.base.types import Result
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from . import node_outputs, prompt_marks, run_task
 
 
@@ -30,7 +30,7 @@ class CloudNode(io.ComfyNode):
         except asyncio.CancelledError:
             if _being_torn_down():
                 raise
-            raise RuntimeError(say("The request was cancelled inside Skyport.")) from None
+            raise RuntimeError(tr("The request was cancelled inside Skyport.")) from None
 
     @classmethod
     async def outcome(cls, ask: run_task.Ask, outputs: Sequence[str], label: str) -> io.NodeOutput:

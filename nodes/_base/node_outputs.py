@@ -14,7 +14,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ...engine.base.errors import BadResult
 from ...engine.base.types import Kind, Result, ResultFile
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from .._media import decode
 
 Linked = Collection[str]
@@ -63,7 +63,7 @@ def whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
     error.platform = label
     tasks = [r.task_id for r in results if any(f.path.name in error.what for f in r.files)]
     error.task_id = next(iter(tasks), "")
-    error.do = f"{error.do} {say('Queue again: the result is fetched once more, at no charge.')}"
+    error.do = f"{error.do} {tr('Queue again: the result is fetched once more, at no charge.')}"
     return error
 
 
@@ -88,7 +88,7 @@ class _Made:
 
     def missing(self, what: str) -> ExecutionBlocker:
         return ExecutionBlocker(
-            say("{platform} sent no {what} for this task.", platform=self.label, what=what)
+            tr("{platform} sent no {what} for this task.", platform=self.label, what=what)
         )
 
 

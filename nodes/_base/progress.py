@@ -14,9 +14,9 @@ from server import PromptServer
 from ... import providers
 from ...engine.base.errors import SkyportError, TaskCancelled
 from ...engine.base.types import Result
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.tasks.job import Job
-from ...engine.tasks.progress import DOT, glimpse
+from ...engine.tasks.progress import DOT, progress_text
 
 _EVERY = 0.4  # seconds
 _TAIL = 600  # letters of an answer on its way
@@ -33,7 +33,7 @@ async def show(node_id: str, jobs: Sequence[Job]) -> None:
     _last[node_id] = (now, line)
     if line != said:
         send_text(node_id, line)
-        await _bar(node_id, sum(glimpse(job, now).share for job in jobs) / len(jobs))
+        await _bar(node_id, sum(progress_text(job, now).share for job in jobs) / len(jobs))
 
 
 async def finished(node_id: str, title: str, results: Sequence[Result]) -> None:
@@ -66,14 +66,14 @@ def tell_stopped(node_id: str, jobs: Sequence[Job]) -> None:
 
 
 def _headline(title: str, results: Sequence[Result]) -> str:
-    parts = [title, say("done")]
+    parts = [title, tr("done")]
     if len(results) > 1:
-        parts.append(say("{count} items", count=len(results)))
+        parts.append(tr("{count} items", count=len(results)))
     costs = [result.cost for result in results if result.cost is not None]
     if costs:
         parts.append(f"{sum(costs):g}")
     if all(result.reused for result in results):
-        parts.append(say("reused, no charge; change the seed for a new one"))
+        parts.append(tr("reused, no charge; change the seed for a new one"))
     return DOT.join(parts)
 
 
@@ -83,10 +83,10 @@ def text_of(jobs: Sequence[Job], now: float) -> str:
     busy = next((job for job in jobs if not job.future.done()), jobs[0])
     parts = [name_of(busy)]
     if len(jobs) > 1:
-        parts.append(say("{done} of {count} done", done=done, count=len(jobs)))
-    look = glimpse(busy, now)
+        parts.append(tr("{done} of {count} done", done=done, count=len(jobs)))
+    look = progress_text(busy, now)
     line = DOT.join([*parts, *look.words])
-    return f"{line}\n{look.tail(_TAIL)}" if look.said else line
+    return f"{line}\n{look.tail(_TAIL)}" if look.answer else line
 
 
 def send_text(node_id: str, text: str, client: str | None = None) -> None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.workflows.api_format import is_link
 
 _KEY = "skyport_linked"
@@ -42,14 +42,14 @@ def missing_model(class_type: str) -> str:
     """Why a node of this class has no model: the name that its graph asked for is not offered."""
     name = _not_offered.get(class_type)
     if name is None:
-        return say("Choose a model.")
-    return say(
+        return tr("Choose a model.")
+    return tr(
         'The model "{name}" is not offered. Choose another one, or refresh the list of models.',
         name=name,
     )
 
 
-def mark(prompt: Mapping[str, Any]) -> None:
+def fingerprint(prompt: Mapping[str, Any]) -> None:
     """Notes on each node which of its costly outputs are linked, and which models are missing."""
     used = {
         (value[0], value[1])

@@ -18,9 +18,9 @@ from comfy_execution.utils import get_executing_context
 from ... import providers
 from ...engine.base.errors import BadResult, SkyportError, TaskCancelled
 from ...engine.base.types import Request, Result
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.http.retry import retrying
-from ...engine.ledger.ledger import Row, Source, fingerprint
+from ...engine.ledger.ledger import Row, Source, fingerprint_of
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
@@ -192,10 +192,10 @@ def _deliver(
         handed = hand_over(results)
     except BadResult:
         for job in jobs:
-            runner.spoiled(job)
+            runner.mark_files_lost(job)
         raise
     for job in jobs:
-        runner.delivered(job)
+        runner.record_delivered(job)
     return handed
 
 
@@ -204,9 +204,9 @@ def _deliver_kept(row: Row, result: Result, hand_over: Callable[[list[Result]], 
     try:
         handed = hand_over([result])
     except BadResult:
-        history.spoil(ledger, row)
+        history.discard_files(ledger, row)
         raise
-    history.delivered(ledger, row)
+    history.record_delivered(ledger, row)
     return handed
 
 
@@ -226,7 +226,7 @@ def _others(errors: dict[int, BaseException | None], count: int) -> str:
     """What became of the other items of a batch."""
     if count == 1:
         return ""
-    return say(
+    return tr(
         "Of {count} items these failed: {items}. The others are kept: queue again and only "
         "the failed ones are submitted anew.",
         count=count,
@@ -239,7 +239,7 @@ def _numbered(requests: Sequence[Request]) -> list[Request]:
     seen: Counter[str] = Counter()
     numbered = []
     for request in requests:
-        mark = fingerprint(request, "")
-        numbered.append(replace(request, copy=seen[mark]))
-        seen[mark] += 1
+        fingerprint = fingerprint_of(request, "")
+        numbered.append(replace(request, copy=seen[fingerprint]))
+        seen[fingerprint] += 1
     return numbered

@@ -12,7 +12,7 @@ import torch
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json, MediaRule, Model, Param
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.platforms.parameters import fill, prompt_param, seed_for, seed_param
 from .._media import encode
 from .schema import Socket, input_id, key_id, left_out
@@ -43,8 +43,8 @@ def fan_out(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(counts) > 1:
         told = ", ".join(f"{name}: {len(batch.items)}" for name, batch in batches.items())
         raise InvalidInput(
-            say("Batches of different size meet on one node ({batches}).", batches=told),
-            do=say("Give each socket a single item or the same number of items."),
+            tr("Batches of different size meet on one node ({batches}).", batches=told),
+            do=tr("Give each socket a single item or the same number of items."),
         )
     count = counts.pop() if counts else 1
     return [{name: _nth(value, n) for name, value in values.items()} for n in range(count)]

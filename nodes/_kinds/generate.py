@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from ... import providers
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json, Model, Request
-from ...engine.base.words import language, say
+from ...engine.base.words import language, tr
 from ...engine.platforms.parameters import warnings
 from ...engine.platforms.provider import Provider
 from .._base import node_outputs, prompt_marks
@@ -141,8 +141,8 @@ class GenerateNode(CloudNode):
         row = next((row for row in cls.models() if row.id == model["model"]), None)
         if row is None:
             raise InvalidInput(
-                say('The model "{name}" is not offered.', name=model["model"]),
-                do=say("Choose another one, or refresh the list of models."),
+                tr('The model "{name}" is not offered.', name=model["model"]),
+                do=tr("Choose another one, or refresh the list of models."),
                 platform=providers.provider_class(cls.platform).label,
             )
         _refuse_untaken(row, media)
@@ -160,8 +160,8 @@ def parameters_of(text: str, label: str) -> dict[str, Json]:
         found = error
     if not isinstance(found, dict):
         raise InvalidInput(
-            say("The parameters of a custom model are not a JSON object."),
-            do=say("Write them as {example}.", example='{"duration": 5}'),
+            tr("The parameters of a custom model are not a JSON object."),
+            do=tr("Write them as {example}.", example='{"duration": 5}'),
             platform=label,
         )
     return found
@@ -172,8 +172,8 @@ def _refuse_untaken(row: Model, media: Mapping[str, Any]) -> None:
     for name, value in media.items():
         if row.param(name) is None and not _unlinked(value):
             raise InvalidInput(
-                say("{model} takes no {name}.", model=row.id, name=name),
-                do=say("Unlink that input or choose another model. Nothing was sent."),
+                tr("{model} takes no {name}.", model=row.id, name=name),
+                do=tr("Unlink that input or choose another model. Nothing was sent."),
                 platform=providers.provider_class(row.platform).label,
             )
 

@@ -11,7 +11,7 @@ import folder_paths
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import MediaFile
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.media.files import describe
 from ...engine.workflows.api_format import Workflow, is_link, title_of
 from . import node_classes
@@ -124,8 +124,8 @@ def _placed(value: Any, class_type: str, anywhere: bool, read: Callable[[str], A
     if not node_classes.is_installed(class_type):
         return value
     raise InvalidInput(
-        say('the file "{file}" is not on this machine.', file=value),
-        do=say("Put it into ComfyUI's input folder, or choose another one in that node."),
+        tr('the file "{file}" is not on this machine.', file=value),
+        do=tr("Put it into ComfyUI's input folder, or choose another one in that node."),
     )
 
 
@@ -149,7 +149,7 @@ def _at(node_id: str, node: Mapping[str, Any], name: str, error: Exception) -> I
     """`error` with the node and the input that name the file."""
     what = error.what if isinstance(error, InvalidInput) else str(error)
     return InvalidInput(
-        say(
+        tr(
             "Node {id} ({title}), input {name}: {reason}",
             id=node_id,
             title=title_of(node),

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...engine.base.errors import InvalidInput
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from . import form_values
 
 RemoteInputs = io.Custom("SKYPORT_INPUTS")
@@ -20,14 +20,14 @@ def chained(before: Chain | None, target: str, value: Any) -> Chain:
     name = target.strip()
     if not name:
         raise InvalidInput(
-            say("The target of a remote input is empty."),
-            do=say("Name it like 73.image (node and input), or by an app's parameter name."),
+            tr("The target of a remote input is empty."),
+            do=tr("Name it like 73.image (node and input), or by an app's parameter name."),
         )
     chain = tuple(before or ())
     if name in dict(chain):
         raise InvalidInput(
-            say('The remote input "{target}" is set twice.', target=name),
-            do=say("Remove one of the two."),
+            tr('The remote input "{target}" is set twice.', target=name),
+            do=tr("Remove one of the two."),
         )
     return (*chain, (name, value))
 

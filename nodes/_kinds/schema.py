@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...engine.base.types import Kind, MediaRule, Model, Param
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.platforms.parameters import prompt_param, seed_param
 
 CUSTOM = "custom"
@@ -95,8 +95,8 @@ def model_input(
         io.DynamicCombo.Option(model.id, nested_inputs(model, own)) for model in [*first, *rest]
     ]
     if custom:
-        place = 0 if rest and not first else len(options)
-        options.insert(place, io.DynamicCombo.Option(CUSTOM, list(custom)))
+        position = 0 if rest and not first else len(options)
+        options.insert(position, io.DynamicCombo.Option(CUSTOM, list(custom)))
     return io.DynamicCombo.Input("model", options=options)
 
 
@@ -224,9 +224,9 @@ def _tooltip(param: Param, label: str = "") -> str:
 
 def _form_of(param: Param) -> str:
     if param.type == "array[string]":
-        return say("One entry a line.")
+        return tr("One entry a line.")
     if param.type == "array[number]":
-        return say("Numbers separated by commas.")
+        return tr("Numbers separated by commas.")
     return ""
 
 
@@ -234,11 +234,11 @@ def limits(rule: MediaRule) -> str:
     """What a MediaRule says, in one line."""
     parts = []
     if rule.min_width or rule.min_height:
-        parts.append(say("at least {size} px", size=_sides(rule.min_width, rule.min_height)))
+        parts.append(tr("at least {size} px", size=_sides(rule.min_width, rule.min_height)))
     if rule.max_width or rule.max_height:
-        parts.append(say("at most {size} px", size=_sides(rule.max_width, rule.max_height)))
+        parts.append(tr("at most {size} px", size=_sides(rule.max_width, rule.max_height)))
     if rule.max_bytes is not None:
-        parts.append(say("at most {size} MB", size=f"{rule.max_bytes / 2**20:g}"))
+        parts.append(tr("at most {size} MB", size=f"{rule.max_bytes / 2**20:g}"))
     if rule.formats:
         parts.append(", ".join(rule.formats))
     return "; ".join([*parts, rule.notes] if rule.notes else parts)

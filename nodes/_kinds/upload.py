@@ -39,8 +39,8 @@ class UploadNode(CloudNode):
     async def work(cls, media: Any) -> io.NodeOutput:
         provider = await run_task.in_thread(lambda: providers.connect(cls.platform))
         files = await run_task.in_thread(lambda: form_values.media_items(media))
-        place = Request(cls.platform, cls.endpoint, {})
-        urls = await run_task.interruptible(providers.runner().host(provider, place, files))
+        like = Request(cls.platform, cls.endpoint, {})
+        urls = await run_task.interruptible(providers.runner().host(provider, like, files))
         return io.NodeOutput(urls, ui={"text": tuple(_without_query(url) for url in urls)})
 
 

@@ -21,7 +21,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps, ImageSequence
 
 from ...engine.base.errors import SkyportError
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.media.container import (
     audio_stream,
     decoded,
@@ -114,8 +114,8 @@ def _wide_grey(image: Image.Image) -> np.ndarray:
 
 def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
     batch = np.empty((len(frames), *frames[0].shape), dtype=np.float32)
-    for place, frame in zip(batch, frames, strict=True):
-        np.divide(frame, _FULL, out=place)
+    for target, frame in zip(batch, frames, strict=True):
+        np.divide(frame, _FULL, out=target)
     return torch.from_numpy(batch)
 
 
@@ -152,7 +152,7 @@ def check_video(path: str | Path) -> None:
     with open_container(path) as container:
         video_stream(container, path)
     if _is_cut(path):
-        raise unreadable(path, say("its end is missing"))
+        raise unreadable(path, tr("its end is missing"))
 
 
 def frame_count(path: str | Path) -> int:
@@ -209,8 +209,8 @@ class _Filling:
         """Put `frame` behind the others. Waits where too many are in work: they take memory."""
         if self._count == len(self._batch):
             self._grow()
-        place = self._batch[self._count]
-        self._under_way.append(self._pool.submit(self._fill, place, frame, upright))
+        target = self._batch[self._count]
+        self._under_way.append(self._pool.submit(self._fill, target, frame, upright))
         self._count += 1
         if len(self._under_way) > 2 * _THREADS:
             self._under_way.popleft().result()
@@ -221,8 +221,8 @@ class _Filling:
         return torch.from_numpy(self._batch)
 
     @staticmethod
-    def _fill(place: np.ndarray, frame: Any, upright: _Upright) -> None:
-        np.divide(upright(frame), _FULL, out=place)
+    def _fill(target: np.ndarray, frame: Any, upright: _Upright) -> None:
+        np.divide(upright(frame), _FULL, out=target)
 
     def _grow(self) -> None:
         more = self._count + self._count // 4 + 1
@@ -310,7 +310,7 @@ def _refuse_too_large(count: int, size: tuple[int, int], free: int | None) -> No
     if free is None or needed <= free:
         return
     raise FramesTooLarge(
-        say(
+        tr(
             "{count} frames of {width} x {height} need {needed} of memory; {free} is free.",
             count=count,
             width=width,
@@ -320,7 +320,7 @@ def _refuse_too_large(count: int, size: tuple[int, int], free: int | None) -> No
         ),
         needed=needed,
         free=free,
-        do=say(
+        do=tr(
             "Use `video` instead of `frames`, take fewer frames from it with a node that trims "
             "videos, or ask for a shorter or smaller video."
         ),
@@ -345,10 +345,10 @@ def decode_audio(path: str | Path) -> dict[str, Any]:
     with open_container(path) as container:
         stream = audio_stream(container)
         if stream is None:
-            raise unreadable(path, say("it has no sound track"))
+            raise unreadable(path, tr("it has no sound track"))
         pieces, rate = _planar(decoded(container, stream))
     if not pieces:
-        raise unreadable(path, say("no sound could be decoded"))
+        raise unreadable(path, tr("no sound could be decoded"))
     waveform = torch.from_numpy(np.concatenate(pieces, axis=1))[None]
     return {"waveform": waveform, "sample_rate": rate}
 

@@ -22,7 +22,7 @@ import torch
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Kind, MediaFile
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.media.container import open_raw
 from ...engine.media.files import describe, extension, sha256_of
 from . import mp3
@@ -52,8 +52,8 @@ def encode(value: Any, folder: Path, formats: Sequence[str] = ()) -> list[MediaF
     if hasattr(value, "save_to"):
         return [encode_video(value, folder)]
     raise InvalidInput(
-        say("A {kind} is no image, mask, video or audio.", kind=type(value).__name__),
-        do=say("Link an IMAGE, MASK, VIDEO or AUDIO output."),
+        tr("A {kind} is no image, mask, video or audio.", kind=type(value).__name__),
+        do=tr("Link an IMAGE, MASK, VIDEO or AUDIO output."),
     )
 
 
@@ -121,13 +121,13 @@ def encode_video(video: Any, folder: Path) -> MediaFile:
         file = _video_file(video, folder)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise InvalidInput(
-            say("The video cannot be saved: {reason}.", reason=_reason(error)),
-            do=say("H.264 needs an even width and height. Try a Save Video node on it."),
+            tr("The video cannot be saved: {reason}.", reason=_reason(error)),
+            do=tr("H.264 needs an even width and height. Try a Save Video node on it."),
         ) from error
     if file.width is None:
         raise InvalidInput(
-            say("{name} has no picture track.", name=file.name),
-            do=say("Link a video with pictures."),
+            tr("{name} has no picture track.", name=file.name),
+            do=tr("Link a video with pictures."),
         )
     return file
 
@@ -142,8 +142,8 @@ def probe(path: str | Path, name: str | None = None) -> MediaFile:
             return _with_sizes(file, container)
     except av.error.FFmpegError as error:
         raise InvalidInput(
-            say("{name} cannot be used: {reason}.", name=file.name, reason=_reason(error)),
-            do=say("Choose a readable image, video or audio file."),
+            tr("{name} cannot be used: {reason}.", name=file.name, reason=_reason(error)),
+            do=tr("Choose a readable image, video or audio file."),
         ) from error
 
 
@@ -201,27 +201,27 @@ def _scaled(image: torch.Tensor, top: int) -> torch.Tensor:
     """Whole numbers 0..top, still as floats, nearest to the floats 0..1 of `image`."""
     if not image.is_floating_point():
         raise InvalidInput(
-            say("The image holds {kind}, not floats from 0 to 1.", kind=str(image.dtype)),
-            do=say("Divide it by its greatest value first."),
+            tr("The image holds {kind}, not floats from 0 to 1.", kind=str(image.dtype)),
+            do=tr("Divide it by its greatest value first."),
         )
     floats = image.detach().to("cpu", torch.float32)
     # A sum is quick to take, and not a number where any of its parts is none.
     if torch.isnan(floats.sum()) and torch.isnan(floats).any():
         raise InvalidInput(
-            say("The image holds NaN (not a number) instead of colours."),
-            do=say("Look for the node that made it: often a VAE in half precision."),
+            tr("The image holds NaN (not a number) instead of colours."),
+            do=tr("Look for the node that made it: often a VAE in half precision."),
         )
     return floats.mul(top).round_().clamp_(0, top)
 
 
 def _wrong_shape(tensor: torch.Tensor, wanted: str) -> InvalidInput:
     return InvalidInput(
-        say(
+        tr(
             "The tensor has shape {shape}; {wanted} is needed, with nothing empty.",
             shape=list(tensor.shape),
             wanted=wanted,
         ),
-        do=say("Look at the node it comes from."),
+        do=tr("Look at the node it comes from."),
     )
 
 
@@ -255,7 +255,7 @@ def _encode_mp3(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
 def _rate(audio: Mapping[str, Any]) -> int:
     rate = int(audio.get("sample_rate") or 0)
     if rate <= 0:
-        raise _bad_audio(say("it has no sample rate"))
+        raise _bad_audio(tr("it has no sample rate"))
     return rate
 
 
@@ -266,7 +266,7 @@ def _batch_of_samples(waveform: torch.Tensor, most: int = _MOST_CHANNELS) -> tor
         raise _wrong_shape(waveform, "[B,C,T]")
     if waveform.shape[1] > most:
         raise _bad_audio(
-            say(
+            tr(
                 "it has {count} channels; at most {most} can be sent",
                 count=waveform.shape[1],
                 most=most,
@@ -274,7 +274,7 @@ def _batch_of_samples(waveform: torch.Tensor, most: int = _MOST_CHANNELS) -> tor
         )
     samples = _full_scale(waveform.detach().cpu())
     if torch.isnan(samples).any():
-        raise _bad_audio(say("it holds NaN (not a number) instead of samples"))
+        raise _bad_audio(tr("it holds NaN (not a number) instead of samples"))
     return samples
 
 
@@ -289,8 +289,8 @@ def _full_scale(waveform: torch.Tensor) -> torch.Tensor:
 
 def _bad_audio(reason: str) -> InvalidInput:
     return InvalidInput(
-        say("The audio cannot be used: {reason}.", reason=reason),
-        do=say("Look at the node it comes from."),
+        tr("The audio cannot be used: {reason}.", reason=reason),
+        do=tr("Look at the node it comes from."),
     )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from ...engine.base.errors import InvalidInput, SkyportError
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.tasks.public_view import public
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,11 +35,11 @@ def from_our_page(handler: Handler) -> Handler:
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json" or _HEADER not in request.headers:
-            reason = say("This route takes JSON with the header {header}.", header=_HEADER)
+            reason = tr("This route takes JSON with the header {header}.", header=_HEADER)
             return web.json_response({"error": "Refused", "message": reason}, status=403)
         origin = request.headers.get("Origin")
         if origin and urlsplit(origin).netloc != request.host:
-            reason = say("The page is of another origin.")
+            reason = tr("The page is of another origin.")
             return web.json_response({"error": "Refused", "message": reason}, status=403)
         return await handler(request)
 
@@ -54,4 +54,4 @@ async def json_of(request: web.Request) -> dict[str, Any]:
         told = None
     if isinstance(told, dict):
         return told
-    raise InvalidInput(say("A JSON object is needed."))
+    raise InvalidInput(tr("A JSON object is needed."))

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import threading
+from functools import partial
 from typing import Any
 
 from server import PromptServer
@@ -17,6 +18,7 @@ from server import PromptServer
 from ... import providers
 from ...engine.base import events
 from ...engine.ledger.ledger import Row
+from ...engine.ledger.sqlite_store import Store
 from ...engine.tasks import history
 from . import job_views
 
@@ -30,17 +32,17 @@ class _Events:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._marks: set[str] = set()
+        self._fingerprints: set[str] = set()
         self._notices: list[dict[str, str]] = []
         self._due = False
         self._sending: set[asyncio.Future[None]] = set()  # a loop holds its tasks only weakly
 
-    def hear(self, mark: str, notice: str = "") -> None:
+    def gather(self, fingerprint: str, notice: str = "") -> None:
         with self._lock:
-            if mark:
-                self._marks.add(mark)
+            if fingerprint:
+                self._fingerprints.add(fingerprint)
             if notice:
-                self._notices.append({"mark": mark, "message": notice})
+                self._notices.append({"mark": fingerprint, "message": notice})
             if self._due:
                 return
             self._due = True
@@ -54,18 +56,18 @@ class _Events:
     async def _send(self) -> None:
         await asyncio.sleep(_PAUSE)
         with self._lock:
-            marks, notices = self._marks, self._notices
-            self._marks, self._notices, self._due = set(), [], False
+            fingerprints, notices = self._fingerprints, self._notices
+            self._fingerprints, self._notices, self._due = set(), [], False
         if PromptServer.instance.sockets:
-            await providers.runner().engine.blocking(lambda: _tell(marks, notices))
+            await providers.runner().engine.blocking(lambda: _tell(fingerprints, notices))
 
 
-def _tell(marks: set[str], notices: list[dict[str, str]]) -> None:
+def _tell(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
     """Send what is known now. What is no JSON would end ComfyUI's server, so it is left out."""
     try:
         told = {
-            "live": job_views.on_the_way(),
-            "rows": job_views.briefs(_rows(marks)),
+            "live": job_views.running_jobs(),
+            "rows": job_views.briefs(_rows(fingerprints)),
             "notices": notices,
         }
         json.dumps(told, allow_nan=False)
@@ -75,9 +77,13 @@ def _tell(marks: set[str], notices: list[dict[str, str]]) -> None:
     PromptServer.instance.send_sync(EVENT, told)
 
 
-def _rows(marks: set[str]) -> list[Row]:
+def _find(fingerprint: str, store: Store) -> Row | None:
+    return store.find(fingerprint)
+
+
+def _rows(fingerprints: set[str]) -> list[Row]:
     ledger = providers.ledger()
-    found = [history.read(ledger, lambda store, mark=mark: store.find(mark)) for mark in marks]
+    found = [history.read(ledger, partial(_find, one)) for one in fingerprints]
     return [row for row in found if row is not None]
 
 
@@ -86,9 +92,9 @@ _events = _Events()
 
 def begin() -> None:
     """Watch the jobs of this process, for its life."""
-    events.listen(_events.hear)
+    events.subscribe(_events.gather)
 
 
-def notice(mark: str, message: Any) -> None:
+def notice(fingerprint: str, message: Any) -> None:
     """Say something of a job to whoever looks at the list."""
-    _events.hear(mark, str(message))
+    _events.gather(fingerprint, str(message))

@@ -11,8 +11,8 @@ from ...engine.base.shown_text import shortened
 from ...engine.base.types import Kind, ResultFile
 from ...engine.ledger.ledger import Row
 from ...engine.tasks import history
-from ...engine.tasks.job import Job, Sight
-from ...engine.tasks.progress import glimpse
+from ...engine.tasks.job import Job, JobSnapshot
+from ...engine.tasks.progress import progress_text
 from ...engine.tasks.public_view import prompt_of, public
 from .._base import node_outputs
 
@@ -30,9 +30,9 @@ def _brief(row: Row) -> dict[str, Any]:
     files = row.result.files if row.result else ()
     return {
         "job": row.id,
-        "mark": row.order.mark,
+        "mark": row.record.fingerprint,
         "state": row.state.value,
-        "platform": row.order.platform,
+        "platform": row.record.platform,
         "label": history.label(row),
         "title": history.title(row),
         "line": history.line(row),
@@ -42,9 +42,9 @@ def _brief(row: Row) -> dict[str, Any]:
         "ended": row.ended,
         "cost": row.cost,
         "error": shortened(row.error, _EXCERPT),
-        "words": shortened(prompt_of(row.order.request), _EXCERPT),
+        "words": shortened(prompt_of(row.record.request), _EXCERPT),
         "text": shortened(texts[0], _EXCERPT) if texts else "",
-        "node": row.order.source.node_id,
+        "node": row.record.source.node_id,
         "files": len(files),
         "cover": _cover(files),
     }
@@ -72,7 +72,7 @@ def cover_of(row: Row) -> ResultFile | None:
     return next((file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO)), None)
 
 
-def on_the_way() -> list[dict[str, Any]]:
+def running_jobs() -> list[dict[str, Any]]:
     """The jobs that this process carries."""
     now = time.monotonic()
     told: list[dict[str, Any]] = public([_live(job, now) for job in providers.runner().under_way()])
@@ -80,27 +80,27 @@ def on_the_way() -> list[dict[str, Any]]:
 
 
 def _live(job: Job, now: float) -> dict[str, Any]:
-    sight = job.sight
+    snapshot = job.snapshot
     return {
-        "mark": job.mark,
-        "platform": job.order.platform,
+        "mark": job.fingerprint,
+        "platform": job.record.platform,
         "label": job.provider.label,
-        "title": job.request.title or job.order.endpoint,
-        "node": job.order.source.node_id,
-        "task": sight.task_id,
-        "stage": sight.stage,
-        "elapsed": now - sight.since,
-        "usual": sight.usual,
-        "share": glimpse(job, now).share,
-        "attached": sight.attached,
-        "moved": sight.moved,
-        "total": sight.total,
-        **_polled(sight),
+        "title": job.request.title or job.record.endpoint,
+        "node": job.record.source.node_id,
+        "task": snapshot.task_id,
+        "stage": snapshot.stage,
+        "elapsed": now - snapshot.since,
+        "usual": snapshot.usual,
+        "share": progress_text(job, now).share,
+        "attached": snapshot.attached,
+        "moved": snapshot.transferred,
+        "total": snapshot.total,
+        **_polled(snapshot),
     }
 
 
-def _polled(sight: Sight) -> dict[str, Any]:
-    state = sight.state if sight.stage == "running" else None
+def _polled(snapshot: JobSnapshot) -> dict[str, Any]:
+    state = snapshot.state if snapshot.stage == "running" else None
     if state is None:
         return {"status": "", "progress": None, "remote": "", "queue": [None, None], "cost": None}
     return {

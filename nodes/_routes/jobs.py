@@ -18,7 +18,7 @@ from aiohttp import web
 from ... import providers
 from ...engine.base.errors import BadResult, InvalidInput, SkyportError
 from ...engine.base.types import Kind, ResultFile
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.ledger.ledger import Query, Row, State
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
@@ -66,7 +66,7 @@ async def _spent(request: web.Request) -> web.Response:
 
 def _listed(query: Query) -> dict[str, Any]:
     # Looked at first: what settles meanwhile is in the ledger then, and in both for a moment.
-    live = job_views.on_the_way()
+    live = job_views.running_jobs()
     told = {"jobs": job_views.briefs(history.rows(_ledger(), query)), "live": live}
     if query.before:
         return told
@@ -86,7 +86,7 @@ def _query(request: web.Request) -> Query:
         limit = int(asked.get("limit", _PAGE))
         before = int(asked.get("before", 0))
     except ValueError as error:
-        raise InvalidInput(say("The list cannot be asked so: {reason}.", reason=error)) from error
+        raise InvalidInput(tr("The list cannot be asked so: {reason}.", reason=error)) from error
     return Query(
         states,
         asked.get("platform", ""),
@@ -164,14 +164,14 @@ def _kept_for(seconds: str) -> dict[str, str]:
 
 
 def _gone() -> web.Response:
-    told = {"error": "NotFound", "message": say("The job has no such file on this disk.")}
+    told = {"error": "NotFound", "message": tr("The job has no such file on this disk.")}
     return web.json_response(told, status=404)
 
 
 async def _row(number: int) -> Row:
     row = await in_thread(lambda: history.read(_ledger(), lambda store: store.get(number)))
     if row is None:
-        raise InvalidInput(say('There is no job "{name}".', name=number))
+        raise InvalidInput(tr('There is no job "{name}".', name=number))
     return row
 
 
@@ -186,13 +186,13 @@ async def _cancel(request: web.Request) -> web.Response:
     """
     told = await _body(request)
     runner = providers.runner()
-    carried = next((job for job in runner.under_way() if job.mark == told["mark"]), None)
-    if carried is not None and not carried.sight.task_id:
+    carried = next((job for job in runner.under_way() if job.fingerprint == told["mark"]), None)
+    if carried is not None and not carried.snapshot.task_id:
         runner.stop(carried)
         return web.json_response({"cancelled": False, "asked": True})
     row = await _row_of(told)
     provider = await in_thread(lambda: history.to_cancel(providers.connect, row))
-    why = say("It was cancelled in the list of jobs.")
+    why = tr("It was cancelled in the list of jobs.")
     done = await _on_engine(history.cancel(runner, provider, row, why))
     return web.json_response({"cancelled": done, "asked": False})
 
@@ -215,9 +215,9 @@ async def _brought(job: Job) -> None:
     try:
         await asyncio.wrap_future(job.future)
     except SkyportError as error:
-        job_events.notice(job.mark, public(str(error)))
+        job_events.notice(job.fingerprint, public(str(error)))
     else:
-        await runner.engine.blocking(lambda: runner.delivered(job))
+        await runner.engine.blocking(lambda: runner.record_delivered(job))
 
 
 async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
@@ -230,18 +230,18 @@ async def _body(request: web.Request) -> dict[str, Any]:
     except ValueError:
         told = None
     told = told if isinstance(told, dict) else {}
-    job, mark = told.get("job"), told.get("mark")
-    if type(job) is int or isinstance(mark, str):
-        return {"job": job if type(job) is int else 0, "mark": mark if mark else ""}
-    raise InvalidInput(say("Name a job by its number."))
+    job, fingerprint = told.get("job"), told.get("mark")
+    if type(job) is int or isinstance(fingerprint, str):
+        return {"job": job if type(job) is int else 0, "mark": fingerprint if fingerprint else ""}
+    raise InvalidInput(tr("Name a job by its number."))
 
 
 async def _row_of(told: dict[str, Any]) -> Row:
     """The job meant: by our number, else the order's newest."""
     if told["job"]:
         return await _row(told["job"])
-    mark = told["mark"]
-    row = await in_thread(lambda: history.read(_ledger(), lambda store: store.find(mark)))
+    fingerprint = told["mark"]
+    row = await in_thread(lambda: history.read(_ledger(), lambda store: store.find(fingerprint)))
     if row is None:
-        raise InvalidInput(say("This job is not on its way any more."))
+        raise InvalidInput(tr("This job is not on its way any more."))
     return row

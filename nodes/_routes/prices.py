@@ -72,15 +72,15 @@ def _known_costs() -> Costs:
         rows = history.read(providers.ledger(), lambda store: store.costs(_NEWEST))
     except SkyportError:
         return costs
-    here = {name: _place(name) for name in providers.names()}
-    for platform, place, title, cost in rows:
+    here = {name: _base_url(name) for name in providers.names()}
+    for platform, base_url, title, cost in rows:
         known = costs[platform, title]
-        if place.startswith(here.get(platform, "-")) and len(known) < _COUNTED:
+        if base_url.startswith(here.get(platform, "-")) and len(known) < _COUNTED:
             known.append(cost)
     return costs
 
 
-def _place(platform: str) -> str:
+def _base_url(platform: str) -> str:
     """How the addresses begin to which tasks go now: practice costs nothing."""
     if settings.load().sandbox:
         return _LOOPBACK

@@ -16,7 +16,7 @@ from aiohttp import web
 from ... import providers
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Cluster, Json
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.settings import folders, keys, settings
 from ...engine.tasks.public_view import public
 from .._base import editor_language
@@ -188,8 +188,8 @@ def _refuse_to_move_key(platform: str) -> None:
     key = keys.find(platform)
     if key is not None and not (key.source == "file" and keys.is_ours(platform)):
         raise InvalidInput(
-            say("Its key was not entered on this page, so its address cannot be changed here."),
-            do=say(
+            tr("Its key was not entered on this page, so its address cannot be changed here."),
+            do=tr(
                 "Set the environment variable {variable}, or base_urls in {path}.",
                 variable=keys.url_variable(platform),
                 path=folders.home() / "settings.json",
@@ -206,7 +206,7 @@ async def _clusters(request: web.Request) -> web.Response:
     name = _named(await json_of(request))
     provider = await in_thread(lambda: providers.connect(name))
     if not hasattr(provider, "clusters"):
-        raise InvalidInput(say("this platform has no clusters."), platform=provider.label)
+        raise InvalidInput(tr("this platform has no clusters."), platform=provider.label)
     found: list[Cluster] = await in_thread(provider.clusters)
     return web.json_response({"clusters": [_cluster(one) for one in found]})
 
@@ -231,7 +231,7 @@ def _named(told: Mapping[str, Any], also: str = "") -> str:
     known = (*providers.names(), also)
     if isinstance(name, str) and name and name in known:
         return name
-    raise InvalidInput(say("name one of these: {names}", names=", ".join(filter(None, known))))
+    raise InvalidInput(tr("name one of these: {names}", names=", ".join(filter(None, known))))
 
 
 def _secret(told: Mapping[str, Any], name: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from ...engine.base.errors import InvalidInput
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import TROUBLE
 from .._base.run_task import in_thread
-from .._run_in_cloud.split_prompt import cut_prompt, order_of
+from .._run_in_cloud.split_prompt import cut_prompt, remote_part_of
 from .guards import answering, from_our_page, json_of
 
 
@@ -25,7 +25,7 @@ async def _cut(request: web.Request) -> web.Response:
     told = await json_of(request)
     prompt = told.get("prompt")
     if not isinstance(prompt, dict):
-        raise InvalidInput(say("A JSON object is needed."))
+        raise InvalidInput(tr("A JSON object is needed."))
     data = {"prompt": prompt, "extra_data": {"extra_pnginfo": {"workflow": told.get("workflow")}}}
     return web.json_response(await in_thread(lambda: whereabouts(cut_prompt(data))))
 
@@ -53,11 +53,11 @@ def _clouds(left: Workflow) -> dict[str, list[str]]:
     """The places that each node is sent to, by its id."""
     found: dict[str, list[str]] = {}
     for node_id, node in left.items():
-        order = order_of(left, node_id) if _inputs(node) else None
-        for sent in order.nodes if order else ():
-            places = found.setdefault(sent, [])
-            if (place := str(node["inputs"].get("where"))) not in places:
-                places.append(place)
+        part = remote_part_of(left, node_id) if _inputs(node) else None
+        for sent in part.nodes if part else ():
+            clouds_of_node = found.setdefault(sent, [])
+            if (cloud := str(node["inputs"].get("where"))) not in clouds_of_node:
+                clouds_of_node.append(cloud)
     return found
 
 

@@ -22,7 +22,7 @@ def on_prompt(data: Any) -> Any:
     if isinstance(prompt, dict):
         data["prompt"] = prompt = cut_prompt(data)
         try:
-            prompt_marks.mark(prompt)
+            prompt_marks.fingerprint(prompt)
         except Exception:
             _log.exception("Skyport could not read the prompt")
     return data

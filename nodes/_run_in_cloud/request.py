@@ -14,11 +14,11 @@ from comfy_api.latest import io
 from ... import providers
 from ...engine.base.errors import BadResult, InvalidInput, SkyportError
 from ...engine.base.types import Kind, Request, Result, ResultFile
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.workflows.api_format import title_of
 from ...engine.workflows.graph import HERE, apart, named
-from ...engine.workflows.split import Order
-from ...engine.workflows.transfer import Crossing
+from ...engine.workflows.split import RemotePart
+from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs
 from .._base.registry import all_nodes
 from .._kinds import local_files
@@ -47,40 +47,42 @@ def where_input() -> io.DynamicCombo.Input:
     return io.DynamicCombo.Input("where", options=options)
 
 
-def request_of(order: Order, where: Mapping[str, Any], values: Chain | None) -> tuple[Request, str]:
+def request_of(
+    part: RemotePart, where: Mapping[str, Any], values: Chain | None
+) -> tuple[Request, str]:
     """What is sent, and the id of the node that saves this node's value.
 
     Encodes tensors and reads files: call it in a thread. Raises InvalidInput; nothing was sent.
     """
-    crossing = Crossing(order.nodes)
+    builder = RemoteWorkflowBuilder(part.nodes)
     for name, value in values or ():
-        crossing.put(order.entries[name], _entered(crossing, order.entries[name][0], value))
-    savers = {link: crossing.save(link, kind) for link, kind in order.saves}
-    workflow = local_files.with_local_files(crossing.workflow)
+        builder.put(part.entries[name], _entered(builder, part.entries[name][0], value))
+    savers = {link: builder.save(link, kind) for link, kind in part.saves}
+    workflow = local_files.with_local_files(builder.workflow)
     chosen = {name: value for name, value in where.items() if name != "where"}
     made = clouds()[where["where"]].request(workflow, 0, **chosen)
-    assert order.value is not None
-    return made, savers[order.value]
+    assert part.value is not None
+    return made, savers[part.value]
 
 
-def _entered(crossing: Crossing, target: str, value: Any) -> Any:
+def _entered(builder: RemoteWorkflowBuilder, target: str, value: Any) -> Any:
     """What takes the place of an input: the value itself, or a link to what loads it there."""
     if isinstance(value, (str, bool, int, float)):
         return value
-    node_id, name = apart(target, crossing.workflow)
+    node_id, name = apart(target, builder.workflow)
     try:
         kind = _kind_of(value)
         files = encode.encode(_colored(value), media_folder())
     except InvalidInput as error:
-        node = crossing.workflow[node_id]
-        told = say(
+        node = builder.workflow[node_id]
+        told = tr(
             "Input {name} of {node}: {reason}",
             name=name,
             node=named(node_id, node),
             reason=error.what,
         )
         raise InvalidInput(told, do=error.do) from error
-    return crossing.load(kind, files, alpha=kind == "IMAGE" and value.shape[-1] == 4)
+    return builder.load(kind, files, alpha=kind == "IMAGE" and value.shape[-1] == 4)
 
 
 def _kind_of(value: Any) -> str:
@@ -90,8 +92,8 @@ def _kind_of(value: Any) -> str:
         return "VIDEO"
     if "waveform" in value and value["waveform"].dim() == 3 and len(value["waveform"]) > 1:
         raise InvalidInput(
-            say("The audio holds {count} sounds.", count=len(value["waveform"])),
-            do=say("Send one sound, or let the node that makes them run in the cloud too."),
+            tr("The audio holds {count} sounds.", count=len(value["waveform"])),
+            do=tr("Send one sound, or let the node that makes them run in the cloud too."),
         )
     return "AUDIO"
 
@@ -107,14 +109,14 @@ def _colored(value: Any) -> Any:
 # -- the way back -------------------------------------------------------------------------------
 
 
-def value_of(order: Order, saver: str, results: Sequence[Result], label: str) -> io.NodeOutput:
+def value_of(part: RemotePart, saver: str, results: Sequence[Result], label: str) -> io.NodeOutput:
     """This node's value out of what the submission saved; blocking. Raises BadResult."""
-    kind = dict(order.saves)[order.value] if order.value else ""
-    mine = [_only(result, saver, _KINDS[kind], alone=len(order.saves) == 1) for result in results]
+    kind = dict(part.saves)[part.value] if part.value else ""
+    mine = [_only(result, saver, _KINDS[kind], alone=len(part.saves) == 1) for result in results]
     files = [file for result in mine for file in result.files]
     try:
         if not files:
-            raise _nothing(order, kind)
+            raise _nothing(part, kind)
         return io.NodeOutput(_decoded(kind, files), ui=node_outputs.shown(mine))
     except BadResult as error:
         raise node_outputs.whose(error, results, label) from None
@@ -138,27 +140,27 @@ def _decoded(kind: str, files: Sequence[ResultFile]) -> list[Any]:
     return [(decode.open_video if kind == "VIDEO" else decode.decode_audio)(p) for p in paths]
 
 
-def _nothing(order: Order, kind: str) -> BadResult:
-    assert order.value is not None
-    node_id = order.value[0]
+def _nothing(part: RemotePart, kind: str) -> BadResult:
+    assert part.value is not None
+    node_id = part.value[0]
     return BadResult(
-        say(
+        tr(
             "The workflow ended and brought no {kind} of {node}.",
             kind=kind,
-            node=named(node_id, order.nodes[node_id]),
+            node=named(node_id, part.nodes[node_id]),
         )
     )
 
 
-def at_its_node(error: SkyportError, order: Order) -> SkyportError:
+def at_its_node(error: SkyportError, part: RemotePart) -> SkyportError:
     """`error` with the ids that the nodes it names have on this machine."""
     blamed = [
         named(node_id, node)
-        for node_id, node in order.nodes.items()
+        for node_id, node in part.nodes.items()
         if _names(error.what, title_of(node))
     ]
     if blamed:
-        told = say("In this workflow that is {nodes}.", nodes=", ".join(blamed))
+        told = tr("In this workflow that is {nodes}.", nodes=", ".join(blamed))
         error.do = f"{told} {error.do}".strip()
     return error
 

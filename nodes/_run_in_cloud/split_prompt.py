@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ...engine.base.errors import InvalidInput
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow, is_link
 from ...engine.workflows.graph import KEEP, RUN, Link, is_node, links_of, named
-from ...engine.workflows.split import KEY, Facts, Order, cut, troubled
+from ...engine.workflows.split import KEY, Facts, RemotePart, cut, troubled
 from .._kinds import local_files, node_classes
 from . import editor_graph
 
@@ -39,15 +39,15 @@ def cut_prompt(data: Mapping[str, Any]) -> Workflow:
             return {k: _stamped(_refused(node, nameless)) for k, node in left.items()}
     except Exception:
         _log.exception("Skyport could not cut the prompt")
-        reason = say("Skyport could not cut this workflow; ComfyUI's log says why.")
+        reason = tr("Skyport could not cut this workflow; ComfyUI's log says why.")
         return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
 
 
-def order_of(prompt: Mapping[str, Any] | None, node_id: str) -> Order | None:
+def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart | None:
     """What a Run in Cloud node sends; None where the prompt was not cut for it."""
     node = (prompt or {}).get(node_id) or {}
     text = node.get("inputs", {}).get(KEY)
-    return Order.from_json(text) if isinstance(text, str) else None
+    return RemotePart.from_json(text) if isinstance(text, str) else None
 
 
 def _is_run(node: Mapping[str, Any]) -> bool:
@@ -56,13 +56,13 @@ def _is_run(node: Mapping[str, Any]) -> bool:
 
 def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
     """The node, with a trouble where its part has a node whose values are not known."""
-    order = order_of({"": node}, "") if nameless and _is_run(node) else None
-    unknown = sorted(nameless & order.nodes.keys()) if order else []
-    if order and unknown:
-        reason = say(
+    part = remote_part_of({"": node}, "") if nameless and _is_run(node) else None
+    unknown = sorted(nameless & part.nodes.keys()) if part else []
+    if part and unknown:
+        reason = tr(
             "{node} is not installed here and the workflow does not name its values. Queue it over "
             "the API, or load a workflow that was saved with a newer editor.",
-            node=named(unknown[0], order.nodes[unknown[0]]),
+            node=named(unknown[0], part.nodes[unknown[0]]),
         )
         return troubled(node, reason)
     return node
@@ -73,7 +73,7 @@ def _stamped(node: dict[str, Any]) -> dict[str, Any]:
     if not _is_run(node) or KEY not in node["inputs"]:
         return node
     try:
-        stamps = local_files.stamps(Order.from_json(node["inputs"][KEY]).nodes)
+        stamps = local_files.stamps(RemotePart.from_json(node["inputs"][KEY]).nodes)
     except InvalidInput as error:
         return troubled(node, str(error))
     return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
@@ -143,9 +143,9 @@ class _Types:
         return link
 
     def _declared(self, link: Link) -> str:
-        order = order_of(self.prompt, link[0])
-        if order is not None and order.value is not None:
-            return dict(order.saves)[order.value]
+        part = remote_part_of(self.prompt, link[0])
+        if part is not None and part.value is not None:
+            return dict(part.saves)[part.value]
         kind = node_classes.output_type(self._class(link[0]), link[1])
         return kind if _is_type(kind) else ""
 
@@ -153,14 +153,14 @@ class _Types:
         stack, seen = [link], {link}
         while stack:
             for node_id, name in self.takers.get(stack.pop(), []):
-                onward = (node_id, 0)
+                redirect_target = (node_id, 0)
                 if self._class(node_id) not in (RUN, KEEP):
                     kind = node_classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
                     if _is_type(kind):
                         yield kind
-                elif onward not in seen:
-                    seen.add(onward)
-                    stack.append(onward)
+                elif redirect_target not in seen:
+                    seen.add(redirect_target)
+                    stack.append(redirect_target)
 
     def _class(self, node_id: str) -> str:
         return str(self.prompt[node_id]["class_type"]) if node_id in self.prompt else ""

@@ -17,8 +17,8 @@ from ...engine.base.errors import (
     OutcomeUnknown,
 )
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, silent
-from ...engine.base.words import say
-from ...engine.http.error_answers import explained, http_status, judge
+from ...engine.base.words import tr
+from ...engine.http.error_answers import api_error, explained, http_status
 from ...engine.http.response import Response, read_json
 from ...engine.media.files import extension
 from ...engine.platforms.provider import Provider
@@ -29,7 +29,7 @@ WORKFLOW = "prompt"
 
 _API = "/api/v1/"
 _OCTETS = {"Content-Type": "application/octet-stream"}
-_LIVES = 600.0  # seconds a file is counted on: how long one is kept is not said
+_LIFETIME = 600.0  # seconds a file is counted on: how long one is kept is not said
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _LOADS_A_MEDIUM = re.compile(
     r"(?=.*load)(?=.*(?:image|mask|video|audio))", re.IGNORECASE | re.DOTALL
@@ -64,9 +64,9 @@ class Gpugeek(Provider):
             return
         # Not a matter of the key, which is not sent there.
         raise ApiError(
-            say("The storage refused {name}: {why}", name=file.name, why=refused.what),
+            tr("The storage refused {name}: {why}", name=file.name, why=refused.what),
             status=refused.status,
-            do=say("Queue again: each upload gets a fresh link."),
+            do=tr("Queue again: each upload gets a fresh link."),
             platform=self.label,
         )
 
@@ -76,12 +76,12 @@ class Gpugeek(Provider):
         kept = answer.get("oss_url") if isinstance(answer, dict) else None
         if not isinstance(kept, str) or not kept:
             raise BadResult(
-                say("A file was committed and answered without an oss_url."), platform=self.label
+                tr("A file was committed and answered without an oss_url."), platform=self.label
             )
         return kept
 
-    def lives(self, url: str, request: Request) -> float:
-        return _LIVES
+    def url_lifetime(self, url: str, request: Request) -> float:
+        return _LIFETIME
 
     # -- submit: section 3 ------------------------------------------------------------------
 
@@ -102,15 +102,15 @@ class Gpugeek(Provider):
             return [self._own_address(each) for each in value]
         if not isinstance(value, str) or not _URL.fullmatch(value.strip()):
             return value
-        return COMMITTED.address(self.http.base_url, value.strip(), self.commit, _LIVES)
+        return COMMITTED.address(self.http.base_url, value.strip(), self.commit, _LIFETIME)
 
     def submit(self, request: Request, report: Report = silent) -> str:
         answer = self.unwrap(self.http.post_json(_API + WORKFLOW, request.payload))
         task_id = _answers.task_id(answer)
         if not task_id:
             raise OutcomeUnknown(
-                say("The platform took the request and named no task; it may have been charged."),
-                do=say("Look at your tasks on the platform before you queue again."),
+                tr("The platform took the request and named no task; it may have been charged."),
+                do=tr("Look at your tasks on the platform before you queue again."),
                 platform=self.label,
             )
         return task_id
@@ -143,7 +143,7 @@ class Gpugeek(Provider):
         if "code" not in body:
             return body.get("data", body)
         words, code = explained(response.content)
-        raise judge(self.label, http_status(code), words, code)
+        raise api_error(self.label, http_status(code), words, code)
 
 
 PROVIDER = Gpugeek
@@ -154,12 +154,12 @@ def workflow(prompt: Mapping[str, Any], workflow_id: int | str, *, seed: int = 0
     number = str(workflow_id).strip()
     if not _is_number(number):
         raise InvalidInput(
-            say('workflow_id must be a whole number, not "{value}".', value=number),
-            do=say("It is the number of your workflow on GPUGeek's page of the workflow."),
+            tr('workflow_id must be a whole number, not "{value}".', value=number),
+            do=tr("It is the number of your workflow on GPUGeek's page of the workflow."),
             platform=Gpugeek.label,
         )
     payload = {"workflow_id": int(number), "task_type": 1, "prompt": prompt}
-    title = say("workflow {id}", id=int(number))
+    title = tr("workflow {id}", id=int(number))
     return Request("gpugeek", WORKFLOW, payload, title=title, seed=seed)
 
 

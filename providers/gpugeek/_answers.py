@@ -7,7 +7,7 @@ from typing import Any
 
 from ...engine.base.json_tree import leaves, number
 from ...engine.base.types import Json, Output, Status, TaskState
-from ...engine.base.words import say
+from ...engine.base.words import tr
 
 # Section 5: 1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled.
 _STATUS = {
@@ -43,8 +43,8 @@ def state(answer: Json) -> TaskState:
 
 
 def _queue(told: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    place, length = number(told.get("current_position")), number(told.get("queue_size"))
-    return (None if place is None else int(place), None if length is None else int(length))
+    position, length = number(told.get("current_position")), number(told.get("queue_size"))
+    return (None if position is None else int(position), None if length is None else int(length))
 
 
 def _reason(told: Mapping[str, Any], status: Status) -> str:
@@ -52,8 +52,8 @@ def _reason(told: Mapping[str, Any], status: Status) -> str:
     if status not in (Status.FAILED, Status.CANCELLED):
         return words
     if not words and status is Status.CANCELLED:
-        words = say("it was cancelled on the platform (status 5), not by Skyport")
-    return (words or say("status 4 (failed), without a reason")) + _spent(told)
+        words = tr("it was cancelled on the platform (status 5), not by Skyport")
+    return (words or tr("status 4 (failed), without a reason")) + _spent(told)
 
 
 def _spent(told: Mapping[str, Any]) -> str:
@@ -62,7 +62,7 @@ def _spent(told: Mapping[str, Any]) -> str:
     if queued is None or ran is None:
         return ""
     seconds = {"queued": f"{queued / 1000:.1f}", "ran": f"{ran / 1000:.1f}"}
-    return f" ({say('queued {queued} s, ran {ran} s', **seconds)})"
+    return f" ({tr('queued {queued} s, ran {ran} s', **seconds)})"
 
 
 def _made(results: Json) -> Iterator[Output]:

@@ -18,23 +18,25 @@ class Committed:
         self._known: dict[tuple[str, str], tuple[str, float]] = {}
         self._turns: defaultdict[tuple[str, str], Lock] = defaultdict(Lock)
 
-    def knows(self, place: str, url: str) -> None:
+    def knows(self, base_url: str, url: str) -> None:
         """`url` is one of the platform's own: what lies beside it needs no commit."""
-        self._own.add((place, _shelf(url)))
+        self._own.add((base_url, _bucket_root(url)))
 
-    def address(self, place: str, url: str, commit: Callable[[str], str], lives: float) -> str:
+    def address(
+        self, base_url: str, url: str, commit: Callable[[str], str], lifetime: float
+    ) -> str:
         """The platform's own address of `url`; `commit` is called where it is not known yet."""
-        if (place, _shelf(url)) in self._own:
+        if (base_url, _bucket_root(url)) in self._own:
             return url
-        with self._turns[place, url]:
-            kept, until = self._known.get((place, url), ("", 0.0))
+        with self._turns[base_url, url]:
+            kept, until = self._known.get((base_url, url), ("", 0.0))
             if self._now() >= until:
                 kept = commit(url)
-                self._known[place, url] = (kept, self._now() + lives)
+                self._known[base_url, url] = (kept, self._now() + lifetime)
             return kept
 
 
-def _shelf(url: str) -> str:
+def _bucket_root(url: str) -> str:
     """Scheme, host and the path's first part: buckets may share a host."""
     try:
         parts = urlsplit(url)

@@ -17,7 +17,7 @@ from ...engine.base.errors import (
     SkyportError,
     TransportError,
 )
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.http.client import Http
 from ...engine.http.response import Response
 from ...engine.platforms.provider import Provider
@@ -41,15 +41,15 @@ def upload_link(provider: Provider, name: str) -> str:
 
     Raises the error of the dialect that was understood, where one was.
     """
-    place = provider.http.base_url
+    base_url = provider.http.base_url
     failures: list[SkyportError] = []
-    for dialect in _likely_first(place):
+    for dialect in _likely_first(base_url):
         try:
             link = _link_in(_DIALECTS[dialect](provider.http, name), provider)
         except _MAY_MEAN_THE_OTHER as error:
             failures.append(error)
         else:
-            _remember(place, dialect)
+            _remember(base_url, dialect)
             return link
     raise min(failures, key=_strangeness)
 
@@ -63,8 +63,8 @@ def _link_in(response: Response, provider: Provider) -> str:
     link = next((told[key] for key in _LINK_KEYS if told.get(key)), None)
     if not isinstance(link, str):
         raise BadResult(
-            say("The platform gave no link to upload to."),
-            do=say("Queue again later."),
+            tr("The platform gave no link to upload to."),
+            do=tr("Queue again later."),
             platform=provider.label,
         )
     return link
@@ -90,24 +90,24 @@ def _strangeness(error: SkyportError) -> int:
 # -- what was learnt ----------------------------------------------------------------------------
 
 
-def _likely_first(place: str) -> list[str]:
-    known = _learnt.get(place) or _kept(place)
+def _likely_first(base_url: str) -> list[str]:
+    known = _learnt.get(base_url) or _kept(base_url)
     return sorted(_DIALECTS, key=lambda dialect: dialect != known)
 
 
-def _kept(place: str) -> str:
+def _kept(base_url: str) -> str:
     with suppress(InvalidInput):  # unreadable: learnt again
-        return str(json_file.read(_file()).get(place, _TABLE))
+        return str(json_file.read(_file()).get(base_url, _TABLE))
     return _TABLE
 
 
-def _remember(place: str, dialect: str) -> None:
+def _remember(base_url: str, dialect: str) -> None:
     """Keeps what is not the table's way, or no longer is."""
-    _learnt[place] = dialect
-    if _kept(place) == dialect:
+    _learnt[base_url] = dialect
+    if _kept(base_url) == dialect:
         return
     with suppress(InvalidInput):  # a disk that refuses costs one more call the next time
-        json_file.write(_file(), {**json_file.read(_file()), place: dialect})
+        json_file.write(_file(), {**json_file.read(_file()), base_url: dialect})
 
 
 def _file() -> Path:

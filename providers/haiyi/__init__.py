@@ -22,8 +22,8 @@ from ...engine.base.types import (
     TaskState,
     silent,
 )
-from ...engine.base.words import say
-from ...engine.http.error_answers import http_status, judge
+from ...engine.base.words import tr
+from ...engine.http.error_answers import api_error, http_status
 from ...engine.http.response import Response, read_json
 from ...engine.http.retry import no_task
 from ...engine.platforms.provider import Provider
@@ -70,7 +70,7 @@ class HaiYi(Provider):
         hosted = answer.get(wanted) if isinstance(answer, dict) else None
         if not isinstance(hosted, str) or not hosted:
             raise BadResult(
-                say(
+                tr(
                     "The upload of {name} was answered without a {wanted}.",
                     name=file.name,
                     wanted=wanted,
@@ -79,7 +79,7 @@ class HaiYi(Provider):
             )
         return hosted
 
-    def lives(self, url: str, request: Request) -> float:
+    def url_lifetime(self, url: str, request: Request) -> float:
         """Signed URLs say when they end; how long a cluster keeps a file is not said."""
         if request.endpoint == WORKFLOW:
             return 0.0
@@ -140,7 +140,7 @@ class HaiYi(Provider):
         """Every active cluster; `most` is None where the platform says -1."""
         answer = self.unwrap(self.http.get(_API + "workflow/cluster/all_active_clusters_status"))
         if not isinstance(answer, list):
-            raise BadResult(say("The status of the clusters is not a list."), platform=self.label)
+            raise BadResult(tr("The status of the clusters is not a list."), platform=self.label)
         return [_cluster(row) for row in answer if isinstance(row, dict) and row.get("name")]
 
     # -- how it speaks ----------------------------------------------------------------------
@@ -153,7 +153,7 @@ class HaiYi(Provider):
         code = body.get("code")
         if body.get("success") is False or code not in (*_FINE, None):
             words = _answers.reason(body) or json.dumps(body, ensure_ascii=False)[:300]
-            raise judge(
+            raise api_error(
                 self.label, http_status(code), words, code="" if code is None else str(code)
             )
         return body["data"] if "code" in body and "data" in body else body
@@ -178,35 +178,35 @@ def app(
     """A request to run a published app; `inputs` are the app's own parameters, files included."""
     if not workflow_id.strip():
         raise InvalidInput(
-            say("workflow_id is empty."),
-            do=say("It is the number of your app on HaiYi's page of the app."),
+            tr("workflow_id is empty."),
+            do=tr("It is the number of your app on HaiYi's page of the app."),
             platform=HaiYi.label,
         )
     taken = {"workflow_id", "version_id", "cluster_name"} & set(inputs)
     if taken:
         raise InvalidInput(
-            say('"{name}" is set by the node itself and cannot be an input.', name=min(taken)),
+            tr('"{name}" is set by the node itself and cannot be an input.', name=min(taken)),
             platform=HaiYi.label,
         )
     fixed = {"workflow_id": workflow_id.strip(), "cluster_name": cluster.strip() or AUTO_CLUSTER}
     if version_id.strip():
         fixed["version_id"] = version_id.strip()
-    title = say("app {id}", id=workflow_id.strip())
+    title = tr("app {id}", id=workflow_id.strip())
     return Request("haiyi", APP, {**fixed, **inputs}, title=title, seed=seed)
 
 
 def workflow(prompt: Mapping[str, Any], cluster: str, *, seed: int = 0) -> Request:
     """A request to run a raw workflow in API format."""
     payload = {"parameters": {"prompt": prompt}, "cluster_name": cluster.strip() or AUTO_CLUSTER}
-    return Request("haiyi", WORKFLOW, payload, title=say("workflow"), seed=seed)
+    return Request("haiyi", WORKFLOW, payload, title=tr("workflow"), seed=seed)
 
 
 def roomiest(clusters: Sequence[Cluster]) -> str:
     """The name of the cluster with the most room; the first one listed among equals."""
     if not clusters:
         raise InvalidInput(
-            say("No cluster is active right now."),
-            do=say("Queue again later or name a cluster."),
+            tr("No cluster is active right now."),
+            do=tr("Queue again later or name a cluster."),
             platform=HaiYi.label,
         )
     return max(clusters, key=lambda cluster: cluster.room).name
@@ -214,9 +214,9 @@ def roomiest(clusters: Sequence[Cluster]) -> str:
 
 def report_of(clusters: Sequence[Cluster]) -> str:
     """One line a cluster: name, nodes running, nodes at most."""
-    unknown = say("unknown")
+    unknown = tr("unknown")
     lines = [
-        say(
+        tr(
             "{name}: {running} running, {most} at most ({label})",
             name=cluster.name,
             running=cluster.running,

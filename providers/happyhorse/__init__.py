@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ...engine.base.json_tree import form_fields
 from ...engine.base.types import Json, Model, Report, Request, Task, TaskState, silent
-from ...engine.http.error_answers import code_of, http_status, judge
+from ...engine.http.error_answers import api_error, code_of, http_status
 from ...engine.http.retry import no_task
 from ...engine.platforms.provider import Provider
 from . import _answers, _body, _models
@@ -86,7 +86,7 @@ class HappyHorse(Provider):
         words = _answers.reason(answer, route.home)
         if _answers.is_refusal(answer, route.home):
             code = code_of(answer)
-            raise judge(self.label, http_status(code), words, code)
+            raise api_error(self.label, http_status(code), words, code)
         raise no_task(self.label, words)
 
     def check(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...engine.base.json_tree import share, unsigned
 from ...engine.base.types import Json, Output, Status, Task, TaskState
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.http.error_answers import code_of, http_status, speaks_of_money, words_of
 
 _WORDS = {
@@ -23,7 +23,7 @@ _WORDS = {
     **dict.fromkeys(("cancelled", "canceled"), Status.CANCELLED),
     **dict.fromkeys(("fail", "rejected", "expired"), Status.FAILED),
 }
-_ID_PLACES = {
+_ID_PATHS = {
     "": ("id", "task_id", "output.task_id", "data.task_id", "data.id"),
     "data": ("task_id", "data.task_id", "output.task_id", "id"),
     "output": ("output.task_id", "task_id", "data.task_id", "id"),
@@ -40,8 +40,8 @@ _PLAIN = str.maketrans("-_", "+/")  # the base64 that is safe in a URL
 
 def task_id(answer: Json, home: str) -> str:
     """The id that a submit was answered with, "" where there is none."""
-    for place in _ID_PLACES[home]:
-        found = _at(answer, place)
+    for path in _ID_PATHS[home]:
+        found = _at(answer, path)
         if isinstance(found, (int, str)) and not isinstance(found, bool) and str(found):
             return str(found)
     return ""
@@ -80,7 +80,7 @@ def state(answer: Json, task: Task, home: str) -> TaskState:
 
 def _success(word: str, outputs: list[Output], lost: int) -> TaskState:
     """`lost` results cannot be read. The others are paid for and go on; that some lack is told."""
-    told = say("{count} of the results in its answer cannot be read.", count=lost) if lost else ""
+    told = tr("{count} of the results in its answer cannot be read.", count=lost) if lost else ""
     return TaskState(
         status=Status.SUCCEEDED,
         word=word,
@@ -99,8 +99,8 @@ def _layers(answer: Json, home: str) -> Iterator[Mapping[str, Any]]:
         yield from (one for one in (found, *inner) if isinstance(one, dict))
 
 
-def _at(tree: Json, place: str) -> Json:
-    for name in filter(None, place.split(".")):
+def _at(tree: Json, path: str) -> Json:
+    for name in filter(None, path.split(".")):
         tree = tree.get(name) if isinstance(tree, dict) else None
     return tree
 
@@ -133,8 +133,8 @@ def _outputs(layers: list[Mapping[str, Any]], task: Task) -> tuple[list[Output],
     sent = {unsigned(url) for url in task.sent}
     lost = 0
     for layer in layers:
-        for place in _places(layer):
-            values = place if isinstance(place, list) else [place]
+        for path in _places(layer):
+            values = path if isinstance(path, list) else [path]
             made = [one for one in map(_output, values) if one is not None]
             fresh = [one for one in made if unsigned(one.url) not in sent]
             broken = sum(map(_is_broken, values))

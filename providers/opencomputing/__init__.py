@@ -22,8 +22,8 @@ from ...engine.base.types import (
     TaskState,
     silent,
 )
-from ...engine.base.words import say
-from ...engine.http.error_answers import judge, words_of
+from ...engine.base.words import tr
+from ...engine.http.error_answers import api_error, words_of
 from ...engine.http.response import Response, read_json
 from ...engine.platforms.provider import Provider
 from . import _chat, _models
@@ -84,8 +84,8 @@ class OpenComputing(Provider):
     def answers_at_once(self, request: Request) -> bool:
         return request.endpoint == CHAT
 
-    def answer(self, request: Request, hear: Callable[[str], None]) -> tuple[str, TaskState]:
-        return _chat.ask(self.http, _API + CHAT, request.payload, hear, self.unwrap)
+    def answer(self, request: Request, on_text: Callable[[str], None]) -> tuple[str, TaskState]:
+        return _chat.ask(self.http, _API + CHAT, request.payload, on_text, self.unwrap)
 
     # -- pictures and video -----------------------------------------------------------------
 
@@ -106,10 +106,10 @@ class OpenComputing(Provider):
         if isinstance(found, (int, str)) and found:
             return str(found)
         if words := words_of(body):
-            raise judge(self.label, 200, words)
+            raise api_error(self.label, 200, words)
         raise OutcomeUnknown(
-            say("The platform took the request and named no task; it may have been charged."),
-            do=say("Look at your tasks on the platform before you queue again."),
+            tr("The platform took the request and named no task; it may have been charged."),
+            do=tr("Look at your tasks on the platform before you queue again."),
             platform=self.label,
         )
 
@@ -145,7 +145,7 @@ class OpenComputing(Provider):
         """The body. One that holds an error in the place of a status or an answer is an error."""
         body = read_json(response)
         if isinstance(body, dict) and body.get("error") and not body.get("status"):
-            raise judge(self.label, 200, words_of(body) or as_text(body["error"]))
+            raise api_error(self.label, 200, words_of(body) or as_text(body["error"]))
         return body
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from ...engine.base.errors import OutcomeUnknown, SkyportError, TransportError
 from ...engine.base.json_tree import number
 from ...engine.base.types import Json, Output, Status, TaskState
-from ...engine.base.words import say
+from ...engine.base.words import tr
 from ...engine.http.client import STREAM, Http
-from ...engine.http.error_answers import judge, words_of
-from ...engine.http.response import Ear, Response
+from ...engine.http.error_answers import api_error, words_of
+from ...engine.http.response import Response, StreamListener
 
 _PATIENCE = 600.0  # seconds without a byte: a long answer that is not streamed says nothing before
 
@@ -21,16 +21,16 @@ def ask(
     http: Http,
     path: str,
     payload: Mapping[str, Any],
-    hear: Callable[[str], None],
+    on_line: Callable[[str], None],
     unwrap: Callable[[Response], Json],
 ) -> tuple[str, TaskState]:
     """The id and the text of the answer to `payload`; `hear` is told what there is of it so far.
 
     Raises OutcomeUnknown with all that came of an answer that broke off.
     """
-    answer = Answer(hear)
+    answer = Answer(on_line)
     try:
-        response = http.post_json(path, payload, Ear(answer.line, _PATIENCE))
+        response = http.post_json(path, payload, StreamListener(answer.line, _PATIENCE))
     except TransportError as error:
         if not answer.begun:
             raise
@@ -39,7 +39,7 @@ def ask(
         if response.content_type != STREAM:
             _read_whole(answer, response, unwrap)
         answer.close(_has_an_end(response))
-        cut = say("the stream ended in the middle")
+        cut = tr("the stream ended in the middle")
     if answer.error is not None or not answer.ended:
         raise _broken(http.label, answer, cut)
     return answer.id, answer.state()
@@ -52,8 +52,8 @@ class Answer:
     error  what the platform said in its place, None where nothing
     """
 
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        self._hear = hear
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_text = on_line
         self.id = ""
         self.text = ""
         self.thought = ""
@@ -63,7 +63,7 @@ class Answer:
         self._cost: float | None = None
 
     @property
-    def said(self) -> str:
+    def text_so_far(self) -> str:
         """What is to be seen of it: its reasoning until the text begins."""
         return self.text or self.thought
 
@@ -90,15 +90,15 @@ class Answer:
             return
         self.begun = True
         self.id = self.id or _plain(chunk.get("id"))
-        before = self.said
+        before = self.text_so_far
         choice = _first(chunk.get("choices"))
         self._add(choice, chunk)
         self.ended = self.ended or bool(choice.get("finish_reason")) or _is_last(chunk)
         usage = chunk.get("usage")
         if isinstance(usage, dict) and "credits" in usage:
             self._cost = number(usage["credits"])
-        if self.said != before:
-            self._hear(self.said)
+        if self.text_so_far != before:
+            self._on_text(self.text_so_far)
 
     def _add(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
         """The top level repeats what a choice holds: it counts only where there never was one."""
@@ -125,9 +125,9 @@ class Answer:
 
     def _doubts(self) -> Iterator[str]:
         if self._unread:
-            yield say("A part of the answer could not be read; the text may have a gap.")
+            yield tr("A part of the answer could not be read; the text may have a gap.")
         if self._unmarked:
-            yield say("The answer came without the mark of its end; the text may stop too early.")
+            yield tr("The answer came without the mark of its end; the text may stop too early.")
 
 
 def _read_whole(answer: Answer, response: Response, unwrap: Callable[[Response], Json]) -> None:
@@ -153,13 +153,13 @@ def _broken(label: str, answer: Answer, cut: str) -> SkyportError:
     if answer.error is not None:
         cut = words_of(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
         if not answer.begun:
-            return judge(label, 200, cut)
-    what = say("The answer broke off: {why}.", why=cut.rstrip("."))
-    if answer.said:
-        what = say("{what} What had come: {text}", what=what, text=answer.said)
+            return api_error(label, 200, cut)
+    what = tr("The answer broke off: {why}.", why=cut.rstrip("."))
+    if answer.text_so_far:
+        what = tr("{what} What had come: {text}", what=what, text=answer.text_so_far)
     return OutcomeUnknown(
         what,
-        do=say("It may have been charged. Queue again for a new answer, which is charged anew."),
+        do=tr("It may have been charged. Queue again for a new answer, which is charged anew."),
         platform=label,
     )
 

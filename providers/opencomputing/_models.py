@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.base.types import Choice, Json, Model, Param
-from ...engine.base.words import say
+from ...engine.base.words import tr
 
 CHAT, IMAGE, TEXT_VIDEO, FRAME_VIDEO, REFERENCE_VIDEO = TASKS = (
     "t2t",
@@ -151,14 +151,12 @@ def _media(task: str) -> tuple[Param, ...]:
 
 
 def _field_name(name: str, usual: str) -> Param:
-    help = say("The model's name of the field that holds this picture.")
+    help = tr("The model's name of the field that holds this picture.")
     return Param(name, "string", default=usual, help=help)
 
 
 def _more() -> Param:
-    help = say(
-        "Further fields of the model as a JSON object: {example}.", example='{"duration": 5}'
-    )
+    help = tr("Further fields of the model as a JSON object: {example}.", example='{"duration": 5}')
     return Param(MORE, "text", help=help)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skyport.engine.base.types import Kind, Result, ResultFile, Task
-from skyport.engine.ledger.ledger import EVERYTHING, Order, Query, State
+from skyport.engine.ledger.ledger import EVERYTHING, Query, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 
@@ -42,19 +42,23 @@ def figures(small: bool = False) -> Iterator[Told]:
             yield Figure(what, seconds * 1000, whole * 1000, "ms", "all rows", _PAGE)
 
 
-def order(number: int) -> Order:
-    return Order(f"{number:064x}", "haiyi", "https://x", "generate/image", "kling-v3", _REQUEST)
+def order(number: int) -> TaskRecord:
+    return TaskRecord(
+        f"{number:064x}", "haiyi", "https://x", "generate/image", "kling-v3", _REQUEST
+    )
 
 
 def whole_way(store: Store, number: int) -> None:
     """A task from its intent to its delivery: five changes, each on disk before the next."""
     wanted = order(number)
-    store.intend(wanted)
-    store.accepted(wanted, Task("haiyi", wanted.endpoint, str(number)))
-    store.seen(wanted.mark, State.RUNNING, 0.1)
-    file = ResultFile(Path(f"/results/{number}.mp4"), Kind.VIDEO, "video/mp4", 9, wanted.mark)
-    store.finished(wanted.mark, Result(str(number), (file,), cost=0.1))
-    store.delivered(wanted.mark)
+    store.record_intent(wanted)
+    store.record_accepted(wanted, Task("haiyi", wanted.endpoint, str(number)))
+    store.record_progress(wanted.fingerprint, State.RUNNING, 0.1)
+    file = ResultFile(
+        Path(f"/results/{number}.mp4"), Kind.VIDEO, "video/mp4", 9, wanted.fingerprint
+    )
+    store.record_result(wanted.fingerprint, Result(str(number), (file,), cost=0.1))
+    store.record_delivered(wanted.fingerprint)
 
 
 def plain(path: Path) -> sqlite3.Connection:
@@ -67,11 +71,11 @@ def plain(path: Path) -> sqlite3.Connection:
 
 def plain_way(db: sqlite3.Connection, number: int) -> None:
     """The same five changes."""
-    mark = order(number).mark
-    db.execute("INSERT INTO tasks VALUES (?, 'intent', '', ?)", (mark, str(_REQUEST)))
+    fingerprint = order(number).fingerprint
+    db.execute("INSERT INTO tasks VALUES (?, 'intent', '', ?)", (fingerprint, str(_REQUEST)))
     for state in ("submitted", "running", "succeeded", "delivered"):
         sql = "UPDATE tasks SET state = ?, task = ? WHERE mark = ?"
-        db.execute(sql, (state, str(number), mark))
+        db.execute(sql, (state, str(number), fingerprint))
 
 
 def written(folder: Path, tasks: int = TASKS) -> tuple[float, float]:
