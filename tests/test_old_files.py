@@ -24,7 +24,7 @@ from host import KINDS, PACK, Host, graph, link, node, open_host
 from skyport import providers
 from skyport.engine.base.errors import TaskFailed
 from skyport.engine.base.types import Model, Request
-from skyport.engine.ledger.ledger import EVERYTHING, order_of
+from skyport.engine.ledger.ledger import EVERYTHING, record_of
 from skyport.engine.media.files import describe, is_intact
 from skyport.engine.settings import keys, settings
 from skyport.engine.tasks.job import Job
@@ -197,12 +197,12 @@ def test_every_job_is_listed_shown_and_fetched_by_the_command(home, tmp_path, la
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_equal_request_has_the_fingerprint_and_the_words_it_had(home, tmp_path, name):
-    order = order_of(request(name), f"{THEN}/{told(name)['platform']}")
-    assert order.mark == MARKS[name]
+    order = record_of(request(name), f"{THEN}/{told(name)['platform']}")
+    assert order.fingerprint == MARKS[name]
     if name in IN_LEDGER:
         bring(home, tmp_path, "ledger.sql")
         sql = "SELECT request, endpoint FROM tasks WHERE mark = ?"
-        [(kept, endpoint)] = change(home, sql, order.mark)
+        [(kept, endpoint)] = change(home, sql, order.fingerprint)
         assert (order.request, order.endpoint) == (json.loads(kept), endpoint)
 
 
@@ -227,7 +227,7 @@ def test_an_equal_order_waits_for_the_task_that_was_left_under_way(cloud, home, 
     before = paid(cloud)
     job = begun(name)
     result = job.future.result(30)
-    assert (job.sight.attached, result.task_id, len(result.files)) == (True, task, 1)
+    assert (job.snapshot.attached, result.task_id, len(result.files)) == (True, task, 1)
     assert paid(cloud) == before
 
 
