@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import re
 import traceback
 import tracemalloc
@@ -177,6 +178,23 @@ def test_every_attempt_passes_the_gate_first(server: Scripted) -> None:
         )
     )
     assert passed == [0, 1, 2]
+
+
+def test_a_pause_takes_no_number_from_a_generator_that_others_have_seeded(
+    server: Scripted,
+) -> None:
+    server.on("/task", Answer(503), answer_json({}))
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    before = random.getstate()
+    asyncio.run(
+        retrying(lambda: api(server).get("task"), run_blocking=asyncio.to_thread, sleep=sleep)
+    )
+    assert random.getstate() == before
+    assert 0.5 <= pauses[0] <= 0.625  # and it does take one
 
 
 # -- Retry-After ----------------------------------------------------------------------------
