@@ -110,7 +110,7 @@ def polls_of(pace: Pace, ends: list[float | None], until: float) -> list[float]:
 
 
 @given(st.lists(st.none() | st.floats(-100, 100), min_size=1, max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
     ends: list[float | None],
 ) -> None:
@@ -121,7 +121,7 @@ def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_polls_made_again_after_an_error_count_too(failures: list[int]) -> None:
     with Play() as play:
         cloud = play.cloud(lasts=200)
