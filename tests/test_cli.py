@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
 from PIL import Image
 from skyport.cli import main
 from skyport.cli._board import _Lines
@@ -276,7 +277,7 @@ def test_ctrl_c_tells_which_task_lives_on(cloud, workflow, picture, tmp_path):
         next(line for line in process.stderr if "queued" in line or "running" in line)
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-        assert process.wait(20) == 130
+        assert process.wait(PATIENCE) == 130
     task = list(cloud.tasks)[-1]
     assert f"task {task.id} lives on" in told
     assert "Traceback" not in told
@@ -339,7 +340,7 @@ def test_ctrl_c_cancels_the_task_where_the_platform_can(gpugeek, workflow, pictu
         next(line for line in process.stderr if "queued" in line)
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-        assert process.wait(20) == 130
+        assert process.wait(PATIENCE) == 130
     task = list(gpugeek.tasks)[-1]
     assert f"GPUGeek task {task.id}: The task was cancelled on the platform." in told
     assert [seen.fields for seen in gpugeek.log.of("POST", "cancel")] == [{"task_id": task.id}]
@@ -485,7 +486,7 @@ def test_the_sandbox_serves_until_ctrl_c_and_says_how_to_use_it():
         lines = iter(process.stdout.readline, "")
         told = "".join(next(lines) for _ in range(lines_told))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
         rest = process.stdout.read()
     assert re.search(r"^HAIYI_BASE_URL=http://127\.0\.0\.1:\d+/haiyi$", told, re.M)
     assert re.search(r"^HAIYI_API_KEY=\S+$", told, re.M)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
 from host import Host, open_host
 from PIL import Image
 from skyport.cli import main
@@ -35,7 +36,7 @@ def test_the_whole_demo_runs_as_a_process_without_account_or_terminal(tmp_path):
     env = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9", "HAIYI_API_KEY": "AI-my-own-real-key"}
     given = ["demo", "--output", str(tmp_path / "out"), "--pace", "0.1"]
     argv = [sys.executable, "-m", "skyport", *given]
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=ROOT, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=ROOT, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "AI-" not in done.stdout + done.stderr
     told = (done.stdout + done.stderr).splitlines()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENT
 from scripted import Answer, Scripted, Seen, answer_json, answer_page, redirect
 from skyport.engine.base.errors import (
     AuthRejected,
@@ -44,7 +45,7 @@ def elsewhere() -> Iterator[Scripted]:
 
 def http_of(server: Scripted) -> Http:
     headers = {"Authorization": f"Bearer {KEY}"}
-    return Http("HaiYi", server.url, headers, timeout=(5, 5))
+    return Http("HaiYi", server.url, headers, timeout=PATIENT)
 
 
 def fetching(server: Scripted, url: str, folder: Path, **options: Any) -> Download:

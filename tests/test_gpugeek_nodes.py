@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from _waiting import PATIENCE
 from host import KINDS, Host, Run, graph, link, node, open_host
 from PIL import Image
 from skyport.sandbox import Sandbox, start
@@ -90,7 +91,7 @@ def loaded(sandbox: Sandbox) -> list[str]:
 
 
 def fetched(url: str) -> Image.Image:
-    answer = requests.get(url, timeout=5)
+    answer = requests.get(url, timeout=PATIENCE)
     assert answer.status_code == 200
     return Image.open(io.BytesIO(answer.content))
 
@@ -172,7 +173,7 @@ def test_every_medium_can_be_uploaded(cloud: Host, source: str) -> None:
         )
     )
     assert run.status == "success", run.error
-    assert requests.get(run.probe("url")["value"], timeout=5).status_code == 200
+    assert requests.get(run.probe("url")["value"], timeout=PATIENCE).status_code == 200
 
 
 def test_an_uploaded_address_goes_into_a_workflow_as_text(cloud: Host, sandbox: Sandbox) -> None:
@@ -329,7 +330,7 @@ def test_interrupt_cancels_the_remote_task_and_the_node_says_so(
     task = list(sandbox.tasks)[-1]
     asked = time.monotonic()
     cloud.interrupt()
-    told = handle.wait_for_text("run", "cancelled", timeout=5)
+    told = handle.wait_for_text("run", "cancelled")
     run = handle.result()
     assert run.status == "interrupted"
     assert run.texts["run"][-1] == told
@@ -384,7 +385,7 @@ def test_a_cancel_that_the_platform_cannot_do_is_told_with_what_comes_of_it(
     handle = cloud.start(prompt)
     handle.wait_for_text("run", "queued")
     cloud.interrupt()
-    told = handle.wait_for_text("run", "who are you", timeout=5)
+    told = handle.wait_for_text("run", "who are you")
     assert handle.result().status == "interrupted"
     assert "lives on" in told
     again = cloud.run(prompt)

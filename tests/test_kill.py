@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _waiting import PATIENCE
 from PIL import Image
 from processes import KILLED, python_path
 from skyport.engine.ledger.ledger import Query, Row, State
@@ -35,7 +36,6 @@ REQUESTS = 20
 SOONEST, LATEST = 0.02, 3.0  # seconds from the child's start of work to its end
 AIMED = 0.3  # of all kills: short stages are hit too seldom by chance alone
 STAGES = ("uploading", "submitting", "running", "downloading", "delivering")
-PATIENCE = 60.0  # seconds after which something hangs
 GENERATE = "POST /openapi/v1/generate/image"
 SLOW = {GENERATE: 0.12, "POST /openapi/v1/file/upload": 0.06, "GET /oss/*": 0.06}  # seconds
 PARALLEL = 6

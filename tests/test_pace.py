@@ -171,9 +171,9 @@ def test_a_hundred_tasks_share_twelve_polls_a_second_fairly(
 def test_thousands_of_tasks_wait_without_a_thread_each(
     monkeypatch: pytest.MonkeyPatch, tasks: int
 ) -> None:
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     cloud = crowd(tasks, 300.0, monkeypatch)
-    assert threading.active_count() == threads
+    assert len(set(threading.enumerate()) - before) < 10  # those of other tests come and go
     assert cloud.counts["submit"] == tasks
     assert most_within(cloud.times("poll"), 1.0) <= POLLS_A_SECOND
     assert cloud.counts["poll"] <= max(2 * tasks, 500 * POLLS_A_SECOND)
