@@ -182,13 +182,16 @@ def test_when_one_of_three_fails_the_other_two_are_not_paid_for_again(
         picture=node("ProbeImage", seed=2),
         a=edit(f"{LONG} one of three"),
         b=edit(f"{LONG} one of three", seed=2),
-        c=edit("[[balance]] the third"),
+        held=node("ProbeGate", gate="the third", value=link("picture")),
+        c=edit("[[balance]] the third", "held"),
     )
     before = sandbox.charges["haiyi"]
-    run = cloud.run(prompt)
-    assert (run.status, run.error.type) == ("error", "OutOfCredit")
+    handle = cloud.start(prompt)
     until(lambda: submits(sandbox, "one of three") == 2)
-    prompt["c"] = edit("the third, mended")
+    cloud.open_gate("the third")
+    run = handle.result()
+    assert (run.status, run.error.type) == ("error", "OutOfCredit")
+    prompt["c"] = edit("the third, mended", "held")
     handle = cloud.start(prompt)
     for name in ("a", "b"):
         handle.wait_for_text(name, "running")

@@ -80,6 +80,25 @@ class ProbeTime(io.ComfyNode):
         return _times(began)
 
 
+class ProbeGate(io.ComfyNode):
+    """Passes a value on, without blocking, once its gate is open."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeGate",
+            category=CATEGORY,
+            inputs=[_gate(), _any()],
+            outputs=[io.AnyType.Output("value")],
+        )
+
+    @classmethod
+    async def execute(cls, gate="", value=None):
+        began = time.monotonic()
+        await _not_while(lambda: _shut(gate, began))
+        return io.NodeOutput(value)
+
+
 class ProbeMeet(io.ComfyNode):
     """Waits without blocking until so many have come to this place; tells [start, end]."""
 
@@ -364,6 +383,7 @@ class ProbeCounted(io.ComfyNode):
 
 NODES = [
     ProbeTime,
+    ProbeGate,
     ProbeMeet,
     ProbeSleepSync,
     ProbeWaitForInterrupt,
