@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _TROUBLE = (sqlite3.Error, OSError)
 _HEAD = b"SQLite format 3\0"
 _PARTS = ("", "-wal", "-shm")  # of a database of SQLite
-_TURN = 10.0  # seconds to wait for another process that sets a broken file aside
+_TURN = 60.0  # seconds to wait for another process that sets a broken file aside
 
 
 class Keeper:
