@@ -417,6 +417,33 @@ def test_a_cancel_that_the_platform_cannot_do_is_told_with_what_comes_of_it(
     assert sandbox.charges["gpugeek"] - before == 1
 
 
+def test_who_only_loads_a_result_cancels_nothing_by_an_interrupt(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    prompt = remote(f"{LONG} looked at")
+    prompt["bad"] = node("ProbeFailAsync", gate="who ran it is gone")
+    load = graph(
+        load=node("SkyportLoadResult", job="latest"), seen=node("ProbeSink", value=link("load"))
+    )
+    before = sandbox.charges["gpugeek"]
+    handle = cloud.start(prompt)
+    handle.wait_for_text("run", "queued")
+    cloud.open_gate("who ran it is gone")
+    assert handle.result().status == "error"
+    handle = cloud.start(load)
+    handle.wait_for_text("load", "queued")
+    cloud.interrupt()
+    assert handle.result().status == "interrupted"
+    handle = cloud.start(load)
+    handle.wait_for_text("load", "queued")
+    clock.forward()
+    run = handle.result()
+    assert run.status == "success", run.error
+    assert run.probe("seen")["type"] == "IMAGE"
+    assert not sandbox.log.of("POST", "task/cancel")
+    assert sandbox.charges["gpugeek"] - before == 1
+
+
 # -- bad input, bad luck ------------------------------------------------------------------------
 
 

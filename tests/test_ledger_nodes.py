@@ -288,6 +288,41 @@ def test_files_that_are_gone_are_fetched_again_at_no_charge(cloud: Host, sandbox
     assert sandbox.charges["haiyi"] == before
 
 
+def half_a_picture(sandbox: Sandbox) -> None:
+    """The next result comes with fewer bytes than it has, and says that this is all."""
+    sandbox.faults.add("GET /oss/*", "short_body", after=200)
+
+
+def test_a_file_that_cannot_be_read_is_fetched_again_by_the_next_queue(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    before = sandbox.charges["haiyi"]
+    half_a_picture(sandbox)
+    prompt = one_task("half of it")
+    assert cloud.run(prompt).error.type == "BadResult"
+    assert succeeded(cloud.run(prompt)).probe("seen")["type"] == "IMAGE"
+    assert sandbox.charges["haiyi"] - before == 1
+
+
+def test_a_kept_file_that_cannot_be_read_is_fetched_again_by_the_next_load(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    before = sandbox.charges["haiyi"]
+    prompt = f"{LONG} brought home with nobody waiting"
+    left = graph(**one_task(prompt), bad=node("ProbeFailAsync", gate="nobody waits"))
+    handle = cloud.start(left)
+    handle.wait_for_text("make", "running")
+    cloud.open_gate("nobody waits")
+    assert handle.result().status == "error"
+    half_a_picture(sandbox)
+    clock.forward()
+    until(lambda: job_of(cloud, prompt)["state"] == "succeeded")
+    job = job_of(cloud, prompt)["id"]
+    assert cloud.run(load(job)).error.type == "BadResult"
+    assert succeeded(cloud.run(load(job))).probe("seen")["type"] == "IMAGE"
+    assert sandbox.charges["haiyi"] - before == 1
+
+
 @pytest.mark.parametrize("name", ["987654", "no-such-task", "", "None"])
 def test_an_unknown_job_is_told_with_the_recent_ones(cloud: Host, name: str) -> None:
     succeeded(cloud.run(one_task("to be listed")))
