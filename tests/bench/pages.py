@@ -21,16 +21,21 @@ _PROMISED = Goal(20, "ms")
 def figures(small: bool = False) -> Iterator[Told]:
     many, few = (2 * _FEW, _FEW) if small else (_MANY, _FEW)
     with tempfile.TemporaryDirectory() as folder:
-        long, short = (alone(pages, Path(folder, str(rows)), rows) for rows in (many, few))
+        long, short = alone(both, Path(folder), many, few)
     for name, seconds in long.items():
         what = f"list of {many} jobs in {NAME}, {name}"
         against = f"of {few} jobs"
         yield Figure(what, seconds * 1000, short[name] * 1000, "ms", against, _PROMISED)
 
 
-def pages(base: Path, rows: int) -> dict[str, float]:
-    """Seconds that a page takes, by what is asked for; in a process of its own."""
+def both(folder: Path, many: int, few: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Of a long list and of a short one; to be called in a process of its own."""
     stand_in()
+    return pages(folder / "long", many), pages(folder / "short", few)
+
+
+def pages(base: Path, rows: int) -> dict[str, float]:
+    """Seconds that a page takes, by what is asked for."""
     from _books import Books
     from host import open_host
 
