@@ -316,7 +316,8 @@ def test_a_page_hears_of_a_job_from_its_start_to_its_end(books: Books, page: Pag
     assert {one["title"] for one in running} == {"gemini-3-pro-image-preview"}
     assert all(0 <= one["share"] <= 1 and one["task"] for one in running)
     told = len(page.told)
-    assert 0.35 * (told - 1) < time.monotonic() - began  # each comes after a pause of its own
+    # Each comes after a pause of its own; one may be of what was before.
+    assert 0.35 * (told - 2) < time.monotonic() - began
     time.sleep(2.0)  # silence cannot be waited for otherwise
     assert len(page.told) <= told + 1  # the last change may be told once more, and that is all
 

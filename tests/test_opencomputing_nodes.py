@@ -165,10 +165,10 @@ def test_reasoning_is_shown_and_stays_out_of_the_text(
 def test_interrupt_leaves_while_it_answers_and_the_next_queue_has_the_answer_for_nothing(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    before = sandbox.charges[NAME]
+    before, tasks = sandbox.charges[NAME], len(sandbox.tasks)
     prompt = graph(ask=chat(f"{LONG} wait"), seen=node("ProbeSink", value=link("ask")))
     handle = cloud.start(prompt)
-    until(lambda: sandbox.charges[NAME] > before)
+    until(lambda: len(sandbox.tasks) > tasks)
     clock.forward(20.0)  # of 180
     handle.wait_for_text("ask", "answering")
     cloud.interrupt()
