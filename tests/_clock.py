@@ -12,7 +12,8 @@ LONG = "[[slow:3600]]"  # in a prompt: longer than any test, at the pace of test
 class Clock:
     """For `start(pace=..., clock=...)`: runs as the real one does, jumps, and stands still.
 
-    What must be seen while a task is under way is asked of a LONG one; `forward` ends it.
+    What must be seen while a task is under way is asked of a LONG one; `forward` ends it, once the
+    sandbox has it in its `tasks`: a request that it has only heard of has not begun.
     """
 
     def __init__(self) -> None:

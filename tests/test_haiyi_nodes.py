@@ -396,6 +396,7 @@ def test_results_are_kept_byte_for_byte_in_the_output_folder(cloud: Host) -> Non
 def test_a_batch_of_four_makes_four_tasks_side_by_side_in_order(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
+    before = len(sandbox.tasks)
     handle = cloud.start(
         graph(
             picture=node("ProbeImage", seed=9, batch=4),
@@ -404,7 +405,7 @@ def test_a_batch_of_four_makes_four_tasks_side_by_side_in_order(
             urls=node("ProbeSink", value=link("make", 2)),
         )
     )
-    until(lambda: len(submits(sandbox)) == 4)  # while none of them has ended
+    until(lambda: len(sandbox.tasks) == before + 4)  # while none of them has ended
     clock.forward()
     run = handle.result()
     assert run.status == "success", run.error
@@ -431,6 +432,7 @@ def test_four_equal_pictures_are_four_tasks(cloud: Host, sandbox: Sandbox) -> No
 
 
 def test_two_video_nodes_of_one_graph_overlap(cloud: Host, sandbox: Sandbox, clock: Clock) -> None:
+    before = len(sandbox.tasks)
     handle = cloud.start(
         graph(
             picture=node("ProbeImage", seed=11),
@@ -438,7 +440,7 @@ def test_two_video_nodes_of_one_graph_overlap(cloud: Host, sandbox: Sandbox, clo
             b=film(f"{LONG} b", seed=2),
         )
     )
-    until(lambda: len(submits(sandbox)) == 2)  # while neither has ended
+    until(lambda: len(sandbox.tasks) == before + 2)  # while neither has ended
     clock.forward()
     run = handle.result()
     assert run.status == "success", run.error
