@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
@@ -14,14 +15,14 @@ _HERE = "127.0.0.1,localhost"
 
 
 @contextmanager
-def sandboxed(pace: float) -> Iterator[Sandbox]:
+def sandboxed(pace: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Sandbox]:
     """A running sandbox; keys, settings and model lists are those of a folder that lives as long.
 
     It is told through the environment, so that processes started meanwhile are led there too.
     """
     with (
         TemporaryDirectory(prefix="skyport-demo-", ignore_cleanup_errors=True) as home,
-        start(pace=pace) as sandbox,
+        start(pace=pace, clock=clock) as sandbox,
         _environment(_told(sandbox, home)),
     ):
         yield sandbox

@@ -10,6 +10,7 @@ from typing import Any
 
 from ._body import Cut
 from ._faults import Twists, unmarked
+from ._tasks import Tasks
 
 _SECONDS = 4.0  # a stream lasts at pace 1
 _CREDITS = 0.02
@@ -49,14 +50,15 @@ class Talk:
             "usage": self._usage(),
         }
 
-    def stream(self, pace: float) -> Iterator[bytes]:
-        """Events as they come, with pauses; broken off in the middle where a marker asks for it."""
+    def stream(self, tasks: Tasks, began: float) -> Iterator[bytes]:
+        """Events as they come, by the clock of `tasks`; broken off in the middle where a marker
+        asks for it."""
         parts = [("reasoning_content", part) for part in _parts(self.thoughts)]
         parts += [("content", part) for part in _parts(self.words)]
-        pause = self._twists.get("slow", _SECONDS) * pace / (len(parts) + 1)
+        pause = self._twists.get("slow", _SECONDS) * tasks.pace / (len(parts) + 1)
         yield self._event({"content": "", "role": "assistant"})
         for number, (name, part) in enumerate(parts):
-            time.sleep(pause)
+            tasks.wait_until(began + (number + 1) * pause)
             if number >= len(parts) // 2 and "cut" in self._twists:
                 raise Cut
             if number >= len(parts) // 2 and "fail" in self._twists:

@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answered(self, seen: Seen, twists: Twists) -> Answer:
         if "delay" in twists:
-            self.server.stopping.wait(twists["delay"].get("seconds", 1))
+            self._delay(**twists["delay"])
         try:
             body = Body(self.rfile, self.headers)
         except Refusal as no:
@@ -138,6 +138,9 @@ class Handler(BaseHTTPRequestHandler):
         except Exception:
             logging.getLogger(__name__).exception("%s %s", self.command, seen.path)
             return _refused(Refusal(500, "The sandbox itself failed; its log says why."))
+
+    def _delay(self, seconds: float = 1, until: threading.Event | None = None) -> None:
+        (until or self.server.stopping).wait(seconds)
 
     def _cut_before(self, body: Body, read: bool = True) -> None:
         if read:

@@ -17,6 +17,7 @@ PENDING, RUNNING, SUCCESS, FAIL = "pending", "running", "success", "fail"
 FIRST_IDS = {"generate": 24317, "app": 230, "workflow": 5021, "prompt": 763289064770885}
 _WAITING = 0.5  # seconds a task stays pending at pace 1
 _PATIENCE = 30.0  # seconds a poll waits for a drawing where a test moves the clock
+_LOOK = 0.02  # seconds between looks at a clock that a test may move
 
 
 class NodeFailed(Exception):
@@ -146,6 +147,7 @@ class Tasks:
         self._tasks: dict[tuple[str, str, int], Task] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="skyport-sandbox-draw")
 
     def add(self, platform: str, plan: Plan, twists: Twists) -> Task:
@@ -177,7 +179,14 @@ class Tasks:
     def moment(self, task: Task) -> Moment:
         return task.at(self.clock(), self._patience)
 
+    def wait_until(self, moment: float) -> None:
+        """Returns at `moment` on the sandbox's clock, or when the sandbox ends."""
+        while (left := moment - self.clock()) > 0:
+            if self._over.wait(min(left, _LOOK)):
+                return
+
     def close(self) -> None:
+        self._over.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def __iter__(self) -> Iterator[Task]:

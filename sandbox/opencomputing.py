@@ -78,7 +78,7 @@ class Opencomputing(Platform):
         if not (self.streams and body.get("stream", False)):
             return Answer.json(talk.whole())
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-        return Answer(200, headers, talk.stream(self.world.tasks.pace))
+        return Answer(200, headers, talk.stream(self.world.tasks, task.began))
 
     # -- pictures and video -----------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from _waiting import PATIENCE
 from host import Host
 from PIL import Image
 from skyport.engine.base.types import Kind, Result, ResultFile, Task
@@ -67,6 +68,10 @@ class Books:
         assert row is not None
         return row.id
 
+    def newest(self) -> int:
+        """The number of the newest job."""
+        return int(self._run("SELECT max(id) FROM tasks")[0][0])
+
     def many(self, count: int) -> None:
         """As many delivered rows, at once; their requests are as long as a workflow's."""
         first = self.kept(State.DELIVERED, "of many " + "x" * 1500, cost=0.25)
@@ -79,7 +84,7 @@ class Books:
 
     def _run(self, sql: str) -> list[Any]:
         path = self.host.home / "ledger.db"
-        with contextlib.closing(sqlite3.connect(path, timeout=10)) as db, db:
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as db, db:
             return db.execute(sql).fetchall()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
+from _waiting import PATIENCE
 
 _TEXT, _PREVIEW = 3, 4  # kinds of binary messages
 
@@ -35,9 +36,9 @@ class Sockets:
         return future
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _follow(self, url: str, on_event: Callable[[str, Any], None], connected: Any) -> None:

@@ -9,11 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from skyport.engine.base import words
 from skyport.engine.settings import folders
 
 pytest_plugins = ["host"]
+
+# Nothing that a busy machine decides: an example may take as long as it takes.
+hypothesis.settings.register_profile(
+    "skyport",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("skyport")
 
 _PRIVATE = ("SKYPORT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from _waiting import PATIENT
 from scripted import Answer, Reply, Scripted, Seen, answer_json, answer_page
 from skyport.engine.base.errors import (
     AuthRejected,
@@ -119,7 +120,7 @@ class PlatformContract:
 
     def provider(self, server: Scripted) -> Provider:
         headers = self.kind.auth_headers(KEY)
-        return self.kind(Http(self.kind.label, server.url, headers, timeout=(5, 5)))
+        return self.kind(Http(self.kind.label, server.url, headers, timeout=PATIENT))
 
     def outcome(self, play: Play, server: Scripted, folder: Path) -> Any:
         """The result of one request with a picture in it, or its error."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from _sockets import Sockets
+from _waiting import PATIENCE
 from skyport.demo._host import Client, ComfyUI, Refused
 
 if TYPE_CHECKING:
@@ -136,19 +137,19 @@ class Handle:
         except Refused as refused:
             self.refused = refused.answer
 
-    def result(self, timeout: float = 60) -> Run:
+    def result(self, timeout: float = PATIENCE) -> Run:
         """Waits for the end. TimeoutError with the host's log when there is none in time."""
         try:
             if self.refused is not None:
                 return _refused(self.refused)
             self._wait(lambda: self._ended, timeout, "the prompt did not end")
             seconds = time.monotonic() - self._began
-            entry = self._host.client.wait(self.prompt_id, timeout=10)
+            entry = self._host.client.wait(self.prompt_id, timeout=PATIENCE)
             return _finished(self, entry, seconds)
         finally:
             self._socket.cancel()
 
-    def wait_for(self, event: str, timeout: float = 20, **fields: Any) -> Any:
+    def wait_for(self, event: str, timeout: float = PATIENCE, **fields: Any) -> Any:
         """The data of the first `event` with these fields: wait_for("executing", node="a")."""
 
         def found() -> Any:
@@ -157,7 +158,7 @@ class Handle:
 
         return self._wait(found, timeout, f"no {event} {fields}")
 
-    def wait_for_text(self, node_id: str, part: str = "", timeout: float = 20) -> str:
+    def wait_for_text(self, node_id: str, part: str = "", timeout: float = PATIENCE) -> str:
         """The first progress text of a node that contains `part`."""
 
         def found() -> str | None:
@@ -244,7 +245,7 @@ class Host:
         self.output_dir = self.base / "output"
         self._sockets = Sockets()
 
-    def run(self, prompt: Mapping[str, Any], timeout: float = 60, **extra: Any) -> Run:
+    def run(self, prompt: Mapping[str, Any], timeout: float = PATIENCE, **extra: Any) -> Run:
         """Queue a prompt and wait for its end. `extra` goes into the request's body beside it."""
         return self.start(prompt, **extra).result(timeout)
 
@@ -255,11 +256,20 @@ class Host:
     def interrupt(self) -> None:
         self.client.interrupt()
 
+    def open_gate(self, name: str) -> None:
+        """Let the probes go on that wait at this gate."""
+        self.client.post(f"/probes/gate/{name}", {}).raise_for_status()
+
+    def at_gate(self, name: str) -> int:
+        """How many probes have come to this gate."""
+        return int(self.client.get(f"/probes/gate/{name}").json())
+
     def object_info(self, node_id: str) -> dict[str, Any]:
         return self.client.object_info(node_id)
 
     def route(self, method: str, path: str, json: Any = None, **options: Any) -> requests.Response:
         """One exchange with a route, as the browser makes it: below /api."""
+        options.setdefault("timeout", PATIENCE)
         return self.client.call(method, f"/api{path}", json=json, **options)
 
     def log_text(self) -> str:

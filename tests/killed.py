@@ -21,6 +21,7 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
+from _waiting import PATIENCE
 from PIL import Image
 from skyport import providers
 from skyport.engine.base.types import Model, Request, Result, Task
@@ -56,7 +57,7 @@ def own(folder: str) -> None:
 
 def parent(folder: str) -> None:
     owner = Owner(Path(folder))
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({PATIENCE})"])
     tell(owner.id, child.pid)
     sys.stdin.read()
 

@@ -8,8 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
+from _waiting import PATIENCE
+
 KILLED = Path(__file__).with_name("killed.py")
-PATIENCE = 30.0  # seconds after which something hangs
 
 
 def python_path() -> dict[str, str]:

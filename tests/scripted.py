@@ -13,7 +13,6 @@ import json
 import socket
 import socketserver
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +28,7 @@ class Answer:
     raw      these very bytes instead of a status line, headers and body
     drop     drop the connection without a word, "before" the request's body is read or "after"
     leave    close the connection after the answer, without having said so
-    delay    seconds before the answer
+    delay    seconds before the answer; the end of the test ends it too
     length   send Content-Length (else the body ends with the connection)
     """
 
@@ -103,6 +102,7 @@ class Scripted:
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
     _lines: dict[str, _Line] = field(default_factory=dict)
+    over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def on(self, path: str, *replies: Reply) -> None:
@@ -134,6 +134,7 @@ class Scripted:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self._server.shutdown()
         self._server.hang_up()
         self._server.server_close()
@@ -244,8 +245,8 @@ class _Handler(socketserver.StreamRequestHandler):
         return b"".join(kept), total, digest.hexdigest()
 
     def _say(self, answer: Answer) -> bool:
-        if answer.delay:
-            time.sleep(answer.delay)
+        if answer.delay and self.server.script.over.wait(answer.delay):
+            return False
         if answer.raw is not None:
             self.wfile.write(answer.raw)
             return False

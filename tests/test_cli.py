@@ -11,11 +11,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _clock import LONG, Clock
+from _waiting import PATIENCE, until
 from PIL import Image
 from skyport.cli import main
 from skyport.cli._board import _Lines
@@ -34,8 +37,13 @@ CHINESE = "\u53ef\u7075"
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with start(pace=0.05, clock=clock) as sandbox:
         yield sandbox
 
 
@@ -179,12 +187,21 @@ def test_what_is_no_file_goes_as_text_with_all_its_equals_signs(
 
 
 def test_progress_names_the_remote_node_without_control_characters(
-    skyport, cloud, workflow, picture, tmp_path
+    skyport, cloud, clock, workflow, picture, tmp_path
 ):
     tree = json.loads(workflow.read_text("utf-8"))
     for node in tree.values():  # whichever of them a poll meets
-        node["_meta"] = {"title": "Turn\x1b[31m it over [[slow:30]]"}
-    told = skyport(*haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}"))
+        node["_meta"] = {"title": f"Turn\x1b[31m it over {LONG}"}
+    argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
+
+    def end_it_once_it_is_told() -> None:
+        until(lambda: "it over" in sys.stderr.getvalue())
+        clock.forward()
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(end_it_once_it_is_told)
+        told = skyport(*argv)
+        ending.result()
     assert told.code == 0
     assert "it over" in told.err
     assert all(char.isprintable() for line in told.all.splitlines() for char in line)
@@ -269,14 +286,14 @@ def test_ctrl_c_tells_which_task_lives_on(cloud, workflow, picture, tmp_path):
     if os.name == "nt":
         pytest.skip("no SIGINT for a child there")
     tree = json.loads(workflow.read_text("utf-8"))
-    tree["10"]["inputs"]["filename_prefix"] = "[[slow:3600]]"
+    tree["10"]["inputs"]["filename_prefix"] = LONG
     argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
     with subprocess.Popen(command(*argv), stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "queued" in line or "running" in line)
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-        assert process.wait(20) == 130
+        assert process.wait(PATIENCE) == 130
     task = list(cloud.tasks)[-1]
     assert f"task {task.id} lives on" in told
     assert "Traceback" not in told
@@ -332,14 +349,14 @@ def test_ctrl_c_cancels_the_task_where_the_platform_can(gpugeek, workflow, pictu
     if os.name == "nt":
         pytest.skip("no SIGINT for a child there")
     given = ("--workflow-id", WORKFLOW_ID, "--input", f"73.image={picture}")
-    slow = ("--input", "10.filename_prefix=[[slow:3600]]")
+    slow = ("--input", f"10.filename_prefix={LONG}")
     argv = gpugeek_run(workflow, tmp_path, *given, *slow)
     with subprocess.Popen(command(*argv), stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "queued" in line)
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-        assert process.wait(20) == 130
+        assert process.wait(PATIENCE) == 130
     task = list(gpugeek.tasks)[-1]
     assert f"GPUGeek task {task.id}: The task was cancelled on the platform." in told
     assert [seen.fields for seen in gpugeek.log.of("POST", "cancel")] == [{"task_id": task.id}]
@@ -485,7 +502,7 @@ def test_the_sandbox_serves_until_ctrl_c_and_says_how_to_use_it():
         lines = iter(process.stdout.readline, "")
         told = "".join(next(lines) for _ in range(lines_told))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
         rest = process.stdout.read()
     assert re.search(r"^HAIYI_BASE_URL=http://127\.0\.0\.1:\d+/haiyi$", told, re.M)
     assert re.search(r"^HAIYI_API_KEY=\S+$", told, re.M)

@@ -292,6 +292,30 @@ def test_who_waits_for_another_process_can_be_stopped(process: Callable[[], Proc
     assert second.row(fingerprint()).state is State.INTENT
 
 
+def test_interrupt_while_another_process_submits_ends_at_once_and_leaves_it_its_task(
+    process: Callable[[], Process],
+) -> None:
+    first, second = process(), process()
+    cloud, wanted = second.cloud(lasts=10, cancels=True), record_of(order(), "http://127.0.0.1:1")
+    first.keeper.record_intent(wanted)
+
+    async def interrupted() -> float:
+        job = await second.play.runner.begin(cloud, order(), second.into)
+        await asyncio.sleep(10.2)  # between two looks
+        began = second.play.loop.time()
+        second.play.runner.leave(job, stop=True)
+        with pytest.raises(TaskCancelled, match="nothing was charged"):
+            await asyncio.wait_for(ended(job), 60)
+        return second.play.loop.time() - began
+
+    assert second.play.run(interrupted()) < 0.1
+    assert second.play.runner.under_way() == []
+    cloud._ends["theirs"] = second.play.loop.time() + 10
+    first.keeper.record_accepted(wanted, Task("cloud", "make", "theirs"))
+    assert second.play.result(cloud, order(), second.into).task_id == "theirs"
+    assert (cloud.counts["submit"], cloud.counts["cancel"]) == (0, 0)
+
+
 # -- what goes wrong ----------------------------------------------------------------------------
 
 

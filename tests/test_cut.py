@@ -524,7 +524,7 @@ class Evaluator:
         return results[sent.value]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(prompts())
 def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None:
     after = cut(prompt, facts())
@@ -539,7 +539,7 @@ def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None
     assert cut(after, facts()) == after
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(prompts())
 def test_what_stays_is_whole(prompt: Prompt) -> None:
     after = cut(prompt, facts())
@@ -551,7 +551,7 @@ def test_what_stays_is_whole(prompt: Prompt) -> None:
                 assert all(v[0] in _nodes_of(one) for v in links)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(prompts(), st.randoms())
 def test_the_order_of_the_nodes_decides_nothing(prompt: Prompt, random: Any) -> None:
     names = [*prompt]

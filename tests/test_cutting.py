@@ -142,6 +142,16 @@ def test_where_nobody_tells_the_type_the_user_is_told() -> None:
     assert "is not known on this machine" in left["cloud"]["inputs"]["value"]
 
 
+@pytest.mark.parametrize(("source", "slot"), [("Show", -1), ("Paint", -1), ("Paint", 2)])
+def test_a_slot_that_the_class_does_not_have_carries_nothing(source: str, slot: int) -> None:
+    made = node("Show", value=link("made")) if source == "Show" else node(source)
+    prompt = graph(made=node("Paint"), a=made, cloud=run(link("a", slot)))
+    prompt["show"] = node("Show", value=link("cloud"))
+    left = cut_prompt({"prompt": prompt})
+    told = left["cloud"]["inputs"]["value"]
+    assert told.startswith(f"What {source} (a) makes is not known on this machine.")
+
+
 def test_the_type_goes_through_the_value_of_another_cloud() -> None:
     prompt = graph(
         a=node("Paint"),
@@ -259,7 +269,8 @@ placed = nodes.flatmap(
 
 
 @settings(
-    deadline=None, max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.dictionaries(st.sampled_from("abcd"), placed | json_), editors)
 def test_no_prompt_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None:

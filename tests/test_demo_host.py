@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from _waiting import PATIENCE
 from host import PROBES, Host, graph, link, node
 from skyport.demo._host import ComfyUI, Refused
 from skyport.engine.base.errors import SkyportError
@@ -101,25 +102,25 @@ def test_another_python_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_run_gives_the_history_entry(probes_host: Host) -> None:
     prompt = graph(a=node("ProbeText", value="x"), seen=node("ProbeSink", value=link("a")))
-    entry = probes_host.client.run(prompt, timeout=30)
+    entry = probes_host.client.run(prompt, timeout=PATIENCE)
     assert list(entry["outputs"]) == ["seen"]
 
 
 def test_run_raises_what_the_failing_node_said(probes_host: Host) -> None:
     with pytest.raises(SkyportError, match=r"ProbeFail bad: .*ProbeFailure: not today"):
-        probes_host.client.run(graph(bad=node("ProbeFail", message="not today")), timeout=30)
+        probes_host.client.run(graph(bad=node("ProbeFail", message="not today")), timeout=PATIENCE)
 
 
 def test_a_refused_prompt_names_its_node_and_input(probes_host: Host) -> None:
     prompt = graph(it=node("ProbeMulti", number=5))
     with pytest.raises(Refused, match=r"ProbeMulti it: .*number") as caught:
-        probes_host.client.run(prompt, timeout=30)
+        probes_host.client.run(prompt, timeout=PATIENCE)
     assert list(caught.value.answer["node_errors"]) == ["it"]
 
 
 def test_an_unknown_node_class_is_refused_by_its_name(probes_host: Host) -> None:
     with pytest.raises(Refused, match="NoSuchNode"):
-        probes_host.client.run(graph(a=node("NoSuchNode")), timeout=30)
+        probes_host.client.run(graph(a=node("NoSuchNode")), timeout=PATIENCE)
 
 
 def test_a_prompt_that_takes_longer_than_allowed_is_told_and_goes_on(probes_host: Host) -> None:
@@ -128,4 +129,4 @@ def test_a_prompt_that_takes_longer_than_allowed_is_told_and_goes_on(probes_host
     with pytest.raises(SkyportError, match=r"did not end within 0\.1 s"):
         probes_host.client.wait(handle.prompt_id, timeout=0.1)
     probes_host.interrupt()
-    assert handle.result(10).status == "interrupted"
+    assert handle.result().status == "interrupted"

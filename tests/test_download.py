@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
+from _waiting import PATIENT
 from scripted import Answer, Scripted, Seen, answer_json, answer_page, redirect
 from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
+    InputRejected,
     NotFound,
     ServerFault,
     SkyportError,
@@ -21,9 +25,10 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Kind
 from skyport.engine.http.client import Http
-from skyport.engine.http.public_hosts import permitted
+from skyport.engine.http.public_hosts import _Guarded, permitted
 from skyport.engine.http.retry import retrying
 from skyport.engine.media.download import Download, keep, link_expired
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 KEY = "AI-0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000  # about 1 MB
@@ -45,7 +50,7 @@ def elsewhere() -> Iterator[Scripted]:
 
 def http_of(server: Scripted) -> Http:
     headers = {"Authorization": f"Bearer {KEY}"}
-    return Http("HaiYi", server.url, headers, timeout=(5, 5))
+    return Http("HaiYi", server.url, headers, timeout=PATIENT)
 
 
 def fetching(server: Scripted, url: str, folder: Path, **options: Any) -> Download:
@@ -246,6 +251,35 @@ def test_a_file_that_changed_between_cut_and_resume_is_fetched_anew(
     assert carry(fetching(server, "/a", tmp_path).attempt).path.read_bytes() == other
 
 
+def test_a_rest_that_ends_early_is_gone_on_with_once_more(server: Scripted, tmp_path: Path) -> None:
+    """Its own length is honest: only the size told for the whole file says that some is missing."""
+
+    def rest(seen: Seen) -> Answer:
+        begin = int(seen.headers["range"][6:-1])
+        some = PNG[begin : begin + 200_000]
+        told = ("Content-Range", f"bytes {begin}-{begin + len(some) - 1}/{len(PNG)}")
+        return Answer(206, some, (told, *OFFERS_RANGES))
+
+    server.on("/a", Answer(body=PNG, headers=OFFERS_RANGES, cut=600_000), rest)
+    file = carry(fetching(server, "/a", tmp_path).attempt)
+    assert file.path.read_bytes() == PNG
+    assert len(server.seen) == 4
+
+
+def test_a_rest_of_another_file_is_not_put_behind_the_first_part(
+    server: Scripted, tmp_path: Path
+) -> None:
+    def rest(seen: Seen) -> Answer:
+        begin = int(seen.headers["range"][6:-1])
+        told = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
+        return Answer(206, bytes(len(PNG) - begin), (told, ("ETag", '"v2"')))
+
+    cut = Answer(body=PNG, headers=OFFERS_RANGES, cut=600_000)
+    server.on("/a", cut, rest, Answer(body=PNG))
+    assert carry(fetching(server, "/a", tmp_path).attempt).path.read_bytes() == PNG
+    assert "range" not in server.seen[2].headers
+
+
 @pytest.mark.parametrize(
     "strange",
     [
@@ -299,6 +333,19 @@ def test_an_expired_link_tells_the_caller_to_ask_for_a_fresh_one(
     assert link_expired(error)
     assert "Request has expired" in str(error)
     assert server.counts["/a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expired"), [("Request has Expired.", True), ("The range is not valid.", False)]
+)
+def test_a_400_is_about_the_link_where_its_words_say_that_it_expired(
+    server: Scripted, tmp_path: Path, words: str, expired: bool
+) -> None:
+    server.on("/a", Answer(400, f"<Error><Message>{words}</Message></Error>".encode()))
+    error = carry(fetching(server, "/a", tmp_path).attempt)
+    assert isinstance(error, InputRejected)
+    assert words in str(error)
+    assert link_expired(error) is expired
 
 
 def test_a_403_is_about_the_link_elsewhere_and_about_the_key_at_home(
@@ -419,6 +466,100 @@ def test_a_private_host_is_refused_by_name_before_anything_is_sent(
     assert server.connections == (0 if way == "given" else 1)
 
 
+class Internet:
+    """Names, and the way to public addresses: all of them lead to this machine.
+
+    names      by name, the addresses that each look-up is answered with in turn; the last one stays
+    asked      the names looked up, in order
+    connected  the addresses connected to, in order
+    silent     public addresses where nobody answers
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: dict[str, list[list[str]]] = {}
+        self.asked: list[str] = []
+        self.connected: list[str] = []
+        self.silent: set[str] = set()
+        connect = socket.socket.connect
+
+        def connected(line: socket.socket, to: Any) -> None:
+            self.connected.append(to[0])
+            if to[0] in self.silent:
+                raise ConnectionRefusedError
+            connect(line, ("127.0.0.1", to[1]) if permitted(to[0]) else to)
+
+        def looked_up(host: str, port: int, *_: Any, **__: Any) -> Any:
+            found = self._found(host) if host in self.names else [host]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in found]
+
+        monkeypatch.setattr(socket.socket, "connect", connected)
+        monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
+    def _found(self, host: str) -> list[str]:
+        self.asked.append(host)
+        answers = self.names[host]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@pytest.fixture
+def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
+    return Internet(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "answer", [["10.0.0.5", "8.8.8.8"], ["8.8.8.8", "10.0.0.5"], ["127.0.0.1", "8.8.8.8", "::1"]]
+)
+def test_of_a_name_with_public_and_private_addresses_only_the_public_ones_are_connected_to(
+    server: Scripted, internet: Internet, tmp_path: Path, answer: list[str]
+) -> None:
+    internet.names = {"files.example": [answer]}
+    server.on("/a", Answer(body=PNG))
+    url = f"http://files.example:{server.port}/a"
+    assert fetching(server, url, tmp_path).attempt().size == len(PNG)
+    assert internet.connected == ["8.8.8.8"]
+
+
+def test_a_name_whose_addresses_are_all_private_is_refused(
+    server: Scripted, internet: Internet, tmp_path: Path
+) -> None:
+    internet.names = {"files.example": [["10.0.0.5", "127.0.0.1"]]}
+    url = f"http://files.example:{server.port}/a"
+    assert isinstance(carry(fetching(server, url, tmp_path).attempt), BadResult)
+    assert internet.connected == []
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to_whatever_a_second_look_up_tells(
+    server: Scripted, internet: Internet, tmp_path: Path
+) -> None:
+    internet.names = {"files.example": [["8.8.8.8"], ["127.0.0.1"]]}
+    server.on("/a", Answer(body=PNG))
+    url = f"http://files.example:{server.port}/a"
+    assert fetching(server, url, tmp_path).attempt().size == len(PNG)
+    assert (internet.asked, internet.connected) == (["files.example"], ["8.8.8.8"])
+    assert server.seen[0].headers["host"] == f"files.example:{server.port}"
+
+
+def test_of_several_public_addresses_the_next_is_tried_where_one_does_not_answer(
+    server: Scripted, internet: Internet, tmp_path: Path
+) -> None:
+    internet.names = {"files.example": [["8.8.8.8", "1.1.1.1"]]}
+    internet.silent = {"8.8.8.8"}
+    server.on("/a", Answer(body=PNG))
+    url = f"http://files.example:{server.port}/a"
+    assert fetching(server, url, tmp_path).attempt().size == len(PNG)
+    assert internet.connected == ["8.8.8.8", "1.1.1.1"]
+    assert internet.asked == ["files.example"]
+
+
+def test_once_connected_the_name_is_again_what_a_certificate_must_be_for(
+    server: Scripted, internet: Internet
+) -> None:
+    internet.names = {"files.example": [["8.8.8.8"]]}
+    line = type("Line", (_Guarded, HTTPSConnection), {})("files.example", server.port)
+    line._new_conn().close()
+    assert line.host == "files.example"
+
+
 def test_the_platforms_own_host_may_be_private_on_any_port(
     server: Scripted, elsewhere: Scripted, tmp_path: Path
 ) -> None:
@@ -493,3 +634,53 @@ def test_bytes_are_asked_for_uncompressed_so_that_lengths_are_those_of_the_file(
 
     server.on("/a", reply)
     assert fetching(server, "/a", tmp_path).attempt().size == len(PNG)
+
+
+# -- what we override in urllib3 ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("connection", [HTTPConnection, HTTPSConnection])
+def test_urllib3_still_connects_and_asks_through_the_methods_that_the_guard_overrides(
+    server: Scripted, connection: type[HTTPConnection]
+) -> None:
+    """Renamed, they would be overridden in vain: nothing fails, and nothing is guarded."""
+    called: list[tuple[str, ...]] = []
+
+    class Spy(connection):  # type: ignore[misc, valid-type]
+        def _new_conn(self) -> socket.socket:
+            called.append(("_new_conn", self._dns_host))
+            raise ConnectionRefusedError
+
+        def putrequest(self, method: str, url: str, *_: Any, **__: Any) -> None:
+            called.append(("putrequest", method, url))
+            raise ConnectionRefusedError
+
+    spy = Spy("files.example", server.port)
+    for use in (spy.connect, lambda: spy.request("GET", "/a")):
+        with pytest.raises(ConnectionRefusedError):
+            use()
+    told = f"urllib3 {urllib3.__version__}"
+    assert called == [("_new_conn", "files.example"), ("putrequest", "GET", "/a")], told
+
+
+@pytest.mark.parametrize("connection", [HTTPConnection, HTTPSConnection])
+def test_urllib3_still_connects_to_the_address_that_the_guard_sets_and_not_to_the_name(
+    server: Scripted, connection: type[HTTPConnection]
+) -> None:
+    line = connection("files.example", server.port)
+    name, line._dns_host = line._dns_host, "127.0.0.1"
+    with line._new_conn() as opened:
+        assert opened.getpeername() == ("127.0.0.1", server.port), urllib3.__version__
+    line._dns_host = name
+    assert line.host == "files.example", urllib3.__version__  # what a certificate must be for
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_guard_is_in_the_way_of_every_connection_whatever_its_scheme(
+    server: Scripted, tmp_path: Path, scheme: str
+) -> None:
+    url = f"{scheme}://127.0.0.2:{server.port}/secret"
+    error = carry(fetching(server, url, tmp_path).attempt)
+    assert isinstance(error, BadResult)
+    assert "not a public host" in str(error)
+    assert server.connections == 0

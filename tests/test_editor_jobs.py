@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from _books import Books, picture
+from _clock import LONG, Clock
 from host import Host, open_host
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import start
@@ -45,8 +46,13 @@ WATCH_TIMERS = """() => {
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: Any) -> Iterator[Host]:
-    with start(pace=1) as sandbox:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def host(clock: Clock, tmp_path_factory: Any) -> Iterator[Host]:
+    with start(pace=1, clock=clock) as sandbox:
         env = {
             "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
             "HAIYI_API_KEY": sandbox.key("haiyi"),
@@ -95,20 +101,23 @@ def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, books: Books)
     show(jobs)
     assert "5,000 jobs" in jobs.page.inner_text(".skyport-status")
     told = jobs.page.evaluate("""async () => {
-      const list = document.querySelector(".skyport-list"), frames = [];
-      let most = 0, before = performance.now();
-      for (let step = 0; step < 120; step++) {
-        list.scrollTop += 400;
-        await new Promise(requestAnimationFrame);
-        frames.push(performance.now() - before);
-        before = performance.now();
-        most = Math.max(most, document.querySelectorAll(".skyport-row").length);
+      const list = document.querySelector(".skyport-list"), medians = {};
+      let most = 0;
+      for (const [phase, step] of [["still", 0], ["moved", 400]]) {
+        const frames = [];
+        for (let before = performance.now(); frames.length < 120; before = performance.now()) {
+          list.scrollTop += step;
+          await new Promise(requestAnimationFrame);
+          frames.push(performance.now() - before);
+          most = Math.max(most, document.querySelectorAll(".skyport-row").length);
+        }
+        medians[phase] = frames.sort((one, other) => one - other)[60];
       }
       list.scrollTop = list.scrollHeight;
-      return { median: frames.sort((one, other) => one - other)[60], most };
+      return { ...medians, most };
     }""")
     assert told["most"] < 40
-    assert told["median"] < 50  # ms a frame; on a quiet machine 17
+    assert told["moved"] < 3 * told["still"]  # a frame while it scrolls against one at rest
     jobs.page.wait_for_selector(f".skyport-row[aria-posinset='{MANY}']")
 
 
@@ -177,13 +186,15 @@ def test_a_result_is_loaded_into_the_graph_and_brought_by_its_node(
     assert all(0 < share < 1 for share in box)
 
 
-def test_a_running_job_is_live_without_polling_and_its_node_is_found(jobs: Editor, books: Books):
+def test_a_running_job_is_live_without_polling_and_its_node_is_found(
+    jobs: Editor, books: Books, clock: Clock
+):
     page = jobs.page
     show(jobs)
     model = {"type": "SkyportHaiyiTextToImage", "pos": [900, 900]}
     jobs.build(
         {
-            "make": {**model, "values": {"prompt": f"[[slow:8]] {uuid.uuid4()}"}},
+            "make": {**model, "values": {"prompt": f"{LONG} {uuid.uuid4()}"}},
             "seen": {
                 "type": "PreviewImage",
                 "links": {"images": ["make", "images"]},
@@ -194,7 +205,7 @@ def test_a_running_job_is_live_without_polling_and_its_node_is_found(jobs: Edito
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     jobs.queue()
-    page.wait_for_function(f"() => {RUNNING}.includes('1')", timeout=20_000)
+    page.wait_for_function(f"() => {RUNNING}.includes('1')")
     page.wait_for_function(
         "() => /running|queued/.test(document.querySelector('.skyport-seen')?.innerText)"
     )
@@ -205,7 +216,8 @@ def test_a_running_job_is_live_without_polling_and_its_node_is_found(jobs: Edito
     page.click(".skyport-detail button[title='Show the node']")
     chosen = page.evaluate("() => Object.values(app.canvas.selected_nodes).map((one) => one.type)")
     assert chosen == ["SkyportHaiyiTextToImage"]
-    page.wait_for_function(f"() => !{RUNNING}.includes('1')", timeout=60_000)
+    clock.forward()
+    page.wait_for_function(f"() => !{RUNNING}.includes('1')")
     page.wait_for_selector(".skyport-detail .skyport-file img")
     assert page.evaluate("() => window.ticking.size") == 0
     polls = [url for url in asked if "/skyport/jobs?" in url]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from _books import Books
+from _waiting import until
 from host import Host, open_host
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import Sandbox, start
@@ -103,10 +104,7 @@ def editor(opened: Editor, host: Host, sandbox: Sandbox) -> Iterator[Editor]:
 def forget_catalogue(editor: Editor, host: Host) -> None:
     """Only the models that are built in are offered again."""
     shutil.rmtree(host.home / "catalogue")
-    for _ in range(20):  # the host looks at its cache once a second
-        editor.page.wait_for_timeout(200)
-        if len(offered(host)) < 13:
-            break
+    until(lambda: len(offered(host)) < 13)  # the host looks at its cache once a second
     editor.page.evaluate("() => app.reloadNodeDefs()")
     editor.page.wait_for_timeout(500)
 
@@ -125,7 +123,7 @@ def open_page(editor: Editor) -> Any:
     """The settings page, as a command opens it."""
     editor.page.evaluate(OPEN)
     card = editor.page.locator("[data-platform=haiyi]")
-    card.wait_for(timeout=10_000)
+    card.wait_for()
     return card
 
 
@@ -137,7 +135,7 @@ def refresh(editor: Editor) -> str:
     """What the command that refreshes the models said."""
     editor.page.evaluate(REFRESH)
     told = editor.page.locator(".skyport-notice", has_text="HaiYi")
-    told.wait_for(timeout=15_000)
+    told.wait_for()
     text: str = told.last.inner_text()
     editor.page.wait_for_timeout(300)
     return text
@@ -145,7 +143,7 @@ def refresh(editor: Editor) -> str:
 
 def notice(editor: Editor, text: str) -> Any:
     found = editor.page.locator(".skyport-notice", has_text=text)
-    found.wait_for(timeout=15_000)
+    found.wait_for()
     return found
 
 
@@ -175,7 +173,7 @@ def test_a_key_goes_to_our_route_once_and_reaches_no_page(editor, host, sandbox)
     frames: list[str] = []
     page.on("websocket", lambda one: one.on("framereceived", lambda data: frames.append(str(data))))
     page.reload()
-    page.wait_for_function("() => window.app?.graph && app.extensionManager", timeout=60_000)
+    page.wait_for_function("() => window.app?.graph && app.extensionManager")
     page.wait_for_timeout(2500)
 
     card = open_page(editor)
@@ -187,7 +185,7 @@ def test_a_key_goes_to_our_route_once_and_reaches_no_page(editor, host, sandbox)
     card.get_by_text("It answers").wait_for()
     page.keyboard.press("Escape")
     editor.build(FILM)
-    ended = editor.run(60)
+    ended = editor.run()
     assert ended["status"]["status_str"] == "success", ended["status"]
     page.evaluate(
         "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
@@ -336,17 +334,17 @@ def film(seed: int) -> dict[str, Any]:
 
 def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
     editor.build(film(8))
-    editor.run(30)
+    editor.run()
     told = notice(editor, "no API key is set")
     assert "no API key" in editor.page.evaluate(BADGES)
     told.get_by_role("button", name="Open settings").click()
-    editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for(timeout=10_000)
+    editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for()
 
 
 def test_a_refused_key_is_told_in_the_words_of_the_platform(editor, host):
     act(host, "key", platform="haiyi", key="sk-nobody-knows-this-one-0000")
     editor.build(film(9))
-    editor.run(30)
+    editor.run()
     assert "HaiYi: " in notice(editor, "Open settings").inner_text()
 
 
@@ -359,7 +357,7 @@ def test_a_node_tells_what_its_model_has_cost(editor, host, sandbox):
     editor.build(FILM)
     editor.page.evaluate("() => app.reloadNodeDefs()")
     editor.page.wait_for_function(
-        f"() => ({BADGES})().includes('about 0.11 a task, from your last 3')", timeout=10_000
+        f"() => ({BADGES})().includes('about 0.11 a task, from your last 3')"
     )
     if editor.page.evaluate("() => app.extensionManager.setting.get('Comfy.VueNodes.Enabled')"):
-        editor.page.get_by_text("about 0.11 a task").first.wait_for(timeout=5_000)
+        editor.page.get_by_text("about 0.11 a task").first.wait_for()

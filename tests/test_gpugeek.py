@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from _waiting import PATIENT
 from contract import KEY, PNG, RESULT, HostingContract
 from scripted import Answer, Scripted, Seen, answer_json, answer_page
 from skyport.engine.base.errors import (
@@ -161,7 +162,7 @@ def server() -> Iterator[Scripted]:
 
 
 def platform(server: Scripted) -> Gpugeek:
-    return Gpugeek(Http("GPUGeek", server.url, Gpugeek.auth_headers(KEY), timeout=(5, 5)))
+    return Gpugeek(Http("GPUGeek", server.url, Gpugeek.auth_headers(KEY), timeout=PATIENT))
 
 
 def upload(server: Scripted, folder: Path) -> str:

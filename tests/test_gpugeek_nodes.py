@@ -6,7 +6,6 @@ import hashlib
 import io
 import itertools
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from _clock import LONG, Clock
+from _waiting import PATIENCE
 from host import KINDS, Host, Run, graph, link, node, open_host
 from PIL import Image
 from skyport.sandbox import Sandbox, start
@@ -23,12 +24,18 @@ KEY = "sk-sandbox-gpugeek"
 LINK = "file/upload/pre-signed-url"
 FOREIGN = "https://pictures.example/fox.png"
 CANCELLED = 5
+IN_QUEUE = 54.0  # seconds that a LONG task waits there at this pace: 0.3 of its time
 serial = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with start(pace=0.05, clock=clock) as sandbox:
         assert sandbox.key("gpugeek") == KEY
         yield sandbox
 
@@ -90,7 +97,7 @@ def loaded(sandbox: Sandbox) -> list[str]:
 
 
 def fetched(url: str) -> Image.Image:
-    answer = requests.get(url, timeout=5)
+    answer = requests.get(url, timeout=PATIENCE)
     assert answer.status_code == 200
     return Image.open(io.BytesIO(answer.content))
 
@@ -172,7 +179,7 @@ def test_every_medium_can_be_uploaded(cloud: Host, source: str) -> None:
         )
     )
     assert run.status == "success", run.error
-    assert requests.get(run.probe("url")["value"], timeout=5).status_code == 200
+    assert requests.get(run.probe("url")["value"], timeout=PATIENCE).status_code == 200
 
 
 def test_an_uploaded_address_goes_into_a_workflow_as_text(cloud: Host, sandbox: Sandbox) -> None:
@@ -305,14 +312,21 @@ def test_a_foreign_address_is_committed_once_and_the_platforms_own_is_named(
 # -- waiting ------------------------------------------------------------------------------------
 
 
-def test_the_node_tells_its_place_in_the_queue_and_what_it_costs(cloud: Host) -> None:
-    run = cloud.run(remote("[[slow:100]] told"))
+def test_the_node_tells_its_place_in_the_queue_and_what_it_costs(cloud: Host, clock: Clock) -> None:
+    with clock.still():
+        handle = cloud.start(remote(f"{LONG} told"))
+        handle.wait_for_text("run", "queue 3/3")
+        clock.forward(IN_QUEUE / 2)
+        handle.wait_for_text("run", "queue 2/3")
+        clock.forward(IN_QUEUE)
+        handle.wait_for_text("run", "running")
+        clock.forward()
+        run = handle.result()
     assert run.status == "success", run.error
     texts = run.texts["run"]
     title = f"GPUGeek workflow {WORKFLOW_ID}"
     queued = [text for text in texts if "queued" in text]
     assert any(f"{title} \u00b7 queued" in text for text in queued)
-    assert any("queue 3/3" in text or "queue 2/3" in text for text in queued)
     assert any("running" in text and "queue" not in text for text in texts)
     assert any("0.11" in text for text in queued)
     assert texts[-1].startswith(f"{title} \u00b7 done \u00b7 0.11")
@@ -320,21 +334,22 @@ def test_the_node_tells_its_place_in_the_queue_and_what_it_costs(cloud: Host) ->
 
 @pytest.mark.parametrize("stage", ["queued", "running"])
 def test_interrupt_cancels_the_remote_task_and_the_node_says_so(
-    cloud: Host, sandbox: Sandbox, stage: str
+    cloud: Host, sandbox: Sandbox, clock: Clock, stage: str
 ) -> None:
-    prompt = remote(f"[[slow:400]] interrupted while {stage}")
+    prompt = remote(f"{LONG} interrupted while {stage}")
     before = sandbox.charges["gpugeek"]
-    handle = cloud.start(prompt)
-    handle.wait_for_text("run", stage)
-    task = list(sandbox.tasks)[-1]
-    asked = time.monotonic()
-    cloud.interrupt()
-    told = handle.wait_for_text("run", "cancelled", timeout=5)
-    run = handle.result()
+    with clock.still():
+        handle = cloud.start(prompt)
+        handle.wait_for_text("run", "queued")
+        clock.forward(0.0 if stage == "queued" else 1.5 * IN_QUEUE)
+        handle.wait_for_text("run", stage)
+        task = list(sandbox.tasks)[-1]
+        cloud.interrupt()
+        told = handle.wait_for_text("run", "cancelled")
+        run = handle.result()
     assert run.status == "interrupted"
     assert run.texts["run"][-1] == told
     assert told == f"GPUGeek task {task.id}: The task was cancelled on the platform."
-    assert time.monotonic() - asked < 2
     imitation: Any = sandbox.platforms["gpugeek"]
     assert imitation.status_of(task) == CANCELLED
     (cancel,) = sandbox.log.of("POST", "task/cancel")
@@ -343,52 +358,89 @@ def test_interrupt_cancels_the_remote_task_and_the_node_says_so(
 
 
 def test_after_an_interrupt_the_same_queue_is_a_new_task_that_runs(
-    cloud: Host, sandbox: Sandbox
+    cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    prompt = remote("[[slow:60]] again")
+    prompt = remote(f"{LONG} again")
     before = sandbox.charges["gpugeek"]
     handle = cloud.start(prompt)
     handle.wait_for_text("run", "queued")
     cloud.interrupt()
     assert handle.result().status == "interrupted"
-    again = cloud.run(prompt)
+    again = queued_again(cloud, clock, prompt)
     assert again.status == "success", again.error
     assert sandbox.charges["gpugeek"] - before == 2  # the cancelled one, and this
     assert not any("cancelled" in text for text in again.texts["run"])
 
 
-def test_an_interrupt_that_comes_too_late_loses_nothing(cloud: Host, sandbox: Sandbox) -> None:
+def queued_again(host: Host, clock: Clock, prompt: Any) -> Run:
+    """What comes of the same prompt; its task ends once the node shows it."""
+    handle = host.start(prompt)
+    handle.wait_for_text("run", "queued")
+    clock.forward()
+    return handle.result()
+
+
+def test_an_interrupt_that_comes_too_late_loses_nothing(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
     sandbox.faults.add(
         "POST /api/v1/task/cancel",
         "status",
         status=200,
         body={"code": 30409, "message": "the task has ended", "traceid": "1", "data": None},
     )
-    prompt = remote("[[slow:40]] too late")
+    prompt = remote(f"{LONG} too late")
     before = sandbox.charges["gpugeek"]
     handle = cloud.start(prompt)
     handle.wait_for_text("run", "queued")
     cloud.interrupt()
     assert handle.result().status == "interrupted"
-    again = cloud.run(prompt)
+    again = queued_again(cloud, clock, prompt)
     assert again.status == "success", again.error
     assert sandbox.charges["gpugeek"] - before == 1
 
 
 def test_a_cancel_that_the_platform_cannot_do_is_told_with_what_comes_of_it(
-    cloud: Host, sandbox: Sandbox
+    cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
     sandbox.faults.add("POST /api/v1/task/cancel", "status", status=401, body="who are you")
-    prompt = remote("[[slow:60]] not cancelled")
+    prompt = remote(f"{LONG} not cancelled")
     before = sandbox.charges["gpugeek"]
     handle = cloud.start(prompt)
     handle.wait_for_text("run", "queued")
     cloud.interrupt()
-    told = handle.wait_for_text("run", "who are you", timeout=5)
+    told = handle.wait_for_text("run", "who are you")
     assert handle.result().status == "interrupted"
     assert "lives on" in told
-    again = cloud.run(prompt)
+    again = queued_again(cloud, clock, prompt)
     assert again.status == "success", again.error
+    assert sandbox.charges["gpugeek"] - before == 1
+
+
+def test_who_only_loads_a_result_cancels_nothing_by_an_interrupt(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    prompt = remote(f"{LONG} looked at")
+    prompt["bad"] = node("ProbeFailAsync", gate="who ran it is gone")
+    load = graph(
+        load=node("SkyportLoadResult", job="latest"), seen=node("ProbeSink", value=link("load"))
+    )
+    before = sandbox.charges["gpugeek"]
+    handle = cloud.start(prompt)
+    handle.wait_for_text("run", "queued")
+    cloud.open_gate("who ran it is gone")
+    assert handle.result().status == "error"
+    handle = cloud.start(load)
+    handle.wait_for_text("load", "queued")
+    cloud.interrupt()
+    assert handle.result().status == "interrupted"
+    handle = cloud.start(load)
+    handle.wait_for_text("load", "queued")
+    clock.forward()
+    run = handle.result()
+    assert run.status == "success", run.error
+    assert run.probe("seen")["type"] == "IMAGE"
+    assert not sandbox.log.of("POST", "task/cancel")
     assert sandbox.charges["gpugeek"] - before == 1
 
 

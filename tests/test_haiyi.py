@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from _waiting import PATIENT
 from contract import KEY, PNG, HostingContract, PlatformContract
 from scripted import Answer, Scripted, answer_json
 from skyport.engine.base.errors import (
@@ -128,7 +129,7 @@ def server() -> Iterator[Scripted]:
 
 
 def platform(server: Scripted) -> HaiYi:
-    return HaiYi(Http("HaiYi", server.url, HaiYi.auth_headers(KEY), timeout=(5, 5)))
+    return HaiYi(Http("HaiYi", server.url, HaiYi.auth_headers(KEY), timeout=PATIENT))
 
 
 def body(server: Scripted, request: Request) -> Any:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from _clock import LONG, Clock
+from _waiting import PATIENCE, until
 from host import KINDS, Host, graph, link, node, open_host
 from PIL import Image
 from skyport.sandbox import Sandbox, start
@@ -26,8 +26,13 @@ NANO = "google/gemini-3-pro-image-preview"
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with start(pace=0.05, clock=clock) as sandbox:
         assert sandbox.key("haiyi") == KEY
         yield sandbox
 
@@ -355,7 +360,7 @@ def test_image_bytes_arrive_as_sent(cloud: Host, channels: int) -> None:
         )
     )
     urls = [seen["value"] for seen in run.probe("urls")]
-    pictures = [Image.open(io.BytesIO(requests.get(url, timeout=5).content)) for url in urls]
+    pictures = [Image.open(io.BytesIO(requests.get(url, timeout=PATIENCE).content)) for url in urls]
     pixels = np.stack([np.asarray(picture) for picture in pictures])
     assert pixels.shape == (2, 17, 31, channels)
     assert sha256(pixels) == run.probe("mine")["sha256"]
@@ -375,7 +380,7 @@ def test_every_medium_can_be_uploaded(cloud: Host, source: str) -> None:
         )
     )
     assert run.status == "success", run.error
-    assert requests.get(run.probe("url")["value"], timeout=5).status_code == 200
+    assert requests.get(run.probe("url")["value"], timeout=PATIENCE).status_code == 200
 
 
 def test_results_are_kept_byte_for_byte_in_the_output_folder(cloud: Host) -> None:
@@ -389,21 +394,24 @@ def test_results_are_kept_byte_for_byte_in_the_output_folder(cloud: Host) -> Non
 
 
 def test_a_batch_of_four_makes_four_tasks_side_by_side_in_order(
-    cloud: Host, sandbox: Sandbox
+    cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    run = cloud.run(
+    before = len(sandbox.tasks)
+    handle = cloud.start(
         graph(
             picture=node("ProbeImage", seed=9, batch=4),
-            make=ink("[[slow:1]]"),
+            make=ink(LONG),
             seen=node("ProbeSink", value=link("make")),
             urls=node("ProbeSink", value=link("make", 2)),
         )
     )
+    until(lambda: len(sandbox.tasks) == before + 4)  # while none of them has ended
+    clock.forward()
+    run = handle.result()
     assert run.status == "success", run.error
     assert run.probe("seen")["shape"][0] == 4
     sent = [fields["parameters"]["image"] for fields in submits(sandbox)]
     assert len(sent) == 4
-    assert run.seconds < 4 * 1.0
 
 
 def test_four_equal_pictures_are_four_tasks(cloud: Host, sandbox: Sandbox) -> None:
@@ -423,40 +431,50 @@ def test_four_equal_pictures_are_four_tasks(cloud: Host, sandbox: Sandbox) -> No
 # -- waiting ------------------------------------------------------------------------------------
 
 
-def test_two_video_nodes_of_one_graph_overlap(cloud: Host) -> None:
-    run = cloud.run(
+def test_two_video_nodes_of_one_graph_overlap(cloud: Host, sandbox: Sandbox, clock: Clock) -> None:
+    before = len(sandbox.tasks)
+    handle = cloud.start(
         graph(
             picture=node("ProbeImage", seed=11),
-            a=film("[[slow:60]] a"),
-            b=film("[[slow:60]] b", seed=2),
+            a=film(f"{LONG} a"),
+            b=film(f"{LONG} b", seed=2),
         )
     )
+    until(lambda: len(sandbox.tasks) == before + 2)  # while neither has ended
+    clock.forward()
+    run = handle.result()
     assert run.status == "success", run.error
-    assert run.seconds < 1.8 * 3  # each takes 3 s at this pace
 
 
-@pytest.mark.parametrize(
-    "seconds", [pytest.param(4, id="4s"), pytest.param(20, id="20s", marks=pytest.mark.soak)]
-)
-def test_polls_go_on_while_a_sync_node_blocks(cloud: Host, sandbox: Sandbox, seconds: int) -> None:
-    run = cloud.run(
+@pytest.mark.parametrize("polls", [3, pytest.param(14, marks=pytest.mark.soak)])
+def test_polls_go_on_while_a_sync_node_blocks(
+    cloud: Host, sandbox: Sandbox, clock: Clock, polls: int
+) -> None:
+    gate = f"{polls} polls"
+    handle = cloud.start(
         graph(
             picture=node("ProbeImage", seed=12),
-            make=edit(f"[[slow:{seconds * 15}]] beside"),
+            make=edit(f"{LONG} beside {gate}"),
             other=node("ProbeImage", seed=13),
-            block=node("ProbeSleepSync", seconds=float(seconds), value=link("other")),
+            block=node("ProbeSleepSync", gate=gate, value=link("other")),
             seen=node("ProbeSink", value=link("block")),
         )
     )
+    until(lambda: cloud.at_gate(gate))
+    before = polled(sandbox)
+    until(lambda: polled(sandbox) >= before + polls)
+    cloud.open_gate(gate)
+    clock.forward()
+    run = handle.result()
     assert run.status == "success", run.error
-    polls = [seen.time for seen in sandbox.log if "generate/result" in seen.path]
-    gaps = [b - a for a, b in itertools.pairwise(polls)]
-    assert len(gaps) >= seconds // 2
-    assert max(gaps) < 2.2
+
+
+def polled(sandbox: Sandbox) -> int:
+    return sum("generate/result" in seen.path for seen in sandbox.log)
 
 
 def test_a_task_begins_although_the_next_node_blocks_at_once(cloud: Host, sandbox: Sandbox) -> None:
-    run = cloud.run(
+    handle = cloud.start(
         graph(
             make=generate(
                 "SkyportHaiyiTextToImage",
@@ -465,36 +483,39 @@ def test_a_task_begins_although_the_next_node_blocks_at_once(cloud: Host, sandbo
                 aspect_ratio="1:1",
                 n=1,
             ),
-            block=node("ProbeSleepSync", seconds=2.0),
+            block=node("ProbeSleepSync", seconds=0.0, gate="it has begun"),
             seen=node("ProbeSink", value=link("block")),
         )
     )
+    until(lambda: submits(sandbox))  # nothing else lets the block end
+    cloud.open_gate("it has begun")
+    run = handle.result()
     assert run.status == "success", run.error
-    began, ended = json.loads(run.probe("seen")["value"])
-    [submit] = sandbox.log.of("POST", "generate/image")
-    assert submit.time < (began + ended) / 2
+    assert len(submits(sandbox)) == 1
 
 
-def test_the_node_tells_what_is_going_on(cloud: Host) -> None:
-    run = cloud.run(graph(picture=node("ProbeImage", seed=14), make=edit("[[slow:40]] told")))
-    texts = run.texts["make"]
+def test_the_node_tells_what_is_going_on(cloud: Host, clock: Clock) -> None:
+    handle = cloud.start(graph(picture=node("ProbeImage", seed=14), make=edit(f"{LONG} told")))
+    handle.wait_for_text("make", "running")
+    clock.forward()
+    texts = handle.result().texts["make"]
     assert any("HaiYi gemini-3-pro-image-preview" in text and "running" in text for text in texts)
     assert all("<" not in text for text in texts)
 
 
-def test_interrupt_ends_the_prompt_within_a_second_and_the_next_one_attaches(
-    cloud: Host, sandbox: Sandbox
+def test_interrupt_ends_the_prompt_while_the_task_runs_on_and_the_next_one_attaches(
+    cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    prompt = graph(picture=node("ProbeImage", seed=15), make=edit("[[slow:80]] interrupted"))
+    prompt = graph(picture=node("ProbeImage", seed=15), make=edit(f"{LONG} interrupted"))
     before = sandbox.charges["haiyi"]
     handle = cloud.start(prompt)
     handle.wait_for_text("make", "running")
-    asked = time.monotonic()
     cloud.interrupt()
-    run = handle.result()
-    assert run.status == "interrupted"
-    assert time.monotonic() - asked < 1
-    again = cloud.run(prompt)
+    assert handle.result().status == "interrupted"
+    handle = cloud.start(prompt)
+    handle.wait_for_text("make", "running")
+    clock.forward()
+    again = handle.result()
     assert again.status == "success", again.error
     assert sandbox.charges["haiyi"] - before == 1
 
@@ -670,30 +691,38 @@ def alive(host: Host) -> bool:
     return run.status == "success"
 
 
-def test_the_next_prompt_runs_after_a_sibling_failed(cloud: Host, sandbox: Sandbox) -> None:
+def test_the_next_prompt_runs_after_a_sibling_failed(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
     prompt = graph(
         picture=node("ProbeImage", seed=31),
-        make=edit("[[slow:40]] survivor"),
-        bad=node("ProbeFailAsync", value=link("picture"), after=1.0),
+        make=edit(f"{LONG} survivor"),
+        bad=node("ProbeFailAsync", value=link("picture"), gate="a sibling"),
         seen=node("ProbeSink", value=link("bad")),
     )
     before = sandbox.charges["haiyi"]
-    run = cloud.run(prompt)
-    assert run.status == "error"
+    handle = cloud.start(prompt)
+    handle.wait_for_text("make", "running")
+    cloud.open_gate("a sibling")
+    assert handle.result().status == "error"
     assert alive(cloud)
     mended = {key: value for key, value in prompt.items() if key in ("picture", "make")}
-    again = cloud.run(mended)
+    handle = cloud.start(mended)
+    handle.wait_for_text("make", "running")
+    clock.forward()
+    again = handle.result()
     assert again.status == "success", again.error
     assert sandbox.charges["haiyi"] - before == 1
 
 
-def test_the_next_prompt_runs_after_errors_and_interrupts(cloud: Host) -> None:
+def test_the_next_prompt_runs_after_errors_and_interrupts(cloud: Host, clock: Clock) -> None:
     assert cloud.run(graph(picture=node("ProbeImage"), make=edit("[[fail]]"))).status == "error"
     assert alive(cloud)
-    handle = cloud.start(graph(picture=node("ProbeImage"), make=edit("[[slow:60]] stop me")))
+    handle = cloud.start(graph(picture=node("ProbeImage"), make=edit(f"{LONG} stop me")))
     handle.wait_for_text("make")
     cloud.interrupt()
     assert handle.result().status == "interrupted"
+    clock.forward()
     assert alive(cloud)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from _waiting import PATIENT
 from contract import KEY, PNG, HostingContract
 from scripted import Answer, Scripted, answer_json
 from skyport import providers
@@ -77,7 +78,7 @@ class HappyHorseContract(HostingContract):
     task_id = "task_7"
 
     def provider(self, server: Scripted) -> HappyHorse:
-        http = Http("HappyHorse", server.url, HappyHorse.auth_headers(KEY), timeout=(5, 5))
+        http = Http("HappyHorse", server.url, HappyHorse.auth_headers(KEY), timeout=PATIENT)
         return HappyHorse(http, Shelf(http))
 
     def hosted(self, url: str) -> Any:
@@ -168,7 +169,7 @@ def server() -> Iterator[Scripted]:
 
 @pytest.fixture
 def platform(server: Scripted) -> HappyHorse:
-    return HappyHorse(Http("HappyHorse", server.url, HappyHorse.auth_headers(KEY), timeout=(5, 5)))
+    return HappyHorse(Http("HappyHorse", server.url, HappyHorse.auth_headers(KEY), timeout=PATIENT))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENT
 from contract import KEY, PNG
 from scripted import Answer, Scripted, answer_json
 from skyport.engine.base.errors import (
@@ -42,7 +43,7 @@ def platform(server: Scripted) -> HappyHorse:
 
 
 def connected(address: str) -> HappyHorse:
-    return HappyHorse(Http("HappyHorse", address, HappyHorse.auth_headers(KEY), timeout=(5, 5)))
+    return HappyHorse(Http("HappyHorse", address, HappyHorse.auth_headers(KEY), timeout=PATIENT))
 
 
 def pictures(*items: Any) -> Any:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import requests
+from _waiting import PATIENCE
 from host import KINDS, Host, graph, link, node, open_host
 from PIL import Image
 from skyport.sandbox import Sandbox, start
@@ -142,7 +143,7 @@ def test_every_model_of_a_task_runs_and_the_platform_refuses_none(
         for n, one in enumerate(examples)
     }
     seen = {f"s{n}": node("ProbeSink", value=link(f"n{n}")) for n in range(len(examples))}
-    run = cloud.run(graph(**needed(*nodes.values()), **nodes, **seen), timeout=120)
+    run = cloud.run(graph(**needed(*nodes.values()), **nodes, **seen))
     assert run.status == "success", (run.error, run.node_errors)
     kind = "IMAGE" if "image" in task.split("2")[-1] and "video" not in task else "VIDEO"
     assert {run.probe(name)["type"] for name in seen} == {kind}
@@ -189,7 +190,7 @@ def test_wan_gets_every_medium_under_its_type(cloud: Host, sandbox: Sandbox) -> 
     media = sent.fields["input"]["media"]
     kinds = ["first_frame", "reference_video", "reference_image", "reference_image"]
     assert [one["type"] for one in media] == kinds
-    assert requests.get(media[1]["reference_voice"], timeout=5).content[:3] in (
+    assert requests.get(media[1]["reference_voice"], timeout=PATIENCE).content[:3] in (
         b"ID3",
         b"\xff\xfb\x90",
     )
@@ -203,7 +204,7 @@ def test_sound_goes_up_as_mp3_of_the_same_length(cloud: Host, sandbox: Sandbox) 
     assert cloud.run(graph(**needed(made), make=made)).status == "success"
     (sent,) = submits(sandbox)
     (url,) = sent.fields["extra_audios"]
-    with av.open(io.BytesIO(requests.get(url, timeout=5).content)) as sound:
+    with av.open(io.BytesIO(requests.get(url, timeout=PATIENCE).content)) as sound:
         assert sound.format.name == "mp3"
         assert abs(sound.duration / av.time_base - 2.5) < 0.1
 
@@ -217,7 +218,9 @@ def test_a_mask_is_clear_where_it_is_one_and_as_large_as_the_picture(
     run = cloud.run(graph(**needed(made), mask=mask, make=made, seen=seen))
     assert run.status == "success", (run.error, run.node_errors)
     (sent,) = submits(sandbox)
-    with Image.open(io.BytesIO(requests.get(sent.fields["mask"], timeout=5).content)) as picture:
+    with Image.open(
+        io.BytesIO(requests.get(sent.fields["mask"], timeout=PATIENCE).content)
+    ) as picture:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (320, 320))
         alpha = np.asarray(picture)[..., 3]
     assert set(np.unique(alpha)) == {0, 255}

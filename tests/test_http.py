@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import re
 import traceback
 import tracemalloc
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE, PATIENT
 from scripted import Answer, Scripted, answer_json, answer_page, closed_port, redirect
 from skyport.engine.base.errors import (
     ApiError,
@@ -76,7 +78,7 @@ def carry(call: Callable[[], Any], *, submit: bool = False) -> tuple[Any, list[f
 
 
 def submit(server: Scripted, path: str = "/submit") -> tuple[Any, list[float]]:
-    http = api(server, timeout=(5, 5))
+    http = api(server, timeout=PATIENT)
     return carry(lambda: read_json(http.post_json(path, {"prompt": "x"})), submit=True)
 
 
@@ -136,9 +138,9 @@ def test_a_read_that_finds_nobody_listening_says_so_after_five_attempts() -> Non
 
 
 def test_a_read_that_gets_no_answer_in_time_says_so(server: Scripted) -> None:
-    server.on("/task", Answer(delay=0.5))
+    server.on("/task", Answer(delay=PATIENCE))
     with pytest.raises(TransportError, match="no answer came in time"):
-        api(server, timeout=(5, 0.05)).get("task")
+        api(server, timeout=(PATIENCE, 0.05)).get("task")
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 413, 422])
@@ -179,6 +181,23 @@ def test_every_attempt_passes_the_gate_first(server: Scripted) -> None:
         )
     )
     assert passed == [0, 1, 2]
+
+
+def test_a_pause_takes_no_number_from_a_generator_that_others_have_seeded(
+    server: Scripted,
+) -> None:
+    server.on("/task", Answer(503), answer_json({}))
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    before = random.getstate()
+    asyncio.run(
+        retrying(lambda: api(server).get("task"), run_blocking=asyncio.to_thread, sleep=sleep)
+    )
+    assert random.getstate() == before
+    assert 0.5 <= pauses[0] <= 0.625  # and it does take one
 
 
 # -- Retry-After ----------------------------------------------------------------------------
@@ -271,8 +290,8 @@ def test_a_submit_the_platform_says_it_failed_is_believed_and_not_sent_again(
 
 
 def test_a_submit_that_timed_out_is_sent_once(server: Scripted) -> None:
-    server.on("/submit", Answer(delay=0.4), answer_json({"task_id": 7}))
-    http = api(server, timeout=(5, 0.05))
+    server.on("/submit", Answer(delay=PATIENCE), answer_json({"task_id": 7}))
+    http = api(server, timeout=(PATIENCE, 0.05))
     error, _ = carry(lambda: http.post_json("submit", {}), submit=True)
     assert isinstance(error, OutcomeUnknown)
     assert server.counts["/submit"] == 1

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
 from skyport import providers
 from skyport.cli import main
 from skyport.cli.jobs import _asked_to_stop
@@ -113,7 +114,7 @@ def finished(prompt: str, seed: int = 1) -> Result:
     """A task that was really run and delivered."""
     provider = providers.connect("haiyi")
     job = providers.runner().start(provider, request(prompt, seed), providers.results())
-    result = job.future.result(20)
+    result = job.future.result(PATIENCE)
     providers.runner().record_delivered(job)
     return result
 
@@ -315,7 +316,7 @@ def test_a_job_made_from_the_ledger_is_never_sent_again_whatever_became_of_its_r
     before, provider = cloud.charges["haiyi"], providers.connect("haiyi")
     runner = providers.runner()
     job = runner.engine.run(runner.attach(provider, stale, tmp_path / "out"))
-    assert job.future.result(20).task_id == stale.task.id
+    assert job.future.result(PATIENCE).task_id == stale.task.id
     assert cloud.charges["haiyi"] == before
 
 

@@ -14,15 +14,20 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
+from _waiting import PATIENCE
+from filelock import FileLock
 from processes import Children
 from skyport.engine.base.errors import ServerFault, TaskFailed
 from skyport.engine.base.types import Result, Status, Task, TaskState
 from skyport.engine.ledger.ledger import Query, Row, State, TaskRecord, record_of
 from skyport.engine.ledger.migrations import VERSION
+from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.resilient import ResilientLedger
+from skyport.engine.ledger.sqlite_store import Store
 from virtual import Cloud, Play, order
 
 REMEMBERED = "remembered only until this program ends"
@@ -446,6 +451,25 @@ def test_many_processes_that_find_it_broken_set_aside_one_file_and_share_the_new
         assert sum("is kept as" in line for line in told) == 1
     assert len(list(tmp_path.glob("*broken*"))) == 1
     assert keep(tmp_path).trouble == ""
+
+
+def test_who_finds_it_broken_while_another_sets_it_aside_waits_and_takes_the_new_one(
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
+) -> None:
+    broken = tmp_path / "ledger.db"
+    garbage(broken)
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(tmp_path / "ledger.lock"):  # the other one is at it
+            opening = pool.submit(keep, tmp_path)
+            wait([opening], 0.5)  # time in which it would set it aside as well
+            assert not opening.done()
+            assert broken.is_file()
+            broken.rename(tmp_path / "ledger.broken-1.db")
+            Store(broken, Owner(None)).close()
+        keeper = opening.result(PATIENCE)
+    assert keeper.disk is not None
+    assert keeper.trouble == ""
+    assert [path.name for path in tmp_path.glob("*broken*")] == ["ledger.broken-1.db"]
 
 
 def test_a_page_that_breaks_while_we_run_costs_nothing_that_is_under_way(

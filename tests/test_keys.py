@@ -56,6 +56,20 @@ def test_a_key_set_outside_of_comfyui_is_found_inside_of_it(monkeypatch, tmp_pat
     assert keys.find("haiyi") == keys.Key("set-in-comfyui", "file")
 
 
+def test_skyport_home_once_set_is_the_only_place_for_keys(monkeypatch, tmp_path):
+    named = os.environ["SKYPORT_HOME"]
+    for variable in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.delenv("SKYPORT_HOME")
+    keys.set_key("haiyi", "the-users-own")
+    keys.set_s3("the-users-own-access", "the-users-own-secret")
+    assert keys.find("haiyi") == keys.Key("the-users-own", "file")
+    monkeypatch.setenv("SKYPORT_HOME", named)
+    assert keys.find("haiyi") is None
+    assert keys.s3() is None
+    assert keys.listing(["haiyi"]) == {"haiyi": None}
+
+
 def test_a_missing_key_tells_every_way_to_set_it():
     with pytest.raises(MissingKey) as caught:
         keys.require("haiyi", "HaiYi", "Keys are made on its page.")

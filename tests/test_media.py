@@ -51,7 +51,7 @@ def mode_of(path: Path) -> str:
 # -- pictures ---------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     levels=hnp.arrays(
         np.uint8,

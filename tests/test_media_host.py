@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import requests
+from _waiting import PATIENCE
 from scripted import Answer, Reply, Scripted, Seen, closed_port
 from skyport import providers, sandbox
 from skyport.engine.base.background import Engine
@@ -414,7 +415,7 @@ def test_haiyi_hosts_at_a_public_url(haiyi: Any, tmp_path: Path, named: str) -> 
     file = picture(tmp_path)
     url = hosted_by(file)
     assert url.startswith(f"{haiyi.base_url('haiyi')}/oss/")
-    assert requests.get(url, timeout=5).content == file.path.read_bytes()  # no key was sent
+    assert requests.get(url, timeout=PATIENCE).content == file.path.read_bytes()  # no key was sent
 
 
 def test_the_platform_without_uploads_is_given_the_host_by_connect(
@@ -512,7 +513,7 @@ def bucket(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     rule = {"Status": "Enabled"}
     owner.put_bucket_versioning(Bucket="pictures", VersioningConfiguration=rule)
     yield owner
-    requests.post(f"{storage}/moto-api/reset", timeout=5)
+    requests.post(f"{storage}/moto-api/reset", timeout=PATIENCE)
 
 
 def use_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,7 +533,7 @@ def test_a_file_in_the_bucket_can_be_fetched_by_anyone_who_has_its_url(
 ) -> None:
     file, seen = picture(tmp_path), list[tuple[int, int]]()
     url = choose("Bare", providers.connect).upload(file, lambda *moved: seen.append(moved))
-    answer = requests.get(url, timeout=5)
+    answer = requests.get(url, timeout=PATIENCE)
     assert answer.content == file.path.read_bytes()
     assert answer.headers["Content-Type"] == "image/png"
     assert stored(bucket) == [f"skyport/{file.sha256}.png"]
@@ -555,7 +556,7 @@ def test_life_time_and_folder_are_those_of_the_settings(
     url = hosted_by(file)
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == [seconds]
     assert urlsplit(url).path == f"/pictures/{key}{file.sha256}.png"
-    assert requests.get(url, timeout=5).ok
+    assert requests.get(url, timeout=PATIENCE).ok
 
 
 def test_a_picture_goes_up_once_and_every_session_finds_it_in_the_bucket(
@@ -565,7 +566,7 @@ def test_a_picture_goes_up_once_and_every_session_finds_it_in_the_bucket(
     for _ in range(3):
         bare = Bare(ChosenHost("Bare", providers.connect))
         url = host_once(play, bare, file, book(home))
-        assert requests.get(url, timeout=5).content == b"pixels"
+        assert requests.get(url, timeout=PATIENCE).content == b"pixels"
     assert len(stored(bucket)) == 1
 
 
@@ -576,7 +577,7 @@ def test_a_bucket_that_was_emptied_is_filled_again(play: Play, bucket: Any, tmp_
     bucket.delete_object(Bucket="pictures", Key=stored(bucket)[0])
     play.run(asyncio.sleep(600))
     [url] = play.run(runner.host(bare, ask(), [file]))
-    assert requests.get(url, timeout=5).content == b"pixels"
+    assert requests.get(url, timeout=PATIENCE).content == b"pixels"
 
 
 def test_an_object_older_than_its_urls_live_or_of_another_size_goes_up_again(
@@ -794,7 +795,7 @@ def test_what_goes_to_the_bucket_is_what_was_signed_and_holds_no_secret(
         use_bucket(server.url, monkeypatch)
         settings.save({"s3_prefix": "a/b-c.d"})
         url = hosted_by(clip(tmp_path))
-        requests.get(url, timeout=5)
+        requests.get(url, timeout=PATIENCE)
         assert [seen.method for seen in server.seen] == ["HEAD", "PUT", "GET"]
         for seen in server.seen[1:]:
             assert parse_qs(seen.target)["X-Amz-Signature"] == [signature(seen)]
@@ -806,7 +807,7 @@ def test_what_goes_to_the_bucket_is_what_was_signed_and_holds_no_secret(
 def test_the_files_of_one_request_go_up_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=PATIENCE)
 
     def wait(seen: Seen) -> Answer:
         together.wait()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from _waiting import PATIENT
 from contract import KEY, PNG, PlatformContract
 from scripted import Answer, Scripted, answer_json
 from skyport.engine.base.errors import (
@@ -257,7 +258,7 @@ def server() -> Iterator[Scripted]:
 
 def platform(server: Scripted) -> OpenComputing:
     headers = OpenComputing.auth_headers(KEY)
-    return OpenComputing(Http("OpenComputing", server.url, headers, timeout=(5, 5)))
+    return OpenComputing(Http("OpenComputing", server.url, headers, timeout=PATIENT))
 
 
 def body(server: Scripted, request: Request) -> Any:

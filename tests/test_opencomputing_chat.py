@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _clock import Clock
+from _waiting import PATIENCE, PATIENT, until
 from contract import KEY
 from processes import python_path
 from scripted import Answer, Scripted, answer_json, answer_page
@@ -96,7 +98,7 @@ def play() -> Iterator[Play]:
 
 def platform(url: str, key: str = KEY) -> OpenComputing:
     headers = OpenComputing.auth_headers(key)
-    return OpenComputing(Http("OpenComputing", url, headers, timeout=(5, 5)))
+    return OpenComputing(Http("OpenComputing", url, headers, timeout=PATIENT))
 
 
 def outcome(play: Play, server: Scripted, *replies: Answer, folder: Path = Path()) -> Any:
@@ -368,24 +370,25 @@ def test_after_a_broken_answer_the_next_queue_asks_anew_and_says_what_happened(
 
 
 CHILD = """
-import time
+import sys, time
 from skyport import providers
 from skyport.providers import opencomputing
 
 row = opencomputing.unlisted("qwen3-max", "t2t")
-order = opencomputing.generation(row, {"prompt": "[[slow:3000]] a fox", "stream": True})
+order = opencomputing.generation(row, {"prompt": "[[slow:3600]] a fox", "stream": True})
 job = providers.runner().start(providers.connect("opencomputing"), order, providers.results())
 while not job.snapshot.answer:
     time.sleep(0.01)
 print("answering", flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
 def test_a_kill_while_it_comes_leaves_an_unknown_row_that_nobody_sends_again(
     home: Path, tmp_path: Path
 ) -> None:
-    with start(pace=0.01) as sandbox:
+    clock = Clock()
+    with start(pace=0.01, clock=clock) as sandbox, clock.still():
         told = {
             "OPENCOMPUTING_BASE_URL": sandbox.base_url("opencomputing"),
             "OPENCOMPUTING_API_KEY": sandbox.key("opencomputing"),
@@ -394,9 +397,12 @@ def test_a_kill_while_it_comes_leaves_an_unknown_row_that_nobody_sends_again(
             [sys.executable, "-c", CHILD],
             env={**python_path(), **told},
             cwd=tmp_path,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         with child:
+            until(lambda: len(sandbox.tasks))
+            clock.forward(5.0)  # of 36, so that it has begun to speak
             assert child.stdout is not None
             assert child.stdout.readline() == b"answering\n"
             child.kill()
@@ -434,7 +440,7 @@ def test_a_crash_between_answer_and_keeping_is_told_once_and_never_polled(
 # -- while it comes -------------------------------------------------------------------------
 
 
-class Clock:
+class Threads:
     """A runner on real threads, for what happens while an answer comes."""
 
     def __init__(self) -> None:
@@ -446,26 +452,24 @@ class Clock:
         return self.runner.start(provider, order, Path())
 
 
-def until(happened: Any, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def test_it_grows_where_it_can_be_seen(tmp_path: Path) -> None:
-    seen: list[str] = []
-    with start(pace=0.2) as sandbox:
+def test_it_grows_where_it_can_be_seen() -> None:
+    clock, seen = Clock(), [""]
+    with start(pace=0.2, clock=clock) as sandbox, clock.still():
         provider = platform(sandbox.base_url("opencomputing"), sandbox.key("opencomputing"))
-        job = Clock().begun(provider, request("a fox in the snow"))
-        while not job.future.done():
+        job = Threads().begun(provider, request("a fox in the snow"))
+
+        def grown() -> str:
             look = progress_text(job, time.monotonic())
-            if look.answer and look.answer not in seen:
-                assert look.words[0] == "answering"
-                seen.append(look.answer)
-            time.sleep(0.01)
-    (text,) = job.future.result().texts
-    assert len(seen) > 5
+            assert not look.answer or look.words[0] == "answering"
+            return look.answer if look.answer != seen[-1] else ""
+
+        until(lambda: len(sandbox.tasks))
+        while len(seen) < 7:
+            clock.forward(0.1)  # of 0.8
+            seen.append(until(grown))
+        assert not job.future.done()
+        clock.forward()
+        (text,) = job.future.result(PATIENCE).texts
     assert all(text.startswith(part) for part in seen)
     assert [len(part) for part in seen] == sorted(len(part) for part in seen)
     assert job.future.result().cost == 0.02
@@ -477,20 +481,21 @@ def test_the_end_of_what_it_says_fits_where_it_is_shown() -> None:
     assert look.tail(9) == "...wn fox"
 
 
-def test_who_stops_waiting_leaves_at_once_and_the_answer_is_kept_for_the_next(
-    tmp_path: Path,
-) -> None:
-    with start(pace=0.2) as sandbox:
+def test_who_stops_waiting_leaves_at_once_and_the_answer_is_kept_for_the_next() -> None:
+    clock, threads = Clock(), Threads()
+    with start(pace=0.2, clock=clock) as sandbox, clock.still():
         provider = platform(sandbox.base_url("opencomputing"), sandbox.key("opencomputing"))
-        clock = Clock()
-        job = clock.begun(provider, request())
+        job = threads.begun(provider, request())
+        until(lambda: len(sandbox.tasks))
+        clock.forward(0.2)  # of 0.8
         until(lambda: job.snapshot.answer)
-        clock.runner.leave(job, stop=True)
-        joined = clock.begun(provider, request())
+        threads.runner.leave(job, stop=True)
+        joined = threads.begun(provider, request())
         assert joined is job  # the next queue hears the same answer
-        clock.runner.leave(joined, stop=True)
-        text = job.future.result(timeout=5).texts[0]
-        again = clock.begun(provider, request()).future.result(timeout=5)
+        threads.runner.leave(joined, stop=True)
+        clock.forward()
+        text = job.future.result(timeout=PATIENCE).texts[0]
+        again = threads.begun(provider, request()).future.result(timeout=PATIENCE)
         assert (again.texts, again.reused) == ((text,), True)
         assert sandbox.charges["opencomputing"] == 1
 
@@ -526,7 +531,7 @@ def test_a_silent_line_ends_after_its_patience_and_not_after_that_of_a_poll(
     server: Scripted,
 ) -> None:
     server.on(CHAT, Answer(body=events(chunk("late"), END), headers=STREAM, delay=0.4))
-    http = Http("OpenComputing", server.url, {}, timeout=(5, 0.1))
+    http = Http("OpenComputing", server.url, {}, timeout=(PATIENCE, 0.1))
     found = OpenComputing(http).answer(request(), lambda answer: None)
     assert found[1].outputs[0].text == "late"
 

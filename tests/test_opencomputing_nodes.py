@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import requests
+from _clock import LONG, Clock
+from _waiting import until
 from host import KINDS, Host, Run, graph, link, node, open_host
 from skyport.sandbox import Sandbox, start
 
@@ -23,8 +24,13 @@ TEXT, FRAMES, REFERENCES = (
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def sandbox(clock: Clock) -> Iterator[Sandbox]:
+    with start(pace=0.05, clock=clock) as sandbox:
         assert sandbox.key(NAME) == KEY
         yield sandbox
 
@@ -88,23 +94,44 @@ def refused(host: Host, kind: str, *words: str, **nodes: Any) -> Run:
 # -- chat ---------------------------------------------------------------------------------------
 
 
-def test_an_answer_is_seen_growing_on_the_node(cloud: Host, sandbox: Sandbox) -> None:
-    ask = chat("[[slow:60]] tell of the sea", system_prompt="in verse")
-    run = ran(cloud, ask=ask, seen=node("ProbeSink", value=link("ask")))
+def growing(host: Host, clock: Clock, sandbox: Sandbox, ask: Any, times: int = 3) -> Run:
+    """What comes of the prompt; its answer goes on whenever the node has shown what came so far."""
+    with clock.still():
+        before = len(sandbox.tasks)
+        handle = host.start(graph(ask=ask, seen=node("ProbeSink", value=link("ask"))))
+        until(lambda: len(sandbox.tasks) > before)
+        for _ in range(times):
+            shown = len(said(handle.texts))
+            clock.forward(20.0)  # of 180, so that some words come
+            until(lambda shown=shown: len(said(handle.texts)) > shown)
+        clock.forward()
+        run = handle.result()
+    assert run.status == "success", (run.error, run.node_errors)
+    return run
+
+
+def said(texts: Mapping[str, list[str]]) -> list[str]:
+    """What the node has shown of the answer."""
+    shown = [text.partition("\n")[2] for text in texts.get("ask", []) if "answering" in text]
+    return [part for part in shown if part]
+
+
+def test_an_answer_is_seen_growing_on_the_node(cloud: Host, sandbox: Sandbox, clock: Clock) -> None:
+    ask = chat(f"{LONG} tell of the sea", system_prompt="in verse")
+    run = growing(cloud, clock, sandbox, ask)
     text = run.probe("seen")["value"]
     assert text.startswith("tell of the sea. in verse.")
-    growing = [said.partition("\n")[2] for said in run.texts["ask"] if "answering" in said]
-    growing = [part for part in growing if part]
-    assert len(growing) >= 3, run.texts["ask"]
-    assert all(text.startswith(part) for part in growing)
-    assert len(growing[0]) < len(growing[-1])
+    parts = said(run.texts)
+    assert len(parts) >= 3, run.texts["ask"]
+    assert all(text.startswith(part) for part in parts)
+    assert len(parts[0]) < len(parts[-1])
     assert run.ui["ask"]["text"] == [text]
     assert "0.02" in run.texts["ask"][-1]  # what it cost
     assert sent(sandbox, "completions") == [
         {
             "model": "qwen3-max",
             "catelogid": "t2t",
-            "prompt": "[[slow:60]] tell of the sea",
+            "prompt": f"{LONG} tell of the sea",
             "sys_prompt": "in verse",
             "stream": True,
         }
@@ -126,25 +153,30 @@ def test_a_model_that_heeds_no_stream_is_read_too(cloud: Host, sandbox: Sandbox)
     assert run.probe("seen")["value"].startswith("unheard.")
 
 
-def test_reasoning_is_shown_and_stays_out_of_the_text(cloud: Host) -> None:
-    ask = make(CHAT, "sandbox-thinker", "[[slow:60]] why", _stream=True, _parameters="")
-    run = ran(cloud, ask=ask, seen=node("ProbeSink", value=link("ask")))
+def test_reasoning_is_shown_and_stays_out_of_the_text(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    ask = make(CHAT, "sandbox-thinker", f"{LONG} why", _stream=True, _parameters="")
+    run = growing(cloud, clock, sandbox, ask, times=1)
     assert "Let me see" not in run.probe("seen")["value"]
     assert any("Let me" in said for said in run.texts["ask"])
 
 
-def test_interrupt_leaves_at_once_and_the_next_queue_has_the_answer_for_nothing(
-    cloud: Host, sandbox: Sandbox
+def test_interrupt_leaves_while_it_answers_and_the_next_queue_has_the_answer_for_nothing(
+    cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    before = sandbox.charges[NAME]
-    prompt = graph(ask=chat("[[slow:80]] wait"), seen=node("ProbeSink", value=link("ask")))
+    before, tasks = sandbox.charges[NAME], len(sandbox.tasks)
+    prompt = graph(ask=chat(f"{LONG} wait"), seen=node("ProbeSink", value=link("ask")))
     handle = cloud.start(prompt)
+    until(lambda: len(sandbox.tasks) > tasks)
+    clock.forward(20.0)  # of 180
     handle.wait_for_text("ask", "answering")
-    began = time.monotonic()
     cloud.interrupt()
     assert handle.result().status == "interrupted"
-    assert time.monotonic() - began < 1.0
-    again = cloud.run(prompt)
+    handle = cloud.start(prompt)
+    handle.wait_for_text("ask", "answering")
+    clock.forward()
+    again = handle.result()
     assert again.status == "success", again.error
     assert again.probe("seen")["value"].startswith("wait.")
     assert sandbox.charges[NAME] - before == 1

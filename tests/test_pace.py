@@ -116,7 +116,7 @@ def polls_of(pace: Pace, ends: list[float | None], until: float) -> list[float]:
 
 
 @given(st.lists(st.none() | st.floats(-100, 100), min_size=1, max_size=60))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
     ends: list[float | None],
 ) -> None:
@@ -127,7 +127,7 @@ def test_whatever_is_expected_a_minute_never_holds_more_than_40_polls(
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_polls_made_again_after_an_error_count_too(failures: list[int]) -> None:
     with Play() as play:
         cloud = play.cloud(lasts=200)
@@ -177,9 +177,9 @@ def test_a_hundred_tasks_share_twelve_polls_a_second_fairly(
 def test_thousands_of_tasks_wait_without_a_thread_each(
     monkeypatch: pytest.MonkeyPatch, tasks: int
 ) -> None:
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     cloud = crowd(tasks, 300.0, monkeypatch)
-    assert threading.active_count() == threads
+    assert len(set(threading.enumerate()) - before) < 10  # those of other tests come and go
     assert cloud.counts["submit"] == tasks
     assert most_within(cloud.times("poll"), 1.0) <= POLLS_A_SECOND
     assert cloud.counts["poll"] <= max(2 * tasks, 500 * POLLS_A_SECOND)

@@ -65,9 +65,9 @@ def host(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
     return opened
 
 
-def queue(host: Host, prompt: Mapping[str, Any], timeout: float = 60) -> Run:
+def queue(host: Host, prompt: Mapping[str, Any]) -> Run:
     """As the editor queues it."""
-    return host.run(prompt, timeout=timeout, extra_data={"extra_pnginfo": editor(prompt)})
+    return host.run(prompt, extra_data={"extra_pnginfo": editor(prompt)})
 
 
 def editor(prompt: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from _clips import pictures, tone, write_clip
+from _waiting import PATIENCE
 from PIL import Image, ImageOps
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox.gpugeek import PRICE, WORKFLOW_ID
@@ -42,7 +43,7 @@ class Client:
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.box.key('gpugeek')}"}
-        return requests.request(method, self.base + path, headers=headers, timeout=20, **more)
+        return requests.request(method, self.base + path, headers=headers, timeout=PATIENCE, **more)
 
     def data(self, method: str, path: str, **more: Any) -> Any:
         answer = self.ask(method, path, **more)
@@ -67,7 +68,7 @@ class Client:
     def hosted(self, data: bytes, name: str = "photo.png") -> str:
         """The address of `data` after link, PUT and commit."""
         link = self.link(name)
-        put = requests.put(link, data=data, headers=OCTETS, timeout=20)
+        put = requests.put(link, data=data, headers=OCTETS, timeout=PATIENCE)
         assert put.status_code == 200, put.text
         return self.commit(link.partition("?")[0])
 
@@ -104,7 +105,7 @@ def png(color: str = "red", size: tuple[int, int] = (48, 32)) -> bytes:
 
 
 def opened(url: str) -> Image.Image:
-    answer = requests.get(url, timeout=20)
+    answer = requests.get(url, timeout=PATIENCE)
     assert answer.status_code == 200
     return Image.open(io.BytesIO(answer.content)).convert("RGB")
 
@@ -189,7 +190,7 @@ def test_films_come_out_of_a_film_saver(client: Client, tmp_path: Path) -> None:
     }
     ended = client.details(client.submit(nodes), after=60)
     (url,) = ended["result_url"]["2"]
-    assert requests.get(url, timeout=20).headers["Content-Type"] == "video/mp4"
+    assert requests.get(url, timeout=PATIENCE).headers["Content-Type"] == "video/mp4"
 
 
 @pytest.mark.parametrize(("knob", "kind"), [("number", int), ("text", str)])
@@ -263,12 +264,12 @@ def test_a_put_that_the_signature_does_not_cover_is_refused(
 
 
 def test_a_put_that_does_not_say_its_length_is_refused(strict: Client) -> None:
-    answer = requests.put(strict.link(), data=iter([png()]), headers=OCTETS, timeout=20)
+    answer = requests.put(strict.link(), data=iter([png()]), headers=OCTETS, timeout=PATIENCE)
     assert answer.status_code == 411
 
 
 def put(url: str, headers: dict[str, str] = OCTETS) -> requests.Response:
-    return requests.put(url, data=png(), headers=headers, timeout=20)
+    return requests.put(url, data=png(), headers=headers, timeout=PATIENCE)
 
 
 def test_a_link_holds_for_an_hour(client: Client) -> None:
@@ -282,12 +283,12 @@ def test_a_link_holds_for_an_hour(client: Client) -> None:
 def test_what_was_put_is_there_byte_for_byte(strict: Client) -> None:
     data = png("blue")
     url = strict.hosted(data)
-    assert requests.get(url, timeout=20).content == data
-    assert requests.get(url + "x", timeout=20).status_code == 404
+    assert requests.get(url, timeout=PATIENCE).content == data
+    assert requests.get(url + "x", timeout=PATIENCE).status_code == 404
 
 
 def test_what_is_no_medium_is_not_kept(strict: Client) -> None:
-    put = requests.put(strict.link("a.png"), data=b"hello", headers=OCTETS, timeout=20)
+    put = requests.put(strict.link("a.png"), data=b"hello", headers=OCTETS, timeout=PATIENCE)
     assert put.status_code == 400
 
 
@@ -385,7 +386,7 @@ def test_a_result_may_go_into_the_next_workflow(client: Client) -> None:
     ("method", "path"), [("GET", f"{V1}/task/1"), ("POST", f"{V1}/prompt"), ("GET", LINK)]
 )
 def test_every_call_needs_the_key(strict: Client, method: str, path: str) -> None:
-    answer = requests.request(method, strict.base + path, timeout=20)
+    answer = requests.request(method, strict.base + path, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["code"]) == (401, 401)
 
 

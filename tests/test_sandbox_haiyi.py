@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _waiting import PATIENCE
 from PIL import Image
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox._haiyi_bodies import SHAPES
@@ -58,7 +59,7 @@ class Client:
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.box.key('haiyi')}", **more.pop("headers", {})}
         url = path if path.startswith("http") else self.base + path
-        return requests.request(method, url, headers=headers, timeout=20, **more)
+        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
 
     def get(self, path: str, **more: Any) -> Any:
         answer = self.ask("GET", path, **more)
@@ -158,7 +159,7 @@ def image_of(data: bytes) -> Image.Image:
 
 
 def fetch(url: str) -> bytes:
-    answer = requests.get(url, timeout=10)
+    answer = requests.get(url, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     return answer.content
 
@@ -205,7 +206,7 @@ def test_a_signed_url_holds_only_as_it_was_given(client):
 
 def raw_status(box: Sandbox, target: str) -> int:
     """Asked without a library that would tidy up the target."""
-    with closing(HTTPConnection("127.0.0.1", box.port, timeout=5)) as line:
+    with closing(HTTPConnection("127.0.0.1", box.port, timeout=PATIENCE)) as line:
         line.putrequest("GET", target)
         line.endheaders()
         return line.getresponse().status
@@ -378,7 +379,7 @@ def test_every_model_of_the_catalogue_runs_on_its_smallest_request(client, clip,
         made[row["model"], row["type"]] = client.submit(name, **values)
     for (model, kind), task_id in made.items():
         (url,) = client.results(task_id)
-        mime = requests.head(url, timeout=5).headers["Content-Type"]
+        mime = requests.head(url, timeout=PATIENCE).headers["Content-Type"]
         assert mime == {"sandbox-ink": "image/png"}.get(model, MIMES[kind]), model
 
 
@@ -774,9 +775,9 @@ def test_outputs_are_viewed_with_the_key_and_by_their_name(client):
     name = client.workflow_task(task_id)["outputs"][0]["output"]
     url = f"{client.base}/api/view"
     good = {"type": "output", "filename": name}
-    assert requests.get(url, params=good, timeout=5).status_code == 401
+    assert requests.get(url, params=good, timeout=PATIENCE).status_code == 401
     client.box.platforms["haiyi"].view_needs_key = False
-    assert requests.get(url, params=good, timeout=5).status_code == 200
+    assert requests.get(url, params=good, timeout=PATIENCE).status_code == 200
     for wrong in ({**good, "type": "input"}, {**good, "filename": "../etc/passwd"}):
         assert client.ask("GET", url, params=wrong).status_code == 404
 
@@ -856,14 +857,16 @@ def test_a_result_can_be_truncated_a_page_or_elsewhere(client):
     with pytest.raises(OSError, match="truncated"):
         image_of(fetch(result_of(client, "[[truncated]]")))
     assert fetch(result_of(client, "[[html]]")).startswith(b"<!DOCTYPE html>")
-    answer = requests.get(result_of(client, "[[redirect]]"), allow_redirects=False, timeout=5)
+    answer = requests.get(
+        result_of(client, "[[redirect]]"), allow_redirects=False, timeout=PATIENCE
+    )
     assert answer.headers["Location"].startswith("http://localhost:")
 
 
 def test_a_cut_download_wears_off(client):
     url = result_of(client, "[[cut:1]]")
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        requests.get(url, timeout=5)
+        requests.get(url, timeout=PATIENCE)
     image_of(fetch(url))
 
 

@@ -13,6 +13,7 @@ import av
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _waiting import PATIENCE
 from PIL import Image
 from scripted import Answer, Scripted, closed_port
 from skyport.sandbox import Sandbox, start
@@ -51,7 +52,7 @@ class Client:
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         headers = {"Authorization": "Bearer hh-sandbox-key", **more.pop("headers", {})}
         url = self.box.base_url("happyhorse") + path
-        return requests.request(method, url, headers=headers, timeout=20, **more)
+        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
 
     def submit(self, path: str, body: Any) -> Any:
         """The whole answer; `body` is a form at the endpoint that takes one."""
@@ -84,7 +85,7 @@ class Client:
         """A URL of the same sandbox, by HaiYi's upload."""
         url = f"{self.box.base_url('haiyi')}/openapi/v1/file/upload"
         headers = {"Authorization": f"Bearer {self.box.key('haiyi')}"}
-        told = requests.post(url, headers=headers, files={"file": (name, data)}, timeout=20)
+        told = requests.post(url, headers=headers, files={"file": (name, data)}, timeout=PATIENCE)
         assert told.status_code == 200, told.text
         return told.json()["url"]
 
@@ -130,7 +131,7 @@ def picture_at(item: Any) -> Image.Image:
 
 
 def fetch(url: str) -> bytes:
-    told = requests.get(url, timeout=10)
+    told = requests.get(url, timeout=PATIENCE)
     assert told.status_code == 200, told.text
     return told.content
 
@@ -162,7 +163,7 @@ def test_every_example_of_the_document_brings_its_kind_of_result(client):
         told = client.poll(each["poll"].removesuffix("/{task_id}"), task_id)
         image = each["poll"].startswith(IMAGES)
         url = told["data"]["data"]["data"][0]["url"] if image else url_in(told)
-        kind = requests.head(url, timeout=5).headers["Content-Type"]
+        kind = requests.head(url, timeout=PATIENCE).headers["Content-Type"]
         assert kind == ("image/png" if image else "video/mp4"), each
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import av
 import pytest
 import requests
+from _waiting import PATIENCE, until
 from PIL import Image
 from skyport.sandbox import Sandbox, start
 
@@ -30,7 +30,7 @@ def box() -> Iterator[Sandbox]:
 def send(box: Sandbox, method: str, path: str, key: str = "", **how: Any) -> requests.Response:
     headers = {"Authorization": f"Bearer {key or box.key('opencomputing')}"}
     url = box.base_url("opencomputing") + V1 + path
-    return requests.request(method, url, headers=headers, timeout=10, **how)
+    return requests.request(method, url, headers=headers, timeout=PATIENCE, **how)
 
 
 def refusal(answer: requests.Response, status: int = 400) -> str:
@@ -64,13 +64,13 @@ def finished(box: Sandbox, answer: requests.Response) -> Any:
     assert answer.status_code == 200, answer.text
     assert answer.json()["status"] == "CREATED"
     task_id = answer.json()["taskid"]
-    for _ in range(500):
+
+    def over() -> Any:
         told = send(box, "GET", f"tasks?taskid={task_id}").json()
-        if told["status"] in ("SUCCEEDED", "FAILED"):
-            return told
-        assert told["status"] in ("PENDING", "RUNNING")
-        time.sleep(0.01)
-    raise AssertionError("it did not end")
+        assert told["status"] in ("PENDING", "RUNNING", "SUCCEEDED", "FAILED")
+        return told if told["status"] in ("SUCCEEDED", "FAILED") else None
+
+    return until(over)
 
 
 # -- what is taken --------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_a_picture_is_under_image_with_its_credits(box: Sandbox) -> None:
     told = finished(box, picture(box, negative_prompt="blurred"))
     assert told["usage"]["credits"] == 1
     assert "video" not in told
-    with Image.open(io.BytesIO(requests.get(told["image"], timeout=5).content)) as image:
+    with Image.open(io.BytesIO(requests.get(told["image"], timeout=PATIENCE).content)) as image:
         assert image.format == "PNG"
 
 
@@ -90,7 +90,7 @@ def test_a_video_comes_with_a_cover_and_the_vendors_number(box: Sandbox) -> None
     assert told["taskid"] != answer.json()["taskid"]
     assert told["usage"]["duration"] == 1
     assert "cover" in told["image"]
-    with av.open(io.BytesIO(requests.get(told["video"], timeout=5).content)) as film:
+    with av.open(io.BytesIO(requests.get(told["video"], timeout=PATIENCE).content)) as film:
         assert film.streams.video
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from _waiting import PATIENCE
 from PIL import Image
 from skyport.sandbox import Sandbox, platform_names, start
 
@@ -38,7 +39,7 @@ def png(size: tuple[int, int] = (8, 6), color: str = "red") -> bytes:
 def ask(box: Sandbox, method: str, path: str, **more: Any) -> requests.Response:
     headers = {"Authorization": f"Bearer {box.key('haiyi')}", **more.pop("headers", {})}
     url = box.base_url("haiyi") + path
-    return requests.request(method, url, headers=headers, timeout=10, **more)
+    return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
 
 
 def get(box: Sandbox, path: str, **more: Any) -> requests.Response:
@@ -62,7 +63,7 @@ def part(disposition: str, data: bytes, end: str = "\r\n--XX--\r\n") -> bytes:
 
 def exchange(box: Sandbox, *pieces: bytes) -> bytes:
     """What comes back for bytes that no client library would send."""
-    with socket.create_connection(("127.0.0.1", box.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", box.port), timeout=PATIENCE) as line:
         for piece in pieces:
             line.sendall(piece)
         return b"".join(iter(lambda: line.recv(65536), b""))
@@ -99,15 +100,15 @@ def test_after_stop_nobody_listens_and_open_connections_end():
     with requests.Session() as session, start() as box:
         session.headers["Authorization"] = f"Bearer {box.key('haiyi')}"
         url = box.base_url("haiyi") + LIST
-        assert session.get(url, timeout=5).status_code == 200
+        assert session.get(url, timeout=PATIENCE).status_code == 200
         box.stop()
         with pytest.raises(requests.ConnectionError):
-            session.get(url, timeout=5)
+            session.get(url, timeout=PATIENCE)
     assert not any(t.name == "skyport-sandbox" for t in threading.enumerate())
 
 
 def test_a_connection_serves_many_requests(box):
-    with closing(HTTPConnection("127.0.0.1", box.port, timeout=5)) as line:
+    with closing(HTTPConnection("127.0.0.1", box.port, timeout=PATIENCE)) as line:
         headers = {"Authorization": f"Bearer {box.key('haiyi')}"}
         line.connect()
         first = line.sock
@@ -123,14 +124,14 @@ def test_a_connection_serves_many_requests(box):
 @pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer wrong", "AI-sandbox-haiyi"])
 def test_only_the_key_opens_it(box, value):
     headers = {} if value is None else {"Authorization": value}
-    answer = requests.get(box.base_url("haiyi") + LIST, headers=headers, timeout=5)
+    answer = requests.get(box.base_url("haiyi") + LIST, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 401
     assert answer.json() == {"code": 401, "msg": "The API key is missing or not valid."}
 
 
 def test_a_refused_upload_is_read_to_its_end_and_the_connection_lives_on(box):
     good = {"Authorization": f"Bearer {box.key('haiyi')}"}
-    with closing(HTTPConnection("127.0.0.1", box.port, timeout=5)) as line:
+    with closing(HTTPConnection("127.0.0.1", box.port, timeout=PATIENCE)) as line:
         line.request("POST", f"/haiyi{UPLOAD}", b"x" * 3_000_000)
         answer = line.getresponse()
         assert (answer.status, answer.read()[:12]) == (401, b'{"code": 401')
@@ -142,7 +143,7 @@ def test_unknown_paths_and_methods_are_refused_in_json(box):
     assert get(box, "/openapi/v1/nothing").status_code == 404
     wrong = ask(box, "POST", LIST)
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET")
-    assert requests.get(f"{box.origin}/nowhere/x", timeout=5).json()["code"] == 404
+    assert requests.get(f"{box.origin}/nowhere/x", timeout=PATIENCE).json()["code"] == 404
     assert b'"code": 501' in exchange(box, head(box, "BREW", LIST))
 
 
@@ -152,7 +153,7 @@ def test_unknown_paths_and_methods_are_refused_in_json(box):
 def test_the_log_tells_what_was_asked_and_never_the_key(box):
     url = upload(box, png(), FOX)
     get(box, LIST + "?model_types=text2image")
-    requests.get(url, timeout=5)
+    requests.get(url, timeout=PATIENCE)
     sent, listed, fetched = box.log
     assert (sent.method, sent.path, sent.status) == ("POST", f"/haiyi{UPLOAD}", 200)
     assert sent.content_type.startswith("multipart/form-data; boundary=")
@@ -287,7 +288,7 @@ def test_a_range_is_served(box, asked, first, last):
     data = png((20, 20))
     url = upload(box, data)
     size = len(data)
-    answer = requests.get(url, headers={"Range": asked}, timeout=5)
+    answer = requests.get(url, headers={"Range": asked}, timeout=PATIENCE)
     assert answer.status_code == 206
     assert answer.content == data[first % size : last % size + 1]
     assert answer.headers["Content-Range"] == f"bytes {first % size}-{last % size}/{size}"
@@ -295,27 +296,27 @@ def test_a_range_is_served(box, asked, first, last):
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,3-4", "lines=1-2", "bytes=9-3", "bytes=-"])
 def test_a_range_that_is_not_understood_is_ignored(box, asked):
-    answer = requests.get(upload(box, png()), headers={"Range": asked}, timeout=5)
+    answer = requests.get(upload(box, png()), headers={"Range": asked}, timeout=PATIENCE)
     assert (answer.status_code, answer.content) == (200, png())
 
 
 def test_a_range_past_the_end_is_refused(box):
-    answer = requests.get(upload(box, png()), headers={"Range": "bytes=99999-"}, timeout=5)
+    answer = requests.get(upload(box, png()), headers={"Range": "bytes=99999-"}, timeout=PATIENCE)
     assert answer.status_code == 416
     assert answer.headers["Content-Range"] == f"bytes */{len(png())}"
 
 
 def test_a_resume_starts_over_when_the_file_is_another(box):
     url = upload(box, png())
-    tag = requests.head(url, timeout=5).headers["ETag"]
-    same = requests.get(url, headers={"Range": "bytes=5-", "If-Range": tag}, timeout=5)
-    other = requests.get(url, headers={"Range": "bytes=5-", "If-Range": '"old"'}, timeout=5)
+    tag = requests.head(url, timeout=PATIENCE).headers["ETag"]
+    same = requests.get(url, headers={"Range": "bytes=5-", "If-Range": tag}, timeout=PATIENCE)
+    other = requests.get(url, headers={"Range": "bytes=5-", "If-Range": '"old"'}, timeout=PATIENCE)
     assert (same.status_code, same.content) == (206, png()[5:])
     assert (other.status_code, other.content) == (200, png())
 
 
 def test_a_head_has_the_length_and_no_body(box):
-    answer = requests.head(upload(box, png()), timeout=5)
+    answer = requests.head(upload(box, png()), timeout=PATIENCE)
     assert answer.headers["Content-Length"] == str(len(png()))
     assert (answer.headers["Accept-Ranges"], answer.content) == ("bytes", b"")
 
@@ -362,14 +363,14 @@ def test_a_redirect_leads_to_another_host_where_the_log_shows_who_came(box):
     answer = get(box, LIST, allow_redirects=False)
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"http://localhost:{box.port}/elsewhere"
-    requests.get(answer.headers["Location"], timeout=5)
+    requests.get(answer.headers["Location"], timeout=PATIENCE)
     assert (box.log[-1].path, box.log[-1].keyed) == ("/elsewhere", False)
 
 
 def test_a_delay_outlasts_an_impatient_client(box):
-    box.faults.add(f"GET {LIST}", "delay", seconds=5)
+    box.faults.add(f"GET {LIST}", "delay", seconds=PATIENCE)
     with pytest.raises(requests.ReadTimeout):
-        requests.get(box.base_url("haiyi") + LIST, timeout=(5, 0.05))
+        requests.get(box.base_url("haiyi") + LIST, timeout=(PATIENCE, 0.05))
 
 
 @pytest.mark.parametrize("read", [True, False])
@@ -392,13 +393,13 @@ def test_a_cut_body_is_shorter_than_it_says_and_can_be_resumed(box):
     url = upload(box, png((50, 50)))
     box.faults.add("GET /oss/*", "cut_body", after=20)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        requests.get(url, timeout=5)
-    rest = requests.get(url, headers={"Range": "bytes=20-"}, timeout=5)
+        requests.get(url, timeout=PATIENCE)
+    rest = requests.get(url, headers={"Range": "bytes=20-"}, timeout=PATIENCE)
     assert rest.content == png((50, 50))[20:]
 
 
 def test_a_short_body_says_its_own_length(box):
     url = upload(box, png((50, 50)))
     box.faults.add("GET /oss/*", "short_body", after=20)
-    answer = requests.get(url, timeout=5)
+    answer = requests.get(url, timeout=PATIENCE)
     assert answer.content == png((50, 50))[:20]

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _waiting import PATIENCE
 from host import Host, graph, link, node, open_host
 from PIL import Image
 from skyport.sandbox import Sandbox, _workflow, start
@@ -443,7 +444,7 @@ class Haiyi:
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
         answer = requests.request(
-            method, f"{self.url}/{path}", headers=self.headers, timeout=20, **more
+            method, f"{self.url}/{path}", headers=self.headers, timeout=PATIENCE, **more
         )
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]

@@ -122,6 +122,29 @@ def test_one_who_stops_waiting_for_a_slot_holds_up_nobody(
     assert cloud.counts["submit"] == 2
 
 
+@pytest.mark.parametrize("stage", ["waiting", "preparing", "running"])
+def test_who_joins_just_as_the_last_one_stops_has_the_task_go_on(
+    play: Play, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "1")
+    cloud = play.cloud(lasts=10, cancels=True)
+
+    async def scene() -> None:
+        if stage == "waiting":
+            await begun(play, cloud, order(seed=1))
+        job = await begun(play, cloud)
+        await at_stage(job, stage)
+        play.runner.leave(job, stop=True)
+        await asyncio.sleep(0)
+        assert job.stop.is_set()  # and nothing has come of it yet
+        joined = await begun(play, cloud)
+        assert joined is job
+        assert await outcome(joined) == "done"
+
+    play.run(scene())
+    assert cloud.counts["cancel"] == 0
+
+
 # -- during the submit ----------------------------------------------------------------------
 
 

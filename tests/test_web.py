@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from _waiting import PATIENCE
 
 HERE = Path(__file__).parent / "web"
 NODE = shutil.which("node")
@@ -23,5 +24,5 @@ def test_scripts_of_the_editor(path):
     if version() < (20, 19):
         # Older ones take a .js for CommonJS where no package.json says otherwise.
         pytest.skip("Node.js 20.19 or newer is needed")
-    done = subprocess.run([NODE, "--test", path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([NODE, "--test", path], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -29,6 +29,9 @@ FIRST_PAUSE, LONGEST_PAUSE, LONGEST_ASKED = 0.5, 8.0, 120.0  # seconds
 # Cloudflare's. 303 is how a server says "done, look there".
 _UNCLEAR = frozenset({303, 408, 502, 504, 598, 599, *range(520, 531)})
 
+# A generator of our own: a retry in the background must not move the one that others have seeded.
+_chance = random.Random()
+
 
 async def retrying(
     call: Callable[[], T],
@@ -36,7 +39,7 @@ async def retrying(
     submit: bool = False,
     run_blocking: Callable[[Callable[[], T]], Awaitable[T]],
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    jitter: Callable[[], float] = random.random,
+    jitter: Callable[[], float] = _chance.random,
     before: Callable[[], Awaitable[object]] | None = None,
 ) -> T:
     """The answer of blocking `call`, made again while `should_repeat` says so, five times at most.

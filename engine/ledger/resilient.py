@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _DISK_ERRORS = (sqlite3.Error, OSError)
 _HEADER = b"SQLite format 3\0"
 _SUFFIXES = ("", "-wal", "-shm")  # of a database of SQLite
-_LOCK_TIMEOUT = 10.0  # seconds to wait for another process that sets a broken file aside
+_LOCK_TIMEOUT = 60.0  # seconds to wait for another process that sets a broken file aside
 
 
 class ResilientLedger:

@@ -66,9 +66,9 @@ def _lists(class_type: str) -> Iterator[tuple[str, list[Any]]]:
 
 
 def output_type(class_type: str, index: int) -> str:
-    """The type of an output as the class declares it, "" where that is unknown."""
+    """The type of an output as the class declares it, "" where that is unknown or there is none."""
     types = getattr(_found(class_type), "RETURN_TYPES", None) or ()
-    kind = types[index] if index < len(types) else ""
+    kind = types[index] if 0 <= index < len(types) else ""
     return kind if isinstance(kind, str) else "COMBO"
 
 

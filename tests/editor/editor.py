@@ -18,6 +18,8 @@ from skyport.demo._host import Client
 
 Graph = Mapping[str, Mapping[str, Any]]
 
+_PATIENCE = 300.0  # seconds after which what has not happened is taken for a hang
+
 _CALM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 _CALM += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 _SETTINGS = {
@@ -98,7 +100,7 @@ class Editor:
     def queue(self) -> None:
         self.page.evaluate("() => window.app.queuePrompt(0, 1)")
 
-    def run(self, seconds: float = 120) -> dict[str, Any]:
+    def run(self, seconds: float = _PATIENCE) -> dict[str, Any]:
         """Queue what is on the canvas and give the history entry of its end."""
         before = set(self.client.get("/history").json())
         self.queue()
@@ -147,11 +149,10 @@ def open_editor(
         )
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+            page.set_default_timeout(_PATIENCE * 1000)
             page.on("console", lambda told: told.type == "error" and print(told.text, file=stderr))
             page.goto(client.url)
-            page.wait_for_function(
-                _READY, arg=list(client.get("/object_info").json()), timeout=60_000
-            )
+            page.wait_for_function(_READY, arg=list(client.get("/object_info").json()))
             page.wait_for_timeout(1500)
             yield Editor(page, client)
         finally:

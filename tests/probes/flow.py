@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from comfy import model_management
 from comfy_api.latest import ComfyAPI, io
@@ -16,6 +17,10 @@ from server import PromptServer
 from .sources import CATEGORY
 
 _calls: Counter[str] = Counter()
+_came: Counter[str] = Counter()
+_open: set[str] = set()
+_LOOK = 0.02  # seconds
+_PATIENCE = 300.0  # seconds after which a gate opens by itself: something hangs
 
 
 class ProbeFailure(Exception):
@@ -26,12 +31,31 @@ def _any(name="value"):
     return io.AnyType.Input(name, optional=True)
 
 
+def _gate():
+    return io.String.Input("gate", default="", optional=True)
+
+
 def _times(began: float) -> io.NodeOutput:
     return io.NodeOutput(json.dumps([began, time.monotonic()]))
 
 
+def open_gate(name: str) -> None:
+    """Let the nodes go on that wait at this gate; a test says so by /probes/gate."""
+    _open.add(name)
+
+
+def came(place: str) -> int:
+    """How many have come to this gate or place."""
+    return _came[place]
+
+
+def _shut(gate: str, began: float) -> bool:
+    return bool(gate) and gate not in _open and time.monotonic() < began + _PATIENCE
+
+
 class ProbeTime(io.ComfyNode):
-    """Waits without blocking; tells [start, end] on the clock of time.monotonic()."""
+    """Waits without blocking, also until its gate is open; tells [start, end] on the clock of
+    time.monotonic()."""
 
     @classmethod
     def define_schema(cls):
@@ -41,20 +65,76 @@ class ProbeTime(io.ComfyNode):
             inputs=[
                 io.Float.Input("seconds", default=0.2, optional=True),
                 io.Int.Input("salt", default=0, optional=True),
+                _gate(),
                 _any(),
             ],
             outputs=[io.String.Output("times")],
         )
 
     @classmethod
-    async def execute(cls, seconds=0.2, salt=0, value=None):
+    async def execute(cls, seconds=0.2, salt=0, gate="", value=None):
         began = time.monotonic()
+        _came[gate] += 1
         await asyncio.sleep(seconds)
+        await _not_while(lambda: _shut(gate, began))
         return _times(began)
 
 
+class ProbeGate(io.ComfyNode):
+    """Passes a value on, without blocking, once its gate is open."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeGate",
+            category=CATEGORY,
+            inputs=[_gate(), _any()],
+            outputs=[io.AnyType.Output("value")],
+        )
+
+    @classmethod
+    async def execute(cls, gate="", value=None):
+        began = time.monotonic()
+        await _not_while(lambda: _shut(gate, began))
+        return io.NodeOutput(value)
+
+
+class ProbeMeet(io.ComfyNode):
+    """Waits without blocking until so many have come to this place; tells [start, end]."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeMeet",
+            category=CATEGORY,
+            inputs=[
+                io.String.Input("place"),
+                io.Int.Input("together", default=2, optional=True),
+                _any(),
+            ],
+            outputs=[io.String.Output("times")],
+        )
+
+    @classmethod
+    async def execute(cls, place, together=2, value=None):
+        began = time.monotonic()
+        await _met(place, together, began)
+        return _times(began)
+
+
+async def _met(place: str, together: int, began: float) -> None:
+    """Nobody leaves before the last has come, so all of them are here at the same time."""
+    _came[place] += 1
+    await _not_while(lambda: _came[place] < together and time.monotonic() < began + _PATIENCE)
+
+
+async def _not_while(held: Callable[[], bool]) -> None:
+    while held():  # noqa: ASYNC110 - other loops and threads let it go
+        await asyncio.sleep(_LOOK)
+
+
 class ProbeSleepSync(io.ComfyNode):
-    """Blocks the executor's loop, as a sampler does."""
+    """Blocks the executor's loop, as a sampler does, also until its gate is open."""
 
     @classmethod
     def define_schema(cls):
@@ -64,15 +144,19 @@ class ProbeSleepSync(io.ComfyNode):
             inputs=[
                 io.Float.Input("seconds", default=0.2, optional=True),
                 io.Int.Input("salt", default=0, optional=True),
+                _gate(),
                 _any(),
             ],
             outputs=[io.String.Output("times")],
         )
 
     @classmethod
-    def execute(cls, seconds=0.2, salt=0, value=None):
+    def execute(cls, seconds=0.2, salt=0, gate="", value=None):
         began = time.monotonic()
+        _came[gate] += 1
         time.sleep(seconds)
+        while _shut(gate, began):
+            time.sleep(_LOOK)
         return _times(began)
 
 
@@ -85,16 +169,16 @@ class ProbeWaitForInterrupt(io.ComfyNode):
             node_id="ProbeWaitForInterrupt",
             category=CATEGORY,
             is_output_node=True,
-            inputs=[io.Float.Input("seconds", default=20.0, optional=True)],
+            inputs=[io.Float.Input("seconds", default=_PATIENCE, optional=True)],
         )
 
     @classmethod
-    async def execute(cls, seconds=20.0):
+    async def execute(cls, seconds=_PATIENCE):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if model_management.processing_interrupted():
                 raise model_management.InterruptProcessingException()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_LOOK)
         return io.NodeOutput(ui={"probe": ["null"]})
 
 
@@ -114,18 +198,29 @@ class ProbeFail(io.ComfyNode):
 
 
 class ProbeFailAsync(io.ComfyNode):
+    """Fails after a while, once its gate is open and so many have come to its place."""
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="ProbeFailAsync",
             category=CATEGORY,
             is_output_node=True,
-            inputs=[io.Float.Input("after", default=0.1, optional=True), _any()],
+            inputs=[
+                io.Float.Input("after", default=0.1, optional=True),
+                _gate(),
+                io.String.Input("place", default="", optional=True),
+                io.Int.Input("together", default=1, optional=True),
+                _any(),
+            ],
         )
 
     @classmethod
-    async def execute(cls, after=0.1, value=None):
+    async def execute(cls, after=0.1, gate="", place="", together=1, value=None):
+        began = time.monotonic()
         await asyncio.sleep(after)
+        await _met(place, together, began)
+        await _not_while(lambda: _shut(gate, began))
         raise ProbeFailure(f"failed after {after:g} s")
 
 
@@ -147,7 +242,7 @@ class ProbeLeakCancel(io.ComfyNode):
 
 
 class ProbeNoteCancel(io.ComfyNode):
-    """Waits, and counts under `name` when it is cancelled."""
+    """Comes to the place `name`, waits, and counts under it when it is cancelled."""
 
     @classmethod
     def define_schema(cls):
@@ -157,12 +252,13 @@ class ProbeNoteCancel(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.String.Input("name"),
-                io.Float.Input("seconds", default=20.0, optional=True),
+                io.Float.Input("seconds", default=_PATIENCE, optional=True),
             ],
         )
 
     @classmethod
-    async def execute(cls, name, seconds=20.0):
+    async def execute(cls, name, seconds=_PATIENCE):
+        _came[name] += 1
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
@@ -287,6 +383,8 @@ class ProbeCounted(io.ComfyNode):
 
 NODES = [
     ProbeTime,
+    ProbeGate,
+    ProbeMeet,
     ProbeSleepSync,
     ProbeWaitForInterrupt,
     ProbeFail,

@@ -1,4 +1,4 @@
-"""A route and a prompt hook, registered when this pack is loaded."""
+"""Routes and a prompt hook, registered when this pack is loaded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 
 from aiohttp import web
 from server import PromptServer
+
+from . import flow
 
 
 def _note_into_hidden_probes(body: dict) -> dict:
@@ -28,6 +30,17 @@ def register() -> None:
         in_server_loop = asyncio.get_running_loop() is server.loop
         told = {"got": await request.json(), "in_server_loop": in_server_loop}
         return web.json_response(told)
+
+    @server.routes.post("/probes/gate/{name}")
+    async def open_gate(request: web.Request) -> web.Response:
+        """Lets the nodes go on that wait at this gate."""
+        flow.open_gate(request.match_info["name"])
+        return web.json_response({})
+
+    @server.routes.get("/probes/gate/{name}")
+    async def came(request: web.Request) -> web.Response:
+        """How many nodes have come to this gate."""
+        return web.json_response(flow.came(request.match_info["name"]))
 
     @server.routes.post("/probes/shout")
     async def shout(request: web.Request) -> web.Response:

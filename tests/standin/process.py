@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 import folder_paths
+from _waiting import PATIENCE
 from aiohttp import web
 from comfy import model_management
 from server import PromptServer
@@ -73,7 +74,7 @@ class Standin:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE)
         self._restore()
 
     def log_text(self) -> str:
