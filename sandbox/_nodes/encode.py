@@ -57,8 +57,10 @@ def save_sound(waveform: Array, sample_rate: int, path: Path, quality: str = "")
 
 
 def _tell_color(target: av.VideoCodecContext | av.VideoFrame) -> None:
-    target.color_primaries = _BT709
-    target.color_trc = _SRGB
+    # A frame of PyAV 16.0 has no primaries and no curve: the stream's are what the file tells.
+    if hasattr(target, "color_primaries"):
+        target.color_primaries = _BT709
+        target.color_trc = _SRGB
     target.colorspace = _BT709
     target.color_range = _LIMITED
 
