@@ -3,6 +3,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { Panel } from "./jobs/panel.js";
 import { ask } from "./server.js";
+import { addStyles } from "./styles.js";
 import { say } from "./words.js";
 
 const ID = "skyport.jobs";
@@ -42,8 +43,7 @@ function speak() {
 app.registerExtension({
   name: "Skyport.Jobs",
   async setup() {
-    const href = new URL("./skyport.css", import.meta.url).href;
-    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+    addStyles("skyport.css");
     const about = { id: ID, icon: "pi pi-cloud", type: "custom", iconBadge: "", render: open, destroy: close };
     app.extensionManager.registerSidebarTab({ ...about, ...names() });
     api.addEventListener("skyport.jobs", ({ detail }) => {

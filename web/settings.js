@@ -4,6 +4,7 @@ import { app } from "../../scripts/app.js";
 import { say } from "./words.js";
 import { notice } from "./notices.js";
 import { refreshModels } from "./models.js";
+import { addStyles } from "./styles.js";
 import { openSettings } from "./settings/open.js";
 import { keys, media, models, practice, section, tasks } from "./settings/sections.js";
 
@@ -41,7 +42,6 @@ app.registerExtension({
     return [{ content: say("Skyport settings"), callback: openSettings }];
   },
   setup() {
-    const href = new URL("./setup.css", import.meta.url).href;
-    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
+    addStyles("setup.css");
   },
 });
