@@ -61,19 +61,21 @@ def _action(actions: Any, name: str, act: Callable[..., int], told: str) -> argp
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
     """Which jobs to list. No defaults: those of the outer parser hold, before and after `list`."""
-    silent = {"default": argparse.SUPPRESS}
+    unset = argparse.SUPPRESS
+    states = [state.value for state in State]
+    parser.add_argument("--state", choices=states, default=unset, help=tr("one state only"))
     parser.add_argument(
-        "--state", choices=[state.value for state in State], help=tr("one state only"), **silent
+        "--platform", choices=providers.names(), default=unset, help=tr("one platform only")
     )
     parser.add_argument(
-        "--platform", choices=providers.names(), help=tr("one platform only"), **silent
+        "--search",
+        metavar="TEXT",
+        default=unset,
+        help=tr("what title, task id or request contain"),
     )
+    parser.add_argument("--limit", type=_count, default=unset, help=tr("at most so many"))
     parser.add_argument(
-        "--search", metavar="TEXT", help=tr("what title, task id or request contain"), **silent
-    )
-    parser.add_argument("--limit", type=_count, help=tr("at most so many"), **silent)
-    parser.add_argument(
-        "--json", action="store_true", help=tr("print everything as JSON"), **silent
+        "--json", action="store_true", default=unset, help=tr("print everything as JSON")
     )
 
 

@@ -27,14 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    action = _ACTIONS.get(args.action)
-    if action is None:
+    if args.action not in _ACTIONS:
         args.parser.error(tr("the first word must be set, list or remove"))
     if args.rest:
         args.parser.error(
             tr("a key is never an argument, where others see it: you are asked for it")
         )
-    return action(args)
+    return _ACTIONS[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:

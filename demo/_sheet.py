@@ -64,7 +64,8 @@ def _pictures(files: Sequence[Path]) -> list[Image.Image]:
 
 def _opened(path: Path) -> Image.Image:
     with Image.open(path) as image:
-        return image.convert("RGB")
+        rgb: Image.Image = image.convert("RGB")
+        return rgb
 
 
 def _fit(image: Image.Image) -> Image.Image:

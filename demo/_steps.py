@@ -89,7 +89,8 @@ class Step:
 class Trip(Protocol):
     """Steps and the way through them."""
 
-    steps: Sequence[Step]
+    @property
+    def steps(self) -> Sequence[Step]: ...
 
     async def go(self) -> None:
         """Do what can be done; on the engine's loop. What fails is told by its step."""

@@ -67,7 +67,7 @@ class Talk:
         yield b"data: [DONE]\n\n"
 
     def _event(self, delta: Mapping[str, str], finish: str = "0") -> bytes:
-        choice = {"logprobs": None, "index": 0, "delta": delta}
+        choice: dict[str, Any] = {"logprobs": None, "index": 0, "delta": delta}
         if finish == "1":
             choice["finish_reason"] = "stop"
         chunk = {

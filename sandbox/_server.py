@@ -150,8 +150,11 @@ class Handler(BaseHTTPRequestHandler):
         answer = _twisted_file(answer, self.server.world.origin)
         if isinstance(answer.body, Iterator):
             self._send_chunks(seen, answer, answer.body)
-            return
-        length, most = _lengths(answer)
+        else:
+            self._send_whole(seen, answer, answer.body)
+
+    def _send_whole(self, seen: Seen, answer: Answer, body: bytes | Slice) -> None:
+        length, most = _lengths(body, answer.twists)
         seen.status = answer.status
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -161,7 +164,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self._send_body(answer.body, most)
+            self._send_body(body, most)
             if most < length:
                 raise Cut
 
@@ -258,11 +261,9 @@ def _twisted_file(answer: Answer, origin: str) -> Answer:
     return answer
 
 
-def _lengths(answer: Answer) -> tuple[int, int]:
-    """(the length that is told, the bytes that are sent)."""
-    body = answer.body
+def _lengths(body: bytes | Slice, twists: Twists) -> tuple[int, int]:
+    """(the Content-Length, the number of bytes that are sent)."""
     length = body.length if isinstance(body, Slice) else len(body)
-    twists = answer.twists
     if "short_body" in twists:
         length = min(length, twists["short_body"].get("after", length // 2))
     if "cut_body" in twists:

@@ -88,9 +88,9 @@ class Task:
     @property
     def reason(self) -> str:
         """Why it fails and at which node, "" when it does not."""
-        broken = self.drawing.done() and self.drawing.exception()
-        by_itself = self._failed or f"could not be drawn: {broken}"
-        return str(self.twists.get("fail") or (by_itself if broken else ""))
+        error = self.drawing.done() and self.drawing.exception()
+        own = self._failed or f"could not be drawn: {error}"
+        return str(self.twists.get("fail") or (own if error else ""))
 
     @property
     def words(self) -> str:
@@ -106,9 +106,10 @@ class Task:
 
     @property
     def _failed(self) -> NodeFailed | None:
-        broken = self.drawing.exception() if self.drawing.done() else None
-        by_itself = isinstance(broken, NodeFailed) and "fail" not in self.twists
-        return broken if by_itself else None
+        if not self.drawing.done() or "fail" in self.twists:
+            return None
+        error = self.drawing.exception()
+        return error if isinstance(error, NodeFailed) else None
 
     @property
     def made(self) -> Sequence[Made]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ._body import Refusal
-from ._drawn import Drawn, Find, file_input
+from ._drawn import Drawn, Find, Link, file_input
 from ._files import StoredFile
 from ._graph import Node, Prompt, in_order, is_link, rings, sources, title
 from ._nodes import NODES
@@ -255,9 +255,9 @@ class _Work:
 
     def _draw(self, node_id: str) -> Iterator[Path]:
         saver = self._prompt[node_id]
-        link = _medium(saver) if saver["class_type"] in NODES else None
-        kind = _SAVERS[saver["class_type"]]
-        return self._drawn.files(link if is_link(link) else [node_id, 0], kind)
+        medium = _medium(saver) if saver["class_type"] in NODES else None
+        link: Link = medium if is_link(medium) else [node_id, 0]
+        return self._drawn.files(link, _SAVERS[saver["class_type"]])
 
 
 def _seen_as_film(prompt: Prompt) -> set[str]:

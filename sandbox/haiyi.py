@@ -19,6 +19,7 @@ from ._faults import Twists, markers, unmarked
 from ._fields import check_public, exactly, form_files, form_text, only
 from ._files import SignedShelf, StoredFile, result
 from ._film import draw
+from ._graph import Prompt
 from ._haiyi_bodies import SHAPES, View, workflow_data
 from ._multipart import FormPart
 from ._platform import Answer, Platform, Request, Route, World
@@ -295,7 +296,7 @@ class Haiyi(Platform):
             raise Refusal(404, f"There is no output {name!r}.")
         return request.send(self._outputs[name])
 
-    def _workflow_plan(self, prompt: _workflow.Prompt, body: Any) -> Plan:
+    def _workflow_plan(self, prompt: Prompt, body: Any) -> Plan:
         twists = markers(body)
         files = dict(self._inputs)
 
