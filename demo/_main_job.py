@@ -124,8 +124,10 @@ class MainJob:
         for path, still in zip(paths, stills, strict=True):
             still.save(path)
         size = f"{stills[0].width} x {stills[0].height}"
-        told = tr("{count} frames, {size}", count=count, size=size)
-        self.frames.made = [Made(_shown(folder, self.output), told, paths)]
+        text = tr(
+            "{count} frames decoded, {kept} kept, {size}", count=count, kept=len(paths), size=size
+        )
+        self.frames.made = [Made(_shown(folder, self.output), text, paths)]
 
     async def _run_app(self) -> None:
         def request() -> Request:

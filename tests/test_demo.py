@@ -55,7 +55,9 @@ def test_the_table_names_step_model_task_and_result(tmp_path, capsys):
     [path] = tmp_path.glob("haiyi/*/kling-v3_*.mp4")
     assert path.relative_to(tmp_path).as_posix() in film
     assert path.stem.split("_")[1] in film.split()
-    assert "72 frames" in next(row for row in rows if row.startswith("frames"))
+    frames = next(row for row in rows if row.startswith("frames"))
+    assert "72 frames decoded, 5 kept" in frames
+    assert len(list(tmp_path.glob("haiyi/*/*_frames/*.png"))) == 5
 
 
 def test_a_failing_step_makes_the_demo_fail_and_says_why(tmp_path, capsys):
