@@ -112,6 +112,11 @@ def unmarked(text: str) -> str:
     return _MARKER.sub("", text).strip()
 
 
+def status_word(twists: Twists, status: Any, unknown: str = "sandbox-word") -> Any:
+    """The status that a poll shows: `status`, or the word that is asked for in its place."""
+    return twists["word"].get("word", unknown) if "word" in twists else status
+
+
 def _marker(name: str, value: str) -> Twists:
     if name in _FLAGS:
         return {name: {}}

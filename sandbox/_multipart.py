@@ -32,7 +32,7 @@ class FormPart:
     size: int = 0
 
     @property
-    def told(self) -> Any:
+    def summary(self) -> Any:
         """How the request log shows it."""
         if self.filename is None:
             return self.text

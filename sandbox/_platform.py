@@ -14,11 +14,15 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 from ._body import Body, Cut, Refusal
+from ._draw import DrawSpec
 from ._faults import Faults, Twists, markers
-from ._files import Slice, StoredFile, ranged, stored
+from ._files import Slice, StoredFile, ranged, result, stored
+from ._film import draw
+from ._graph import Prompt
 from ._log import Log, Seen
 from ._multipart import FormPart, parse
-from ._tasks import Plan, Task, Tasks
+from ._tasks import Made, Plan, Task, Tasks
+from ._workflow import Saved, check, run, steps
 
 MAX_UPLOAD = 1024**3
 
@@ -70,6 +74,7 @@ class Request:
     seen: Seen
     world: World
     twists: Twists
+    args: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
@@ -80,18 +85,18 @@ class Request:
         status, headers, body = ranged(file, self.headers)
         return Answer(status, headers, body, {} if self.method == "HEAD" else file.spoiled())
 
-    def args(self, *known: str) -> dict[str, list[str]]:
-        """The query's values by name. Raises Refusal for a name that is not `known`."""
-        found: dict[str, list[str]] = {}
+    def read_query(self, names: Sequence[str]) -> None:
+        """Fill `args`. Raises Refusal for a parameter that is not among `names`."""
+        args: dict[str, list[str]] = {}
         for name, value in parse_qsl(self.query, keep_blank_values=True):
-            if name not in known:
+            if name not in names:
                 raise Refusal(400, f"Unknown query parameter {name!r}.")
-            found.setdefault(name, []).append(value)
-        return found
+            args.setdefault(name, []).append(value)
+        self.args = args
 
-    def arg(self, args: Mapping[str, Sequence[str]], name: str) -> str:
+    def arg(self, name: str) -> str:
         """The one value of a required query parameter."""
-        values = args.get(name, ())
+        values = self.args.get(name, ())
         if len(values) != 1 or not values[0]:
             raise Refusal(400, f"Query parameter {name!r} must be given once.")
         return values[0]
@@ -103,23 +108,37 @@ class Request:
         return self.seen.fields
 
     def form(self) -> dict[str, FormPart]:
-        """The parts of a form by name. Raises Refusal where a name stands twice."""
-        blocks = self.body.blocks(self.world.max_upload)
-        parts = parse(self.seen.content_type, blocks, self.world.new_path)
-        self.seen.fields = {part.name: part.told for part in parts}
-        if len(self.seen.fields) != len(parts):
+        """The parts of a form by name. Raises Refusal where a name occurs twice."""
+        lists = self.form_lists()
+        if any(len(parts) > 1 for parts in lists.values()):
             raise Refusal(400, "A field of the form is given twice.")
-        return {part.name: part for part in parts}
+        return {name: part for name, [part] in lists.items()}
+
+    def form_lists(self) -> dict[str, list[FormPart]]:
+        """The parts of a form by name; a list of files is a name that is repeated."""
+        blocks = self.body.blocks(self.world.max_upload)
+        lists: dict[str, list[FormPart]] = {}
+        for part in parse(self.seen.content_type, blocks, self.world.new_path):
+            lists.setdefault(part.name, []).append(part)
+        self.seen.fields = {
+            name: parts[0].summary if len(parts) == 1 else [part.summary for part in parts]
+            for name, parts in lists.items()
+        }
+        return lists
 
 
 @dataclass(frozen=True)
 class Route:
-    """`{name}` in the template is one raw path segment, handed to the function as text."""
+    """`{name}` in the template is one raw path segment, handed to the function as text.
+
+    query  the query parameters there may be; None leaves the query to the function
+    """
 
     method: str
     template: str
     run: Callable[..., Answer]
     keyed: bool = True
+    query: Sequence[str] | None = ()
 
     def match(self, path: str) -> dict[str, str] | None:
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.template))
@@ -170,6 +189,8 @@ class Platform:
             if route.method == method:
                 if route.keyed and not self.is_keyed(request.headers):
                     raise Refusal(401, "The API key is missing or not valid.")
+                if route.query is not None:
+                    request.read_query(route.query)
                 return route.run(request, **names)
         allowed = ", ".join(sorted(route.method for route, _ in found))
         raise Refusal(405, f"{request.path} takes {allowed} only.", {"Allow": allowed})
@@ -192,7 +213,38 @@ class Platform:
             request.twists["bad_json"] = {"taken": True}
         return {**task.twists, **request.twists}
 
-    def kept(self, part: FormPart) -> StoredFile:
+    def find_task(self, kind: str, number: str) -> Task | None:
+        """The task of this number, as a request writes it."""
+        is_number = number.isascii() and number.isdigit()
+        return self.world.tasks.get(self.name, kind, int(number)) if is_number else None
+
+    def draw(self, spec: DrawSpec, twists: Twists) -> StoredFile:
+        """Draw a result; markers of its task may spoil it."""
+        return result(draw(spec, self.world.new_path()), twists)
+
+    def plan_workflow(
+        self,
+        kind: str,
+        fields: Any,
+        prompt: Prompt,
+        files: Mapping[str, StoredFile],
+        store: Callable[[Saved, Twists], Made],
+    ) -> Plan:
+        """Check a workflow and plan to run it; `store` takes in each file that it saves.
+
+        files  the uploads that the workflow may name
+        Raises Refusal for a workflow that cannot run.
+        """
+        files = dict(files)
+        check(prompt, files)
+        twists = markers(fields)
+
+        def make() -> Sequence[Made]:
+            return [store(saved, twists) for saved in run(prompt, files, self.world.new_path)]
+
+        return Plan(kind, fields, make, 3.0, steps(prompt))
+
+    def store_upload(self, part: FormPart) -> StoredFile:
         """An uploaded part as a file. Raises Refusal when it is none, or no medium."""
         if part.path is None or not part.filename:
             raise Refusal(400, f"Field {part.name!r} must be a file with a name.")

@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from . import _workflow
 from ._body import Refusal
-from ._faults import Twists, markers
+from ._faults import Twists, status_word
 from ._fields import exactly
 from ._files import result
 from ._gpugeek_storage import LIVES, Storage, addresses, stand_in
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, PENDING, SUCCESS, Made, Moment, Plan, Task
+from ._tasks import FAIL, PENDING, SUCCESS, Made, Moment, Task
+from ._workflow import Saved
 
 WORKFLOW_ID = 763311996779461  # the document's own
 PRICE = 0.11
@@ -54,13 +54,13 @@ class Gpugeek(Platform):
         v1 = "/api/v1"
         link = f"{v1}/file/upload/pre-signed-url"
         return (
-            Route("GET", link, self.link_of_the_table),
-            Route("POST", link, self.link_of_the_sample),
+            Route("GET", link, self.link_of_the_table, query=None),
+            Route("POST", link, self.link_of_the_sample, query=None),
             Route("POST", f"{v1}/file/upload/commit", self.commit),
             Route("POST", f"{v1}/prompt", self.prompt),
             Route("POST", f"{v1}/task/cancel", self.cancel),
             Route("GET", f"{v1}/task/{{prompt_id}}", self.details),
-            Route("PUT", "/comfy/input/{name}", self.put, keyed=False),
+            Route("PUT", "/comfy/input/{name}", self.put, keyed=False, query=None),
             Route("GET", "/comfy/input/{name}", self.stored_file, keyed=False),
             Route("GET", "/comfy/output/{name}", self.stored_file, keyed=False),
         )
@@ -72,12 +72,15 @@ class Gpugeek(Platform):
 
     def link_of_the_table(self, request: Request) -> Answer:
         self._check_dialect("table")
-        name = request.arg(request.args("file_name"), "file_name")
-        return _answered({"signed_url": self._link(name), "expired_at": _end_of_link()})
+        request.read_query(("file_name",))
+        return _answered(
+            {"signed_url": self._link(request.arg("file_name")), "expired_at": _end_of_link()}
+        )
 
     def link_of_the_sample(self, request: Request) -> Answer:
         self._check_dialect("sample")
-        name = request.arg(request.args("fileName"), "fileName")
+        request.read_query(("fileName",))
+        name = request.arg("fileName")
         if any(request.body.blocks(0)):
             raise Refusal(400, "The request takes no body.")
         return _answered({"signedUrl": self._link(name), "expiredAt": _end_of_link()})
@@ -98,11 +101,9 @@ class Gpugeek(Platform):
         return Answer(200, {})
 
     def stored_file(self, request: Request, name: str) -> Answer:
-        request.args()
         return request.send(self._storage.get(self.base_url + request.path))
 
     def commit(self, request: Request) -> Answer:
-        request.args()
         url = exactly(request.json(), ("oss_url",))["oss_url"]
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise Refusal(400, f"oss_url must be the address of a file, not {url!r}.")
@@ -116,29 +117,19 @@ class Gpugeek(Platform):
     # -- workflows --------------------------------------------------------------------------
 
     def prompt(self, request: Request) -> Answer:
-        request.args()
         body = exactly(request.json(), ("workflow_id", "prompt", "task_type"))
         number = _integer(body, "workflow_id")
         if type(body["task_type"]) is not int or body["task_type"] != 1:
             raise Refusal(400, f"task_type must be 1, not {body['task_type']!r}.")
         if number not in self.workflows:
             return self._no(_NO_WORKFLOW, f"workflow {number} does not exist")
-        _workflow.check(body["prompt"], dict(self._storage.committed))
-        task = self.accept(request, self._plan(body))
+        files = self._storage.committed
+        plan = self.plan_workflow("prompt", body, body["prompt"], files, self._keep_output)
+        task = self.accept(request, plan)
         as_text = _in_turn(self.id_as, "text", task)
         return _answered({"prompt_id": str(task.id) if as_text else task.id})
 
-    def _plan(self, body: Any) -> Plan:
-        prompt, twists = body["prompt"], markers(body)
-        files = dict(self._storage.committed)
-
-        def make() -> Sequence[Made]:
-            saved = _workflow.run(prompt, files, self.world.new_path)
-            return [self._kept(each, twists) for each in saved]
-
-        return Plan("prompt", body, make, 3.0, _workflow.steps(prompt))
-
-    def _kept(self, saved: _workflow.Saved, twists: Twists) -> Made:
+    def _keep_output(self, saved: Saved, twists: Twists) -> Made:
         file = result(saved.path, twists)
         address = self._storage.keep(f"{self.base_url}/comfy/output/", file, self.ending)
         return Made(file, address, saved.node_id, saved.title)
@@ -146,7 +137,6 @@ class Gpugeek(Platform):
     # -- tasks ------------------------------------------------------------------------------
 
     def cancel(self, request: Request) -> Answer:
-        request.args()
         number = _integer(exactly(request.json(), ("task_id",)), "task_id")
         task = self.world.tasks.get(self.name, "prompt", number)
         if not task:
@@ -157,9 +147,7 @@ class Gpugeek(Platform):
         return _answered(None)
 
     def details(self, request: Request, prompt_id: str) -> Answer:
-        request.args()
-        known = prompt_id.isascii() and prompt_id.isdigit()
-        task = self.world.tasks.get(self.name, "prompt", int(prompt_id)) if known else None
+        task = self.find_task("prompt", prompt_id)
         if not task:
             return self._no(_NO_TASK, f"task {prompt_id} does not exist")
         return _answered(self._details(task, self.twists(request, task)))
@@ -178,7 +166,7 @@ class Gpugeek(Platform):
             "prompt_id": str(task.id) if as_text else task.id,
             "workflow_id": task.plan.fields["workflow_id"],
             "env_id": task.plan.fields["workflow_id"],
-            "status": twists["word"].get("word", "sandbox-word") if "word" in twists else status,
+            "status": status_word(twists, status),
             "queue_duration": queued,
             "run_duration": ran,
             "result_url": self._results(task, twists) if status == _DONE else {},

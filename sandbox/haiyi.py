@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from . import _orders, _rules, _workflow
+from . import _orders, _rules
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, unmarked
+from ._faults import Twists, markers, status_word, unmarked
 from ._fields import check_public, exactly, form_files, form_text, only
 from ._files import SignedShelf, StoredFile, result
 from ._film import draw
-from ._graph import Prompt
 from ._haiyi_bodies import SHAPES, View, workflow_data
 from ._multipart import FormPart
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, SUCCESS, Made, Plan, Task
+from ._tasks import FAIL, SUCCESS, Made, Plan, Task, result_urls
+from ._workflow import Saved
 
 TYPES = (
     "text2image",
@@ -63,8 +63,8 @@ class Haiyi(Platform):
         v1 = "/openapi/v1"
         return (
             Route("POST", f"{v1}/file/upload", self.upload),
-            Route("GET", f"{v1}/model/list", self.model_list),
-            Route("GET", f"{v1}/model/info", self.model_info),
+            Route("GET", f"{v1}/model/list", self.model_list, query=("model_types",)),
+            Route("GET", f"{v1}/model/info", self.model_info, query=("provider", "model", "type")),
             Route("POST", f"{v1}/generate/image", self.generate),
             Route("GET", f"{v1}/generate/result/{{task_id}}", self.generate_result),
             Route("POST", f"{v1}/workflow/apps/run", self.run_app),
@@ -73,8 +73,8 @@ class Haiyi(Platform):
             Route("POST", f"{v1}/workflow/upload/file", self.upload_input),
             Route("POST", f"{v1}/workflow/task/submit", self.submit_workflow),
             Route("GET", f"{v1}/workflow/task/{{task_id}}", self.workflow_task),
-            Route("GET", "/api/view", self.view, keyed=False),
-            Route("GET", "/oss/{name}", self.stored_file, keyed=False),
+            Route("GET", "/api/view", self.view, keyed=False, query=None),
+            Route("GET", "/oss/{name}", self.stored_file, keyed=False, query=None),
         )
 
     # -- files ------------------------------------------------------------------------------
@@ -90,17 +90,16 @@ class Haiyi(Platform):
         return request.send(self._shelf.get(target))
 
     def _only_file(self, request: Request) -> StoredFile:
-        request.args()
         parts = request.form()
         only(parts, ("file",), "form field")
         if "file" not in parts:
             raise Refusal(400, "Form field 'file' is required.")
-        return self.kept(parts["file"])
+        return self.store_upload(parts["file"])
 
     # -- models -----------------------------------------------------------------------------
 
     def model_list(self, request: Request) -> Answer:
-        wanted = request.args("model_types").get("model_types", [])
+        wanted = request.args.get("model_types", [])
         for kind in wanted:
             if kind not in TYPES:
                 raise Refusal(400, f"Unknown model type {kind!r}; known: {', '.join(TYPES)}.")
@@ -109,8 +108,7 @@ class Haiyi(Platform):
         return Answer.json([{name: row[name] for name in names} for row in rows])
 
     def model_info(self, request: Request) -> Answer:
-        args = request.args("provider", "model", "type")
-        row = self._model(*(request.arg(args, n) for n in ("provider", "model", "type")))
+        row = self._model(*(request.arg(name) for name in ("provider", "model", "type")))
         types = [m["type"] for m in self.models if m["provider"] == row["provider"]]
         provider = {
             "provider": row["provider"],
@@ -136,7 +134,6 @@ class Haiyi(Platform):
     # -- generation -------------------------------------------------------------------------
 
     def generate(self, request: Request) -> Answer:
-        request.args()
         body = exactly(request.json(), ("model", "parameters"), "")
         named = exactly(body["model"], ("provider", "model", "type"), "model.")
         row = self._model(named["provider"], named["model"], named["type"])
@@ -146,16 +143,16 @@ class Haiyi(Platform):
         return Answer.json({"task_id": task.id, "status": "submitted", "message": words})
 
     def generate_result(self, request: Request, task_id: str) -> Answer:
-        task = self._task(request, "generate", task_id)
+        task = self._task("generate", task_id)
         moment = self.world.tasks.moment(task)
         twists = self.twists(request, task)
         ended = moment.status == SUCCESS
         view = View(
             id=task.id,
-            status=_word(moment.status, twists),
+            status=status_word(twists, moment.status),
             percent=int(moment.part * 100),
             kind=task.made[0].file.kind if ended else "",
-            urls=_addresses(task, twists) if ended else [],
+            urls=result_urls(task, twists) if ended else [],
             reason=task.reason if moment.status == FAIL else "",
             fields=task.plan.fields,
         )
@@ -189,7 +186,7 @@ class Haiyi(Platform):
         return Plan("generate", body, make, _SECONDS[kind])
 
     def _hosted_result(self, spec: DrawSpec, twists: Twists) -> Made:
-        file = result(draw(spec, self.world.new_path()), twists)
+        file = self.draw(spec, twists)
         return Made(file, f"{self.base_url}/oss/{self._shelf.put(file)}")
 
     def _hosted(self, url: str) -> StoredFile | None:
@@ -209,7 +206,6 @@ class Haiyi(Platform):
     # -- AI apps ----------------------------------------------------------------------------
 
     def run_app(self, request: Request) -> Answer:
-        request.args()
         parts = request.form()
         fixed = {name: form_text(parts, name) for name in ("workflow_id", "cluster_name")}
         self._check_cluster(fixed["cluster_name"])
@@ -222,12 +218,12 @@ class Haiyi(Platform):
             missing = f"No such workflow or version (known here: {known})."
             return Answer.json({"code": 1004, "msg": missing, "data": None})
         own = {n: p for n, p in parts.items() if n not in (*fixed, "version_id")}
-        files = form_files(app["parameters"], own, self.kept)
+        files = form_files(app["parameters"], own, self.store_upload)
         task = self.accept(request, self._app_plan(app, own, files, request.seen.fields))
         return Answer.json(_enveloped({"task_id": task.id}))
 
     def app_task(self, request: Request, task_id: str) -> Answer:
-        task = self._task(request, "app", task_id)
+        task = self._task("app", task_id)
         return self._workflow_answer(
             request, task, f"{self.base_url}/api/view?type=output&filename="
         )
@@ -250,7 +246,7 @@ class Haiyi(Platform):
             for out in app["outputs"]:
                 spec = DrawSpec(out["kind"], text, sources=sources, variant=out["id"])
                 path = draw(spec, self.world.new_path())
-                yield _workflow.Saved(out["id"], out["title"], out["prefix"], path)
+                yield Saved(out["id"], out["title"], out["prefix"], path)
 
         steps = tuple((node["id"], node["title"]) for node in app["nodes"])
         return Plan("app", fields, make, 3.0, steps)
@@ -258,7 +254,6 @@ class Haiyi(Platform):
     # -- clusters ---------------------------------------------------------------------------
 
     def cluster_status(self, request: Request) -> Answer:
-        request.args()
         return Answer.json(_enveloped(self.clusters))
 
     def _check_cluster(self, name: Any) -> None:
@@ -275,38 +270,27 @@ class Haiyi(Platform):
         return Answer.json(_enveloped({"filename": name}))
 
     def submit_workflow(self, request: Request) -> Answer:
-        request.args()
         body = exactly(request.json(), ("parameters", "cluster_name"), "")
         prompt = exactly(body["parameters"], ("prompt",), "parameters.")["prompt"]
         self._check_cluster(body["cluster_name"])
-        _workflow.check(prompt, self._inputs)
-        task = self.accept(request, self._workflow_plan(prompt, body))
+        plan = self.plan_workflow("workflow", body, prompt, self._inputs, self._kept_output)
+        task = self.accept(request, plan)
         return Answer.json(_enveloped({"task_id": task.id}))
 
     def workflow_task(self, request: Request, task_id: str) -> Answer:
-        return self._workflow_answer(request, self._task(request, "workflow", task_id), "")
+        return self._workflow_answer(request, self._task("workflow", task_id), "")
 
     def view(self, request: Request) -> Answer:
         """Whether this needs the key is not documented: a client that sends it is always right."""
         if self.view_needs_key and not self.is_keyed(request.headers):
             raise Refusal(401, "The API key is missing or not valid.")
-        args = request.args("type", "filename")
-        name = request.arg(args, "filename")
-        if request.arg(args, "type") != "output" or name not in self._outputs:
+        request.read_query(("type", "filename"))
+        name = request.arg("filename")
+        if request.arg("type") != "output" or name not in self._outputs:
             raise Refusal(404, f"There is no output {name!r}.")
         return request.send(self._outputs[name])
 
-    def _workflow_plan(self, prompt: Prompt, body: Any) -> Plan:
-        twists = markers(body)
-        files = dict(self._inputs)
-
-        def make() -> Sequence[Made]:
-            saved = _workflow.run(prompt, files, self.world.new_path)
-            return [self._kept_output(each, twists) for each in saved]
-
-        return Plan("workflow", body, make, 3.0, _workflow.steps(prompt))
-
-    def _kept_output(self, saved: _workflow.Saved, twists: Twists) -> Made:
+    def _kept_output(self, saved: Saved, twists: Twists) -> Made:
         file = result(saved.path, twists)
         stamp = time.strftime("%Y%m%d%H%M%S")
         prefix = _UNSAFE.sub("_", unmarked(saved.prefix)) or "output"
@@ -325,15 +309,13 @@ class Haiyi(Platform):
                 out["output"] = twists["result_url"]["url"]
             elif out["error_type"] == "info":
                 out["output"] = before + (quote(out["output"]) if before else out["output"])
-        data["status"] = _word(data["status"], twists)
+        data["status"] = status_word(twists, data["status"])
         return Answer.json(_enveloped(data))
 
     # -- tasks of all kinds -----------------------------------------------------------------
 
-    def _task(self, request: Request, kind: str, task_id: str) -> Task:
-        request.args()
-        known = task_id.isascii() and task_id.isdigit()
-        task = self.world.tasks.get(self.name, kind, int(task_id)) if known else None
+    def _task(self, kind: str, task_id: str) -> Task:
+        task = self.find_task(kind, task_id)
         if not task:
             raise Refusal(404, f"Task {task_id} does not exist.")
         return task
@@ -345,18 +327,6 @@ def _read(name: str) -> Any:
 
 def _enveloped(data: Any) -> Any:
     return {"code": 0, "msg": "success", "data": data}
-
-
-def _word(status: str, twists: Twists) -> str:
-    return str(twists["word"].get("word", "sandbox-word")) if "word" in twists else status
-
-
-def _addresses(task: Task, twists: Twists) -> list[str]:
-    if "empty" in twists:
-        return []
-    if "result_url" in twists:
-        return [twists["result_url"]["url"]]
-    return [made.address for made in task.made]
 
 
 def _makes(row: Mapping[str, Any]) -> str:

@@ -12,15 +12,14 @@ from typing import Any
 from . import _orders
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, unmarked
+from ._faults import Twists, markers, status_word, unmarked
 from ._fields import form_text
-from ._files import SignedShelf, result
-from ._film import draw
+from ._files import SignedShelf
 from ._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS, View, polled, submitted
 from ._happyhorse_media import checked
 from ._happyhorse_rows import Reading, chosen, read_rows
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, SUCCESS, Made, Plan, Task
+from ._tasks import FAIL, SUCCESS, Made, Plan, Task, result_urls
 
 POLLS = {
     "image": "/v1/images/async",
@@ -63,7 +62,7 @@ class Happyhorse(Platform):
             Route("POST", "/v1/videos", self.submit),
             Route("POST", "/v1/videos/generations", self.submit),
             *polls,
-            Route("GET", "/results/{name}", self.stored_file, keyed=False),
+            Route("GET", "/results/{name}", self.stored_file, keyed=False, query=None),
         )
 
     def error(self, status: int, text: str) -> Any:
@@ -74,12 +73,10 @@ class Happyhorse(Platform):
     # -- submit -----------------------------------------------------------------------------
 
     def submit(self, request: Request) -> Answer:
-        request.args()
         return self._submitted(request, request.json())
 
     def submit_form(self, request: Request) -> Answer:
         """Files go by URL here too: every part is text."""
-        request.args()
         parts = request.form()
         return self._submitted(request, {name: form_text(parts, name) for name in parts})
 
@@ -122,23 +119,21 @@ class Happyhorse(Platform):
         )
 
     def _hosted_result(self, spec: DrawSpec, twists: Twists) -> Made:
-        file = result(draw(spec, self.world.new_path()), twists)
+        file = self.draw(spec, twists)
         return Made(file, f"{self.base_url}/results/{self._shelf.put(file)}")
 
     # -- poll -------------------------------------------------------------------------------
 
     def poll(self, kind: str, request: Request, task_id: str) -> Answer:
-        request.args()
         task = self._task(kind, task_id)
         moment = self.world.tasks.moment(task)
         twists = self.twists(request, task)
-        word = _in_turn(WORDS[moment.status], None, task)
         view = View(
             id=task_id,
             number=task.number,
             kind=kind,
             place=_in_turn(RESULT_PLACES[kind], self.result_shape, task),
-            word=str(twists["word"].get("word", "sandbox-word")) if "word" in twists else word,
+            word=status_word(twists, _in_turn(WORDS[moment.status], None, task)),
             percent=int(moment.part * 100),
             results=_results(task, twists) if moment.status == SUCCESS else (),
             reason=task.reason if moment.status == FAIL else "",
@@ -150,8 +145,8 @@ class Happyhorse(Platform):
 
     def _task(self, kind: str, task_id: str) -> Task:
         """A task is known only where its row is polled."""
-        found = _ID.fullmatch(task_id)
-        task = self.world.tasks.get(self.name, kind, int(found[1])) if found else None
+        match = _ID.fullmatch(task_id)
+        task = self.find_task(kind, match[1]) if match else None
         if not task or _id(task) != task_id:
             raise Refusal(404, f"Task {task_id} does not exist at {POLLS[kind]}.")
         return task
@@ -167,11 +162,8 @@ def _in_turn(places: Sequence[str], wanted: str | None, task: Task) -> str:
 
 
 def _results(task: Task, twists: Twists) -> list[dict[str, str]]:
-    if "empty" in twists:
-        return []
-    if "result_url" in twists:
-        return [{"url": twists["result_url"]["url"]}]
-    if task.plan.fields.get("response_format") == "b64_json":
+    is_real = "empty" not in twists and "result_url" not in twists
+    if is_real and task.plan.fields.get("response_format") == "b64_json":
         files = (made.file.path.read_bytes() for made in task.made)
         return [{"b64_json": base64.b64encode(data).decode()} for data in files]
-    return [{"url": made.address} for made in task.made]
+    return [{"url": url} for url in result_urls(task, twists)]
