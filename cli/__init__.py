@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises SystemExit (2) where the command line itself is wrong.
     """
-    _speak()
+    _set_up_output()
     args = _arguments(argv)
     try:
         return int(args.run(args))
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
 
 
-def _speak() -> None:
+def _set_up_output() -> None:
     """The user's language, and no failure where a terminal lacks a letter."""
     with suppress(SkyportError):  # broken settings are told by whatever needs them
         use_language(settings.load().language)
@@ -62,8 +62,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # Not repeated for `keys`: it may be a key.
-        told = "" if args.command == "keys" else " ".join(unknown)
-        args.parser.error(tr("unknown arguments: {told}", told=told or "..."))
+        unknown_text = "" if args.command == "keys" else " ".join(unknown)
+        args.parser.error(tr("unknown arguments: {told}", unknown_text=unknown_text or "..."))
     return args
 
 

@@ -28,12 +28,12 @@ def cut(text: str, most: int) -> str:
     """`text` in at most `most` columns, with dots where something is left out."""
     if width(text) <= most:
         return text
-    kept = ""
+    short = ""
     for char in text:
-        if width(kept) + _columns(char) > most - 3:
+        if width(short) + _columns(char) > most - 3:
             break
-        kept += char
-    return f"{kept}..."
+        short += char
+    return f"{short}..."
 
 
 def clean(text: str) -> str:

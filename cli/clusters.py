@@ -31,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
         tr("at most"),
         tr("free"),
     ]
-    rows = [_row(name, each) for name in _asked(args.platform) for each in _clusters(name)]
+    rows = [_row(name, each) for name in _platforms(args.platform) for each in _clusters(name)]
     print(table(head, rows))
     return 0
 
 
-def _asked(platform: str | None) -> list[str]:
+def _platforms(platform: str | None) -> list[str]:
     """The platforms that have clusters, or the one named."""
     if platform is None:
         return [name for name in providers.names() if _has_clusters(name)]
@@ -60,6 +60,8 @@ def _clusters(platform: str) -> list[Cluster]:
 
 
 def _row(platform: str, cluster: Cluster) -> list[str]:
-    known = cluster.most is not None
-    most, free = (str(cluster.most), str(cluster.room)) if known else (tr("unknown"), tr("unknown"))
+    limited = cluster.most is not None
+    most, free = (
+        (str(cluster.most), str(cluster.room)) if limited else (tr("unknown"), tr("unknown"))
+    )
     return [platform, cluster.name, cluster.label, str(cluster.running), most, free]

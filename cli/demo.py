@@ -46,22 +46,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..demo import _sheet
 
-    steps = _followed(args)
+    steps = _run_to_end(args)
     print(_table_of(steps))
     print(tr("Results: {path}", path=args.output.absolute()))
     print(tr("Contact sheet: {path}", path=_sheet.draw(steps, args.output / "contact_sheet.png")))
     return 0 if all(step.state == "done" for step in steps) else 1
 
 
-def _followed(args: argparse.Namespace) -> Sequence[Step]:
+def _run_to_end(args: argparse.Namespace) -> Sequence[Step]:
     """The steps of the trip, once it has ended."""
     from .. import providers
     from ._board import watch
 
     with _trip(args) as trip:
-        going = providers.runner().engine.start(trip.go())
-        watch([going], {step.name: step.progress_text for step in trip.steps})
-        going.result()
+        future = providers.runner().engine.start(trip.go())
+        watch([future], {step.name: step.progress_text for step in trip.steps})
+        future.result()
         return trip.steps
 
 
@@ -105,8 +105,8 @@ def _rows(step: Step) -> list[list[str]]:
     """One row a result; what is the same is not repeated."""
     seconds = f"{step.seconds:.1f}" if step.state != "waiting" else ""
     first = [step.name, step.by, step.task, seconds]
-    if not step.made:
-        told = step.error or tr("not done: what it needs is missing")
-        return [[*first, told, ""]]
-    rows = [[made.where, made.size] for made in step.made]
+    if not step.results:
+        reason = step.error or tr("not done: what it needs is missing")
+        return [[*first, reason, ""]]
+    rows = [[result.where, result.size] for result in step.results]
     return [[*(first if row is rows[0] else [""] * 4), *row] for row in rows]

@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     return int(args.act(args))
 
 
-def _action(actions: Any, name: str, act: Callable[..., int], told: str) -> argparse.ArgumentParser:
-    own: argparse.ArgumentParser = actions.add_parser(name, help=told, description=told)
+def _action(actions: Any, name: str, act: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    own: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
     own.set_defaults(act=act, parser=own)
     return own
 
@@ -95,18 +95,18 @@ def _days(text: str) -> float:
     return days
 
 
-def _keeper() -> ResilientLedger:
+def _ledger() -> ResilientLedger:
 
-    keeper = providers.ledger()
-    if keeper.disk is None and not keeper.memory.rows(Query(limit=1)):
-        raise SkyportError(keeper.trouble)
-    return keeper  # of a ledger that can only be read, memory holds a copy
+    ledger = providers.ledger()
+    if ledger.disk is None and not ledger.memory.rows(Query(limit=1)):
+        raise SkyportError(ledger.trouble)
+    return ledger  # of a ledger that can only be read, memory holds a copy
 
 
-def _found(args: argparse.Namespace) -> Row:
+def _find_row(args: argparse.Namespace) -> Row:
     from ..engine.tasks import history
 
-    return history.find(_keeper(), args.job)
+    return history.find(_ledger(), args.job)
 
 
 # -- list ---------------------------------------------------------------------------------------
@@ -117,12 +117,12 @@ def _list(args: argparse.Namespace) -> int:
 
     states = (State(args.state),) if args.state else ()
     query = Query(states, args.platform or "", args.search, args.limit)
-    rows = history.rows(_keeper(), query)
+    rows = history.rows(_ledger(), query)
     if args.json:
         print_json([tree_of(row) for row in rows])
     elif rows:
-        _print_list(rows, history.read(_keeper(), lambda store: store.spent()), args.platform)
-        _say_there_are_more(query, len(rows))
+        _print_list(rows, history.read(_ledger(), lambda store: store.spent()), args.platform)
+        _note_hidden_rows(query, len(rows))
     else:
         print(tr("No job."), file=sys.stderr)
     return 0
@@ -144,26 +144,26 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
     oldest = min(day_of(row.created) for row in rows)
     sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
     if sums:
-        told = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
+        text = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
         print()
         print(tr("Charged for all tasks of these days, where the platform tells:"))
-        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], told))
+        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], text))
 
 
-def _say_there_are_more(query: Query, shown: int) -> None:
+def _note_hidden_rows(query: Query, shown: int) -> None:
     from ..engine.tasks import history
 
-    total = history.read(_keeper(), lambda store: store.count(query))
+    total = history.read(_ledger(), lambda store: store.count(query))
     if total > shown:
-        told = tr("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
-        print(told, file=sys.stderr)
+        text = tr("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
+        print(text, file=sys.stderr)
 
 
 # -- show ---------------------------------------------------------------------------------------
 
 
 def _show(args: argparse.Namespace) -> int:
-    row = _found(args)
+    row = _find_row(args)
     for name, value in facts_of(row):
         print(f"{name}: {clean(value)}")
     for text in row.result.texts if row.result else ():
@@ -177,34 +177,34 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from .run import placed, tell
+    from .run import copy_into, print_result
 
-    result = _fetched(_found(args))
-    tell(placed(result, args.output.absolute()) if args.output else result)
+    result = _fetch_result(_find_row(args))
+    print_result(copy_into(result, args.output.absolute()) if args.output else result)
     return 0
 
 
-def _fetched(row: Row) -> Result:
+def _fetch_result(row: Row) -> Result:
     """The result of `row`: from this disk, else waited for or downloaded again."""
     from ..engine.tasks import history
     from ..engine.tasks.job import Job
-    from .run import finished
+    from .run import wait_for
 
     runner = providers.runner()
     into = providers.results()
     found = runner.engine.run(history.fetch(runner, providers.connect, row, into))
     # To stop waiting is no reason to stop the task: for that there is `cancel`.
-    return finished(found, stop=False) if isinstance(found, Job) else found
+    return wait_for(found, stop=False) if isinstance(found, Job) else found
 
 
 def _cancel(args: argparse.Namespace) -> int:
     from ..engine.tasks import history
 
-    row = _found(args)
-    return _asked_to_stop(row, history.to_cancel(providers.connect, row))
+    row = _find_row(args)
+    return _request_cancel(row, history.to_cancel(providers.connect, row))
 
 
-def _asked_to_stop(row: Row, provider: Provider) -> int:
+def _request_cancel(row: Row, provider: Provider) -> int:
     """0 when the platform has stopped the task of `row`, 1 when it cannot."""
     from ..engine.tasks import history
 
@@ -214,14 +214,14 @@ def _asked_to_stop(row: Row, provider: Provider) -> int:
     if runner.engine.run(history.cancel(runner, provider, row, stopped)):
         print(tr("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
         return 0
-    told = tr(
+    text = tr(
         "{platform} cannot cancel task {id}: it runs on and may be charged. "
         "`skyport jobs fetch {number}` brings its result.",
         platform=provider.label,
         id=task.id,
         number=row.id,
     )
-    print(told, file=sys.stderr)
+    print(text, file=sys.stderr)
     return 1
 
 
@@ -229,5 +229,5 @@ def _prune(args: argparse.Namespace) -> int:
     from ..engine.settings import settings
 
     days = settings.load().keep_days if args.older_than is None else args.older_than
-    print(tr("Jobs forgotten: {count}.", count=_keeper().prune(days * _DAY)))
+    print(tr("Jobs forgotten: {count}.", count=_ledger().prune(days * _DAY)))
     return 0

@@ -49,12 +49,12 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _set(args: argparse.Namespace) -> int:
-    name = _named(args)
+    name = _platform_name(args)
     if name == _S3:
-        access = _asked(tr("Access key id of S3: "))
-        key = keys.set_s3(access, _asked(tr("Secret access key of S3: ")))
+        access = _ask(tr("Access key id of S3: "))
+        key = keys.set_s3(access, _ask(tr("Secret access key of S3: ")))
     else:
-        key = keys.set_key(name, _asked(tr("Key of {platform}: ", platform=_label(name))))
+        key = keys.set_key(name, _ask(tr("Key of {platform}: ", platform=_label(name))))
     print(tr("{platform}: the key {masked} is kept.", platform=_label(name), masked=key.masked()))
     for variable in _in_environment(name):
         print(tr("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
@@ -62,7 +62,7 @@ def _set(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    name = _named(args)
+    name = _platform_name(args)
     if keys.remove_s3() if name == _S3 else keys.remove(name):
         print(tr("{platform}: the key is removed.", platform=_label(name)))
     else:
@@ -75,7 +75,7 @@ def _remove(args: argparse.Namespace) -> int:
 _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 
 
-def _named(args: argparse.Namespace) -> str:
+def _platform_name(args: argparse.Namespace) -> str:
     known = (*providers.names(), _S3)
     if args.platform not in known:
         args.parser.error(tr("name one of these: {names}", names=", ".join(known)))
@@ -86,7 +86,7 @@ def _label(name: str) -> str:
     return "S3" if name == _S3 else providers.provider_class(name).label
 
 
-def _asked(question: str) -> str:
+def _ask(question: str) -> str:
     """The key, typed unseen; the next line of the input where nobody sits at a terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.readline()

@@ -45,16 +45,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _refresh(platform: str) -> None:
 
-    print(_report(providers.runner().engine.run(providers.refresh(platform))), file=sys.stderr)
+    print(
+        _refresh_report(providers.runner().engine.run(providers.refresh(platform))), file=sys.stderr
+    )
 
 
-def _report(found: Refreshed) -> str:
+def _refresh_report(found: Refreshed) -> str:
     lines = [tr("{count} models.", count=len(found.models))]
     if found.added:
         lines.append(tr("New: {models}", models=", ".join(found.added)))
     if found.retired:
         lines.append(tr("No longer offered: {models}", models=", ".join(found.retired)))
-    lines += [tr("Parameters not read: {model}", model=told) for told in found.unread]
+    lines += [tr("Parameters not read: {model}", model=label) for label in found.unread]
     return "\n".join(lines)
 
 
@@ -94,5 +96,5 @@ def _label(model: Model) -> str:
 
 
 def _param(param: Param) -> str:
-    told = param.name + ("*" if param.required else "")
-    return f"{told} ({param.type})" if param.media_kind else told
+    label = param.name + ("*" if param.required else "")
+    return f"{label} ({param.type})" if param.media_kind else label

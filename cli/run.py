@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..engine.tasks.job import Job
 
 _MEDIA = ("image", "video", "audio")
-_PLACES = {"cluster", "workflow_id"}
+_LOCATIONS = {"cluster", "workflow_id"}
 _GRACE = 5.0  # seconds given to a submit to tell its task id, and to a platform to cancel
 
 
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
-    result = finished(providers.runner().start(provider, request, into))
-    tell(placed(result, into) if args.output else result)
+    result = wait_for(providers.runner().start(provider, request, into))
+    print_result(copy_into(result, into) if args.output else result)
     return 0
 
 
@@ -87,19 +87,19 @@ def _request(args: argparse.Namespace) -> Request:
         raise InvalidInput(tr("this platform runs no workflows."), platform=label)
     prompt = read_workflow(_text_of(args.workflow))
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
-    request: Request = make(filled, **_where(make, args), seed=args.seed)
+    request: Request = make(filled, **_location_options(make, args), seed=args.seed)
     return request
 
 
-def _where(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
+def _location_options(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
     """The options that say where it runs, of which each platform takes its own."""
     taken = set(inspect.signature(make).parameters)
-    for name in _PLACES - taken:
+    for name in _LOCATIONS - taken:
         if getattr(args, name) is not None:
             label = providers.provider_class(args.platform).label
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(tr("{option} means nothing here.", option=option), platform=label)
-    return {name: getattr(args, name) or "" for name in _PLACES & taken}
+    return {name: getattr(args, name) or "" for name in _LOCATIONS & taken}
 
 
 def _text_of(path: Path) -> str:
@@ -136,7 +136,7 @@ def _names_a_medium(text: str) -> bool:
 # -- wait ---------------------------------------------------------------------------------------
 
 
-def finished(job: Job, *, stop: bool = True) -> Result:
+def wait_for(job: Job, *, stop: bool = True) -> Result:
     """What the job brings, shown on its way. Ctrl-C leaves it; with `stop` the task is to stop."""
     from ..engine.tasks.progress import progress_text
     from ._board import watch
@@ -146,14 +146,14 @@ def finished(job: Job, *, stop: bool = True) -> Result:
         watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
     except KeyboardInterrupt:
         providers.runner().leave(job, stop=stop)
-        _say_what_lives_on(job, stop)
+        _report_unfinished(job, stop)
         raise
     result = job.future.result()
     providers.runner().record_delivered(job)
     return result
 
 
-def _say_what_lives_on(job: Job, stop: bool) -> None:
+def _report_unfinished(job: Job, stop: bool) -> None:
     """A submit that is under way is waited for: its task id is worth the seconds."""
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
@@ -161,10 +161,10 @@ def _say_what_lives_on(job: Job, stop: bool) -> None:
         if job.snapshot.task_id and not cancels:
             break
         time.sleep(0.05)
-    print(_what_lives_on(job), file=sys.stderr)
+    print(_unfinished_text(job), file=sys.stderr)
 
 
-def _what_lives_on(job: Job) -> str:
+def _unfinished_text(job: Job) -> str:
     if job.future.done():
         return str(job.future.exception() or "")
     label, task_id = job.provider.label, job.snapshot.task_id
@@ -180,14 +180,14 @@ def _what_lives_on(job: Job) -> str:
 # -- tell ---------------------------------------------------------------------------------------
 
 
-def placed(result: Result, folder: Path) -> Result:
+def copy_into(result: Result, folder: Path) -> Result:
     """The result with every file in `folder`: what lies elsewhere is copied there."""
     from ..engine.media.files import is_intact
 
     files = []
     for file in result.files:
         if folder not in file.path.parents:
-            there = replace(file, path=_free(folder, file))
+            there = replace(file, path=_free_path(folder, file))
             if not is_intact(there):
                 _copy(file.path, there.path)
             file = there
@@ -195,13 +195,13 @@ def placed(result: Result, folder: Path) -> Result:
     return replace(result, files=tuple(files))
 
 
-def _free(folder: Path, file: ResultFile) -> Path:
+def _free_path(folder: Path, file: ResultFile) -> Path:
     """Its own name in `folder`, or with a number where another file has that name."""
     from ..engine.media.files import is_intact
 
     for number in itertools.count(1):
-        fingerprint = "" if number == 1 else f"_{number}"
-        path = folder / f"{file.path.stem}{fingerprint}{file.path.suffix}"
+        suffix = "" if number == 1 else f"_{number}"
+        path = folder / f"{file.path.stem}{suffix}{file.path.suffix}"
         if not path.exists() or is_intact(replace(file, path=path)):
             return path
     raise AssertionError
@@ -221,7 +221,7 @@ def _copy(source: Path, target: Path) -> None:
         ) from None
 
 
-def tell(result: Result) -> None:
+def print_result(result: Result) -> None:
     """The paths and texts of a result, and what there is to know of it."""
 
     if result.reused:

@@ -14,7 +14,7 @@ from ._table import table
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
-_LOOK_EVERY = 0.5  # seconds; where a wait without an end cannot be interrupted, this one can
+_CHECK_SECONDS = 0.5  # seconds; where a wait without an end cannot be interrupted, this one can
 
 
 def about() -> str:
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with _started(args.port, args.pace) as sandbox:
+    with _start(args.port, args.pace) as sandbox:
         try:
-            print(_told(sandbox), flush=True)
-            while not threading.Event().wait(_LOOK_EVERY):
+            print(_banner(sandbox), flush=True)
+            while not threading.Event().wait(_CHECK_SECONDS):
                 pass
         except KeyboardInterrupt:
             print(tr("The sandbox has ended."))
@@ -56,7 +56,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _started(port: int, pace: float) -> Sandbox:
+def _start(port: int, pace: float) -> Sandbox:
     from ..sandbox import start
 
     try:
@@ -68,7 +68,7 @@ def _started(port: int, pace: float) -> Sandbox:
         ) from None
 
 
-def _told(sandbox: Sandbox) -> str:
+def _banner(sandbox: Sandbox) -> str:
     marks = [tr("in a prompt"), tr("what then goes wrong")]
     return "\n".join(
         [

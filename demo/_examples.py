@@ -17,9 +17,9 @@ from ..engine.base.words import tr
 from ..engine.tasks.progress import ProgressText, clock
 from ..sandbox import Sandbox
 from ._host import PACK, Client
-from ._look import size_of
+from ._inspect import size_of
 from ._main_job import PICTURE
-from ._steps import Made, Step, Stranded
+from ._steps import Step, StepResult, Stranded
 
 _FOLDER = PACK / "example_workflows" / "api"
 _TIMEOUT = 300.0
@@ -28,7 +28,7 @@ _FEW = 5  # files of one node up to which each has a line of its own
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _NodeFiles:
     """The files that one node showed."""
 
     node: str
@@ -57,37 +57,37 @@ class Examples:
     def _run(self, step: Step) -> None:
         workflow = self.workflows[step.name]
         before = len(self.sandbox.tasks)
-        step.look = lambda now: self._look(step, before, now)
-        with step.doing(", ".join(_doers(workflow))):
+        step.live_progress = lambda now: self._progress(step, before, now)
+        with step.running(", ".join(_models(workflow))):
             try:
                 self.host.upload(PICTURE.name, PICTURE.read_bytes(), mime="image/png")
                 entry = self.host.run(workflow, timeout=_TIMEOUT)
-                shown = list(_shown(entry["outputs"]))
-                step.made = [made for each in shown for made in self._fetched(step, each)]
+                shown = list(_shown_files(entry["outputs"]))
+                step.results = [result for each in shown for result in self._collect(step, each)]
             finally:
                 step.task = ", ".join(str(task.id) for task in list(self.sandbox.tasks)[before:])
-            if not step.made:
+            if not step.results:
                 raise SkyportError(tr("The workflow ran and showed no result."))
 
-    def _look(self, step: Step, before: int, now: float) -> ProgressText:
+    def _progress(self, step: Step, before: int, now: float) -> ProgressText:
         """What the sandbox knows of the tasks that the workflow has begun so far."""
         moments = [self.sandbox.tasks.moment(task) for task in list(self.sandbox.tasks)[before:]]
         done = sum(moment.part == 1 for moment in moments)
         told = [tr("tasks: {done} of {count} done", done=done, count=len(moments))]
         told += [moment.step[1] for moment in moments if moment.step[1] and moment.part < 1]
         share = 0.95 * sum(moment.part for moment in moments) / max(1, len(moments))
-        return ProgressText(share, (*told, clock(step.passed(now))), tuple(told))
+        return ProgressText(share, (*told, clock(step.elapsed(now))), tuple(told))
 
-    def _fetched(self, step: Step, shown: _Shown) -> list[Made]:
+    def _collect(self, step: Step, shown: _NodeFiles) -> list[StepResult]:
         """The files that a node showed, brought from ComfyUI's folders to ours."""
         folder = self.output / step.name
         if len(shown.files) <= _FEW:
             paths = [self._fetch(told, folder) for told in shown.files]
-            return [Made(self._place(path), size_of(path), [path]) for path in paths]
+            return [StepResult(self._relative(path), size_of(path), [path]) for path in paths]
         folder = folder / f"node_{shown.node}"
         paths = [self._fetch(told, folder) for told in shown.files]
         size = tr("{count} frames, {size}", count=len(paths), size=size_of(paths[0]))
-        return [Made(self._place(folder), size, paths[:: -(-len(paths) // _FEW)])]
+        return [StepResult(self._relative(folder), size, paths[:: -(-len(paths) // _FEW)])]
 
     def _fetch(self, told: Mapping[str, str], folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class Examples:
         path.write_bytes(answer.content)
         return path
 
-    def _place(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self.output).as_posix()
 
 
@@ -106,19 +106,19 @@ def _read(path: Path) -> dict[str, Any]:
     return workflow
 
 
-def _doers(workflow: Mapping[str, Any]) -> list[str]:
+def _models(workflow: Mapping[str, Any]) -> list[str]:
     """What does the work in it: the models of the pack's nodes, or those nodes themselves."""
     ours = [node for node in workflow.values() if node["class_type"].startswith(_OURS)]
     return [str(n["inputs"].get("model") or n["class_type"].removeprefix(_OURS)) for n in ours]
 
 
-def _shown(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[_Shown]:
+def _shown_files(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[_NodeFiles]:
     """Every file that the nodes showed, as /view asks for it."""
     for node, lists in outputs.items():
         items = [item for shown in lists.values() for item in shown if isinstance(item, dict)]
-        if files := [_as_view_asks(item) for item in items if item.get("filename")]:
-            yield _Shown(node, files)
+        if files := [_view_query(item) for item in items if item.get("filename")]:
+            yield _NodeFiles(node, files)
 
 
-def _as_view_asks(item: Mapping[str, Any]) -> dict[str, str]:
+def _view_query(item: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}

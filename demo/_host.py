@@ -224,9 +224,11 @@ class ComfyUI(Client):
 def refusal(answer: Mapping[str, Any]) -> str:
     """Why a prompt was not taken, in ComfyUI's own words: its general error, then each node's."""
     general = answer.get("error") or {}
-    lines = [_told(general)]
+    lines = [_reason(general)]
     for node_id, errors in (answer.get("node_errors") or {}).items():
-        lines += [f"{errors['class_type']} {node_id}: {_told(error)}" for error in errors["errors"]]
+        lines += [
+            f"{errors['class_type']} {node_id}: {_reason(error)}" for error in errors["errors"]
+        ]
     return "\n".join(line for line in lines if line)
 
 
@@ -241,7 +243,7 @@ def failure(entry: Mapping[str, Any]) -> str:
     return str(entry["status"]["status_str"])
 
 
-def _told(error: Mapping[str, Any]) -> str:
+def _reason(error: Mapping[str, Any]) -> str:
     return ": ".join(str(error[key]) for key in ("message", "details") if error.get(key))
 
 

@@ -22,19 +22,22 @@ def sandboxed(pace: float) -> Iterator[Sandbox]:
     with (
         TemporaryDirectory(prefix="skyport-demo-", ignore_cleanup_errors=True) as home,
         start(pace=pace) as sandbox,
-        _environment(_told(sandbox, home)),
+        _environment(_variables(sandbox, home)),
     ):
         yield sandbox
 
 
-def _told(sandbox: Sandbox, home: str) -> dict[str, str]:
-    told = {"SKYPORT_HOME": home, "SKYPORT_SANDBOX": "0"}  # 1 would start another, at its own pace
+def _variables(sandbox: Sandbox, home: str) -> dict[str, str]:
+    variables = {
+        "SKYPORT_HOME": home,
+        "SKYPORT_SANDBOX": "0",
+    }  # 1 would start another, at its own pace
     for name in sandbox.platforms:
-        told[keys.url_variable(name)] = sandbox.base_url(name)
-        told[keys.key_variable(name)] = sandbox.key(name)
+        variables[keys.url_variable(name)] = sandbox.base_url(name)
+        variables[keys.key_variable(name)] = sandbox.key(name)
     for variable in ("no_proxy", "NO_PROXY"):
-        told[variable] = ",".join(filter(None, [os.environ.get(variable), _HERE]))
-    return told
+        variables[variable] = ",".join(filter(None, [os.environ.get(variable), _HERE]))
+    return variables
 
 
 @contextmanager

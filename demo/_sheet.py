@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 from ..engine.base.types import Kind
 from ..engine.base.words import tr
 from ..sandbox._draw import font
-from ._look import kind_of, sound, spread
+from ._inspect import kind_of, sound, spread
 from ._steps import FAILED, Step
 
 _TILE = (240, 160)
@@ -47,22 +47,22 @@ def draw(steps: Sequence[Step], path: Path) -> Path:
 def _cards(step: Step) -> Iterator[_Card]:
     if step.state == FAILED:
         yield _Card(f"{step.name}: {tr('failed')}", step.error, [_blank()])
-    for made in step.made:
-        about = " \u00b7 ".join(filter(None, [made.size, step.by]))
-        if made.files:
-            yield _Card(step.name, about, [_fit(image) for image in _pictures(made.files)])
+    for result in step.results:
+        about = " \u00b7 ".join(filter(None, [result.size, step.by]))
+        if result.files:
+            yield _Card(step.name, about, [_fit(image) for image in _pictures(result.files)])
 
 
 def _pictures(files: Sequence[Path]) -> list[Image.Image]:
     if len(files) > 1:
-        return [_opened(file) for file in files[:_SHOTS]]
+        return [_read(file) for file in files[:_SHOTS]]
     path, kind = files[0], kind_of(files[0])
     if kind is Kind.VIDEO:
         return spread(path, _SHOTS)[1]
-    return [sound(path, _TILE) if kind is Kind.AUDIO else _opened(path)]
+    return [sound(path, _TILE) if kind is Kind.AUDIO else _read(path)]
 
 
-def _opened(path: Path) -> Image.Image:
+def _read(path: Path) -> Image.Image:
     with Image.open(path) as image:
         rgb: Image.Image = image.convert("RGB")
         return rgb

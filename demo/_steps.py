@@ -22,7 +22,7 @@ class Stranded(Exception):
 
 
 @dataclass(frozen=True)
-class Made:
+class StepResult:
     """One result: where it is, how large or long it is, and the files to show of it."""
 
     where: str
@@ -39,14 +39,14 @@ class Step:
     state: str = WAITING
     task: str = ""
     seconds: float = 0.0
-    made: Sequence[Made] = ()
+    results: Sequence[StepResult] = ()
     error: str = ""
     job: Job | None = None
-    look: Callable[[float], ProgressText] | None = None
+    live_progress: Callable[[float], ProgressText] | None = None
     _began: float = field(default=0.0, repr=False)
 
     @contextmanager
-    def doing(self, by: str = "") -> Iterator[None]:
+    def running(self, by: str = "") -> Iterator[None]:
         """Time the work inside and keep its error. Raises Stranded instead of that error."""
         self.state, self.by, self._began = DOING, by, time.monotonic()
         try:
@@ -63,14 +63,14 @@ class Step:
         finally:
             self.seconds = time.monotonic() - self._began
 
-    def passed(self, now: float) -> float:
+    def elapsed(self, now: float) -> float:
         """Seconds since it began."""
         return now - self._began
 
     def progress_text(self) -> ProgressText:
         """How it is right now."""
         if self.state == DOING:
-            return self._at_work(time.monotonic())
+            return self._running(time.monotonic())
         if self.state == DONE:
             took = tr("{seconds} s", seconds=f"{self.seconds:.1f}")
             return ProgressText(1.0, (tr("done"), took), (tr("done"), took))
@@ -78,9 +78,9 @@ class Step:
             return ProgressText(1.0, (tr("failed"), self.error), (tr("failed"), self.error))
         return ProgressText(0.0, (tr("waiting"),), ())
 
-    def _at_work(self, now: float) -> ProgressText:
-        if self.look is not None:
-            return self.look(now)
+    def _running(self, now: float) -> ProgressText:
+        if self.live_progress is not None:
+            return self.live_progress(now)
         if self.job is not None:
             return progress_text(self.job, now)
         return ProgressText(0.05, (tr("running"),), (tr("running"),))

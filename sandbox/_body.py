@@ -57,7 +57,9 @@ class Body:
         """The body as JSON: UTF-8, no NaN, no key twice."""
         raw = b"".join(self.blocks(MAX_JSON))
         try:
-            return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no)
+            return json.loads(
+                raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_reject_constant
+            )
         except (ValueError, RecursionError) as wrong:
             raise Refusal(400, f"The body is not valid JSON: {wrong}.") from None
 
@@ -130,5 +132,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no(constant: str) -> Any:
+def _reject_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")

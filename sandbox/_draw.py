@@ -77,17 +77,17 @@ def draw_image(spec: DrawSpec, path: Path) -> Path:
 
 def picture(spec: DrawSpec, inputs: Sequence[Image.Image], default: int = 768) -> Image.Image:
     """The first input tinted, or shapes of the seed; words below; inputs small in the corner."""
-    size = _fitting(spec.size or (inputs[0].size if inputs else (default, default)))
-    base = _edited(inputs[0], size, spec.seed) if inputs else _shapes(size, spec.seed)
+    size = _limit_size(spec.size or (inputs[0].size if inputs else (default, default)))
+    base = _tint(inputs[0], size, spec.seed) if inputs else _shapes(size, spec.seed)
     write(base, spec.text)
-    for place, small in enumerate(inputs[:4]):
-        _paste_corner(base, small, place)
+    for index, small in enumerate(inputs[:4]):
+        _paste_corner(base, small, index)
     return base
 
 
 def pictures(paths: Sequence[Path]) -> list[Image.Image]:
     """RGB pictures of the media that have one: images themselves, videos by their first frame."""
-    found = (_opened(path) for path in paths)
+    found = (_read(path) for path in paths)
     return [image for image in found if image]
 
 
@@ -107,7 +107,7 @@ def _caption(size: tuple[int, int], text: str) -> Image.Image:
     pen.rectangle((0, 0, pen.textlength("SANDBOX", label) + height, height * 1.6), (0, 0, 0, 150))
     pen.text((height // 2, height // 5), "SANDBOX", (255, 255, 255), label)
     letters = font(text, height)
-    lines = _wrapped(text, letters, size[0] - height)
+    lines = _wrap(text, letters, size[0] - height)
     top = size[1] - (len(lines) + 0.5) * height * 1.25
     if lines:
         pen.rectangle((0, top, *size), (0, 0, 0, 215))
@@ -131,7 +131,7 @@ def font(text: str, size: int) -> Font:
     return _font(any(ord(char) > 0x24F for char in text), size)
 
 
-def _opened(path: Path) -> Image.Image | None:
+def _read(path: Path) -> Image.Image | None:
     try:
         with Image.open(path) as image:
             return _flat(ImageOps.exif_transpose(image))
@@ -160,14 +160,14 @@ def _first_frame(path: Path) -> Image.Image | None:
         return None
 
 
-def _fitting(size: tuple[int, int]) -> tuple[int, int]:
+def _limit_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _edited(image: Image.Image, size: tuple[int, int], seed: bytes) -> Image.Image:
-    validated = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-    return Image.blend(validated, Image.new("RGB", size, _color(seed, 0)), 0.28)
+def _tint(image: Image.Image, size: tuple[int, int], seed: bytes) -> Image.Image:
+    scaled = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    return Image.blend(scaled, Image.new("RGB", size, _color(seed, 0)), 0.28)
 
 
 def _shapes(size: tuple[int, int], seed: bytes) -> Image.Image:
@@ -192,13 +192,13 @@ def _color(seed: bytes, start: int) -> Color:
     return red, green, blue
 
 
-def _paste_corner(image: Image.Image, small: Image.Image, place: int) -> None:
+def _paste_corner(image: Image.Image, small: Image.Image, index: int) -> None:
     side = max(8, min(image.size) // 5)
     thumb = ImageOps.expand(ImageOps.contain(small, (side, side)), max(1, side // 40), "white")
-    image.paste(thumb, (image.width - thumb.width - place * side, 0))
+    image.paste(thumb, (image.width - thumb.width - index * side, 0))
 
 
-def _wrapped(text: str, letters: Font, width: float, most: int = 5) -> list[str]:
+def _wrap(text: str, letters: Font, width: float, most: int = 5) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in _pieces(text[:400]):

@@ -107,7 +107,7 @@ def markers(tree: Any) -> Twists:
     return twists
 
 
-def unmarked(text: str) -> str:
+def strip_markers(text: str) -> str:
     """`text` without its markers."""
     return _MARKER.sub("", text).strip()
 

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from ._body import Refusal
 from ._draw import DrawSpec
 from ._fields import check_public
-from ._files import StoredFile, stored
+from ._files import StoredFile, identify
 from ._film import draw
 from ._platform import Request
 
-LIVES = 3600.0  # seconds a link to upload to holds
+LINK_SECONDS = 3600.0  # seconds a link to upload to holds
 OCTETS = "application/octet-stream"
 
 
@@ -39,9 +39,9 @@ class Storage:
         """An address below `folder` that takes one PUT, as it is written and no other way."""
         ending = Path(file_name).suffix
         signature = f"{secrets.token_urlsafe(15)}%2B%2F%3D"
-        expires = int(time.time() + LIVES)
+        expires = int(time.time() + LINK_SECONDS)
         link = f"{folder}{uuid.uuid4().hex}{ending}?Expires={expires}&Signature={signature}"
-        self._links[link] = self._clock() + LIVES
+        self._links[link] = self._clock() + LINK_SECONDS
         return link
 
     def take(self, link: str, request: Request) -> None:
@@ -60,11 +60,11 @@ class Storage:
         with path.open("wb") as file:
             for block in request.body.blocks(request.world.max_upload):
                 file.write(block)
-        self._files[address] = stored(path, address.rpartition("/")[2])
+        self._files[address] = identify(path, address.rpartition("/")[2])
 
     # -- addresses --------------------------------------------------------------------------
 
-    def keep(self, folder: str, file: StoredFile, ending: str | None = None) -> str:
+    def add(self, folder: str, file: StoredFile, ending: str | None = None) -> str:
         """The address of a file made here; workflows may name it."""
         address = f"{folder}{uuid.uuid4().hex}.{ending or file.ending}"
         self._files[address] = self.committed[address] = file
@@ -88,7 +88,7 @@ def stand_in(url: str, origin: str, new_path: Callable[[], Path]) -> StoredFile:
     kind = (mimetypes.guess_type(name)[0] or "image").partition("/")[0]
     spec = DrawSpec(kind if kind in ("image", "video", "audio") else "image", name, variant=url)
     path = draw(spec, new_path())
-    return stored(path, name or path.name)
+    return identify(path, name or path.name)
 
 
 def addresses(made: Mapping[str, list[str]], *, as_text: bool) -> dict[str, str | list[str]]:

@@ -36,18 +36,18 @@ def in_order(prompt: Prompt, ends: Iterable[str], within: Iterable[str] | None =
     Depth first without recursion: a workflow may be deeper than Python's stack, or a ring.
     """
     allowed = prompt.keys() if within is None else set(within)
-    spec: dict[str, None] = {}
+    ordered: dict[str, None] = {}
     entered: set[str] = set()
     stack = [(end, False) for end in reversed(list(ends)) if end in allowed]
     while stack:
         current, inputs_done = stack.pop()
         if inputs_done:
-            spec.setdefault(current)
+            ordered.setdefault(current)
         elif current not in entered:
             entered.add(current)
             stack.append((current, True))
             stack += [(each, False) for each in sources(prompt[current]) if each in allowed]
-    return list(spec)
+    return list(ordered)
 
 
 def rings(prompt: Prompt) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ._body import Cut
-from ._faults import Twists, unmarked
+from ._faults import Twists, strip_markers
 
 _SECONDS = 4.0  # a stream lasts at pace 1
 _CREDITS = 0.02
@@ -27,10 +27,10 @@ class Talk:
         self.model = body["model"]
         self._twists = twists
         self._created = int(time.time())
-        asked = unmarked(body["prompt"])
-        manner = unmarked(body.get("sys_prompt") or "")
-        told = f"{asked}. {manner + '. ' if manner else ''}{_CLOSING}"
-        self.words = "" if "empty" in twists else told
+        prompt = strip_markers(body["prompt"])
+        manner = strip_markers(body.get("sys_prompt") or "")
+        text = f"{prompt}. {manner + '. ' if manner else ''}{_CLOSING}"
+        self.words = "" if "empty" in twists else text
         self.thoughts = (
             "Let me see what is wanted here, and what would make it good to look at and true."
             if "think" in self.model

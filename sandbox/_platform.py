@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from ._body import Body, Cut, Refusal
 from ._draw import DrawSpec
 from ._faults import Faults, Twists, markers
-from ._files import Slice, StoredFile, ranged, result, stored
+from ._files import Slice, StoredFile, identify, result_file, serve_range
 from ._film import draw
 from ._graph import Prompt
 from ._log import Log, Seen
@@ -82,8 +82,10 @@ class Request:
 
     def send(self, file: StoredFile) -> Answer:
         """The answer that is `file`, or the range of it that is asked for."""
-        status, headers, body = ranged(file, self.headers)
-        return Answer(status, headers, body, {} if self.method == "HEAD" else file.spoiled())
+        status, headers, body = serve_range(file, self.headers)
+        return Answer(
+            status, headers, body, {} if self.method == "HEAD" else file.download_twists()
+        )
 
     def read_query(self, names: Sequence[str]) -> None:
         """Fill `args`. Raises Refusal for a parameter that is not among `names`."""
@@ -174,13 +176,13 @@ class Platform:
 
     def answer(self, request: Request) -> Answer:
         try:
-            return self._routed(request)
-        except Refusal as no:
-            answer = Answer.json(self.error(no.status, no.text), no.status)
-            answer.headers.update(no.headers)
+            return self._route(request)
+        except Refusal as refusal:
+            answer = Answer.json(self.error(refusal.status, refusal.text), refusal.status)
+            answer.headers.update(refusal.headers)
             return answer
 
-    def _routed(self, request: Request) -> Answer:
+    def _route(self, request: Request) -> Answer:
         found = [(r, names) for r in self._routes if (names := r.match(request.path)) is not None]
         if not found:
             raise Refusal(404, f"There is no {request.path} here.")
@@ -220,7 +222,7 @@ class Platform:
 
     def draw(self, spec: DrawSpec, twists: Twists) -> StoredFile:
         """Draw a result; markers of its task may spoil it."""
-        return result(draw(spec, self.world.new_path()), twists)
+        return result_file(draw(spec, self.world.new_path()), twists)
 
     def plan_workflow(
         self,
@@ -248,4 +250,4 @@ class Platform:
         """An uploaded part as a file. Raises Refusal when it is none, or no medium."""
         if part.path is None or not part.filename:
             raise Refusal(400, f"Field {part.name!r} must be a file with a name.")
-        return stored(part.path, part.filename)
+        return identify(part.path, part.filename)

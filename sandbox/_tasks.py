@@ -131,8 +131,8 @@ class Task:
 
     def _running(self, part: float) -> Moment:
         steps = self.plan.steps or (("", ""),)
-        place = part * len(steps)
-        return Moment(RUNNING, part, steps[int(place)], place % 1)
+        position = part * len(steps)
+        return Moment(RUNNING, part, steps[int(position)], position % 1)
 
 
 def result_urls(task: Task, twists: Twists) -> list[str]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from . import _orders, _rules
+from . import _requested, _rules
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, status_word, unmarked
+from ._faults import Twists, markers, status_word, strip_markers
 from ._fields import check_public, exactly, form_files, form_text, only
-from ._files import SignedShelf, StoredFile, result
+from ._files import SignedStore, StoredFile, result_file
 from ._film import draw
 from ._haiyi_bodies import SHAPES, View, workflow_data
 from ._multipart import FormPart
@@ -54,7 +54,7 @@ class Haiyi(Platform):
         self.clusters = _read("haiyi_apps.json")["clusters"]
         self.result_shape: str | None = None
         self.view_needs_key = True
-        self._shelf = SignedShelf("haiyi")
+        self._store = SignedStore("haiyi")
         self._inputs: dict[str, StoredFile] = {}
         self._outputs: dict[str, StoredFile] = {}
         self._serial = itertools.count(1)
@@ -81,13 +81,13 @@ class Haiyi(Platform):
 
     def upload(self, request: Request) -> Answer:
         file = self._only_file(request)
-        url = f"{self.base_url}/oss/{self._shelf.put(file)}"
-        told = {"success": True, "url": url, "filename": file.name, "file_size": file.size}
-        return Answer.json(told)
+        url = f"{self.base_url}/oss/{self._store.put(file)}"
+        body = {"success": True, "url": url, "filename": file.name, "file_size": file.size}
+        return Answer.json(body)
 
     def stored_file(self, request: Request, name: str) -> Answer:
         target = request.target.removeprefix("/oss/")
-        return request.send(self._shelf.get(target))
+        return request.send(self._store.get(target))
 
     def _only_file(self, request: Request) -> StoredFile:
         parts = request.form()
@@ -115,7 +115,7 @@ class Haiyi(Platform):
             "label": row["provider_label"],
             "supported_model_types": list(dict.fromkeys(types)),
         }
-        told = {
+        body = {
             "model": row["model"],
             "label": row["label"],
             "description": row["description"],
@@ -123,7 +123,7 @@ class Haiyi(Platform):
             "parameter_rules": row["parameter_rules"],
             "provider": provider,
         }
-        return Answer.json(told)
+        return Answer.json(body)
 
     def _model(self, provider: Any, model: Any, kind: Any) -> Mapping[str, Any]:
         for row in self.models:
@@ -137,7 +137,7 @@ class Haiyi(Platform):
         body = exactly(request.json(), ("model", "parameters"), "")
         named = exactly(body["model"], ("provider", "model", "type"), "model.")
         row = self._model(named["provider"], named["model"], named["type"])
-        _rules.check(body["parameters"], row["parameter_rules"], self._hosted)
+        _rules.check(body["parameters"], row["parameter_rules"], self._hosted_file)
         task = self.accept(request, self._generation(row, body))
         words = "Task has been submitted for processing"
         return Answer.json({"task_id": task.id, "status": "submitted", "message": words})
@@ -162,17 +162,17 @@ class Haiyi(Platform):
 
     def _generation(self, row: Mapping[str, Any], body: Mapping[str, Any]) -> Plan:
         values, rules = body["parameters"], row["parameter_rules"]
-        files = [self._hosted(url) for url in _rules.media(values, rules)]
+        files = [self._hosted_file(url) for url in _rules.media(values, rules)]
         sources = tuple(file.path for file in files if file)
-        kind = _makes(row)
+        kind = _kind_of(row)
         twists = markers(body)
 
         def spec(number: int) -> DrawSpec:
             return DrawSpec(
                 kind=kind,
                 text=_text(values, rules),
-                size=_orders.size(values),
-                seconds=_orders.seconds(values, 3.0),
+                size=_requested.size(values),
+                seconds=_requested.seconds(values, 3.0),
                 sources=sources,
                 variant=f"{row['model']} {values.get('seed', 0)} {number}",
                 sound=values.get("sound", True),
@@ -180,16 +180,16 @@ class Haiyi(Platform):
             )
 
         def make() -> Sequence[Made]:
-            copies = _orders.count(values) if kind == "image" else 1
-            return [self._hosted_result(spec(number), twists) for number in range(copies)]
+            copies = _requested.count(values) if kind == "image" else 1
+            return [self._store_result(spec(number), twists) for number in range(copies)]
 
         return Plan("generate", body, make, _SECONDS[kind])
 
-    def _hosted_result(self, spec: DrawSpec, twists: Twists) -> Made:
+    def _store_result(self, spec: DrawSpec, twists: Twists) -> Made:
         file = self.draw(spec, twists)
-        return Made(file, f"{self.base_url}/oss/{self._shelf.put(file)}")
+        return Made(file, f"{self.base_url}/oss/{self._store.put(file)}")
 
-    def _hosted(self, url: str) -> StoredFile | None:
+    def _hosted_file(self, url: str) -> StoredFile | None:
         """The file at a URL of ours; None for one elsewhere, which is never fetched."""
         if not url.startswith(f"{self.world.origin}/"):
             check_public(url)
@@ -197,11 +197,11 @@ class Haiyi(Platform):
         rest = url.removeprefix(self.base_url)
         try:
             if rest.startswith("/oss/"):
-                return self._shelf.get(rest.removeprefix("/oss/"))
+                return self._store.get(rest.removeprefix("/oss/"))
             names = parse_qs(urlsplit(rest).query).get("filename", [""])
             return self._outputs[names[0]]
-        except (Refusal, KeyError) as no:
-            raise Refusal(400, f"Cannot fetch {url}: {no}") from None
+        except (Refusal, KeyError) as refusal:
+            raise Refusal(400, f"Cannot fetch {url}: {refusal}") from None
 
     # -- AI apps ----------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Haiyi(Platform):
         parts = request.form()
         fixed = {name: form_text(parts, name) for name in ("workflow_id", "cluster_name")}
         self._check_cluster(fixed["cluster_name"])
-        app = self.apps.get(unmarked(fixed["workflow_id"]))
+        app = self.apps.get(strip_markers(fixed["workflow_id"]))
         version = form_text(parts, "version_id", required=False)
         if not app or (version and version not in app["versions"]):
             known = "; ".join(
@@ -220,7 +220,7 @@ class Haiyi(Platform):
         own = {n: p for n, p in parts.items() if n not in (*fixed, "version_id")}
         files = form_files(app["parameters"], own, self.store_upload)
         task = self.accept(request, self._app_plan(app, own, files, request.seen.fields))
-        return Answer.json(_enveloped({"task_id": task.id}))
+        return Answer.json(_envelope({"task_id": task.id}))
 
     def app_task(self, request: Request, task_id: str) -> Answer:
         task = self._task("app", task_id)
@@ -235,12 +235,12 @@ class Haiyi(Platform):
         files: Sequence[StoredFile],
         fields: Any,
     ) -> Plan:
-        text = " ".join(unmarked(part.text) for part in parts.values() if part.text)
+        text = " ".join(strip_markers(part.text) for part in parts.values() if part.text)
         sources = tuple(file.path for file in files)
         twists = markers(fields)
 
         def make() -> Sequence[Made]:
-            return [self._kept_output(saved, twists) for saved in outputs()]
+            return [self._store_output(saved, twists) for saved in outputs()]
 
         def outputs() -> Any:
             for out in app["outputs"]:
@@ -254,7 +254,7 @@ class Haiyi(Platform):
     # -- clusters ---------------------------------------------------------------------------
 
     def cluster_status(self, request: Request) -> Answer:
-        return Answer.json(_enveloped(self.clusters))
+        return Answer.json(_envelope(self.clusters))
 
     def _check_cluster(self, name: Any) -> None:
         known = [cluster["name"] for cluster in self.clusters]
@@ -267,15 +267,15 @@ class Haiyi(Platform):
         file = self._only_file(request)
         name = f"{uuid.uuid4().hex}.{file.ending}"
         self._inputs[name] = file
-        return Answer.json(_enveloped({"filename": name}))
+        return Answer.json(_envelope({"filename": name}))
 
     def submit_workflow(self, request: Request) -> Answer:
         body = exactly(request.json(), ("parameters", "cluster_name"), "")
         prompt = exactly(body["parameters"], ("prompt",), "parameters.")["prompt"]
         self._check_cluster(body["cluster_name"])
-        plan = self.plan_workflow("workflow", body, prompt, self._inputs, self._kept_output)
+        plan = self.plan_workflow("workflow", body, prompt, self._inputs, self._store_output)
         task = self.accept(request, plan)
-        return Answer.json(_enveloped({"task_id": task.id}))
+        return Answer.json(_envelope({"task_id": task.id}))
 
     def workflow_task(self, request: Request, task_id: str) -> Answer:
         return self._workflow_answer(request, self._task("workflow", task_id), "")
@@ -290,10 +290,10 @@ class Haiyi(Platform):
             raise Refusal(404, f"There is no output {name!r}.")
         return request.send(self._outputs[name])
 
-    def _kept_output(self, saved: Saved, twists: Twists) -> Made:
-        file = result(saved.path, twists)
+    def _store_output(self, saved: Saved, twists: Twists) -> Made:
+        file = result_file(saved.path, twists)
         stamp = time.strftime("%Y%m%d%H%M%S")
-        prefix = _UNSAFE.sub("_", unmarked(saved.prefix)) or "output"
+        prefix = _UNSAFE.sub("_", strip_markers(saved.prefix)) or "output"
         sound = "-audio" if file.kind == "video" else ""
         name = f"HAIYI_{stamp}_{prefix}_{next(self._serial):05d}{sound}.{file.ending}"
         self._outputs[name] = file
@@ -310,7 +310,7 @@ class Haiyi(Platform):
             elif out["error_type"] == "info":
                 out["output"] = before + (quote(out["output"]) if before else out["output"])
         data["status"] = status_word(twists, data["status"])
-        return Answer.json(_enveloped(data))
+        return Answer.json(_envelope(data))
 
     # -- tasks of all kinds -----------------------------------------------------------------
 
@@ -325,15 +325,15 @@ def _read(name: str) -> Any:
     return json.loads((_HERE / name).read_text(encoding="utf-8"))
 
 
-def _enveloped(data: Any) -> Any:
+def _envelope(data: Any) -> Any:
     return {"code": 0, "msg": "success", "data": data}
 
 
-def _makes(row: Mapping[str, Any]) -> str:
+def _kind_of(row: Mapping[str, Any]) -> str:
     of_type = (kind for kind, types in _MAKES.items() if row["type"] in types)
     return str(row.get("makes") or next(of_type, "video"))
 
 
 def _text(values: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
     texts = (values.get(rule["name"]) for rule in rules if rule["type"] == "text")
-    return next((unmarked(text) for text in texts if text), "")
+    return next((strip_markers(text) for text in texts if text), "")

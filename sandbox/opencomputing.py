@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from . import _orders
+from . import _requested
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, status_word, unmarked
+from ._faults import Twists, markers, status_word, strip_markers
 from ._files import StoredFile
 from ._opencomputing_rows import Tables, check_form, check_json, text_of
 from ._opencomputing_talk import Talk
@@ -82,7 +82,7 @@ class Opencomputing(Platform):
     def image(self, request: Request) -> Answer:
         body = _object(request.json())
         check_json(body, self._fields(body, ("t2i",)))
-        return self._accepted(request, body, ())
+        return self._submit(request, body, ())
 
     def video(self, request: Request) -> Answer:
         """Text comes as JSON, files as a form: the headers of the document say JSON for both."""
@@ -90,44 +90,44 @@ class Opencomputing(Platform):
             return self._video_of_files(request)
         body = _object(request.json())
         check_json(body, self._fields(body, ("t2v",)))
-        return self._accepted(request, body, ())
+        return self._submit(request, body, ())
 
     def _video_of_files(self, request: Request) -> Answer:
         parts = request.form_lists()
         fixed = {n: text_of(n, parts.get(n, ())) for n in ("model", "catelogid")}
         rules = self._fields(fixed, ("i2v", "ref2v"))
         values, files = check_form(parts, rules, self.store_upload)
-        return self._accepted(request, {**fixed, **values}, files)
+        return self._submit(request, {**fixed, **values}, files)
 
     def _fields(self, body: Mapping[str, Any], taken: Sequence[str]) -> Any:
         return self.tables.fields(body.get("catelogid"), body.get("model"), taken)
 
-    def _accepted(
+    def _submit(
         self, request: Request, values: Mapping[str, Any], files: Sequence[StoredFile]
     ) -> Answer:
         task = self.accept(request, self._plan(values, files))
-        return Answer.json({"taskid": _named(task), "status": "CREATED"})
+        return Answer.json({"taskid": _task_id(task), "status": "CREATED"})
 
     def _plan(self, values: Mapping[str, Any], files: Sequence[StoredFile]) -> Plan:
         picture = values["catelogid"] == "t2i"
         twists = markers(dict(values))
         spec = DrawSpec(
             kind="image" if picture else "video",
-            text=unmarked(values["prompt"]),
-            size=_orders.size(values),
-            seconds=_orders.seconds(values, 3.0),
+            text=strip_markers(values["prompt"]),
+            size=_requested.size(values),
+            seconds=_requested.seconds(values, 3.0),
             sources=tuple(file.path for file in files if file.kind != "audio"),
             variant=values["model"],
         )
         cover = DrawSpec("image", spec.text, size=(320, 180), variant=spec.variant)
 
         def make() -> Sequence[Made]:
-            made = [self._kept_result(spec, "picture" if picture else "video", twists)]
-            return made if picture else [*made, self._kept_result(cover, "cover", {})]
+            made = [self._store_result(spec, "picture" if picture else "video", twists)]
+            return made if picture else [*made, self._store_result(cover, "cover", {})]
 
         return Plan("task", dict(values), make, 1.5 if picture else 3.0)
 
-    def _kept_result(self, spec: DrawSpec, name: str, twists: Twists) -> Made:
+    def _store_result(self, spec: DrawSpec, name: str, twists: Twists) -> Made:
         file = self.draw(spec, twists)
         path = f"/tmp/{next(self._serial)}/43/137/39/{name}.{file.ending}"
         self._results[path] = file
@@ -140,14 +140,14 @@ class Opencomputing(Platform):
         moment = self.world.tasks.moment(task)
         twists = self.twists(request, task)
         status = status_word(twists, _STATUSES[moment.status], unknown="THINKING")
-        told: dict[str, Any] = {"status": status}
+        body: dict[str, Any] = {"status": status}
         # The vendor's number, not the one that the task is asked for by.
-        told["taskid"] = f"vendor-{task.id}"
+        body["taskid"] = f"vendor-{task.id}"
         if moment.status == FAIL:
-            told["error"] = task.reason
+            body["error"] = task.reason
         if moment.status == SUCCESS:
-            told |= {"usage": _usage(task), **_results(task, twists)}
-        return Answer.json(told)
+            body |= {"usage": _usage(task), **_results(task, twists)}
+        return Answer.json(body)
 
     def _find(self, name: str) -> Task:
         number = name.removeprefix("oc-")
@@ -173,16 +173,16 @@ def _object(body: Any) -> dict[str, Any]:
     return body
 
 
-def _named(task: Task) -> str:
+def _task_id(task: Task) -> str:
     return f"oc-{task.id:06d}"
 
 
 def _usage(task: Task) -> dict[str, Any]:
     values = task.plan.fields
     category = values["catelogid"]
-    told = {"action": category, "credits": _CREDITS[category], "type": _TYPES[category]}
+    body = {"action": category, "credits": _CREDITS[category], "type": _TYPES[category]}
     named = {n: values[n] for n in ("model", "resolution", "duration") if n in values}
-    return {**told, **named}
+    return {**body, **named}
 
 
 def _results(task: Task, twists: Twists) -> dict[str, str]:
