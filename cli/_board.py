@@ -1,4 +1,4 @@
-"""What is under way, side by side: bars where a person watches, plain lines where a log does."""
+"""Progress of concurrent work: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from ..engine.tasks.progress import DOT, ProgressText
 from ._table import clean, pad, width
 
-_EVERY = 0.1  # seconds between two looks
-_FINE = 1000  # steps of a bar
-_TAIL = 40  # letters of an answer on its way
+_REFRESH_SECONDS = 0.1
+_STEPS = 1000  # of a bar
+_TAIL = 40  # characters shown of an answer that is being streamed
 
 
 def watch(
     futures: Collection[Future[Any]], views: Mapping[str, Callable[[], ProgressText]]
 ) -> None:
-    """Show every look, by its name, until all works have ended."""
+    """Show the progress of each view, by name, until all futures are done."""
     board = _Bars(list(views)) if sys.stderr.isatty() else _Lines(list(views))
     try:
         while True:
-            pending = wait(futures, timeout=_EVERY).not_done
+            pending = wait(futures, timeout=_REFRESH_SECONDS).not_done
             for name, progress in views.items():
                 board.show(name, progress())
             if not pending:
@@ -38,7 +38,7 @@ class _Bars:
         widest = max(map(width, names))
         self._bars = {
             name: tqdm(
-                total=_FINE,
+                total=_STEPS,
                 position=position,
                 bar_format=f"{_bar_name(name, widest)} |{{bar:20}}| {{desc}}",
                 dynamic_ncols=True,
@@ -50,7 +50,7 @@ class _Bars:
 
     def show(self, name: str, progress: ProgressText) -> None:
         bar = self._bars[name]
-        bar.n = round(progress.share * _FINE)
+        bar.n = round(progress.share * _STEPS)
         tail = [progress.tail(_TAIL)] if progress.answer else []
         bar.set_description_str(clean(DOT.join([*progress.words, *tail])))
 
@@ -74,5 +74,5 @@ class _Lines:
 
 
 def _bar_name(name: str, widest: int) -> str:
-    """`name` as part of a bar's format, where braces mean something."""
+    """`name` escaped for a bar's format, in which braces are syntax."""
     return pad(clean(name), widest).replace("{", "{{").replace("}", "}}")

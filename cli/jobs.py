@@ -1,4 +1,4 @@
-"""`skyport jobs`: what was ordered, what became of it, what it cost, and how to get it back."""
+"""`skyport jobs`: past and running jobs, their costs, and how to get their results back."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_choices(parser)  # `skyport jobs` alone lists them
     actions = parser.add_subparsers(dest="action", metavar=tr("action"))
     _add_choices(_action(actions, "list", _list, tr("list them, the newest first")))
-    named = [
-        _action(actions, "show", _show, tr("everything that is known of one")),
+    single = [
+        _action(actions, "show", _show, tr("show everything known about one")),
         _action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
         _action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
     ]
-    for each in named:
+    for each in single:
         each.add_argument("job", metavar="N", help=tr("our number, the task id, or latest"))
-    named[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
-    prune = _action(actions, "prune", _prune, tr("forget old jobs; their files stay"))
+    single[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
+    prune = _action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
     prune.add_argument(
         "--older-than", type=_days, metavar="DAYS", help=tr("instead of the setting keep_days")
     )
@@ -53,14 +53,16 @@ def run(args: argparse.Namespace) -> int:
     return int(args.act(args))
 
 
-def _action(actions: Any, name: str, act: Callable[..., int], text: str) -> argparse.ArgumentParser:
-    own: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+def _action(
+    actions: Any, name: str, act: Callable[..., int], about: str
+) -> argparse.ArgumentParser:
+    own: argparse.ArgumentParser = actions.add_parser(name, help=about, description=about)
     own.set_defaults(act=act, parser=own)
     return own
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
-    """Which jobs to list. No defaults: those of the outer parser hold, before and after `list`."""
+    """The filters of the list. The outer parser has the defaults, before and after `list`."""
     unset = argparse.SUPPRESS
     states = [state.value for state in State]
     parser.add_argument("--state", choices=states, default=unset, help=tr("one state only"))
@@ -96,11 +98,10 @@ def _days(text: str) -> float:
 
 
 def _ledger() -> ResilientLedger:
-
     ledger = providers.ledger()
     if ledger.disk is None and not ledger.memory.rows(Query(limit=1)):
         raise SkyportError(ledger.trouble)
-    return ledger  # of a ledger that can only be read, memory holds a copy
+    return ledger  # memory holds a copy of a ledger that is read-only
 
 
 def _find_row(args: argparse.Namespace) -> Row:
@@ -144,10 +145,10 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
     oldest = min(day_of(row.created) for row in rows)
     sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
     if sums:
-        text = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
+        days = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
         print()
-        print(tr("Charged for all tasks of these days, where the platform tells:"))
-        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], text))
+        print(tr("Charged for all tasks of these days, where the platform reports it:"))
+        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], days))
 
 
 def _note_hidden_rows(query: Query, shown: int) -> None:
@@ -185,16 +186,16 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _fetch_result(row: Row) -> Result:
-    """The result of `row`: from this disk, else waited for or downloaded again."""
+    """The result of `row`: from this disk, else awaited or downloaded again."""
     from ..engine.tasks import history
     from ..engine.tasks.job import Job
     from .run import wait_for
 
     runner = providers.runner()
     into = providers.results()
-    found = runner.engine.run(history.fetch(runner, providers.connect, row, into))
-    # To stop waiting is no reason to stop the task: for that there is `cancel`.
-    return wait_for(found, stop=False) if isinstance(found, Job) else found
+    result = runner.engine.run(history.fetch(runner, providers.connect, row, into))
+    # Ctrl-C ends the waiting only; `cancel` is there to stop the task.
+    return wait_for(result, stop=False) if isinstance(result, Job) else result
 
 
 def _cancel(args: argparse.Namespace) -> int:
@@ -205,7 +206,7 @@ def _cancel(args: argparse.Namespace) -> int:
 
 
 def _request_cancel(row: Row, provider: Provider) -> int:
-    """0 when the platform has stopped the task of `row`, 1 when it cannot."""
+    """Cancel the task of `row`. Returns 0 on success, 1 where the platform cannot."""
     from ..engine.tasks import history
 
     assert row.task is not None

@@ -31,11 +31,11 @@ _PAINTER = ("wan2.2-t2i-plus", "t2i")
 _APP = "1001"
 _WORKFLOW_ID = "763311996779461"
 _STILLS = 5
-_LINE = 60  # letters of a text that are shown
+_LINE = 60  # characters shown of a text
 
 
 class MainJob:
-    """To be made where `connect("haiyi")` reaches a sandbox; a Trip."""
+    """A Trip; create it only where `connect("haiyi")` reaches a sandbox."""
 
     def __init__(self, output: Path, prompt: str) -> None:
         self.output = output.absolute()
@@ -61,7 +61,7 @@ class MainJob:
         return [step for step in vars(self).values() if isinstance(step, Step)]
 
     async def go(self) -> None:
-        """The branches side by side, once it is known which models and clusters there are."""
+        """Run the branches side by side, once the models and clusters are known."""
         if not all(await _side_by_side(self._refresh_models(), self._find_cluster())):
             return
         at_haiyi = (self._pictures(), self._run_app(), self._run_workflow(), self._compose())
@@ -80,8 +80,10 @@ class MainJob:
             blocking = self.runner.engine.blocking
             found = await retrying(self.provider.clusters, run_blocking=blocking)
             self._cluster = haiyi.roomiest(found)
-            told = tr("{count} clusters; most room: {name}", count=len(found), name=self._cluster)
-            self.clusters.results = [StepResult(told)]
+            text = tr(
+                "{count} clusters; most free capacity: {name}", count=len(found), name=self._cluster
+            )
+            self.clusters.results = [StepResult(text)]
 
     # -- the branches -----------------------------------------------------------------------
 
@@ -120,7 +122,7 @@ class MainJob:
         return _haiyi_request(_FILMER, values)
 
     def _extract_frames(self, film: Path) -> None:
-        """Decode every frame and keep some of them as pictures."""
+        """Decode every frame and save some of them as pictures."""
         count, stills = spread(film, _STILLS)
         folder = film.with_name(f"{film.stem}_frames")
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,7 +154,7 @@ class MainJob:
         )
 
     async def _animate(self) -> None:
-        """HappyHorse has no upload of its own: a media host gives the picture its URL."""
+        """HappyHorse has no upload of its own: a media host provides the URL of the picture."""
 
         def request() -> Request:
             values = {"prompt": self.prompt, "image": describe(PICTURE), "duration": 3}
@@ -167,23 +169,23 @@ class MainJob:
         await self._run(self.elsewhere, f"GPUGeek {_WORKFLOW_ID}", request)
 
     async def _talk(self) -> None:
-        """What is said becomes the prompt of a picture."""
+        """The answer becomes the prompt of an image."""
 
         def chat_request(key: tuple[str, str], values: dict[str, Any]) -> Request:
             return opencomputing.generation(*_row("opencomputing", key, values))
 
-        told = await self._run(
+        answer = await self._run(
             self.chat,
             _TALKER[0],
             lambda: chat_request(_TALKER, {"prompt": self.prompt, "stream": True}),
         )
-        values = {"prompt": told.texts[0]}
+        values = {"prompt": answer.texts[0]}
         await self._run(self.painting, _PAINTER[0], lambda: chat_request(_PAINTER, values))
 
     # -- one task ---------------------------------------------------------------------------
 
     async def _run(self, step: Step, by: str, build: Callable[[], Request]) -> Result:
-        """The result of the request that `build` makes; `step` tells of it."""
+        """The result of the request that `build` makes; `step` records its progress."""
         with step.running(by):
             blocking = self.runner.engine.blocking
             request = await blocking(build)
@@ -206,7 +208,7 @@ class MainJob:
 
 
 async def _side_by_side(*branches: Coroutine[Any, Any, None]) -> list[bool]:
-    """Which branches came to their end; what stopped the others is told by the step that failed."""
+    """Which branches succeeded; the failed step of each other one has its error."""
     ends = await asyncio.gather(*branches, return_exceptions=True)
     for end in ends:
         if end is not None and not isinstance(end, Stranded):

@@ -1,4 +1,4 @@
-"""A sandbox with this process led to it, and nothing of the user's within reach."""
+"""A sandbox that this process uses, with the user's own data out of reach."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HERE = "127.0.0.1,localhost"
 
 @contextmanager
 def sandboxed(pace: float) -> Iterator[Sandbox]:
-    """A running sandbox; keys, settings and model lists are those of a folder that lives as long.
+    """A running sandbox, with keys, settings and model lists in a folder of the same lifetime.
 
-    It is told through the environment, so that processes started meanwhile are led there too.
+    Environment variables point there, so that child processes use it too.
     """
     with (
         TemporaryDirectory(prefix="skyport-demo-", ignore_cleanup_errors=True) as home,
@@ -28,10 +28,8 @@ def sandboxed(pace: float) -> Iterator[Sandbox]:
 
 
 def _variables(sandbox: Sandbox, home: str) -> dict[str, str]:
-    variables = {
-        "SKYPORT_HOME": home,
-        "SKYPORT_SANDBOX": "0",
-    }  # 1 would start another, at its own pace
+    # SKYPORT_SANDBOX=1 would start another one, at its own pace.
+    variables = {"SKYPORT_HOME": home, "SKYPORT_SANDBOX": "0"}
     for name in sandbox.platforms:
         variables[keys.url_variable(name)] = sandbox.base_url(name)
         variables[keys.key_variable(name)] = sandbox.key(name)

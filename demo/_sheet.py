@@ -28,7 +28,7 @@ class _Card:
 
 
 def draw(steps: Sequence[Step], path: Path) -> Path:
-    """Draw what the steps made and return `path`, a PNG. Raises BadResult for a broken result."""
+    """Draw the results of the steps to `path`, a PNG. Raises BadResult for a broken result."""
     cards = [card for step in steps for card in _cards(step)]
     rows = list(_rows(sorted(cards, key=lambda card: len(card.pictures))))
     high = _TILE[1] + _CAPTION + _GAP
@@ -101,7 +101,7 @@ def _draw_card(sheet: Image.Image, card: _Card, left: int, top: int) -> None:
 def _write(
     pen: ImageDraw.ImageDraw, spot: tuple[int, int], text: str, size: int, wide: int
 ) -> None:
-    """One line of text, cut where it would leave its card."""
+    """One line of text, truncated to the width of its card."""
     letters = font(text, size)
     while text and pen.textlength(text, letters) > wide:
         text = f"{text[:-4]}..." if len(text) > 4 else ""

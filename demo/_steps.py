@@ -1,4 +1,4 @@
-"""One thing the demo does, from waiting to made, failed or never begun."""
+"""The steps of the demo: their state, results and progress."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WAITING, DOING, DONE, FAILED = "waiting", "doing", "done", "failed"
 
 
 class Stranded(Exception):
-    """A step failed, so what needs its result cannot be done."""
+    """A step failed, so the steps that need its result cannot run."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """One result: where it is, how large or long it is, and the files to show of it."""
+    """One result: its location, its size or length, and the files to show of it."""
 
     where: str
     size: str = ""
@@ -32,7 +32,7 @@ class StepResult:
 
 @dataclass
 class Step:
-    """name: what people call it; by: the model, app or cluster that does it; task: its task id."""
+    """name: for the user; by: the model, app or cluster at work; task: its task id."""
 
     name: str
     by: str = ""
@@ -68,7 +68,7 @@ class Step:
         return now - self._began
 
     def progress_text(self) -> ProgressText:
-        """How it is right now."""
+        """The current progress."""
         if self.state == DOING:
             return self._running(time.monotonic())
         if self.state == DONE:
@@ -87,10 +87,10 @@ class Step:
 
 
 class Trip(Protocol):
-    """Steps and the way through them."""
+    """Steps and how to run them."""
 
     @property
     def steps(self) -> Sequence[Step]: ...
 
     async def go(self) -> None:
-        """Do what can be done; on the engine's loop. What fails is told by its step."""
+        """Run on the engine's loop all steps that can run; a failed one has its error."""

@@ -14,7 +14,7 @@ _MAX_LINE = 4096
 
 
 class Refusal(Exception):
-    """The request is not what the document allows; `text` says what is wrong with it."""
+    """The document does not allow the request; `text` says why."""
 
     def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(text)
@@ -28,7 +28,7 @@ class Cut(Exception):
 
 
 class Stream(Protocol):
-    """What a connection is read from."""
+    """The readable side of a connection."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -36,7 +36,7 @@ class Stream(Protocol):
 
 
 class Body:
-    """Reads one request's body once, however it is framed."""
+    """The body of one request, readable once, with either framing."""
 
     def __init__(self, stream: Stream, headers: Message) -> None:
         self._stream = stream
@@ -64,7 +64,7 @@ class Body:
             raise Refusal(400, f"The body is not valid JSON: {wrong}.") from None
 
     def drain(self) -> bool:
-        """Read what is left, so that the client hears the answer. False: too much, or broken."""
+        """Read what is left, so that the client reads the answer. False: too much, or broken."""
         try:
             for _ in self._blocks:
                 if self.received > MAX_DRAIN:

@@ -1,6 +1,6 @@
 """Draws the results: pictures with the prompt and the input on them, films, tunes.
 
-The same `Order` always gives the same picture.
+The same `DrawSpec` always gives the same picture.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class DrawSpec:
     size     (width, height) in pixels, None for the input's own or a default
     seconds  length of a video or tune
     sources  input media on this disk; pictures (or first frames) go into what is drawn
-    variant  makes equal orders distinct: a seed, a number in a batch
-    ending   file name ending where the request asked for one ("wav", "webp")
+    variant  makes equal specs distinct: a seed, a number in a batch
+    ending   file extension where the request asked for one ("wav", "webp")
     clear    a picture's corners are transparent
     """
 
@@ -62,12 +62,12 @@ class DrawSpec:
 
     @property
     def seed(self) -> bytes:
-        """32 bytes that stand for the words of the order."""
+        """32 bytes that stand for the text and the variant."""
         return hashlib.sha256(f"{self.text}\0{self.variant}".encode("utf-8", "replace")).digest()
 
 
 def draw_image(spec: DrawSpec, path: Path) -> Path:
-    """Draw `order` at `path`, as a PNG where it names no other ending."""
+    """Draw `spec` at `path`, as a PNG unless it names another format."""
     image = picture(spec, pictures(spec.sources))
     if spec.clear:
         image.putalpha(_round(image.size))
@@ -99,7 +99,7 @@ def write(image: Image.Image, text: str) -> None:
 
 @lru_cache(maxsize=4)
 def _caption(size: tuple[int, int], text: str) -> Image.Image:
-    """The words alone, see-through elsewhere: a film needs them on every frame."""
+    """The text on a transparent layer: a film needs it on every frame."""
     layer = Image.new("RGBA", size)
     pen = ImageDraw.Draw(layer)
     height = max(10, min(size) // 18)
@@ -127,7 +127,7 @@ def _font(wide: bool, size: int) -> Font:
 
 
 def font(text: str, size: int) -> Font:
-    """Pillow's own font, or one of the system's when `text` needs letters that it lacks."""
+    """Pillow's own font, or a system font where `text` needs characters that it lacks."""
     return _font(any(ord(char) > 0x24F for char in text), size)
 
 
@@ -210,7 +210,7 @@ def _wrap(text: str, letters: Font, width: float, most: int = 5) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """What a line can be broken between: words, and every letter of scripts without spaces."""
+    """The units of line breaking: words, and single characters of scripts without spaces."""
     pieces = [""]
     for char in "".join(c if c.isprintable() else " " for c in text):
         pieces[-1] += char

@@ -1,4 +1,4 @@
-"""What the nodes that are unknown here would plausibly have made: drawn from what they were given.
+"""Plausible outputs of nodes that are unknown here, drawn from their inputs.
 
 The same inputs always give the same picture; an upload counts by its content, not by its name.
 """
@@ -45,7 +45,7 @@ class Drawn:
         self._made: dict[tuple[str, int, str], Any] = {}
 
     def value(self, link: Link, expected: Input) -> Any:
-        """What stands at `link`, of the type an input asks for."""
+        """The value at `link`, of the type that an input expects."""
         if expected.kind not in MEDIA:
             return self._text(link[0]) if expected.kind == STRING else expected.otherwise
         key = (link[0], link[1], expected.kind)
@@ -54,7 +54,7 @@ class Drawn:
         return self._made[key]
 
     def files(self, link: Link, kind: str) -> Iterator[Path]:
-        """What a saver would have saved of what stands at `link`."""
+        """The files that a saver would have saved from `link`."""
         spec = self._spec(link, kind)
         for number in range(self._count(link[0]) if kind == "image" else 1):
             yield draw(_numbered(spec, number), self._new_path())
@@ -75,7 +75,7 @@ class Drawn:
         spec = replace(self._spec(link, "video"), seconds=_FILM_SECONDS, sound=False)
         return load_film(Film(path=draw(spec, self._new_path())))[0]
 
-    # -- what is upstream -------------------------------------------------------------------
+    # -- upstream -------------------------------------------------------------------
 
     def _spec(self, link: Link, kind: str) -> DrawSpec:
         nodes = self._upstream(link[0])
@@ -128,6 +128,6 @@ def _settings(nodes: Sequence[Node]) -> Iterator[Any]:
 
 
 def file_input(node: Node) -> str:
-    """The name of the input by which a loader is given its file, "" where it is no loader."""
+    """The input that names a loader's file, "" where it is no loader."""
     known = NODES.get(node["class_type"])
     return known.file if known else ""

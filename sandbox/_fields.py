@@ -1,4 +1,4 @@
-"""What a document allows and no more: the fields of an object or a form, public URLs."""
+"""Strict checks against a document: the fields of an object or a form, public URLs."""
 
 from __future__ import annotations
 

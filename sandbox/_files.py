@@ -1,4 +1,4 @@
-"""Media kept by the sandbox: told by their bytes, served with Range, hosted under signed URLs."""
+"""Media stored by the sandbox: identified by bytes, served with Range, under signed URLs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StoredFile:
         return self.mime.split("/")[0]
 
     def download_twists(self) -> Twists:
-        """How this download goes wrong; `cut` wears off with every download."""
+        """How this download goes wrong; every download uses up one `cut`."""
         if self.twists.get("cut", 0) < 1:
             return {kind: {} for kind in self.twists if kind != "cut"}
         self.twists["cut"] -= 1
@@ -69,7 +69,7 @@ def identify(path: Path, name: str) -> StoredFile:
 
 
 def result_file(path: Path, twists: Twists) -> StoredFile:
-    """What a task drew at `path`, made to go wrong as the task's markers ask."""
+    """The result that a task drew at `path`, spoiled as the task's markers ask."""
     if "truncated" in twists:
         os.truncate(path, path.stat().st_size // 2)
     file = identify(path, path.name)
@@ -77,11 +77,11 @@ def result_file(path: Path, twists: Twists) -> StoredFile:
     return file
 
 
-def serve_range(file: StoredFile, headers_sent: Message) -> tuple[int, dict[str, str], Slice]:
+def serve_range(file: StoredFile, request: Message) -> tuple[int, dict[str, str], Slice]:
     """(status, headers, bytes) for a download, obeying Range and If-Range."""
     headers = {"Accept-Ranges": "bytes", "ETag": file.etag, "Content-Type": file.mime}
-    wanted = _range(headers_sent.get("Range", ""), file.size)
-    if wanted is None or headers_sent.get("If-Range", file.etag) != file.etag:
+    wanted = _range(request.get("Range", ""), file.size)
+    if wanted is None or request.get("If-Range", file.etag) != file.etag:
         return 200, headers, Slice(file.path, 0, file.size)
     start, stop = wanted
     if start >= stop:
@@ -115,7 +115,7 @@ def _etag(path: Path) -> str:
 
 
 class SignedStore:
-    """Files under URLs that hold only character by character, as object storage does it."""
+    """Files under URLs that must be used character by character, as object storage has it."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

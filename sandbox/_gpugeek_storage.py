@@ -1,4 +1,4 @@
-"""GPUGeek's object storage: signed links that take one file, plain addresses that give it back."""
+"""GPUGeek's object storage: signed links for uploads, plain addresses for downloads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._files import StoredFile, identify
 from ._film import draw
 from ._platform import Request
 
-LINK_SECONDS = 3600.0  # seconds a link to upload to holds
+LINK_SECONDS = 3600.0  # how long an upload link is valid
 OCTETS = "application/octet-stream"
 
 
@@ -36,7 +36,7 @@ class Storage:
     # -- links ------------------------------------------------------------------------------
 
     def link(self, folder: str, file_name: str) -> str:
-        """An address below `folder` that takes one PUT, as it is written and no other way."""
+        """An address below `folder` that takes one PUT, only exactly as written."""
         ending = Path(file_name).suffix
         signature = f"{secrets.token_urlsafe(15)}%2B%2F%3D"
         expires = int(time.time() + LINK_SECONDS)
@@ -45,7 +45,7 @@ class Storage:
         return link
 
     def take(self, link: str, request: Request) -> None:
-        """The file that is put at `link`. Raises Refusal for what a signature does not cover."""
+        """Store the file put to `link`. Raises Refusal for what the signature does not cover."""
         if link not in self._links:
             raise Refusal(403, "SignatureDoesNotMatch: put to the link exactly as it was given.")
         if self._clock() >= self._links[link]:
@@ -76,12 +76,12 @@ class Storage:
         return self._files[address]
 
     def commit(self, address: str) -> None:
-        """Raises Refusal where nothing was put."""
+        """Let workflows name the file. Raises Refusal where nothing was put."""
         self.committed[address] = self.get(address)
 
 
 def stand_in(url: str, origin: str, new_path: Callable[[], Path]) -> StoredFile:
-    """What plays the part of the file at `url`: nothing beyond this machine is ever fetched."""
+    """A substitute for the file at `url`: nothing beyond this machine is ever fetched."""
     if not url.startswith(f"{origin}/"):
         check_public(url)
     name = urlsplit(url).path.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""HappyHorse's rows: which row a body is, and what is wrong with it."""
+"""HappyHorse's rows: which row a body matches, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Medium:
 
 
 def read_rows() -> tuple[Row, ...]:
-    told = json.loads(Path(__file__).with_name("happyhorse_models.json").read_text("utf-8"))
-    limits = told["limits"]
+    tables = json.loads(Path(__file__).with_name("happyhorse_models.json").read_text("utf-8"))
+    limits = tables["limits"]
 
     def row(each: dict[str, Any]) -> Row:
         named = {role: limits[name] for role, name in each.pop("limits", {}).items()}
         return Row(**each, limits=named)
 
-    return tuple(row(each) for each in told["rows"])
+    return tuple(row(each) for each in tables["rows"])
 
 
 def match_row(rows: Sequence[Row], path: str, body: Any) -> Reading:
@@ -77,7 +77,7 @@ def match_row(rows: Sequence[Row], path: str, body: Any) -> Reading:
 
 
 def read(row: Row, body: Mapping[str, Any]) -> Reading:
-    """`body` held against one row."""
+    """`body` checked against one row."""
     reading = Reading(row)
     fields = {name: value for name, value in body.items() if name != "model"}
     reading.object("", fields, {"fields": row.fields})
@@ -89,7 +89,7 @@ def read(row: Row, body: Mapping[str, Any]) -> Reading:
 class Reading:
     """What a body holds by a row's rules: plain values by their own name, texts, files, faults.
 
-    strange counts the faults that speak for another row: names and types this one does not know.
+    mismatches counts the faults that speak for another row: names and types this one does not know.
     """
 
     row: Row
@@ -187,7 +187,7 @@ class Reading:
             self._counted(f"{where} of type {kind}", types.count(kind), limits)
 
     def messages(self, where: str, value: Any, rule: Rule) -> None:
-        """One message of the user: words alone, or parts that show at least one picture."""
+        """One message of the user: text alone, or parts with at least one image."""
         if not isinstance(value, list) or len(value) != 1:
             return self._wrong(where, "an array of one object", value)
         content = value[0].get("content") if isinstance(value[0], dict) else None
@@ -234,8 +234,8 @@ class Reading:
         self.values[where.rpartition(".")[2]] = value
 
     def _wrong(self, where: str, wanted: str, value: Any) -> None:
-        told = json.dumps(value, ensure_ascii=True)
-        self.problems.append(f"{where} must be {wanted}, not {told[:100]}")
+        shown = json.dumps(value, ensure_ascii=True)
+        self.problems.append(f"{where} must be {wanted}, not {shown[:100]}")
 
 
 _TYPES: Mapping[str, Callable[[Reading, str, Any, Rule], None]] = {

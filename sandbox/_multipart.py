@@ -70,7 +70,7 @@ def _boundary(content_type: str) -> bytes:
 
 @dataclass
 class _Reader:
-    """What the parser calls back; holds one open part at a time."""
+    """The parser's callbacks; holds one open part at a time."""
 
     new_path: Callable[[], Path]
     parts: list[FormPart] = field(default_factory=list)
@@ -162,7 +162,7 @@ def _disposition(value: str) -> tuple[str, str | None]:
 
 
 def _params(message: Message) -> dict[str, Any]:
-    """By name; the RFC 2231 form of one is a tuple and goes before its plain form."""
+    """By name; an RFC 2231 value is a tuple and takes precedence over the plain one."""
     params: dict[str, Any] = {}
     for name, value in message.get_params([], header="Content-Disposition")[1:]:
         if name in params and isinstance(value, tuple) is isinstance(params[name], tuple):

@@ -1,4 +1,4 @@
-"""What OpenComputing's chat says, at once or as a stream of events."""
+"""The answers of OpenComputing's chat, at once or as a stream of events."""
 
 from __future__ import annotations
 

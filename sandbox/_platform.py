@@ -1,4 +1,4 @@
-"""What a platform's imitation is made of: routes over requests, answers and refusals."""
+"""The base of an imitated platform: routes, requests, answers and refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class World:
 
 @dataclass
 class Answer:
-    """What is sent back; a body that is an iterator grows while it is sent, chunk by chunk.
+    """The answer to a request; a body that is an iterator is streamed chunk by chunk.
 
     twists say how the sending goes wrong.
     """
@@ -81,11 +81,10 @@ class Request:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     def send(self, file: StoredFile) -> Answer:
-        """The answer that is `file`, or the range of it that is asked for."""
+        """The answer with `file`, or with the requested range of it."""
         status, headers, body = serve_range(file, self.headers)
-        return Answer(
-            status, headers, body, {} if self.method == "HEAD" else file.download_twists()
-        )
+        twists = {} if self.method == "HEAD" else file.download_twists()
+        return Answer(status, headers, body, twists)
 
     def read_query(self, names: Sequence[str]) -> None:
         """Fill `args`. Raises Refusal for a parameter that is not among `names`."""
@@ -162,12 +161,12 @@ class Platform:
         raise NotImplementedError
 
     def is_keyed(self, headers: Message) -> bool:
-        """Whether the platform's key came along. Override where it is no bearer token."""
+        """Whether the platform's key was sent. Override where it is no bearer token."""
         sent = headers.get("Authorization", "").encode("utf-8", "replace")
         return hmac.compare_digest(sent, f"Bearer {self.key}".encode())
 
     def error(self, status: int, text: str) -> Any:
-        """The JSON of an error. Override to speak as the platform does."""
+        """The JSON of an error. Override to word it as the platform does."""
         return {"code": status, "msg": text}
 
     @property
@@ -198,7 +197,7 @@ class Platform:
         raise Refusal(405, f"{request.path} takes {allowed} only.", {"Allow": allowed})
 
     def accept(self, request: Request, plan: Plan) -> Task:
-        """Take the task and charge for it, unless a marker in the request's text forbids it."""
+        """Accept the task and charge for it, unless a marker in the request's text forbids it."""
         twists = markers(plan.fields)
         if status := twists.get("status"):
             raise Refusal(status["status"], status.get("body", "The sandbox was asked to refuse."))
@@ -216,7 +215,7 @@ class Platform:
         return {**task.twists, **request.twists}
 
     def find_task(self, kind: str, number: str) -> Task | None:
-        """The task of this number, as a request writes it."""
+        """The task with this number, which is text in a request."""
         is_number = number.isascii() and number.isdigit()
         return self.world.tasks.get(self.name, kind, int(number)) if is_number else None
 
@@ -232,7 +231,7 @@ class Platform:
         files: Mapping[str, StoredFile],
         store: Callable[[Saved, Twists], Made],
     ) -> Plan:
-        """Check a workflow and plan to run it; `store` takes in each file that it saves.
+        """Check a workflow and plan to run it; `store` stores each file that it saves.
 
         files  the uploads that the workflow may name
         Raises Refusal for a workflow that cannot run.
@@ -247,7 +246,7 @@ class Platform:
         return Plan(kind, fields, make, 3.0, steps(prompt))
 
     def store_upload(self, part: FormPart) -> StoredFile:
-        """An uploaded part as a file. Raises Refusal when it is none, or no medium."""
+        """An uploaded part as a file. Raises Refusal where it is none, or no media file."""
         if part.path is None or not part.filename:
             raise Refusal(400, f"Field {part.name!r} must be a file with a name.")
         return identify(part.path, part.filename)

@@ -1,4 +1,4 @@
-"""Checks a model's parameters against its parameter_rules, to the letter."""
+"""Checks a model's parameters strictly against its parameter_rules."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         name, _, rest = seen.path[1:].partition("/")
         platform = self.server.platforms.get(name)
         if not platform:
-            return _refusal_answer(Refusal(404, f"No platform lives at /{name}."))
+            return _refusal_answer(Refusal(404, f"There is no platform at /{name}."))
         try:
             return platform.answer(
                 Request(
@@ -195,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    # -- what the base class asks for -------------------------------------------------------
+    # -- overrides of the base class --------------------------------------------------------
 
     def _seen(self, path: str, query: str) -> Seen:
         kind = self.headers.get("Content-Type", "")
@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         return Seen(self.command, path, query, content_type=kind, keyed=keyed)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Lines that are no HTTP at all are refused in JSON too."""
+        """Lines that are not HTTP are refused in JSON too."""
         self.close_connection = True
         seen = Seen(getattr(self, "command", None) or "", getattr(self, "path", ""))
         self._send(seen, _refusal_answer(Refusal(int(code), message or "This is not HTTP.")))
@@ -217,7 +217,7 @@ def _refusal_answer(refusal: Refusal) -> Answer:
 
 
 def _reaches_platform(twists: Twists) -> bool:
-    """Whether the request reaches its platform, whatever is answered in the end."""
+    """Whether the request reaches its platform, whatever the answer will be."""
     return all(twists[kind].get("taken") for kind in ANSWERS if kind in twists)
 
 
@@ -252,7 +252,7 @@ def _elsewhere(origin: str) -> str:
 
 
 def _spoil_file(answer: Answer, origin: str) -> Answer:
-    """A stored file may have been marked to be served as something else."""
+    """A stored file may be marked to be served as something else."""
     if not isinstance(answer.body, Slice):
         return answer
     for kind in ("html", "redirect"):

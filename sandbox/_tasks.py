@@ -1,4 +1,4 @@
-"""The life of a task: pending, running with a node at work, success or fail, all by the clock."""
+"""The life of a task by the clock: pending, running node by node, success or failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATIENCE = 30.0  # seconds a poll waits for a drawing where a test moves the cl
 
 
 class NodeFailed(Exception):
-    """A node of a workflow cannot go on; words say why."""
+    """A node of a workflow cannot run; `words` say why."""
 
     def __init__(self, node_id: str, title: str, words: str) -> None:
         super().__init__(f"Node {node_id} ({title}): {words}")
@@ -30,7 +30,7 @@ class NodeFailed(Exception):
 
 @dataclass(frozen=True)
 class Made:
-    """One thing a task made. address is its URL, or the name it is kept by."""
+    """One result of a task. address is its URL, or the name it is stored under."""
 
     file: StoredFile
     address: str
@@ -42,7 +42,7 @@ class Made:
 class Plan:
     """What a task will do.
 
-    kind     which of the platform's queues it is in: ids are counted a platform and kind
+    kind     its queue at the platform: ids are counted per platform and kind
     fields   what was sent, as JSON shows it
     make     draws the results; called once, in a background thread
     seconds  how long it runs at pace 1
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Moment:
-    """A task at one time: its status, how far it is (0..1), the node at work and its part."""
+    """A task at one time: its status, its progress (0..1), the node at work and its progress."""
 
     status: str
     part: float = 0.0
@@ -68,7 +68,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Task:
-    """A task that was taken and paid for. `number` counts from 0 a platform and kind."""
+    """A task that was accepted and charged. `number` counts from 0 per platform and kind."""
 
     platform: str
     id: int
@@ -94,7 +94,7 @@ class Task:
 
     @property
     def words(self) -> str:
-        """Why it fails, where the node is told beside it."""
+        """Why it fails, without the node, which an answer names separately."""
         return self._failed.words if self._failed else self.reason
 
     @property
@@ -117,7 +117,7 @@ class Task:
         return self.drawing.result()
 
     def at(self, now: float, patience: float) -> Moment:
-        """How it is at `now`; waits up to `patience` seconds for a drawing that is late."""
+        """Its state at `now`; waits up to `patience` seconds for a drawing that is late."""
         ran = now - self.began - self.waits
         if ran < 0:
             return Moment(PENDING)
@@ -136,7 +136,7 @@ class Task:
 
 
 def result_urls(task: Task, twists: Twists) -> list[str]:
-    """The addresses of a task that has succeeded, as its markers and the faults have them."""
+    """The URLs of the results of a finished task, changed as `twists` ask."""
     if "empty" in twists:
         return []
     if "result_url" in twists:
@@ -159,7 +159,7 @@ class Tasks:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="skyport-sandbox-draw")
 
     def add(self, platform: str, plan: Plan, twists: Twists) -> Task:
-        """Take a task, charge for it, and begin to draw."""
+        """Accept a task, charge for it, and begin to draw."""
         drawing = self._pool.submit(plan.make)
         runs = twists.get("slow", plan.seconds) * self.pace
         with self._lock:

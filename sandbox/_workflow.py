@@ -1,7 +1,7 @@
 """Checks a ComfyUI workflow in API format and runs it.
 
-The classes in `_nodes` are executed for real. What any other node would have made is drawn, and
-the known nodes behind it go on with that.
+The classes in `_nodes` are executed for real. The outputs of any other node are drawn, and the
+known nodes downstream go on with those.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _savers(prompt: Prompt) -> list[str]:
     return [node_id for node_id, node in prompt.items() if node["class_type"] in _SAVERS]
 
 
-# -- what is executed, and what is drawn ----------------------------------------------------------
+# -- executed or drawn ----------------------------------------------------------------------------
 
 
 def _executable(prompt: Prompt) -> set[str]:
@@ -105,7 +105,7 @@ def _file_name(node: Node) -> Any:
 def _executed(prompt: Prompt) -> list[str]:
     """The ids of the nodes that are executed, in order: what the savers need of what is known.
 
-    A saver right behind an unknown node is none of them: it is drawn with that node.
+    A saver directly after an unknown node is left out: its files are drawn with that node.
     """
     known = _executable(prompt)
     ends = [each for each in _savers(prompt) if each in known]
@@ -119,7 +119,7 @@ def _is_behind_unknown(prompt: Prompt, saver: str, known: set[str]) -> bool:
 
 
 def _medium(saver: Node) -> Any:
-    """What a saver saves: the value of that input."""
+    """The value of the input that a saver saves."""
     return saver["inputs"].get(NODES[saver["class_type"]].medium)
 
 
@@ -226,7 +226,7 @@ class _Work:
             raise NodeFailed(node_id, title(node), words) from broken
 
     def _forget(self, node_id: str) -> None:
-        """Let go of what no node will ask for again: frames are large."""
+        """Release the outputs that no node needs any more: frames are large."""
         inputs = set(sources(self._prompt[node_id]))
         self._users.subtract(inputs)
         for each in (node_id, *inputs):
@@ -261,7 +261,7 @@ class _Work:
 
 
 def _film_sources(prompt: Prompt) -> set[str]:
-    """The ids of nodes whose pictures known nodes make a film of."""
+    """The ids of nodes whose pictures known nodes make into a film."""
     known = _executable(prompt)
     makers = [each for each in known if prompt[each]["class_type"] in _FILM_MAKERS]
     behind = in_order(prompt, makers, known)

@@ -186,7 +186,7 @@ class Gpugeek(Platform):
         return _QUEUED if is_queued else _GENERATING
 
     def _queue_position(self, moment: Moment) -> int:
-        """From the end of the queue to its head, as its time there passes."""
+        """From the end of the queue to its head, as time passes."""
         waited = moment.part / self.queued if self.queued else 1.0
         return max(1, self.queue - int(waited * self.queue))
 
@@ -210,7 +210,7 @@ class Gpugeek(Platform):
         return addresses(made, as_text=_in_turn(self.result_as, "text", task))
 
     def _refuse(self, code: int, message: str) -> Answer:
-        """A refusal with HTTP 200: the code alone tells."""
+        """A refusal with HTTP 200: only the code shows it."""
         return Answer.json(self.error(code, message))
 
 

@@ -299,8 +299,8 @@ class Haiyi(Platform):
         self._outputs[name] = file
         return Made(file, name, saved.node_id, saved.title)
 
-    def _workflow_answer(self, request: Request, task: Task, before: str) -> Answer:
-        """`before` stands before every file name: full URLs for apps, nothing for native tasks."""
+    def _workflow_answer(self, request: Request, task: Task, prefix: str) -> Answer:
+        """The answer for a task; `prefix` goes before each file name, which makes URLs for apps."""
         moment = self.world.tasks.moment(task)
         twists = self.twists(request, task)
         data = workflow_data(task, moment, twists)
@@ -308,7 +308,7 @@ class Haiyi(Platform):
             if out["error_type"] == "info" and "result_url" in twists:
                 out["output"] = twists["result_url"]["url"]
             elif out["error_type"] == "info":
-                out["output"] = before + (quote(out["output"]) if before else out["output"])
+                out["output"] = prefix + (quote(out["output"]) if prefix else out["output"])
         data["status"] = status_word(twists, data["status"])
         return Answer.json(_envelope(data))
 

@@ -1,4 +1,4 @@
-"""HappyHorse: pictures and films by 52 rows of model and task, each with rules of its own."""
+"""HappyHorse: images and videos by 52 rows of model and task, each with its own rules."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ class Happyhorse(Platform):
         twists = markers(body)
 
         def make() -> Sequence[Made]:
-            orders = (self._spec(kind, reading, sources, number) for number in range(copies))
-            return [self._store_result(spec, twists) for spec in orders]
+            specs = (self._spec(kind, reading, sources, number) for number in range(copies))
+            return [self._store_result(spec, twists) for spec in specs]
 
         return Plan(queue, body, make, _SECONDS[kind])
 
@@ -144,7 +144,7 @@ class Happyhorse(Platform):
         return request.send(self._store.get(request.target.removeprefix("/results/")))
 
     def _task(self, kind: str, task_id: str) -> Task:
-        """A task is known only where its row is polled."""
+        """The task; it exists only at the path where its row is polled."""
         match = _ID.fullmatch(task_id)
         task = self.find_task(kind, match[1]) if match else None
         if not task or _id(task) != task_id:
