@@ -1,4 +1,4 @@
-"""The `skyport` command: one module a command, machinery with a leading underscore."""
+"""The `skyport` command: one module per command, machinery with a leading underscore."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _COMMANDS = {
     "sandbox": sandbox,
 }
 _FAILED = 1
-_INTERRUPTED = 130  # what shells call an end by Ctrl-C
+_INTERRUPTED = 130  # the exit status of shells for Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. 0 when all went well, 1 when something failed.
+    """Run the command line. Returns 0 on success, 1 on failure.
 
     Raises SystemExit (2) where the command line itself is wrong.
     """
-    _speak()
+    _set_up_output()
     args = _arguments(argv)
     try:
         return int(args.run(args))
@@ -43,14 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(tr("Stopped."), file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader has left (`skyport models | head`); nothing may be written at exit.
+        # The reader has closed the pipe (`skyport models | head`): write nothing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
 
 
-def _speak() -> None:
-    """The user's language, and no failure where a terminal lacks a letter."""
-    with suppress(SkyportError):  # broken settings are told by whatever needs them
+def _set_up_output() -> None:
+    """Use the user's language; replace characters that the terminal cannot show."""
+    with suppress(SkyportError):  # whatever needs the settings reports that they are broken
         use_language(settings.load().language)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -62,8 +62,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # Not repeated for `keys`: it may be a key.
-        told = "" if args.command == "keys" else " ".join(unknown)
-        args.parser.error(tr("unknown arguments: {told}", told=told or "..."))
+        shown = "" if args.command == "keys" else " ".join(unknown)
+        args.parser.error(tr("unknown arguments: {told}", told=shown or "..."))
     return args
 
 

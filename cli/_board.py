@@ -1,4 +1,4 @@
-"""What is under way, side by side: bars where a person watches, plain lines where a log does."""
+"""Progress of concurrent work: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Any
 from ..engine.tasks.progress import DOT, ProgressText
 from ._table import clean, pad, width
 
-_EVERY = 0.1  # seconds between two looks
-_FINE = 1000  # steps of a bar
-_TAIL = 40  # letters of an answer on its way
+_REFRESH_SECONDS = 0.1
+_STEPS = 1000  # of a bar
+_TAIL = 40  # characters shown of an answer that is being streamed
 
 
-def watch(works: Collection[Future[Any]], looks: Mapping[str, Callable[[], ProgressText]]) -> None:
-    """Show every look, by its name, until all works have ended."""
-    board = _Bars(list(looks)) if sys.stderr.isatty() else _Lines(list(looks))
+def watch(
+    futures: Collection[Future[Any]], views: Mapping[str, Callable[[], ProgressText]]
+) -> None:
+    """Show the progress of each view, by name, until all futures are done."""
+    board = _Bars(list(views)) if sys.stderr.isatty() else _Lines(list(views))
     try:
         while True:
-            going = wait(works, timeout=_EVERY).not_done
-            for name, look in looks.items():
-                board.show(name, look())
-            if not going:
+            pending = wait(futures, timeout=_REFRESH_SECONDS).not_done
+            for name, progress in views.items():
+                board.show(name, progress())
+            if not pending:
                 return
     finally:
         board.close()
@@ -36,9 +38,9 @@ class _Bars:
         widest = max(map(width, names))
         self._bars = {
             name: tqdm(
-                total=_FINE,
+                total=_STEPS,
                 position=position,
-                bar_format=f"{_named(name, widest)} |{{bar:20}}| {{desc}}",
+                bar_format=f"{_bar_name(name, widest)} |{{bar:20}}| {{desc}}",
                 dynamic_ncols=True,
                 leave=True,
                 file=sys.stderr,
@@ -46,11 +48,11 @@ class _Bars:
             for position, name in enumerate(names)
         }
 
-    def show(self, name: str, look: ProgressText) -> None:
+    def show(self, name: str, progress: ProgressText) -> None:
         bar = self._bars[name]
-        bar.n = round(look.share * _FINE)
-        tail = [look.tail(_TAIL)] if look.answer else []
-        bar.set_description_str(clean(DOT.join([*look.words, *tail])))
+        bar.n = round(progress.share * _STEPS)
+        tail = [progress.tail(_TAIL)] if progress.answer else []
+        bar.set_description_str(clean(DOT.join([*progress.words, *tail])))
 
     def close(self) -> None:
         for bar in self._bars.values():
@@ -59,18 +61,18 @@ class _Bars:
 
 class _Lines:
     def __init__(self, names: Sequence[str]) -> None:
-        self._said: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
 
-    def show(self, name: str, look: ProgressText) -> None:
-        line = clean(DOT.join(look.short))
-        if line and self._said.get(name) != line:
-            self._said[name] = line
+    def show(self, name: str, progress: ProgressText) -> None:
+        line = clean(DOT.join(progress.short))
+        if line and self._shown.get(name) != line:
+            self._shown[name] = line
             print(f"{name}: {line}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         pass
 
 
-def _named(name: str, widest: int) -> str:
-    """`name` as part of a bar's format, where braces mean something."""
+def _bar_name(name: str, widest: int) -> str:
+    """`name` escaped for a bar's format, in which braces are syntax."""
     return pad(clean(name), widest).replace("{", "{{").replace("}", "}}")

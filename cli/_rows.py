@@ -1,4 +1,4 @@
-"""A job of the ledger as lines for a terminal. Nothing here shows a key or a URL's query."""
+"""Jobs of the ledger as text for a terminal, without keys and the queries of URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY = 86400.0
 
 
 def cells_of(row: Row) -> list[str]:
-    """Its line in the list: job, platform, title, task, state, age, cost, files."""
+    """The columns of the list: job, platform, title, task, state, age, cost, files."""
     from ..engine.tasks import history
 
     return [
@@ -49,15 +49,15 @@ def _cost(row: Row) -> str:
 
 
 def day_of(moment: float) -> str:
-    """2026-11-20, by local time."""
+    """2026-11-20, in local time."""
     return time.strftime("%Y-%m-%d", time.localtime(moment))
 
 
 def facts_of(row: Row) -> Iterator[tuple[str, str]]:
-    """(name, value) of all that is known, its request and texts aside."""
+    """(name, value) of everything but the request and the texts."""
     from ..engine.tasks import history
 
-    named = [
+    facts = [
         (tr("job"), str(row.id)),
         (tr("platform"), f"{history.label(row)} ({row.record.base_url}, {row.record.endpoint})"),
         (tr("title"), history.title(row)),
@@ -73,7 +73,7 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
         (tr("prompt"), row.record.source.prompt_id),
         (tr("fingerprint"), row.record.fingerprint),
     ]
-    yield from ((name, value) for name, value in named if value)
+    yield from ((name, value) for name, value in facts if value)
     yield from _facts_of_result(row.result)
 
 
@@ -83,20 +83,20 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
     for warning in result.warnings if result else ():
         yield tr("warning"), public(warning)
     for file in result.files if result else ():
-        gone = "" if is_intact(file) else f", {tr('gone or changed')}"
+        note = "" if is_intact(file) else f", {tr('gone or changed')}"
         yield (
             tr("file"),
-            f"{file.path} ({file.mime}, {size_text(file.size)}, SHA-256 {file.sha256}{gone})",
+            f"{file.path} ({file.mime}, {size_text(file.size)}, SHA-256 {file.sha256}{note})",
         )
         if file.url:
             yield tr("address"), public(file.url)
 
 
-def _moment(when: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else ""
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
 
 
 def print_json(tree: Any) -> None:
-    """`tree` as JSON that the terminal can show."""
-    plain = "utf" not in (sys.stdout.encoding or "").lower()
-    print(json.dumps(tree, ensure_ascii=plain, indent=1))
+    """Print `tree` as JSON, escaped where the terminal is not UTF-8."""
+    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+    print(json.dumps(tree, ensure_ascii=ascii_only, indent=1))

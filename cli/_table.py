@@ -1,4 +1,4 @@
-"""Tables whose columns line up in a terminal, whatever the letters."""
+"""Tables whose columns line up in a terminal, whatever the script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> str:
-    """The rows below their head, a line under it. With `most`, lines are cut at that width."""
+    """The head, underlined, and the rows. With `most`, lines are cut at that width."""
     cells = [[clean(cell) for cell in row] for row in (head, *rows)]
     widths = [max(width(row[column]) for row in cells) for column in range(len(head))]
     lines = [_line(row, widths) for row in cells]
@@ -25,19 +25,19 @@ def pad(text: str, to: int) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """`text` in at most `most` columns, with dots where something is left out."""
+    """`text` in at most `most` columns, with dots where it is cut."""
     if width(text) <= most:
         return text
-    kept = ""
+    short = ""
     for char in text:
-        if width(kept) + _columns(char) > most - 3:
+        if width(short) + _columns(char) > most - 3:
             break
-        kept += char
-    return f"{kept}..."
+        short += char
+    return f"{short}..."
 
 
 def clean(text: str) -> str:
-    """`text` on one line, without signs that a terminal would obey: a label comes from outside."""
+    """`text` on one line, without control characters: labels come from outside."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 

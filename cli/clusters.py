@@ -1,4 +1,4 @@
-"""`skyport clusters`: how much room the platforms' clusters have right now."""
+"""`skyport clusters`: the free capacity of the platforms' clusters right now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def about() -> str:
-    return tr("Show the clusters and their room.")
+    return tr("Show the clusters and their free capacity.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
         tr("at most"),
         tr("free"),
     ]
-    rows = [_row(name, each) for name in _asked(args.platform) for each in _clusters(name)]
+    rows = [_row(name, each) for name in _platforms(args.platform) for each in _clusters(name)]
     print(table(head, rows))
     return 0
 
 
-def _asked(platform: str | None) -> list[str]:
+def _platforms(platform: str | None) -> list[str]:
     """The platforms that have clusters, or the one named."""
     if platform is None:
         return [name for name in providers.names() if _has_clusters(name)]
@@ -53,13 +53,14 @@ def _has_clusters(platform: str) -> bool:
 def _clusters(platform: str) -> list[Cluster]:
     from ..engine.http.retry import retrying
 
-    ask = getattr(providers.connect(platform), "clusters")  # noqa: B009 - not every Provider has it
+    fetch = getattr(providers.connect(platform), "clusters")  # noqa: B009 - not every Provider has it
     engine = providers.runner().engine
-    found: list[Cluster] = engine.run(retrying(ask, run_blocking=engine.blocking))
-    return found
+    clusters: list[Cluster] = engine.run(retrying(fetch, run_blocking=engine.blocking))
+    return clusters
 
 
 def _row(platform: str, cluster: Cluster) -> list[str]:
-    known = cluster.most is not None
-    most, free = (str(cluster.most), str(cluster.room)) if known else (tr("unknown"), tr("unknown"))
+    most = free = tr("unknown")
+    if cluster.most is not None:
+        most, free = str(cluster.most), str(cluster.room)
     return [platform, cluster.name, cluster.label, str(cluster.running), most, free]

@@ -1,4 +1,4 @@
-"""`skyport demo`: the main job on the sandbox; ends with a table and a contact sheet."""
+"""`skyport demo`: the main job on the sandbox, then a table and a contact sheet."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=tr("run the example workflows in this ComfyUI instead, through the real nodes"),
     )
-    parser.add_argument("--prompt", help=tr("what to ask of the models"))
+    parser.add_argument("--prompt", help=tr("the prompt for the models"))
     parser.add_argument(
         "--pace", type=pace, default=1.0, help=tr("how long tasks take: 0.1 is ten times faster")
     )
@@ -46,22 +46,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ..demo import _sheet
 
-    steps = _followed(args)
+    steps = _run_to_end(args)
     print(_table_of(steps))
     print(tr("Results: {path}", path=args.output.absolute()))
     print(tr("Contact sheet: {path}", path=_sheet.draw(steps, args.output / "contact_sheet.png")))
     return 0 if all(step.state == "done" for step in steps) else 1
 
 
-def _followed(args: argparse.Namespace) -> Sequence[Step]:
+def _run_to_end(args: argparse.Namespace) -> Sequence[Step]:
     """The steps of the trip, once it has ended."""
     from .. import providers
     from ._board import watch
 
     with _trip(args) as trip:
-        going = providers.runner().engine.start(trip.go())
-        watch([going], {step.name: step.progress_text for step in trip.steps})
-        going.result()
+        future = providers.runner().engine.start(trip.go())
+        watch([future], {step.name: step.progress_text for step in trip.steps})
+        future.result()
         return trip.steps
 
 
@@ -87,7 +87,7 @@ def _examples(args: argparse.Namespace, sandbox: Sandbox) -> Iterator[Trip]:
 
     if not (args.comfyui / "main.py").is_file():
         raise InvalidInput(tr("There is no ComfyUI in {path}.", path=args.comfyui))
-    print(tr("ComfyUI is being started; that takes a moment."), file=sys.stderr, flush=True)
+    print(tr("Starting ComfyUI; this takes a moment."), file=sys.stderr, flush=True)
     with (
         TemporaryDirectory(prefix="skyport-comfyui-", ignore_cleanup_errors=True) as base,
         ComfyUI(args.comfyui, base=Path(base)) as host,
@@ -102,11 +102,11 @@ def _table_of(steps: Sequence[Step]) -> str:
 
 
 def _rows(step: Step) -> list[list[str]]:
-    """One row a result; what is the same is not repeated."""
+    """One row per result; the columns of the step stand in the first only."""
     seconds = f"{step.seconds:.1f}" if step.state != "waiting" else ""
     first = [step.name, step.by, step.task, seconds]
-    if not step.made:
-        told = step.error or tr("not done: what it needs is missing")
-        return [[*first, told, ""]]
-    rows = [[made.where, made.size] for made in step.made]
+    if not step.results:
+        reason = step.error or tr("not done: what it needs is missing")
+        return [[*first, reason, ""]]
+    rows = [[result.where, result.size] for result in step.results]
     return [[*(first if row is rows[0] else [""] * 4), *row] for row in rows]

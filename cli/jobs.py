@@ -1,4 +1,4 @@
-"""`skyport jobs`: what was ordered, what became of it, what it cost, and how to get it back."""
+"""`skyport jobs`: past and running jobs, their costs, and how to get their results back."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_choices(parser)  # `skyport jobs` alone lists them
     actions = parser.add_subparsers(dest="action", metavar=tr("action"))
     _add_choices(_action(actions, "list", _list, tr("list them, the newest first")))
-    named = [
-        _action(actions, "show", _show, tr("everything that is known of one")),
+    single = [
+        _action(actions, "show", _show, tr("show everything known about one")),
         _action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
         _action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
     ]
-    for each in named:
+    for each in single:
         each.add_argument("job", metavar="N", help=tr("our number, the task id, or latest"))
-    named[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
-    prune = _action(actions, "prune", _prune, tr("forget old jobs; their files stay"))
+    single[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
+    prune = _action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
     prune.add_argument(
         "--older-than", type=_days, metavar="DAYS", help=tr("instead of the setting keep_days")
     )
@@ -53,27 +53,31 @@ def run(args: argparse.Namespace) -> int:
     return int(args.act(args))
 
 
-def _action(actions: Any, name: str, act: Callable[..., int], told: str) -> argparse.ArgumentParser:
-    own: argparse.ArgumentParser = actions.add_parser(name, help=told, description=told)
+def _action(
+    actions: Any, name: str, act: Callable[..., int], about: str
+) -> argparse.ArgumentParser:
+    own: argparse.ArgumentParser = actions.add_parser(name, help=about, description=about)
     own.set_defaults(act=act, parser=own)
     return own
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
-    """Which jobs to list. No defaults: those of the outer parser hold, before and after `list`."""
-    silent = {"default": argparse.SUPPRESS}
+    """The filters of the list. The outer parser has the defaults, before and after `list`."""
+    unset = argparse.SUPPRESS
+    states = [state.value for state in State]
+    parser.add_argument("--state", choices=states, default=unset, help=tr("one state only"))
     parser.add_argument(
-        "--state", choices=[state.value for state in State], help=tr("one state only"), **silent
+        "--platform", choices=providers.names(), default=unset, help=tr("one platform only")
     )
     parser.add_argument(
-        "--platform", choices=providers.names(), help=tr("one platform only"), **silent
+        "--search",
+        metavar="TEXT",
+        default=unset,
+        help=tr("what title, task id or request contain"),
     )
+    parser.add_argument("--limit", type=_count, default=unset, help=tr("at most so many"))
     parser.add_argument(
-        "--search", metavar="TEXT", help=tr("what title, task id or request contain"), **silent
-    )
-    parser.add_argument("--limit", type=_count, help=tr("at most so many"), **silent)
-    parser.add_argument(
-        "--json", action="store_true", help=tr("print everything as JSON"), **silent
+        "--json", action="store_true", default=unset, help=tr("print everything as JSON")
     )
 
 
@@ -93,18 +97,17 @@ def _days(text: str) -> float:
     return days
 
 
-def _keeper() -> ResilientLedger:
+def _ledger() -> ResilientLedger:
+    ledger = providers.ledger()
+    if ledger.disk is None and not ledger.memory.rows(Query(limit=1)):
+        raise SkyportError(ledger.trouble)
+    return ledger  # memory holds a copy of a ledger that is read-only
 
-    keeper = providers.ledger()
-    if keeper.disk is None and not keeper.memory.rows(Query(limit=1)):
-        raise SkyportError(keeper.trouble)
-    return keeper  # of a ledger that can only be read, memory holds a copy
 
-
-def _found(args: argparse.Namespace) -> Row:
+def _find_row(args: argparse.Namespace) -> Row:
     from ..engine.tasks import history
 
-    return history.find(_keeper(), args.job)
+    return history.find(_ledger(), args.job)
 
 
 # -- list ---------------------------------------------------------------------------------------
@@ -115,12 +118,12 @@ def _list(args: argparse.Namespace) -> int:
 
     states = (State(args.state),) if args.state else ()
     query = Query(states, args.platform or "", args.search, args.limit)
-    rows = history.rows(_keeper(), query)
+    rows = history.rows(_ledger(), query)
     if args.json:
         print_json([tree_of(row) for row in rows])
     elif rows:
-        _print_list(rows, history.read(_keeper(), lambda store: store.spent()), args.platform)
-        _say_there_are_more(query, len(rows))
+        _print_list(rows, history.read(_ledger(), lambda store: store.spent()), args.platform)
+        _note_hidden_rows(query, len(rows))
     else:
         print(tr("No job."), file=sys.stderr)
     return 0
@@ -142,26 +145,26 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
     oldest = min(day_of(row.created) for row in rows)
     sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
     if sums:
-        told = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
+        days = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
         print()
-        print(tr("Charged for all tasks of these days, where the platform tells:"))
-        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], told))
+        print(tr("Charged for all tasks of these days, where the platform reports it:"))
+        print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], days))
 
 
-def _say_there_are_more(query: Query, shown: int) -> None:
+def _note_hidden_rows(query: Query, shown: int) -> None:
     from ..engine.tasks import history
 
-    total = history.read(_keeper(), lambda store: store.count(query))
+    total = history.read(_ledger(), lambda store: store.count(query))
     if total > shown:
-        told = tr("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
-        print(told, file=sys.stderr)
+        text = tr("{shown} of {total} are shown; --limit takes more.", shown=shown, total=total)
+        print(text, file=sys.stderr)
 
 
 # -- show ---------------------------------------------------------------------------------------
 
 
 def _show(args: argparse.Namespace) -> int:
-    row = _found(args)
+    row = _find_row(args)
     for name, value in facts_of(row):
         print(f"{name}: {clean(value)}")
     for text in row.result.texts if row.result else ():
@@ -175,35 +178,35 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from .run import placed, tell
+    from .run import copy_into, print_result
 
-    result = _fetched(_found(args))
-    tell(placed(result, args.output.absolute()) if args.output else result)
+    result = _fetch_result(_find_row(args))
+    print_result(copy_into(result, args.output.absolute()) if args.output else result)
     return 0
 
 
-def _fetched(row: Row) -> Result:
-    """The result of `row`: from this disk, else waited for or downloaded again."""
+def _fetch_result(row: Row) -> Result:
+    """The result of `row`: from this disk, else awaited or downloaded again."""
     from ..engine.tasks import history
     from ..engine.tasks.job import Job
-    from .run import finished
+    from .run import wait_for
 
     runner = providers.runner()
     into = providers.results()
-    found = runner.engine.run(history.fetch(runner, providers.connect, row, into))
-    # To stop waiting is no reason to stop the task: for that there is `cancel`.
-    return finished(found, stop=False) if isinstance(found, Job) else found
+    result = runner.engine.run(history.fetch(runner, providers.connect, row, into))
+    # Ctrl-C ends the waiting only; `cancel` is there to stop the task.
+    return wait_for(result, stop=False) if isinstance(result, Job) else result
 
 
 def _cancel(args: argparse.Namespace) -> int:
     from ..engine.tasks import history
 
-    row = _found(args)
-    return _asked_to_stop(row, history.to_cancel(providers.connect, row))
+    row = _find_row(args)
+    return _request_cancel(row, history.to_cancel(providers.connect, row))
 
 
-def _asked_to_stop(row: Row, provider: Provider) -> int:
-    """0 when the platform has stopped the task of `row`, 1 when it cannot."""
+def _request_cancel(row: Row, provider: Provider) -> int:
+    """Cancel the task of `row`. Returns 0 on success, 1 where the platform cannot."""
     from ..engine.tasks import history
 
     assert row.task is not None
@@ -212,14 +215,14 @@ def _asked_to_stop(row: Row, provider: Provider) -> int:
     if runner.engine.run(history.cancel(runner, provider, row, stopped)):
         print(tr("{platform} has cancelled task {id}.", platform=provider.label, id=task.id))
         return 0
-    told = tr(
+    text = tr(
         "{platform} cannot cancel task {id}: it runs on and may be charged. "
         "`skyport jobs fetch {number}` brings its result.",
         platform=provider.label,
         id=task.id,
         number=row.id,
     )
-    print(told, file=sys.stderr)
+    print(text, file=sys.stderr)
     return 1
 
 
@@ -227,5 +230,5 @@ def _prune(args: argparse.Namespace) -> int:
     from ..engine.settings import settings
 
     days = settings.load().keep_days if args.older_than is None else args.older_than
-    print(tr("Jobs forgotten: {count}.", count=_keeper().prune(days * _DAY)))
+    print(tr("Jobs forgotten: {count}.", count=_ledger().prune(days * _DAY)))
     return 0

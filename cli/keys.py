@@ -1,4 +1,4 @@
-"""`skyport keys`: keep, list or forget a key. None is ever printed, none is an argument."""
+"""`skyport keys`: store, list or remove keys. They are never printed and never arguments."""
 
 from __future__ import annotations
 
@@ -12,62 +12,61 @@ from ..engine.base.words import tr
 from ..engine.settings import keys
 from ._table import table
 
-_S3 = "s3"  # the bucket of media hosting: two keys in one
+_S3 = "s3"  # the bucket of media hosting: a pair of keys
 
 
 def about() -> str:
-    return tr("Keep, list or remove the keys of the platforms.")
+    return tr("Store, list or remove the keys of the platforms.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    # Nothing here is checked by argparse, which repeats what it refuses: that may be a key.
+    # argparse checks nothing here: it repeats what it refuses, which may be a key.
     parser.add_argument("action", metavar="set|list|remove", help=tr("what to do"))
     parser.add_argument("platform", nargs="?", help=tr("whose key"))
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
-    action = _ACTIONS.get(args.action)
-    if action is None:
+    if args.action not in _ACTIONS:
         args.parser.error(tr("the first word must be set, list or remove"))
     if args.rest:
         args.parser.error(
-            tr("a key is never an argument, where others see it: you are asked for it")
+            tr("a key is never an argument, where others could see it: you will be prompted for it")
         )
-    return action(args)
+    return _ACTIONS[args.action](args)
 
 
 def _list(args: argparse.Namespace) -> int:
     pair = keys.s3()
-    found = {**keys.listing(providers.names()), _S3: pair[0] if pair else None}
+    listing = {**keys.listing(providers.names()), _S3: pair[0] if pair else None}
     sources = {"environment": tr("environment"), "file": tr("keys.json")}
     rows = [
         [platform, key.masked() if key else tr("not set"), sources[key.source] if key else ""]
-        for platform, key in found.items()
+        for platform, key in listing.items()
     ]
     print(table([tr("platform"), tr("key"), tr("from")], rows))
     return 0
 
 
 def _set(args: argparse.Namespace) -> int:
-    name = _named(args)
+    name = _platform_name(args)
     if name == _S3:
-        access = _asked(tr("Access key id of S3: "))
-        key = keys.set_s3(access, _asked(tr("Secret access key of S3: ")))
+        access = _ask(tr("Access key id of S3: "))
+        key = keys.set_s3(access, _ask(tr("Secret access key of S3: ")))
     else:
-        key = keys.set_key(name, _asked(tr("Key of {platform}: ", platform=_label(name))))
-    print(tr("{platform}: the key {masked} is kept.", platform=_label(name), masked=key.masked()))
+        key = keys.set_key(name, _ask(tr("Key of {platform}: ", platform=_label(name))))
+    print(tr("{platform}: the key {masked} is stored.", platform=_label(name), masked=key.masked()))
     for variable in _in_environment(name):
-        print(tr("{variable} is set too and goes before it.", variable=variable), file=sys.stderr)
+        print(tr("{variable} is set too and takes precedence.", variable=variable), file=sys.stderr)
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
-    name = _named(args)
+    name = _platform_name(args)
     if keys.remove_s3() if name == _S3 else keys.remove(name):
-        print(tr("{platform}: the key is removed.", platform=_label(name)))
+        print(tr("{platform}: the key has been removed.", platform=_label(name)))
     else:
-        print(tr("{platform}: no key was kept.", platform=_label(name)))
+        print(tr("{platform}: no key was stored.", platform=_label(name)))
     for variable in _in_environment(name):
         print(tr("{variable} still sets one.", variable=variable))
     return 0
@@ -76,10 +75,10 @@ def _remove(args: argparse.Namespace) -> int:
 _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 
 
-def _named(args: argparse.Namespace) -> str:
-    known = (*providers.names(), _S3)
-    if args.platform not in known:
-        args.parser.error(tr("name one of these: {names}", names=", ".join(known)))
+def _platform_name(args: argparse.Namespace) -> str:
+    names = (*providers.names(), _S3)
+    if args.platform not in names:
+        args.parser.error(tr("name one of these: {names}", names=", ".join(names)))
     return str(args.platform)
 
 
@@ -87,8 +86,8 @@ def _label(name: str) -> str:
     return "S3" if name == _S3 else providers.provider_class(name).label
 
 
-def _asked(question: str) -> str:
-    """The key, typed unseen; the next line of the input where nobody sits at a terminal."""
+def _ask(question: str) -> str:
+    """The key, typed without echo; the next line of stdin where that is no terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.readline()
     try:
@@ -98,7 +97,7 @@ def _asked(question: str) -> str:
 
 
 def _in_environment(name: str) -> tuple[str, ...]:
-    """The variables that are set and go before what is kept."""
+    """The variables that are set and override the stored key."""
     if name == _S3:
         return keys.s3_variables()
     variable = keys.key_variable(name)

@@ -1,10 +1,9 @@
-"""`skyport models`: what the platforms offer, from memory or asked for anew."""
+"""`skyport models`: the models that the platforms offer, as known here or refreshed."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import providers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.words import tr
+from ._rows import print_json
 from ._table import table
 
 if TYPE_CHECKING:
@@ -39,27 +39,29 @@ def run(args: argparse.Namespace) -> int:
         _refresh(args.refresh)
     only = args.platform or args.refresh
     models = _models([only] if only else providers.names(), args.task)
-    print(_as_json(models) if args.json else _as_table(models))
+    if args.json:
+        print_json([dataclasses.asdict(model) for model in models])
+    else:
+        print(_as_table(models))
     return 0
 
 
 def _refresh(platform: str) -> None:
+    refreshed = providers.runner().engine.run(providers.refresh(platform))
+    print(_refresh_report(refreshed), file=sys.stderr)
 
-    print(_report(providers.runner().engine.run(providers.refresh(platform))), file=sys.stderr)
 
-
-def _report(found: Refreshed) -> str:
-    lines = [tr("{count} models.", count=len(found.models))]
-    if found.added:
-        lines.append(tr("New: {models}", models=", ".join(found.added)))
-    if found.retired:
-        lines.append(tr("No longer offered: {models}", models=", ".join(found.retired)))
-    lines += [tr("Parameters not read: {model}", model=told) for told in found.unread]
+def _refresh_report(refreshed: Refreshed) -> str:
+    lines = [tr("{count} models.", count=len(refreshed.models))]
+    if refreshed.added:
+        lines.append(tr("New: {models}", models=", ".join(refreshed.added)))
+    if refreshed.retired:
+        lines.append(tr("No longer offered: {models}", models=", ".join(refreshed.retired)))
+    lines += [tr("Parameters not read: {model}", model=label) for label in refreshed.unread]
     return "\n".join(lines)
 
 
 def _models(platforms: Sequence[str], task: str | None) -> list[Model]:
-
     models = [model for name in platforms for model in providers.catalogue(name).models()]
     found = [model for model in models if task in (None, model.task)]
     if task and not found:
@@ -69,11 +71,6 @@ def _models(platforms: Sequence[str], task: str | None) -> list[Model]:
             do=tr("The tasks are: {tasks}.", tasks=tasks),
         )
     return found
-
-
-def _as_json(models: Sequence[Model]) -> str:
-    plain = "utf" not in (sys.stdout.encoding or "").lower()
-    return json.dumps([dataclasses.asdict(model) for model in models], ensure_ascii=plain, indent=1)
 
 
 def _as_table(models: Sequence[Model]) -> str:
@@ -94,5 +91,5 @@ def _label(model: Model) -> str:
 
 
 def _param(param: Param) -> str:
-    told = param.name + ("*" if param.required else "")
-    return f"{told} ({param.type})" if param.media_kind else told
+    label = param.name + ("*" if param.required else "")
+    return f"{label} ({param.type})" if param.media_kind else label

@@ -1,4 +1,4 @@
-"""`skyport run`: a remote workflow with inputs of this machine, its results on this disk."""
+"""`skyport run`: runs a workflow in the cloud with local inputs and brings the results here."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ..engine.tasks.job import Job
 
 _MEDIA = ("image", "video", "audio")
-_PLACES = {"cluster", "workflow_id"}
-_GRACE = 5.0  # seconds given to a submit to tell its task id, and to a platform to cancel
+_LOCATIONS = {"cluster", "workflow_id"}
+_GRACE = 5.0  # seconds for a submit to yield its task id, and for a platform to cancel
 
 
 def about() -> str:
@@ -39,9 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--platform", required=True, choices=providers.names(), help=tr("where it runs")
     )
-    parser.add_argument("--cluster", help=tr("a cluster's name; auto takes the one with most room"))
     parser.add_argument(
-        "--workflow-id", help=tr("the number of the hosted workflow, where the platform wants one")
+        "--cluster", help=tr("a cluster's name; auto picks the one with the most free capacity")
+    )
+    parser.add_argument(
+        "--workflow-id",
+        help=tr("the number of the hosted workflow, where the platform requires one"),
     )
     parser.add_argument(
         "--input",
@@ -50,21 +53,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_pair,
-        help=tr("a value for one of its inputs: a file of this machine, or text; may be repeated"),
+        help=tr("a value for one of its inputs: a file on this machine, or text; may be repeated"),
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help=tr("another number makes an equal run a new one")
+        "--seed",
+        type=int,
+        default=0,
+        help=tr("with another number, the same run is submitted again"),
     )
     parser.add_argument("--output", type=Path, help=tr("folder of the results"))
 
 
 def run(args: argparse.Namespace) -> int:
-
     request = _request(args)
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
-    result = finished(providers.runner().start(provider, request, into))
-    tell(placed(result, into) if args.output else result)
+    result = wait_for(providers.runner().start(provider, request, into))
+    print_result(copy_into(result, into) if args.output else result)
     return 0
 
 
@@ -75,7 +80,7 @@ def _pair(text: str) -> tuple[str, str]:
     return target.strip(), value
 
 
-# -- what is asked for --------------------------------------------------------------------------
+# -- the request --------------------------------------------------------------------------------
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -87,19 +92,19 @@ def _request(args: argparse.Namespace) -> Request:
         raise InvalidInput(tr("this platform runs no workflows."), platform=label)
     prompt = read_workflow(_text_of(args.workflow))
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
-    request: Request = make(filled, **_where(make, args), seed=args.seed)
+    request: Request = make(filled, **_location_options(make, args), seed=args.seed)
     return request
 
 
-def _where(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
-    """The options that say where it runs, of which each platform takes its own."""
-    taken = set(inspect.signature(make).parameters)
-    for name in _PLACES - taken:
+def _location_options(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
+    """The options for where it runs; each platform takes its own."""
+    accepted = set(inspect.signature(make).parameters)
+    for name in _LOCATIONS - accepted:
         if getattr(args, name) is not None:
             label = providers.provider_class(args.platform).label
             option = f"--{name.replace('_', '-')}"
-            raise InvalidInput(tr("{option} means nothing here.", option=option), platform=label)
-    return {name: getattr(args, name) or "" for name in _PLACES & taken}
+            raise InvalidInput(tr("{option} does not apply here.", option=option), platform=label)
+    return {name: getattr(args, name) or "" for name in _LOCATIONS & accepted}
 
 
 def _text_of(path: Path) -> str:
@@ -113,7 +118,7 @@ def _text_of(path: Path) -> str:
 
 
 def _value(target: str, text: str) -> Any:
-    """The medium that `text` names, else `text` itself."""
+    """The media file that `text` names, else `text` itself."""
     from ..engine.media.files import describe
 
     path = os.path.expanduser(text)
@@ -136,8 +141,8 @@ def _names_a_medium(text: str) -> bool:
 # -- wait ---------------------------------------------------------------------------------------
 
 
-def finished(job: Job, *, stop: bool = True) -> Result:
-    """What the job brings, shown on its way. Ctrl-C leaves it; with `stop` the task is to stop."""
+def wait_for(job: Job, *, stop: bool = True) -> Result:
+    """Show progress until the result is there. On Ctrl-C, `stop` also cancels the task."""
     from ..engine.tasks.progress import progress_text
     from ._board import watch
 
@@ -146,69 +151,69 @@ def finished(job: Job, *, stop: bool = True) -> Result:
         watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
     except KeyboardInterrupt:
         providers.runner().leave(job, stop=stop)
-        _say_what_lives_on(job, stop)
+        _report_unfinished(job, stop)
         raise
     result = job.future.result()
     providers.runner().record_delivered(job)
     return result
 
 
-def _say_what_lives_on(job: Job, stop: bool) -> None:
-    """A submit that is under way is waited for: its task id is worth the seconds."""
+def _report_unfinished(job: Job, stop: bool) -> None:
+    """Say what goes on at the platform; waits briefly for the task id of a submit under way."""
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
     while not job.future.done() and time.monotonic() < until:
         if job.snapshot.task_id and not cancels:
             break
         time.sleep(0.05)
-    print(_what_lives_on(job), file=sys.stderr)
+    print(_unfinished_text(job), file=sys.stderr)
 
 
-def _what_lives_on(job: Job) -> str:
+def _unfinished_text(job: Job) -> str:
     if job.future.done():
         return str(job.future.exception() or "")
     label, task_id = job.provider.label, job.snapshot.task_id
     if not task_id:
-        return tr("{platform} has not answered: a task may have begun there.", platform=label)
+        return tr("{platform} has not answered: a task may have started there.", platform=label)
     return tr(
-        "{platform} task {id} lives on there: it is not cancelled and may be charged.",
+        "{platform} task {id} is still running there: it is not cancelled and may be charged.",
         platform=label,
         id=task_id,
     )
 
 
-# -- tell ---------------------------------------------------------------------------------------
+# -- the result ---------------------------------------------------------------------------------
 
 
-def placed(result: Result, folder: Path) -> Result:
-    """The result with every file in `folder`: what lies elsewhere is copied there."""
+def copy_into(result: Result, folder: Path) -> Result:
+    """The result with every file in `folder`; files elsewhere are copied there."""
     from ..engine.media.files import is_intact
 
     files = []
     for file in result.files:
         if folder not in file.path.parents:
-            there = replace(file, path=_free(folder, file))
-            if not is_intact(there):
-                _copy(file.path, there.path)
-            file = there
+            copy = replace(file, path=_free_path(folder, file))
+            if not is_intact(copy):
+                _copy(file.path, copy.path)
+            file = copy
         files.append(file)
     return replace(result, files=tuple(files))
 
 
-def _free(folder: Path, file: ResultFile) -> Path:
-    """Its own name in `folder`, or with a number where another file has that name."""
+def _free_path(folder: Path, file: ResultFile) -> Path:
+    """Its name in `folder`, with a number where another file has that name."""
     from ..engine.media.files import is_intact
 
     for number in itertools.count(1):
-        fingerprint = "" if number == 1 else f"_{number}"
-        path = folder / f"{file.path.stem}{fingerprint}{file.path.suffix}"
+        suffix = "" if number == 1 else f"_{number}"
+        path = folder / f"{file.path.stem}{suffix}{file.path.suffix}"
         if not path.exists() or is_intact(replace(file, path=path)):
             return path
     raise AssertionError
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Under a temporary name first: nobody finds half a file."""
+    """Copy under a temporary name first, so that no partial file is ever seen."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
@@ -221,11 +226,10 @@ def _copy(source: Path, target: Path) -> None:
         ) from None
 
 
-def tell(result: Result) -> None:
-    """The paths and texts of a result, and what there is to know of it."""
-
+def print_result(result: Result) -> None:
+    """Print the paths and texts of a result, with its warnings."""
     if result.reused:
-        print(tr("reused, no charge; another --seed makes a new one"), file=sys.stderr)
+        print(tr("reused, no charge; use another --seed for a new one"), file=sys.stderr)
     for warning in (*result.warnings, providers.ledger().trouble):
         if warning:
             print(tr("Warning: {text}", text=warning), file=sys.stderr)

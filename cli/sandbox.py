@@ -14,7 +14,7 @@ from ._table import table
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
-_LOOK_EVERY = 0.5  # seconds; where a wait without an end cannot be interrupted, this one can
+_CHECK_SECONDS = 0.5  # a wait without a timeout cannot be interrupted everywhere
 
 
 def about() -> str:
@@ -22,20 +22,20 @@ def about() -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=0, help=tr("0 takes a free one"))
+    parser.add_argument("--port", type=_port, default=0, help=tr("0 picks a free port"))
     parser.add_argument(
         "--pace", type=pace, default=1.0, help=tr("how long tasks take: 0.1 is ten times faster")
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    with _started(args.port, args.pace) as sandbox:
+    with _start(args.port, args.pace) as sandbox:
         try:
-            print(_told(sandbox), flush=True)
-            while not threading.Event().wait(_LOOK_EVERY):
+            print(_banner(sandbox), flush=True)
+            while not threading.Event().wait(_CHECK_SECONDS):
                 pass
         except KeyboardInterrupt:
-            print(tr("The sandbox has ended."))
+            print(tr("The sandbox has stopped."))
     return 0
 
 
@@ -56,7 +56,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _started(port: int, pace: float) -> Sandbox:
+def _start(port: int, pace: float) -> Sandbox:
     from ..sandbox import start
 
     try:
@@ -64,27 +64,30 @@ def _started(port: int, pace: float) -> Sandbox:
     except OSError as error:
         raise InvalidInput(
             tr("Port {port} cannot be used: {reason}.", port=port, reason=error.strerror or error),
-            do=tr("Name another one, or leave --port out."),
+            do=tr("Use another port, or leave out --port."),
         ) from None
 
 
-def _told(sandbox: Sandbox) -> str:
-    marks = [tr("in a prompt"), tr("what then goes wrong")]
+def _banner(sandbox: Sandbox) -> str:
+    head = [tr("in a prompt"), tr("what goes wrong")]
     return "\n".join(
         [
-            tr("The sandbox serves {address}. Ctrl-C ends it.", address=sandbox.origin),
+            tr(
+                "The sandbox is running at {address}. Press Ctrl-C to stop it.",
+                address=sandbox.origin,
+            ),
             "",
             tr("To use it, set these environment variables:"),
             *environment(sandbox),
             "",
-            tr("A marker in any text of a request makes its task go wrong:"),
-            table(marks, markers()),
+            tr("A marker in any text of a request makes its task fail in a chosen way:"),
+            table(head, markers()),
         ]
     )
 
 
 def environment(sandbox: Sandbox) -> list[str]:
-    """The lines that lead a client to it: `HAIYI_BASE_URL=...`, `HAIYI_API_KEY=...`."""
+    """The variables that direct a client to it: `HAIYI_BASE_URL=...`, `HAIYI_API_KEY=...`."""
     return [
         line
         for name in sandbox.platforms
@@ -96,17 +99,17 @@ def environment(sandbox: Sandbox) -> list[str]:
 
 
 def markers() -> list[tuple[str, str]]:
-    """(marker, what it does), the platforms' most likely failures first."""
+    """(marker, effect), the most likely failures first."""
     return [
         ("[[fail:reason]]", tr("the task fails, with that reason")),
         ("[[error:text]]", tr("one node of the workflow fails, the others go on")),
         ("[[warning:text]]", tr("the task warns and goes on")),
-        ("[[balance]]", tr("the submit is refused: the balance is empty")),
+        ("[[balance]]", tr("the submit is refused: the balance is used up")),
         ("[[status:503]]", tr("the submit is refused with that HTTP status")),
         ("[[slow:60]]", tr("the task takes that many seconds at pace 1")),
-        ("[[empty]]", tr("the task ends well and brings nothing")),
-        ("[[word:strange]]", tr("polls tell a status that is in no document")),
-        ("[[truncated]]", tr("the result is a file without its end")),
+        ("[[empty]]", tr("the task succeeds without results")),
+        ("[[word:strange]]", tr("polls return an undocumented status")),
+        ("[[truncated]]", tr("the result is a truncated file")),
         ("[[html]]", tr("the result is a web page")),
         ("[[cut:2]]", tr("the download breaks off that many times")),
         ("[[redirect]]", tr("the result's address leads to another host")),

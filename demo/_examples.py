@@ -17,26 +17,26 @@ from ..engine.base.words import tr
 from ..engine.tasks.progress import ProgressText, clock
 from ..sandbox import Sandbox
 from ._host import PACK, Client
-from ._look import size_of
+from ._inspect import size_of
 from ._main_job import PICTURE
-from ._steps import Made, Step, Stranded
+from ._steps import Step, StepResult, Stranded
 
 _FOLDER = PACK / "example_workflows" / "api"
 _TIMEOUT = 300.0
 _OURS = "Skyport"
-_FEW = 5  # files of one node up to which each has a line of its own
+_FEW = 5  # up to so many files of a node, each has a line of its own
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """The files that one node showed."""
+class _NodeFiles:
+    """The files that one node shows."""
 
     node: str
     files: list[dict[str, str]]
 
 
 class Examples:
-    """Runs every API-format example on `host`, whose cloud is `sandbox`; a Trip."""
+    """A Trip: runs every API-format example on `host`, with `sandbox` as its cloud."""
 
     def __init__(
         self, output: Path, host: Client, sandbox: Sandbox, folder: Path = _FOLDER
@@ -57,47 +57,47 @@ class Examples:
     def _run(self, step: Step) -> None:
         workflow = self.workflows[step.name]
         before = len(self.sandbox.tasks)
-        step.look = lambda now: self._look(step, before, now)
-        with step.doing(", ".join(_doers(workflow))):
+        step.live_progress = lambda now: self._progress(step, before, now)
+        with step.running(", ".join(_models(workflow))):
             try:
                 self.host.upload(PICTURE.name, PICTURE.read_bytes(), mime="image/png")
                 entry = self.host.run(workflow, timeout=_TIMEOUT)
-                shown = list(_shown(entry["outputs"]))
-                step.made = [made for each in shown for made in self._fetched(step, each)]
+                shown = list(_shown_files(entry["outputs"]))
+                step.results = [result for each in shown for result in self._collect(step, each)]
             finally:
                 step.task = ", ".join(str(task.id) for task in list(self.sandbox.tasks)[before:])
-            if not step.made:
+            if not step.results:
                 raise SkyportError(tr("The workflow ran and showed no result."))
 
-    def _look(self, step: Step, before: int, now: float) -> ProgressText:
-        """What the sandbox knows of the tasks that the workflow has begun so far."""
+    def _progress(self, step: Step, before: int, now: float) -> ProgressText:
+        """The progress of the tasks that the workflow has started so far, as the sandbox has it."""
         moments = [self.sandbox.tasks.moment(task) for task in list(self.sandbox.tasks)[before:]]
         done = sum(moment.part == 1 for moment in moments)
-        told = [tr("tasks: {done} of {count} done", done=done, count=len(moments))]
-        told += [moment.step[1] for moment in moments if moment.step[1] and moment.part < 1]
+        words = [tr("tasks: {done} of {count} done", done=done, count=len(moments))]
+        words += [moment.step[1] for moment in moments if moment.step[1] and moment.part < 1]
         share = 0.95 * sum(moment.part for moment in moments) / max(1, len(moments))
-        return ProgressText(share, (*told, clock(step.passed(now))), tuple(told))
+        return ProgressText(share, (*words, clock(step.elapsed(now))), tuple(words))
 
-    def _fetched(self, step: Step, shown: _Shown) -> list[Made]:
-        """The files that a node showed, brought from ComfyUI's folders to ours."""
+    def _collect(self, step: Step, shown: _NodeFiles) -> list[StepResult]:
+        """The files that a node shows, copied from ComfyUI's folders to ours."""
         folder = self.output / step.name
         if len(shown.files) <= _FEW:
-            paths = [self._fetch(told, folder) for told in shown.files]
-            return [Made(self._place(path), size_of(path), [path]) for path in paths]
+            paths = [self._fetch(query, folder) for query in shown.files]
+            return [StepResult(self._relative(path), size_of(path), [path]) for path in paths]
         folder = folder / f"node_{shown.node}"
-        paths = [self._fetch(told, folder) for told in shown.files]
+        paths = [self._fetch(query, folder) for query in shown.files]
         size = tr("{count} frames, {size}", count=len(paths), size=size_of(paths[0]))
-        return [Made(self._place(folder), size, paths[:: -(-len(paths) // _FEW)])]
+        return [StepResult(self._relative(folder), size, paths[:: -(-len(paths) // _FEW)])]
 
-    def _fetch(self, told: Mapping[str, str], folder: Path) -> Path:
+    def _fetch(self, query: Mapping[str, str], folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / Path(told["filename"]).name
-        answer = self.host.get(f"/view?{urlencode(told)}")
+        path = folder / Path(query["filename"]).name
+        answer = self.host.get(f"/view?{urlencode(query)}")
         answer.raise_for_status()
         path.write_bytes(answer.content)
         return path
 
-    def _place(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self.output).as_posix()
 
 
@@ -106,19 +106,19 @@ def _read(path: Path) -> dict[str, Any]:
     return workflow
 
 
-def _doers(workflow: Mapping[str, Any]) -> list[str]:
-    """What does the work in it: the models of the pack's nodes, or those nodes themselves."""
+def _models(workflow: Mapping[str, Any]) -> list[str]:
+    """The models of the pack's nodes in it; a node without one stands for itself."""
     ours = [node for node in workflow.values() if node["class_type"].startswith(_OURS)]
     return [str(n["inputs"].get("model") or n["class_type"].removeprefix(_OURS)) for n in ours]
 
 
-def _shown(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[_Shown]:
-    """Every file that the nodes showed, as /view asks for it."""
+def _shown_files(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[_NodeFiles]:
+    """The files that the nodes show, as queries of /view."""
     for node, lists in outputs.items():
         items = [item for shown in lists.values() for item in shown if isinstance(item, dict)]
-        if files := [_as_view_asks(item) for item in items if item.get("filename")]:
-            yield _Shown(node, files)
+        if files := [_view_query(item) for item in items if item.get("filename")]:
+            yield _NodeFiles(node, files)
 
 
-def _as_view_asks(item: Mapping[str, Any]) -> dict[str, str]:
+def _view_query(item: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}

@@ -19,14 +19,14 @@ from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr
 
 PACK = Path(__file__).resolve().parent.parent
-_ANSWER_SECONDS = 30.0  # one exchange with a host on this machine
+_ANSWER_SECONDS = 30.0  # for one request to a host on this machine
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 10.0
 _TAIL_LINES = 30
 
 
 class Refused(SkyportError):
-    """ComfyUI did not take the prompt. `answer` is its whole answer, errors by node included."""
+    """ComfyUI rejected the prompt. `answer` is its whole answer, with the errors by node."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         self.answer = answer
@@ -34,7 +34,7 @@ class Refused(SkyportError):
 
 
 class Client:
-    """Speaks to a ComfyUI at `url`, for example http://127.0.0.1:8188."""
+    """A client of the ComfyUI at `url`, for example http://127.0.0.1:8188."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -76,7 +76,7 @@ class Client:
         )
 
     def history(self, prompt_id: str) -> dict[str, Any] | None:
-        """What ComfyUI keeps of a prompt that ended, None while it waits or runs."""
+        """ComfyUI's history entry of a prompt that has ended, None while it waits or runs."""
         entry: dict[str, Any] | None = self.get(f"/history/{prompt_id}").json().get(prompt_id)
         return entry
 
@@ -85,12 +85,12 @@ class Client:
         self.post("/interrupt", {}).raise_for_status()
 
     def object_info(self, node: str) -> dict[str, Any]:
-        """How ComfyUI describes the node class `node`; empty when it does not know it."""
+        """ComfyUI's description of the node class `node`; empty for an unknown one."""
         info: dict[str, Any] = self.get(f"/object_info/{node}").json().get(node, {})
         return info
 
     def upload(self, name: str, data: bytes, *, mime: str = "application/octet-stream") -> str:
-        """Put a file into the input folder; the returned name is the one loader nodes take."""
+        """Put a file into the input folder; returns the name by which loader nodes take it."""
         files = {"image": (name, data, mime)}
         response = self._http.post(f"{self.url}/upload/image", files=files, timeout=_ANSWER_SECONDS)
         response.raise_for_status()
@@ -103,7 +103,7 @@ class Client:
         return self.call("POST", path, json=json, **options)
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """One exchange; `path` starts with a slash, `options` are those of `requests`."""
+        """One request; `path` starts with a slash, `options` are those of `requests`."""
         options.setdefault("timeout", _ANSWER_SECONDS)
         return self._http.request(method, self.url + path, **options)
 
@@ -116,7 +116,7 @@ class ComfyUI(Client):
     base    folder for its user, input, output, temp and custom_nodes folders and its log
     pack    linked in as custom_nodes/skyport; None for none
     env     added to this process's environment
-    port    0 takes a free one
+    port    0 picks a free port
     args    further command line arguments of ComfyUI
 
     Its Python is SKYPORT_COMFYUI_PYTHON, else the one running now.
@@ -169,7 +169,7 @@ class ComfyUI(Client):
         return [python, "main.py", *where, *data, *quiet, *self.args]
 
     def stop(self) -> None:
-        """End the process: politely, then by force."""
+        """Terminate the process, and kill it where that is not enough."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -183,7 +183,7 @@ class ComfyUI(Client):
         return self.base / "comfyui.log"
 
     def log_text(self) -> str:
-        """All it has printed so far."""
+        """Everything it has printed so far."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def _link_packs(self) -> None:
@@ -222,11 +222,13 @@ class ComfyUI(Client):
 
 
 def refusal(answer: Mapping[str, Any]) -> str:
-    """Why a prompt was not taken, in ComfyUI's own words: its general error, then each node's."""
+    """Why a prompt was rejected, in ComfyUI's own words: the general error, then each node's."""
     general = answer.get("error") or {}
-    lines = [_told(general)]
+    lines = [_reason(general)]
     for node_id, errors in (answer.get("node_errors") or {}).items():
-        lines += [f"{errors['class_type']} {node_id}: {_told(error)}" for error in errors["errors"]]
+        lines += [
+            f"{errors['class_type']} {node_id}: {_reason(error)}" for error in errors["errors"]
+        ]
     return "\n".join(line for line in lines if line)
 
 
@@ -241,7 +243,7 @@ def failure(entry: Mapping[str, Any]) -> str:
     return str(entry["status"]["status_str"])
 
 
-def _told(error: Mapping[str, Any]) -> str:
+def _reason(error: Mapping[str, Any]) -> str:
     return ": ".join(str(error[key]) for key in ("message", "details") if error.get(key))
 
 

@@ -16,8 +16,8 @@ from ..engine.media.files import describe
 from ..engine.platforms.parameters import fill
 from ..engine.workflows.api_format import Workflow, put_inputs, read_workflow
 from ..providers import gpugeek, haiyi, happyhorse, opencomputing
-from ._look import size_of, spread
-from ._steps import Made, Step, Stranded
+from ._inspect import size_of, spread
+from ._steps import Step, StepResult, Stranded
 
 HERE = Path(__file__).parent
 PICTURE = HERE / "picture.png"
@@ -31,11 +31,11 @@ _PAINTER = ("wan2.2-t2i-plus", "t2i")
 _APP = "1001"
 _WORKFLOW_ID = "763311996779461"
 _STILLS = 5
-_LINE = 60  # letters of a text that are shown
+_LINE = 60  # characters shown of a text
 
 
 class MainJob:
-    """To be made where `connect("haiyi")` reaches a sandbox; a Trip."""
+    """A Trip; create it only where `connect("haiyi")` reaches a sandbox."""
 
     def __init__(self, output: Path, prompt: str) -> None:
         self.output = output.absolute()
@@ -61,27 +61,29 @@ class MainJob:
         return [step for step in vars(self).values() if isinstance(step, Step)]
 
     async def go(self) -> None:
-        """The branches side by side, once it is known which models and clusters there are."""
-        if not all(await _side_by_side(self._know_models(), self._know_clusters())):
+        """Run the branches side by side, once the models and clusters are known."""
+        if not all(await _side_by_side(self._refresh_models(), self._find_cluster())):
             return
         at_haiyi = (self._pictures(), self._run_app(), self._run_workflow(), self._compose())
         await _side_by_side(*at_haiyi, self._animate(), self._run_elsewhere(), self._talk())
 
     # -- before anything is paid for --------------------------------------------------------
 
-    async def _know_models(self) -> None:
-        with self.models.doing():
+    async def _refresh_models(self) -> None:
+        with self.models.running():
             found = await providers.refresh("haiyi")
-            self.models.made = [Made(tr("{count} models", count=len(found.models)))]
+            self.models.results = [StepResult(tr("{count} models", count=len(found.models)))]
 
-    async def _know_clusters(self) -> None:
-        with self.clusters.doing():
+    async def _find_cluster(self) -> None:
+        with self.clusters.running():
             assert isinstance(self.provider, haiyi.HaiYi)
             blocking = self.runner.engine.blocking
             found = await retrying(self.provider.clusters, run_blocking=blocking)
             self._cluster = haiyi.roomiest(found)
-            told = tr("{count} clusters; most room: {name}", count=len(found), name=self._cluster)
-            self.clusters.made = [Made(told)]
+            text = tr(
+                "{count} clusters; most free capacity: {name}", count=len(found), name=self._cluster
+            )
+            self.clusters.results = [StepResult(text)]
 
     # -- the branches -----------------------------------------------------------------------
 
@@ -91,32 +93,36 @@ class MainJob:
         edited = await self._run(
             self.edit,
             _EDITOR[0],
-            lambda: _at_haiyi(_EDITOR, {"prompt": self.prompt, "images": [url]}),
+            lambda: _haiyi_request(_EDITOR, {"prompt": self.prompt, "images": [url]}),
         )
-        film = await self._run(self.film, _FILMER[0], lambda: self._filming(edited.files[0].path))
-        with self.frames.doing():
-            await self.runner.engine.blocking(lambda: self._take_apart(film.files[0].path))
+        film = await self._run(
+            self.film, _FILMER[0], lambda: self._film_request(edited.files[0].path)
+        )
+        with self.frames.running():
+            await self.runner.engine.blocking(lambda: self._extract_frames(film.files[0].path))
 
     async def _host_picture(self) -> str:
-        with self.upload.doing():
+        with self.upload.running():
             like = Request("haiyi", haiyi.GENERATE, {})
             file = await self.runner.engine.blocking(lambda: describe(PICTURE))
             [url] = await self.runner.host(self.provider, like, [file])
             size = f"{file.width} x {file.height}"
-            self.upload.made = [Made(url.partition("?")[0].rpartition("%2F")[2], size, [PICTURE])]
+            self.upload.results = [
+                StepResult(url.partition("?")[0].rpartition("%2F")[2], size, [PICTURE])
+            ]
             return url
 
-    def _filming(self, start: Path) -> Request:
+    def _film_request(self, start: Path) -> Request:
         values = {
             "prompt": self.prompt,
             "key_frames": {"start": describe(start)},
             "duration": 3,
             "sound": True,
         }
-        return _at_haiyi(_FILMER, values)
+        return _haiyi_request(_FILMER, values)
 
-    def _take_apart(self, film: Path) -> None:
-        """Decode every frame and keep some of them as pictures."""
+    def _extract_frames(self, film: Path) -> None:
+        """Decode every frame and save some of them as pictures."""
         count, stills = spread(film, _STILLS)
         folder = film.with_name(f"{film.stem}_frames")
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,8 +130,10 @@ class MainJob:
         for path, still in zip(paths, stills, strict=True):
             still.save(path)
         size = f"{stills[0].width} x {stills[0].height}"
-        told = tr("{count} frames, {size}", count=count, size=size)
-        self.frames.made = [Made(_shown(folder, self.output), told, paths)]
+        text = tr(
+            "{count} frames decoded, {kept} kept, {size}", count=count, kept=len(paths), size=size
+        )
+        self.frames.results = [StepResult(_relative(folder, self.output), text, paths)]
 
     async def _run_app(self) -> None:
         def request() -> Request:
@@ -136,17 +144,17 @@ class MainJob:
 
     async def _run_workflow(self) -> None:
         def request() -> Request:
-            return haiyi.workflow(_filled_workflow(), self._cluster)
+            return haiyi.workflow(_read_demo_workflow(), self._cluster)
 
         await self._run(self.workflow, f"{_WORKFLOW.name} @ {self._cluster}", request)
 
     async def _compose(self) -> None:
         await self._run(
-            self.music, _COMPOSER[0], lambda: _at_haiyi(_COMPOSER, {"prompt": self.prompt})
+            self.music, _COMPOSER[0], lambda: _haiyi_request(_COMPOSER, {"prompt": self.prompt})
         )
 
     async def _animate(self) -> None:
-        """HappyHorse has no upload of its own: a media host gives the picture its URL."""
+        """HappyHorse has no upload of its own: a media host provides the URL of the picture."""
 
         def request() -> Request:
             values = {"prompt": self.prompt, "image": describe(PICTURE), "duration": 3}
@@ -156,27 +164,29 @@ class MainJob:
 
     async def _run_elsewhere(self) -> None:
         def request() -> Request:
-            return gpugeek.workflow(_filled_workflow(), _WORKFLOW_ID)
+            return gpugeek.workflow(_read_demo_workflow(), _WORKFLOW_ID)
 
         await self._run(self.elsewhere, f"GPUGeek {_WORKFLOW_ID}", request)
 
     async def _talk(self) -> None:
-        """What is said becomes the prompt of a picture."""
+        """The answer becomes the prompt of an image."""
 
-        def asked(key: tuple[str, str], values: dict[str, Any]) -> Request:
+        def chat_request(key: tuple[str, str], values: dict[str, Any]) -> Request:
             return opencomputing.generation(*_row("opencomputing", key, values))
 
-        told = await self._run(
-            self.chat, _TALKER[0], lambda: asked(_TALKER, {"prompt": self.prompt, "stream": True})
+        answer = await self._run(
+            self.chat,
+            _TALKER[0],
+            lambda: chat_request(_TALKER, {"prompt": self.prompt, "stream": True}),
         )
-        values = {"prompt": told.texts[0]}
-        await self._run(self.painting, _PAINTER[0], lambda: asked(_PAINTER, values))
+        values = {"prompt": answer.texts[0]}
+        await self._run(self.painting, _PAINTER[0], lambda: chat_request(_PAINTER, values))
 
     # -- one task ---------------------------------------------------------------------------
 
     async def _run(self, step: Step, by: str, build: Callable[[], Request]) -> Result:
-        """The result of the request that `build` makes; `step` tells of it."""
-        with step.doing(by):
+        """The result of the request that `build` makes; `step` records its progress."""
+        with step.running(by):
             blocking = self.runner.engine.blocking
             request = await blocking(build)
             provider = providers.connect(request.platform)
@@ -186,17 +196,19 @@ class MainJob:
             finally:
                 step.task = step.job.snapshot.task_id
             self.runner.record_delivered(step.job)
-            step.made = await blocking(lambda: self._seen(result))
+            step.results = await blocking(lambda: self._step_results(result))
             return result
 
-    def _seen(self, result: Result) -> list[Made]:
+    def _step_results(self, result: Result) -> list[StepResult]:
         paths = [file.path for file in result.files]
-        texts = [Made(" ".join(text.split())[:_LINE]) for text in result.texts]
-        return texts + [Made(_shown(path, self.output), size_of(path), [path]) for path in paths]
+        texts = [StepResult(" ".join(text.split())[:_LINE]) for text in result.texts]
+        return texts + [
+            StepResult(_relative(path, self.output), size_of(path), [path]) for path in paths
+        ]
 
 
 async def _side_by_side(*branches: Coroutine[Any, Any, None]) -> list[bool]:
-    """Which branches came to their end; what stopped the others is told by the step that failed."""
+    """Which branches succeeded; the failed step of each other one has its error."""
     ends = await asyncio.gather(*branches, return_exceptions=True)
     for end in ends:
         if end is not None and not isinstance(end, Stranded):
@@ -204,7 +216,7 @@ async def _side_by_side(*branches: Coroutine[Any, Any, None]) -> list[bool]:
     return [end is None for end in ends]
 
 
-def _at_haiyi(key: tuple[str, str], values: dict[str, Any]) -> Request:
+def _haiyi_request(key: tuple[str, str], values: dict[str, Any]) -> Request:
     return haiyi.generation(*_row("haiyi", key, values))
 
 
@@ -219,10 +231,10 @@ def _row(
     return row, fill(row, values)
 
 
-def _filled_workflow() -> Workflow:
+def _read_demo_workflow() -> Workflow:
     prompt = read_workflow(_WORKFLOW.read_text(encoding="utf-8"))
     return put_inputs(prompt, [("73.image", describe(PICTURE))])
 
 
-def _shown(path: Path, under: Path) -> str:
+def _relative(path: Path, under: Path) -> str:
     return path.relative_to(under).as_posix()

@@ -1,4 +1,4 @@
-"""A sandbox with this process led to it, and nothing of the user's within reach."""
+"""A sandbox that this process uses, with the user's own data out of reach."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ _HERE = "127.0.0.1,localhost"
 
 @contextmanager
 def sandboxed(pace: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Sandbox]:
-    """A running sandbox; keys, settings and model lists are those of a folder that lives as long.
+    """A running sandbox, with keys, settings and model lists in a folder of the same lifetime.
 
-    It is told through the environment, so that processes started meanwhile are led there too.
+    Environment variables point there, so that child processes use it too.
     """
     with (
         TemporaryDirectory(prefix="skyport-demo-", ignore_cleanup_errors=True) as home,
         start(pace=pace, clock=clock) as sandbox,
-        _environment(_told(sandbox, home)),
+        _environment(_variables(sandbox, home)),
     ):
         yield sandbox
 
 
-def _told(sandbox: Sandbox, home: str) -> dict[str, str]:
-    told = {"SKYPORT_HOME": home, "SKYPORT_SANDBOX": "0"}  # 1 would start another, at its own pace
+def _variables(sandbox: Sandbox, home: str) -> dict[str, str]:
+    # SKYPORT_SANDBOX=1 would start another one, at its own pace.
+    variables = {"SKYPORT_HOME": home, "SKYPORT_SANDBOX": "0"}
     for name in sandbox.platforms:
-        told[keys.url_variable(name)] = sandbox.base_url(name)
-        told[keys.key_variable(name)] = sandbox.key(name)
+        variables[keys.url_variable(name)] = sandbox.base_url(name)
+        variables[keys.key_variable(name)] = sandbox.key(name)
     for variable in ("no_proxy", "NO_PROXY"):
-        told[variable] = ",".join(filter(None, [os.environ.get(variable), _HERE]))
-    return told
+        variables[variable] = ",".join(filter(None, [os.environ.get(variable), _HERE]))
+    return variables
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 from ..engine.base.types import Kind
 from ..engine.base.words import tr
 from ..sandbox._draw import font
-from ._look import kind_of, sound, spread
+from ._inspect import kind_of, sound, spread
 from ._steps import FAILED, Step
 
 _TILE = (240, 160)
@@ -28,7 +28,7 @@ class _Card:
 
 
 def draw(steps: Sequence[Step], path: Path) -> Path:
-    """Draw what the steps made and return `path`, a PNG. Raises BadResult for a broken result."""
+    """Draw the results of the steps to `path`, a PNG. Raises BadResult for a broken result."""
     cards = [card for step in steps for card in _cards(step)]
     rows = list(_rows(sorted(cards, key=lambda card: len(card.pictures))))
     high = _TILE[1] + _CAPTION + _GAP
@@ -47,24 +47,25 @@ def draw(steps: Sequence[Step], path: Path) -> Path:
 def _cards(step: Step) -> Iterator[_Card]:
     if step.state == FAILED:
         yield _Card(f"{step.name}: {tr('failed')}", step.error, [_blank()])
-    for made in step.made:
-        about = " \u00b7 ".join(filter(None, [made.size, step.by]))
-        if made.files:
-            yield _Card(step.name, about, [_fit(image) for image in _pictures(made.files)])
+    for result in step.results:
+        about = " \u00b7 ".join(filter(None, [result.size, step.by]))
+        if result.files:
+            yield _Card(step.name, about, [_fit(image) for image in _pictures(result.files)])
 
 
 def _pictures(files: Sequence[Path]) -> list[Image.Image]:
     if len(files) > 1:
-        return [_opened(file) for file in files[:_SHOTS]]
+        return [_read(file) for file in files[:_SHOTS]]
     path, kind = files[0], kind_of(files[0])
     if kind is Kind.VIDEO:
         return spread(path, _SHOTS)[1]
-    return [sound(path, _TILE) if kind is Kind.AUDIO else _opened(path)]
+    return [sound(path, _TILE) if kind is Kind.AUDIO else _read(path)]
 
 
-def _opened(path: Path) -> Image.Image:
+def _read(path: Path) -> Image.Image:
     with Image.open(path) as image:
-        return image.convert("RGB")
+        rgb: Image.Image = image.convert("RGB")
+        return rgb
 
 
 def _fit(image: Image.Image) -> Image.Image:
@@ -100,7 +101,7 @@ def _draw_card(sheet: Image.Image, card: _Card, left: int, top: int) -> None:
 def _write(
     pen: ImageDraw.ImageDraw, spot: tuple[int, int], text: str, size: int, wide: int
 ) -> None:
-    """One line of text, cut where it would leave its card."""
+    """One line of text, truncated to the width of its card."""
     letters = font(text, size)
     while text and pen.textlength(text, letters) > wide:
         text = f"{text[:-4]}..." if len(text) > 4 else ""

@@ -1,4 +1,4 @@
-"""One thing the demo does, from waiting to made, failed or never begun."""
+"""The steps of the demo: their state, results and progress."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WAITING, DOING, DONE, FAILED = "waiting", "doing", "done", "failed"
 
 
 class Stranded(Exception):
-    """A step failed, so what needs its result cannot be done."""
+    """A step failed, so the steps that need its result cannot run."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """One result: where it is, how large or long it is, and the files to show of it."""
+class StepResult:
+    """One result: its location, its size or length, and the files to show of it."""
 
     where: str
     size: str = ""
@@ -32,21 +32,21 @@ class Made:
 
 @dataclass
 class Step:
-    """name: what people call it; by: the model, app or cluster that does it; task: its task id."""
+    """name: for the user; by: the model, app or cluster at work; task: its task id."""
 
     name: str
     by: str = ""
     state: str = WAITING
     task: str = ""
     seconds: float = 0.0
-    made: Sequence[Made] = ()
+    results: Sequence[StepResult] = ()
     error: str = ""
     job: Job | None = None
-    look: Callable[[float], ProgressText] | None = None
+    live_progress: Callable[[float], ProgressText] | None = None
     _began: float = field(default=0.0, repr=False)
 
     @contextmanager
-    def doing(self, by: str = "") -> Iterator[None]:
+    def running(self, by: str = "") -> Iterator[None]:
         """Time the work inside and keep its error. Raises Stranded instead of that error."""
         self.state, self.by, self._began = DOING, by, time.monotonic()
         try:
@@ -63,14 +63,14 @@ class Step:
         finally:
             self.seconds = time.monotonic() - self._began
 
-    def passed(self, now: float) -> float:
+    def elapsed(self, now: float) -> float:
         """Seconds since it began."""
         return now - self._began
 
     def progress_text(self) -> ProgressText:
-        """How it is right now."""
+        """The current progress."""
         if self.state == DOING:
-            return self._at_work(time.monotonic())
+            return self._running(time.monotonic())
         if self.state == DONE:
             took = tr("{seconds} s", seconds=f"{self.seconds:.1f}")
             return ProgressText(1.0, (tr("done"), took), (tr("done"), took))
@@ -78,18 +78,19 @@ class Step:
             return ProgressText(1.0, (tr("failed"), self.error), (tr("failed"), self.error))
         return ProgressText(0.0, (tr("waiting"),), ())
 
-    def _at_work(self, now: float) -> ProgressText:
-        if self.look is not None:
-            return self.look(now)
+    def _running(self, now: float) -> ProgressText:
+        if self.live_progress is not None:
+            return self.live_progress(now)
         if self.job is not None:
             return progress_text(self.job, now)
         return ProgressText(0.05, (tr("running"),), (tr("running"),))
 
 
 class Trip(Protocol):
-    """Steps and the way through them."""
+    """Steps and how to run them."""
 
-    steps: Sequence[Step]
+    @property
+    def steps(self) -> Sequence[Step]: ...
 
     async def go(self) -> None:
-        """Do what can be done; on the engine's loop. What fails is told by its step."""
+        """Run on the engine's loop all steps that can run; a failed one has its error."""

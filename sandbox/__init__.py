@@ -51,7 +51,7 @@ class Sandbox:
     """A running server. Use it as a context manager, or call `stop()`.
 
     log        every request received, oldest first (`Seen`), never with a key
-    faults     what shall go wrong next: see sandbox/README.md
+    faults     the faults to come: see sandbox/README.md
     tasks      every task accepted
     platforms  name -> that platform's imitation, with its own knobs
     """
@@ -82,7 +82,7 @@ class Sandbox:
         return f"http://{self._host}:{self.port}"
 
     def base_url(self, platform: str) -> str:
-        """What a client takes as the platform's base URL."""
+        """The base URL of the platform for a client."""
         return f"{self.origin}/{self.platforms[platform].name}"
 
     def key(self, platform: str) -> str:
@@ -91,7 +91,7 @@ class Sandbox:
 
     @property
     def charges(self) -> Counter[str]:
-        """Submits accepted, and so paid for, a platform."""
+        """Submits accepted, and so charged, per platform."""
         return self.tasks.charges
 
     def stop(self) -> None:

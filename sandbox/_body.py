@@ -14,7 +14,7 @@ _MAX_LINE = 4096
 
 
 class Refusal(Exception):
-    """The request is not what the document allows; `text` says what is wrong with it."""
+    """The document does not allow the request; `text` says why."""
 
     def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(text)
@@ -28,7 +28,7 @@ class Cut(Exception):
 
 
 class Stream(Protocol):
-    """What a connection is read from."""
+    """The readable side of a connection."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -36,7 +36,7 @@ class Stream(Protocol):
 
 
 class Body:
-    """Reads one request's body once, however it is framed."""
+    """The body of one request, readable once, with either framing."""
 
     def __init__(self, stream: Stream, headers: Message) -> None:
         self._stream = stream
@@ -57,12 +57,14 @@ class Body:
         """The body as JSON: UTF-8, no NaN, no key twice."""
         raw = b"".join(self.blocks(MAX_JSON))
         try:
-            return json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no)
+            return json.loads(
+                raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_reject_constant
+            )
         except (ValueError, RecursionError) as wrong:
             raise Refusal(400, f"The body is not valid JSON: {wrong}.") from None
 
     def drain(self) -> bool:
-        """Read what is left, so that the client hears the answer. False: too much, or broken."""
+        """Read what is left, so that the client reads the answer. False: too much, or broken."""
         try:
             for _ in self._blocks:
                 if self.received > MAX_DRAIN:
@@ -130,5 +132,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no(constant: str) -> Any:
+def _reject_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")

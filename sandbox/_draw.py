@@ -1,6 +1,6 @@
 """Draws the results: pictures with the prompt and the input on them, films, tunes.
 
-The same `Order` always gives the same picture.
+The same `DrawSpec` always gives the same picture.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class DrawSpec:
     size     (width, height) in pixels, None for the input's own or a default
     seconds  length of a video or tune
     sources  input media on this disk; pictures (or first frames) go into what is drawn
-    variant  makes equal orders distinct: a seed, a number in a batch
-    ending   file name ending where the request asked for one ("wav", "webp")
+    variant  makes equal specs distinct: a seed, a number in a batch
+    ending   file extension where the request asked for one ("wav", "webp")
     clear    a picture's corners are transparent
     """
 
@@ -62,12 +62,12 @@ class DrawSpec:
 
     @property
     def seed(self) -> bytes:
-        """32 bytes that stand for the words of the order."""
+        """32 bytes that stand for the text and the variant."""
         return hashlib.sha256(f"{self.text}\0{self.variant}".encode("utf-8", "replace")).digest()
 
 
 def draw_image(spec: DrawSpec, path: Path) -> Path:
-    """Draw `order` at `path`, as a PNG where it names no other ending."""
+    """Draw `spec` at `path`, as a PNG unless it names another format."""
     image = picture(spec, pictures(spec.sources))
     if spec.clear:
         image.putalpha(_round(image.size))
@@ -77,17 +77,17 @@ def draw_image(spec: DrawSpec, path: Path) -> Path:
 
 def picture(spec: DrawSpec, inputs: Sequence[Image.Image], default: int = 768) -> Image.Image:
     """The first input tinted, or shapes of the seed; words below; inputs small in the corner."""
-    size = _fitting(spec.size or (inputs[0].size if inputs else (default, default)))
-    base = _edited(inputs[0], size, spec.seed) if inputs else _shapes(size, spec.seed)
+    size = _limit_size(spec.size or (inputs[0].size if inputs else (default, default)))
+    base = _tint(inputs[0], size, spec.seed) if inputs else _shapes(size, spec.seed)
     write(base, spec.text)
-    for place, small in enumerate(inputs[:4]):
-        _paste_corner(base, small, place)
+    for index, small in enumerate(inputs[:4]):
+        _paste_corner(base, small, index)
     return base
 
 
 def pictures(paths: Sequence[Path]) -> list[Image.Image]:
     """RGB pictures of the media that have one: images themselves, videos by their first frame."""
-    found = (_opened(path) for path in paths)
+    found = (_read(path) for path in paths)
     return [image for image in found if image]
 
 
@@ -99,7 +99,7 @@ def write(image: Image.Image, text: str) -> None:
 
 @lru_cache(maxsize=4)
 def _caption(size: tuple[int, int], text: str) -> Image.Image:
-    """The words alone, see-through elsewhere: a film needs them on every frame."""
+    """The text on a transparent layer: a film needs it on every frame."""
     layer = Image.new("RGBA", size)
     pen = ImageDraw.Draw(layer)
     height = max(10, min(size) // 18)
@@ -107,7 +107,7 @@ def _caption(size: tuple[int, int], text: str) -> Image.Image:
     pen.rectangle((0, 0, pen.textlength("SANDBOX", label) + height, height * 1.6), (0, 0, 0, 150))
     pen.text((height // 2, height // 5), "SANDBOX", (255, 255, 255), label)
     letters = font(text, height)
-    lines = _wrapped(text, letters, size[0] - height)
+    lines = _wrap(text, letters, size[0] - height)
     top = size[1] - (len(lines) + 0.5) * height * 1.25
     if lines:
         pen.rectangle((0, top, *size), (0, 0, 0, 215))
@@ -127,11 +127,11 @@ def _font(wide: bool, size: int) -> Font:
 
 
 def font(text: str, size: int) -> Font:
-    """Pillow's own font, or one of the system's when `text` needs letters that it lacks."""
+    """Pillow's own font, or a system font where `text` needs characters that it lacks."""
     return _font(any(ord(char) > 0x24F for char in text), size)
 
 
-def _opened(path: Path) -> Image.Image | None:
+def _read(path: Path) -> Image.Image | None:
     try:
         with Image.open(path) as image:
             return _flat(ImageOps.exif_transpose(image))
@@ -160,14 +160,14 @@ def _first_frame(path: Path) -> Image.Image | None:
         return None
 
 
-def _fitting(size: tuple[int, int]) -> tuple[int, int]:
+def _limit_size(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _edited(image: Image.Image, size: tuple[int, int], seed: bytes) -> Image.Image:
-    validated = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-    return Image.blend(validated, Image.new("RGB", size, _color(seed, 0)), 0.28)
+def _tint(image: Image.Image, size: tuple[int, int], seed: bytes) -> Image.Image:
+    scaled = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    return Image.blend(scaled, Image.new("RGB", size, _color(seed, 0)), 0.28)
 
 
 def _shapes(size: tuple[int, int], seed: bytes) -> Image.Image:
@@ -192,13 +192,13 @@ def _color(seed: bytes, start: int) -> Color:
     return red, green, blue
 
 
-def _paste_corner(image: Image.Image, small: Image.Image, place: int) -> None:
+def _paste_corner(image: Image.Image, small: Image.Image, index: int) -> None:
     side = max(8, min(image.size) // 5)
     thumb = ImageOps.expand(ImageOps.contain(small, (side, side)), max(1, side // 40), "white")
-    image.paste(thumb, (image.width - thumb.width - place * side, 0))
+    image.paste(thumb, (image.width - thumb.width - index * side, 0))
 
 
-def _wrapped(text: str, letters: Font, width: float, most: int = 5) -> list[str]:
+def _wrap(text: str, letters: Font, width: float, most: int = 5) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in _pieces(text[:400]):
@@ -210,7 +210,7 @@ def _wrapped(text: str, letters: Font, width: float, most: int = 5) -> list[str]
 
 
 def _pieces(text: str) -> list[str]:
-    """What a line can be broken between: words, and every letter of scripts without spaces."""
+    """The units of line breaking: words, and single characters of scripts without spaces."""
     pieces = [""]
     for char in "".join(c if c.isprintable() else " " for c in text):
         pieces[-1] += char

@@ -1,4 +1,4 @@
-"""What the nodes that are unknown here would plausibly have made: drawn from what they were given.
+"""Plausible outputs of nodes that are unknown here, drawn from their inputs.
 
 The same inputs always give the same picture; an upload counts by its content, not by its name.
 """
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _orders
+from . import _requested
 from ._draw import DrawSpec
-from ._faults import unmarked
+from ._faults import strip_markers
 from ._files import StoredFile
 from ._film import draw
 from ._graph import Node, Prompt, in_order, is_link
@@ -44,27 +44,27 @@ class Drawn:
         self._films = films
         self._made: dict[tuple[str, int, str], Any] = {}
 
-    def value(self, link: Link, asked: Input) -> Any:
-        """What stands at `link`, of the type an input asks for."""
-        if asked.kind not in MEDIA:
-            return self._text(link[0]) if asked.kind == STRING else asked.otherwise
-        key = (link[0], link[1], asked.kind)
+    def value(self, link: Link, expected: Input) -> Any:
+        """The value at `link`, of the type that an input expects."""
+        if expected.kind not in MEDIA:
+            return self._text(link[0]) if expected.kind == STRING else expected.otherwise
+        key = (link[0], link[1], expected.kind)
         if key not in self._made:
-            self._made[key] = self._make(link, asked)
+            self._made[key] = self._make(link, expected)
         return self._made[key]
 
     def files(self, link: Link, kind: str) -> Iterator[Path]:
-        """What a saver would have saved of what stands at `link`."""
+        """The files that a saver would have saved from `link`."""
         spec = self._spec(link, kind)
         for number in range(self._count(link[0]) if kind == "image" else 1):
             yield draw(_numbered(spec, number), self._new_path())
 
-    def _make(self, link: Link, asked: Input) -> Any:
-        if asked.kind == IMAGE:
+    def _make(self, link: Link, expected: Input) -> Any:
+        if expected.kind == IMAGE:
             return self._frames(link) if link[0] in self._films else self._images(link)
-        if asked.kind == MASK:
+        if expected.kind == MASK:
             return self._images(link)[..., 0]
-        if asked.kind == VIDEO:
+        if expected.kind == VIDEO:
             return Film(path=next(self.files(link, "video")))
         return load_sound(next(self.files(link, "audio")))
 
@@ -75,7 +75,7 @@ class Drawn:
         spec = replace(self._spec(link, "video"), seconds=_FILM_SECONDS, sound=False)
         return load_film(Film(path=draw(spec, self._new_path())))[0]
 
-    # -- what is upstream -------------------------------------------------------------------
+    # -- upstream -------------------------------------------------------------------
 
     def _spec(self, link: Link, kind: str) -> DrawSpec:
         nodes = self._upstream(link[0])
@@ -97,11 +97,11 @@ class Drawn:
         nodes = self._upstream(node_id)
         encoders = [node["inputs"] for node in nodes if "TextEncode" in node["class_type"]]
         texts = (inputs.get(name) for inputs in encoders for name in ("text", "prompt"))
-        return next((unmarked(text) for text in texts if isinstance(text, str)), "")
+        return next((strip_markers(text) for text in texts if isinstance(text, str)), "")
 
     def _count(self, node_id: str) -> int:
         latents = [n["inputs"] for n in self._upstream(node_id) if _is_empty_latent(n)]
-        return _orders.count({"n": latents[0].get("batch_size", 1)}) if latents else 1
+        return _requested.count({"n": latents[0].get("batch_size", 1)}) if latents else 1
 
 
 def _numbered(spec: DrawSpec, number: int) -> DrawSpec:
@@ -113,7 +113,7 @@ def _is_empty_latent(node: Node) -> bool:
 
 
 def _size(nodes: Sequence[Node]) -> tuple[int, int] | None:
-    sizes = (_orders.size(node["inputs"]) for node in nodes if _is_empty_latent(node))
+    sizes = (_requested.size(node["inputs"]) for node in nodes if _is_empty_latent(node))
     return next((size for size in sizes if size), None)
 
 
@@ -128,6 +128,6 @@ def _settings(nodes: Sequence[Node]) -> Iterator[Any]:
 
 
 def file_input(node: Node) -> str:
-    """The name of the input by which a loader is given its file, "" where it is no loader."""
+    """The input that names a loader's file, "" where it is no loader."""
     known = NODES.get(node["class_type"])
     return known.file if known else ""

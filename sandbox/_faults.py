@@ -1,6 +1,6 @@
-"""What goes wrong on demand: scripted by a test (`Faults.add`) or by a marker in a request's text.
+"""Faults on demand: scripted by a test (`Faults.add`) or by a marker in a request's text.
 
-Both become the same thing: twists, a dict of kind -> setting. sandbox/README.md has the table.
+Both become twists, a dict of kind -> setting. sandbox/README.md has the table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORDS = {
 
 @dataclass
 class Fault:
-    """One scripted fault: `left` more requests that match get it, after `skip` that do not."""
+    """One scripted fault for the next `left` matching requests, after the first `skip`."""
 
     match: str
     kind: str
@@ -40,7 +40,7 @@ class Fault:
     hits: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
-        """Whether this request gets it; counts."""
+        """Whether this request gets it; counts the request."""
         if not self.left or not _fits(self.match, method, path):
             return False
         if self.skip:
@@ -52,7 +52,7 @@ class Fault:
 
 
 class Faults:
-    """The script: a request gets the oldest fault that fits it, and a delay on top of another."""
+    """The script: a request gets the oldest fault that matches, and a delay on top of it."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -107,9 +107,14 @@ def markers(tree: Any) -> Twists:
     return twists
 
 
-def unmarked(text: str) -> str:
+def strip_markers(text: str) -> str:
     """`text` without its markers."""
     return _MARKER.sub("", text).strip()
+
+
+def status_word(twists: Twists, status: Any, unknown: str = "sandbox-word") -> Any:
+    """The status in the answer to a poll: `status`, or the word that a twist puts in its place."""
+    return twists["word"].get("word", unknown) if "word" in twists else status
 
 
 def _marker(name: str, value: str) -> Twists:

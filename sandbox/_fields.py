@@ -1,4 +1,4 @@
-"""What a document allows and no more: the fields of an object or a form, public URLs."""
+"""Strict checks against a document: the fields of an object or a form, public URLs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def form_text(parts: Mapping[str, FormPart], name: str, required: bool = True) -
 
 
 def form_files(
-    rules: Sequence[Rule], parts: Mapping[str, FormPart], kept: Callable[[FormPart], StoredFile]
+    rules: Sequence[Rule], parts: Mapping[str, FormPart], store: Callable[[FormPart], StoredFile]
 ) -> list[StoredFile]:
     """A form checked against `rules`; its files, in the order of the rules."""
     only(parts, [rule["name"] for rule in rules], "parameter")
@@ -54,7 +54,7 @@ def form_files(
         if not part and rule["required"]:
             raise Refusal(400, f"Parameter {rule['name']!r} is required.")
         if part and rule["type"] in _MEDIA:
-            files.append(_of_kind(rule, kept(part)))
+            files.append(_of_kind(rule, store(part)))
         elif part:
             _check_text(rule, part)
     return files

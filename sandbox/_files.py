@@ -1,4 +1,4 @@
-"""Media kept by the sandbox: told by their bytes, served with Range, hosted under signed URLs."""
+"""Media stored by the sandbox: identified by bytes, served with Range, under signed URLs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class StoredFile:
     def kind(self) -> str:
         return self.mime.split("/")[0]
 
-    def spoiled(self) -> Twists:
-        """How this download goes wrong; `cut` wears off with every download."""
+    def download_twists(self) -> Twists:
+        """How this download goes wrong; every download uses up one `cut`."""
         if self.twists.get("cut", 0) < 1:
             return {kind: {} for kind in self.twists if kind != "cut"}
         self.twists["cut"] -= 1
@@ -57,31 +57,31 @@ class Slice:
     length: int
 
 
-def stored(path: Path, name: str) -> StoredFile:
+def identify(path: Path, name: str) -> StoredFile:
     """The medium at `path`. Raises Refusal when its bytes are no image, video or audio."""
     size = path.stat().st_size
     if not size:
         raise Refusal(400, f"The file {name!r} is empty.")
-    told = filetype.guess(str(path))
-    if not told or told.mime.split("/")[0] not in ("image", "video", "audio"):
+    guess = filetype.guess(str(path))
+    if not guess or guess.mime.split("/")[0] not in ("image", "video", "audio"):
         raise Refusal(400, f"The file {name!r} is no image, video or audio file.")
-    return StoredFile(path, name, told.mime, told.extension, size, _etag(path))
+    return StoredFile(path, name, guess.mime, guess.extension, size, _etag(path))
 
 
-def result(path: Path, twists: Twists) -> StoredFile:
-    """What a task drew at `path`, made to go wrong as the task's markers ask."""
+def result_file(path: Path, twists: Twists) -> StoredFile:
+    """The result that a task drew at `path`, spoiled as the task's markers ask."""
     if "truncated" in twists:
         os.truncate(path, path.stat().st_size // 2)
-    file = stored(path, path.name)
+    file = identify(path, path.name)
     file.twists = {k: v for k, v in twists.items() if k in ("cut", "html", "redirect")}
     return file
 
 
-def ranged(file: StoredFile, asked: Message) -> tuple[int, dict[str, str], Slice]:
+def serve_range(file: StoredFile, request: Message) -> tuple[int, dict[str, str], Slice]:
     """(status, headers, bytes) for a download, obeying Range and If-Range."""
     headers = {"Accept-Ranges": "bytes", "ETag": file.etag, "Content-Type": file.mime}
-    wanted = _range(asked.get("Range", ""), file.size)
-    if wanted is None or asked.get("If-Range", file.etag) != file.etag:
+    wanted = _range(request.get("Range", ""), file.size)
+    if wanted is None or request.get("If-Range", file.etag) != file.etag:
         return 200, headers, Slice(file.path, 0, file.size)
     start, stop = wanted
     if start >= stop:
@@ -114,8 +114,8 @@ def _etag(path: Path) -> str:
     return f'"{digest.hexdigest()[:32]}"'
 
 
-class SignedShelf:
-    """Files under URLs that hold only character by character, as object storage does it."""
+class SignedStore:
+    """Files under URLs that must be used character by character, as object storage has it."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

@@ -20,7 +20,7 @@ _NOTES = (0, 2, 4, 7, 9, 12, 14, 16)  # a scale in which any order of notes soun
 
 
 def draw(spec: DrawSpec, path: Path) -> Path:
-    """Draw `order` at `path`; what it became is told by its bytes."""
+    """Draw `spec` at `path`; the bytes show the format."""
     if spec.kind == "image":
         return draw_image(spec, path)
     return _draw_video(spec, path) if spec.kind == "video" else _draw_audio(spec, path)
@@ -35,18 +35,18 @@ def _draw_video(spec: DrawSpec, path: Path) -> Path:
         stream.width, stream.height = scenes[0].size
         stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "ultrafast", "crf": "26", "threads": "1"}
-        voice = film.add_stream("aac", rate=SAMPLES, layout="mono") if spec.sound else None
+        audio = film.add_stream("aac", rate=SAMPLES, layout="mono") if spec.sound else None
         for image in _frames(spec, scenes, count):
             film.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")))
         film.mux(stream.encode(None))
-        if voice:
-            voice.options = {"aac_coder": "fast"}
-            _encode_sound(film, voice, _tune(spec, count / RATE))
+        if audio:
+            audio.options = {"aac_coder": "fast"}
+            _encode_sound(film, audio, _tune(spec, count / RATE))
     return path
 
 
 def _scenes(spec: DrawSpec) -> list[Image.Image]:
-    """The pictures the film goes through, all of one even size, without words."""
+    """The pictures of the film, all of the same even size, without text."""
     inputs = pictures(spec.sources)
     width, height = spec.size or (inputs[0].size if inputs else (LONGEST, 360))
     scale = min(1.0, LONGEST / max(width, height))
@@ -56,7 +56,7 @@ def _scenes(spec: DrawSpec) -> list[Image.Image]:
 
 
 def _frames(spec: DrawSpec, scenes: list[Image.Image], count: int) -> Iterator[Image.Image]:
-    """Every frame has its number; the picture below moves on every third, which is cheaper."""
+    """Every frame has its number; the picture below changes on every third only, to save time."""
     for number in range(count):
         if number % 3 == 0:
             view = _view(scenes, number / count)
@@ -87,8 +87,8 @@ def _draw_audio(spec: DrawSpec, path: Path) -> Path:
     if spec.ending == "wav" or "libmp3lame" not in av.codecs_available:
         return _write_wav(sound, path)
     with av.open(str(path), "w", format="mp3") as file:
-        voice = file.add_stream("libmp3lame", rate=SAMPLES, layout="mono")
-        _encode_sound(file, voice, sound)
+        audio = file.add_stream("libmp3lame", rate=SAMPLES, layout="mono")
+        _encode_sound(file, audio, sound)
     return path
 
 
@@ -97,7 +97,7 @@ def _seconds(spec: DrawSpec) -> float:
 
 
 def _tune(spec: DrawSpec, seconds: float) -> np.ndarray:
-    """[1, samples] float32, a note every quarter of a second, chosen by the order's words."""
+    """[1, samples] float32, a note every quarter of a second, chosen by the seed of the spec."""
     time = np.arange(round(seconds * SAMPLES)) / SAMPLES
     beat = (time * 4).astype(int)
     steps = np.array([_NOTES[byte % len(_NOTES)] for byte in spec.seed])
@@ -107,12 +107,12 @@ def _tune(spec: DrawSpec, seconds: float) -> np.ndarray:
     return tune.astype(np.float32)[None]
 
 
-def _encode_sound(file: av.container.OutputContainer, voice: av.AudioStream, sound: object) -> None:
+def _encode_sound(file: av.container.OutputContainer, audio: av.AudioStream, sound: object) -> None:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", "mono")
     frame.sample_rate = SAMPLES
     frame.pts = 0
-    file.mux(voice.encode(frame))
-    file.mux(voice.encode(None))
+    file.mux(audio.encode(frame))
+    file.mux(audio.encode(None))
 
 
 def _write_wav(sound: np.ndarray, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""GPUGeek's object storage: signed links that take one file, plain addresses that give it back."""
+"""GPUGeek's object storage: signed links for uploads, plain addresses for downloads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from ._body import Refusal
 from ._draw import DrawSpec
 from ._fields import check_public
-from ._files import StoredFile, stored
+from ._files import StoredFile, identify
 from ._film import draw
 from ._platform import Request
 
-LIVES = 3600.0  # seconds a link to upload to holds
+LINK_SECONDS = 3600.0  # how long an upload link is valid
 OCTETS = "application/octet-stream"
 
 
@@ -36,16 +36,16 @@ class Storage:
     # -- links ------------------------------------------------------------------------------
 
     def link(self, folder: str, file_name: str) -> str:
-        """An address below `folder` that takes one PUT, as it is written and no other way."""
+        """An address below `folder` that takes one PUT, only exactly as written."""
         ending = Path(file_name).suffix
         signature = f"{secrets.token_urlsafe(15)}%2B%2F%3D"
-        expires = int(time.time() + LIVES)
+        expires = int(time.time() + LINK_SECONDS)
         link = f"{folder}{uuid.uuid4().hex}{ending}?Expires={expires}&Signature={signature}"
-        self._links[link] = self._clock() + LIVES
+        self._links[link] = self._clock() + LINK_SECONDS
         return link
 
     def take(self, link: str, request: Request) -> None:
-        """The file that is put at `link`. Raises Refusal for what a signature does not cover."""
+        """Store the file put to `link`. Raises Refusal for what the signature does not cover."""
         if link not in self._links:
             raise Refusal(403, "SignatureDoesNotMatch: put to the link exactly as it was given.")
         if self._clock() >= self._links[link]:
@@ -60,11 +60,11 @@ class Storage:
         with path.open("wb") as file:
             for block in request.body.blocks(request.world.max_upload):
                 file.write(block)
-        self._files[address] = stored(path, address.rpartition("/")[2])
+        self._files[address] = identify(path, address.rpartition("/")[2])
 
     # -- addresses --------------------------------------------------------------------------
 
-    def keep(self, folder: str, file: StoredFile, ending: str | None = None) -> str:
+    def add(self, folder: str, file: StoredFile, ending: str | None = None) -> str:
         """The address of a file made here; workflows may name it."""
         address = f"{folder}{uuid.uuid4().hex}.{ending or file.ending}"
         self._files[address] = self.committed[address] = file
@@ -76,19 +76,19 @@ class Storage:
         return self._files[address]
 
     def commit(self, address: str) -> None:
-        """Raises Refusal where nothing was put."""
+        """Let workflows name the file. Raises Refusal where nothing was put."""
         self.committed[address] = self.get(address)
 
 
 def stand_in(url: str, origin: str, new_path: Callable[[], Path]) -> StoredFile:
-    """What plays the part of the file at `url`: nothing beyond this machine is ever fetched."""
+    """A substitute for the file at `url`: nothing beyond this machine is ever fetched."""
     if not url.startswith(f"{origin}/"):
         check_public(url)
     name = urlsplit(url).path.rpartition("/")[2]
     kind = (mimetypes.guess_type(name)[0] or "image").partition("/")[0]
     spec = DrawSpec(kind if kind in ("image", "video", "audio") else "image", name, variant=url)
     path = draw(spec, new_path())
-    return stored(path, name or path.name)
+    return identify(path, name or path.name)
 
 
 def addresses(made: Mapping[str, list[str]], *, as_text: bool) -> dict[str, str | list[str]]:

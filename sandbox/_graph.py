@@ -1,15 +1,15 @@
-"""A workflow in API format as a graph: its links, its order, its rings."""
+"""A workflow in API format as a graph: links, order, cycles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 Node = Mapping[str, Any]
 Prompt = Mapping[str, Node]
 
 
-def is_link(value: Any) -> bool:
+def is_link(value: Any) -> TypeGuard[list[Any]]:
     """Whether an input's value is [node id, number of its output]."""
     return (
         isinstance(value, list)
@@ -20,7 +20,7 @@ def is_link(value: Any) -> bool:
 
 
 def title(node: Node) -> str:
-    """What the author called a node, else its class."""
+    """The title of a node, else its class."""
     meta = node.get("_meta")
     return str((meta.get("title") if isinstance(meta, dict) else None) or node["class_type"])
 
@@ -31,27 +31,27 @@ def sources(node: Node) -> Iterator[str]:
 
 
 def in_order(prompt: Prompt, ends: Iterable[str], within: Iterable[str] | None = None) -> list[str]:
-    """The ids of all that `ends` need, inputs before what uses them; only those `within`, if given.
+    """The ids of all that `ends` need, inputs before their users; only those `within`, if given.
 
-    Depth first without recursion: a workflow may be deeper than Python's stack, or a ring.
+    Depth first without recursion: a workflow may be deeper than Python's stack, or cyclic.
     """
     allowed = prompt.keys() if within is None else set(within)
-    spec: dict[str, None] = {}
+    ordered: dict[str, None] = {}
     entered: set[str] = set()
     stack = [(end, False) for end in reversed(list(ends)) if end in allowed]
     while stack:
         current, inputs_done = stack.pop()
         if inputs_done:
-            spec.setdefault(current)
+            ordered.setdefault(current)
         elif current not in entered:
             entered.add(current)
             stack.append((current, True))
             stack += [(each, False) for each in sources(prompt[current]) if each in allowed]
-    return list(spec)
+    return list(ordered)
 
 
 def rings(prompt: Prompt) -> set[str]:
-    """The ids of nodes that wait for themselves, or stand between two rings."""
+    """The ids of nodes on a cycle or between two cycles."""
     needs = {node_id: set(sources(node)) for node_id, node in prompt.items()}
     ahead = _unsettled(needs)
     feeds: dict[str, set[str]] = {node_id: set() for node_id in ahead}
@@ -62,7 +62,7 @@ def rings(prompt: Prompt) -> set[str]:
 
 
 def _unsettled(needs: Mapping[str, set[str]]) -> set[str]:
-    """What is left when all that waits for nothing is taken away, again and again."""
+    """What is left after repeatedly removing all nodes without unmet needs."""
     waits = {node_id: len(needed) for node_id, needed in needs.items()}
     users: dict[str, list[str]] = {}
     for node_id, needed in needs.items():

@@ -43,8 +43,8 @@ def _envelope(view: View) -> Any:
 
 def _task_status(view: View) -> Any:
     media = {f"{view.kind}s": [{"url": url} for url in view.urls]} if view.urls else {}
-    told = {"task_id": str(view.id), "task_status": view.status.upper(), "output": media}
-    return {**told, "error": view.reason or None}
+    body = {"task_id": str(view.id), "task_status": view.status.upper(), "output": media}
+    return {**body, "error": view.reason or None}
 
 
 def _state(view: View) -> Any:

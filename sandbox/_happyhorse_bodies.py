@@ -50,7 +50,7 @@ class View:
     reason: str
 
 
-def submitted(kind: str, id: str, place: str) -> Any:
+def submit_body(kind: str, id: str, place: str) -> Any:
     """The answer to a submit."""
     if kind == "image":
         return {"task_id": id}
@@ -59,7 +59,7 @@ def submitted(kind: str, id: str, place: str) -> Any:
     return {place: id, "status": "queued"}
 
 
-def polled(view: View) -> Any:
+def poll_body(view: View) -> Any:
     """The answer to a poll."""
     if view.kind == "image":
         return _image(view)
@@ -73,9 +73,9 @@ def polled(view: View) -> Any:
 
 
 def _image(view: View) -> Any:
-    told = {"task_id": view.id, "status": view.word, "fail_reason": view.reason}
+    body = {"task_id": view.id, "status": view.word, "fail_reason": view.reason}
     ended = view.percent == 100 and not view.reason
-    return {"data": {**told, "data": {"data": list(view.results)} if ended else None}}
+    return {"data": {**body, "data": {"data": list(view.results)} if ended else None}}
 
 
 def _ending(view: View, place: str, url: str) -> Mapping[str, Any]:

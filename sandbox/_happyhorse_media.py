@@ -17,7 +17,7 @@ import av
 from PIL import Image
 
 from ._body import Body, Refusal
-from ._files import Slice, StoredFile, stored
+from ._files import Slice, StoredFile, identify
 from ._happyhorse_rows import Medium, Reading
 from ._log import Seen
 from ._platform import Request, World
@@ -37,7 +37,7 @@ class _Measures:
     clear: bool = False
 
 
-def checked(reading: Reading, world: World) -> tuple[Path, ...]:
+def check_media(reading: Reading, world: World) -> tuple[Path, ...]:
     """The files on this machine, masks left out. Raises Refusal (400) for one out of limits.
 
     A file elsewhere on the web is never fetched, and so taken unseen.
@@ -66,8 +66,8 @@ def _file(medium: Medium, most: int, world: World) -> StoredFile | None:
         if (parts.port or 80) == urlsplit(world.origin).port:
             return _hosted(parts, world)
         return _fetched(parts, most, world)
-    except Refusal as no:
-        raise Refusal(400, f"{medium.where}: {no.text}") from None
+    except Refusal as refusal:
+        raise Refusal(400, f"{medium.where}: {refusal.text}") from None
 
 
 def _hosted(parts: SplitResult, world: World) -> StoredFile:
@@ -88,7 +88,7 @@ def _hosted(parts: SplitResult, world: World) -> StoredFile:
     answer = world.platforms[name].answer(request)
     if answer.status != 200 or not isinstance(answer.body, Slice):
         raise Refusal(400, f"the file cannot be fetched: {answer.status}.")
-    return stored(answer.body.path, rest)
+    return identify(answer.body.path, rest)
 
 
 def _fetched(parts: SplitResult, most: int, world: World) -> StoredFile:
@@ -105,7 +105,7 @@ def _fetched(parts: SplitResult, most: int, world: World) -> StoredFile:
             path.write_bytes(answer.read(most + 1))
     except (OSError, HTTPException, ValueError) as broken:
         raise Refusal(400, f"the file cannot be fetched: {broken}.") from None
-    return stored(path, parts.path.rpartition("/")[2])
+    return identify(path, parts.path.rpartition("/")[2])
 
 
 def _check(medium: Medium, file: StoredFile, limits: Mapping[str, Any]) -> _Measures:
@@ -127,12 +127,12 @@ def _within(medium: Medium, measures: _Measures, limits: Mapping[str, Any]) -> N
     short, long = sorted((measures.width, measures.height))
     least, most = limits.get("least_side", 0), limits.get("most_side", math.inf)
     if medium.role != "audio" and not (least <= short and long <= most):
-        told = f"{measures.width} x {measures.height}"
-        raise Refusal(400, f"{medium.where}: {told} is outside of {least} to {most} pixels.")
+        measured = f"{measures.width} x {measures.height}"
+        raise Refusal(400, f"{medium.where}: {measured} is outside of {least} to {most} pixels.")
     least, most = limits.get("least_seconds", 0), limits.get("most_seconds", math.inf)
     if not least - _PADDING <= measures.seconds <= most + _PADDING:
-        told = f"{measures.seconds:.2f} s"
-        raise Refusal(400, f"{medium.where}: {told} is outside of {least} to {most} seconds.")
+        measured = f"{measures.seconds:.2f} s"
+        raise Refusal(400, f"{medium.where}: {measured} is outside of {least} to {most} seconds.")
 
 
 def _measures(medium: Medium, file: StoredFile, kind: str) -> _Measures:

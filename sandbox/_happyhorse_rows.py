@@ -1,4 +1,4 @@
-"""HappyHorse's rows: which row a body is, and what is wrong with it."""
+"""HappyHorse's rows: which row a body matches, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Medium:
 
 
 def read_rows() -> tuple[Row, ...]:
-    told = json.loads(Path(__file__).with_name("happyhorse_models.json").read_text("utf-8"))
-    limits = told["limits"]
+    tables = json.loads(Path(__file__).with_name("happyhorse_models.json").read_text("utf-8"))
+    limits = tables["limits"]
 
     def row(each: dict[str, Any]) -> Row:
         named = {role: limits[name] for role, name in each.pop("limits", {}).items()}
         return Row(**each, limits=named)
 
-    return tuple(row(each) for each in told["rows"])
+    return tuple(row(each) for each in tables["rows"])
 
 
-def chosen(rows: Sequence[Row], path: str, body: Any) -> Reading:
+def match_row(rows: Sequence[Row], path: str, body: Any) -> Reading:
     """The first row at `path` that `body` fits, read.
 
     Raises Refusal (400) that says what is wrong with the row it comes nearest to.
@@ -69,7 +69,7 @@ def chosen(rows: Sequence[Row], path: str, body: Any) -> Reading:
     if not readings:
         known = ", ".join(dict.fromkeys(row.model for row in here))
         raise Refusal(400, f"Unknown model {body.get('model')!r} at {path}; known: {known}.")
-    nearest = min(readings, key=lambda each: (each.strange, len(each.problems)))
+    nearest = min(readings, key=lambda each: (each.mismatches, len(each.problems)))
     if nearest.problems:
         row = nearest.row
         raise Refusal(400, f"{row.model}, {row.task}: {'; '.join(nearest.problems)}.")
@@ -77,7 +77,7 @@ def chosen(rows: Sequence[Row], path: str, body: Any) -> Reading:
 
 
 def read(row: Row, body: Mapping[str, Any]) -> Reading:
-    """`body` held against one row."""
+    """`body` checked against one row."""
     reading = Reading(row)
     fields = {name: value for name, value in body.items() if name != "model"}
     reading.object("", fields, {"fields": row.fields})
@@ -89,7 +89,7 @@ def read(row: Row, body: Mapping[str, Any]) -> Reading:
 class Reading:
     """What a body holds by a row's rules: plain values by their own name, texts, files, faults.
 
-    strange counts the faults that speak for another row: names and types this one does not know.
+    mismatches counts the faults that speak for another row: names and types this one does not know.
     """
 
     row: Row
@@ -97,7 +97,7 @@ class Reading:
     texts: list[str] = field(default_factory=list)
     media: list[Medium] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    strange: int = 0
+    mismatches: int = 0
 
     def object(self, where: str, value: Any, rule: Rule) -> None:
         fields = rule["fields"]
@@ -107,7 +107,7 @@ class Reading:
         for name in value:
             if name not in fields:
                 self.problems.append(_unknown(before, name, fields))
-                self.strange += 1
+                self.mismatches += 1
         for name, inner in fields.items():
             if name in value:
                 _TYPES[inner["type"]](self, before + name, value[name], inner)
@@ -168,8 +168,8 @@ class Reading:
         if not isinstance(value, list):
             return self._wrong(where, "an array", value)
         self._counted(where, len(value), {"least": 1, **rule})
-        for place, entry in enumerate(value):
-            self.url(f"{where}[{place}]", entry, rule)
+        for index, entry in enumerate(value):
+            self.url(f"{where}[{index}]", entry, rule)
 
     def entries(self, where: str, value: Any, rule: Rule) -> None:
         """Wan's media: objects of a type and a URL."""
@@ -177,17 +177,17 @@ class Reading:
         if not isinstance(value, list):
             return self._wrong(where, "an array", value)
         types = [entry.get("type") if isinstance(entry, dict) else None for entry in value]
-        for place, (entry, kind) in enumerate(zip(value, types, strict=True)):
+        for index, (entry, kind) in enumerate(zip(value, types, strict=True)):
             if isinstance(kind, str) and kind in kinds:
-                self._entry(f"{where}[{place}]", entry, kinds[kind])
+                self._entry(f"{where}[{index}]", entry, kinds[kind])
             else:
-                self._wrong(f"{where}[{place}].type", f"one of {', '.join(kinds)}", kind)
-                self.strange += 1
+                self._wrong(f"{where}[{index}].type", f"one of {', '.join(kinds)}", kind)
+                self.mismatches += 1
         for kind, limits in kinds.items():
             self._counted(f"{where} of type {kind}", types.count(kind), limits)
 
     def messages(self, where: str, value: Any, rule: Rule) -> None:
-        """One message of the user: words alone, or parts that show at least one picture."""
+        """One message of the user: text alone, or parts with at least one image."""
         if not isinstance(value, list) or len(value) != 1:
             return self._wrong(where, "an array of one object", value)
         content = value[0].get("content") if isinstance(value[0], dict) else None
@@ -197,12 +197,12 @@ class Reading:
         self.object(f"{where}[0]", value[0], {"fields": fields})
 
     def parts(self, where: str, value: Any, rule: Rule) -> None:
-        for place, part in enumerate(value):
+        for index, part in enumerate(value):
             kind = part.get("type") if isinstance(part, dict) else None
             if not isinstance(kind, str) or kind not in _PARTS:
-                self._wrong(f"{where}[{place}].type", "text or image_url", kind)
+                self._wrong(f"{where}[{index}].type", "text or image_url", kind)
             else:
-                self.object(f"{where}[{place}]", part, {"fields": _PARTS[kind]})
+                self.object(f"{where}[{index}]", part, {"fields": _PARTS[kind]})
         types = [part.get("type") for part in value if isinstance(part, dict)]
         if "text" not in types or "image_url" not in types:
             self.problems.append(f"{where} must be a string, or parts with words and a picture")
@@ -234,8 +234,8 @@ class Reading:
         self.values[where.rpartition(".")[2]] = value
 
     def _wrong(self, where: str, wanted: str, value: Any) -> None:
-        told = json.dumps(value, ensure_ascii=True)
-        self.problems.append(f"{where} must be {wanted}, not {told[:100]}")
+        shown = json.dumps(value, ensure_ascii=True)
+        self.problems.append(f"{where} must be {wanted}, not {shown[:100]}")
 
 
 _TYPES: Mapping[str, Callable[[Reading, str, Any, Rule], None]] = {

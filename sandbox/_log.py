@@ -1,4 +1,4 @@
-"""What was asked of the sandbox: one `Seen` a request, kept in the order of arrival."""
+"""The request log of the sandbox: one `Seen` per request, in order of arrival."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """One request. The key itself is never kept, only whether a key was sent.
+    """One request. The key itself is never stored, only whether one was sent.
 
     path     raw, with the platform's prefix and without the query
-    status   what was answered; 0 while nothing is, or when the connection was cut instead
+    status   the HTTP status of the answer; 0 before it, and where the connection was cut instead
     fields   the parsed JSON, or a form's parts by name: text, or a file's name, type and size
     size     bytes of the body that were read
     time     seconds on the monotonic clock

@@ -32,7 +32,7 @@ class FormPart:
     size: int = 0
 
     @property
-    def told(self) -> Any:
+    def summary(self) -> Any:
         """How the request log shows it."""
         if self.filename is None:
             return self.text
@@ -70,7 +70,7 @@ def _boundary(content_type: str) -> bytes:
 
 @dataclass
 class _Reader:
-    """What the parser calls back; holds one open part at a time."""
+    """The parser's callbacks; holds one open part at a time."""
 
     new_path: Callable[[], Path]
     parts: list[FormPart] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Reader:
         self._label = self._value = b""
 
     def headers_finished(self) -> None:
-        part = _described(self._headers)
+        part = _form_part(self._headers)
         if part.filename is not None:
             part.path = self.new_path()
             self._file = part.path.open("wb")
@@ -138,16 +138,16 @@ class _Reader:
             self._file = None
 
 
-def _described(headers: list[tuple[bytes, bytes]]) -> FormPart:
+def _form_part(headers: list[tuple[bytes, bytes]]) -> FormPart:
     found = dict(headers)
     if len(found) != len(headers):
         raise Refusal(400, "A part of the form has the same header twice.")
     try:
-        told = {name.decode("ascii"): value.decode("utf-8") for name, value in headers}
+        decoded = {name.decode("ascii"): value.decode("utf-8") for name, value in headers}
     except UnicodeDecodeError:
         raise Refusal(400, "A part's header is not UTF-8 text.") from None
-    name, filename = _disposition(told.get("content-disposition", ""))
-    return FormPart(name, filename, told.get("content-type", ""))
+    name, filename = _disposition(decoded.get("content-disposition", ""))
+    return FormPart(name, filename, decoded.get("content-type", ""))
 
 
 def _disposition(value: str) -> tuple[str, str | None]:
@@ -162,7 +162,7 @@ def _disposition(value: str) -> tuple[str, str | None]:
 
 
 def _params(message: Message) -> dict[str, Any]:
-    """By name; the RFC 2231 form of one is a tuple and goes before its plain form."""
+    """By name; an RFC 2231 value is a tuple and takes precedence over the plain one."""
     params: dict[str, Any] = {}
     for name, value in message.get_params([], header="Content-Disposition")[1:]:
         if name in params and isinstance(value, tuple) is isinstance(params[name], tuple):

@@ -57,7 +57,7 @@ def check_json(body: Mapping[str, Any], rules: Rules) -> None:
 
 
 def check_form(
-    parts: Mapping[str, Sequence[FormPart]], rules: Rules, kept: Callable[[FormPart], StoredFile]
+    parts: Mapping[str, Sequence[FormPart]], rules: Rules, store: Callable[[FormPart], StoredFile]
 ) -> tuple[dict[str, Any], list[StoredFile]]:
     """The values of a form, numbers read, and its files in the order of the rules."""
     only(parts, [*_FIXED, *rules], "parameter")
@@ -66,7 +66,7 @@ def check_form(
     for name, rule in rules.items():
         found = parts.get(name, ())
         if rule["type"] == "file":
-            files += _files(name, found, rule, kept)
+            files += _files(name, found, rule, store)
         elif found:
             values[name] = _form_value(name, text_of(name, found), rule)
     _check_complete({**dict.fromkeys(parts, True), **values}, rules)
@@ -107,12 +107,12 @@ def _form_value(name: str, text: str, rule: Rule) -> Any:
 
 
 def _files(
-    name: str, parts: Sequence[FormPart], rule: Rule, kept: Callable[[FormPart], StoredFile]
+    name: str, parts: Sequence[FormPart], rule: Rule, store: Callable[[FormPart], StoredFile]
 ) -> list[StoredFile]:
     many = rule.get("many", 1)
     if many is not True and len(parts) > many:
         raise Refusal(400, f"Parameter {name!r} takes at most {many} files, not {len(parts)}.")
-    found = [kept(part) for part in parts]
+    found = [store(part) for part in parts]
     for file in found:
         if file.kind != rule["kind"]:
             raise Refusal(400, f"Parameter {name!r} is {rule['kind']}, not {file.mime}.")

@@ -1,4 +1,4 @@
-"""What OpenComputing's chat says, at once or as a stream of events."""
+"""The answers of OpenComputing's chat, at once or as a stream of events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ._body import Cut
-from ._faults import Twists, unmarked
+from ._faults import Twists, strip_markers
 from ._tasks import Tasks
 
 _SECONDS = 4.0  # a stream lasts at pace 1
@@ -28,10 +28,10 @@ class Talk:
         self.model = body["model"]
         self._twists = twists
         self._created = int(time.time())
-        asked = unmarked(body["prompt"])
-        manner = unmarked(body.get("sys_prompt") or "")
-        told = f"{asked}. {manner + '. ' if manner else ''}{_CLOSING}"
-        self.words = "" if "empty" in twists else told
+        prompt = strip_markers(body["prompt"])
+        manner = strip_markers(body.get("sys_prompt") or "")
+        text = f"{prompt}. {manner + '. ' if manner else ''}{_CLOSING}"
+        self.words = "" if "empty" in twists else text
         self.thoughts = (
             "Let me see what is wanted here, and what would make it good to look at and true."
             if "think" in self.model
@@ -69,7 +69,7 @@ class Talk:
         yield b"data: [DONE]\n\n"
 
     def _event(self, delta: Mapping[str, str], finish: str = "0") -> bytes:
-        choice = {"logprobs": None, "index": 0, "delta": delta}
+        choice: dict[str, Any] = {"logprobs": None, "index": 0, "delta": delta}
         if finish == "1":
             choice["finish_reason"] = "stop"
         chunk = {

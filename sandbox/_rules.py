@@ -1,4 +1,4 @@
-"""Checks a model's parameters against its parameter_rules, to the letter."""
+"""Checks a model's parameters strictly against its parameter_rules."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def _array(name: str, value: Any, rule: Rule, find: Find) -> None:
     if (most := rule.get("size")) is not None and len(value) > most:
         raise Refusal(400, f"{name} takes at most {most} entries, not {len(value)}.")
     inner = {**rule, "type": _inner(rule["type"])}
-    for place, entry in enumerate(value):
-        _value(f"{name}[{place}]", entry, inner, find)
+    for index, entry in enumerate(value):
+        _value(f"{name}[{index}]", entry, inner, find)
 
 
 def _dict(name: str, value: Any, rule: Rule, find: Find) -> None:
@@ -99,10 +99,10 @@ def _dict(name: str, value: Any, rule: Rule, find: Find) -> None:
     for key in value:
         if key not in keys:
             raise Refusal(400, f"{name} has an unknown key {key!r}; known: {', '.join(keys)}.")
-    for key, told in keys.items():
+    for key, key_rule in keys.items():
         if key in value:
             _medium(f"{name}.{key}", value[key], {**rule, "type": _inner(rule["type"])}, find)
-        elif told["required"]:
+        elif key_rule["required"]:
             raise Refusal(400, f"{name}.{key} is required.")
 
 

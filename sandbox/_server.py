@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         seen = self.server.world.log.add(self._seen(path, query))
         twists = self.server.world.faults.take(self.command, path)
         try:
-            self._send(seen, self._answered(seen, twists))
+            self._send(seen, self._answer(seen, twists))
         except (Cut, ConnectionError, TimeoutError):
             self._cut()
 
@@ -95,31 +95,31 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- from a request to an answer --------------------------------------------------------
 
-    def _answered(self, seen: Seen, twists: Twists) -> Answer:
+    def _answer(self, seen: Seen, twists: Twists) -> Answer:
         if "delay" in twists:
             self._delay(**twists["delay"])
         try:
             body = Body(self.rfile, self.headers)
-        except Refusal as no:
+        except Refusal as refusal:
             self.close_connection = True
-            return _refused(no)
+            return _refusal_answer(refusal)
         if "cut_before" in twists:
             self._cut_before(body, **twists["cut_before"])
-        answer = self._routed(seen, body, twists) if _taken(twists) else None
+        answer = self._route(seen, body, twists) if _reaches_platform(twists) else None
         if not body.drain():
             self.close_connection = True
         seen.size = body.received
         if "cut_after" in twists:
             raise Cut
-        answer = _instead(twists, self.server.world.origin) or answer or Answer(500, {})
+        answer = _replacement(twists, self.server.world.origin) or answer or Answer(500, {})
         answer.twists = {**answer.twists, **twists}
         return answer
 
-    def _routed(self, seen: Seen, body: Body, twists: Twists) -> Answer:
+    def _route(self, seen: Seen, body: Body, twists: Twists) -> Answer:
         name, _, rest = seen.path[1:].partition("/")
         platform = self.server.platforms.get(name)
         if not platform:
-            return _refused(Refusal(404, f"No platform lives at /{name}."))
+            return _refusal_answer(Refusal(404, f"There is no platform at /{name}."))
         try:
             return platform.answer(
                 Request(
@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
             raise
         except Exception:
             logging.getLogger(__name__).exception("%s %s", self.command, seen.path)
-            return _refused(Refusal(500, "The sandbox itself failed; its log says why."))
+            return _refusal_answer(Refusal(500, "The sandbox itself failed; its log says why."))
 
     def _delay(self, seconds: float = 1, until: threading.Event | None = None) -> None:
         (until or self.server.stopping).wait(seconds)
@@ -150,11 +150,14 @@ class Handler(BaseHTTPRequestHandler):
     # -- sending ----------------------------------------------------------------------------
 
     def _send(self, seen: Seen, answer: Answer) -> None:
-        answer = _twisted_file(answer, self.server.world.origin)
+        answer = _spoil_file(answer, self.server.world.origin)
         if isinstance(answer.body, Iterator):
             self._send_chunks(seen, answer, answer.body)
-            return
-        length, most = _lengths(answer)
+        else:
+            self._send_whole(seen, answer, answer.body)
+
+    def _send_whole(self, seen: Seen, answer: Answer, body: bytes | Slice) -> None:
+        length, most = _lengths(body, answer.twists)
         seen.status = answer.status
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -164,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self._send_body(answer.body, most)
+            self._send_body(body, most)
             if most < length:
                 raise Cut
 
@@ -195,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    # -- what the base class asks for -------------------------------------------------------
+    # -- overrides of the base class --------------------------------------------------------
 
     def _seen(self, path: str, query: str) -> Seen:
         kind = self.headers.get("Content-Type", "")
@@ -203,35 +206,35 @@ class Handler(BaseHTTPRequestHandler):
         return Seen(self.command, path, query, content_type=kind, keyed=keyed)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Lines that are no HTTP at all are refused in JSON too."""
+        """Lines that are not HTTP are refused in JSON too."""
         self.close_connection = True
         seen = Seen(getattr(self, "command", None) or "", getattr(self, "path", ""))
-        self._send(seen, _refused(Refusal(int(code), message or "This is not HTTP.")))
+        self._send(seen, _refusal_answer(Refusal(int(code), message or "This is not HTTP.")))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent: `Sandbox.log` has it all."""
 
 
-def _refused(no: Refusal) -> Answer:
-    return Answer.json({"code": no.status, "msg": no.text}, no.status)
+def _refusal_answer(refusal: Refusal) -> Answer:
+    return Answer.json({"code": refusal.status, "msg": refusal.text}, refusal.status)
 
 
-def _taken(twists: Twists) -> bool:
-    """Whether the request reaches its platform, whatever is answered in the end."""
+def _reaches_platform(twists: Twists) -> bool:
+    """Whether the request reaches its platform, whatever the answer will be."""
     return all(twists[kind].get("taken") for kind in ANSWERS if kind in twists)
 
 
-def _instead(twists: Twists, origin: str) -> Answer | None:
+def _replacement(twists: Twists, origin: str) -> Answer | None:
     """The answer given in place of the real one."""
     for kind in ANSWERS:
         if kind in twists:
-            answer = _instead_of_all(kind, twists[kind], origin)
+            answer = _scripted_answer(kind, twists[kind], origin)
             answer.headers.update(twists[kind].get("headers", {}))
             return answer
     return None
 
 
-def _instead_of_all(kind: str, settings: Twists, origin: str) -> Answer:
+def _scripted_answer(kind: str, settings: Twists, origin: str) -> Answer:
     if kind == "html":
         return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, HTML)
     if kind == "bad_json":
@@ -251,21 +254,19 @@ def _elsewhere(origin: str) -> str:
     return f"http://localhost:{origin.rpartition(':')[2]}/elsewhere"
 
 
-def _twisted_file(answer: Answer, origin: str) -> Answer:
-    """A stored file may have been marked to be served as something else."""
+def _spoil_file(answer: Answer, origin: str) -> Answer:
+    """A stored file may be marked to be served as something else."""
     if not isinstance(answer.body, Slice):
         return answer
     for kind in ("html", "redirect"):
         if kind in answer.twists:
-            return _instead_of_all(kind, {}, origin)
+            return _scripted_answer(kind, {}, origin)
     return answer
 
 
-def _lengths(answer: Answer) -> tuple[int, int]:
-    """(the length that is told, the bytes that are sent)."""
-    body = answer.body
+def _lengths(body: bytes | Slice, twists: Twists) -> tuple[int, int]:
+    """(the Content-Length, the number of bytes that are sent)."""
     length = body.length if isinstance(body, Slice) else len(body)
-    twists = answer.twists
     if "short_body" in twists:
         length = min(length, twists["short_body"].get("after", length // 2))
     if "cut_body" in twists:

@@ -1,4 +1,4 @@
-"""The life of a task: pending, running with a node at work, success or fail, all by the clock."""
+"""The life of a task by the clock: pending, running node by node, success or failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOK = 0.02  # seconds between looks at a clock that a test may move
 
 
 class NodeFailed(Exception):
-    """A node of a workflow cannot go on; words say why."""
+    """A node of a workflow cannot run; `words` say why."""
 
     def __init__(self, node_id: str, title: str, words: str) -> None:
         super().__init__(f"Node {node_id} ({title}): {words}")
@@ -31,7 +31,7 @@ class NodeFailed(Exception):
 
 @dataclass(frozen=True)
 class Made:
-    """One thing a task made. address is its URL, or the name it is kept by."""
+    """One result of a task. address is its URL, or the name it is stored under."""
 
     file: StoredFile
     address: str
@@ -43,7 +43,7 @@ class Made:
 class Plan:
     """What a task will do.
 
-    kind     which of the platform's queues it is in: ids are counted a platform and kind
+    kind     its queue at the platform: ids are counted per platform and kind
     fields   what was sent, as JSON shows it
     make     draws the results; called once, in a background thread
     seconds  how long it runs at pace 1
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Moment:
-    """A task at one time: its status, how far it is (0..1), the node at work and its part."""
+    """A task at one time: its status, its progress (0..1), the node at work and its progress."""
 
     status: str
     part: float = 0.0
@@ -69,7 +69,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Task:
-    """A task that was taken and paid for. `number` counts from 0 a platform and kind."""
+    """A task that was accepted and charged. `number` counts from 0 per platform and kind."""
 
     platform: str
     id: int
@@ -89,13 +89,13 @@ class Task:
     @property
     def reason(self) -> str:
         """Why it fails and at which node, "" when it does not."""
-        broken = self.drawing.done() and self.drawing.exception()
-        by_itself = self._failed or f"could not be drawn: {broken}"
-        return str(self.twists.get("fail") or (by_itself if broken else ""))
+        error = self.drawing.done() and self.drawing.exception()
+        own = self._failed or f"could not be drawn: {error}"
+        return str(self.twists.get("fail") or (own if error else ""))
 
     @property
     def words(self) -> str:
-        """Why it fails, where the node is told beside it."""
+        """Why it fails, without the node, which an answer names separately."""
         return self._failed.words if self._failed else self.reason
 
     @property
@@ -107,9 +107,10 @@ class Task:
 
     @property
     def _failed(self) -> NodeFailed | None:
-        broken = self.drawing.exception() if self.drawing.done() else None
-        by_itself = isinstance(broken, NodeFailed) and "fail" not in self.twists
-        return broken if by_itself else None
+        if not self.drawing.done() or "fail" in self.twists:
+            return None
+        error = self.drawing.exception()
+        return error if isinstance(error, NodeFailed) else None
 
     @property
     def made(self) -> Sequence[Made]:
@@ -117,7 +118,7 @@ class Task:
         return self.drawing.result()
 
     def at(self, now: float, patience: float) -> Moment:
-        """How it is at `now`; waits up to `patience` seconds for a drawing that is late."""
+        """Its state at `now`; waits up to `patience` seconds for a drawing that is late."""
         ran = now - self.began - self.waits
         if ran < 0:
             return Moment(PENDING)
@@ -131,8 +132,17 @@ class Task:
 
     def _running(self, part: float) -> Moment:
         steps = self.plan.steps or (("", ""),)
-        place = part * len(steps)
-        return Moment(RUNNING, part, steps[int(place)], place % 1)
+        position = part * len(steps)
+        return Moment(RUNNING, part, steps[int(position)], position % 1)
+
+
+def result_urls(task: Task, twists: Twists) -> list[str]:
+    """The URLs of the results of a finished task, changed as `twists` ask."""
+    if "empty" in twists:
+        return []
+    if "result_url" in twists:
+        return [twists["result_url"]["url"]]
+    return [made.address for made in task.made]
 
 
 class Tasks:
@@ -151,7 +161,7 @@ class Tasks:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="skyport-sandbox-draw")
 
     def add(self, platform: str, plan: Plan, twists: Twists) -> Task:
-        """Take a task, charge for it, and begin to draw."""
+        """Accept a task, charge for it, and begin to draw."""
         drawing = self._pool.submit(plan.make)
         runs = twists.get("slow", plan.seconds) * self.pace
         with self._lock:

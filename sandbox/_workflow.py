@@ -1,7 +1,7 @@
 """Checks a ComfyUI workflow in API format and runs it.
 
-The classes in `_nodes` are executed for real. What any other node would have made is drawn, and
-the known nodes behind it go on with that.
+The classes in `_nodes` are executed for real. The outputs of any other node are drawn, and the
+known nodes downstream go on with those.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ._body import Refusal
-from ._drawn import Drawn, Find, file_input
+from ._drawn import Drawn, Find, Link, file_input
 from ._files import StoredFile
 from ._graph import Node, Prompt, in_order, is_link, rings, sources, title
 from ._nodes import NODES
@@ -87,10 +87,10 @@ def _savers(prompt: Prompt) -> list[str]:
     return [node_id for node_id, node in prompt.items() if node["class_type"] in _SAVERS]
 
 
-# -- what is executed, and what is drawn ----------------------------------------------------------
+# -- executed or drawn ----------------------------------------------------------------------------
 
 
-def _known(prompt: Prompt) -> set[str]:
+def _executable(prompt: Prompt) -> set[str]:
     """The nodes that can be executed: of a known class, and not waiting for themselves."""
     known = {node_id for node_id, node in prompt.items() if node["class_type"] in NODES}
     known -= rings(prompt)
@@ -105,9 +105,9 @@ def _file_name(node: Node) -> Any:
 def _executed(prompt: Prompt) -> list[str]:
     """The ids of the nodes that are executed, in order: what the savers need of what is known.
 
-    A saver right behind an unknown node is none of them: it is drawn with that node.
+    A saver directly after an unknown node is left out: its files are drawn with that node.
     """
-    known = _known(prompt)
+    known = _executable(prompt)
     ends = [each for each in _savers(prompt) if each in known]
     ends = [each for each in ends if not _is_behind_unknown(prompt, each, known)]
     return in_order(prompt, ends, known)
@@ -119,7 +119,7 @@ def _is_behind_unknown(prompt: Prompt, saver: str, known: set[str]) -> bool:
 
 
 def _medium(saver: Node) -> Any:
-    """What a saver saves: the value of that input."""
+    """The value of the input that a saver saves."""
     return saver["inputs"].get(NODES[saver["class_type"]].medium)
 
 
@@ -156,38 +156,38 @@ def _check_loader(node_id: str, node: Node, find: Find) -> None:
 
 def _check_inputs(node_id: str, prompt: Prompt) -> None:
     node = prompt[node_id]
-    for name, asked in NODES[node["class_type"]].inputs.items():
+    for name, expected in NODES[node["class_type"]].inputs.items():
         try:
-            _check_input(node["inputs"], name, asked, prompt)
+            _check_input(node["inputs"], name, expected, prompt)
         except WrongInput as wrong:
             raise Refusal(400, f"Node {node_id} ({title(node)}): {name}: {wrong}.") from None
 
 
-def _check_input(inputs: Mapping[str, Any], name: str, asked: Input, prompt: Prompt) -> None:
+def _check_input(inputs: Mapping[str, Any], name: str, expected: Input, prompt: Prompt) -> None:
     if name not in inputs:
-        if asked.required:
+        if expected.required:
             raise WrongInput("Required input is missing")
         return
     value = inputs[name]
     if is_link(value):
-        _check_link(value, asked, prompt)
+        _check_link(value, expected, prompt)
     elif isinstance(value, list):
         raise WrongInput("Bad linked input, must be [node id, number of its output]")
     else:
-        asked.read(value)
+        expected.read(value)
 
 
-def _check_link(link: Any, asked: Input, prompt: Prompt) -> None:
+def _check_link(link: Any, expected: Input, prompt: Prompt) -> None:
     """Raises WrongInput where the node at the other end is known and has no such output."""
     source = NODES.get(prompt[link[0]]["class_type"])
     if not source:
         return
     if not 0 <= link[1] < len(source.outputs):
         raise WrongInput(f"node {link[0]} ({source.name}) has no output {link[1]}")
-    if source.outputs[link[1]] != asked.kind:
+    if source.outputs[link[1]] != expected.kind:
         raise WrongInput(
             f"Return type mismatch: node {link[0]} ({source.name}) gives "
-            f"{source.outputs[link[1]]}, not {asked.kind}"
+            f"{source.outputs[link[1]]}, not {expected.kind}"
         )
 
 
@@ -201,12 +201,12 @@ class _Work:
         self._prompt = prompt
         self._find = find
         self._new_path = new_path
-        self._drawn = Drawn(prompt, find, new_path, _seen_as_film(prompt))
+        self._drawn = Drawn(prompt, find, new_path, _film_sources(prompt))
         self._made: dict[str, tuple[Any, ...]] = {}
         self._saved: dict[str, list[Path]] = {}
-        spec = _executed(prompt)
-        self._users = Counter(source for each in spec for source in set(sources(prompt[each])))
-        for node_id in spec:
+        order = _executed(prompt)
+        self._users = Counter(source for each in order for source in set(sources(prompt[each])))
+        for node_id in order:
             self._execute(node_id)
             self._forget(node_id)
 
@@ -226,7 +226,7 @@ class _Work:
             raise NodeFailed(node_id, title(node), words) from broken
 
     def _forget(self, node_id: str) -> None:
-        """Let go of what no node will ask for again: frames are large."""
+        """Release the outputs that no node needs any more: frames are large."""
         inputs = set(sources(self._prompt[node_id]))
         self._users.subtract(inputs)
         for each in (node_id, *inputs):
@@ -244,30 +244,30 @@ class _Work:
         given = {name: node["inputs"][name] for name in known.inputs if name in node["inputs"]}
         return {name: self._value(value, known.inputs[name]) for name, value in given.items()}
 
-    def _value(self, value: Any, asked: Input) -> Any:
+    def _value(self, value: Any, expected: Input) -> Any:
         if is_link(value):
-            return self._linked(value, asked)
-        return self._find(value) if asked.kind == FILE else asked.read(value)
+            return self._linked(value, expected)
+        return self._find(value) if expected.kind == FILE else expected.read(value)
 
-    def _linked(self, link: Any, asked: Input) -> Any:
+    def _linked(self, link: Any, expected: Input) -> Any:
         made = self._made.get(link[0])
-        return self._drawn.value(link, asked) if made is None else made[link[1]]
+        return self._drawn.value(link, expected) if made is None else made[link[1]]
 
     def _draw(self, node_id: str) -> Iterator[Path]:
         saver = self._prompt[node_id]
-        link = _medium(saver) if saver["class_type"] in NODES else None
-        kind = _SAVERS[saver["class_type"]]
-        return self._drawn.files(link if is_link(link) else [node_id, 0], kind)
+        medium = _medium(saver) if saver["class_type"] in NODES else None
+        link: Link = medium if is_link(medium) else [node_id, 0]
+        return self._drawn.files(link, _SAVERS[saver["class_type"]])
 
 
-def _seen_as_film(prompt: Prompt) -> set[str]:
-    """The ids of nodes whose pictures known nodes make a film of."""
-    known = _known(prompt)
+def _film_sources(prompt: Prompt) -> set[str]:
+    """The ids of nodes whose pictures known nodes make into a film."""
+    known = _executable(prompt)
     makers = [each for each in known if prompt[each]["class_type"] in _FILM_MAKERS]
     behind = in_order(prompt, makers, known)
     return {
         prompt[each]["inputs"][name][0]
         for each in behind
-        for name, asked in NODES[prompt[each]["class_type"]].inputs.items()
-        if asked.kind == IMAGE and is_link(prompt[each]["inputs"].get(name))
+        for name, expected in NODES[prompt[each]["class_type"]].inputs.items()
+        if expected.kind == IMAGE and is_link(prompt[each]["inputs"].get(name))
     }

@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from . import _workflow
 from ._body import Refusal
-from ._faults import Twists, markers
+from ._faults import Twists, status_word
 from ._fields import exactly
-from ._files import result
-from ._gpugeek_storage import LIVES, Storage, addresses, stand_in
+from ._files import result_file
+from ._gpugeek_storage import LINK_SECONDS, Storage, addresses, stand_in
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, PENDING, SUCCESS, Made, Moment, Plan, Task
+from ._tasks import FAIL, PENDING, SUCCESS, Made, Moment, Task
+from ._workflow import Saved
 
 WORKFLOW_ID = 763311996779461  # the document's own
 PRICE = 0.11
@@ -54,13 +54,13 @@ class Gpugeek(Platform):
         v1 = "/api/v1"
         link = f"{v1}/file/upload/pre-signed-url"
         return (
-            Route("GET", link, self.link_of_the_table),
-            Route("POST", link, self.link_of_the_sample),
+            Route("GET", link, self.get_link, query=None),
+            Route("POST", link, self.post_link, query=None),
             Route("POST", f"{v1}/file/upload/commit", self.commit),
             Route("POST", f"{v1}/prompt", self.prompt),
             Route("POST", f"{v1}/task/cancel", self.cancel),
             Route("GET", f"{v1}/task/{{prompt_id}}", self.details),
-            Route("PUT", "/comfy/input/{name}", self.put, keyed=False),
+            Route("PUT", "/comfy/input/{name}", self.put, keyed=False, query=None),
             Route("GET", "/comfy/input/{name}", self.stored_file, keyed=False),
             Route("GET", "/comfy/output/{name}", self.stored_file, keyed=False),
         )
@@ -70,17 +70,20 @@ class Gpugeek(Platform):
 
     # -- files ------------------------------------------------------------------------------
 
-    def link_of_the_table(self, request: Request) -> Answer:
+    def get_link(self, request: Request) -> Answer:
         self._check_dialect("table")
-        name = request.arg(request.args("file_name"), "file_name")
-        return _answered({"signed_url": self._link(name), "expired_at": _end_of_link()})
+        request.read_query(("file_name",))
+        return _success(
+            {"signed_url": self._link(request.arg("file_name")), "expired_at": _end_of_link()}
+        )
 
-    def link_of_the_sample(self, request: Request) -> Answer:
+    def post_link(self, request: Request) -> Answer:
         self._check_dialect("sample")
-        name = request.arg(request.args("fileName"), "fileName")
+        request.read_query(("fileName",))
+        name = request.arg("fileName")
         if any(request.body.blocks(0)):
             raise Refusal(400, "The request takes no body.")
-        return _answered({"signedUrl": self._link(name), "expiredAt": _end_of_link()})
+        return _success({"signedUrl": self._link(name), "expiredAt": _end_of_link()})
 
     def _check_dialect(self, asked: str) -> None:
         if asked != self.dialect:
@@ -98,11 +101,9 @@ class Gpugeek(Platform):
         return Answer(200, {})
 
     def stored_file(self, request: Request, name: str) -> Answer:
-        request.args()
         return request.send(self._storage.get(self.base_url + request.path))
 
     def commit(self, request: Request) -> Answer:
-        request.args()
         url = exactly(request.json(), ("oss_url",))["oss_url"]
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise Refusal(400, f"oss_url must be the address of a file, not {url!r}.")
@@ -110,59 +111,46 @@ class Gpugeek(Platform):
             self._storage.commit(url)
         else:
             file = stand_in(url, self.world.origin, self.world.new_path)
-            url = self._storage.keep(self._inputs, file)
-        return _answered({"oss_url": url})
+            url = self._storage.add(self._inputs, file)
+        return _success({"oss_url": url})
 
     # -- workflows --------------------------------------------------------------------------
 
     def prompt(self, request: Request) -> Answer:
-        request.args()
         body = exactly(request.json(), ("workflow_id", "prompt", "task_type"))
         number = _integer(body, "workflow_id")
         if type(body["task_type"]) is not int or body["task_type"] != 1:
             raise Refusal(400, f"task_type must be 1, not {body['task_type']!r}.")
         if number not in self.workflows:
-            return self._no(_NO_WORKFLOW, f"workflow {number} does not exist")
-        _workflow.check(body["prompt"], dict(self._storage.committed))
-        task = self.accept(request, self._plan(body))
+            return self._refuse(_NO_WORKFLOW, f"workflow {number} does not exist")
+        files = self._storage.committed
+        plan = self.plan_workflow("prompt", body, body["prompt"], files, self._store_output)
+        task = self.accept(request, plan)
         as_text = _in_turn(self.id_as, "text", task)
-        return _answered({"prompt_id": str(task.id) if as_text else task.id})
+        return _success({"prompt_id": str(task.id) if as_text else task.id})
 
-    def _plan(self, body: Any) -> Plan:
-        prompt, twists = body["prompt"], markers(body)
-        files = dict(self._storage.committed)
-
-        def make() -> Sequence[Made]:
-            saved = _workflow.run(prompt, files, self.world.new_path)
-            return [self._kept(each, twists) for each in saved]
-
-        return Plan("prompt", body, make, 3.0, _workflow.steps(prompt))
-
-    def _kept(self, saved: _workflow.Saved, twists: Twists) -> Made:
-        file = result(saved.path, twists)
-        address = self._storage.keep(f"{self.base_url}/comfy/output/", file, self.ending)
+    def _store_output(self, saved: Saved, twists: Twists) -> Made:
+        file = result_file(saved.path, twists)
+        address = self._storage.add(f"{self.base_url}/comfy/output/", file, self.ending)
         return Made(file, address, saved.node_id, saved.title)
 
     # -- tasks ------------------------------------------------------------------------------
 
     def cancel(self, request: Request) -> Answer:
-        request.args()
         number = _integer(exactly(request.json(), ("task_id",)), "task_id")
         task = self.world.tasks.get(self.name, "prompt", number)
         if not task:
-            return self._no(_NO_TASK, f"task {number} does not exist")
+            return self._refuse(_NO_TASK, f"task {number} does not exist")
         if self._status(task, self.world.tasks.moment(task)) not in (_QUEUED, _GENERATING):
-            return self._no(_TASK_ENDED, f"task {number} has ended")
+            return self._refuse(_TASK_ENDED, f"task {number} has ended")
         self._cancelled[task.id] = self.world.tasks.clock()
-        return _answered(None)
+        return _success(None)
 
     def details(self, request: Request, prompt_id: str) -> Answer:
-        request.args()
-        known = prompt_id.isascii() and prompt_id.isdigit()
-        task = self.world.tasks.get(self.name, "prompt", int(prompt_id)) if known else None
+        task = self.find_task("prompt", prompt_id)
         if not task:
-            return self._no(_NO_TASK, f"task {prompt_id} does not exist")
-        return _answered(self._details(task, self.twists(request, task)))
+            return self._refuse(_NO_TASK, f"task {prompt_id} does not exist")
+        return _success(self._details(task, self.twists(request, task)))
 
     def status_of(self, task: Task) -> int:
         """1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled."""
@@ -178,13 +166,13 @@ class Gpugeek(Platform):
             "prompt_id": str(task.id) if as_text else task.id,
             "workflow_id": task.plan.fields["workflow_id"],
             "env_id": task.plan.fields["workflow_id"],
-            "status": twists["word"].get("word", "sandbox-word") if "word" in twists else status,
+            "status": status_word(twists, status),
             "queue_duration": queued,
             "run_duration": ran,
             "result_url": self._results(task, twists) if status == _DONE else {},
             "error_msg": task.reason if status == _FAILED else "",
             "queue_size": self.queue if waits else 0,
-            "current_position": self._place(moment) if waits else 0,
+            "current_position": self._queue_position(moment) if waits else 0,
             "origin_price": PRICE,
             "created_at": self._created(task),
         }
@@ -197,8 +185,8 @@ class Gpugeek(Platform):
         is_queued = moment.status == PENDING or moment.part < self.queued
         return _QUEUED if is_queued else _GENERATING
 
-    def _place(self, moment: Moment) -> int:
-        """From the end of the queue to its head, as its time there passes."""
+    def _queue_position(self, moment: Moment) -> int:
+        """From the end of the queue to its head, as time passes."""
         waited = moment.part / self.queued if self.queued else 1.0
         return max(1, self.queue - int(waited * self.queue))
 
@@ -221,14 +209,14 @@ class Gpugeek(Platform):
                 urls.append(twists["result_url"]["url"] if "result_url" in twists else each.address)
         return addresses(made, as_text=_in_turn(self.result_as, "text", task))
 
-    def _no(self, code: int, message: str) -> Answer:
-        """A refusal with HTTP 200: the code alone tells."""
+    def _refuse(self, code: int, message: str) -> Answer:
+        """A refusal with HTTP 200: only the code shows it."""
         return Answer.json(self.error(code, message))
 
 
-def _answered(data: Any) -> Answer:
-    told = {"code": 0, "message": "success", "traceid": uuid.uuid4().hex, "data": data}
-    return Answer.json(told)
+def _success(data: Any) -> Answer:
+    envelope = {"code": 0, "message": "success", "traceid": uuid.uuid4().hex, "data": data}
+    return Answer.json(envelope)
 
 
 def _integer(body: Any, name: str) -> int:
@@ -243,4 +231,4 @@ def _in_turn(knob: str | None, wanted: str, task: Task) -> bool:
 
 
 def _end_of_link() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LIVES))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LINK_SECONDS))

@@ -1,4 +1,4 @@
-"""HappyHorse: pictures and films by 52 rows of model and task, each with rules of its own."""
+"""HappyHorse: images and videos by 52 rows of model and task, each with its own rules."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import _orders
+from . import _requested
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, unmarked
+from ._faults import Twists, markers, status_word, strip_markers
 from ._fields import form_text
-from ._files import SignedShelf, result
-from ._film import draw
-from ._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS, View, polled, submitted
-from ._happyhorse_media import checked
-from ._happyhorse_rows import Reading, chosen, read_rows
+from ._files import SignedStore
+from ._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS, View, poll_body, submit_body
+from ._happyhorse_media import check_media
+from ._happyhorse_rows import Reading, match_row, read_rows
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, SUCCESS, Made, Plan, Task
+from ._tasks import FAIL, SUCCESS, Made, Plan, Task, result_urls
 
 POLLS = {
     "image": "/v1/images/async",
@@ -50,7 +49,7 @@ class Happyhorse(Platform):
         self.id_place: str | None = None
         self.result_shape: str | None = None
         self.most_seconds = 30.0
-        self._shelf = SignedShelf("happyhorse")
+        self._store = SignedStore("happyhorse")
 
     def routes(self) -> Sequence[Route]:
         polls = (
@@ -63,7 +62,7 @@ class Happyhorse(Platform):
             Route("POST", "/v1/videos", self.submit),
             Route("POST", "/v1/videos/generations", self.submit),
             *polls,
-            Route("GET", "/results/{name}", self.stored_file, keyed=False),
+            Route("GET", "/results/{name}", self.stored_file, keyed=False, query=None),
         )
 
     def error(self, status: int, text: str) -> Any:
@@ -74,32 +73,30 @@ class Happyhorse(Platform):
     # -- submit -----------------------------------------------------------------------------
 
     def submit(self, request: Request) -> Answer:
-        request.args()
-        return self._submitted(request, request.json())
+        return self._submit(request, request.json())
 
     def submit_form(self, request: Request) -> Answer:
         """Files go by URL here too: every part is text."""
-        request.args()
         parts = request.form()
-        return self._submitted(request, {name: form_text(parts, name) for name in parts})
+        return self._submit(request, {name: form_text(parts, name) for name in parts})
 
-    def _submitted(self, request: Request, body: Any) -> Answer:
-        reading = chosen(self.rows, request.path, body)
-        sources = checked(reading, self.world)
+    def _submit(self, request: Request, body: Any) -> Answer:
+        reading = match_row(self.rows, request.path, body)
+        sources = check_media(reading, self.world)
         task = self.accept(request, self._plan(reading, body, sources))
         kind = task.plan.kind
         place = _in_turn(ID_PLACES[kind], self.id_place, task)
-        return Answer.json(submitted(kind, _id(task), place))
+        return Answer.json(submit_body(kind, _id(task), place))
 
     def _plan(self, reading: Reading, body: Mapping[str, Any], sources: tuple[Path, ...]) -> Plan:
         queue = _KINDS[reading.row.poll]
         kind = "image" if queue == "image" else "video"
-        copies = _orders.count(reading.values) if kind == "image" else 1
+        copies = _requested.count(reading.values) if kind == "image" else 1
         twists = markers(body)
 
         def make() -> Sequence[Made]:
-            orders = (self._spec(kind, reading, sources, number) for number in range(copies))
-            return [self._hosted_result(spec, twists) for spec in orders]
+            specs = (self._spec(kind, reading, sources, number) for number in range(copies))
+            return [self._store_result(spec, twists) for spec in specs]
 
         return Plan(queue, body, make, _SECONDS[kind])
 
@@ -109,49 +106,47 @@ class Happyhorse(Platform):
         values = reading.values
         ending = values.get("output_format", "")
         # Some models call the resolution of a picture its size.
-        size = _orders.size({"resolution": values.get("size"), **values})
+        size = _requested.size({"resolution": values.get("size"), **values})
         return DrawSpec(
             kind=kind,
-            text=unmarked(reading.texts[0]) if reading.texts else "",
+            text=strip_markers(reading.texts[0]) if reading.texts else "",
             size=size,
-            seconds=min(self.most_seconds, _orders.seconds(values, 5.0)),
+            seconds=min(self.most_seconds, _requested.seconds(values, 5.0)),
             sources=sources,
             variant=f"{reading.row.model} {values.get('seed', 0)} {number}",
             ending=ending,
             clear=values.get("background") == "transparent" and ending != "jpeg",
         )
 
-    def _hosted_result(self, spec: DrawSpec, twists: Twists) -> Made:
-        file = result(draw(spec, self.world.new_path()), twists)
-        return Made(file, f"{self.base_url}/results/{self._shelf.put(file)}")
+    def _store_result(self, spec: DrawSpec, twists: Twists) -> Made:
+        file = self.draw(spec, twists)
+        return Made(file, f"{self.base_url}/results/{self._store.put(file)}")
 
     # -- poll -------------------------------------------------------------------------------
 
     def poll(self, kind: str, request: Request, task_id: str) -> Answer:
-        request.args()
         task = self._task(kind, task_id)
         moment = self.world.tasks.moment(task)
         twists = self.twists(request, task)
-        word = _in_turn(WORDS[moment.status], None, task)
         view = View(
             id=task_id,
             number=task.number,
             kind=kind,
             place=_in_turn(RESULT_PLACES[kind], self.result_shape, task),
-            word=str(twists["word"].get("word", "sandbox-word")) if "word" in twists else word,
+            word=status_word(twists, _in_turn(WORDS[moment.status], None, task)),
             percent=int(moment.part * 100),
             results=_results(task, twists) if moment.status == SUCCESS else (),
             reason=task.reason if moment.status == FAIL else "",
         )
-        return Answer.json(polled(view))
+        return Answer.json(poll_body(view))
 
     def stored_file(self, request: Request, name: str) -> Answer:
-        return request.send(self._shelf.get(request.target.removeprefix("/results/")))
+        return request.send(self._store.get(request.target.removeprefix("/results/")))
 
     def _task(self, kind: str, task_id: str) -> Task:
-        """A task is known only where its row is polled."""
-        found = _ID.fullmatch(task_id)
-        task = self.world.tasks.get(self.name, kind, int(found[1])) if found else None
+        """The task; it exists only at the path where its row is polled."""
+        match = _ID.fullmatch(task_id)
+        task = self.find_task(kind, match[1]) if match else None
         if not task or _id(task) != task_id:
             raise Refusal(404, f"Task {task_id} does not exist at {POLLS[kind]}.")
         return task
@@ -167,11 +162,8 @@ def _in_turn(places: Sequence[str], wanted: str | None, task: Task) -> str:
 
 
 def _results(task: Task, twists: Twists) -> list[dict[str, str]]:
-    if "empty" in twists:
-        return []
-    if "result_url" in twists:
-        return [{"url": twists["result_url"]["url"]}]
-    if task.plan.fields.get("response_format") == "b64_json":
+    is_real = "empty" not in twists and "result_url" not in twists
+    if is_real and task.plan.fields.get("response_format") == "b64_json":
         files = (made.file.path.read_bytes() for made in task.made)
         return [{"b64_json": base64.b64encode(data).decode()} for data in files]
-    return [{"url": made.address} for made in task.made]
+    return [{"url": url} for url in result_urls(task, twists)]

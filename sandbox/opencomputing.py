@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from . import _orders
+from . import _requested
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, unmarked
-from ._files import StoredFile, result
-from ._film import draw
-from ._multipart import FormPart, parse
+from ._faults import Twists, markers, status_word, strip_markers
+from ._files import StoredFile
 from ._opencomputing_rows import Tables, check_form, check_json, text_of
 from ._opencomputing_talk import Talk
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, PENDING, RUNNING, SUCCESS, Made, Plan, Task
+from ._tasks import FAIL, PENDING, RUNNING, SUCCESS, Made, Plan, Task, result_urls
 
-_WORDS = {PENDING: "PENDING", RUNNING: "RUNNING", SUCCESS: "SUCCEEDED", FAIL: "FAILED"}
+_STATUSES = {PENDING: "PENDING", RUNNING: "RUNNING", SUCCESS: "SUCCEEDED", FAIL: "FAILED"}
 _TYPES = {"t2i": "text2image", "t2v": "text2video", "i2v": "image2video", "ref2v": "ref2video"}
 _CREDITS = {"t2i": 1, "t2v": 10, "i2v": 10, "ref2v": 12}
 _CATEGORIES = ("t2t", *_TYPES)
@@ -43,12 +41,12 @@ class Opencomputing(Platform):
     def routes(self) -> Sequence[Route]:
         v1 = "/llmage/v1"
         return (
-            Route("GET", f"{v1}/models", self.models),
+            Route("GET", f"{v1}/models", self.models, query=("catelogid",)),
             Route("POST", f"{v1}/chat/completions", self.chat),
             Route("POST", f"{v1}/image/generations", self.image),
             Route("POST", f"{v1}/video/generations", self.video),
-            Route("GET", f"{v1}/tasks", self.task),
-            Route("GET", "/idfile", self.file, keyed=False),
+            Route("GET", f"{v1}/tasks", self.task, query=("taskid",)),
+            Route("GET", "/idfile", self.file, keyed=False, query=("path",)),
         )
 
     def error(self, status: int, text: str) -> Any:
@@ -58,7 +56,7 @@ class Opencomputing(Platform):
 
     def models(self, request: Request) -> Answer:
         """The body is in no document."""
-        category = request.args("catelogid").get("catelogid", [""])[0]
+        category = request.args.get("catelogid", [""])[0]
         if category not in ("", *_CATEGORIES):
             raise Refusal(400, f"Unknown catelogid {category!r}.")
         rows = self.tables.models(category)
@@ -68,7 +66,6 @@ class Opencomputing(Platform):
     # -- chat -------------------------------------------------------------------------------
 
     def chat(self, request: Request) -> Answer:
-        request.args()
         body = _object(request.json())
         category = body.get("catelogid", "t2t")
         check_json(body, self.tables.fields(category, body.get("model"), ("t2t",)))
@@ -83,57 +80,55 @@ class Opencomputing(Platform):
     # -- pictures and video -----------------------------------------------------------------
 
     def image(self, request: Request) -> Answer:
-        request.args()
         body = _object(request.json())
         check_json(body, self._fields(body, ("t2i",)))
-        return self._accepted(request, body, ())
+        return self._submit(request, body, ())
 
     def video(self, request: Request) -> Answer:
         """Text comes as JSON, files as a form: the headers of the document say JSON for both."""
-        request.args()
         if request.headers.get_content_type() == "multipart/form-data":
             return self._video_of_files(request)
         body = _object(request.json())
         check_json(body, self._fields(body, ("t2v",)))
-        return self._accepted(request, body, ())
+        return self._submit(request, body, ())
 
     def _video_of_files(self, request: Request) -> Answer:
-        parts = _parts(request)
+        parts = request.form_lists()
         fixed = {n: text_of(n, parts.get(n, ())) for n in ("model", "catelogid")}
         rules = self._fields(fixed, ("i2v", "ref2v"))
-        values, files = check_form(parts, rules, self.kept)
-        return self._accepted(request, {**fixed, **values}, files)
+        values, files = check_form(parts, rules, self.store_upload)
+        return self._submit(request, {**fixed, **values}, files)
 
     def _fields(self, body: Mapping[str, Any], taken: Sequence[str]) -> Any:
         return self.tables.fields(body.get("catelogid"), body.get("model"), taken)
 
-    def _accepted(
+    def _submit(
         self, request: Request, values: Mapping[str, Any], files: Sequence[StoredFile]
     ) -> Answer:
         task = self.accept(request, self._plan(values, files))
-        return Answer.json({"taskid": _named(task), "status": "CREATED"})
+        return Answer.json({"taskid": _task_id(task), "status": "CREATED"})
 
     def _plan(self, values: Mapping[str, Any], files: Sequence[StoredFile]) -> Plan:
         picture = values["catelogid"] == "t2i"
         twists = markers(dict(values))
         spec = DrawSpec(
             kind="image" if picture else "video",
-            text=unmarked(values["prompt"]),
-            size=_orders.size(values),
-            seconds=_orders.seconds(values, 3.0),
+            text=strip_markers(values["prompt"]),
+            size=_requested.size(values),
+            seconds=_requested.seconds(values, 3.0),
             sources=tuple(file.path for file in files if file.kind != "audio"),
             variant=values["model"],
         )
         cover = DrawSpec("image", spec.text, size=(320, 180), variant=spec.variant)
 
         def make() -> Sequence[Made]:
-            made = [self._kept_result(spec, "picture" if picture else "video", twists)]
-            return made if picture else [*made, self._kept_result(cover, "cover", {})]
+            made = [self._store_result(spec, "picture" if picture else "video", twists)]
+            return made if picture else [*made, self._store_result(cover, "cover", {})]
 
         return Plan("task", dict(values), make, 1.5 if picture else 3.0)
 
-    def _kept_result(self, spec: DrawSpec, name: str, twists: Twists) -> Made:
-        file = result(draw(spec, self.world.new_path()), twists)
+    def _store_result(self, spec: DrawSpec, name: str, twists: Twists) -> Made:
+        file = self.draw(spec, twists)
         path = f"/tmp/{next(self._serial)}/43/137/39/{name}.{file.ending}"
         self._results[path] = file
         return Made(file, f"{self.base_url}/idfile?path={path}")
@@ -141,30 +136,29 @@ class Opencomputing(Platform):
     # -- tasks ------------------------------------------------------------------------------
 
     def task(self, request: Request) -> Answer:
-        task = self._find(request.arg(request.args("taskid"), "taskid"))
+        task = self._find(request.arg("taskid"))
         moment = self.world.tasks.moment(task)
         twists = self.twists(request, task)
-        word = twists["word"].get("word", "THINKING") if "word" in twists else ""
-        told: dict[str, Any] = {"status": word or _WORDS[moment.status]}
+        status = status_word(twists, _STATUSES[moment.status], unknown="THINKING")
+        body: dict[str, Any] = {"status": status}
         # The vendor's number, not the one that the task is asked for by.
-        told["taskid"] = f"vendor-{task.id}"
+        body["taskid"] = f"vendor-{task.id}"
         if moment.status == FAIL:
-            told["error"] = task.reason
+            body["error"] = task.reason
         if moment.status == SUCCESS:
-            told |= {"usage": _usage(task), **_results(task, twists)}
-        return Answer.json(told)
+            body |= {"usage": _usage(task), **_results(task, twists)}
+        return Answer.json(body)
 
     def _find(self, name: str) -> Task:
         number = name.removeprefix("oc-")
-        known = number.isascii() and number.isdigit() and name.startswith("oc-")
-        task = self.world.tasks.get(self.name, "task", int(number)) if known else None
+        task = self.find_task("task", number) if name.startswith("oc-") else None
         if task is None:
             raise Refusal(404, f"Task {name} does not exist.")
         return task
 
     def file(self, request: Request) -> Answer:
         """Whether results need the key is not said; the example's address is open."""
-        path = unquote(request.arg(request.args("path"), "path"))
+        path = unquote(request.arg("path"))
         if path not in self._results:
             raise Refusal(404, f"There is no file {path}.")
         return request.send(self._results[path])
@@ -179,38 +173,22 @@ def _object(body: Any) -> dict[str, Any]:
     return body
 
 
-def _parts(request: Request) -> dict[str, list[FormPart]]:
-    """The parts of a form by name; a list of files is a name that is repeated."""
-    blocks = request.body.blocks(request.world.max_upload)
-    found: dict[str, list[FormPart]] = {}
-    for part in parse(request.seen.content_type, blocks, request.world.new_path):
-        found.setdefault(part.name, []).append(part)
-    request.seen.fields = {
-        name: parts[0].told if len(parts) == 1 else [part.told for part in parts]
-        for name, parts in found.items()
-    }
-    return found
-
-
-def _named(task: Task) -> str:
+def _task_id(task: Task) -> str:
     return f"oc-{task.id:06d}"
 
 
 def _usage(task: Task) -> dict[str, Any]:
     values = task.plan.fields
     category = values["catelogid"]
-    told = {"action": category, "credits": _CREDITS[category], "type": _TYPES[category]}
+    body = {"action": category, "credits": _CREDITS[category], "type": _TYPES[category]}
     named = {n: values[n] for n in ("model", "resolution", "duration") if n in values}
-    return {**told, **named}
+    return {**body, **named}
 
 
 def _results(task: Task, twists: Twists) -> dict[str, str]:
-    """A picture is under `image`; of a video that is the cover."""
+    """`image` is the picture; of a video it is the cover."""
     if "empty" in twists:
         return {}
-    addresses = [made.address for made in task.made]
-    if "result_url" in twists:
-        addresses[0] = twists["result_url"]["url"]
-    if len(addresses) == 1:
-        return {"image": addresses[0]}
-    return {"image": addresses[1], "video": addresses[0]}
+    url = result_urls(task, twists)[0]
+    covers = [made.address for made in task.made[1:]]
+    return {"image": covers[0], "video": url} if covers else {"image": url}

@@ -282,7 +282,7 @@ def test_a_task_that_fails_is_told_with_its_id_and_reason(
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_tells_which_task_lives_on(cloud, workflow, picture, tmp_path):
+def test_ctrl_c_tells_which_task_is_still_running(cloud, workflow, picture, tmp_path):
     if os.name == "nt":
         pytest.skip("no SIGINT for a child there")
     tree = json.loads(workflow.read_text("utf-8"))
@@ -295,7 +295,7 @@ def test_ctrl_c_tells_which_task_lives_on(cloud, workflow, picture, tmp_path):
         told = process.stderr.read()
         assert process.wait(PATIENCE) == 130
     task = list(cloud.tasks)[-1]
-    assert f"task {task.id} lives on" in told
+    assert f"task {task.id} is still running there" in told
     assert "Traceback" not in told
 
 

@@ -17,11 +17,11 @@ from host import Host, open_host
 from PIL import Image
 from skyport.cli import main
 from skyport.demo._examples import Examples
-from skyport.demo._look import kind_of, size_of
+from skyport.demo._inspect import kind_of, size_of
 from skyport.demo._main_job import PICTURE, MainJob
 from skyport.demo._sandboxed import sandboxed
 from skyport.demo._sheet import draw
-from skyport.demo._steps import Made, Step
+from skyport.demo._steps import Step, StepResult
 from skyport.engine.base.errors import InvalidInput, SkyportError
 from skyport.engine.base.types import Kind
 from skyport.providers import runner
@@ -56,7 +56,9 @@ def test_the_table_names_step_model_task_and_result(tmp_path, capsys):
     [path] = tmp_path.glob("haiyi/*/kling-v3_*.mp4")
     assert path.relative_to(tmp_path).as_posix() in film
     assert path.stem.split("_")[1] in film.split()
-    assert "72 frames" in next(row for row in rows if row.startswith("frames"))
+    frames = next(row for row in rows if row.startswith("frames"))
+    assert "72 frames decoded, 5 kept" in frames
+    assert len(list(tmp_path.glob("haiyi/*/*_frames/*.png"))) == 5
 
 
 def test_a_failing_step_makes_the_demo_fail_and_says_why(tmp_path, capsys):
@@ -97,7 +99,7 @@ def test_the_edited_image_is_what_the_video_begins_with(tmp_path):
         trip = MainJob(tmp_path, "a harbour")
         runner().engine.run(trip.go())
         uploads = [seen for seen in sandbox.log if seen.path.endswith("/file/upload")]
-    [edited] = trip.edit.made
+    [edited] = trip.edit.results
     assert [seen.fields["file"]["size"] for seen in uploads] == [
         PICTURE.stat().st_size,
         edited.files[0].stat().st_size,
@@ -130,7 +132,7 @@ def test_a_truncated_result_is_told_by_name(tmp_path):
 
 
 def test_the_contact_sheet_has_a_card_for_a_failure(tmp_path):
-    good = Step("upload", state="done", made=[Made("picture.png", "768 x 512", [PICTURE])])
+    good = Step("upload", state="done", results=[StepResult("picture.png", "768 x 512", [PICTURE])])
     alone = draw([good], tmp_path / "one.png")
     bad = Step("edited image", state="failed", error="the sea was too rough " * 9)
     both = draw([good, bad], tmp_path / "two.png")
@@ -183,9 +185,11 @@ def test_examples_run_through_the_nodes_and_their_results_are_fetched(
     assert (step.state, step.error) == ("done", "")
     assert [task.plan.kind for task in sandbox.tasks] == ["app"]
     assert step.task == str(next(iter(sandbox.tasks)).id)
-    kinds = {kind_of(path) for made in step.made for path in made.files}
+    kinds = {kind_of(path) for result in step.results for path in result.files}
     assert Kind.VIDEO in kinds
-    assert all(made.files[0].is_relative_to(tmp_path / "out" / "Story") for made in step.made)
+    assert all(
+        result.files[0].is_relative_to(tmp_path / "out" / "Story") for result in step.results
+    )
 
 
 def test_an_example_that_fails_says_so_and_the_next_one_runs(comfyui, sandbox, examples, tmp_path):

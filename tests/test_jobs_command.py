@@ -15,8 +15,8 @@ import pytest
 from _waiting import PATIENCE
 from skyport import providers
 from skyport.cli import main
-from skyport.cli.jobs import _asked_to_stop
-from skyport.cli.run import placed
+from skyport.cli.jobs import _request_cancel
+from skyport.cli.run import copy_into
 from skyport.engine.base.types import Kind, Model, Request, Result, ResultFile, Task
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import Source, State, TaskRecord, record_of
@@ -359,7 +359,9 @@ def test_a_copy_never_replaces_another_file_of_that_name(tmp_path):
     out = tmp_path / "out"
     one = file_at(tmp_path / "1" / "a.png", b"one")
     two = file_at(tmp_path / "2" / "a.png", b"two")
-    names = [placed(Result("1", (file,)), out).files[0].path.name for file in (one, two, one, two)]
+    names = [
+        copy_into(Result("1", (file,)), out).files[0].path.name for file in (one, two, one, two)
+    ]
     assert names == ["a.png", "a_2.png", "a.png", "a_2.png"]
     assert sorted(path.read_bytes() for path in out.iterdir()) == [b"one", b"two"]
 
@@ -378,7 +380,7 @@ def test_what_a_platform_cannot_cancel_is_said_plainly(skyport, cloud):
 def test_a_task_that_a_platform_has_cancelled_is_over(skyport):
     kept(State.RUNNING)
     row = providers.ledger().disk.get(1)
-    assert _asked_to_stop(row, Obedient(Http("Obedient", "https://example.com", {}))) == 0
+    assert _request_cancel(row, Obedient(Http("Obedient", "https://example.com", {}))) == 0
     assert "state: cancelled" in skyport("jobs", "show", "1").lines
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from scripted import Answer, Scripted, closed_port
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS
-from skyport.sandbox._happyhorse_rows import chosen, read_rows
+from skyport.sandbox._happyhorse_rows import match_row, read_rows
 
 EXAMPLES = json.loads(Path(__file__).with_name("happyhorse_examples.json").read_text("utf-8"))
 WEB = "https://example.com/a.png?Signature=a%2Fb%3D"
@@ -173,7 +173,7 @@ def sent(example: Any) -> Any:
 
 def test_every_example_is_its_own_row():
     rows = read_rows()
-    found = [chosen(rows, each["submit"], sent(each)).row for each in EXAMPLES]
+    found = [match_row(rows, each["submit"], sent(each)).row for each in EXAMPLES]
     assert [rows.index(row) for row in found] == list(range(52))
     assert len({(each["task"], row.task) for each, row in zip(EXAMPLES, rows, strict=True)}) == 11
 

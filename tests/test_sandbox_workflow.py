@@ -24,7 +24,7 @@ from host import Host, graph, link, node, open_host
 from PIL import Image
 from skyport.sandbox import Sandbox, _workflow, start
 from skyport.sandbox._body import Refusal
-from skyport.sandbox._files import StoredFile, stored
+from skyport.sandbox._files import StoredFile, identify
 from skyport.sandbox._tasks import NodeFailed
 
 Saved = Mapping[str, Sequence[np.ndarray]]
@@ -39,7 +39,7 @@ class Box:
         self._numbers = itertools.count()
 
     def add(self, name: str, path: Path) -> str:
-        self.files[name] = stored(path, name)
+        self.files[name] = identify(path, name)
         return name
 
     def picture(self, pixels: Any, name: str = "a.png", mode: str | None = None) -> str:

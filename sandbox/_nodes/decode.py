@@ -1,4 +1,4 @@
-"""Reads media files into values as ComfyUI's loaders do: by FFmpeg, in floats where it can."""
+"""Reads media files into values as ComfyUI's loaders do: with FFmpeg, as floats where possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
 
-from .kinds import Array, Film, Sound, batch
+from .kinds import Array, Film, Sound, batch, complement
 
 _BYTES = ("yuvj420p", "yuvj422p", "yuvj444p", "rgb24", "rgba", "pal8")  # read as 8 bits a channel
 _ALIGN = 32
@@ -18,7 +18,7 @@ _MASK = (64, 64)  # of a picture without alpha
 
 
 def load_image(path: Path) -> tuple[Array, Array]:
-    """(IMAGE, MASK) of a picture; the mask is what its alpha leaves out."""
+    """(IMAGE, MASK) of a picture; the mask is the complement of its alpha."""
     with av.open(str(path)) as opened:
         frames = list(_frames(opened)) if opened.streams.video else []
     if not frames:
@@ -26,11 +26,11 @@ def load_image(path: Path) -> tuple[Array, Array]:
     image = batch([frame[..., :3] for frame in frames])
     if frames[0].shape[2] < 4:
         return image, np.zeros((len(frames), *_MASK), np.float32)
-    return image, np.float32(1) - batch([frame[..., 3] for frame in frames])
+    return image, complement(batch([frame[..., 3] for frame in frames]))
 
 
 def load_film(film: Film) -> tuple[Array, Sound | None, Fraction]:
-    """Frames [B,H,W,C], sound and frames a second of a VIDEO."""
+    """Frames [B,H,W,C], sound and frame rate of a VIDEO."""
     if film.path is None:
         assert film.frames is not None
         return film.frames, film.sound, film.rate
@@ -39,19 +39,19 @@ def load_film(film: Film) -> tuple[Array, Sound | None, Fraction]:
             raise ValueError("No video stream in the file.")
         frames = batch([frame[..., :3] for frame in _frames(opened)])
         rate = opened.streams.video[0].average_rate
-    return frames, _voice(film.path), Fraction(rate or 1)
+    return frames, _audio(film.path), Fraction(rate or 1)
 
 
 def load_sound(path: Path) -> Sound:
-    """AUDIO of the first voice in a file. Raises ValueError where there is none."""
+    """AUDIO of the first audio stream in a file. Raises ValueError where there is none."""
     with av.open(str(path)) as opened:
         if not opened.streams.audio:
             raise ValueError("No audio stream found in the file.")
-        voice = opened.streams.audio[0]
-        parts = [_channels(frame, voice.channels) for frame in opened.decode(voice)]
+        stream = opened.streams.audio[0]
+        parts = [_channels(frame, stream.channels) for frame in opened.decode(stream)]
         if not parts:
             raise ValueError("No audio frames decoded.")
-        return Sound(_floats(np.concatenate(parts, 1))[None], voice.codec_context.sample_rate)
+        return Sound(_floats(np.concatenate(parts, 1))[None], stream.codec_context.sample_rate)
 
 
 # -- pictures -----------------------------------------------------------------------------------
@@ -94,14 +94,14 @@ def _pixels(align: av.filter.Graph, frame: av.VideoFrame, layout: str) -> Array:
 
 
 def _aligner(frame: av.VideoFrame) -> av.filter.Graph:
-    """Widens frames to whole blocks by their own edge, else the converter invents a last column."""
+    """Pads frames to whole blocks with their own edge; FFmpeg would invent the last columns."""
     wide, tall = (-(-side // _ALIGN) * _ALIGN for side in (frame.width, frame.height))
     graph = av.filter.Graph()
     links = (
         graph.add_buffer(
             width=frame.width,
             height=frame.height,
-            format=frame.format.name,
+            format=frame.format,
             time_base=frame.time_base or Fraction(1, 25),
         ),
         graph.add("pad", f"{wide}:{tall}:0:0"),
@@ -117,7 +117,8 @@ def _aligner(frame: av.VideoFrame) -> av.filter.Graph:
 
 def _by_pillow(path: Path) -> tuple[Array, Array]:
     """Animated WebP, which FFmpeg does not read."""
-    images, masks = [], []
+    images: list[Array] = []
+    masks: list[Array] = []
     with Image.open(path) as opened:
         for frame in ImageSequence.Iterator(opened):
             upright = ImageOps.exif_transpose(frame)
@@ -126,8 +127,8 @@ def _by_pillow(path: Path) -> tuple[Array, Array]:
                 continue
             images.append(image)
             alpha = "A" in upright.getbands()
-            covered = np.float32(1) - _levels(upright.getchannel("A")) if alpha else None
-            masks.append(np.zeros(_MASK, np.float32) if covered is None else covered)
+            mask = complement(_levels(upright.getchannel("A"))) if alpha else None
+            masks.append(np.zeros(_MASK, np.float32) if mask is None else mask)
     return batch(images), batch(masks)
 
 
@@ -139,26 +140,25 @@ def _levels(image: Image.Image) -> Array:
 # -- sound --------------------------------------------------------------------------------------
 
 
-def _voice(path: Path) -> Sound | None:
-    """The last voice of a film, in planar floats."""
+def _audio(path: Path) -> Sound | None:
+    """The last audio stream of a film, as planar floats."""
     with av.open(str(path)) as opened:
         if not opened.streams.audio:
             return None
-        voice = opened.streams.audio[-1]
-        change = av.AudioResampler(format="fltp")
+        stream = opened.streams.audio[-1]
+        to_floats = av.AudioResampler(format="fltp")
         parts: list[Array] = []
-        for frame in opened.decode(voice):
-            for part in change.resample(frame):
-                early = (
-                    int(-(part.pts or 0) * voice.time_base * voice.sample_rate) if not parts else 0
-                )
-                if max(0, early) < part.samples:
-                    parts.append(part.to_ndarray()[:, max(0, early) :])
-        return Sound(np.concatenate(parts, 1)[None], voice.sample_rate) if parts else None
+        for frame in opened.decode(stream):
+            for part in to_floats.resample(frame):
+                early = int(-(part.pts or 0) * stream.time_base * stream.sample_rate)
+                skip = 0 if parts else max(0, early)
+                if skip < part.samples:
+                    parts.append(part.to_ndarray()[:, skip:])
+        return Sound(np.concatenate(parts, 1)[None], stream.sample_rate) if parts else None
 
 
 def _channels(frame: av.AudioFrame, count: int) -> Array:
-    """[C,T]; packed samples are taken apart."""
+    """[C,T]; packed samples are deinterleaved."""
     samples: Array = frame.to_ndarray()
     return samples if len(samples) == count else samples.reshape(-1, count).T
 

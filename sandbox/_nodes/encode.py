@@ -1,4 +1,4 @@
-"""Writes values to media files, coded as ComfyUI's savers do."""
+"""Writes values to media files, encoded as ComfyUI's savers do."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def save_image(image: Array, path: Path) -> Path:
 
 
 def save_film(film: Film, path: Path) -> Path:
-    """Frames as H.264 in MP4, their sound as AAC."""
+    """Frames as H.264 in MP4, with their sound as AAC."""
     assert film.frames is not None
     rate = Fraction(round(film.rate * 1000), 1000)
     with av.open(str(path), "w", format="mp4") as opened:
         stream = opened.add_stream("h264", rate=rate)
         stream.height, stream.width = film.frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        _tell_color(stream.codec_context)
-        voice = _add_voice(opened, film.sound)
+        _set_color(stream.codec_context)
+        audio = _add_audio(opened, film.sound)
         _encode_frames(opened, stream, film.frames)
-        if voice and film.sound:
+        if audio and film.sound:
             most = math.ceil(film.sound.sample_rate / rate * len(film.frames))
-            _encode_sound(opened, voice, film.sound.waveform[0, :, :most], film.sound.sample_rate)
+            _encode_sound(opened, audio, film.sound.waveform[0, :, :most], film.sound.sample_rate)
     return path
 
 
@@ -46,17 +46,17 @@ def save_sound(waveform: Array, sample_rate: int, path: Path, quality: str = "")
     kind, codec = ("mp3", "libmp3lame") if quality else ("flac", "flac")
     layout = "mono" if len(waveform) == 1 else "stereo"
     with av.open(str(path), "w", format=kind) as opened:
-        voice = opened.add_stream(codec, rate=sample_rate, layout=layout)
+        audio = opened.add_stream(codec, rate=sample_rate, layout=layout)
         if quality == "V0":
-            voice.codec_context.qscale = 1
+            audio.codec_context.qscale = 1
         elif quality:
-            voice.bit_rate = int(quality.rstrip("k")) * 1000
+            audio.bit_rate = int(quality.rstrip("k")) * 1000
         packed = np.ascontiguousarray(waveform.T).reshape(1, -1)
-        _encode(opened, voice, av.AudioFrame.from_ndarray(packed, "flt", layout), sample_rate)
+        _encode(opened, audio, av.AudioFrame.from_ndarray(packed, "flt", layout), sample_rate)
     return path
 
 
-def _tell_color(target: av.VideoCodecContext | av.VideoFrame) -> None:
+def _set_color(target: av.VideoCodecContext | av.VideoFrame) -> None:
     # A frame of PyAV 16.0 has no primaries and no curve: the stream's are what the file tells.
     if hasattr(target, "color_primaries"):
         target.color_primaries = _BT709
@@ -72,12 +72,12 @@ def _encode_frames(
         levels = np.clip(image[..., :3] * np.float32(255), 0, 255).astype(np.uint8)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(levels), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace=_BT709)
-        _tell_color(frame)
+        _set_color(frame)
         opened.mux(stream.encode(frame))
     opened.mux(stream.encode(None))
 
 
-def _add_voice(opened: av.container.OutputContainer, sound: Sound | None) -> av.AudioStream | None:
+def _add_audio(opened: av.container.OutputContainer, sound: Sound | None) -> av.AudioStream | None:
     if sound is None:
         return None
     layout = _LAYOUTS.get(sound.waveform.shape[1], "stereo")
@@ -85,17 +85,17 @@ def _add_voice(opened: av.container.OutputContainer, sound: Sound | None) -> av.
 
 
 def _encode_sound(
-    opened: av.container.OutputContainer, voice: av.AudioStream, waveform: Array, rate: int
+    opened: av.container.OutputContainer, audio: av.AudioStream, waveform: Array, rate: int
 ) -> None:
     planes = np.ascontiguousarray(waveform, np.float32)
     frame = av.AudioFrame.from_ndarray(planes, "fltp", _LAYOUTS.get(len(planes), "stereo"))
-    _encode(opened, voice, frame, rate)
+    _encode(opened, audio, frame, rate)
 
 
 def _encode(
-    opened: av.container.OutputContainer, voice: av.AudioStream, frame: av.AudioFrame, rate: int
+    opened: av.container.OutputContainer, audio: av.AudioStream, frame: av.AudioFrame, rate: int
 ) -> None:
     frame.sample_rate = rate
     frame.pts = 0
-    opened.mux(voice.encode(frame))
-    opened.mux(voice.encode(None))
+    opened.mux(audio.encode(frame))
+    opened.mux(audio.encode(None))

@@ -1,4 +1,4 @@
-"""Nodes that make pictures of pictures."""
+"""Nodes that make images from images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .kinds import (
     MOST,
     Array,
     NodeClass,
+    complement,
     linked,
     number,
     one_of,
@@ -45,7 +46,7 @@ def _scale_by(image: Array, upscale_method: str, scale_by: float) -> Array:
 
 
 def _invert(image: Array) -> Array:
-    return np.float32(1) - image
+    return complement(image)
 
 
 def _blend(image1: Array, image2: Array, blend_factor: float, blend_mode: str) -> Array:
@@ -54,29 +55,36 @@ def _blend(image1: Array, image2: Array, blend_factor: float, blend_mode: str) -
         image2 = resize(image2, image1.shape[2], image1.shape[1], "bicubic", "center")
     mixed = _mixed(image1, image2, blend_mode)
     part = np.float32(blend_factor)
-    return np.clip(image1 * np.float32(1 - blend_factor) + mixed * part, 0, 1)
+    blended: Array = np.clip(image1 * np.float32(1 - blend_factor) + mixed * part, 0, 1)
+    return blended
 
 
 def _mixed(below: Array, above: Array, mode: str) -> Array:
+    mixed: Array = above
     if mode == "multiply":
-        return below * above
-    if mode == "screen":
-        return _screen(below, above, 1)
-    if mode == "overlay":
-        return np.where(below <= 0.5, 2 * below * above, _screen(below, above, 2))
-    if mode == "soft_light":
-        return _soft_light(below, above)
-    return below - above if mode == "difference" else above
+        mixed = below * above
+    elif mode == "screen":
+        mixed = _screen(below, above, 1)
+    elif mode == "overlay":
+        mixed = np.where(below <= 0.5, 2 * below * above, _screen(below, above, 2))
+    elif mode == "soft_light":
+        mixed = _soft_light(below, above)
+    elif mode == "difference":
+        mixed = below - above
+    return mixed
 
 
 def _screen(below: Array, above: Array, strength: int) -> Array:
-    return 1 - strength * (1 - below) * (1 - above)
+    screened: Array = 1 - strength * (1 - below) * (1 - above)
+    return screened
 
 
 def _soft_light(below: Array, above: Array) -> Array:
     curve = np.where(below <= 0.25, ((16 * below - 12) * below + 4) * below, np.sqrt(below))
     darker = below - (1 - 2 * above) * below * (1 - below)
-    return np.where(above <= 0.5, darker, below + (2 * above - 1) * (curve - below))
+    lighter = below + (2 * above - 1) * (curve - below)
+    lit: Array = np.where(above <= 0.5, darker, lighter)
+    return lit
 
 
 def _same_channels(image: Array, channels: int) -> Array:
@@ -112,11 +120,13 @@ def _join(image1: Array, image2: Array) -> Array:
 def _from_batch(image: Array, batch_index: int, length: int) -> Array:
     first = batch_index + len(image) if batch_index < 0 else batch_index
     first = max(0, min(len(image) - 1, first))
-    return image[first : first + length].copy()
+    images: Array = image[first : first + length].copy()
+    return images
 
 
 def _flip(image: Array, flip_method: str) -> Array:
-    return np.flip(image, 1 if flip_method.startswith("x") else 2).copy()
+    flipped: Array = np.flip(image, 1 if flip_method.startswith("x") else 2).copy()
+    return flipped
 
 
 def _rotate(image: Array, rotation: str) -> Array:
@@ -137,20 +147,20 @@ def _pad(
 
 
 def _feather(size: tuple[int, int], sides: tuple[int, int, int, int], reach: int) -> Array:
-    """Rises towards the sides that grew: the square of how near they are."""
+    """Rises towards the padded sides, by the square of the closeness to them."""
     tall, wide = size
     if reach < 1 or reach * 2 >= min(size):
         return np.zeros(size, np.float32)
     left, top, right, bottom = sides
     row, column = np.arange(tall)[:, None], np.arange(wide)[None]
     near = np.full(size, min(size))
-    for grew, distance in (
+    for padding, distance in (
         (top, row),
         (bottom, tall - row),
         (left, column),
         (right, wide - column),
     ):
-        near = np.minimum(near, distance) if grew else near
+        near = np.minimum(near, distance) if padding else near
     part = np.maximum((reach - near) / reach, 0)
     return (part * part).astype(np.float32)
 
@@ -171,9 +181,9 @@ def _paste(
     cover = np.ones_like(source[..., :1]) if mask is None else _cover(mask, source)
     x, y = min(x, wide), min(y, tall)
     source, cover = source[:, : tall - y, : wide - x], cover[:, : tall - y, : wide - x]
-    pasted = destination.copy()
-    spot = pasted[:, y : y + source.shape[1], x : x + source.shape[2]]
-    spot[:] = cover * source + (np.float32(1) - cover) * spot
+    pasted: Array = destination.copy()
+    region = pasted[:, y : y + source.shape[1], x : x + source.shape[2]]
+    region[:] = cover * source + complement(cover) * region
     return pasted
 
 

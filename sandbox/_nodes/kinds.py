@@ -1,4 +1,4 @@
-"""What a node class is made of: its inputs, its outputs and the function that computes them."""
+"""What a node class consists of: inputs, outputs and the function that computes them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 IMAGE, MASK, AUDIO, VIDEO = "IMAGE", "MASK", "AUDIO", "VIDEO"
 STRING, INT, FLOAT, BOOLEAN, COMBO, FILE = "STRING", "INT", "FLOAT", "BOOLEAN", "COMBO", "FILE"
 MEDIA = {IMAGE: "image", MASK: "image", AUDIO: "audio", VIDEO: "video"}
 MOST = 16384  # the largest side of a picture
 
-Array = np.ndarray
+Array = npt.NDArray[Any]
 Values = Mapping[str, Any]
 
 
 class WrongInput(ValueError):
-    """A value that a node does not take, in words for whoever built the workflow."""
+    """A value that a node does not accept, worded for the author of the workflow."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Film:
-    """VIDEO: a file, or frames [B,H,W,C] with what is heard."""
+    """VIDEO: a file, or frames [B,H,W,C] with their sound."""
 
     path: Path | None = None
     frames: Array | None = None
@@ -43,8 +44,11 @@ class Film:
 
 @dataclass(frozen=True)
 class Input:
-    """One input. accepts are the kinds of file a FILE may be; otherwise stands in for a value
-    that a node made which is not known here."""
+    """One input.
+
+    accepts    the kinds of file that a FILE may be
+    otherwise  stands in for the value of a linked node that is unknown here
+    """
 
     kind: str
     low: float | None = None
@@ -55,13 +59,13 @@ class Input:
     otherwise: Any = None
 
     def read(self, value: Any) -> Any:
-        """A widget's value as the node gets it. Raises WrongInput."""
+        """A widget's value as the node receives it. Raises WrongInput."""
         try:
-            read = _READERS[self.kind](value) if self.kind in _READERS else value
+            parsed = _PARSERS[self.kind](value) if self.kind in _PARSERS else value
         except (TypeError, ValueError, OverflowError):
             raise WrongInput(f"{value!r} is no {self.kind}") from None
-        self._check(read)
-        return read
+        self._check(parsed)
+        return parsed
 
     def _check(self, value: Any) -> None:
         if self.kind in MEDIA:
@@ -74,7 +78,7 @@ class Input:
             raise WrongInput(f"Value not in list: {value!r} not in {list(self.options)}")
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
     INT: int,
     FLOAT: float,
     STRING: str,
@@ -86,8 +90,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 class NodeClass:
     """One class. work gets the inputs by name, a saver also `new_path`.
 
-    saves  the kind of file that a saver writes; its work returns the files in order, and what it
-           was given is its output
+    saves  the kind of file that a saver writes; its work returns the files in order, and the
+           medium it saves is also its output
     """
 
     name: str
@@ -107,8 +111,8 @@ class NodeClass:
         return next((name for name, each in self.inputs.items() if each.kind == FILE), "")
 
     def make(self, values: Values) -> tuple[Any, ...]:
-        made = self.work(**values)
-        return made if isinstance(made, tuple) else (made,)
+        outputs = self.work(**values)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
     def save(self, values: Values, new_path: Callable[[], Path]) -> Sequence[Path]:
         return list(self.work(new_path=new_path, **values))
@@ -118,7 +122,7 @@ class NodeClass:
 
 
 def linked(kind: str, required: bool = True) -> Input:
-    """An input for what another node made."""
+    """An input for the output of another node."""
     return Input(kind, required=required)
 
 
@@ -151,10 +155,16 @@ def file(*accepts: str) -> Input:
 
 
 def batch(arrays: Sequence[Array]) -> Array:
-    """Arrays of one shape stacked to a batch, in memory one after the other."""
+    """Arrays of one shape stacked into a contiguous batch."""
     return np.ascontiguousarray(np.stack(arrays))
 
 
+def complement(array: Array) -> Array:
+    """1 minus every value: a picture inverted, a mask from an alpha."""
+    rest: Array = np.float32(1) - array
+    return rest
+
+
 def repeated(array: Array, count: int) -> Array:
-    """`array` cut or repeated to a batch of `count`."""
+    """`array` truncated or repeated to a batch of `count`."""
     return array[np.arange(count) % len(array)] if len(array) != count else array

@@ -10,6 +10,7 @@ from .kinds import (
     MOST,
     Array,
     NodeClass,
+    complement,
     linked,
     number,
     one_of,
@@ -30,16 +31,17 @@ def _to_image(mask: Array) -> Array:
 
 
 def _from_image(image: Array, channel: str) -> Array:
-    place = _CHANNELS.index(channel)
-    if place >= image.shape[3]:
+    index = _CHANNELS.index(channel)
+    if index >= image.shape[3]:
         raise ValueError(f"The picture has no {channel} channel.")
-    return image[..., place]
+    return image[..., index]
 
 
 def _of_color(image: Array, color: int) -> Array:
     levels = np.round(np.clip(image, 0, 1) * np.float32(255)).astype(np.int32)
-    found = (levels[..., 0] << 16) + (levels[..., 1] << 8) + levels[..., 2]
-    return (found == color).astype(np.float32)
+    colors = (levels[..., 0] << 16) + (levels[..., 1] << 8) + levels[..., 2]
+    mask: Array = (colors == color).astype(np.float32)
+    return mask
 
 
 def _solid(value: float, width: int, height: int) -> Array:
@@ -47,7 +49,7 @@ def _solid(value: float, width: int, height: int) -> Array:
 
 
 def _invert(mask: Array) -> Array:
-    return np.float32(1) - mask
+    return complement(mask)
 
 
 def _crop(mask: Array, x: int, y: int, width: int, height: int) -> Array:
@@ -55,11 +57,12 @@ def _crop(mask: Array, x: int, y: int, width: int, height: int) -> Array:
 
 
 def _threshold(mask: Array, value: float) -> Array:
-    return (mask > np.float32(value)).astype(np.float32)
+    above: Array = (mask > np.float32(value)).astype(np.float32)
+    return above
 
 
 def _grow(mask: Array, expand: int, tapered_corners: bool) -> Array:
-    """One pixel a step, in a plus or a square. What is outside mirrors the edge: no matter here."""
+    """One pixel a step, in a plus or a square. Repeating the edge does what mirroring would."""
     take = np.maximum if expand > 0 else np.minimum
     for _ in range(min(abs(expand), sum(mask.shape[1:]))):
         mask = _step(mask, take, tapered_corners)
@@ -80,14 +83,14 @@ def _step(mask: Array, take: np.ufunc, plus: bool) -> Array:
 def _split(image: Array) -> tuple[Array, Array]:
     colors = np.ascontiguousarray(image[..., :3])
     if image.shape[3] > 3:
-        return colors, np.float32(1) - image[..., 3]
+        return colors, complement(image[..., 3])
     return colors, np.zeros(image.shape[:3], np.float32)
 
 
 def _join(image: Array, alpha: Array) -> Array:
     count = max(len(image), len(alpha))
     sized = resize(alpha[..., None], image.shape[2], image.shape[1], "bilinear")
-    opacity = repeated(np.float32(1) - sized, count)
+    opacity = repeated(complement(sized), count)
     return np.concatenate([repeated(image, count)[..., :3], opacity], 3)
 
 

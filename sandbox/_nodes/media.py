@@ -1,4 +1,4 @@
-"""Nodes that load and save pictures, films and sound, and take films apart."""
+"""Nodes that load and save pictures, films and sound, and split films."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _load_frames(
     skip_first_frames: int = 0,
     select_every_nth: int = 1,
 ) -> tuple[Array, int, Sound | None, Any]:
-    """VHS_LoadVideo: (frames, their count, sound, facts)."""
+    """VHS_LoadVideo: (frames, their count, sound, info)."""
     frames, sound, rate = load_film(Film(path=video.path))
     if force_rate:
         count = max(1, round(len(frames) * force_rate / float(rate)))
@@ -79,18 +79,18 @@ def _load_frames(
     width, height = custom_width or frames.shape[2], custom_height or frames.shape[1]
     if (height, width) != frames.shape[1:3]:
         frames = resize(frames, width, height, "lanczos", "center")
-    facts = {"loaded_fps": (force_rate or float(rate)) / select_every_nth}
-    return frames, len(frames), sound, {**facts, "loaded_frame_count": len(frames)}
+    info = {"loaded_fps": (force_rate or float(rate)) / select_every_nth}
+    return frames, len(frames), sound, {**info, "loaded_frame_count": len(frames)}
 
 
 def _load_masked_frames(**inputs: Any) -> tuple[Array, Array, Sound | None, Any]:
-    """VHS_LoadVideoFFmpeg: (frames, masks, sound, facts)."""
-    frames, _, sound, facts = _load_frames(**inputs)
-    return frames, np.zeros(frames.shape[:3], np.float32), sound, facts
+    """VHS_LoadVideoFFmpeg: (frames, masks, sound, info)."""
+    frames, _, sound, info = _load_frames(**inputs)
+    return frames, np.zeros(frames.shape[:3], np.float32), sound, info
 
 
 def _load_part(audio: StoredFile, start_time: float = 0, duration: float = 0) -> Sound:
-    """VHS_LoadAudioUpload; a duration of 0 goes to the end."""
+    """VHS_LoadAudioUpload; a duration of 0 means to the end."""
     sound = load_sound(audio.path)
     first = round(start_time * sound.sample_rate)
     last = first + round(duration * sound.sample_rate) if duration else None
@@ -137,7 +137,7 @@ def _combine(
 
 
 def _padded(frames: Array) -> Array:
-    """With even sides, which H.264 wants."""
+    """With even sides, which H.264 requires."""
     odd = [(0, side % 2) for side in frames.shape[1:3]]
     return np.pad(frames, ((0, 0), *odd, (0, 0)), mode="edge")
 

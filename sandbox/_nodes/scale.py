@@ -1,7 +1,7 @@
 """Resampling of [B,H,W,C] float32 in torch's arithmetic, rounding for rounding.
 
-A result is cut to 8 bits, not rounded, so that the last bit of a float decides about a pixel: the
-order of the operations, and which of them are fused, are those of torch's CPU kernels.
+Results are truncated to 8 bits, not rounded, so the last bit of a float can decide a pixel. The
+order of the operations, and which of them are fused, is therefore that of torch's CPU kernels.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from PIL import Image
 
 from .kinds import Array
 
-Taps = Sequence[tuple[Array, Array]]  # a tap: for each place its index and its weight
+Taps = Sequence[tuple[Array, Array]]  # a tap: for each new pixel the old one's index and its weight
 
-_SMALL = 128  # up to this height plus width another kernel is at work
+_SMALL = 128  # up to this height plus width torch uses another kernel
 _A = -0.75  # the parameter of the cubic
 
 
 def resize(image: Array, width: int, height: int, way: str, crop: str = "disabled") -> Array:
-    """`image` in the new size; crop "center" cuts to the new proportions first."""
+    """`image` at the new size; crop "center" crops to the new aspect ratio first."""
     cut = _center(image, width, height) if crop == "center" else image
     return np.ascontiguousarray(WAYS[way](cut, width, height))
 
@@ -34,19 +34,21 @@ def _center(image: Array, width: int, height: int) -> Array:
 
 
 def _fused(a: Array, b: Array, c: Array | float) -> Array:
-    """a * b + c with one rounding: the product of two float32 is exact in float64."""
+    """a * b + c rounded once: the product of two float32 is exact in float64."""
     wide: Array = a.astype(np.float64) * b
     wide += c
     return wide.astype(np.float32)
 
 
-def _places(before: int, after: int) -> Array:
-    """The middle of every new pixel, in old pixels from the first one's edge."""
-    return (np.arange(after, dtype=np.float32) + np.float32(0.5)).astype(np.float32)
+def _centres(count: int) -> Array:
+    """The middle of each of `count` pixels, counted from the edge of the first."""
+    centres: Array = np.arange(count, dtype=np.float32) + np.float32(0.5)
+    return centres
 
 
 def _ratio(before: int, after: int) -> np.float32:
-    return np.float32(before) / np.float32(after)
+    ratio: np.float32 = np.float32(before) / np.float32(after)
+    return ratio
 
 
 # -- nearest ------------------------------------------------------------------------------------
@@ -58,8 +60,9 @@ def _nearest(image: Array, width: int, height: int) -> Array:
 
 
 def _closest(before: int, after: int) -> Array:
-    place = _places(before, after) * _ratio(before, after)
-    return np.minimum(np.floor(place).astype(np.intp), before - 1)
+    positions = _centres(after) * _ratio(before, after)
+    closest: Array = np.minimum(np.floor(positions).astype(np.intp), before - 1)
+    return closest
 
 
 # -- bilinear -----------------------------------------------------------------------------------
@@ -81,22 +84,25 @@ def _linear(before: int, after: int, fused: bool) -> Taps:
         first = second = np.arange(after)
         part = np.zeros(after, np.float32)
     else:
-        place = np.maximum(_place(before, after, fused), np.float32(0))
-        first, part = _split(place, before)
+        positions = np.maximum(_positions(before, after, fused), np.float32(0))
+        first, part = _split(positions, before)
         second = np.minimum(first + 1, before - 1)
     return ((first, np.float32(1) - part), (second, part))
 
 
-def _place(before: int, after: int, fused: bool) -> Array:
-    places, ratio = _places(before, after), _ratio(before, after)
+def _positions(before: int, after: int, fused: bool) -> Array:
+    """The centre of every new pixel, in old pixels from the centre of the first."""
+    centres, ratio = _centres(after), _ratio(before, after)
     if fused:
-        return _fused(places, np.asarray(ratio), -0.5)
-    return places * ratio - np.float32(0.5)
+        return _fused(centres, np.asarray(ratio), -0.5)
+    positions: Array = centres * ratio - np.float32(0.5)
+    return positions
 
 
-def _split(place: Array, before: int) -> tuple[Array, Array]:
-    index = np.minimum(np.floor(place).astype(np.intp), before - 1)
-    return index, np.clip(place - index.astype(np.float32), 0, 1).astype(np.float32)
+def _split(positions: Array, before: int) -> tuple[Array, Array]:
+    """(index of the old pixel, fraction towards the next one) of every position."""
+    index = np.minimum(np.floor(positions).astype(np.intp), before - 1)
+    return index, np.clip(positions - index.astype(np.float32), 0, 1).astype(np.float32)
 
 
 def _corners(image: Array, down: Taps, across: Taps) -> Array:
@@ -110,7 +116,7 @@ def _corners(image: Array, down: Taps, across: Taps) -> Array:
 
 
 def _in_turn(image: Array, down: Taps, across: Taps) -> Array:
-    """The neighbours in a row first, then the rows."""
+    """The neighbours within each row first, then the rows."""
     rows = []
     for row, high in down:
         line = image[:, row]
@@ -127,7 +133,7 @@ def _level(values: Array) -> Array:
 
 
 def _sum(terms: Sequence[tuple[Array, Array]]) -> Array:
-    """Weighted: the second product is rounded, all else is fused onto it."""
+    """The weighted sum: the second product is rounded, the others are fused onto it."""
     (first, weight), (second, other), *rest = terms
     total = _fused(first, weight, second * other)
     for value, weight in rest:
@@ -143,7 +149,7 @@ def _bicubic(image: Array, width: int, height: int) -> Array:
 
 
 def _cubic(before: int, after: int) -> Taps:
-    index, part = _split(_place(before, after, fused=True), before)
+    index, part = _split(_positions(before, after, fused=True), before)
     rest = np.float32(1) - part
     weights = (_far(part + np.float32(1)), _near(part), _near(rest), _far(rest + np.float32(1)))
     return [(np.clip(index + n - 1, 0, before - 1), each) for n, each in enumerate(weights)]
@@ -151,19 +157,21 @@ def _cubic(before: int, after: int) -> Taps:
 
 def _near(x: Array) -> Array:
     two, three = np.asarray(_A + 2, np.float32), np.float32(_A + 3)
-    return _fused(x, two, -three) * x * x + np.float32(1)
+    weight: Array = _fused(x, two, -three) * x * x + np.float32(1)
+    return weight
 
 
 def _far(x: Array) -> Array:
     line = _fused(x, np.asarray(_A, np.float32), -np.float32(5 * _A))
-    return _fused(line, x, np.float32(8 * _A)) * x - np.float32(4 * _A)
+    weight: Array = _fused(line, x, np.float32(8 * _A)) * x - np.float32(4 * _A)
+    return weight
 
 
 # -- area and Lanczos ---------------------------------------------------------------------------
 
 
 def _area(image: Array, width: int, height: int) -> Array:
-    """The mean of all pixels that a new one touches, added up row by row."""
+    """The mean of all old pixels that a new one covers, added up row by row."""
     rows, columns = _windows(image.shape[1], height), _windows(image.shape[2], width)
     total = np.zeros((image.shape[0], height, width, image.shape[3]), np.float32)
     for row, in_row in _steps(*rows):
@@ -175,10 +183,10 @@ def _area(image: Array, width: int, height: int) -> Array:
 
 
 def _windows(before: int, after: int) -> tuple[Array, Array]:
-    """(first, count) of the old pixels that each new one touches, along one side."""
-    place = np.arange(after)
-    first = place * before // after
-    return first, -((-(place + 1) * before) // after) - first
+    """(first, count) of the old pixels that each new one covers, along one side."""
+    positions = np.arange(after)
+    first = positions * before // after
+    return first, -((-(positions + 1) * before) // after) - first
 
 
 def _steps(first: Array, count: Array) -> Taps:
@@ -194,7 +202,7 @@ def _lanczos(image: Array, width: int, height: int) -> Array:
 
 
 def eight_bits(image: Array) -> Array:
-    """uint8, cut off as ComfyUI does, not rounded."""
+    """uint8, truncated as ComfyUI does, not rounded."""
     cut: Array = np.clip(np.float32(255) * image, 0, 255).astype(np.uint8)
     return cut
 

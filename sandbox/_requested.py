@@ -1,4 +1,4 @@
-"""Reads what to draw out of a request's parameters, whatever a model calls them."""
+"""Size, length and count requested by parameters, whatever a model calls them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Values = Mapping[str, Any]
 
 
 def size(values: Values) -> tuple[int, int] | None:
-    """(width, height) asked for as numbers, "1024x768" or "16:9"; None where none is."""
+    """(width, height) requested as numbers, "1024x768" or "16:9"; None without a request."""
     low = _lowered(values)
     if _is_side(low.get("width")) and _is_side(low.get("height")):
         return low["width"], low["height"]
@@ -27,14 +27,14 @@ def size(values: Values) -> tuple[int, int] | None:
 
 
 def seconds(values: Values, otherwise: float) -> float:
-    """The length asked for."""
+    """The requested length."""
     low = _lowered(values)
     found = low.get("duration", low.get("seconds", otherwise))
     return float(found) if isinstance(found, (int, float)) else otherwise
 
 
 def count(values: Values) -> int:
-    """How many pictures are asked for, 1..8."""
+    """The requested number of pictures, 1..8."""
     low = _lowered(values)
     found = next((low[n] for n in ("n", "num", "count", "num_images") if n in low), 1)
     return min(max(found, 1), 8) if type(found) is int else 1

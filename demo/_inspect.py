@@ -1,4 +1,4 @@
-"""Seeing results with PyAV and Pillow: their size, their frames, their sound as a picture."""
+"""Inspects results with PyAV and Pillow: kind, size, frames, sound as a picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SKY, _SOUND = (32, 28, 64), (255, 200, 120)
 
 
 def kind_of(path: Path) -> Kind:
-    """What the file is, by its bytes. Raises BadResult where it is no medium."""
+    """The kind of the file, by its bytes. Raises BadResult where it is no media file."""
     with path.open("rb") as file:
         mime = sniff(file.read(8192))
     try:
@@ -58,7 +58,7 @@ def frames(path: Path) -> Iterator[Image.Image]:
 
 
 def spread(path: Path, count: int) -> tuple[int, list[Image.Image]]:
-    """(how many frames a video has, `count` of them from first to last). Raises BadResult."""
+    """(the number of frames of a video, `count` of them evenly spread). Raises BadResult."""
     total = sum(1 for _ in frames(path))
     if not total:
         raise unreadable(path, tr("no frame could be decoded"))
@@ -67,7 +67,7 @@ def spread(path: Path, count: int) -> tuple[int, list[Image.Image]]:
 
 
 def sound(path: Path, size: tuple[int, int]) -> Image.Image:
-    """The loudness of an audio file over its time. Raises BadResult."""
+    """The loudness of an audio file over time, as a picture. Raises BadResult."""
     width, height = size
     image = Image.new("RGB", size, _SKY)
     pen = ImageDraw.Draw(image)
@@ -79,7 +79,7 @@ def sound(path: Path, size: tuple[int, int]) -> Image.Image:
 
 
 def _loudness(path: Path, columns: int) -> list[float]:
-    """The peaks of `columns` equal pieces, the loudest being 1."""
+    """The peaks of `columns` equal pieces, relative to the loudest."""
     with open_container(path) as file:
         track = audio_stream(file)
         if track is None:
