@@ -17,7 +17,8 @@ class CloudNode(io.ComfyNode):
     """Subclasses define `define_schema`, and `work` with the inputs that `execute` would get."""
 
     @classmethod
-    async def work(cls, **inputs: Any) -> io.NodeOutput:
+    async def work(cls, *_: Any, **inputs: Any) -> io.NodeOutput:
+        """Always called by keyword; `*_` lets subclasses name their own inputs."""
         raise NotImplementedError
 
     @classmethod

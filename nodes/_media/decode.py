@@ -67,9 +67,10 @@ def decode_image(path: str | Path) -> torch.Tensor:
     Raises BadResult, and FramesTooLarge for an animation beyond free memory.
     """
     with _picture(Path(path)) as image:
-        if image.format not in _ANIMATED or getattr(image, "n_frames", 1) == 1:
+        count = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+        if count == 1:
             return _tensor_of([_array(image)])
-        _refuse_too_large(image.n_frames, image.size, None)
+        _refuse_too_large(count, image.size, None)
         return _tensor_of([_array(each) for each in ImageSequence.Iterator(image)])
 
 
@@ -255,9 +256,10 @@ class _Upright:
         return np.rot90(pixels, turns) if turns else pixels
 
     def _converter(self) -> VideoReformatter:
-        if not hasattr(self._of_thread, "converter"):
-            self._of_thread.converter = VideoReformatter()
-        return self._of_thread.converter
+        converter: VideoReformatter | None = getattr(self._of_thread, "converter", None)
+        if converter is None:
+            converter = self._of_thread.converter = VideoReformatter()
+        return converter
 
 
 def _is_cut(path: Path) -> bool:
@@ -359,16 +361,19 @@ def _planar(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
     if first is None:
         return [], 0
     target = {"format": "fltp", "layout": first.layout.name, "rate": first.sample_rate}
-    resampler, pieces = None, []
-    shape = None
+    resampler = av.AudioResampler(**target)
+    shape, pieces = _shape_of(first), []
     for frame in chain([first], frames):
-        now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if now != shape:  # some streams change in the middle, which a resampler refuses
+        if _shape_of(frame) != shape:  # changed mid-stream, which a resampler refuses
             pieces += _drained(resampler)
-            resampler, shape = av.AudioResampler(**target), now
+            resampler, shape = av.AudioResampler(**target), _shape_of(frame)
         pieces += [out.to_ndarray() for out in resampler.resample(frame)]
     return pieces + _drained(resampler), first.sample_rate
 
 
-def _drained(resampler: Any) -> list[np.ndarray]:
-    return [out.to_ndarray() for out in resampler.resample(None)] if resampler else []
+def _shape_of(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _drained(resampler: av.AudioResampler) -> list[np.ndarray]:
+    return [out.to_ndarray() for out in resampler.resample(None)]

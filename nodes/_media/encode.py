@@ -157,7 +157,7 @@ def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
         strip = _scaled(image[top : top + _STRIP], 255).to(torch.uint8).numpy()
         rows[top : top + _STRIP] = strip.reshape(len(strip), -1)
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height} ".encode())
-    digest.update(np.ascontiguousarray(rows))
+    digest.update(np.ascontiguousarray(rows).data)
     final = folder / f"{digest.hexdigest()[:16]}.png"
     if not _is_whole(final):
         with _draft(folder, ".png") as draft:
@@ -182,7 +182,7 @@ def _blank(shape: torch.Size) -> tuple[av.VideoFrame, np.ndarray]:
     frame = av.VideoFrame(width, height, _PIXELS[channels])
     frame.pts = 0
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8, height * plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8, height * plane.line_size)
     return frame, rows.reshape(height, plane.line_size)[:, : width * channels]
 
 
@@ -247,7 +247,7 @@ def _encode_wave(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
 def _encode_mp3(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
     floats = samples.clamp(-1, 1).contiguous().numpy()
     digest = hashlib.sha256(f"mp3 {rate} {floats.shape}".encode())
-    digest.update(floats)
+    digest.update(floats.data)
     file = _keep(folder, ".mp3", lambda path: mp3.write(floats, rate, path))
     return replace(file, sha256=digest.hexdigest(), duration=floats.shape[1] / rate)
 
@@ -333,10 +333,10 @@ def _key_of_frames(video: Any) -> str:
     head = (tuple(parts.images.shape), str(parts.frame_rate), top)
     digest = hashlib.sha256(repr(head).encode())
     for image in parts.images:
-        digest.update(_scaled(image, top).to(torch.int32).contiguous().numpy())
+        digest.update(_scaled(image, top).to(torch.int32).contiguous().numpy().data)
     if parts.audio:
         digest.update(repr(parts.audio["sample_rate"]).encode())
-        digest.update(_batch_of_samples(parts.audio["waveform"]).contiguous().numpy())
+        digest.update(_batch_of_samples(parts.audio["waveform"]).contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -36,15 +36,14 @@ def _told() -> dict[str, Any]:
     """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}."""
     names = providers.names()
     costs = _known_costs()
+    forms: list[Any] = [n for n in all_nodes() if getattr(n, "platform", None) in names]
     return {
         "platforms": {
             name: {"label": providers.provider_class(name).label, "ready": _ready(name)}
             for name in names
         },
         "nodes": {
-            node.id: {"platform": node.platform, "models": _models(node, costs)}
-            for node in all_nodes()
-            if getattr(node, "platform", None) in names
+            node.id: {"platform": node.platform, "models": _models(node, costs)} for node in forms
         },
     }
 

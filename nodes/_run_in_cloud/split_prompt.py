@@ -10,8 +10,8 @@ from typing import Any
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import KEEP, RUN, Link, is_node, links_of, named
-from ...engine.workflows.split import KEY, Facts, RemotePart, cut, troubled
+from ...engine.workflows.graph import KEEP, KEY, RUN, Link, is_node, links_of, named
+from ...engine.workflows.split import Facts, RemotePart, cut, troubled
 from .._kinds import local_files, node_classes
 from . import editor_graph
 
