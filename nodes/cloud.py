@@ -16,7 +16,7 @@ from ..engine.workflows.graph import ENTRY, HERE, KEEP, RUN
 from ..engine.workflows.split import RemotePart
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
-from ._kinds import recent_jobs
+from ._kinds import recent_jobs, schema
 from ._kinds.remote_inputs import RemoteInputs, chained
 from ._run_in_cloud.request import at_its_node, clouds, request_of, value_of, where_input
 from ._run_in_cloud.split_prompt import remote_part_of
@@ -141,20 +141,14 @@ class RemoteInput(io.ComfyNode):
 class LoadResult(CloudNode):
     """Brings the results of an earlier job into the graph; waits where it is under way."""
 
-    id = "SkyportLoadResult"
+    id, title = "SkyportLoadResult", "Load Result"
+    category = _CATEGORY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         combo = io.Combo.Input("job", options=recent_jobs.choices(), default=history.LATEST)
-        return io.Schema(
-            node_id=cls.id,
-            display_name="Load Result",
-            category=_CATEGORY,
-            inputs=[io.MultiType.Input(combo, types=[io.String, io.Int])],
-            outputs=node_outputs.declare(node_outputs.ALL),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
-            is_output_node=True,
-        )
+        inputs = [io.MultiType.Input(combo, types=[io.String, io.Int])]
+        return schema.node_schema(cls, inputs, node_outputs.declare(node_outputs.ALL))
 
     @classmethod
     def validate_inputs(cls, job: Any = None) -> bool | str:

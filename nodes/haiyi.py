@@ -17,7 +17,7 @@ from ..providers import haiyi
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
 from ._kinds import schema
-from ._kinds.generate import HIDDEN, GenerateNode, parameters_of
+from ._kinds.generate import GenerateNode, parameters_of
 from ._kinds.remote_inputs import RemoteInputs, remote_values
 from ._kinds.run_workflow import RunWorkflowNode, workflow_input
 from ._kinds.upload import UploadNode
@@ -114,24 +114,21 @@ class HaiyiUpload(UploadNode):
 class HaiyiRunApp(CloudNode):
     """Runs a published ComfyUI app; files go up inside the request."""
 
-    id = "SkyportHaiyiRunApp"
+    id, title = "SkyportHaiyiRunApp", "HaiYi Run App"
+    category = _CATEGORY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name="HaiYi Run App",
-            category=_CATEGORY,
-            inputs=[
+        return schema.node_schema(
+            cls,
+            [
                 io.String.Input("workflow_id", default=""),
                 io.String.Input("version_id", default=""),
                 _cluster_input(),
                 schema.seed_input(),
                 RemoteInputs.Input("inputs", optional=True),
             ],
-            outputs=node_outputs.declare(node_outputs.ALL),
-            hidden=list(HIDDEN),
-            is_output_node=True,
+            node_outputs.declare(node_outputs.ALL),
         )
 
     @classmethod
@@ -173,21 +170,18 @@ class HaiyiRunWorkflow(RunWorkflowNode):
 class HaiyiClusters(CloudNode):
     """Tells how much room each cluster has, anew at every run."""
 
-    id = "SkyportHaiyiClusters"
+    id, title = "SkyportHaiyiClusters", "HaiYi Clusters"
+    category = _CATEGORY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name="HaiYi Clusters",
-            category=_CATEGORY,
-            inputs=[],
-            outputs=[
+        return schema.node_schema(
+            cls,
+            [],
+            [
                 io.String.Output("best", display_name="best"),
                 io.String.Output("report", display_name="report"),
             ],
-            hidden=list(HIDDEN),
-            is_output_node=True,
         )
 
     @classmethod

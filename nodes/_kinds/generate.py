@@ -21,7 +21,6 @@ from . import form_values, schema
 
 # By node: the models and the language that its forms were made for, and the forms.
 _choices: dict[str, tuple[tuple[Model, ...], str, Any]] = {}
-HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt)
 
 
 class GenerateNode(CloudNode):
@@ -62,20 +61,16 @@ class GenerateNode(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name=cls.title,
-            category=cls.category,
-            inputs=[
+        return schema.node_schema(
+            cls,
+            [
                 *(schema.socket_input(socket) for socket in cls.sockets),
                 schema.prompt_input(),
                 *(io.String.Input(name, multiline=True, default="") for name in cls.texts),
                 schema.seed_input(),
                 cls.choice(),
             ],
-            outputs=node_outputs.declare(cls.outputs),
-            hidden=list(HIDDEN),
-            is_output_node=True,
+            node_outputs.declare(cls.outputs),
         )
 
     @classmethod

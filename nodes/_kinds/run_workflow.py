@@ -15,7 +15,6 @@ from ...engine.workflows.api_format import Workflow, put_inputs, read_workflow
 from .._base import node_outputs
 from .._base.node import CloudNode
 from . import schema
-from .generate import HIDDEN
 from .local_files import stamps, with_local_files
 from .remote_inputs import Chain, RemoteInputs, remote_values
 
@@ -44,18 +43,14 @@ class RunWorkflowNode(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name=cls.title,
-            category=cls.category,
-            inputs=[
+        return schema.node_schema(
+            cls,
+            [
                 *cls.first_inputs(),
                 schema.seed_input(),
                 RemoteInputs.Input("inputs", optional=True),
             ],
-            outputs=node_outputs.declare(node_outputs.ALL),
-            hidden=list(HIDDEN),
-            is_output_node=True,
+            node_outputs.declare(node_outputs.ALL),
         )
 
     @classmethod

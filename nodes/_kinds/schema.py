@@ -39,6 +39,21 @@ class Socket:
     tooltip: str = ""
 
 
+def node_schema(
+    node: Any, inputs: Sequence[Any], outputs: Sequence[Any], *, is_output_node: bool = True
+) -> io.Schema:
+    """The schema of a node class that has `id`, `title` and `category`."""
+    return io.Schema(
+        node_id=node.id,
+        display_name=node.title,
+        category=node.category,
+        inputs=list(inputs),
+        outputs=list(outputs),
+        hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+        is_output_node=is_output_node,
+    )
+
+
 def prompt_input() -> io.String.Input:
     return io.String.Input("prompt", multiline=True, default="")
 
