@@ -14,7 +14,7 @@ from . import form_values, schema
 
 
 class UploadNode(CloudNode):
-    """Subclasses name the class variables; `endpoint` is the one whose media go up this way."""
+    """Subclasses set the class variables; media are uploaded as they are for `endpoint`."""
 
     id: ClassVar[str]
     title: ClassVar[str]
