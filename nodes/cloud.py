@@ -173,7 +173,7 @@ NODES = [RunInCloud, KeepLocal, RemoteInput, LoadResult]
 def _local_value(value: Any, part: RemotePart | None) -> Any:
     if part is not None and part.value is not None:
         raise InvalidInput(
-            tr("What was upstream of this node has been cut out of the workflow."),
+            tr("The part of the workflow upstream of this node has been removed."),
             do=tr("Queue it from the editor, or choose the cloud that it was cut for."),
         )
     if value is None:

@@ -51,13 +51,13 @@ def show_stopped(node_id: str, jobs: Sequence[Job]) -> None:
 
     Shows nothing if the platform lets the task go on, or if the node is running again by then.
     """
-    shown_at, client = _last.get(node_id), PromptServer.instance.client_id
+    last, client = _last.get(node_id), PromptServer.instance.client_id
     messages: list[str] = []
 
     def show_error(future: Future[Result], can_cancel: bool) -> None:
         error = future.exception()
         relevant = SkyportError if can_cancel else TaskCancelled
-        if isinstance(error, relevant) and _last.get(node_id) is shown_at:
+        if isinstance(error, relevant) and _last.get(node_id) is last:
             messages.append(str(error))
             send_text(node_id, "\n".join(messages), client)
 

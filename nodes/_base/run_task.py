@@ -225,8 +225,8 @@ def _other_items(errors: dict[int, BaseException | None], count: int) -> str:
     if count == 1:
         return ""
     return tr(
-        "Of {count} items these failed: {items}. The others are kept: queue again and only "
-        "the failed ones are submitted anew.",
+        "Of {count} items, these failed: {items}. The others are kept: queue again to submit "
+        "only the failed ones.",
         count=count,
         items=", ".join(str(number) for number in errors),
     )

@@ -43,7 +43,7 @@ def fan_out(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(counts) > 1:
         sizes = ", ".join(f"{name}: {len(batch.items)}" for name, batch in batches.items())
         raise InvalidInput(
-            tr("Batches of different size meet on one node ({batches}).", batches=sizes),
+            tr("This node has batches of different sizes ({batches}).", batches=sizes),
             do=tr("Give each socket a single item or the same number of items."),
         )
     count = counts.pop() if counts else 1
@@ -99,13 +99,13 @@ def media_folder() -> Path:
 
 
 def _batches(values: Mapping[str, Any]) -> list[tuple[str, Batch]]:
-    found = []
+    batches = []
     for name, value in values.items():
         if isinstance(value, Batch):
-            found.append((name, value))
+            batches.append((name, value))
         elif isinstance(value, Mapping):
-            found.extend((f"{name}.{inner}", batch) for inner, batch in _batches(value))
-    return found
+            batches.extend((f"{name}.{inner}", batch) for inner, batch in _batches(value))
+    return batches
 
 
 def _nth(value: Any, n: int) -> Any:
@@ -127,7 +127,7 @@ def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
         return [item for value in linked for item in media_items(value, formats)]
     if param.type.startswith("dict["):
         items = {key: media_items(chosen.get(key_id(param, key))) for key, _, _ in param.keys}
-        return {key: Batch(found) for key, found in items.items() if found}
+        return {key: Batch(media) for key, media in items.items() if media}
     given = chosen.get(input_id(param))
     items_of_one = mask_items(given) if param.mask_of else media_items(given, formats)
     return Batch(items_of_one) if items_of_one else None

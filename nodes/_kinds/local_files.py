@@ -70,16 +70,16 @@ def stamps(prompt: Workflow) -> dict[str, list[int]]:
 
     Opens no file. Raises InvalidInput as `with_local_files` does for a missing one.
     """
-    found: dict[str, list[int]] = {}
+    by_path: dict[str, list[int]] = {}
 
     def stamp(path: str) -> str:
         stat = os.stat(path)
-        found[path] = [stat.st_size, stat.st_mtime_ns]
+        by_path[path] = [stat.st_size, stat.st_mtime_ns]
         return path
 
     for node_id, node in prompt.items():
         _replace_files(node_id, node, stamp)
-    return found
+    return by_path
 
 
 def _replace_files(
@@ -98,17 +98,17 @@ def _replace_files(
 
 def _file_inputs(class_type: str) -> dict[str, bool]:
     """The inputs that name a file, and whether it may be anywhere on the disk."""
-    found: dict[str, bool] = {}
+    inputs: dict[str, bool] = {}
     for name, (_, options) in node_classes.inputs_of(class_type).items():
         if options.get(_PATH_FLAG):
-            found[name] = True
+            inputs[name] = True
         elif any(options.get(flag) for flag in _UPLOAD_FLAGS):
-            found[name] = False
+            inputs[name] = False
     if class_type in _LOADERS:
-        found.setdefault(_LOADERS[class_type], False)
+        inputs.setdefault(_LOADERS[class_type], False)
     if class_type in _PATH_LOADERS:
-        found.setdefault(_PATH_LOADERS[class_type], True)
-    return found
+        inputs.setdefault(_PATH_LOADERS[class_type], True)
+    return inputs
 
 
 def _replace_names(value: Any, class_type: str, anywhere: bool, read: Callable[[str], Any]) -> Any:

@@ -239,7 +239,7 @@ def _tooltip(param: Param, label: str = "") -> str:
 
 def _format_hint(param: Param) -> str:
     if param.type == "array[string]":
-        return tr("One entry a line.")
+        return tr("One entry per line.")
     if param.type == "array[number]":
         return tr("Numbers separated by commas.")
     return ""

@@ -52,7 +52,7 @@ def encode(value: Any, folder: Path, formats: Sequence[str] = ()) -> list[MediaF
     if hasattr(value, "save_to"):
         return [encode_video(value, folder)]
     raise InvalidInput(
-        tr("A {kind} is no image, mask, video or audio.", kind=type(value).__name__),
+        tr("A {kind} is not an image, mask, video or audio.", kind=type(value).__name__),
         do=tr("Link an IMAGE, MASK, VIDEO or AUDIO output."),
     )
 

@@ -203,10 +203,10 @@ async def _fetch(request: web.Request) -> web.Response:
     """{"fetched"}: true when the files are here; else the job goes on, and events report it."""
     runner = providers.runner()
     row = await _row_of(await _body(request))
-    found = await _on_engine(history.fetch(runner, providers.connect, row, providers.results()))
-    if not isinstance(found, Job):
+    job = await _on_engine(history.fetch(runner, providers.connect, row, providers.results()))
+    if not isinstance(job, Job):
         return web.json_response({"fetched": True})
-    delivery = asyncio.wrap_future(runner.engine.start(_deliver_when_done(found)))
+    delivery = asyncio.wrap_future(runner.engine.start(_deliver_when_done(job)))
     done, _ = await asyncio.wait({delivery}, timeout=_AT_ONCE)
     return web.json_response({"fetched": bool(done)})
 

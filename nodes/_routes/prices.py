@@ -56,7 +56,7 @@ def _models(node: Any, costs: Costs) -> dict[str, Any]:
 def _model(model: Model, costs: Costs) -> dict[str, Any]:
     # HaiYi's tasks are titled without the maker of the model.
     titles = (model.id, model.id.partition("/")[2])
-    samples = next((found for t in titles if (found := costs.get((model.platform, t)))), [])
+    samples = next((prices for t in titles if (prices := costs.get((model.platform, t)))), [])
     return {
         "retired": model.retired,
         "cost": statistics.median(samples) if samples else None,

@@ -73,25 +73,25 @@ def _platform(name: str, current: settings.Settings) -> dict[str, Any]:
 
 def _address(platform: str, current: settings.Settings) -> str:
     """The address that was set; an invalid one in the environment is returned as it is."""
-    payload = os.environ.get(keys.url_variable(platform), "").strip()
-    return payload or current.base_urls.get(platform, "")
+    from_environment = os.environ.get(keys.url_variable(platform), "").strip()
+    return from_environment or current.base_urls.get(platform, "")
 
 
 def _key(platform: str) -> dict[str, Any]:
-    payload = {"variable": keys.key_variable(platform)}
+    view = {"variable": keys.key_variable(platform)}
     try:
-        return {**payload, **_key_view(keys.find(platform))}
+        return {**view, **_key_view(keys.find(platform))}
     except InvalidInput as error:
-        return {**payload, **_key_view(None), "trouble": str(error)}
+        return {**view, **_key_view(None), "trouble": str(error)}
 
 
 def _s3_key() -> dict[str, Any]:
-    payload = {"variable": f"{keys.key_variable('s3_access_key')}, SKYPORT_S3_SECRET_KEY"}
+    view = {"variable": f"{keys.key_variable('s3_access_key')}, SKYPORT_S3_SECRET_KEY"}
     try:
         pair = keys.s3()
-        return {**payload, **_key_view(pair[0] if pair else None)}
+        return {**view, **_key_view(pair[0] if pair else None)}
     except InvalidInput as error:
-        return {**payload, **_key_view(None), "trouble": str(error)}
+        return {**view, **_key_view(None), "trouble": str(error)}
 
 
 def _key_view(key: keys.Key | None) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def _no_value(part: RemotePart, kind: str) -> BadResult:
     node_id = part.value[0]
     return BadResult(
         tr(
-            "The workflow ended and brought no {kind} of {node}.",
+            "The workflow ended without a {kind} from {node}.",
             kind=kind,
             node=named(node_id, part.nodes[node_id]),
         )

@@ -130,8 +130,8 @@ class _Types:
 
     def of(self, link: Link) -> str:
         source = self._source(link)
-        found = self._declared(source) or self.editor.get(source, "")
-        return found or next(self._consumed_as(link), "")
+        kind = self._declared(source) or self.editor.get(source, "")
+        return kind or next(self._consumed_as(link), "")
 
     def _source(self, link: Link) -> Link:
         """The link's origin, beyond the nodes that only pass it on."""
