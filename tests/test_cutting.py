@@ -267,7 +267,7 @@ def test_no_prompt_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None
     once = on_prompt(data)["prompt"]
     again = on_prompt({"prompt": once, "extra_data": None})["prompt"]
     assert again == once
-    assert "could not cut" not in str(once)
+    assert "could not split" not in str(once)
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 3, {}, {"prompt": None}, {"prompt": []}])
@@ -279,7 +279,7 @@ def test_what_is_no_request_goes_on_as_it_came(data: Any) -> None:
 def test_a_cut_that_cannot_be_read_is_told_at_its_node(garbage: str) -> None:
     cloud = {**run(link("a")), "inputs": {"where": "HaiYi", KEY: garbage}}
     left = on_prompt({"prompt": graph(cloud=cloud)})["prompt"]
-    assert left["cloud"]["inputs"]["value"].startswith("Skyport could not cut this workflow")
+    assert left["cloud"]["inputs"]["value"].startswith("Skyport could not split this workflow")
 
 
 @pytest.mark.parametrize("odd", [[[1, 2], [3, 4]], ["a", {}], [None, []]])
