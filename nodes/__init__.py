@@ -1,4 +1,4 @@
-"""The ComfyUI side: every bare-named module here holds a platform's nodes in NODES."""
+"""The ComfyUI side: every public module here lists nodes in NODES."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr
 from ..engine.settings import folders
 from ._base import editor_language, node_outputs, prompt_marks
-from ._base.registry import all_nodes, look_in
-from ._routes import all, job_events, refresh_models
+from ._base.registry import all_nodes, register_package
+from ._routes import job_events, refresh_models, register
 from ._run_in_cloud.prompt_hook import on_prompt
 
 OLDEST_COMFYUI = (0, 26, 0)
 _log = logging.getLogger(__name__)
 
-look_in(__name__, __path__)
+register_package(__name__, __path__)
 
 
 class Skyport(ComfyExtension):
@@ -32,23 +32,23 @@ class Skyport(ComfyExtension):
 
 
 def extension() -> Skyport:
-    """Tells the pack, as ComfyUI loads it, where to keep things, what to watch, what to serve."""
+    """Sets up folders, background work, the prompt hook and routes as ComfyUI loads the pack."""
     _check_version(comfyui_version)
     folders.use_home(Path(folder_paths.get_system_user_directory("skyport")))
     folders.use_results(Path(folder_paths.get_output_directory()) / "skyport")
-    editor_language.follow_host()
+    editor_language.update_language()
     _begin_background_work()
     _watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(on_prompt)
-    all.add_to(PromptServer.instance.routes)
+    register.add_to(PromptServer.instance.routes)
     job_events.begin()
     return Skyport()
 
 
 def _begin_background_work() -> None:
-    """What paid work of the past still runs is finished, and the catalogues are kept fresh.
+    """Collects tasks left running by earlier sessions, and keeps the catalogues fresh.
 
-    A data folder that cannot be used is told by the nodes; they must be there to do so.
+    An unusable data folder is only logged: the nodes must load, and report it themselves.
     """
     try:
         providers.start_collector()
@@ -63,8 +63,8 @@ def _watch(nodes: list[type[Any]]) -> None:
         costly = [(n, name) for n, name in enumerate(outputs) if name in node_outputs.COSTLY]
         if costly:
             prompt_marks.watch(node.id, costly)
-        if hasattr(node, "offered"):
-            prompt_marks.watch_model(node.id, node.offered)
+        if hasattr(node, "offered_models"):
+            prompt_marks.watch_model(node.id, node.offered_models)
 
 
 def _check_version(version: str) -> None:

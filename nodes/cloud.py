@@ -1,4 +1,4 @@
-"""The nodes that belong to no platform."""
+"""The nodes that belong to no single platform."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..engine.workflows.graph import ENTRY, HERE, KEEP, RUN
 from ..engine.workflows.split import RemotePart
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
-from ._kinds import recent_jobs
-from ._kinds.remote_inputs import RemoteInputs, chained
-from ._run_in_cloud.request import at_its_node, clouds, request_of, value_of, where_input
+from ._kinds import recent_jobs, schema
+from ._kinds.remote_inputs import RemoteInputs, append_value
+from ._run_in_cloud.request import clouds, request_of, value_of, where_input, with_local_ids
 from ._run_in_cloud.split_prompt import remote_part_of
 
 _CATEGORY = "Skyport"
@@ -38,7 +38,7 @@ _MEDIA = _VALUES[:4]
 class RunInCloud(CloudNode):
     """Runs what is upstream of its value in a cloud; on this machine it passes the value on.
 
-    The prompt hook has cut that part out before ComfyUI checks the prompt.
+    The prompt hook removes that part before ComfyUI validates the prompt.
     """
 
     id = RUN
@@ -51,11 +51,11 @@ class RunInCloud(CloudNode):
             display_name="Run in Cloud",
             category=_CATEGORY,
             inputs=[
-                # Optional: the link that it has in the editor is cut.
+                # Optional: the hook removes the link that it has in the editor.
                 io.MatchType.Input("value", template=template, optional=True),
                 where_input(),
             ],
-            # A list of one is what a single value is; several stand for a list upstream.
+            # One item is a single value; several are a list upstream.
             outputs=[
                 io.MatchType.Output(template, "value", display_name="value", is_output_list=True)
             ],
@@ -64,7 +64,7 @@ class RunInCloud(CloudNode):
 
     @classmethod
     def validate_inputs(cls, value: Any = None, where: Any = None) -> bool | str:
-        """A constant `value` is the hook's reason why nothing can be cut."""
+        """A constant `value` is the hook's reason why the prompt cannot be split."""
         return value if isinstance(value, str) else True
 
     @classmethod
@@ -72,25 +72,25 @@ class RunInCloud(CloudNode):
         part = remote_part_of(cls.hidden.prompt, cls.hidden.unique_id)
         cloud = (where or {}).get("where")
         if cloud == HERE or (part is not None and part.value is None):
-            return io.NodeOutput([_present(value, part)])
+            return io.NodeOutput([_local_value(value, part)])
         if part is None or cloud not in clouds():
             raise InvalidInput(tr("Choose where it runs, then queue the whole workflow again."))
         platform = clouds()[cloud].platform
         savers: list[str] = []
 
-        def ask() -> tuple[Provider, list[Request]]:
+        def make_requests() -> tuple[Provider, list[Request]]:
             provider = providers.connect(platform)
             request, saver = request_of(part, where, value)
             savers.append(saver)
             return provider, [request]
 
-        def hand_over(results: list[Result]) -> io.NodeOutput:
+        def deliver(results: list[Result]) -> io.NodeOutput:
             return value_of(part, savers[0], results, label=cloud)
 
         try:
-            return await run_task.run(cls.hidden.unique_id, ask, hand_over)
+            return await run_task.run(cls.hidden.unique_id, make_requests, deliver)
         except (InputRejected, TaskFailed) as error:
-            raise at_its_node(error, part) from None
+            raise with_local_ids(error, part) from None
 
 
 class KeepLocal(io.ComfyNode):
@@ -135,26 +135,20 @@ class RemoteInput(io.ComfyNode):
 
     @classmethod
     def execute(cls, value: Any, target: str, inputs: Any = None) -> io.NodeOutput:
-        return io.NodeOutput(chained(inputs, target, value))
+        return io.NodeOutput(append_value(inputs, target, value))
 
 
 class LoadResult(CloudNode):
-    """Brings the results of an earlier job into the graph; waits where it is under way."""
+    """Brings the results of an earlier job into the graph; waits if it is still running."""
 
-    id = "SkyportLoadResult"
+    id, title = "SkyportLoadResult", "Load Result"
+    category = _CATEGORY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         combo = io.Combo.Input("job", options=recent_jobs.choices(), default=history.LATEST)
-        return io.Schema(
-            node_id=cls.id,
-            display_name="Load Result",
-            category=_CATEGORY,
-            inputs=[io.MultiType.Input(combo, types=[io.String, io.Int])],
-            outputs=node_outputs.declare(node_outputs.ALL),
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
-            is_output_node=True,
-        )
+        inputs = [io.MultiType.Input(combo, types=[io.String, io.Int])]
+        return schema.node_schema(cls, inputs, node_outputs.declare(node_outputs.ALL))
 
     @classmethod
     def validate_inputs(cls, job: Any = None) -> bool | str:
@@ -162,24 +156,24 @@ class LoadResult(CloudNode):
 
     @classmethod
     def fingerprint_inputs(cls, job: Any = None, **_: Any) -> Any:
-        return recent_jobs.meant_by(job)
+        return recent_jobs.fingerprint_of(job)
 
     @classmethod
     async def work(cls, job: Any) -> io.NodeOutput:
         row = await run_task.in_thread(
             lambda: history.find(providers.ledger(), recent_jobs.name_of(job))
         )
-        hand_over = cls.hand_over(node_outputs.ALL, history.label(row))
-        return await run_task.load(cls.hidden.unique_id, row, hand_over)
+        deliver = cls.output_builder(node_outputs.ALL, history.label(row))
+        return await run_task.load(cls.hidden.unique_id, row, deliver)
 
 
 NODES = [RunInCloud, KeepLocal, RemoteInput, LoadResult]
 
 
-def _present(value: Any, part: RemotePart | None) -> Any:
+def _local_value(value: Any, part: RemotePart | None) -> Any:
     if part is not None and part.value is not None:
         raise InvalidInput(
-            tr("What was upstream of this node has been cut out of the workflow."),
+            tr("The part of the workflow upstream of this node has been removed."),
             do=tr("Queue it from the editor, or choose the cloud that it was cut for."),
         )
     if value is None:

@@ -17,13 +17,13 @@ from ..providers import haiyi
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
 from ._kinds import schema
-from ._kinds.generate import HIDDEN, GenerateNode, parameters_of
+from ._kinds.generate import GenerateNode, parse_parameters
 from ._kinds.remote_inputs import RemoteInputs, remote_values
 from ._kinds.run_workflow import RunWorkflowNode, workflow_input
 from ._kinds.upload import UploadNode
 
 _CATEGORY = "Skyport/HaiYi"
-_seen_clusters: dict[str, None] = {}  # names the platform has told of, in order
+_listed_clusters: dict[str, None] = {}  # names that the platform has listed, in order
 
 
 class _Generate(GenerateNode):
@@ -57,7 +57,7 @@ class _Generate(GenerateNode):
                 do=tr("They are in HaiYi's list of models: `skyport models --refresh haiyi`."),
                 platform=haiyi.HaiYi.label,
             )
-        parameters = parameters_of(chosen["parameters"], haiyi.HaiYi.label)
+        parameters = parse_parameters(chosen["parameters"], haiyi.HaiYi.label)
         if prompt.strip():
             parameters.setdefault("prompt", prompt)
         row = Model("haiyi", f"{provider}/{name}", cls.task)
@@ -112,26 +112,23 @@ class HaiyiUpload(UploadNode):
 
 
 class HaiyiRunApp(CloudNode):
-    """Runs a published ComfyUI app; files go up inside the request."""
+    """Runs a published ComfyUI app; files are sent inside the request."""
 
-    id = "SkyportHaiyiRunApp"
+    id, title = "SkyportHaiyiRunApp", "HaiYi Run App"
+    category = _CATEGORY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name="HaiYi Run App",
-            category=_CATEGORY,
-            inputs=[
+        return schema.node_schema(
+            cls,
+            [
                 io.String.Input("workflow_id", default=""),
                 io.String.Input("version_id", default=""),
                 _cluster_input(),
                 schema.seed_input(),
                 RemoteInputs.Input("inputs", optional=True),
             ],
-            outputs=node_outputs.declare(node_outputs.ALL),
-            hidden=list(HIDDEN),
-            is_output_node=True,
+            node_outputs.declare(node_outputs.ALL),
         )
 
     @classmethod
@@ -142,12 +139,12 @@ class HaiyiRunApp(CloudNode):
     async def work(
         cls, workflow_id: str, version_id: str, cluster: str, seed: int, inputs: Any = None
     ) -> io.NodeOutput:
-        def ask() -> tuple[Provider, list[Request]]:
+        def make_requests() -> tuple[Provider, list[Request]]:
             provider, sets = providers.connect("haiyi"), remote_values(inputs)
-            made = [haiyi.app(workflow_id, version_id, cluster, one, seed=seed) for one in sets]
-            return provider, made
+            requests = [haiyi.app(workflow_id, version_id, cluster, one, seed=seed) for one in sets]
+            return provider, requests
 
-        return await cls.outcome(ask, node_outputs.ALL, haiyi.HaiYi.label)
+        return await cls.run_requests(make_requests, node_outputs.ALL, haiyi.HaiYi.label)
 
 
 class HaiyiRunWorkflow(RunWorkflowNode):
@@ -171,23 +168,20 @@ class HaiyiRunWorkflow(RunWorkflowNode):
 
 
 class HaiyiClusters(CloudNode):
-    """Tells how much room each cluster has, anew at every run."""
+    """Reports the free capacity of each cluster; queries it at every run."""
 
-    id = "SkyportHaiyiClusters"
+    id, title = "SkyportHaiyiClusters", "HaiYi Clusters"
+    category = _CATEGORY
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name="HaiYi Clusters",
-            category=_CATEGORY,
-            inputs=[],
-            outputs=[
+        return schema.node_schema(
+            cls,
+            [],
+            [
                 io.String.Output("best", display_name="best"),
                 io.String.Output("report", display_name="report"),
             ],
-            hidden=list(HIDDEN),
-            is_output_node=True,
         )
 
     @classmethod
@@ -198,8 +192,8 @@ class HaiyiClusters(CloudNode):
     async def work(cls) -> io.NodeOutput:
         provider = await run_task.in_thread(lambda: providers.connect("haiyi"))
         assert isinstance(provider, haiyi.HaiYi)
-        clusters = await run_task.ask(provider.clusters)
-        _seen_clusters.update(dict.fromkeys(cluster.name for cluster in clusters))
+        clusters = await run_task.query(provider.clusters)
+        _listed_clusters.update(dict.fromkeys(cluster.name for cluster in clusters))
         report = haiyi.report_of(clusters)
         return io.NodeOutput(haiyi.roomiest(clusters), report, ui={"text": (report,)})
 
@@ -221,6 +215,6 @@ NODES = [
 
 
 def _cluster_input() -> Any:
-    names = dict.fromkeys([haiyi.AUTO_CLUSTER, *haiyi.CLUSTERS, *_seen_clusters])
+    names = dict.fromkeys([haiyi.AUTO_CLUSTER, *haiyi.CLUSTERS, *_listed_clusters])
     combo = io.Combo.Input("cluster", options=list(names), default=haiyi.AUTO_CLUSTER)
     return io.MultiType.Input(combo, types=[io.String])

@@ -1,4 +1,4 @@
-"""The nodes of HappyHorse: one a task, its media on the node, a model's own fields below it."""
+"""The nodes of HappyHorse: one per task, with media sockets and each model's own fields."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..engine.base.words import tr
 from ..providers import happyhorse
 from ._base import node_outputs
 from ._kinds import form_values
-from ._kinds.generate import GenerateNode, parameters_of
+from ._kinds.generate import GenerateNode, parse_parameters
 from ._kinds.schema import Socket
 
-_MANY = 20  # slots of a growing list; a model's own limit is told by name
+_MAX_SLOTS = 20  # slots of a growing list; a model's own limit is checked before sending
 
 _IMAGE = Socket("image", Kind.IMAGE)
-_IMAGES = Socket("images", Kind.IMAGE, most=_MANY)
+_IMAGES = Socket("images", Kind.IMAGE, most=_MAX_SLOTS)
 _FIRST_FRAME = Socket("first_frame", Kind.IMAGE)
 _LAST_FRAME = Socket("last_frame", Kind.IMAGE)
 _VIDEO = Socket("video", Kind.VIDEO)
@@ -56,11 +56,11 @@ class _Generate(GenerateNode):
     def custom_requests(
         cls, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
     ) -> list[Request]:
-        """`$prompt` and `$` with a socket's name stand for what the node holds."""
+        """`$prompt` and `$` with a socket's name stand for the values of the node."""
         name, label = chosen["model_id"].strip(), happyhorse.HappyHorse.label
         if not name:
             raise InvalidInput(tr("A custom model needs its model id."), platform=label)
-        parameters = parameters_of(chosen["parameters"], label)
+        parameters = parse_parameters(chosen["parameters"], label)
         named = {text[1:] for text in leaves(parameters, str) if text.startswith("$")}
         if prompt.strip() and "prompt" not in named:
             parameters.setdefault("prompt", prompt)
@@ -68,36 +68,38 @@ class _Generate(GenerateNode):
             happyhorse.custom(
                 name,
                 chosen["endpoint"],
-                _filled(parameters, named, {**values, "prompt": prompt}, cls.sockets),
+                _fill_in(parameters, named, {**values, "prompt": prompt}, cls.sockets),
                 seed=seed,
             )
-            for values in form_values.linked(cls.sockets, media)
+            for values in form_values.socket_values(cls.sockets, media)
         ]
 
 
-def _filled(
+def _fill_in(
     parameters: Mapping[str, Json],
     named: set[str],
     values: Mapping[str, Any],
     sockets: tuple[Socket, ...],
 ) -> dict[str, Json]:
-    """The parameters with what the node holds in its places. What is linked must have one."""
+    """The parameters with the node's values in place of their placeholders."""
     for socket in sockets:
         if (socket.id in values) != (socket.id in named):
-            raise _misplaced(socket.id, is_linked=socket.id in values)
+            raise _placeholder_error(socket.id, is_linked=socket.id in values)
     filled: dict[str, Json] = with_leaves(
         parameters, str, lambda text: values.get(text[1:], text) if text[:1] == "$" else text
     )
     return filled
 
 
-def _misplaced(name: str, is_linked: bool) -> InvalidInput:
+def _placeholder_error(name: str, is_linked: bool) -> InvalidInput:
     if is_linked:
-        what = tr("The parameters of the custom model do not say where {name} goes.", name=name)
-        do = tr('Write "{place}" where its URL shall stand.', place=f"${name}")
+        what = tr("The parameters of the custom model have no place for {name}.", name=name)
+        do = tr('Write "{place}" where its URL belongs.', place=f"${name}")
     else:
-        what = tr("The parameters of the custom model name {name}, but it is empty.", name=name)
-        do = tr('Link it, or take "{place}" out of them.', place=f"${name}")
+        what = tr(
+            "The parameters of the custom model use {name}, but nothing is linked to it.", name=name
+        )
+        do = tr('Link it, or remove "{place}" from the parameters.', place=f"${name}")
     return InvalidInput(what, do=do, platform=happyhorse.HappyHorse.label)
 
 
@@ -150,11 +152,11 @@ class HappyHorseReferenceToVideo(_Generate):
 class HappyHorseImageAudioToVideo(_Generate):
     id, title = "SkyportHappyHorseImageAudioToVideo", "HappyHorse Image and Audio to Video"
     task, outputs = "image-audio2video", node_outputs.VIDEO
-    sockets = (_IMAGE, _AUDIO, Socket("extra_images", Kind.IMAGE, required=False, most=_MANY))
+    sockets = (_IMAGE, _AUDIO, Socket("extra_images", Kind.IMAGE, required=False, most=_MAX_SLOTS))
 
 
 class HappyHorseMultimodalToVideo(_Generate):
-    """Sound is required by some models only, and they say so."""
+    """Audio is required by some models only; their rows say so."""
 
     id, title = "SkyportHappyHorseMultimodalToVideo", "HappyHorse Multimodal to Video"
     task, outputs = "multimodal2video", node_outputs.VIDEO

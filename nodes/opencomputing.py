@@ -13,9 +13,9 @@ from ..engine.base.words import tr
 from ..providers import opencomputing
 from ._base import node_outputs
 from ._kinds import form_values, schema
-from ._kinds.generate import GenerateNode, parameters_of
+from ._kinds.generate import GenerateNode, parse_parameters
 
-_MOST = 20  # slots of a list; how many files a model takes is told by its row
+_MAX_SLOTS = 20  # slots of a growing list; each model's row has its own limit
 
 
 class _Generate(GenerateNode):
@@ -26,17 +26,19 @@ class _Generate(GenerateNode):
 
     @classmethod
     def custom_inputs(cls) -> list[Any]:
-        free = opencomputing.unlisted(schema.CUSTOM, cls.task)
+        unlisted = opencomputing.unlisted(schema.CUSTOM, cls.task)
         return [
             io.String.Input("model_id", default="", placeholder="model_id"),
-            *schema.nested_inputs(free, cls.own()),
+            *schema.nested_inputs(unlisted, cls.node_params()),
         ]
 
     @classmethod
     def request(cls, model: Model, parameters: Mapping[str, Json], seed: int) -> Request:
-        given = dict(parameters)
-        more = parameters_of(given.pop(opencomputing.MORE, ""), opencomputing.OpenComputing.label)
-        return opencomputing.generation(model, given, more=more, seed=seed)
+        params = dict(parameters)
+        more = parse_parameters(
+            params.pop(opencomputing.MORE, ""), opencomputing.OpenComputing.label
+        )
+        return opencomputing.generation(model, params, more=more, seed=seed)
 
     @classmethod
     def custom_requests(
@@ -49,10 +51,10 @@ class _Generate(GenerateNode):
                 do=tr("It is in the platform's list of models."),
                 platform=opencomputing.OpenComputing.label,
             )
-        free = opencomputing.unlisted(name, cls.task)
+        unlisted = opencomputing.unlisted(name, cls.task)
         return [
-            cls.request(free, parameters, seed)
-            for parameters in form_values.parameters(free, prompt, seed, {**chosen, **media})
+            cls.request(unlisted, parameters, seed)
+            for parameters in form_values.parameters(unlisted, prompt, seed, {**chosen, **media})
         ]
 
 
@@ -73,7 +75,7 @@ class OpenComputingTextToVideo(_Generate):
 
 
 class OpenComputingImageToVideo(_Generate):
-    """Which frames a model requires is told by its row: some take none, some one, some both."""
+    """Each model's row says which frames it requires: none, one or both."""
 
     id, title = "SkyportOpenComputingImageToVideo", "OpenComputing Image to Video"
     task, outputs = "i2v", node_outputs.VIDEO
@@ -87,9 +89,9 @@ class OpenComputingReferenceToVideo(_Generate):
     id, title = "SkyportOpenComputingReferenceToVideo", "OpenComputing Reference to Video"
     task, outputs = "ref2v", node_outputs.VIDEO
     sockets = (
-        schema.Socket("images", Kind.IMAGE, most=_MOST),
-        schema.Socket("videos", Kind.VIDEO, required=False, most=_MOST),
-        schema.Socket("audios", Kind.AUDIO, required=False, most=_MOST),
+        schema.Socket("images", Kind.IMAGE, most=_MAX_SLOTS),
+        schema.Socket("videos", Kind.VIDEO, required=False, most=_MAX_SLOTS),
+        schema.Socket("audios", Kind.AUDIO, required=False, most=_MAX_SLOTS),
     )
 
 

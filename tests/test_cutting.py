@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from skyport.engine.workflows.graph import HERE, KEEP, KEY, RUN, TROUBLE
 from skyport.nodes._base.prompt_marks import linked_outputs, watch
 from skyport.nodes._run_in_cloud.prompt_hook import on_prompt
-from skyport.nodes._run_in_cloud.split_prompt import cut_prompt, remote_part_of
+from skyport.nodes._run_in_cloud.split_prompt import remote_part_of, split_prompt
 
 import nodes as comfyui_nodes
 
@@ -85,7 +85,7 @@ def queued(prompt: dict[str, Any], *editor: dict[str, Any], **graph_keys: Any) -
 
 
 def kind_of(data: dict[str, Any], node_id: str = "cloud") -> str:
-    left = cut_prompt(data)
+    left = split_prompt(data)
     assert TROUBLE not in left[node_id]["inputs"], left[node_id]
     order = remote_part_of(left, node_id)
     assert order is not None
@@ -138,7 +138,7 @@ def test_a_type_is_found_behind_any_number_of_nodes_that_pass_it_on() -> None:
 
 def test_where_nobody_tells_the_type_the_user_is_told() -> None:
     prompt = graph(a=node("Any"), cloud=run(link("a")), show=node("Show", value=link("cloud")))
-    left = cut_prompt({"prompt": prompt})
+    left = split_prompt({"prompt": prompt})
     assert "is not known on this machine" in left["cloud"]["inputs"]["value"]
 
 
@@ -147,7 +147,7 @@ def test_a_slot_that_the_class_does_not_have_carries_nothing(source: str, slot: 
     made = node("Show", value=link("made")) if source == "Show" else node(source)
     prompt = graph(made=node("Paint"), a=made, cloud=run(link("a", slot)))
     prompt["show"] = node("Show", value=link("cloud"))
-    left = cut_prompt({"prompt": prompt})
+    left = split_prompt({"prompt": prompt})
     told = left["cloud"]["inputs"]["value"]
     assert told.startswith(f"What {source} (a) makes is not known on this machine.")
 
@@ -166,7 +166,7 @@ def test_the_type_goes_through_the_value_of_another_cloud() -> None:
 
 def test_a_socket_that_lacks_its_link_is_told() -> None:
     prompt = graph(a=node("Grow"), cloud=run(link("a")), show=node("Show", value=link("cloud")))
-    left = cut_prompt({"prompt": prompt})
+    left = split_prompt({"prompt": prompt})
     assert 'Nothing is linked to "image" of Grow (a).' in left["cloud"]["inputs"]["value"]
 
 
@@ -183,7 +183,7 @@ def told_by_editor(saved: dict[str, Any]) -> dict[str, Any]:
     prompt = {"a": node("Paint"), "5": {"inputs": dict(sent), "_meta": {}}}
     prompt |= {"cloud": run(link("5")), "shade": node("Shade", mask=link("cloud"))}
     prompt["show"] = node("Show", value=link("shade"))
-    return cut_prompt(queued(prompt, saved))
+    return split_prompt(queued(prompt, saved))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_preview_behind_a_model_that_is_not_here_is_made_in_the_cloud(
         show=node("Show", value=link("cloud")),
         peek=node("Show", value=link("b")),
     )
-    left = cut_prompt({"prompt": prompt})
+    left = split_prompt({"prompt": prompt})
     assert ("b" not in left, "skyport-tap-b-0" in left) == (extra, extra)
 
 
@@ -278,7 +278,7 @@ def test_no_prompt_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None
     once = on_prompt(data)["prompt"]
     again = on_prompt({"prompt": once, "extra_data": None})["prompt"]
     assert again == once
-    assert "could not cut" not in str(once)
+    assert "could not split" not in str(once)
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 3, {}, {"prompt": None}, {"prompt": []}])
@@ -290,7 +290,7 @@ def test_what_is_no_request_goes_on_as_it_came(data: Any) -> None:
 def test_a_cut_that_cannot_be_read_is_told_at_its_node(garbage: str) -> None:
     cloud = {**run(link("a")), "inputs": {"where": "HaiYi", KEY: garbage}}
     left = on_prompt({"prompt": graph(cloud=cloud)})["prompt"]
-    assert left["cloud"]["inputs"]["value"].startswith("Skyport could not cut this workflow")
+    assert left["cloud"]["inputs"]["value"].startswith("Skyport could not split this workflow")
 
 
 @pytest.mark.parametrize("odd", [[[1, 2], [3, 4]], ["a", {}], [None, []]])
@@ -312,4 +312,4 @@ def test_of_two_thousand_nodes_each_class_is_asked_for_its_inputs_once() -> None
 
 def test_a_prompt_without_cloud_nodes_is_the_very_same() -> None:
     prompt = graph(a=node("Paint"), show=node("Show", value=link("a", 1)))
-    assert cut_prompt({"prompt": prompt}) is prompt
+    assert split_prompt({"prompt": prompt}) is prompt

@@ -673,7 +673,7 @@ def test_a_failed_item_loses_none_of_the_others(cloud: Host, sandbox: Sandbox) -
         seen=node("ProbeSink", value=link("make")),
     )
     before = sandbox.charges["haiyi"]
-    run = refused(cloud, prompt, "ServerFault", "Of 3 items these failed", "no luck")
+    run = refused(cloud, prompt, "ServerFault", "Of 3 items, these failed", "no luck")
     assert sandbox.charges["haiyi"] - before == 2, run
     again = cloud.run(prompt)
     assert again.status == "success", again.error

@@ -15,7 +15,7 @@ async function read() {
   app.canvas?.setDirty(true, true);
 }
 
-/** Nodes that are drawn with Vue look at their badges again only when told so. */
+/** Nodes drawn with Vue update their badges only when notified. */
 function redraw(node) {
   const { badges } = node;
   const type = "node:property:changed";

@@ -51,7 +51,7 @@ app.registerExtension({
       panel?.hear(detail);
     });
     api.addEventListener("reconnected", () => panel?.refresh());
-    // It is told before it is set.
+    // The event fires before the setting has changed.
     app.ui?.settings?.addEventListener?.("Comfy.Locale.change", () => setTimeout(speak));
     count((await ask("jobs", { limit: 1 })).live.length);
   },

@@ -1,4 +1,4 @@
-// Tells Skyport which language the editor speaks: the server knows it only once it was chosen by hand.
+// Sends Skyport the editor's language: the server knows it only after the user has chosen one.
 import { app } from "../../scripts/app.js";
 import { act } from "./server.js";
 import { follow } from "./words.js";

@@ -1,4 +1,4 @@
-// How our scripts speak with our routes, below /skyport/. Acts carry the header that the routes ask for.
+// Calls our routes, below /skyport/. POST requests carry the header that the routes require.
 import { api } from "../../scripts/api.js";
 
 /** What a GET answers, as JSON. Throws an Error with the server's own words. */

@@ -3,12 +3,12 @@ import chinese from "./words.zh.js";
 
 let chosen = () => "en";
 
-/** Ask `read` from now on for the locale that the editor speaks ("en", "zh", "zh-TW"...). */
+/** Ask `read` from now on for the editor's locale ("en", "zh", "zh-TW"...). */
 export function follow(read) {
   chosen = read;
 }
 
-/** "en" or "zh": the editor's language where we speak it, else English. */
+/** "en" or "zh": the editor's language if we have it, else English. */
 export function language() {
   return String(chosen() ?? "").toLowerCase().startsWith("zh") ? "zh" : "en";
 }

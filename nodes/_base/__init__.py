@@ -1,1 +1,1 @@
-"""What every node does: run, wait, show, hand over."""
+"""What every node does: run tasks, wait, show progress, return outputs."""

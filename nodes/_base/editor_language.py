@@ -1,4 +1,4 @@
-"""The language of the editor, for texts that are made here."""
+"""The language of the editor, for texts that the server produces."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ...engine.base.errors import SkyportError
 from ...engine.base.words import use_language
 from ...engine.settings import settings
 
-_browser: str | None = None
+_browser_locale: str | None = None
 
 
-def heard(locale: str) -> None:
-    """The editor says which language it speaks."""
-    global _browser
-    _browser = locale
-    follow_host()
+def set_browser_locale(locale: str) -> None:
+    """Remembers the locale that the editor reports."""
+    global _browser_locale
+    _browser_locale = locale
+    update_language()
 
 
-def follow_host() -> None:
-    """Speak the language of our own setting, else the one chosen in ComfyUI or its browser."""
+def update_language() -> None:
+    """Uses the language of our own setting, else that of ComfyUI, else that of the browser."""
     try:
         own = settings.load().language
     except SkyportError:
         own = None
-    use_language(own or _editor_language() or _browser)
+    use_language(own or _editor_language() or _browser_locale)
 
 
 def _editor_language() -> str | None:
     path = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
     try:
-        chosen = json.loads(path.read_text(encoding="utf-8")).get("Comfy.Locale")
+        locale = json.loads(path.read_text(encoding="utf-8")).get("Comfy.Locale")
     except (OSError, ValueError, AttributeError):
         return None
-    return chosen if isinstance(chosen, str) else None
+    return locale if isinstance(locale, str) else None

@@ -1,4 +1,4 @@
-"""The base of every node that waits: only the right exceptions may leave it."""
+"""The base of every node that waits for a platform: it lets only safe exceptions escape."""
 
 from __future__ import annotations
 
@@ -17,43 +17,46 @@ class CloudNode(io.ComfyNode):
     """Subclasses define `define_schema`, and `work` with the inputs that `execute` would get."""
 
     @classmethod
-    async def work(cls, **inputs: Any) -> io.NodeOutput:
+    async def work(cls, *_: Any, **inputs: Any) -> io.NodeOutput:
+        """Always called by keyword; `*_` lets subclasses name their own inputs."""
         raise NotImplementedError
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
-        """Runs `work`. A CancelledError of another origin would end ComfyUI's prompt worker."""
-        # A link below a model that was changed since arrives too, under its dotted name.
-        known = {name: value for name, value in inputs.items() if "." not in name}
+        """Runs `work`. A stray CancelledError would end ComfyUI's prompt worker."""
+        # A link to an input of a model chosen earlier still arrives, under its dotted name.
+        own_inputs = {name: value for name, value in inputs.items() if "." not in name}
         try:
-            return await cls.work(**known)
+            return await cls.work(**own_inputs)
         except asyncio.CancelledError:
-            if _being_torn_down():
+            if _is_being_torn_down():
                 raise
             raise RuntimeError(tr("The request was cancelled inside Skyport.")) from None
 
     @classmethod
-    async def outcome(cls, ask: run_task.Ask, outputs: Sequence[str], label: str) -> io.NodeOutput:
-        """Runs the requests that `ask` makes and hands on what they made as `outputs`.
+    async def run_requests(
+        cls, make_requests: run_task.MakeRequests, outputs: Sequence[str], label: str
+    ) -> io.NodeOutput:
+        """Runs the requests that `make_requests` returns and delivers their results as `outputs`.
 
-        `ask` is called in a thread, so that they are under way however busy ComfyUI's loop is.
+        `make_requests` is called in a thread, so that a busy ComfyUI loop does not delay them.
         """
-        hand_over = cls.hand_over(outputs, label)
-        return await run_task.run(cls.hidden.unique_id, ask, hand_over)
+        deliver = cls.output_builder(outputs, label)
+        return await run_task.run(cls.hidden.unique_id, make_requests, deliver)
 
     @classmethod
-    def hand_over(
+    def output_builder(
         cls, outputs: Sequence[str], label: str
     ) -> Callable[[list[Result]], io.NodeOutput]:
-        """What makes `outputs` of the results that a platform named `label` sent."""
+        """A function that turns the results of the platform named `label` into `outputs`."""
         linked = prompt_marks.linked_outputs(cls.hidden.prompt, cls.hidden.unique_id)
         return lambda results: node_outputs.deliver(outputs, results, linked, label)
 
 
-def _being_torn_down() -> bool:
+def _is_being_torn_down() -> bool:
     """True when ComfyUI itself cancels this node because another one failed.
 
-    Python 3.10 cannot tell; there the error is always converted, which a teardown only logs.
+    Python 3.10 cannot tell: there the error is always converted, and a teardown only logs it.
     """
     task = asyncio.current_task()
     cancelling = getattr(task, "cancelling", None)

@@ -1,4 +1,4 @@
-"""From results on disk to a node's outputs and to what it shows. Every media output is a list."""
+"""Turns results on disk into a node's outputs and its preview. Every media output is a list."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def deliver(
 ) -> io.NodeOutput:
     """The outputs `names` of a node, in order; blocking: call it in a thread.
 
-    What a platform did not send is blocked with a reason. Raises BadResult for files that cannot be
-    read.
+    An output that the platform sent nothing for is blocked with a reason. Raises BadResult for
+    files that cannot be read.
     """
-    made = _Made(results, linked, label)
+    sorted_results = _Results(results, linked, label)
     try:
-        values = [_built(name, made) for name in names]
+        values = [_build(name, sorted_results) for name in names]
     except BadResult as error:
-        raise whose(error, results, label) from None
-    return io.NodeOutput(*values, ui=shown(results))
+        raise with_task(error, results, label) from None
+    return io.NodeOutput(*values, ui=node_ui(results))
 
 
-def whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
-    """`error` with the platform and the task whose file it names."""
+def with_task(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
+    """`error` with the platform and the task of the file that it names."""
     error.platform = label
     tasks = [r.task_id for r in results if any(f.path.name in error.what for f in r.files)]
     error.task_id = next(iter(tasks), "")
@@ -67,15 +67,15 @@ def whose(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
     return error
 
 
-def _built(name: str, made: _Made) -> Any:
+def _build(name: str, results: _Results) -> Any:
     try:
-        return _BUILDERS[name](made)
+        return _BUILDERS[name](results)
     except decode.FramesTooLarge as error:
         return ExecutionBlocker(str(error))
 
 
-class _Made:
-    """The results of one run, sorted by what they are."""
+class _Results:
+    """The results of one run, by kind."""
 
     def __init__(self, results: Sequence[Result], linked: Linked, label: str) -> None:
         self.files = [file for result in results for file in result.files]
@@ -92,39 +92,41 @@ class _Made:
         )
 
 
-def _images(made: _Made) -> Any:
-    files = made.of(Kind.IMAGE)
-    return decode.batch_images([file.path for file in files]) or made.missing("image")
+def _images(results: _Results) -> Any:
+    files = results.of(Kind.IMAGE)
+    return decode.batch_images([file.path for file in files]) or results.missing("image")
 
 
-def _video(made: _Made) -> Any:
-    return [decode.open_video(file.path) for file in made.of(Kind.VIDEO)] or made.missing("video")
+def _video(results: _Results) -> Any:
+    videos = results.of(Kind.VIDEO)
+    return [decode.open_video(file.path) for file in videos] or results.missing("video")
 
 
-def _frames(made: _Made) -> Any:
-    if "frames" not in made.linked:
+def _frames(results: _Results) -> Any:
+    if "frames" not in results.linked:
         return ExecutionBlocker(None)
-    videos = made.of(Kind.VIDEO)
-    return [decode.decode_frames(file.path) for file in videos] or made.missing("video")
+    videos = results.of(Kind.VIDEO)
+    return [decode.decode_frames(file.path) for file in videos] or results.missing("video")
 
 
-def _audio(made: _Made) -> Any:
-    """Audio files; where there are none, the sound tracks of the videos."""
-    if "audio" not in made.linked:
+def _audio(results: _Results) -> Any:
+    """Audio files, or the sound tracks of the videos where there are none."""
+    if "audio" not in results.linked:
         return ExecutionBlocker(None)
-    files = made.of(Kind.AUDIO) or [f for f in made.of(Kind.VIDEO) if decode.has_audio(f.path)]
-    return [decode.decode_audio(file.path) for file in files] or made.missing("audio")
+    videos = results.of(Kind.VIDEO)
+    files = results.of(Kind.AUDIO) or [f for f in videos if decode.has_audio(f.path)]
+    return [decode.decode_audio(file.path) for file in files] or results.missing("audio")
 
 
-def _text(made: _Made) -> Any:
-    return made.texts or made.missing("text")
+def _text(results: _Results) -> Any:
+    return results.texts or results.missing("text")
 
 
-def _urls(made: _Made) -> Any:
-    return [file.url for file in made.files if file.url] or made.missing("URL")
+def _urls(results: _Results) -> Any:
+    return [file.url for file in results.files if file.url] or results.missing("URL")
 
 
-_BUILDERS: dict[str, Callable[[_Made], Any]] = {
+_BUILDERS: dict[str, Callable[[_Results], Any]] = {
     "images": _images,
     "video": _video,
     "frames": _frames,
@@ -135,34 +137,34 @@ _BUILDERS: dict[str, Callable[[_Made], Any]] = {
 }
 
 
-# -- what the node shows ------------------------------------------------------------------------
+# -- preview ------------------------------------------------------------------------------------
 
 
-def shown(results: Sequence[Result]) -> dict[str, Any]:
-    """A player where there is a video, else the pictures; audio players and text beside."""
+def node_ui(results: Sequence[Result]) -> dict[str, Any]:
+    """The node's preview: videos, or else the images; also audio players and text."""
     files = [file for result in results for file in result.files]
-    videos = [_saved(file.path) for file in files if file.kind is Kind.VIDEO]
-    images = [_saved(file.path) for file in files if file.kind is Kind.IMAGE]
-    audios = [_saved(file.path) for file in files if file.kind is Kind.AUDIO]
+    videos = [_viewable(file.path) for file in files if file.kind is Kind.VIDEO]
+    images = [_viewable(file.path) for file in files if file.kind is Kind.IMAGE]
+    audios = [_viewable(file.path) for file in files if file.kind is Kind.AUDIO]
     texts = [text for result in results for text in result.texts]
-    told: dict[str, Any] = {}
+    ui: dict[str, Any] = {}
     if videos or images:
-        told["images"] = videos or images
-        told["animated"] = (bool(videos),)
+        ui["images"] = videos or images
+        ui["animated"] = (bool(videos),)
     if audios:
-        told["audio"] = audios
+        ui["audio"] = audios
     if texts:
-        told["text"] = tuple(texts)
-    return told
+        ui["text"] = tuple(texts)
+    return ui
 
 
-def _saved(path: Path) -> dict[str, str]:
-    """How ComfyUI's /view names the file; from outside its output folder it is linked into temp."""
-    return in_view(path) or _in_temp(path.resolve())
+def _viewable(path: Path) -> dict[str, str]:
+    """What ComfyUI's /view calls the file; one outside the output folder is linked into temp."""
+    return view_reference(path) or _in_temp(path.resolve())
 
 
-def in_view(path: Path) -> dict[str, str] | None:
-    """How ComfyUI's /view names the file, None where it lies outside its output folder."""
+def view_reference(path: Path) -> dict[str, str] | None:
+    """What ComfyUI's /view calls the file; None if it lies outside the output folder."""
     output = Path(folder_paths.get_output_directory()).resolve()
     path = path.resolve()
     if output not in path.parents:
@@ -178,10 +180,10 @@ def in_view(path: Path) -> dict[str, str] | None:
 def _in_temp(path: Path) -> dict[str, str]:
     folder = Path(folder_paths.get_temp_directory()) / "skyport"
     folder.mkdir(parents=True, exist_ok=True)
-    shown = folder / path.name
-    if not shown.exists():
+    target = folder / path.name
+    if not target.exists():
         try:
-            os.link(path, shown)
+            os.link(path, target)
         except OSError:
-            shutil.copyfile(path, shown)
+            shutil.copyfile(path, target)
     return {"filename": path.name, "subfolder": "skyport", "type": "temp"}

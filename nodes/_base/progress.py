@@ -1,4 +1,4 @@
-"""What a running node tells: the bar and one line of text, a few times a second at most."""
+"""Progress of a running node: the bar and a line of text, updated a few times a second at most."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from ...engine.base.words import tr
 from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT, progress_text
 
-_EVERY = 0.4  # seconds
-_TAIL = 600  # letters of an answer on its way
+_INTERVAL = 0.4  # seconds
+_TAIL_LENGTH = 600  # characters of an answer that is still streaming
 _last: dict[str, tuple[float, str]] = {}
 
 
 async def show(node_id: str, jobs: Sequence[Job]) -> None:
-    """Bar and text for the jobs under way; silent when nothing changed or it spoke just now."""
+    """Updates bar and text for the jobs under way, unless nothing changed or it just did so."""
     now = time.monotonic()
-    spoke, said = _last.get(node_id, (0.0, ""))
-    if now - spoke < _EVERY:
+    shown_at, last_line = _last.get(node_id, (0.0, ""))
+    if now - shown_at < _INTERVAL:
         return
     line = text_of(jobs, now)
     _last[node_id] = (now, line)
-    if line != said:
+    if line != last_line:
         send_text(node_id, line)
         await _bar(node_id, sum(progress_text(job, now).share for job in jobs) / len(jobs))
 
 
-async def finished(node_id: str, title: str, results: Sequence[Result]) -> None:
-    """The last word on a run that ended well, and all that its user must know beside."""
+async def show_finished(node_id: str, title: str, results: Sequence[Result]) -> None:
+    """Shows that a run has succeeded, with the warnings that its user must see."""
     _last.pop(node_id, None)
     await _bar(node_id, 1.0)
     warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
-    trouble = providers.ledger().trouble
-    lines = [_headline(title, results), *warnings, *([trouble] if trouble else [])]
+    ledger_trouble = providers.ledger().trouble
+    lines = [_headline(title, results), *warnings, *([ledger_trouble] if ledger_trouble else [])]
     send_text(node_id, "\n".join(lines))
 
 
-def tell_stopped(node_id: str, jobs: Sequence[Job]) -> None:
-    """Has the node say of each interrupted job that it is cancelled, or why it could not be.
+def show_stopped(node_id: str, jobs: Sequence[Job]) -> None:
+    """Shows for each interrupted job that it was cancelled, or why it could not be.
 
-    Silent where the platform lets it go on, and where the node runs again by then.
+    Shows nothing if the platform lets the task go on, or if the node is running again by then.
     """
-    spoke, client = _last.get(node_id), PromptServer.instance.client_id
-    told: list[str] = []
+    last, client = _last.get(node_id), PromptServer.instance.client_id
+    messages: list[str] = []
 
-    def tell(future: Future[Result], can_cancel: bool) -> None:
+    def show_error(future: Future[Result], can_cancel: bool) -> None:
         error = future.exception()
-        news = SkyportError if can_cancel else TaskCancelled
-        if isinstance(error, news) and _last.get(node_id) is spoke:
-            told.append(str(error))
-            send_text(node_id, "\n".join(told), client)
+        relevant = SkyportError if can_cancel else TaskCancelled
+        if isinstance(error, relevant) and _last.get(node_id) is last:
+            messages.append(str(error))
+            send_text(node_id, "\n".join(messages), client)
 
     for job in jobs:
-        job.future.add_done_callback(partial(tell, can_cancel=job.provider.can_cancel()))
+        job.future.add_done_callback(partial(show_error, can_cancel=job.provider.can_cancel()))
 
 
 def _headline(title: str, results: Sequence[Result]) -> str:
@@ -84,13 +84,13 @@ def text_of(jobs: Sequence[Job], now: float) -> str:
     parts = [name_of(busy)]
     if len(jobs) > 1:
         parts.append(tr("{done} of {count} done", done=done, count=len(jobs)))
-    look = progress_text(busy, now)
-    line = DOT.join([*parts, *look.words])
-    return f"{line}\n{look.tail(_TAIL)}" if look.answer else line
+    current = progress_text(busy, now)
+    line = DOT.join([*parts, *current.words])
+    return f"{line}\n{current.tail(_TAIL_LENGTH)}" if current.answer else line
 
 
 def send_text(node_id: str, text: str, client: str | None = None) -> None:
-    """Text below the node, to the client that queued. Some frontends insert it as HTML."""
+    """Sends text below the node to the client that queued. Some frontends insert it as HTML."""
     server = PromptServer.instance
     sid = client or server.client_id
     server.send_progress_text(html.escape(text, quote=False), node_id, sid=sid)

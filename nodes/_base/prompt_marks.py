@@ -1,6 +1,6 @@
-"""What only a whole graph can tell a node, noted in the prompt before ComfyUI validates it.
+"""Marks in the prompt what a node can only learn from the whole graph, before it is validated.
 
-`mark` writes a key of its own into a node's inputs. ComfyUI hands unknown keys to no node, yet they
+`annotate` adds a key of ours to a node's inputs. ComfyUI passes unknown keys to no node, yet they
 are part of the node's cache key: linking `frames` runs the node again, and then it decodes them.
 """
 
@@ -22,24 +22,24 @@ _not_offered: dict[str, str] = {}
 
 
 def watch(class_type: str, outputs: list[tuple[int, str]]) -> None:
-    """Note for nodes of this class which of these outputs are linked."""
+    """From now on, notes on nodes of this class which of these outputs are linked."""
     _costly[class_type] = outputs
 
 
 def watch_model(class_type: str, offered: Callable[[], set[str]]) -> None:
-    """Note when a node of this class names a model that `offered` does not list."""
+    """From now on, notes when a node of this class names a model that `offered` lacks."""
     _models_offered[class_type] = offered
 
 
 def linked_outputs(prompt: Mapping[str, Any] | None, node_id: str) -> frozenset[str]:
-    """The costly outputs of the node that the graph uses, as the hook has noted them."""
+    """The costly outputs of the node that the graph uses, as `annotate` noted them."""
     node = (prompt or {}).get(node_id) or {}
-    noted = node.get("inputs", {}).get(_KEY, "")
-    return frozenset(part for part in str(noted).split(",") if part)
+    names = node.get("inputs", {}).get(_KEY, "")
+    return frozenset(part for part in str(names).split(",") if part)
 
 
 def missing_model(class_type: str) -> str:
-    """Why a node of this class has no model: the name that its graph asked for is not offered."""
+    """Why a node of this class has no model: none chosen, or one that is not offered."""
     name = _not_offered.get(class_type)
     if name is None:
         return tr("Choose a model.")
@@ -49,7 +49,7 @@ def missing_model(class_type: str) -> str:
     )
 
 
-def fingerprint(prompt: Mapping[str, Any]) -> None:
+def annotate(prompt: Mapping[str, Any]) -> None:
     """Notes on each node which of its costly outputs are linked, and which models are missing."""
     used = {
         (value[0], value[1])
@@ -66,10 +66,10 @@ def fingerprint(prompt: Mapping[str, Any]) -> None:
         _inputs(node).pop(_KEY, None)
         if linked:
             node["inputs"][_KEY] = ",".join(linked)
-        _note_model(node)
+        _note_missing_model(node)
 
 
-def _note_model(node: Mapping[str, Any]) -> None:
+def _note_missing_model(node: Mapping[str, Any]) -> None:
     class_type = str(node.get("class_type"))
     offered = _models_offered.get(class_type)
     name = _inputs(node).get("model")

@@ -1,4 +1,4 @@
-"""Which nodes there are: every bare-named module of the package that `look_in` named."""
+"""All nodes of the pack: those in every public module of the registered package."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _package = ""
 _folders: list[str] = []
 
 
-def look_in(package: str, folders: Iterable[str]) -> None:
-    """The modules of `package`, which lies in `folders`, hold nodes in NODES."""
+def register_package(package: str, folders: Iterable[str]) -> None:
+    """Registers `package`, which lies in `folders`; its public modules list nodes in NODES."""
     global _package, _folders
     _package, _folders = package, list(folders)
 
 
 def all_nodes() -> list[type[io.ComfyNode]]:
-    """The nodes of every module that is not a room of its own."""
+    """The nodes of every public module."""
     names = sorted(module.name for module in pkgutil.iter_modules(_folders))
     modules = [
         importlib.import_module(f".{name}", _package) for name in names if not name.startswith("_")

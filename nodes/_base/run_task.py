@@ -1,4 +1,4 @@
-"""Running requests for a node: wait, show progress, obey Interrupt, deliver what came."""
+"""Runs requests for a node: waits, shows progress, obeys Interrupt, delivers the results."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ from ...engine.tasks.job import Job
 from . import progress
 
 T = TypeVar("T")
-Ask = Callable[[], tuple[Provider, Sequence[Request]]]
-Begin = Callable[[list[Job]], Coroutine[Any, Any, None]]  # appends the jobs as they begin
+MakeRequests = Callable[[], tuple[Provider, Sequence[Request]]]
+Begin = Callable[[list[Job]], Coroutine[Any, Any, None]]  # appends each job as it starts
 
-_LOOK_EVERY = 0.3  # seconds between looks at Interrupt; half a second is promised
+_CHECK_INTERVAL = 0.3  # seconds between checks for Interrupt; the user is promised half a second
 
 
-async def run(node_id: str, ask: Ask, hand_over: Callable[[list[Result]], T]) -> T:
-    """Runs the requests that `ask` makes, in a thread, side by side, and gives their results, in
-    order, to `hand_over` in a thread.
+async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list[Result]], T]) -> T:
+    """Runs requests concurrently and passes their results, in order, to `deliver`.
 
-    All until they are under way happens off ComfyUI's loop: the next node may block that at once.
+    Both callbacks run in threads. The tasks are started off ComfyUI's loop, which the next node may
+    block at once.
 
-    Only when that has returned do the results count as delivered; files that it cannot read
-    (BadResult) are fetched again by the next queue. Raises ComfyUI's InterruptProcessingException
-    when the user interrupts, and one SkyportError that names every item that failed; what the
-    others brought is kept and reused by the next queue.
+    Results count as delivered once `deliver` has returned; files that it cannot read (BadResult)
+    are fetched again the next time the workflow is queued. Raises ComfyUI's
+    InterruptProcessingException when the user interrupts, and a single SkyportError that names
+    every failed item; the results of the others are kept for the next time.
     """
     runner, into, source = providers.runner(), providers.results(), _source(node_id)
 
     async def begin(jobs: list[Job]) -> None:
-        provider, requests = await runner.engine.blocking(ask)
-        for one in _numbered(requests):
+        provider, requests = await runner.engine.blocking(make_requests)
+        for one in _number_copies(requests):
             jobs.append(await runner.begin(provider, one, into, source))
 
-    return await _followed(node_id, begin, hand_over)
+    return await _follow(node_id, begin, deliver)
 
 
-async def load(node_id: str, row: Row, hand_over: Callable[[list[Result]], T]) -> T:
-    """Gives the result of a job of the past to `hand_over` in a thread, as `run` does.
+async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> T:
+    """Passes the result of an earlier job to `deliver` in a thread, as `run` does.
 
-    Waits for a task under way, and has files fetched again that are gone. Raises InvalidInput for a
-    job that has no result.
+    Waits for a task that is still running, and fetches missing files again. Raises InvalidInput for
+    a job that has no result.
     """
     runner = providers.runner()
     row = await interruptible(history.settled(runner, row))
@@ -69,43 +69,43 @@ async def load(node_id: str, row: Row, hand_over: Callable[[list[Result]], T]) -
         async def begin(jobs: list[Job]) -> None:
             jobs.append(await attach())
 
-        return await _followed(node_id, begin, hand_over, stops=False)
-    handed = await in_thread(lambda: _deliver_kept(row, result, hand_over))
+        return await _follow(node_id, begin, deliver, stop_on_interrupt=False)
+    output = await in_thread(lambda: _deliver_past(row, result, deliver))
     title = f"{history.label(row)} {history.title(row)}"
-    await progress.finished(node_id, title, [result])
-    return handed
+    await progress.show_finished(node_id, title, [result])
+    return output
 
 
-async def _followed(
+async def _follow(
     node_id: str,
     begin: Begin,
-    hand_over: Callable[[list[Result]], T],
-    stops: bool = True,
+    deliver: Callable[[list[Result]], T],
+    stop_on_interrupt: bool = True,
 ) -> T:
-    """Waits for the jobs that `begin` starts or joins, and hands over what they bring.
+    """Waits for the jobs that `begin` starts or joins, and delivers their results.
 
-    stops  Interrupt ends the tasks too, where their platform can; who only looks on must not
+    stop_on_interrupt  Interrupt cancels the tasks too, if the platform can; not for mere observers
     """
     jobs: list[Job] = []
     beginning = providers.runner().engine.start(begin(jobs))
     try:
         await _unless_interrupted(beginning)
-        await _settled(node_id, jobs)
+        await _wait_for_all(node_id, jobs)
     except BaseException as error:
-        stopped = stops and isinstance(error, host.InterruptProcessingException)
+        stopped = stop_on_interrupt and isinstance(error, host.InterruptProcessingException)
         beginning.cancel()
         _leave(jobs, stopped)
         if stopped:
-            progress.tell_stopped(node_id, jobs)
+            progress.show_stopped(node_id, jobs)
         raise
     results = _results(jobs)
-    handed = await in_thread(lambda: _deliver(jobs, results, hand_over))
-    await progress.finished(node_id, progress.name_of(jobs[0]), results)
-    return handed
+    output = await in_thread(lambda: _deliver(jobs, results, deliver))
+    await progress.show_finished(node_id, progress.name_of(jobs[0]), results)
+    return output
 
 
 def _leave(jobs: list[Job], stop: bool) -> None:
-    """Leave the jobs there are once the engine has heard that no more are to begin."""
+    """Leaves the jobs, once the engine has processed the order to begin no more."""
     runner = providers.runner()
 
     def leave() -> None:
@@ -127,13 +127,13 @@ async def in_thread(call: Callable[[], T]) -> T:
     return await asyncio.wrap_future(engine.start(engine.blocking(call)))
 
 
-async def ask(call: Callable[[], T]) -> T:
-    """A free question to a platform, repeated as reads are."""
+async def query(call: Callable[[], T]) -> T:
+    """Runs a free read-only call to a platform, with the usual retries."""
     return await interruptible(retrying(call, run_blocking=providers.runner().engine.blocking))
 
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of `work` on the engine's loop, given up when the user interrupts."""
+    """The result of `work` on the engine's loop; stops waiting when the user interrupts."""
     return await _unless_interrupted(providers.runner().engine.start(work))
 
 
@@ -141,30 +141,30 @@ async def _unless_interrupted(future: Future[T]) -> T:
     waiting = asyncio.wrap_future(future)
     while not waiting.done():
         check_interrupt()
-        await asyncio.wait({waiting}, timeout=_LOOK_EVERY)
+        await asyncio.wait({waiting}, timeout=_CHECK_INTERVAL)
     return waiting.result()
 
 
 def check_interrupt() -> None:
-    """Raises ComfyUI's own exception after Interrupt, and leaves the flag for other nodes."""
+    """Raises ComfyUI's own exception after Interrupt; leaves the flag set for other nodes."""
     if host.processing_interrupted():
         raise host.InterruptProcessingException()
 
 
-async def _settled(node_id: str, jobs: Sequence[Job]) -> None:
-    """Returns when every job has ended, well or badly."""
-    changed = _wakes_on_end(jobs)
+async def _wait_for_all(node_id: str, jobs: Sequence[Job]) -> None:
+    """Returns when every job has ended, successfully or not."""
+    changed = _event_on_end(jobs)
     while not all(job.future.done() for job in jobs):
         check_interrupt()
         await progress.show(node_id, jobs)
         changed.clear()
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(changed.wait(), _LOOK_EVERY)
+            await asyncio.wait_for(changed.wait(), _CHECK_INTERVAL)
     check_interrupt()
 
 
-def _wakes_on_end(jobs: Sequence[Job]) -> asyncio.Event:
-    """An event of this loop, set whenever a job ends; harmless when the loop is gone by then."""
+def _event_on_end(jobs: Sequence[Job]) -> asyncio.Event:
+    """An event that is set whenever a job ends; harmless if the loop has closed by then."""
     event, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def wake(_: Any) -> None:
@@ -177,65 +177,63 @@ def _wakes_on_end(jobs: Sequence[Job]) -> asyncio.Event:
 
 
 def _results(jobs: Sequence[Job]) -> list[Result]:
-    """The results of all, or an error that names those that failed."""
+    """The results of all jobs. Raises an error that names the failed ones."""
     errors = {n: job.future.exception() for n, job in enumerate(jobs, 1) if job.future.exception()}
     if errors:
-        raise _told(errors, len(jobs))
+        raise _combined_error(errors, len(jobs))
     return [job.future.result() for job in jobs]
 
 
-def _deliver(
-    jobs: Sequence[Job], results: list[Result], hand_over: Callable[[list[Result]], T]
-) -> T:
+def _deliver(jobs: Sequence[Job], results: list[Result], deliver: Callable[[list[Result]], T]) -> T:
     runner = providers.runner()
     try:
-        handed = hand_over(results)
+        output = deliver(results)
     except BadResult:
         for job in jobs:
             runner.mark_files_lost(job)
         raise
     for job in jobs:
         runner.record_delivered(job)
-    return handed
+    return output
 
 
-def _deliver_kept(row: Row, result: Result, hand_over: Callable[[list[Result]], T]) -> T:
+def _deliver_past(row: Row, result: Result, deliver: Callable[[list[Result]], T]) -> T:
     ledger = providers.runner().ledger
     try:
-        handed = hand_over([result])
+        output = deliver([result])
     except BadResult:
         history.discard_files(ledger, row)
         raise
     history.record_delivered(ledger, row)
-    return handed
+    return output
 
 
-def _told(errors: dict[int, BaseException | None], count: int) -> BaseException:
+def _combined_error(errors: dict[int, BaseException | None], count: int) -> BaseException:
     first = next(error for error in errors.values() if error is not None)
     if isinstance(first, TaskCancelled) and host.processing_interrupted():
         return host.InterruptProcessingException()
-    first = copy.copy(first)  # the job may be shared, and each node tells its own story of it
+    first = copy.copy(first)  # nodes may share the job, and each adds its own advice
     if isinstance(first, SkyportError):
-        trouble = providers.ledger().trouble if first.task_id else ""
-        told = [first.do, _others(errors, count), trouble]
-        first.do = " ".join(part for part in told if part)
+        ledger_trouble = providers.ledger().trouble if first.task_id else ""
+        parts = [first.do, _other_items(errors, count), ledger_trouble]
+        first.do = " ".join(part for part in parts if part)
     return first
 
 
-def _others(errors: dict[int, BaseException | None], count: int) -> str:
-    """What became of the other items of a batch."""
+def _other_items(errors: dict[int, BaseException | None], count: int) -> str:
+    """What happened to the other items of a batch."""
     if count == 1:
         return ""
     return tr(
-        "Of {count} items these failed: {items}. The others are kept: queue again and only "
-        "the failed ones are submitted anew.",
+        "Of {count} items, these failed: {items}. The others are kept: queue again to submit "
+        "only the failed ones.",
         count=count,
         items=", ".join(str(number) for number in errors),
     )
 
 
-def _numbered(requests: Sequence[Request]) -> list[Request]:
-    """Equal requests of one batch, told apart by their copy number."""
+def _number_copies(requests: Sequence[Request]) -> list[Request]:
+    """Numbers equal requests of one batch, so that each is a task of its own."""
     seen: Counter[str] = Counter()
     numbered = []
     for request in requests:

@@ -1,1 +1,1 @@
-"""The kinds of node: those that generate, upload or run a workflow."""
+"""The kinds of node: nodes that generate, upload, or run a workflow."""

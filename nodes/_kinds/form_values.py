@@ -1,4 +1,4 @@
-"""From what a node's widgets and sockets hold to the parameter values of its tasks."""
+"""Turns the values of a node's widgets and sockets into the parameters of its tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...engine.base.types import Json, MediaRule, Model, Param
 from ...engine.base.words import tr
 from ...engine.platforms.parameters import fill, prompt_param, seed_for, seed_param
 from .._media import encode
-from .schema import Socket, input_id, key_id, left_out
+from .schema import Socket, input_id, key_id, leave_out_option
 
 
 def parameters(
@@ -34,16 +34,16 @@ def parameters(
 
 
 def fan_out(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One dict a task: each Batch gives its n-th item to the n-th task, a batch of one serves all.
+    """One dict per task: each Batch gives task n its nth item; a batch of one serves all.
 
-    Raises InvalidInput when batches of different size meet.
+    Raises InvalidInput for batches of different sizes.
     """
     batches = dict(_batches(values))
     counts = {len(batch.items) for batch in batches.values()} - {1}
     if len(counts) > 1:
-        told = ", ".join(f"{name}: {len(batch.items)}" for name, batch in batches.items())
+        sizes = ", ".join(f"{name}: {len(batch.items)}" for name, batch in batches.items())
         raise InvalidInput(
-            tr("Batches of different size meet on one node ({batches}).", batches=told),
+            tr("This node has batches of different sizes ({batches}).", batches=sizes),
             do=tr("Give each socket a single item or the same number of items."),
         )
     count = counts.pop() if counts else 1
@@ -51,7 +51,7 @@ def fan_out(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 class Batch:
-    """Items of a socket that takes one: each becomes a task of its own."""
+    """Several items on a single-item socket: each becomes a task of its own."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self.items = list(items)
@@ -60,8 +60,8 @@ class Batch:
         return self.items[n] if len(self.items) > 1 else self.items[0]
 
 
-def linked(sockets: Sequence[Socket], media: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a node's own sockets hold for each task, by name: a file or URL, or a list of them."""
+def socket_values(sockets: Sequence[Socket], media: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The values of a node's own sockets for each task, by name: files and URLs, or lists."""
     values: dict[str, Any] = {}
     for socket in sockets:
         given = media.get(socket.id)
@@ -77,7 +77,7 @@ def linked(sockets: Sequence[Socket], media: Mapping[str, Any]) -> list[dict[str
 def media_items(value: Any, formats: Sequence[str] = ()) -> list[Any]:
     """The files or URLs behind a media socket's value: a batch of B images is B files.
 
-    formats  those that are wanted; empty for the usual one
+    formats  the accepted ones; empty for the default
     """
     if value is None:
         return []
@@ -87,25 +87,25 @@ def media_items(value: Any, formats: Sequence[str] = ()) -> list[Any]:
 
 
 def mask_items(value: Any) -> list[Any]:
-    """`media_items` of a mask: a MASK becomes a picture that is transparent where it is 1."""
+    """`media_items` of a mask: a MASK becomes an image that is transparent where it is 1."""
     if isinstance(value, torch.Tensor):
         return list(encode.encode_cutouts(value, media_folder()))
     return media_items(value)
 
 
 def media_folder() -> Path:
-    """Where encoded uploads wait; ComfyUI empties it at its start."""
+    """Where encoded uploads are stored; ComfyUI empties it at startup."""
     return Path(folder_paths.get_temp_directory()) / "skyport"
 
 
 def _batches(values: Mapping[str, Any]) -> list[tuple[str, Batch]]:
-    found = []
+    batches = []
     for name, value in values.items():
         if isinstance(value, Batch):
-            found.append((name, value))
+            batches.append((name, value))
         elif isinstance(value, Mapping):
-            found.extend((f"{name}.{inner}", batch) for inner, batch in _batches(value))
-    return found
+            batches.extend((f"{name}.{inner}", batch) for inner, batch in _batches(value))
+    return batches
 
 
 def _nth(value: Any, n: int) -> Any:
@@ -117,29 +117,29 @@ def _nth(value: Any, n: int) -> Any:
 
 
 def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
-    """What the inputs hold for `param`, in the shape that `fill` takes."""
+    """The value of `param` in the inputs, in the shape that `fill` takes."""
     if param.media_kind is None:
         return _plain(param, chosen.get(input_id(param)))
-    formats = _wanted(param.media)
+    formats = _encode_formats(param.media)
     if param.type.startswith("array["):
         slots = chosen.get(input_id(param)) or {}
         linked = slots.values() if isinstance(slots, Mapping) else [slots]
         return [item for value in linked for item in media_items(value, formats)]
     if param.type.startswith("dict["):
         items = {key: media_items(chosen.get(key_id(param, key))) for key, _, _ in param.keys}
-        return {key: Batch(found) for key, found in items.items() if found}
+        return {key: Batch(media) for key, media in items.items() if media}
     given = chosen.get(input_id(param))
     items_of_one = mask_items(given) if param.mask_of else media_items(given, formats)
     return Batch(items_of_one) if items_of_one else None
 
 
-def _wanted(rule: MediaRule) -> Sequence[str]:
-    """The formats to encode in: those that are taken, else those that are advised."""
+def _encode_formats(rule: MediaRule) -> Sequence[str]:
+    """The formats to encode in: the accepted ones, else the recommended ones."""
     return rule.formats or (rule.advised.formats if rule.advised else ())
 
 
 def _plain(param: Param, value: Any) -> Any:
-    if isinstance(value, str) and value == left_out(param):
+    if isinstance(value, str) and value == leave_out_option(param):
         return None
     if param.type == "array[string]" and isinstance(value, str):
         return [line.strip() for line in value.splitlines() if line.strip()]

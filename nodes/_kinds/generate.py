@@ -1,4 +1,4 @@
-"""The base of every node whose form is built from a catalogue: models, their parameters, media."""
+"""The base of every node whose form is built from a catalogue of models and parameters."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from .._base import node_outputs, prompt_marks
 from .._base.node import CloudNode
 from . import form_values, schema
 
-# By node: the models and the language that its forms were made for, and the forms.
-_choices: dict[str, tuple[tuple[Model, ...], str, Any]] = {}
-HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt)
+# By node id: the models and the language that its forms were built for, and the forms.
+_model_choices: dict[str, tuple[tuple[Model, ...], str, Any]] = {}
 
 
 class GenerateNode(CloudNode):
     """A node for one task of one platform.
 
-    Subclasses name the class variables, and say how a platform's request is made.
+    Subclasses set the class variables, and build the platform's requests.
     """
 
     id: ClassVar[str]
@@ -37,60 +36,56 @@ class GenerateNode(CloudNode):
     task: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
     sockets: ClassVar[tuple[schema.Socket, ...]] = ()
-    texts: ClassVar[tuple[str, ...]] = ()  # parameters beside the prompt that stand on the node
+    texts: ClassVar[tuple[str, ...]] = ()  # text parameters on the node itself, beside the prompt
 
-    # -- what a platform says of itself -----------------------------------------------------
+    # -- for subclasses ---------------------------------------------------------------------
 
     @classmethod
     def custom_inputs(cls) -> Sequence[Any]:
-        """Inputs of the option for a model that is in no list; none where there is no such."""
+        """Inputs of the option for an unlisted model; none if there is no such option."""
         return ()
 
     @classmethod
     def request(cls, model: Model, parameters: Mapping[str, Json], seed: int) -> Request:
-        """The request for `model`; `parameters` are checked against its row."""
+        """The request for `model`; `parameters` have been checked against its row."""
         raise NotImplementedError
 
     @classmethod
     def custom_requests(
         cls, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
     ) -> list[Request]:
-        """The requests for a model that is in no list."""
+        """The requests for an unlisted model."""
         raise NotImplementedError
 
-    # -- what all share ---------------------------------------------------------------------
+    # -- shared -----------------------------------------------------------------------------
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name=cls.title,
-            category=cls.category,
-            inputs=[
+        return schema.node_schema(
+            cls,
+            [
                 *(schema.socket_input(socket) for socket in cls.sockets),
                 schema.prompt_input(),
                 *(io.String.Input(name, multiline=True, default="") for name in cls.texts),
                 schema.seed_input(),
-                cls.choice(),
+                cls.model_choice(),
             ],
-            outputs=node_outputs.declare(cls.outputs),
-            hidden=list(HIDDEN),
-            is_output_node=True,
+            node_outputs.declare(cls.outputs),
         )
 
     @classmethod
-    def choice(cls) -> io.DynamicCombo.Input:
-        """The models' forms, made anew only where models or language have changed since."""
+    def model_choice(cls) -> io.DynamicCombo.Input:
+        """The forms of the models, rebuilt only when the models or the language have changed."""
         models, words = cls.models(), language()
-        known = _choices.get(cls.id)
-        if known is None or known[0] is not models or known[1] != words:
-            made = schema.model_input(models, cls.custom_inputs(), cls.own())
-            known = _choices[cls.id] = (models, words, made)
-        return known[2]
+        cached = _model_choices.get(cls.id)
+        if cached is None or cached[0] is not models or cached[1] != words:
+            choice = schema.model_input(models, cls.custom_inputs(), cls.node_params())
+            cached = _model_choices[cls.id] = (models, words, choice)
+        return cached[2]
 
     @classmethod
-    def own(cls) -> frozenset[str]:
-        """The parameters that stand on the node itself and so survive a change of model."""
+    def node_params(cls) -> frozenset[str]:
+        """The parameters on the node itself, which survive a change of model."""
         return frozenset((*(socket.id for socket in cls.sockets), *cls.texts))
 
     @classmethod
@@ -98,7 +93,7 @@ class GenerateNode(CloudNode):
         return providers.catalogue(cls.platform).models(cls.task)
 
     @classmethod
-    def offered(cls) -> set[str]:
+    def offered_models(cls) -> set[str]:
         custom = {schema.CUSTOM} if cls.custom_inputs() else set()
         return custom | {model.id for model in cls.models()}
 
@@ -112,8 +107,8 @@ class GenerateNode(CloudNode):
         videos: Any = None,
         audios: Any = None,
     ) -> bool | str:
-        # ComfyUI hands over every growing list, and takes it ill when one is not named here.
-        # It drops a choice that is not offered and would run the node without it.
+        # ComfyUI passes every growing list, and fails if one is not named here.
+        # It drops a choice that is not offered, and would run the node without it.
         return True if model is not None else prompt_marks.missing_model(cls.id)
 
     @classmethod
@@ -125,17 +120,17 @@ class GenerateNode(CloudNode):
             raise InvalidInput(prompt_marks.missing_model(cls.id), platform=label)
         chosen = model
 
-        def ask() -> tuple[Provider, list[Request]]:
+        def make_requests() -> tuple[Provider, list[Request]]:
             provider = providers.connect(cls.platform)
             return provider, cls.requests(prompt, seed, chosen, media)
 
-        return await cls.outcome(ask, cls.outputs, label)
+        return await cls.run_requests(make_requests, cls.outputs, label)
 
     @classmethod
     def requests(
         cls, prompt: str, seed: int, model: Mapping[str, Any], media: Mapping[str, Any]
     ) -> list[Request]:
-        """One request a task. Raises InvalidInput before anything is sent."""
+        """One request per task. Raises InvalidInput before anything is sent."""
         if model["model"] == schema.CUSTOM:
             return cls.custom_requests(prompt, seed, model, media)
         row = next((row for row in cls.models() if row.id == model["model"]), None)
@@ -145,32 +140,32 @@ class GenerateNode(CloudNode):
                 do=tr("Choose another one, or refresh the list of models."),
                 platform=providers.provider_class(cls.platform).label,
             )
-        _refuse_untaken(row, media)
+        _refuse_unsupported_media(row, media)
         return [
             replace(cls.request(row, parameters, seed), warnings=warnings(row, parameters))
             for parameters in form_values.parameters(row, prompt, seed, {**model, **media})
         ]
 
 
-def parameters_of(text: str, label: str) -> dict[str, Json]:
-    """The JSON object a user wrote for a custom model. Raises InvalidInput."""
+def parse_parameters(text: str, label: str) -> dict[str, Json]:
+    """Parses the JSON object that a user wrote for a custom model. Raises InvalidInput."""
     try:
-        found = json.loads(text or "{}")
+        parsed = json.loads(text or "{}")
     except ValueError as error:
-        found = error
-    if not isinstance(found, dict):
+        parsed = error
+    if not isinstance(parsed, dict):
         raise InvalidInput(
             tr("The parameters of a custom model are not a JSON object."),
             do=tr("Write them as {example}.", example='{"duration": 5}'),
             platform=label,
         )
-    return found
+    return parsed
 
 
-def _refuse_untaken(row: Model, media: Mapping[str, Any]) -> None:
-    """A medium that the model would ignore is an error: the user counts on it."""
+def _refuse_unsupported_media(row: Model, media: Mapping[str, Any]) -> None:
+    """Raises InvalidInput for media that the model would ignore: the user relies on them."""
     for name, value in media.items():
-        if row.param(name) is None and not _unlinked(value):
+        if row.param(name) is None and not _is_empty(value):
             raise InvalidInput(
                 tr("{model} takes no {name}.", model=row.id, name=name),
                 do=tr("Unlink that input or choose another model. Nothing was sent."),
@@ -178,7 +173,7 @@ def _refuse_untaken(row: Model, media: Mapping[str, Any]) -> None:
             )
 
 
-def _unlinked(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return all(map(_unlinked, value.values()))
+        return all(map(_is_empty, value.values()))
     return value is None or (isinstance(value, str) and not value.strip())

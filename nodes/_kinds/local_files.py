@@ -1,4 +1,4 @@
-"""The files of this ComfyUI that a workflow names: found, and put in place of their names."""
+"""Finds the files of this ComfyUI that a workflow names, and puts them in place of the names."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _UPLOAD_FLAGS = (
 )
 _PATH_FLAG = "vhs_path_extensions"
 
-# Loaders by name, for where their pack is not installed or does not flag its input.
-_KNOWN = {
+# Loaders and their file inputs, for packs that are not installed or do not flag the input.
+_LOADERS = {
     "LoadImage": "image",
     "LoadImageMask": "image",
     "LoadImageOutput": "image",
@@ -36,8 +36,8 @@ _KNOWN = {
     "VHS_LoadVideoFFmpeg": "video",
     "VHS_LoadAudioUpload": "audio",
 }
-# Loaders of a path anywhere on the disk.
-_KNOWN_BY_PATH = {
+# Loaders that take a path anywhere on the disk.
+_PATH_LOADERS = {
     "VHS_LoadVideoPath": "video",
     "VHS_LoadVideoFFmpegPath": "video",
     "VHS_LoadImagePath": "image",
@@ -46,7 +46,7 @@ _KNOWN_BY_PATH = {
 
 
 def with_local_files(prompt: Workflow) -> Workflow:
-    """A copy of a workflow in API format with a MediaFile where a loader names a file kept here.
+    """A copy of a workflow in API format with a MediaFile for each local file that a loader names.
 
     Each file is read once. A URL stays, and so does a name that is not here in a class that is not
     installed: it may be there where the workflow runs. Reads files: call it in a thread.
@@ -54,71 +54,73 @@ def with_local_files(prompt: Workflow) -> Workflow:
     """
     files: dict[str, MediaFile] = {}
 
-    def described(path: str) -> MediaFile:
+    def read_once(path: str) -> MediaFile:
         if path not in files:
             files[path] = describe(path)
         return files[path]
 
     return {
-        node_id: {**node, "inputs": _filled(node_id, node, described)}
+        node_id: {**node, "inputs": _replace_files(node_id, node, read_once)}
         for node_id, node in prompt.items()
     }
 
 
 def stamps(prompt: Workflow) -> dict[str, list[int]]:
-    """Size and time of change of each file the workflow names, by path: equal while none changed.
+    """Size and modification time of each file the workflow names, by path.
 
     Opens no file. Raises InvalidInput as `with_local_files` does for a missing one.
     """
-    found: dict[str, list[int]] = {}
+    by_path: dict[str, list[int]] = {}
 
-    def stamped(path: str) -> str:
+    def stamp(path: str) -> str:
         stat = os.stat(path)
-        found[path] = [stat.st_size, stat.st_mtime_ns]
+        by_path[path] = [stat.st_size, stat.st_mtime_ns]
         return path
 
     for node_id, node in prompt.items():
-        _filled(node_id, node, stamped)
-    return found
+        _replace_files(node_id, node, stamp)
+    return by_path
 
 
-def _filled(node_id: str, node: Mapping[str, Any], read: Callable[[str], Any]) -> dict[str, Any]:
+def _replace_files(
+    node_id: str, node: Mapping[str, Any], read: Callable[[str], Any]
+) -> dict[str, Any]:
     """The node's inputs with `read(path)` for each file they name."""
     inputs = dict(node["inputs"])
     for name, anywhere in _file_inputs(node["class_type"]).items():
         if name in inputs and not is_link(inputs[name]):
             try:
-                inputs[name] = _placed(inputs[name], node["class_type"], anywhere, read)
+                inputs[name] = _replace_names(inputs[name], node["class_type"], anywhere, read)
             except (InvalidInput, OSError) as error:
-                raise _at(node_id, node, name, error) from error
+                raise _with_location(node_id, node, name, error) from error
     return inputs
 
 
 def _file_inputs(class_type: str) -> dict[str, bool]:
-    """The inputs that name a file, and whether it may lie anywhere on the disk."""
-    found: dict[str, bool] = {}
+    """The inputs that name a file, and whether it may be anywhere on the disk."""
+    inputs: dict[str, bool] = {}
     for name, (_, options) in node_classes.inputs_of(class_type).items():
         if options.get(_PATH_FLAG):
-            found[name] = True
+            inputs[name] = True
         elif any(options.get(flag) for flag in _UPLOAD_FLAGS):
-            found[name] = False
-    if class_type in _KNOWN:
-        found.setdefault(_KNOWN[class_type], False)
-    if class_type in _KNOWN_BY_PATH:
-        found.setdefault(_KNOWN_BY_PATH[class_type], True)
-    return found
+            inputs[name] = False
+    if class_type in _LOADERS:
+        inputs.setdefault(_LOADERS[class_type], False)
+    if class_type in _PATH_LOADERS:
+        inputs.setdefault(_PATH_LOADERS[class_type], True)
+    return inputs
 
 
-def _placed(value: Any, class_type: str, anywhere: bool, read: Callable[[str], Any]) -> Any:
-    """`value` with `read(path)` for each name in it; a loader of several holds a list of them."""
+def _replace_names(value: Any, class_type: str, anywhere: bool, read: Callable[[str], Any]) -> Any:
+    """`value` with `read(path)` for each file name in it; some loaders take a list of names."""
     if isinstance(value, list):
-        return [_placed(one, class_type, anywhere, read) for one in value]
+        return [_replace_names(one, class_type, anywhere, read) for one in value]
     if isinstance(value, dict) and "__value__" in value:
-        inner = _placed(value["__value__"], class_type, anywhere, read)
+        inner = _replace_names(value["__value__"], class_type, anywhere, read)
         return {**value, "__value__": inner}
     if not isinstance(value, str) or not value.strip() or _is_url(value):
         return value
-    path = _path_of(value, anywhere)
+    path = _find_file(value, anywhere)
     if path is not None:
         return read(path)
     if not node_classes.is_installed(class_type):
@@ -129,8 +131,8 @@ def _placed(value: Any, class_type: str, anywhere: bool, read: Callable[[str], A
     )
 
 
-def _path_of(name: str, anywhere: bool) -> str | None:
-    """Where the file is; None where it is not, or lies outside the folder it must be in."""
+def _find_file(name: str, anywhere: bool) -> str | None:
+    """The path of the file; None if it does not exist or is outside the folder it must be in."""
     name = name.strip().strip('"')
     if anywhere and os.path.isfile(name):
         return os.path.abspath(name)
@@ -145,7 +147,9 @@ def _is_url(name: str) -> bool:
     return name.strip().lower().startswith(("http://", "https://"))
 
 
-def _at(node_id: str, node: Mapping[str, Any], name: str, error: Exception) -> InvalidInput:
+def _with_location(
+    node_id: str, node: Mapping[str, Any], name: str, error: Exception
+) -> InvalidInput:
     """`error` with the node and the input that name the file."""
     what = error.what if isinstance(error, InvalidInput) else str(error)
     return InvalidInput(

@@ -1,4 +1,4 @@
-"""What this ComfyUI says of a node class, installed by whomever. Memory only; never raises."""
+"""What this ComfyUI knows of any installed node class. Reads memory only; never raises."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import nodes as comfyui_nodes  # ComfyUI's own module, not this folder
 
 _log = logging.getLogger(__name__)
 _Inputs = dict[str, tuple[Any, Mapping[str, Any]]]  # (type, options) by name
-_remembered: ContextVar[dict[str, dict[str, _Inputs]] | None] = ContextVar("told", default=None)
+_cache: ContextVar[dict[str, dict[str, _Inputs]] | None] = ContextVar("cache", default=None)
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """Asks each class once in here: some read a folder each time they tell their inputs."""
-    token = _remembered.set({})
+def caching() -> Iterator[None]:
+    """Reads each class once within the block: some list a folder whenever asked for inputs."""
+    token = _cache.set({})
     try:
         yield
     finally:
-        _remembered.reset(token)
+        _cache.reset(token)
 
 
 def is_installed(class_type: str) -> bool:
@@ -31,34 +31,34 @@ def is_installed(class_type: str) -> bool:
 
 def is_output(class_type: str) -> bool:
     """Whether ComfyUI runs a node of this class for its own sake."""
-    return bool(getattr(_found(class_type), "OUTPUT_NODE", False))
+    return bool(getattr(_class_of(class_type), "OUTPUT_NODE", False))
 
 
 def inputs_of(class_type: str) -> _Inputs:
-    """(type, options) of each required and optional input, by name; none where it is unknown."""
+    """(type, options) of each required and optional input, by name; empty for an unknown class."""
     return {**_category(class_type, "required"), **_category(class_type, "optional")}
 
 
 def required_of(class_type: str) -> _Inputs:
-    """(type, options) of each input that must be there."""
+    """(type, options) of each required input, by name."""
     return _category(class_type, "required")
 
 
-def refused_choice(class_type: str, inputs: Mapping[str, Any]) -> bool:
+def has_unlisted_choice(class_type: str, inputs: Mapping[str, Any]) -> bool:
     """Whether a combo names what is not on its list, such as a model that is not on this disk.
 
-    No file that can be uploaded counts, and no class that has a check of its own.
+    Ignores files that can be uploaded, and classes that validate their own inputs.
     """
-    if hasattr(_found(class_type), "VALIDATE_INPUTS"):
+    if hasattr(_class_of(class_type), "VALIDATE_INPUTS"):
         return False
     return any(
         isinstance(inputs.get(name), str) and inputs[name] not in choices
-        for name, choices in _lists(class_type)
+        for name, choices in _combos(class_type)
     )
 
 
-def _lists(class_type: str) -> Iterator[tuple[str, list[Any]]]:
-    """(name, choices) of each combo that must be there."""
+def _combos(class_type: str) -> Iterator[tuple[str, list[Any]]]:
+    """(name, choices) of each required combo."""
     for name, (kind, options) in required_of(class_type).items():
         choices = options.get("options") if kind == "COMBO" else kind
         if isinstance(choices, list) and not any(key.endswith("_upload") for key in options):
@@ -67,12 +67,12 @@ def _lists(class_type: str) -> Iterator[tuple[str, list[Any]]]:
 
 def output_type(class_type: str, index: int) -> str:
     """The type of an output as the class declares it, "" where that is unknown or there is none."""
-    types = getattr(_found(class_type), "RETURN_TYPES", None) or ()
+    types = getattr(_class_of(class_type), "RETURN_TYPES", None) or ()
     kind = types[index] if 0 <= index < len(types) else ""
     return kind if isinstance(kind, str) else "COMBO"
 
 
-def _found(class_type: str) -> Any:
+def _class_of(class_type: str) -> Any:
     return comfyui_nodes.NODE_CLASS_MAPPINGS.get(class_type)
 
 
@@ -81,36 +81,38 @@ def _category(class_type: str, category: str) -> _Inputs:
 
 
 def _declared(class_type: str) -> dict[str, _Inputs]:
-    remembered = _remembered.get()
-    if remembered is None:
+    cached = _cache.get()
+    if cached is None:
         return _read(class_type)
-    if class_type not in remembered:
-        remembered[class_type] = _read(class_type)
-    return remembered[class_type]
+    if class_type not in cached:
+        cached[class_type] = _read(class_type)
+    return cached[class_type]
 
 
 def _read(class_type: str) -> dict[str, _Inputs]:
-    declared = _asked(class_type)
+    declared = _input_types(class_type)
     return {
-        category: {name: _spec(told) for name, told in (declared.get(category) or {}).items()}
+        category: {
+            name: _spec(declared) for name, declared in (declared.get(category) or {}).items()
+        }
         for category in ("required", "optional")
     }
 
 
-def _asked(class_type: str) -> Mapping[str, Any]:
-    found = _found(class_type)
-    if found is None:
+def _input_types(class_type: str) -> Mapping[str, Any]:
+    node_class = _class_of(class_type)
+    if node_class is None:
         return {}
     try:
-        told = found.INPUT_TYPES()
+        declared = node_class.INPUT_TYPES()
     except Exception as error:  # another pack's code
-        _log.warning("Skyport: %s does not tell its inputs: %s", class_type, error)
+        _log.warning("Skyport: %s cannot list its inputs: %s", class_type, error)
         return {}
-    return told if isinstance(told, Mapping) else {}
+    return declared if isinstance(declared, Mapping) else {}
 
 
-def _spec(told: Any) -> tuple[Any, Mapping[str, Any]]:
+def _spec(declared: Any) -> tuple[Any, Mapping[str, Any]]:
     """`("IMAGE", {...})`, `("IMAGE",)` or `(["a", "b"],)` as a pair."""
-    parts = list(told) if isinstance(told, (tuple, list)) else [told]
+    parts = list(declared) if isinstance(declared, (tuple, list)) else [declared]
     options = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
     return (parts[0] if parts else ""), options

@@ -1,4 +1,4 @@
-"""The recent jobs as choices of a widget. Cheap, and never an error: forms ask all the time."""
+"""The recent jobs as choices of a widget. Cheap, never an error: ComfyUI calls it all the time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...engine.base.errors import SkyportError
 from ...engine.ledger.ledger import Query
 from ...engine.tasks import history
 
-_FRESH = 2.0  # seconds for which a list serves
-_PATIENCE = 0.2  # seconds that a form waits for a new one; the ledger may be locked by a writer
+_MAX_AGE = 2.0  # seconds for which a list is used
+_TIMEOUT = 0.2  # seconds that a form waits for a new one; the ledger may be locked by a writer
 _MOST = 30
 _log = logging.getLogger(__name__)
 
@@ -25,28 +25,28 @@ class _Recent:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._until = 0.0
-        self._asking: concurrent.futures.Future[list[str]] | None = None
+        self._pending: concurrent.futures.Future[list[str]] | None = None
         self._lock = threading.Lock()
 
     def lines(self) -> list[str]:
         if time.monotonic() >= self._until and self._lock.acquire(blocking=False):
             try:
-                self._ask()
+                self._update()
             finally:
-                self._until = time.monotonic() + _FRESH
+                self._until = time.monotonic() + _MAX_AGE
                 self._lock.release()
         return self._lines
 
-    def _ask(self) -> None:
+    def _update(self) -> None:
         try:
-            if self._asking is None:
+            if self._pending is None:
                 engine = providers.runner().engine
-                self._asking = engine.start(engine.blocking(_newest))
-            self._lines, self._asking = self._asking.result(_PATIENCE), None
+                self._pending = engine.start(engine.blocking(_newest))
+            self._lines, self._pending = self._pending.result(_TIMEOUT), None
         except concurrent.futures.TimeoutError:
-            return  # looked for again in a moment
+            return  # tried again in a moment
         except Exception as error:
-            self._lines, self._asking = [], None
+            self._lines, self._pending = [], None
             _log.debug("Skyport cannot list the recent jobs: %s", error)
 
 
@@ -54,19 +54,19 @@ _recent = _Recent()
 
 
 def choices() -> list[str]:
-    """The word for the newest, then a line for each job that has or will have a result."""
+    """The choice for the newest job, then a line for each job that has or will have a result."""
     return [history.LATEST, *_recent.lines()]
 
 
 def name_of(value: Any) -> str:
-    """What a widget or a link says, as the name of a job."""
+    """The value of a widget or a link as the name of a job."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()
 
 
-def meant_by(value: Any) -> Any:
-    """Equal as long as `value` means the same job; of a link (None) the value is not known yet."""
+def fingerprint_of(value: Any) -> Any:
+    """Equal as long as `value` names the same job; None is a link, whose value is not known yet."""
     if value is not None and name_of(value) != history.LATEST:
         return name_of(value)
     try:

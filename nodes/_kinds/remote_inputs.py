@@ -1,4 +1,4 @@
-"""Values for the inputs of a remote workflow or app: the SKYPORT_INPUTS type and what it holds."""
+"""Values for the inputs of a remote workflow or app: the SKYPORT_INPUTS type."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RemoteInputs = io.Custom("SKYPORT_INPUTS")
 Chain = tuple[tuple[str, Any], ...]  # (target, value), in the order they were chained
 
 
-def chained(before: Chain | None, target: str, value: Any) -> Chain:
-    """`before` with one more value. Raises InvalidInput for a target that is empty or taken."""
+def append_value(before: Chain | None, target: str, value: Any) -> Chain:
+    """`before` with one more value. Raises InvalidInput if the target is empty or taken."""
     name = target.strip()
     if not name:
         raise InvalidInput(
@@ -33,7 +33,7 @@ def chained(before: Chain | None, target: str, value: Any) -> Chain:
 
 
 def remote_values(chain: Chain | None) -> list[dict[str, Any]]:
-    """The values of each task by target; media as files. A batch of images makes a task an image.
+    """The values of each task by target; media as files. A batch is one task per image.
 
     Encodes tensors, so call it in a thread.
     """

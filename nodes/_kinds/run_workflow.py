@@ -15,15 +15,14 @@ from ...engine.workflows.api_format import Workflow, put_inputs, read_workflow
 from .._base import node_outputs
 from .._base.node import CloudNode
 from . import schema
-from .generate import HIDDEN
 from .local_files import stamps, with_local_files
 from .remote_inputs import Chain, RemoteInputs, remote_values
 
 
 class RunWorkflowNode(CloudNode):
-    """Subclasses name the class variables, and say where a workflow runs.
+    """Subclasses set the class variables, and say where a workflow runs.
 
-    local_files  whether loaders name files of this machine, not such as are at the platform already
+    local_files  whether loaders name files of this machine, not files already on the platform
     """
 
     id: ClassVar[str]
@@ -34,7 +33,7 @@ class RunWorkflowNode(CloudNode):
 
     @classmethod
     def first_inputs(cls) -> Sequence[Any]:
-        """`workflow_input` and what says where it runs, in the order of the widgets."""
+        """`workflow_input` and the inputs that say where it runs, in widget order."""
         raise NotImplementedError
 
     @classmethod
@@ -44,41 +43,37 @@ class RunWorkflowNode(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id=cls.id,
-            display_name=cls.title,
-            category=cls.category,
-            inputs=[
+        return schema.node_schema(
+            cls,
+            [
                 *cls.first_inputs(),
                 schema.seed_input(),
                 RemoteInputs.Input("inputs", optional=True),
             ],
-            outputs=node_outputs.declare(node_outputs.ALL),
-            hidden=list(HIDDEN),
-            is_output_node=True,
+            node_outputs.declare(node_outputs.ALL),
         )
 
     @classmethod
     def fingerprint_inputs(cls, workflow: Any = None, **_: Any) -> Any:
-        """Changes with the files of this machine that the workflow names."""
+        """Changes when a local file that the workflow names changes."""
         if not cls.local_files or not workflow:
             return None
         try:
             return stamps(read_workflow(workflow))
         except SkyportError:
-            return None  # `work` says what is wrong
+            return None  # `work` reports what is wrong
 
     @classmethod
     async def work(
         cls, workflow: str, seed: int, inputs: Any = None, **where: Any
     ) -> io.NodeOutput:
-        def ask() -> tuple[Provider, list[Request]]:
+        def make_requests() -> tuple[Provider, list[Request]]:
             provider = providers.connect(cls.platform)
             prompts = cls.prompts(workflow, inputs)
             return provider, [cls.request(prompt, seed, **where) for prompt in prompts]
 
         label = providers.provider_class(cls.platform).label
-        return await cls.outcome(ask, node_outputs.ALL, label)
+        return await cls.run_requests(make_requests, node_outputs.ALL, label)
 
     @classmethod
     def prompts(cls, workflow: str, inputs: Chain | None) -> list[Workflow]:
@@ -87,12 +82,12 @@ class RunWorkflowNode(CloudNode):
         Encodes tensors and reads files, so call it in a thread. Raises InvalidInput.
         """
         first, *others = remote_values(inputs)
-        # A name that a remote input replaces need not be here, and each file is read only once.
-        filled = put_inputs(read_workflow(workflow), first.items())
+        # A file name that a remote input replaces need not exist here; each file is read only once.
+        prompt = put_inputs(read_workflow(workflow), first.items())
         if cls.local_files:
-            filled = with_local_files(filled)
-        news = ([each for each in one.items() if each[1] != first[each[0]]] for one in others)
-        return [filled, *(put_inputs(filled, new) for new in news)]
+            prompt = with_local_files(prompt)
+        changes = ([each for each in one.items() if each[1] != first[each[0]]] for one in others)
+        return [prompt, *(put_inputs(prompt, changed) for changed in changes)]
 
 
 def workflow_input() -> Any:

@@ -1,4 +1,4 @@
-"""From a catalogue row to widgets and sockets. Memory only: ComfyUI calls it all the time."""
+"""Builds widgets and sockets from catalogue rows. Memory only: called all the time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AU
 
 @dataclass(frozen=True)
 class Socket:
-    """A media socket that stands on the node itself and so survives a change of model.
+    """A media socket on the node itself, which survives a change of model.
 
     id       the name of the models' media parameter that it feeds
     most     0 for a single medium; else the most slots of a growing list
-    mask     it takes a MASK, sent as a picture
-    formats  what to encode in for a model whose own rules are not known
+    mask     it takes a MASK, which is sent as an image
+    formats  the formats to encode in for a model whose own rules are unknown
     """
 
     id: str
@@ -39,15 +39,30 @@ class Socket:
     tooltip: str = ""
 
 
+def node_schema(
+    node: Any, inputs: Sequence[Any], outputs: Sequence[Any], *, is_output_node: bool = True
+) -> io.Schema:
+    """The schema of a node class that has `id`, `title` and `category`."""
+    return io.Schema(
+        node_id=node.id,
+        display_name=node.title,
+        category=node.category,
+        inputs=list(inputs),
+        outputs=list(outputs),
+        hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+        is_output_node=is_output_node,
+    )
+
+
 def prompt_input() -> io.String.Input:
     return io.String.Input("prompt", multiline=True, default="")
 
 
 def seed_input() -> io.Int.Input:
-    """Goes to the model where it takes a seed; otherwise it only makes a run distinct.
+    """Sent to models that take a seed; for others it only makes a run distinct.
 
-    Fixed unless the user chooses otherwise: a seed that changes by itself makes the next queue a
-    new order, and the task that was left running is paid for in vain.
+    Fixed unless the user chooses otherwise: with a seed that changes by itself, queueing again
+    would submit a new task, and one left running would be paid for in vain.
     """
     return io.Int.Input(
         "seed",
@@ -80,19 +95,19 @@ def socket_input(socket: Socket) -> Any:
 
 
 def model_input(
-    models: Iterable[Model], custom: Sequence[Any] = (), own: Collection[str] = ()
+    models: Iterable[Model], custom: Sequence[Any] = (), on_node: Collection[str] = ()
 ) -> io.DynamicCombo.Input:
     """The choice of a model with its parameters below it; always a node's last widget.
 
     Live models come first, so that a live one is the default. `custom` are the inputs of the option
-    for a model that is not listed; without any there is no such option. `own` are the parameters
-    that stand on the node itself.
+    for a model that is not listed; without any there is no such option. `on_node` are the
+    parameters on the node itself.
     """
     models = list(models)
-    first = [model for model in models if _may_be_first(model, own)][:1]
+    first = [model for model in models if _may_be_first(model, on_node)][:1]
     rest = [model for model in models if model not in first]
     options = [
-        io.DynamicCombo.Option(model.id, nested_inputs(model, own)) for model in [*first, *rest]
+        io.DynamicCombo.Option(model.id, nested_inputs(model, on_node)) for model in [*first, *rest]
     ]
     if custom:
         position = 0 if rest and not first else len(options)
@@ -100,21 +115,21 @@ def model_input(
     return io.DynamicCombo.Input("model", options=options)
 
 
-def _may_be_first(model: Model, own: Collection[str]) -> bool:
-    """The editor cannot make a node whose first option brings sockets and no widget."""
-    nested = _nested(model, own)
+def _may_be_first(model: Model, on_node: Collection[str]) -> bool:
+    """The editor cannot create a node whose first option has sockets but no widget."""
+    nested = _nested(model, on_node)
     has_widget = any(param.media_kind is None for param in nested)
     return not model.retired and (has_widget or not nested)
 
 
-def nested_inputs(model: Model, own: Collection[str] = ()) -> list[Any]:
-    """Inputs of every parameter but the prompt, the seed and `own`, which stand on the node."""
-    return [made for param in _nested(model, own) for made in _inputs(param)]
+def nested_inputs(model: Model, on_node: Collection[str] = ()) -> list[Any]:
+    """Inputs of every parameter except the prompt, the seed and `on_node`."""
+    return [item for param in _nested(model, on_node) for item in _inputs(param)]
 
 
-def _nested(model: Model, own: Collection[str]) -> list[Param]:
+def _nested(model: Model, on_node: Collection[str]) -> list[Param]:
     fixed = {id(param) for param in (prompt_param(model), seed_param(model))}
-    return [p for p in model.params if id(p) not in fixed and p.name not in own]
+    return [p for p in model.params if id(p) not in fixed and p.name not in on_node]
 
 
 def key_id(param: Param, key: str) -> str:
@@ -131,7 +146,7 @@ def _inputs(param: Param) -> list[Any]:
     if param.media_kind is None:
         return [_widget(param)]
     if param.type.startswith("array["):
-        return [_growing(param, param.media_kind)]
+        return [_growing_list(param, param.media_kind)]
     if param.type.startswith("dict["):
         return [
             media_input(
@@ -148,7 +163,7 @@ def _inputs(param: Param) -> list[Any]:
     ]
 
 
-def _growing(param: Param, kind: Kind) -> io.Autogrow.Input:
+def _growing_list(param: Param, kind: Kind) -> io.Autogrow.Input:
     most = min(param.max_items or _MOST_SLOTS, 100)
     template = io.Autogrow.TemplatePrefix(
         media_input(kind.value, [_SOCKETS[kind]], tooltip=_tooltip(param)),
@@ -160,34 +175,34 @@ def _growing(param: Param, kind: Kind) -> io.Autogrow.Input:
 
 
 def _widget(param: Param) -> Any:
-    about: dict[str, Any] = {"tooltip": _tooltip(param) or None}
+    common: dict[str, Any] = {"tooltip": _tooltip(param) or None}
     if param.choices:
-        return _choice(param, [str(choice.value) for choice in param.choices], about)
+        return _choice(param, [str(choice.value) for choice in param.choices], common)
     if param.type == "boolean":
         if param.default is None and not param.required:
-            return _choice(param, ["true", "false"], about)
+            return _choice(param, ["true", "false"], common)
         return io.Boolean.Input(
-            input_id(param), default=param.default in (True, "true", 1), **about
+            input_id(param), default=param.default in (True, "true", 1), **common
         )
-    number = _number(param, about) if param.type in ("int", "float") else None
-    return number or _text(param, about)
+    number = _number(param, common) if param.type in ("int", "float") else None
+    return number or _text(param, common)
 
 
-def _choice(param: Param, values: list[str], about: dict[str, Any]) -> io.Combo.Input:
+def _choice(param: Param, values: list[str], common: dict[str, Any]) -> io.Combo.Input:
     default = None if param.default is None else str(param.default)
     if default is None and not param.required:
-        values = [left_out(param), *values]
+        values = [leave_out_option(param), *values]
     known = default if default in values else values[0]
-    return io.Combo.Input(input_id(param), options=values, default=known, **about)
+    return io.Combo.Input(input_id(param), options=values, default=known, **common)
 
 
-def left_out(param: Param) -> str:
-    """The option of a closed list that leaves the field to the platform."""
+def leave_out_option(param: Param) -> str:
+    """The option of a closed list that omits the field, so that the platform decides."""
     return f"{param.leaves} {_LEAVE_OUT}".lstrip()
 
 
-def _number(param: Param, about: dict[str, Any]) -> Any:
-    """A number widget; None where only text can say "leave it to the platform"."""
+def _number(param: Param, common: dict[str, Any]) -> Any:
+    """A number widget; None if only an empty text field can omit the parameter."""
     try:
         default = None if param.default is None else float(param.default)
     except (TypeError, ValueError):
@@ -199,39 +214,39 @@ def _number(param: Param, about: dict[str, Any]) -> Any:
     start = min(max(default if default is not None else max(low, 0), low), high)
     if param.type == "int":
         return io.Int.Input(
-            input_id(param), default=int(start), min=int(low), max=int(high), **about
+            input_id(param), default=int(start), min=int(low), max=int(high), **common
         )
     return io.Float.Input(
-        input_id(param), default=start, min=float(low), max=float(high), step=0.01, **about
+        input_id(param), default=start, min=float(low), max=float(high), step=0.01, **common
     )
 
 
-def _text(param: Param, about: dict[str, Any]) -> io.String.Input:
+def _text(param: Param, common: dict[str, Any]) -> io.String.Input:
     default = "" if param.default is None else str(param.default)
     long = param.type in ("text", "array[string]") or param.type.startswith("dict[")
     # Without a placeholder the editor shows the dotted id in an empty field.
-    about["placeholder"] = param.name
-    return io.String.Input(input_id(param), default=default, multiline=long, **about)
+    common["placeholder"] = param.name
+    return io.String.Input(input_id(param), default=default, multiline=long, **common)
 
 
 def _tooltip(param: Param, label: str = "") -> str:
-    """The platform's own words on a parameter, its values and its limits."""
-    told = [choice for choice in param.choices if choice.label not in ("", str(choice.value))]
-    values = "; ".join(f"{choice.value}: {choice.label}" for choice in told)
-    lines = [label or param.label, param.help, values, limits(param.media), _form_of(param)]
+    """The platform's own description of a parameter, its values and its limits."""
+    labelled = [choice for choice in param.choices if choice.label not in ("", str(choice.value))]
+    values = "; ".join(f"{choice.value}: {choice.label}" for choice in labelled)
+    lines = [label or param.label, param.help, values, limits(param.media), _format_hint(param)]
     return "\n".join(line for line in lines if line)
 
 
-def _form_of(param: Param) -> str:
+def _format_hint(param: Param) -> str:
     if param.type == "array[string]":
-        return tr("One entry a line.")
+        return tr("One entry per line.")
     if param.type == "array[number]":
         return tr("Numbers separated by commas.")
     return ""
 
 
 def limits(rule: MediaRule) -> str:
-    """What a MediaRule says, in one line."""
+    """A MediaRule in one line."""
     parts = []
     if rule.min_width or rule.min_height:
         parts.append(tr("at least {size} px", size=_sides(rule.min_width, rule.min_height)))

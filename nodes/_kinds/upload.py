@@ -10,12 +10,11 @@ from ... import providers
 from ...engine.base.types import Request
 from .._base import node_outputs, run_task
 from .._base.node import CloudNode
-from . import form_values
-from .generate import HIDDEN
+from . import form_values, schema
 
 
 class UploadNode(CloudNode):
-    """Subclasses name the class variables; `endpoint` is the one whose media go up this way."""
+    """Subclasses set the class variables; media are uploaded as they are for `endpoint`."""
 
     id: ClassVar[str]
     title: ClassVar[str]
@@ -26,14 +25,9 @@ class UploadNode(CloudNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         kinds = [io.Image, io.Mask, io.Video, io.Audio]
-        return io.Schema(
-            node_id=cls.id,
-            display_name=cls.title,
-            category=cls.category,
-            inputs=[io.MultiType.Input("media", types=kinds)],
-            outputs=node_outputs.declare(["url"]),
-            hidden=list(HIDDEN),
-        )
+        inputs = [io.MultiType.Input("media", types=kinds)]
+        outputs = node_outputs.declare(["url"])
+        return schema.node_schema(cls, inputs, outputs, is_output_node=False)
 
     @classmethod
     async def work(cls, media: Any) -> io.NodeOutput:

@@ -1,4 +1,4 @@
-"""Result files to IMAGE, VIDEO and AUDIO; blocking. A broken file is a BadResult and stays."""
+"""Decodes result files to IMAGE, VIDEO and AUDIO; blocking. Broken files raise BadResult."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def decode_image(path: str | Path) -> torch.Tensor:
     Raises BadResult, and FramesTooLarge for an animation beyond free memory.
     """
     with _picture(Path(path)) as image:
-        if image.format not in _ANIMATED or getattr(image, "n_frames", 1) == 1:
+        count = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+        if count == 1:
             return _tensor_of([_array(image)])
-        _refuse_too_large(image.n_frames, image.size, None)
+        _refuse_too_large(count, image.size, None)
         return _tensor_of([_array(each) for each in ImageSequence.Iterator(image)])
 
 
@@ -147,11 +148,11 @@ def open_video(path: str | Path) -> Any:
 
 
 def check_video(path: str | Path) -> None:
-    """Raise BadResult where the file has no picture track or evidently lost its end."""
+    """Raises BadResult if the file has no video track or is evidently truncated."""
     path = Path(path)
     with open_container(path) as container:
         video_stream(container, path)
-    if _is_cut(path):
+    if _is_truncated(path):
         raise unreadable(path, tr("its end is missing"))
 
 
@@ -169,32 +170,32 @@ def frame_count(path: str | Path) -> int:
 def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.Tensor:
     """All frames of a video, upright, as one IMAGE [N,H,W,3] float32 0..1 filled in place.
 
-    free_bytes  memory that may be taken; None asks the machine
+    free_bytes  memory that may be used; None for what the machine has free
     Raises BadResult, and FramesTooLarge before the tensor is allocated.
     """
     path = Path(path)
-    room = frame_count(path)
+    capacity = frame_count(path)
     with open_container(path) as container:
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"
         frames, upright = decoded(container, stream), _Upright()
         first = first_of(frames, path)
         shape = upright(first).shape
-        with _Filling(max(room, 1), shape, free_bytes) as filling:
+        with _Filling(max(capacity, 1), shape, free_bytes) as filling:
             for frame in chain([first], frames):
                 filling.add(frame, upright)
             return filling.tensor()
 
 
 class _Filling:
-    """One float32 batch that several threads fill: FFmpeg and numpy let the interpreter go."""
+    """One float32 batch that several threads fill: FFmpeg and numpy release the GIL."""
 
-    def __init__(self, room: int, shape: tuple[int, ...], free: int | None) -> None:
+    def __init__(self, capacity: int, shape: tuple[int, ...], free: int | None) -> None:
         self._free = free_memory() if free is None else free
         self._shape = shape
-        self._refuse_too_large(room)
-        # numpy's, not torch's: it grows and shrinks where it lies, without a second copy.
-        self._batch = np.empty((room, *shape), dtype=np.float32)
+        self._refuse_too_large(capacity)
+        # numpy's, not torch's: it can be resized in place, without a second copy.
+        self._batch = np.empty((capacity, *shape), dtype=np.float32)
         self._count = 0
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="skyport-frames")
         self._under_way: deque[Future[None]] = deque()
@@ -206,7 +207,7 @@ class _Filling:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def add(self, frame: Any, upright: _Upright) -> None:
-        """Put `frame` behind the others. Waits where too many are in work: they take memory."""
+        """Appends `frame`. Waits while too many are being converted: they take memory."""
         if self._count == len(self._batch):
             self._grow()
         target = self._batch[self._count]
@@ -239,9 +240,9 @@ class _Filling:
 
 
 class _Upright:
-    """A frame as uint8 [H,W,3], turned as the display matrix says, of the first one's size.
+    """A frame as uint8 [H,W,3], rotated upright and scaled to the size of the first one.
 
-    The first frame must be asked for before several threads ask.
+    The first frame must be converted before other threads start.
     """
 
     def __init__(self) -> None:
@@ -255,26 +256,27 @@ class _Upright:
         return np.rot90(pixels, turns) if turns else pixels
 
     def _converter(self) -> VideoReformatter:
-        if not hasattr(self._of_thread, "converter"):
-            self._of_thread.converter = VideoReformatter()
-        return self._of_thread.converter
+        converter: VideoReformatter | None = getattr(self._of_thread, "converter", None)
+        if converter is None:
+            converter = self._of_thread.converter = VideoReformatter()
+        return converter
 
 
-def _is_cut(path: Path) -> bool:
-    """True where an mp4 or mov says that its media data goes on behind the end of the file."""
-    size, at = path.stat().st_size, 0
+def _is_truncated(path: Path) -> bool:
+    """True if an mp4 or mov declares media data beyond the end of the file."""
+    size, position = path.stat().st_size, 0
     with open(path, "rb") as stream:
         if stream.read(8)[4:] != b"ftyp":
             return False
-        while at + 8 <= size:
-            stream.seek(at)
+        while position + 8 <= size:
+            stream.seek(position)
             length, name, long = struct.unpack(">I4sQ", stream.read(16).ljust(16, b"\0"))
             length = long if length == 1 else length
-            if name in (b"moov", b"moof", b"mdat") and at + length > size:
+            if name in (b"moov", b"moof", b"mdat") and position + length > size:
                 return True
             if length < 8:  # 0: up to the end of the file
                 return False
-            at += length
+            position += length
     return False
 
 
@@ -282,8 +284,8 @@ def _is_cut(path: Path) -> bool:
 
 
 def free_memory() -> int | None:
-    """Bytes of main memory that can be taken, None where nobody can tell."""
-    host = sys.modules.get("comfy.model_management")  # loaded already wherever ComfyUI runs
+    """Bytes of available main memory; None if unknown."""
+    host = sys.modules.get("comfy.model_management")  # always loaded in ComfyUI
     ask = getattr(host, "get_free_memory", None)
     if ask is not None:
         return int(ask(torch.device("cpu")))
@@ -331,7 +333,7 @@ def _refuse_too_large(count: int, size: tuple[int, int], free: int | None) -> No
 
 
 def has_audio(path: str | Path) -> bool:
-    """True where an audio or video file has a sound track we can decode. Raises BadResult."""
+    """True if an audio or video file has a sound track that can be decoded. Raises BadResult."""
     with open_container(Path(path)) as container:
         return audio_stream(container) is not None
 
@@ -359,16 +361,19 @@ def _planar(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
     if first is None:
         return [], 0
     target = {"format": "fltp", "layout": first.layout.name, "rate": first.sample_rate}
-    resampler, pieces = None, []
-    shape = None
+    resampler = av.AudioResampler(**target)
+    shape, pieces = _shape_of(first), []
     for frame in chain([first], frames):
-        now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if now != shape:  # some streams change in the middle, which a resampler refuses
-            pieces += _drained(resampler)
-            resampler, shape = av.AudioResampler(**target), now
+        if _shape_of(frame) != shape:  # changed mid-stream, which a resampler refuses
+            pieces += _drain_resampler(resampler)
+            resampler, shape = av.AudioResampler(**target), _shape_of(frame)
         pieces += [out.to_ndarray() for out in resampler.resample(frame)]
-    return pieces + _drained(resampler), first.sample_rate
+    return pieces + _drain_resampler(resampler), first.sample_rate
 
 
-def _drained(resampler: Any) -> list[np.ndarray]:
-    return [out.to_ndarray() for out in resampler.resample(None)] if resampler else []
+def _shape_of(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _drain_resampler(resampler: av.AudioResampler) -> list[np.ndarray]:
+    return [out.to_ndarray() for out in resampler.resample(None)]

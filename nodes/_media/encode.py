@@ -1,4 +1,4 @@
-"""Tensors, VIDEO and AUDIO to files ready for upload; blocking. `_decode.py` goes the other way."""
+"""Encodes tensors, VIDEO and AUDIO as files for upload; blocking. `decode.py` is the reverse."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _STRIP = 32  # rows that are floats at a time
 _THREADS = min(4, os.cpu_count() or 1)
 _MOST_CHANNELS = 8
 
-# One at a time: an encoder takes all cores, and two must not read one in-memory video together.
+# One at a time: an encoder uses all cores, and an in-memory video has one reader at a time.
 _one_encoder = threading.Lock()
 
 
 def encode(value: Any, folder: Path, formats: Sequence[str] = ()) -> list[MediaFile]:
     """One file for each item of `value`: IMAGE, MASK, VIDEO or AUDIO. Raises InvalidInput.
 
-    formats  what the platform takes; sound becomes MP3 where that is named and WAV is not
+    formats  what the platform accepts; audio becomes MP3 if that is named and WAV is not
     """
     if isinstance(value, torch.Tensor):
         return encode_images(value, folder) if value.dim() == 4 else encode_masks(value, folder)
@@ -52,7 +52,7 @@ def encode(value: Any, folder: Path, formats: Sequence[str] = ()) -> list[MediaF
     if hasattr(value, "save_to"):
         return [encode_video(value, folder)]
     raise InvalidInput(
-        tr("A {kind} is no image, mask, video or audio.", kind=type(value).__name__),
+        tr("A {kind} is not an image, mask, video or audio.", kind=type(value).__name__),
         do=tr("Link an IMAGE, MASK, VIDEO or AUDIO output."),
     )
 
@@ -80,22 +80,22 @@ def encode_masks(masks: torch.Tensor, folder: Path) -> list[MediaFile]:
 def encode_cutouts(masks: torch.Tensor, folder: Path) -> list[MediaFile]:
     """RGBA PNGs of MASK [B,H,W] or [H,W]: transparent where it is 0.5 or more, opaque elsewhere.
 
-    So platforms want the part of a picture that shall change. Raises as `encode_images`.
+    Platforms expect the region to repaint in this form. Raises as `encode_images`.
     """
     if masks.dim() not in (2, 3) or masks.numel() == 0:
         raise _wrong_shape(masks, "[B,H,W]")
     batch = masks if masks.dim() == 3 else masks[None]
-    alpha = torch.where(batch >= 0.5, 0.0, 1.0) + 0 * batch  # NaN stays NaN, and is told
+    alpha = torch.where(batch >= 0.5, 0.0, 1.0) + 0 * batch  # NaN stays NaN, and is reported
     return encode_images(torch.stack([0 * alpha] * 3 + [alpha], dim=-1), folder)
 
 
 def encode_mp3(audio: Mapping[str, Any], folder: Path) -> list[MediaFile]:
     """MP3s of AUDIO, one for each item of its batch; one or two channels. Raises InvalidInput.
 
-    The sha256 is of the samples: an encoder's next version gives other bytes for the same sound.
+    The sha256 is of the samples: other encoder versions give other bytes for the same sound.
     """
     rate = _rate(audio)
-    batch = _batch_of_samples(audio["waveform"], most=2)
+    batch = _batch_of_samples(audio["waveform"], max_channels=2)
     return [_encode_mp3(samples, rate, folder) for samples in batch]
 
 
@@ -133,7 +133,7 @@ def encode_video(video: Any, folder: Path) -> MediaFile:
 
 
 def probe(path: str | Path, name: str | None = None) -> MediaFile:
-    """`describe`, with the seconds and a video's stored width and height from its header."""
+    """`describe`, plus the duration and a video's stored width and height from its header."""
     file = describe(path, name)
     if file.kind is Kind.IMAGE:
         return file
@@ -151,13 +151,13 @@ def probe(path: str | Path, name: str | None = None) -> MediaFile:
 
 
 def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
-    """The PNG of one [H,W,C], known by its pixels: an equal picture is encoded once."""
+    """The PNG of one [H,W,C], named by its pixels, so that an equal image is encoded once."""
     frame, rows = _blank(image.shape)
     for top in range(0, len(rows), _STRIP):
         strip = _scaled(image[top : top + _STRIP], 255).to(torch.uint8).numpy()
         rows[top : top + _STRIP] = strip.reshape(len(strip), -1)
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height} ".encode())
-    digest.update(np.ascontiguousarray(rows))
+    digest.update(np.ascontiguousarray(rows).data)
     final = folder / f"{digest.hexdigest()[:16]}.png"
     if not _is_whole(final):
         with _draft(folder, ".png") as draft:
@@ -169,7 +169,7 @@ def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
 
 
 def _is_whole(png: Path) -> bool:
-    """True where the file is there to its end: a power cut may leave a name without its bytes."""
+    """True if the file is complete: a power cut may leave a name without its bytes."""
     try:
         return png.read_bytes()[-len(_PNG_END) :] == _PNG_END
     except FileNotFoundError:
@@ -182,7 +182,7 @@ def _blank(shape: torch.Size) -> tuple[av.VideoFrame, np.ndarray]:
     frame = av.VideoFrame(width, height, _PIXELS[channels])
     frame.pts = 0
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8, height * plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8, height * plane.line_size)
     return frame, rows.reshape(height, plane.line_size)[:, : width * channels]
 
 
@@ -205,7 +205,7 @@ def _scaled(image: torch.Tensor, top: int) -> torch.Tensor:
             do=tr("Divide it by its greatest value first."),
         )
     floats = image.detach().to("cpu", torch.float32)
-    # A sum is quick to take, and not a number where any of its parts is none.
+    # A sum is quick, and NaN if any of its terms is.
     if torch.isnan(floats.sum()) and torch.isnan(floats).any():
         raise InvalidInput(
             tr("The image holds NaN (not a number) instead of colours."),
@@ -241,14 +241,14 @@ def _encode_wave(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
             sound.setframerate(rate)
             sound.writeframes(frames)
 
-    return replace(_keep(folder, ".wav", write), duration=length / rate)
+    return replace(_store(folder, ".wav", write), duration=length / rate)
 
 
 def _encode_mp3(samples: torch.Tensor, rate: int, folder: Path) -> MediaFile:
     floats = samples.clamp(-1, 1).contiguous().numpy()
     digest = hashlib.sha256(f"mp3 {rate} {floats.shape}".encode())
-    digest.update(floats)
-    file = _keep(folder, ".mp3", lambda path: mp3.write(floats, rate, path))
+    digest.update(floats.data)
+    file = _store(folder, ".mp3", lambda path: mp3.write(floats, rate, path))
     return replace(file, sha256=digest.hexdigest(), duration=floats.shape[1] / rate)
 
 
@@ -259,17 +259,17 @@ def _rate(audio: Mapping[str, Any]) -> int:
     return rate
 
 
-def _batch_of_samples(waveform: torch.Tensor, most: int = _MOST_CHANNELS) -> torch.Tensor:
+def _batch_of_samples(waveform: torch.Tensor, max_channels: int = _MOST_CHANNELS) -> torch.Tensor:
     if waveform.dim() == 2:
         waveform = waveform[None]
     if waveform.dim() != 3 or waveform.numel() == 0:
         raise _wrong_shape(waveform, "[B,C,T]")
-    if waveform.shape[1] > most:
+    if waveform.shape[1] > max_channels:
         raise _bad_audio(
             tr(
                 "it has {count} channels; at most {most} can be sent",
                 count=waveform.shape[1],
-                most=most,
+                most=max_channels,
             )
         )
     samples = _full_scale(waveform.detach().cpu())
@@ -279,7 +279,7 @@ def _batch_of_samples(waveform: torch.Tensor, most: int = _MOST_CHANNELS) -> tor
 
 
 def _full_scale(waveform: torch.Tensor) -> torch.Tensor:
-    # Some hosts hand on a file's integer samples as they are.
+    # Some ComfyUI versions pass on a file's integer samples unchanged.
     if waveform.is_floating_point():
         return waveform.to(torch.float32)
     if waveform.dtype == torch.uint8:
@@ -301,22 +301,22 @@ def _video_file(video: Any, folder: Path) -> MediaFile:
     from comfy_api.latest import InputImpl
 
     if isinstance(video, InputImpl.VideoFromComponents):
-        return _saved(video, _key_of_frames(video), folder)
+        return _save_once(video, _key_of_frames(video), folder)
     # The source is the whole file even while a trim is active.
     source, window = video.get_stream_source(), video.get_active_trim_window()
     if any(window):
-        return _saved(video, _key_of_trim(source, window), folder)
+        return _save_once(video, _key_of_trim(source, window), folder)
     if isinstance(source, io.BytesIO):
-        # Not remuxed: Matroska draws new ids each time, and an equal run would count as new.
-        return probe(_keep(folder, "", lambda path: path.write_bytes(source.getbuffer())).path)
+        # Not remuxed: Matroska generates new ids each time, and an equal run would count as new.
+        return probe(_store(folder, "", lambda path: path.write_bytes(source.getbuffer())).path)
     return probe(source)
 
 
-def _saved(video: Any, key: str, folder: Path) -> MediaFile:
-    """The mp4 of `video`, made once and known by `key`.
+def _save_once(video: Any, key: str, folder: Path) -> MediaFile:
+    """The mp4 of `video`, saved once and named by `key`.
 
-    x264 gives other bytes for the same frames from one run to the next. Known by its bytes, an
-    equal task would count as new and be paid for again.
+    x264 gives other bytes for the same frames from one run to the next. Identified by its bytes,
+    an equal task would count as new and be paid for again.
     """
     final = folder / f"{key[:16]}.mp4"
     with _one_encoder:
@@ -333,10 +333,10 @@ def _key_of_frames(video: Any) -> str:
     head = (tuple(parts.images.shape), str(parts.frame_rate), top)
     digest = hashlib.sha256(repr(head).encode())
     for image in parts.images:
-        digest.update(_scaled(image, top).to(torch.int32).contiguous().numpy())
+        digest.update(_scaled(image, top).to(torch.int32).contiguous().numpy().data)
     if parts.audio:
         digest.update(repr(parts.audio["sample_rate"]).encode())
-        digest.update(_batch_of_samples(parts.audio["waveform"]).contiguous().numpy())
+        digest.update(_batch_of_samples(parts.audio["waveform"]).contiguous().numpy().data)
     return digest.hexdigest()
 
 
@@ -369,16 +369,16 @@ def _reason(error: Exception) -> str:
 # -- files ------------------------------------------------------------------------------------
 
 
-def _keep(folder: Path, suffix: str, write: Callable[[Path], Any]) -> MediaFile:
-    """The file that `write` makes, kept in `folder` under a name made of its content."""
+def _store(folder: Path, suffix: str, write: Callable[[Path], Any]) -> MediaFile:
+    """The file that `write` creates, stored in `folder` under a name derived from its content."""
     with _draft(folder, suffix) as draft:
         write(draft)
-        return _settle(describe(draft), folder)
+        return _rename_to_hash(describe(draft), folder)
 
 
 @contextmanager
 def _draft(folder: Path, suffix: str) -> Iterator[Path]:
-    """A name of its own to write to before renaming, so threads that make one file do not clash."""
+    """A unique temporary path to write to, so that threads writing the same file do not clash."""
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{uuid.uuid4().hex}{suffix}"
     try:
@@ -387,7 +387,7 @@ def _draft(folder: Path, suffix: str) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _settle(draft: MediaFile, folder: Path) -> MediaFile:
+def _rename_to_hash(draft: MediaFile, folder: Path) -> MediaFile:
     final = folder / f"{draft.sha256[:16]}.{extension(draft.mime)}"
     if not (final.is_file() and final.stat().st_size == draft.size):
         _rename(draft.path, final)
@@ -398,6 +398,6 @@ def _rename(draft: Path, final: Path) -> None:
     try:
         os.replace(draft, final)
     except PermissionError:
-        # Windows: another thread made the same file and somebody reads it.
+        # Windows: another thread wrote the same file, and it is open somewhere.
         if not final.is_file():
             raise

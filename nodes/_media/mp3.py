@@ -1,4 +1,4 @@
-"""Sound as MP3, for platforms that take nothing else."""
+"""Encodes audio as MP3, for platforms that accept nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-_RATES = (32000, 44100, 48000)  # every bit rate goes with them
+_RATES = (32000, 44100, 48000)  # these allow every bit rate
 _BIT_RATE = 192_000
 _PIECE = 1 << 16  # samples
 
@@ -16,7 +16,7 @@ def write(samples: np.ndarray, rate: int, path: Path) -> None:
     """Write float32 samples [C,T], C = 1 or 2, to `path`; resampled where MP3 lacks their rate."""
     layout = "mono" if samples.shape[0] == 1 else "stereo"
     with av.open(str(path), "w", format="mp3") as container:
-        stream = container.add_stream("libmp3lame", rate=_near(rate))
+        stream = container.add_stream("libmp3lame", rate=_nearest_rate(rate))
         stream.layout, stream.bit_rate = layout, _BIT_RATE
         for start in range(0, samples.shape[1], _PIECE):
             piece = np.ascontiguousarray(samples[:, start : start + _PIECE])
@@ -26,6 +26,6 @@ def write(samples: np.ndarray, rate: int, path: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def _near(rate: int) -> int:
-    """The rate that loses nothing of `rate`, or as little as MP3 allows."""
-    return next((known for known in _RATES if known >= rate), _RATES[-1])
+def _nearest_rate(rate: int) -> int:
+    """The lowest MP3 rate that is at least `rate`, else the highest."""
+    return next((allowed for allowed in _RATES if allowed >= rate), _RATES[-1])

@@ -1,6 +1,6 @@
-"""Tells the open pages of what changes in the jobs; says nothing while nothing does.
+"""Notifies open pages of changes in the jobs; sends nothing while nothing changes.
 
-The event `skyport.jobs` carries {"live": jobs this process carries, "rows": rows of the ledger that
+The event `skyport.jobs` has {"live": jobs running in this process, "rows": ledger rows that
 have changed, "notices": [{"mark", "message"}]}.
 """
 
@@ -23,12 +23,12 @@ from ...engine.tasks import history
 from . import job_views
 
 EVENT = "skyport.jobs"
-_PAUSE = 0.35  # seconds in which changes are gathered: three events a second at most
+_PAUSE = 0.35  # seconds for which changes are collected: three events a second at most
 _log = logging.getLogger(__name__)
 
 
 class _Events:
-    """Gathers changes from any thread, and sends them from the engine's."""
+    """Collects changes from any thread, and sends them from the engine's."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,22 +59,22 @@ class _Events:
             fingerprints, notices = self._fingerprints, self._notices
             self._fingerprints, self._notices, self._due = set(), [], False
         if PromptServer.instance.sockets:
-            await providers.runner().engine.blocking(lambda: _tell(fingerprints, notices))
+            await providers.runner().engine.blocking(lambda: _send_event(fingerprints, notices))
 
 
-def _tell(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
-    """Send what is known now. What is no JSON would end ComfyUI's server, so it is left out."""
+def _send_event(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
+    """Sends the current state; never invalid JSON, which would stop ComfyUI's server."""
     try:
-        told = {
+        payload = {
             "live": job_views.running_jobs(),
             "rows": job_views.briefs(_rows(fingerprints)),
             "notices": notices,
         }
-        json.dumps(told, allow_nan=False)
+        json.dumps(payload, allow_nan=False)
     except Exception:
-        _log.exception("Skyport could not tell the browser of its jobs")
+        _log.exception("Skyport could not send the browser its jobs")
         return
-    PromptServer.instance.send_sync(EVENT, told)
+    PromptServer.instance.send_sync(EVENT, payload)
 
 
 def _find(fingerprint: str, store: Store) -> Row | None:
@@ -83,18 +83,18 @@ def _find(fingerprint: str, store: Store) -> Row | None:
 
 def _rows(fingerprints: set[str]) -> list[Row]:
     ledger = providers.ledger()
-    found = [history.read(ledger, partial(_find, one)) for one in fingerprints]
-    return [row for row in found if row is not None]
+    rows = [history.read(ledger, partial(_find, one)) for one in fingerprints]
+    return [row for row in rows if row is not None]
 
 
 _events = _Events()
 
 
 def begin() -> None:
-    """Watch the jobs of this process, for its life."""
+    """Watches the jobs of this process until it ends."""
     events.subscribe(_events.gather)
 
 
 def notice(fingerprint: str, message: Any) -> None:
-    """Say something of a job to whoever looks at the list."""
+    """Shows a message about a job on every open list."""
     _events.gather(fingerprint, str(message))

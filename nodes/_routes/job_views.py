@@ -1,4 +1,4 @@
-"""A job as the browser's list shows it: its row in the ledger, and what is seen on its way."""
+"""Jobs as the browser's list shows them: rows of the ledger, and the progress of running ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ...engine.tasks.progress import progress_text
 from ...engine.tasks.public_view import prompt_of, public
 from .._base import node_outputs
 
-_EXCERPT = 300  # letters of a prompt, an error or a text in the list
+_EXCERPT = 300  # characters of a prompt, an error or a text in the list
 
 
 def briefs(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """What the list needs of each row, as JSON without secrets."""
-    told: list[dict[str, Any]] = public([_brief(row) for row in rows])
-    return told
+    payload: list[dict[str, Any]] = public([_brief(row) for row in rows])
+    return payload
 
 
 def _brief(row: Row) -> dict[str, Any]:
@@ -51,32 +51,34 @@ def _brief(row: Row) -> dict[str, Any]:
 
 
 def _cover(files: Sequence[ResultFile]) -> dict[str, Any] | None:
-    """The file that stands for all in the list: the first to be looked at, else the first."""
-    seen = (file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO))
-    file = next(seen, next(iter(files), None))
+    """The file shown in the list: the first image or video, else the first file."""
+    visual = (file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO))
+    file = next(visual, next(iter(files), None))
     return {"kind": file.kind.value, "sha256": file.sha256} if file else None
 
 
-def shown(file: ResultFile) -> dict[str, Any]:
-    """What the page needs to show a file: `view` names it for ComfyUI's /view, where that can."""
+def file_view(file: ResultFile) -> dict[str, Any]:
+    """What the page needs to show a file; `view` is its name for ComfyUI's /view, if it has one."""
     return {
         "kind": file.kind.value,
         "name": file.path.name,
-        "view": node_outputs.in_view(file.path),
+        "view": node_outputs.view_reference(file.path),
     }
 
 
 def cover_of(row: Row) -> ResultFile | None:
-    """The file whose thumbnail stands for the row."""
+    """The file whose thumbnail represents the row."""
     files = row.result.files if row.result else ()
     return next((file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO)), None)
 
 
 def running_jobs() -> list[dict[str, Any]]:
-    """The jobs that this process carries."""
+    """The jobs running in this process."""
     now = time.monotonic()
-    told: list[dict[str, Any]] = public([_live(job, now) for job in providers.runner().under_way()])
-    return told
+    payload: list[dict[str, Any]] = public(
+        [_live(job, now) for job in providers.runner().under_way()]
+    )
+    return payload
 
 
 def _live(job: Job, now: float) -> dict[str, Any]:

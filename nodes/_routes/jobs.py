@@ -1,6 +1,6 @@
-"""Routes of the job list: the ledger page by page, sums, one job and its files; cancel and fetch.
+"""Routes of the job list: pages of the ledger, totals, one job and its files; cancel and fetch.
 
-A file is named by its job and its number among the job's files, never by a path.
+A file is identified by its job and its index among the job's files, never by a path.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from ...engine.tasks.public_view import public, tree_of
 from .._base.run_task import in_thread
 from .._media import decode
 from . import job_events, job_views
-from .guards import answering, from_our_page
+from .guards import json_errors, same_origin_only
 
 T = TypeVar("T")
 
-_PAGE, _MOST = 100, 1000  # rows of a page: where the page does not say, and at most
+_PAGE, _MAX_PAGE = 100, 1000  # rows of a page: default and maximum
 _SIDE = 144  # pixels of a thumbnail: twice what the list shows
-_AT_ONCE = 2.0  # seconds in which a result may come that needs no waiting
+_AT_ONCE = 2.0  # seconds to wait for a result that is quick to fetch
 _INLINE = ("image/", "video/", "audio/", "text/plain")
-_SCRIPTED = ("svg", "xml", "html")  # may run a script on our origin
+_SCRIPTED = ("svg", "xml", "html")  # could run a script on our origin
 
 
 def add_to(routes: web.RouteTableDef) -> None:
     one = r"/skyport/jobs/{job:\d{1,18}}"
-    routes.get("/skyport/jobs")(answering(_page))
-    routes.get("/skyport/jobs/spent")(answering(_spent))
-    routes.get(one)(answering(_one))
-    routes.get(one + "/thumbnail")(answering(_thumbnail))
-    routes.get(one + r"/files/{number:\d{1,6}}")(answering(_file))
-    routes.post("/skyport/jobs/cancel")(answering(from_our_page(_cancel)))
-    routes.post("/skyport/jobs/fetch")(answering(from_our_page(_fetch)))
+    routes.get("/skyport/jobs")(json_errors(_page))
+    routes.get("/skyport/jobs/spent")(json_errors(_spent))
+    routes.get(one)(json_errors(_one))
+    routes.get(one + "/thumbnail")(json_errors(_thumbnail))
+    routes.get(one + r"/files/{number:\d{1,6}}")(json_errors(_file))
+    routes.post("/skyport/jobs/cancel")(json_errors(same_origin_only(_cancel)))
+    routes.post("/skyport/jobs/fetch")(json_errors(same_origin_only(_fetch)))
 
 
 # -- list ---------------------------------------------------------------------------------------
@@ -54,25 +54,25 @@ def add_to(routes: web.RouteTableDef) -> None:
 async def _page(request: web.Request) -> web.Response:
     """{"jobs", "live"}, and for the first page "total", "platforms" and "trouble"."""
     query = _query(request)
-    return web.json_response(await in_thread(lambda: _listed(query)))
+    return web.json_response(await in_thread(lambda: _page_payload(query)))
 
 
 async def _spent(request: web.Request) -> web.Response:
-    """What all jobs cost that the filter means, a day and platform."""
+    """The cost of all jobs that match the filter, per day and platform."""
     query = replace(_query(request), before=0)
     sums = await in_thread(lambda: history.read(_ledger(), lambda store: store.spent(query)))
     return web.json_response({"spent": [asdict(one) for one in sums]})
 
 
-def _listed(query: Query) -> dict[str, Any]:
-    # Looked at first: what settles meanwhile is in the ledger then, and in both for a moment.
+def _page_payload(query: Query) -> dict[str, Any]:
+    # Read first: a job that ends meanwhile is in both lists for a moment, never in none.
     live = job_views.running_jobs()
-    told = {"jobs": job_views.briefs(history.rows(_ledger(), query)), "live": live}
+    payload = {"jobs": job_views.briefs(history.rows(_ledger(), query)), "live": live}
     if query.before:
-        return told
+        return payload
     names = providers.names()
     return {
-        **told,
+        **payload,
         "total": history.read(_ledger(), lambda store: store.count(query)),
         "platforms": [{"name": n, "label": providers.provider_class(n).label} for n in names],
         "trouble": _ledger().trouble,
@@ -80,18 +80,20 @@ def _listed(query: Query) -> dict[str, Any]:
 
 
 def _query(request: web.Request) -> Query:
-    asked = request.query
+    args = request.query
     try:
-        states = tuple(State(word) for word in asked.getall("state", []))
-        limit = int(asked.get("limit", _PAGE))
-        before = int(asked.get("before", 0))
+        states = tuple(State(word) for word in args.getall("state", []))
+        limit = int(args.get("limit", _PAGE))
+        before = int(args.get("before", 0))
     except ValueError as error:
-        raise InvalidInput(tr("The list cannot be asked so: {reason}.", reason=error)) from error
+        raise InvalidInput(
+            tr("The filter of the job list is not valid: {reason}.", reason=error)
+        ) from error
     return Query(
         states,
-        asked.get("platform", ""),
-        asked.get("text", "").strip(),
-        limit=min(max(limit, 1), _MOST),
+        args.get("platform", ""),
+        args.get("text", "").strip(),
+        limit=min(max(limit, 1), _MAX_PAGE),
         before=min(max(before, 0), 2**62),
     )
 
@@ -104,15 +106,15 @@ def _ledger() -> Any:
 
 
 async def _one(request: web.Request) -> web.Response:
-    """All that is known of it."""
+    """Everything known about the job."""
     row = await _row(int(request.match_info["job"]))
-    return web.json_response(await in_thread(lambda: _told(row)))
+    return web.json_response(await in_thread(lambda: _job_payload(row)))
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _job_payload(row: Row) -> dict[str, Any]:
     tree = tree_of(row)
-    for told, file in zip(tree["files"], row.result.files if row.result else (), strict=True):
-        told.update(job_views.shown(file))
+    for payload, file in zip(tree["files"], row.result.files if row.result else (), strict=True):
+        payload.update(job_views.file_view(file))
     return {**tree, "brief": job_views.briefs([row])[0]}
 
 
@@ -120,12 +122,12 @@ async def _thumbnail(request: web.Request) -> web.Response:
     row = await _row(int(request.match_info["job"]))
     file = job_views.cover_of(row)
     if file is None:
-        return _gone()
+        return _no_such_file()
     try:
         picture = await in_thread(lambda: _small(file.path, file.sha256))
     except BadResult:
-        return _gone()
-    return web.Response(body=picture, content_type="image/jpeg", headers=_kept_for("86400"))
+        return _no_such_file()
+    return web.Response(body=picture, content_type="image/jpeg", headers=_cache_header("86400"))
 
 
 @lru_cache(maxsize=512)
@@ -141,12 +143,12 @@ async def _file(request: web.Request) -> web.StreamResponse:
     files = row.result.files if row.result else ()
     number = int(request.match_info["number"])
     if number >= len(files) or not await in_thread(files[number].path.is_file):
-        return _gone()
+        return _no_such_file()
     return web.FileResponse(files[number].path, headers=_headers(files[number]))
 
 
 def _headers(file: ResultFile) -> dict[str, str]:
-    """A platform's text must not run as a page of ours."""
+    """Headers that keep a platform's text from running as a page of ours."""
     mime = file.mime.lower()
     if file.kind is Kind.TEXT:
         mime = "text/plain; charset=utf-8"
@@ -155,17 +157,17 @@ def _headers(file: ResultFile) -> dict[str, str]:
         "Content-Type": mime if safe else "application/octet-stream",
         "Content-Disposition": "inline" if safe else "attachment",
         "X-Content-Type-Options": "nosniff",
-        **_kept_for("0"),
+        **_cache_header("0"),
     }
 
 
-def _kept_for(seconds: str) -> dict[str, str]:
+def _cache_header(seconds: str) -> dict[str, str]:
     return {"Cache-Control": f"private, max-age={seconds}"}
 
 
-def _gone() -> web.Response:
-    told = {"error": "NotFound", "message": tr("The job has no such file on this disk.")}
-    return web.json_response(told, status=404)
+def _no_such_file() -> web.Response:
+    payload = {"error": "NotFound", "message": tr("This file of the job is not on this disk.")}
+    return web.json_response(payload, status=404)
 
 
 async def _row(number: int) -> Row:
@@ -179,38 +181,38 @@ async def _row(number: int) -> Row:
 
 
 async def _cancel(request: web.Request) -> web.Response:
-    """{"cancelled"}: true, or false where the platform cannot and the task runs on.
+    """{"cancelled"}: true, or false if the platform cannot cancel and the task runs on.
 
-    Takes {"job"}, our number, or {"mark"} of an order that is on its way. "asked" is true where it
-    is stopped before anything is submitted, unless that has just happened.
+    Takes {"job"}, our number, or the {"mark"} of a running job. "asked" is true if the job was
+    stopped before its submission, unless that has just happened.
     """
-    told = await _body(request)
+    payload = await _body(request)
     runner = providers.runner()
-    carried = next((job for job in runner.under_way() if job.fingerprint == told["mark"]), None)
-    if carried is not None and not carried.snapshot.task_id:
-        runner.stop(carried)
+    running = next((job for job in runner.under_way() if job.fingerprint == payload["mark"]), None)
+    if running is not None and not running.snapshot.task_id:
+        runner.stop(running)
         return web.json_response({"cancelled": False, "asked": True})
-    row = await _row_of(told)
+    row = await _row_of(payload)
     provider = await in_thread(lambda: history.to_cancel(providers.connect, row))
-    why = tr("It was cancelled in the list of jobs.")
-    done = await _on_engine(history.cancel(runner, provider, row, why))
+    reason = tr("It was cancelled in the list of jobs.")
+    done = await _on_engine(history.cancel(runner, provider, row, reason))
     return web.json_response({"cancelled": done, "asked": False})
 
 
 async def _fetch(request: web.Request) -> web.Response:
-    """{"fetched"}: true when the files are here; else the job is on its way and events tell."""
+    """{"fetched"}: true when the files are here; else the job goes on, and events report it."""
     runner = providers.runner()
     row = await _row_of(await _body(request))
-    found = await _on_engine(history.fetch(runner, providers.connect, row, providers.results()))
-    if not isinstance(found, Job):
+    job = await _on_engine(history.fetch(runner, providers.connect, row, providers.results()))
+    if not isinstance(job, Job):
         return web.json_response({"fetched": True})
-    coming = asyncio.wrap_future(runner.engine.start(_brought(found)))
-    done, _ = await asyncio.wait({coming}, timeout=_AT_ONCE)
+    delivery = asyncio.wrap_future(runner.engine.start(_deliver_when_done(job)))
+    done, _ = await asyncio.wait({delivery}, timeout=_AT_ONCE)
     return web.json_response({"fetched": bool(done)})
 
 
-async def _brought(job: Job) -> None:
-    """Wait for what was fetched, and say so where it does not come."""
+async def _deliver_when_done(job: Job) -> None:
+    """Waits for the fetched job, and shows its error if it fails."""
     runner = providers.runner()
     try:
         await asyncio.wrap_future(job.future)
@@ -226,22 +228,22 @@ async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
 
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        told = await request.json()
+        payload = await request.json()
     except ValueError:
-        told = None
-    told = told if isinstance(told, dict) else {}
-    job, fingerprint = told.get("job"), told.get("mark")
+        payload = None
+    payload = payload if isinstance(payload, dict) else {}
+    job, fingerprint = payload.get("job"), payload.get("mark")
     if type(job) is int or isinstance(fingerprint, str):
         return {"job": job if type(job) is int else 0, "mark": fingerprint if fingerprint else ""}
-    raise InvalidInput(tr("Name a job by its number."))
+    raise InvalidInput(tr("Give the number of a job."))
 
 
-async def _row_of(told: dict[str, Any]) -> Row:
-    """The job meant: by our number, else the order's newest."""
-    if told["job"]:
-        return await _row(told["job"])
-    fingerprint = told["mark"]
+async def _row_of(payload: dict[str, Any]) -> Row:
+    """The job with our number, else the newest with the mark."""
+    if payload["job"]:
+        return await _row(payload["job"])
+    fingerprint = payload["mark"]
     row = await in_thread(lambda: history.read(_ledger(), lambda store: store.find(fingerprint)))
     if row is None:
-        raise InvalidInput(tr("This job is not on its way any more."))
+        raise InvalidInput(tr("This job is no longer running."))
     return row

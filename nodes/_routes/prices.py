@@ -1,4 +1,4 @@
-"""What each form offers and what it cost before: for the badges on nodes."""
+"""The models of each node and what they cost before, for the badges on nodes."""
 
 from __future__ import annotations
 
@@ -15,36 +15,35 @@ from ...engine.settings import keys, settings
 from ...engine.tasks import history
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
-from .guards import answering
+from .guards import json_errors
 
-_NEWEST = 2000  # tasks looked at
-_COUNTED = 5  # tasks of one model that its price is told from
+_MAX_TASKS = 2000  # tasks examined
+_SAMPLES = 5  # tasks of a model that its price is computed from
 _LOOPBACK = "http://127.0.0.1:"
 
 Costs = dict[tuple[str, str], list[float]]
 
 
 def add_to(routes: web.RouteTableDef) -> None:
-    routes.get("/skyport/forms")(answering(_forms))
+    routes.get("/skyport/forms")(json_errors(_forms))
 
 
 async def _forms(_: web.Request) -> web.Response:
-    return web.json_response(await in_thread(_told))
+    return web.json_response(await in_thread(_forms_payload))
 
 
-def _told() -> dict[str, Any]:
+def _forms_payload() -> dict[str, Any]:
     """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}."""
     names = providers.names()
     costs = _known_costs()
+    forms: list[Any] = [n for n in all_nodes() if getattr(n, "platform", None) in names]
     return {
         "platforms": {
             name: {"label": providers.provider_class(name).label, "ready": _ready(name)}
             for name in names
         },
         "nodes": {
-            node.id: {"platform": node.platform, "models": _models(node, costs)}
-            for node in all_nodes()
-            if getattr(node, "platform", None) in names
+            node.id: {"platform": node.platform, "models": _models(node, costs)} for node in forms
         },
     }
 
@@ -57,11 +56,11 @@ def _models(node: Any, costs: Costs) -> dict[str, Any]:
 def _model(model: Model, costs: Costs) -> dict[str, Any]:
     # HaiYi's tasks are titled without the maker of the model.
     titles = (model.id, model.id.partition("/")[2])
-    known = next((found for t in titles if (found := costs.get((model.platform, t)))), [])
+    samples = next((prices for t in titles if (prices := costs.get((model.platform, t)))), [])
     return {
         "retired": model.retired,
-        "cost": statistics.median(known) if known else None,
-        "tasks": len(known),
+        "cost": statistics.median(samples) if samples else None,
+        "tasks": len(samples),
     }
 
 
@@ -69,19 +68,19 @@ def _known_costs() -> Costs:
     """What the newest tasks of each model cost, by platform and title."""
     costs: Costs = defaultdict(list)
     try:
-        rows = history.read(providers.ledger(), lambda store: store.costs(_NEWEST))
+        rows = history.read(providers.ledger(), lambda store: store.costs(_MAX_TASKS))
     except SkyportError:
         return costs
     here = {name: _base_url(name) for name in providers.names()}
     for platform, base_url, title, cost in rows:
-        known = costs[platform, title]
-        if base_url.startswith(here.get(platform, "-")) and len(known) < _COUNTED:
-            known.append(cost)
+        samples = costs[platform, title]
+        if base_url.startswith(here.get(platform, "-")) and len(samples) < _SAMPLES:
+            samples.append(cost)
     return costs
 
 
 def _base_url(platform: str) -> str:
-    """How the addresses begin to which tasks go now: practice costs nothing."""
+    """The base URL that tasks go to now; those of the sandbox cost nothing."""
     if settings.load().sandbox:
         return _LOOPBACK
     kind = providers.provider_class(platform)
@@ -92,7 +91,7 @@ def _base_url(platform: str) -> str:
 
 
 def _ready(platform: str) -> bool:
-    """Whether a task of it could be sent."""
+    """Whether tasks can be sent to the platform."""
     if settings.load().sandbox:
         return True
     try:

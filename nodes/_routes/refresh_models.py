@@ -1,4 +1,4 @@
-"""Keeping the catalogues fresh while ComfyUI runs."""
+"""Keeps the catalogues fresh while ComfyUI runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def in_background() -> None:
-    """Refresh what is older than the settings allow, where there is a key. Holds nothing up."""
+    """Refreshes catalogues older than the settings allow, if there is a key. Does not block."""
     providers.runner().engine.start(_refresh_old())
 
 

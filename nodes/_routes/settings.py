@@ -1,6 +1,6 @@
-"""Routes of the settings page: keys, addresses, settings, the platforms' free answers.
+"""Routes of the settings page: keys, addresses, settings, and free queries to the platforms.
 
-A key comes in here once and never goes out again: what is told of it is its end and its source.
+A key is received once and never sent back: only its last characters and its source are shown.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from ...engine.settings import folders, keys, settings
 from ...engine.tasks.public_view import public
 from .._base import editor_language
 from .._base.run_task import in_thread
-from .guards import Handler, answering, from_our_page, json_of
+from .guards import Handler, json_errors, read_json_object, same_origin_only
 
 S3 = "s3"  # the bucket of media hosting: two keys in one
-_LONGEST = 4096  # letters of a key; no platform's is near
+_MAX_KEY_LENGTH = 4096  # characters of a key; no platform's is nearly as long
 
 
 def add_to(routes: web.RouteTableDef) -> None:
-    routes.get("/skyport/setup")(answering(_setup))
-    for path, handler in _ACTS.items():
-        routes.post(f"/skyport/setup/{path}")(answering(from_our_page(handler)))
+    routes.get("/skyport/setup")(json_errors(_setup))
+    for path, handler in _HANDLERS.items():
+        routes.post(f"/skyport/setup/{path}")(json_errors(same_origin_only(handler)))
 
 
 # -- what is set --------------------------------------------------------------------------------
 
 
 async def _setup(_: web.Request) -> web.Response:
-    return web.json_response(await in_thread(_told))
+    return web.json_response(await in_thread(_setup_payload))
 
 
-def _told() -> dict[str, Any]:
+def _setup_payload() -> dict[str, Any]:
     """Everything the page shows."""
     current = settings.load()
     return {
         "sandbox": current.sandbox,
         "platforms": [_platform(name, current) for name in providers.names()],
         "s3": _s3_key(),
-        "settings": _each(current),
+        "settings": _settings_view(current),
         "media_hosts": ["auto", S3, *providers.public_hosts()],
         "results": str(providers.results()),
         "home": str(folders.home()),
@@ -72,35 +72,35 @@ def _platform(name: str, current: settings.Settings) -> dict[str, Any]:
 
 
 def _address(platform: str, current: settings.Settings) -> str:
-    """The address that was set; a broken one of the environment as it is."""
-    told = os.environ.get(keys.url_variable(platform), "").strip()
-    return told or current.base_urls.get(platform, "")
+    """The address that was set; an invalid one in the environment is returned as it is."""
+    from_environment = os.environ.get(keys.url_variable(platform), "").strip()
+    return from_environment or current.base_urls.get(platform, "")
 
 
 def _key(platform: str) -> dict[str, Any]:
-    told = {"variable": keys.key_variable(platform)}
+    view = {"variable": keys.key_variable(platform)}
     try:
-        return {**told, **_seen(keys.find(platform))}
+        return {**view, **_key_view(keys.find(platform))}
     except InvalidInput as error:
-        return {**told, **_seen(None), "trouble": str(error)}
+        return {**view, **_key_view(None), "trouble": str(error)}
 
 
 def _s3_key() -> dict[str, Any]:
-    told = {"variable": f"{keys.key_variable('s3_access_key')}, SKYPORT_S3_SECRET_KEY"}
+    view = {"variable": f"{keys.key_variable('s3_access_key')}, SKYPORT_S3_SECRET_KEY"}
     try:
         pair = keys.s3()
-        return {**told, **_seen(pair[0] if pair else None)}
+        return {**view, **_key_view(pair[0] if pair else None)}
     except InvalidInput as error:
-        return {**told, **_seen(None), "trouble": str(error)}
+        return {**view, **_key_view(None), "trouble": str(error)}
 
 
-def _seen(key: keys.Key | None) -> dict[str, Any]:
+def _key_view(key: keys.Key | None) -> dict[str, Any]:
     if key is None:
         return {"set": False, "last4": "", "source": ""}
     return {"set": True, "last4": key.masked().lstrip("."), "source": key.source}
 
 
-def _each(current: settings.Settings) -> dict[str, Any]:
+def _settings_view(current: settings.Settings) -> dict[str, Any]:
     sources = settings.sources()
     return {
         field.name: {
@@ -123,41 +123,41 @@ def _plain(value: Any) -> Json:
 
 async def _set_key(request: web.Request) -> web.Response:
     """Takes {"platform", "key"}; for S3 {"platform": "s3", "access", "secret"}."""
-    told = await json_of(request)
-    name = _named(told, also=S3)
+    payload = await read_json_object(request)
+    name = _platform_name(payload, also=S3)
     if name == S3:
-        access, secret = _secret(told, "access"), _secret(told, "secret")
+        access, secret = _secret(payload, "access"), _secret(payload, "secret")
         await in_thread(lambda: keys.set_s3(access, secret))
     else:
-        key = _secret(told, "key")
+        key = _secret(payload, "key")
         await in_thread(lambda: keys.set_key(name, key))
     return await _setup(request)
 
 
 async def _remove_key(request: web.Request) -> web.Response:
-    name = _named(await json_of(request), also=S3)
+    name = _platform_name(await read_json_object(request), also=S3)
     await in_thread(keys.remove_s3 if name == S3 else lambda: keys.remove(name))
     return await _setup(request)
 
 
 async def _test(request: web.Request) -> web.Response:
-    """{"ok", "message"}: what one free question brought. Asked once: who waits wants to know."""
-    name = _named(await json_of(request))
+    """{"ok", "message"}: the answer to one free query, without retries: the user is waiting."""
+    name = _platform_name(await read_json_object(request))
     try:
-        words = await in_thread(lambda: providers.connect(name).check())
+        message = await in_thread(lambda: providers.connect(name).check())
     except SkyportError as error:
         return web.json_response({"ok": False, "message": public(str(error))})
-    return web.json_response({"ok": True, "message": words})
+    return web.json_response({"ok": True, "message": message})
 
 
 # -- settings -----------------------------------------------------------------------------------
 
 
 async def _change(request: web.Request) -> web.Response:
-    """Takes settings by name; null goes back to the default."""
-    told = await json_of(request)
-    await in_thread(lambda: _save(told))
-    editor_language.follow_host()
+    """Takes settings by name; null restores the default."""
+    payload = await read_json_object(request)
+    await in_thread(lambda: _save(payload))
+    editor_language.update_language()
     return await _setup(request)
 
 
@@ -175,15 +175,15 @@ def _moves(platform: str, url: Json) -> bool:
     """Whether requests of the platform would go elsewhere from now on."""
     kind = providers.provider_class(platform)
     now = settings.load().base_urls.get(platform, kind.default_base_url)
-    asked = url or kind.default_base_url
-    return str(asked).strip().rstrip("/") != now.rstrip("/")
+    new_url = url or kind.default_base_url
+    return str(new_url).strip().rstrip("/") != now.rstrip("/")
 
 
 def _refuse_to_move_key(platform: str) -> None:
-    """A key goes only where its owner sent it: who may set an address must not learn the key.
+    """A key goes only where its owner sent it: setting an address must not reveal the key.
 
-    One that was entered here is forgotten with its address; one from elsewhere stays, so the
-    address must be set where the key is.
+    A key entered here is removed when its address changes; one from elsewhere stays, so its
+    address must be set there too.
     """
     key = keys.find(platform)
     if key is not None and not (key.source == "file" and keys.is_ours(platform)):
@@ -202,13 +202,13 @@ def _refuse_to_move_key(platform: str) -> None:
 
 
 async def _clusters(request: web.Request) -> web.Response:
-    """{"clusters"} of a platform, asked for now."""
-    name = _named(await json_of(request))
+    """The {"clusters"} of a platform, queried now."""
+    name = _platform_name(await read_json_object(request))
     provider = await in_thread(lambda: providers.connect(name))
     if not hasattr(provider, "clusters"):
         raise InvalidInput(tr("this platform has no clusters."), platform=provider.label)
-    found: list[Cluster] = await in_thread(provider.clusters)
-    return web.json_response({"clusters": [_cluster(one) for one in found]})
+    clusters: list[Cluster] = await in_thread(provider.clusters)
+    return web.json_response({"clusters": [_cluster(one) for one in clusters]})
 
 
 def _cluster(cluster: Cluster) -> dict[str, Any]:
@@ -225,22 +225,22 @@ def _cluster(cluster: Cluster) -> dict[str, Any]:
 # -- inside -------------------------------------------------------------------------------------
 
 
-def _named(told: Mapping[str, Any], also: str = "") -> str:
-    """The platform that is meant. What was sent is not repeated: it may be a key."""
-    name = told.get("platform")
-    known = (*providers.names(), also)
-    if isinstance(name, str) and name and name in known:
+def _platform_name(payload: Mapping[str, Any], also: str = "") -> str:
+    """The platform that the payload names. Errors do not repeat the value: it may be a key."""
+    name = payload.get("platform")
+    names = (*providers.names(), also)
+    if isinstance(name, str) and name and name in names:
         return name
-    raise InvalidInput(tr("name one of these: {names}", names=", ".join(filter(None, known))))
+    raise InvalidInput(tr("name one of these: {names}", names=", ".join(filter(None, names))))
 
 
-def _secret(told: Mapping[str, Any], name: str) -> str:
-    """A key as it was entered, whatever it is; `_keys` says where it cannot be one."""
-    value = told.get(name)
-    return value if isinstance(value, str) and len(value) <= _LONGEST else ""
+def _secret(payload: Mapping[str, Any], name: str) -> str:
+    """A key as it was entered; `keys` validates it."""
+    value = payload.get(name)
+    return value if isinstance(value, str) and len(value) <= _MAX_KEY_LENGTH else ""
 
 
-_ACTS: dict[str, Handler] = {
+_HANDLERS: dict[str, Handler] = {
     "key": _set_key,
     "key/remove": _remove_key,
     "test": _test,

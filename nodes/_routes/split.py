@@ -1,4 +1,4 @@
-"""What the editor asks before a workflow is queued: which of its nodes would run where."""
+"""Tells the editor, before a workflow is queued, which of its nodes would run where."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import TROUBLE
 from .._base.run_task import in_thread
-from .._run_in_cloud.split_prompt import cut_prompt, remote_part_of
-from .guards import answering, from_our_page, json_of
+from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
+from .guards import json_errors, read_json_object, same_origin_only
 
 
 def add_to(routes: web.RouteTableDef) -> None:
-    routes.post("/skyport/cut")(answering(from_our_page(_cut)))
+    routes.post("/skyport/cut")(json_errors(same_origin_only(_cut)))
 
 
 async def _cut(request: web.Request) -> web.Response:
     """Takes {"prompt", "workflow"}, as the editor would queue them; nothing is queued."""
-    told = await json_of(request)
-    prompt = told.get("prompt")
+    payload = await read_json_object(request)
+    prompt = payload.get("prompt")
     if not isinstance(prompt, dict):
-        raise InvalidInput(tr("A JSON object is needed."))
-    data = {"prompt": prompt, "extra_data": {"extra_pnginfo": {"workflow": told.get("workflow")}}}
-    return web.json_response(await in_thread(lambda: whereabouts(cut_prompt(data))))
+        raise InvalidInput(tr("The request body must be a JSON object."))
+    data = {
+        "prompt": prompt,
+        "extra_data": {"extra_pnginfo": {"workflow": payload.get("workflow")}},
+    }
+    return web.json_response(await in_thread(lambda: split_view(split_prompt(data))))
 
 
-def whereabouts(left: Workflow) -> dict[str, Any]:
-    """{"nodes": {id: {"clouds", "here"}}, "troubles": {id: reason}} of a prompt that was cut.
+def split_view(left: Workflow) -> dict[str, Any]:
+    """{"nodes": {id: {"clouds", "here"}}, "troubles": {id: reason}} of a split prompt.
 
-    nodes     those that are sent; `here` where the rest of the graph needs one here as well
-    troubles  Run in Cloud nodes that would be refused
+    nodes     the nodes that are sent; `here` if the rest of the graph needs the node here too
+    troubles  why Run in Cloud nodes would be refused
     """
     return {
         "nodes": {
@@ -50,18 +53,18 @@ def whereabouts(left: Workflow) -> dict[str, Any]:
 
 
 def _clouds(left: Workflow) -> dict[str, list[str]]:
-    """The places that each node is sent to, by its id."""
-    found: dict[str, list[str]] = {}
+    """The clouds that each node is sent to, by its id."""
+    clouds: dict[str, list[str]] = {}
     for node_id, node in left.items():
         part = remote_part_of(left, node_id) if _inputs(node) else None
         for sent in part.nodes if part else ():
-            clouds_of_node = found.setdefault(sent, [])
+            clouds_of_node = clouds.setdefault(sent, [])
             if (cloud := str(node["inputs"].get("where"))) not in clouds_of_node:
                 clouds_of_node.append(cloud)
-    return found
+    return clouds
 
 
 def _inputs(node: Any) -> Mapping[str, Any]:
-    """None of what is no node: it was never cut."""
+    """The inputs of a node; empty for anything that is no node."""
     inputs = node.get("inputs") if isinstance(node, dict) else None
     return inputs if isinstance(inputs, dict) else {}

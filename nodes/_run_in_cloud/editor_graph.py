@@ -1,6 +1,6 @@
-"""The editor's graph as it comes along with a prompt; what it says of nodes not installed here.
+"""Reads nodes that are not installed here from the editor's graph, which comes with a prompt.
 
-The editor knows no class and no widget of such a node: its prompt lacks both. The graph has them.
+The prompt lacks the class and the widgets of such nodes; the graph has them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from ...engine.workflows.api_format import Workflow
 
 _AFTER_SEED = ("fixed", "increment", "decrement", "randomize")  # a widget without a socket
-_AFTER_UPLOAD = "image"  # so is the button behind a file's name
-# What such widgets are called; the one behind a seed also by its value.
+_AFTER_UPLOAD = "image"  # the upload button after a file name has none either
+# Names of such widgets; the one after a seed may be named by its value.
 _SOCKETLESS = ("control_after_generate", "control_before_generate", "upload", *_AFTER_SEED)
 _PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget it does not know
 
@@ -26,8 +26,8 @@ def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if not isinstance(graph, dict):
         return {}
     definitions = graph.get("definitions")
-    told = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
-    return dict(_nodes(graph, {str(one.get("id")): one for one in told}, ""))
+    subgraphs = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
+    return dict(_nodes(graph, {str(one.get("id")): one for one in subgraphs}, ""))
 
 
 def _nodes(
@@ -43,26 +43,24 @@ def _nodes(
         yield name, node
 
 
-def completed(
-    prompt: Workflow, graph: Mapping[str, Mapping[str, Any]]
-) -> tuple[Workflow, set[str]]:
-    """(the prompt with the classes and widgets it lacks, the nodes whose widgets have no names)."""
+def complete(prompt: Workflow, graph: Mapping[str, Mapping[str, Any]]) -> tuple[Workflow, set[str]]:
+    """(prompt with missing classes and widgets added, nodes whose widgets cannot be named)."""
     left, nameless = dict(prompt), set()
     for node_id, node in prompt.items():
         if not _lacks_class(node) or not isinstance(graph.get(node_id, {}).get("type"), str):
             continue
-        told = graph[node_id]
-        values = _widgets(told)
+        saved = graph[node_id]
+        values = _widgets(saved)
         if values is None:
             nameless.add(node_id)
-        known = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
-        inputs = {**_as_queued(values or {}), **known}
-        left[node_id] = {**node, "class_type": told["type"], "inputs": inputs}
+        named = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
+        inputs = {**_as_queued(values or {}), **named}
+        left[node_id] = {**node, "class_type": saved["type"], "inputs": inputs}
     return (left, nameless) if left != prompt else (prompt, nameless)
 
 
 def _as_queued(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A list would be taken for a link."""
+    """Values as the editor queues them: a bare list would read as a link."""
     return {k: {"__value__": v} if isinstance(v, list) else v for k, v in values.items()}
 
 
@@ -75,7 +73,7 @@ def _lacks_class(node: Any) -> bool:
 
 
 def _widgets(node: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Values by name; None where it cannot be told which is which."""
+    """Values by name; None if the names cannot be matched."""
     named = node.get("widgets_values_named")
     if isinstance(named, dict):
         return {name: value for name, value in named.items() if name not in _SOCKETLESS}
@@ -94,7 +92,7 @@ def _widgets(node: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _with_sockets(values: list[Any], count: int) -> list[Any]:
-    """The values without those of widgets that have no socket, where there are too many."""
+    """The values without those of widgets that have no socket, if there are too many."""
     kept = list(values)
     if len(kept) > count and kept[-1] == _AFTER_UPLOAD:
         kept.pop()

@@ -1,5 +1,4 @@
-"""The prompt hook: sees each graph before ComfyUI validates it, cuts out what runs in a cloud, and
-has noted what only a whole graph can tell."""
+"""The prompt hook: splits and annotates each prompt before ComfyUI validates it."""
 
 from __future__ import annotations
 
@@ -7,22 +6,22 @@ import logging
 from typing import Any
 
 from .._base import editor_language, prompt_marks
-from .split_prompt import cut_prompt
+from .split_prompt import split_prompt
 
 _log = logging.getLogger(__name__)
 
 
 def on_prompt(data: Any) -> Any:
-    """`data`, a request to queue a prompt, with its prompt cut and marked.
+    """`data`, a request to queue a prompt, with its prompt split and annotated.
 
-    Whatever else is in it is left to ComfyUI, which refuses it in its own words.
+    Anything malformed is left to ComfyUI, which reports it itself.
     """
-    editor_language.follow_host()
+    editor_language.update_language()
     prompt = data.get("prompt") if isinstance(data, dict) else None
     if isinstance(prompt, dict):
-        data["prompt"] = prompt = cut_prompt(data)
+        data["prompt"] = prompt = split_prompt(data)
         try:
-            prompt_marks.fingerprint(prompt)
+            prompt_marks.annotate(prompt)
         except Exception:
             _log.exception("Skyport could not read the prompt")
     return data

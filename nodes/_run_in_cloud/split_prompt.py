@@ -1,4 +1,4 @@
-"""The cut of a queued prompt, with what this ComfyUI and the editor know of its nodes."""
+"""Splits a queued prompt, using what this ComfyUI and the editor know of its nodes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import KEEP, RUN, Link, is_node, links_of, named
-from ...engine.workflows.split import KEY, Facts, RemotePart, cut, troubled
+from ...engine.workflows.graph import KEEP, KEY, RUN, Link, is_node, links_of, named
+from ...engine.workflows.split import Facts, RemotePart, cut, troubled
 from .._kinds import local_files, node_classes
 from . import editor_graph
 
@@ -20,31 +20,33 @@ _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 _log = logging.getLogger(__name__)
 
 
-def cut_prompt(data: Mapping[str, Any]) -> Workflow:
-    """What is left here of the prompt in a request to queue it.
+def split_prompt(data: Mapping[str, Any]) -> Workflow:
+    """The local part of the prompt in a request to queue it.
 
-    Never raises: a node that cannot be cut will say why.
+    Never raises: a node that cannot be split off reports why when it runs.
     """
     prompt: Workflow = data["prompt"]
     if not any(is_node(node) and _is_run(node) for node in prompt.values()):
         return prompt
     graph = editor_graph.nodes_in(data)
-    prompt, nameless = editor_graph.completed(prompt, graph)
-    # What is no prompt is refused by ComfyUI in its own words.
+    prompt, nameless = editor_graph.complete(prompt, graph)
+    # ComfyUI itself refuses what is not a prompt.
     if not all(map(is_node, prompt.values())):
         return prompt
     try:
-        with node_classes.remembering():
+        with node_classes.caching():
             left = cut(prompt, _facts({**data, "prompt": prompt}, graph))
-            return {k: _stamped(_refused(node, nameless)) for k, node in left.items()}
+            return {
+                k: _stamp_files(_refuse_unnamed_widgets(node, nameless)) for k, node in left.items()
+            }
     except Exception:
-        _log.exception("Skyport could not cut the prompt")
-        reason = tr("Skyport could not cut this workflow; ComfyUI's log says why.")
+        _log.exception("Skyport could not split the prompt")
+        reason = tr("Skyport could not split this workflow; see ComfyUI's log for the reason.")
         return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
 
 
 def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart | None:
-    """What a Run in Cloud node sends; None where the prompt was not cut for it."""
+    """What a Run in Cloud node sends; None if the prompt was not split for it."""
     node = (prompt or {}).get(node_id) or {}
     text = node.get("inputs", {}).get(KEY)
     return RemotePart.from_json(text) if isinstance(text, str) else None
@@ -54,8 +56,8 @@ def _is_run(node: Mapping[str, Any]) -> bool:
     return bool(node["class_type"] == RUN)
 
 
-def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
-    """The node, with a trouble where its part has a node whose values are not known."""
+def _refuse_unnamed_widgets(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
+    """The node, or a refusal if its part has a node whose widget values are unknown."""
     part = remote_part_of({"": node}, "") if nameless and _is_run(node) else None
     unknown = sorted(nameless & part.nodes.keys()) if part else []
     if part and unknown:
@@ -68,8 +70,8 @@ def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
     return node
 
 
-def _stamped(node: dict[str, Any]) -> dict[str, Any]:
-    """The node with the state of the files that its part names: a changed one is a new run."""
+def _stamp_files(node: dict[str, Any]) -> dict[str, Any]:
+    """The node with the state of the files that its part names: a changed file is a new run."""
     if not _is_run(node) or KEY not in node["inputs"]:
         return node
     try:
@@ -88,7 +90,7 @@ def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> F
     return Facts(
         is_output=_is_output,
         type_of=_Types(data["prompt"], types).of,
-        lacks=_lacks,
+        lacks=_unlinked_sockets,
         wanted=targets if isinstance(targets, list) else None,
         runs_here=_runs_here,
     )
@@ -98,8 +100,8 @@ def _is_output(class_type: str) -> bool | None:
     return node_classes.is_output(class_type) if node_classes.is_installed(class_type) else None
 
 
-def _lacks(node: Mapping[str, Any]) -> Sequence[str]:
-    """The sockets that must be linked and are not; widgets have a value of their own."""
+def _unlinked_sockets(node: Mapping[str, Any]) -> Sequence[str]:
+    """The required sockets without a link; widgets have values of their own."""
     required = node_classes.required_of(node["class_type"])
     return [
         name
@@ -109,30 +111,30 @@ def _lacks(node: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _runs_here(node: Mapping[str, Any]) -> bool:
-    """Whether the class is here, and each model or other choice that the node makes."""
+    """Whether the class is installed and has every model or option that the node chooses."""
     class_type = node["class_type"]
     installed = node_classes.is_installed(class_type)
-    return installed and not node_classes.refused_choice(class_type, node["inputs"])
+    return installed and not node_classes.has_unlisted_choice(class_type, node["inputs"])
 
 
 class _Types:
-    """Which type a link carries: by its class, the editor, or who takes it."""
+    """Finds the type of a link: from its node's class, the editor, or its consumers."""
 
     def __init__(self, prompt: Workflow, editor: Mapping[Link, str]) -> None:
         self.prompt = prompt
         self.editor = editor
-        self.takers: dict[Link, list[tuple[str, str]]] = {}
+        self.consumers: dict[Link, list[tuple[str, str]]] = {}
         for node_id, node in prompt.items():
             for name, link in links_of(node):
-                self.takers.setdefault(link, []).append((node_id, name))
+                self.consumers.setdefault(link, []).append((node_id, name))
 
     def of(self, link: Link) -> str:
         source = self._source(link)
-        found = self._declared(source) or self.editor.get(source, "")
-        return found or next(self._taken_as(link), "")
+        kind = self._declared(source) or self.editor.get(source, "")
+        return kind or next(self._consumed_as(link), "")
 
     def _source(self, link: Link) -> Link:
-        """Who makes it, past the nodes that pass it on."""
+        """The link's origin, beyond the nodes that only pass it on."""
         passed: set[Link] = set()
         while link not in passed and self._class(link[0]) in (RUN, KEEP):
             passed.add(link)
@@ -149,25 +151,25 @@ class _Types:
         kind = node_classes.output_type(self._class(link[0]), link[1])
         return kind if _is_type(kind) else ""
 
-    def _taken_as(self, link: Link) -> Iterator[str]:
+    def _consumed_as(self, link: Link) -> Iterator[str]:
         stack, seen = [link], {link}
         while stack:
-            for node_id, name in self.takers.get(stack.pop(), []):
-                redirect_target = (node_id, 0)
+            for node_id, name in self.consumers.get(stack.pop(), []):
+                passed_on = (node_id, 0)
                 if self._class(node_id) not in (RUN, KEEP):
                     kind = node_classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
                     if _is_type(kind):
                         yield kind
-                elif redirect_target not in seen:
-                    seen.add(redirect_target)
-                    stack.append(redirect_target)
+                elif passed_on not in seen:
+                    seen.add(passed_on)
+                    stack.append(passed_on)
 
     def _class(self, node_id: str) -> str:
         return str(self.prompt[node_id]["class_type"]) if node_id in self.prompt else ""
 
 
 def _is_type(kind: Any) -> bool:
-    """Whether it names one type, not any, several, or whatever another socket has."""
+    """Whether `kind` names a single type: not a wildcard, a union or a match type."""
     if not isinstance(kind, str) or kind in ("", "*"):
         return False
     return "," not in kind and not kind.startswith("COMFY_")

@@ -1,4 +1,4 @@
-// What the badges say of where nodes run. Pure; the language is that of ../words.js.
+// The texts of the badges that say where nodes run. Pure; the language is that of ../words.js.
 import { say } from "../words.js";
 import { everyNode } from "./graph.js";
 

@@ -1,4 +1,4 @@
-// What Run in Cloud needs to know of a graph in the editor. Pure: nodes are what they look like.
+// What Run in Cloud needs to know of a graph in the editor. Pure: nodes are plain objects.
 
 export const RUN = "SkyportRunInCloud";
 export const KEEP = "SkyportKeepLocal";

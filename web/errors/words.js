@@ -1,4 +1,4 @@
-// Which errors of the editor are ours, and what they say. Pure.
+// Recognises our errors in the editor's reports, and their texts. Pure.
 
 // A key or an address that the settings page can mend.
 const MENDABLE = ["MissingKey", "AuthRejected"];

@@ -1,4 +1,4 @@
-// What a form holds, by name. Knows no ComfyUI: nodes are what they look like.
+// What a form holds, by name. Knows no ComfyUI: nodes are plain objects.
 
 /** The name in a node's properties under which its values are saved. */
 export const KEPT = "skyport_values";

@@ -1,4 +1,4 @@
-// What a user can do with a job; each says how it went. Errors are thrown in the server's own words.
+// What a user can do with a job; each returns a message. Errors have the server's message.
 import { app } from "../../../scripts/app.js";
 import { act } from "../server.js";
 import { say } from "../words.js";

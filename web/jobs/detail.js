@@ -1,4 +1,4 @@
-// One job with all that is known of it: its results to look at, and what can be done with it.
+// One job in full: its results, its details, and what can be done with it.
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import { hasResult, isUnderWay } from "./book.js";

@@ -16,7 +16,7 @@ export function el(kind, about = {}, ...children) {
 
 export const icon = (name) => el("i", { class: `pi pi-${name}`, "aria-hidden": "true" });
 
-/** A button with an icon and a name that is shown, or only told where `label` is false. */
+/** A button with an icon and a name; where `label` is false, the name is only a tooltip. */
 export function button(name, picture, onclick, label = true) {
   const about = { type: "button", onclick, title: name, "aria-label": name };
   return el(label ? "button.button" : "button.button.icon", about, icon(picture), label ? name : "");

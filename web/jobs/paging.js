@@ -19,7 +19,7 @@ export function missing(to, loaded, total) {
   return Math.min(MOST, Math.max(PAGE, to + PAGE / 2 - loaded));
 }
 
-/** Where to scroll so that row `index` is wholly seen; `scrolled` itself where it is. */
+/** Where to scroll so that row `index` is fully visible; `scrolled` if it already is. */
 export function reveal(index, scrolled, height) {
   const top = index * ROW;
   if (top < scrolled) return top;

@@ -1,4 +1,4 @@
-// A result file to look at or to listen to. The browser is never given a path: ComfyUI's view, or our route.
+// Shows or plays a result file. The browser is never given a path: ComfyUI's view, or our route.
 import { addressOf, viewOf } from "../server.js";
 import { say } from "../words.js";
 import { el, icon } from "./elements.js";

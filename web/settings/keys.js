@@ -23,7 +23,7 @@ export function keysSection() {
   return element;
 }
 
-/** Says that practice mode is on, wherever it matters. */
+/** The notice that practice mode is on. */
 export function banner() {
   const element = el("p.banner", { hidden: true, role: "note" });
   follow(element, (told) => {

@@ -4,7 +4,7 @@ import { say } from "../words.js";
 import { change, follow, setup } from "./setup.js";
 import { fixedWords, valueOf } from "./words.js";
 
-/** Where a row says what happened: in the server's own words. */
+/** The line of a row that shows the server's answer. */
 export function message() {
   const element = el("p.told", { role: "status", hidden: true });
   const tell = (words, tone = "") => {
@@ -15,7 +15,7 @@ export function message() {
   return { element, tell };
 }
 
-/** Run `work` with its button at rest; what it returns, [words, tone], or throws is told beside it. */
+/** Run `work` with its button disabled; the [words, tone] it returns, or its error, is shown beside. */
 export async function busy(pressed, tell, work) {
   pressed.disabled = true;
   tell(say("One moment..."));

@@ -1,28 +1,28 @@
-// What is set, as the server tells it, and who draws it. One copy for all sections of the page.
+// The current settings from the server, and their views. One copy for all sections of the page.
 import { act, ask } from "../server.js";
 
 const drawn = new Set();
 let told = null;
 let asking = null;
 
-/** What the server told last, null before. */
+/** The latest answer of the server, or null. */
 export const setup = () => told;
 
-/** Call `show(setup)` now, where it is known, and after each change as long as `element` is there. */
+/** Call `show(setup)` now if it is loaded, and after each change while `element` is in the page. */
 export function follow(element, show) {
   const entry = { element, show, seen: false };
   drawn.add(entry);
   if (told) show(told);
 }
 
-/** Ask the server anew, once for all who ask at the same time. Throws an Error with its words. */
+/** Load again from the server; simultaneous calls share one request. Throws its error message. */
 export function load() {
   asking ??= ask("setup").then(take).finally(() => (asking = null));
   return asking;
 }
 
-/** Post to the settings' routes; what they answer is drawn, and told as the event skyport.setup.
- * Throws an Error with the server's words. */
+/** Post to the settings' routes; the answer is drawn, then the event skyport.setup is sent.
+ * Throws an Error with the server's message. */
 export async function change(path, body) {
   take(await act(`setup/${path}`, body));
   document.dispatchEvent(new Event("skyport.setup"));

@@ -1,4 +1,4 @@
-// What the page says of a key and of a value. Pure; the language is that of ../words.js.
+// Texts for a key and for a value. Pure; the language is that of ../words.js.
 import { say } from "../words.js";
 
 /** A key in words: set or not, its end, where it comes from. */
@@ -16,7 +16,7 @@ export function fixedWords(field) {
   return say("Set by {variable}: change it there.", { variable: field.variable });
 }
 
-/** What a text field holds, as the server takes it: null for the default, a number where it is one. */
+/** The value of a text field for the server: null for the default, a number where it is one. */
 export function valueOf(text, kind) {
   const trimmed = text.trim();
   if (!trimmed) return null;

@@ -1,4 +1,4 @@
-"""HTTP routes for the editor, below /skyport/. Nothing here shows a key; nothing acts on a GET."""
+"""Registers the editor's HTTP routes, below /skyport/. No route shows a key or acts on a GET."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from ... import providers
 from ...engine.base.types import Model
 from .._base import editor_language
 from . import jobs, prices, settings, split
-from .guards import answering, from_our_page
+from .guards import json_errors, same_origin_only
 
 
 def add_to(routes: web.RouteTableDef) -> None:
     """Registers every route."""
-    routes.get("/skyport/models/{platform}")(answering(_models))
-    routes.post("/skyport/models/{platform}/refresh")(answering(from_our_page(_refresh_models)))
-    routes.post("/skyport/language")(answering(from_our_page(_hear_language)))
+    routes.get("/skyport/models/{platform}")(json_errors(_models))
+    routes.post("/skyport/models/{platform}/refresh")(
+        json_errors(same_origin_only(_refresh_models))
+    )
+    routes.post("/skyport/language")(json_errors(same_origin_only(_set_language)))
     split.add_to(routes)
     jobs.add_to(routes)
     prices.add_to(routes)
@@ -35,22 +37,22 @@ async def _models(request: web.Request) -> web.Response:
 async def _refresh_models(request: web.Request) -> web.Response:
     engine = providers.runner().engine
     work = engine.start(providers.refresh(request.match_info["platform"]))
-    found = await asyncio.wrap_future(work)
+    refreshed = await asyncio.wrap_future(work)
     return web.json_response(
         {
-            "models": len(found.models),
-            "added": found.added,
-            "retired": found.retired,
-            "unread": found.unread,
+            "models": len(refreshed.models),
+            "added": refreshed.added,
+            "retired": refreshed.retired,
+            "unread": refreshed.unread,
         }
     )
 
 
-async def _hear_language(request: web.Request) -> web.Response:
-    told = await request.json()
-    locale = told.get("locale") if isinstance(told, dict) else None
+async def _set_language(request: web.Request) -> web.Response:
+    payload = await request.json()
+    locale = payload.get("locale") if isinstance(payload, dict) else None
     if isinstance(locale, str):
-        editor_language.heard(locale)
+        editor_language.set_browser_locale(locale)
     return web.json_response({})
 
 

@@ -1,0 +1,5 @@
+class ExecutionContext:
+    prompt_id: str | None
+    node_id: str
+
+def get_executing_context() -> ExecutionContext | None: ...

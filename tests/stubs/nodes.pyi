@@ -1,0 +1,3 @@
+from typing import Any
+
+NODE_CLASS_MAPPINGS: dict[str, Any]
