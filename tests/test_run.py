@@ -436,7 +436,7 @@ def test_a_task_that_fails_when_asked_for_a_fresh_link_is_not_taken_for_done(
     server.on("/a.png", lambda seen: (setattr(cloud, "outputs", ()), Answer(410))[1])
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, BadResult)
-    assert "brought nothing" in str(error)
+    assert "returned nothing" in str(error)
 
 
 def test_one_bad_file_of_several_loses_nothing(
