@@ -21,7 +21,7 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Kind
 from skyport.engine.http.client import Http
-from skyport.engine.http.public_hosts import permitted
+from skyport.engine.http.public_hosts import is_public_address
 from skyport.engine.http.retry import retrying
 from skyport.engine.media.download import Download, keep, link_expired
 
@@ -481,7 +481,7 @@ def test_through_a_proxy_names_and_addresses_that_say_they_are_local_are_refused
     ],
 )
 def test_which_addresses_a_public_host_may_have(address: str, allowed: bool) -> None:
-    assert permitted(address) is allowed
+    assert is_public_address(address) is allowed
 
 
 def test_bytes_are_asked_for_uncompressed_so_that_lengths_are_those_of_the_file(

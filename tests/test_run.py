@@ -125,7 +125,7 @@ def test_an_upload_that_fails_is_tried_again_by_the_next_run(play: Play, tmp_pat
 
 @pytest.mark.parametrize(
     "trouble",
-    [TransportError("the connection was cut"), ServerFault("Bad Gateway", status=502)],
+    [TransportError("the connection was lost"), ServerFault("Bad Gateway", status=502)],
     ids=["cut", "gateway"],
 )
 def test_a_submit_without_an_answer_is_unknown_and_never_made_again(
@@ -208,7 +208,7 @@ def test_a_task_the_platform_never_knows_is_given_up_and_made_anew(
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, NotFound)
     assert error.task_id == "1"
-    assert "lives on" not in str(error)
+    assert "not lost" not in str(error)
     assert play.result(cloud, order(), tmp_path).task_id == "2"
 
 
@@ -275,7 +275,7 @@ def test_a_task_that_brought_nothing_is_an_error_with_its_id(play: Play, tmp_pat
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, BadResult)
     assert "task 1" in str(error)
-    assert "lives on" not in str(error)
+    assert "not lost" not in str(error)
 
 
 def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:
