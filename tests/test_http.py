@@ -156,7 +156,7 @@ def test_a_page_in_place_of_json_is_shown_and_not_asked_for_again(server: Script
     error, _ = carry(lambda: read_json(api(server).get("task")))
     assert isinstance(error, BadResult)
     assert server.counts["/task"] == 1
-    assert "text/html came: Sign in & go" in str(error)
+    assert "got text/html: Sign in & go" in str(error)
     assert "HAIYI_BASE_URL" in str(error)
 
 
@@ -370,7 +370,7 @@ def test_an_answer_too_large_to_hold_is_refused(
 ) -> None:
     huge = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (257 << 20)
     server.on("/task", Answer(raw=huge))
-    with pytest.raises(BadResult, match="more than 256 MB"):
+    with pytest.raises(BadResult, match="larger than 256 MB"):
         api(server).get("task")
 
 

@@ -125,7 +125,7 @@ def test_an_upload_that_fails_is_tried_again_by_the_next_run(play: Play, tmp_pat
 
 @pytest.mark.parametrize(
     "trouble",
-    [TransportError("the connection was lost"), ServerFault("Bad Gateway", status=502)],
+    [TransportError("the connection was cut"), ServerFault("Bad Gateway", status=502)],
     ids=["cut", "gateway"],
 )
 def test_a_submit_without_an_answer_is_unknown_and_never_made_again(

@@ -132,8 +132,8 @@ def not_installed() -> InvalidInput:
     return InvalidInput(
         tr("boto3 is not installed."),
         do=tr(
-            'Install it with `pip install "skyport[s3]"`; inside ComfyUI, with `pip install boto3` '
-            "of the Python that runs ComfyUI."
+            'Install it with `pip install "skyport[s3]"`; inside ComfyUI, run `pip install boto3` '
+            "with the Python that runs ComfyUI."
         ),
         platform=LABEL,
     )
@@ -224,7 +224,8 @@ def _advice(error: SkyportError) -> str:
     code = getattr(error, "code", "")
     if code in _WRONG_REGION_CODES or getattr(error, "status", 0) in (301, 307):
         return tr(
-            "Check s3_region and s3_endpoint: the bucket is in another region or at another address."
+            "Check s3_region and s3_endpoint: the bucket is in another region or at another "
+            "address."
         )
     if code == "RequestTimeTooSkewed":
         return tr("Correct the clock of this computer, then queue again.")

@@ -53,7 +53,7 @@ def read_json(response: Response) -> Json:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         pass
-    kind = response.content_type or tr("a body without a content type")
+    kind = response.content_type or tr("something of no stated type")
     body = visible_text(response.content, 200) or tr("an empty body")
     what = tr("Expected JSON, but got {type}: {seen}.", type=kind, seen=scrub(body))
     if "html" in kind or response.content.lstrip()[:1] == b"<":

@@ -151,7 +151,7 @@ def describe_failure(error: BaseException) -> str:
         return tr("it did not answer in time")
     if first_of_type(urllib3.exceptions.NewConnectionError):
         return tr("no connection could be established")
-    return tr("the connection was lost")
+    return tr("the connection was cut")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
