@@ -18,7 +18,7 @@ from ..base.errors import SkyportError
 POLLS_A_MINUTE = 40
 POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is spare for thread jitter
 _INTERVAL = 1.5
-_LONGER_INTERVAL = 1.55  # while the end is expected within _SOON of the start, and still _AHEAD
+_LONGER_INTERVAL = 1.55  # if the end is within _FORECAST_RANGE and _FORECAST_MARGIN away
 _FORECAST_RANGE, _FORECAST_MARGIN = 75.0, 2.0  # seconds; later ends cannot be predicted well enough
 _EXTRA_POLL_DELAYS = (0.12, 0.72)  # the second is for an end that comes slightly late
 _MAX_EXTRA_POLLS = 2  # per task; more could exhaust its polls of the minute
