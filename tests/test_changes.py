@@ -49,4 +49,4 @@ def test_a_listener_that_fails_costs_no_fact_and_no_other_listener(
     row = keeper.find("mark-1")
     assert row is not None
     assert (row.state, heard) == (State.SUBMITTED, ["mark-1"])
-    assert "could not tell" in caplog.text
+    assert "could not notify" in caplog.text

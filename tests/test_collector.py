@@ -21,7 +21,7 @@ from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import Query, Row, State, record_of
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.platforms.provider import Provider
-from skyport.engine.tasks.collector import LOOK_EVERY, collect, collect_for_ever
+from skyport.engine.tasks.collector import INTERVAL, collect, collect_for_ever
 from virtual import Cloud, Play, ended, order
 
 DAY = 86400.0
@@ -217,13 +217,13 @@ def test_without_a_key_a_task_waits_until_there_is_one(process: Callable[[], Pro
     second.cloud(cloud)
 
     def connect(platform: str) -> Provider:
-        if second.play.loop.time() < 1000 + 10 * LOOK_EVERY:
+        if second.play.loop.time() < 1000 + 10 * INTERVAL:
             raise MissingKey("no key")
         return cloud
 
-    second.collects_for(9 * LOOK_EVERY, connect)
+    second.collects_for(9 * INTERVAL, connect)
     assert second.row(fingerprint()).state is State.RUNNING
-    second.collects_for(3 * LOOK_EVERY, connect)
+    second.collects_for(3 * INTERVAL, connect)
     assert second.row(fingerprint()).state is State.SUCCEEDED
 
 
@@ -355,7 +355,7 @@ def test_settings_that_cannot_be_read_do_not_end_it(
 
     second.play.loop.call_later(100, mend)
     second.collects_for(400, second.connect(cloud))
-    assert "could not look after" in caplog.text
+    assert "could not collect" in caplog.text
     assert second.row(fingerprint()).state is State.SUCCEEDED
 
 

@@ -25,7 +25,7 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Kind
 from skyport.engine.http.client import Http
-from skyport.engine.http.public_hosts import _Guarded, permitted
+from skyport.engine.http.public_hosts import _PublicOnly, is_public_address
 from skyport.engine.http.retry import retrying
 from skyport.engine.media.download import Download, keep, link_expired
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -486,7 +486,7 @@ class Internet:
             self.connected.append(to[0])
             if to[0] in self.silent:
                 raise ConnectionRefusedError
-            connect(line, ("127.0.0.1", to[1]) if permitted(to[0]) else to)
+            connect(line, ("127.0.0.1", to[1]) if is_public_address(to[0]) else to)
 
         def looked_up(host: str, port: int, *_: Any, **__: Any) -> Any:
             found = self._found(host) if host in self.names else [host]
@@ -555,7 +555,7 @@ def test_once_connected_the_name_is_again_what_a_certificate_must_be_for(
     server: Scripted, internet: Internet
 ) -> None:
     internet.names = {"files.example": [["8.8.8.8"]]}
-    line = type("Line", (_Guarded, HTTPSConnection), {})("files.example", server.port)
+    line = type("Line", (_PublicOnly, HTTPSConnection), {})("files.example", server.port)
     line._new_conn().close()
     assert line.host == "files.example"
 
@@ -622,7 +622,7 @@ def test_through_a_proxy_names_and_addresses_that_say_they_are_local_are_refused
     ],
 )
 def test_which_addresses_a_public_host_may_have(address: str, allowed: bool) -> None:
-    assert permitted(address) is allowed
+    assert is_public_address(address) is allowed
 
 
 def test_bytes_are_asked_for_uncompressed_so_that_lengths_are_those_of_the_file(

@@ -411,7 +411,7 @@ def test_a_cancel_that_the_platform_cannot_do_is_told_with_what_comes_of_it(
     cloud.interrupt()
     told = handle.wait_for_text("run", "who are you")
     assert handle.result().status == "interrupted"
-    assert "lives on" in told
+    assert "not lost" in told
     again = queued_again(cloud, clock, prompt)
     assert again.status == "success", again.error
     assert sandbox.charges["gpugeek"] - before == 1
@@ -493,7 +493,7 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) 
     ("words", "kind", "told"),
     [
         ("[[fail:no harbour found]]", "TaskFailed", "no harbour found"),
-        ("[[empty]]", "BadResult", "brought nothing"),
+        ("[[empty]]", "BadResult", "returned nothing"),
         ("[[balance]]", "OutOfCredit", "Insufficient balance"),
         ("[[cut_after]]", "OutcomeUnknown", "charged"),
         ("[[status:500]]", "ServerFault", "500"),

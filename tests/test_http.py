@@ -139,7 +139,7 @@ def test_a_read_that_finds_nobody_listening_says_so_after_five_attempts() -> Non
 
 def test_a_read_that_gets_no_answer_in_time_says_so(server: Scripted) -> None:
     server.on("/task", Answer(delay=PATIENCE))
-    with pytest.raises(TransportError, match="no answer came in time"):
+    with pytest.raises(TransportError, match="it did not answer in time"):
         api(server, timeout=(PATIENCE, 0.05)).get("task")
 
 
@@ -158,7 +158,7 @@ def test_a_page_in_place_of_json_is_shown_and_not_asked_for_again(server: Script
     error, _ = carry(lambda: read_json(api(server).get("task")))
     assert isinstance(error, BadResult)
     assert server.counts["/task"] == 1
-    assert "text/html came: Sign in & go" in str(error)
+    assert "got text/html: Sign in & go" in str(error)
     assert "HAIYI_BASE_URL" in str(error)
 
 
@@ -389,7 +389,7 @@ def test_an_answer_too_large_to_hold_is_refused(
 ) -> None:
     huge = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (257 << 20)
     server.on("/task", Answer(raw=huge))
-    with pytest.raises(BadResult, match="more than 256 MB"):
+    with pytest.raises(BadResult, match="larger than 256 MB"):
         api(server).get("task")
 
 

@@ -396,7 +396,7 @@ def test_only_what_is_under_way_can_be_cancelled(skyport, cloud, state):
     kept(state, place=cloud.base_url("haiyi"))
     told = skyport("jobs", "cancel", "1")
     assert told.code == 1
-    assert "not under way" in told.err
+    assert "not in progress" in told.err
 
 
 def test_prune_forgets_what_is_over_and_keeps_what_nobody_has_had(skyport):

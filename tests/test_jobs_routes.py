@@ -414,7 +414,7 @@ def test_what_is_over_is_neither_cancelled_nor_fetched(books: Books):
     job = books.kept(State.FAILED, error="no credit")
     cancelled, fetched = act(books.host, "cancel", job=job), act(books.host, "fetch", job=job)
     assert (cancelled.status_code, fetched.status_code) == (400, 400)
-    assert "not under way" in cancelled.json()["message"]
+    assert "not in progress" in cancelled.json()["message"]
     assert "no credit" in fetched.json()["message"]
 
 

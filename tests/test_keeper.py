@@ -30,7 +30,7 @@ from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
 from virtual import Cloud, Play, order
 
-REMEMBERED = "remembered only until this program ends"
+REMEMBERED = "remembered only until this program exits"
 
 
 @pytest.fixture
@@ -406,7 +406,7 @@ def test_a_broken_ledger_is_kept_for_people_and_a_new_one_begins_beside_it(
     aside = tmp_path / "ledger.broken-1.db"
     assert aside.read_bytes() == broken
     assert str(aside) in keeper.trouble
-    assert "look at your tasks at the platform" in keeper.trouble
+    assert "check your tasks on the platform" in keeper.trouble
     keeper.record_accepted(kept(), task())
     assert str(aside) in keeper.trouble  # a write that goes well does not take that back
     assert REMEMBERED not in keeper.trouble
@@ -448,7 +448,7 @@ def test_many_processes_that_find_it_broken_set_aside_one_file_and_share_the_new
             one.go()
         told = [one.line() for one in many]
         assert {line.split()[0] for line in told} == {"disk"}
-        assert sum("is kept as" in line for line in told) == 1
+        assert sum("was kept as" in line for line in told) == 1
     assert len(list(tmp_path.glob("*broken*"))) == 1
     assert keep(tmp_path).trouble == ""
 

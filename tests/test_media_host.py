@@ -673,7 +673,7 @@ def test_a_bucket_is_named_in_the_path_or_in_the_host_as_the_endpoint_is_written
 ) -> None:
     use_bucket("https://unused.example", monkeypatch)
     settings.save({"s3_endpoint": endpoint, "s3_region": "eu-west-3"})
-    assert s3.bucket(settings.load())._signed("get_object", Key="skyport/a").startswith(start)
+    assert s3.bucket(settings.load())._presign("get_object", Key="skyport/a").startswith(start)
 
 
 # -- a bucket that refuses ------------------------------------------------------------------

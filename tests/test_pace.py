@@ -94,10 +94,10 @@ def test_after_a_restart_the_ledger_tells_how_long_a_model_takes(tmp_path: Path)
 
 def test_the_middle_between_two_polls_is_what_is_learnt_of_a_task() -> None:
     pace = Pace(100.0)
-    pace.polled(101.0)
-    assert pace.took() == 0.5
-    pace.polled(103.0)
-    assert pace.took() == 2.0
+    pace.record_poll(101.0)
+    assert pace.duration() == 0.5
+    pace.record_poll(103.0)
+    assert pace.duration() == 2.0
 
 
 # -- how often it asks ----------------------------------------------------------------------
@@ -111,7 +111,7 @@ def polls_of(pace: Pace, ends: list[float | None], until: float) -> list[float]:
         now = times[-1] if times else 0.0
         due = pace.next_poll(None if told is None else now + told)
         times.append(max(now, due))
-        pace.polled(times[-1])
+        pace.record_poll(times[-1])
     return times
 
 
@@ -140,7 +140,7 @@ def test_polls_made_again_after_an_error_count_too(failures: list[int]) -> None:
 def test_a_fresh_look_for_an_expired_link_keeps_to_the_allowance_too() -> None:
     pace = Pace(0.0)
     polls_of(pace, [None], until=60.0)
-    assert pace.next_poll() >= pace.allowed()
+    assert pace.next_poll() >= pace.earliest_poll()
 
 
 # -- a platform's share ---------------------------------------------------------------------
@@ -226,10 +226,10 @@ def test_slots_are_given_in_the_order_they_were_asked_for() -> None:
     entered: list[int] = []
 
     async def one(slots: ConcurrencyLimit, number: int) -> None:
-        await slots.enter()
+        await slots.acquire()
         entered.append(number)
         await asyncio.sleep(1)
-        slots.leave()
+        slots.release()
 
     async def scene() -> None:
         slots = ConcurrencyLimit(lambda: 2)
@@ -245,12 +245,12 @@ def test_a_raised_limit_lets_waiting_ones_in_when_the_next_one_asks() -> None:
     async def scene() -> tuple[bool, bool]:
         nonlocal limit
         slots = ConcurrencyLimit(lambda: limit)
-        await slots.enter()
-        second = asyncio.ensure_future(slots.enter())
+        await slots.acquire()
+        second = asyncio.ensure_future(slots.acquire())
         await asyncio.sleep(1)
         before = second.done()
         limit = 3
-        await slots.enter()
+        await slots.acquire()
         await asyncio.sleep(0)
         return before, second.done()
 
@@ -260,15 +260,15 @@ def test_a_raised_limit_lets_waiting_ones_in_when_the_next_one_asks() -> None:
 def test_one_who_stops_waiting_takes_no_slot_with_him() -> None:
     async def scene() -> None:
         slots = ConcurrencyLimit(lambda: 1)
-        await slots.enter()
-        gone, kept = (asyncio.ensure_future(slots.enter()) for _ in range(2))
+        await slots.acquire()
+        gone, kept = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
         await asyncio.sleep(0)
         gone.cancel()
-        slots.leave()
+        slots.release()
         await kept
-        at_once = [asyncio.ensure_future(slots.enter()) for _ in range(2)]
+        at_once = [asyncio.ensure_future(slots.acquire()) for _ in range(2)]
         await asyncio.sleep(0)
-        slots.leave()
+        slots.release()
         at_once[0].cancel()  # its turn had just come
         await asyncio.sleep(0)
         await at_once[1]
@@ -287,17 +287,17 @@ def test_settings_broken_while_tasks_run_strand_nobody() -> None:
     async def scene() -> None:
         nonlocal broken
         slots = ConcurrencyLimit(limit)
-        await slots.enter()
-        waiting = asyncio.ensure_future(slots.enter())
+        await slots.acquire()
+        waiting = asyncio.ensure_future(slots.acquire())
         await asyncio.sleep(0)
         broken = True
-        slots.leave()
+        slots.release()
         await waiting
         with pytest.raises(InvalidInput):
-            await slots.enter()
-        slots.leave()
+            await slots.acquire()
+        slots.release()
         broken = False
-        await slots.enter()
+        await slots.acquire()
 
     run(asyncio.wait_for(scene(), 5))
 
@@ -307,15 +307,15 @@ def test_settings_broken_while_tasks_run_strand_nobody() -> None:
 
 def test_progress_tells_the_end_better_than_habit() -> None:
     forecast = Forecast(0.0, usual=100.0)
-    assert forecast.end() == 100.0
-    forecast.saw(10.0, 0.2)
-    assert forecast.end() == 100.0  # one look tells no speed
-    forecast.saw(20.0, 0.4)
-    assert forecast.end() == pytest.approx(50.0)
+    assert forecast.expected_end() == 100.0
+    forecast.observe(10.0, 0.2)
+    assert forecast.expected_end() == 100.0  # one look tells no speed
+    forecast.observe(20.0, 0.4)
+    assert forecast.expected_end() == pytest.approx(50.0)
 
 
 def test_progress_that_says_nothing_is_not_believed() -> None:
     forecast = Forecast(0.0, usual=None)
     for now, told in ((1.0, 0.0), (2.0, None), (3.0, 1.0), (4.0, 0.9), (5.0, 0.1)):
-        forecast.saw(now, told)
-    assert forecast.end() is None
+        forecast.observe(now, told)
+    assert forecast.expected_end() is None

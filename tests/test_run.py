@@ -208,7 +208,7 @@ def test_a_task_the_platform_never_knows_is_given_up_and_made_anew(
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, NotFound)
     assert error.task_id == "1"
-    assert "lives on" not in str(error)
+    assert "not lost" not in str(error)
     assert play.result(cloud, order(), tmp_path).task_id == "2"
 
 
@@ -275,7 +275,7 @@ def test_a_task_that_brought_nothing_is_an_error_with_its_id(play: Play, tmp_pat
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, BadResult)
     assert "task 1" in str(error)
-    assert "lives on" not in str(error)
+    assert "not lost" not in str(error)
 
 
 def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ def test_a_task_that_fails_when_asked_for_a_fresh_link_is_not_taken_for_done(
     server.on("/a.png", lambda seen: (setattr(cloud, "outputs", ()), Answer(410))[1])
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, BadResult)
-    assert "brought nothing" in str(error)
+    assert "returned nothing" in str(error)
 
 
 def test_one_bad_file_of_several_loses_nothing(

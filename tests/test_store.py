@@ -31,7 +31,7 @@ from skyport.engine.ledger.ledger import (
     fingerprint_of,
     record_of,
 )
-from skyport.engine.ledger.migrations import VERSION, Newer
+from skyport.engine.ledger.migrations import VERSION, NewerSchema
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 from virtual import clip
@@ -597,7 +597,7 @@ def test_a_newer_file_is_refused_with_a_clear_error_and_not_touched(
     db.close()
     os.chmod(books.path, 0o640)
     before = (books.path.read_bytes(), books.path.stat().st_mode, books.path.stat().st_mtime_ns)
-    with pytest.raises(Newer, match=f"newer Skyport, schema {VERSION + 1}: update"):
+    with pytest.raises(NewerSchema, match=f"newer Skyport, schema {VERSION + 1}: update"):
         books.open()
     after = (books.path.read_bytes(), books.path.stat().st_mode, books.path.stat().st_mtime_ns)
     assert after == before

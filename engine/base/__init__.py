@@ -1,1 +1,1 @@
-"""The nouns, errors, texts and the background loop that everything shares."""
+"""What everything shares: data types, errors, texts and the background loop."""

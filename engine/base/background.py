@@ -1,8 +1,7 @@
-"""One event loop on one daemon thread for the life of the process, and the threads its blocking
-calls use.
+"""One event loop on a daemon thread for the life of the process, and threads for blocking calls.
 
-ComfyUI gives every prompt a new loop, freezes it while a sync node runs and cancels it when a
-sibling fails, so nothing that is paid for may live there.
+ComfyUI gives every prompt a new loop, blocks it while a sync node runs and cancels it when a
+sibling fails, so nothing that is paid for may run there.
 """
 
 from __future__ import annotations
@@ -17,35 +16,33 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _THREADS = 48
-_TRANSFERS = (
-    24  # fewer than _THREADS, so that polls always find a thread while files go up and down
-)
+_TRANSFERS = 24  # fewer than _THREADS, so that polls always find a thread during transfers
 
 
 class Workers:
-    """At most `most` daemon threads, started as needed.
+    """At most `max_threads` daemon threads, started as needed.
 
-    Not a ThreadPoolExecutor: the interpreter joins that one's threads at exit, and a slow upload
-    would keep a closed ComfyUI alive.
+    Not a ThreadPoolExecutor: the interpreter joins its threads at exit, so a slow upload would keep
+    a closed ComfyUI alive.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
         self._started = 0
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._todo: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
-        self._todo.put((future, call))
+        self._queue.put((future, call))
         if not self._idle.acquire(blocking=False):
             self._start_one()
         return future
 
     def _start_one(self) -> None:
         with self._lock:
-            if self._started >= self._most:
+            if self._started >= self._max_threads:
                 return
             self._started += 1
             number = self._started
@@ -53,11 +50,11 @@ class Workers:
 
     def _work(self) -> None:
         while True:
-            self._do(*self._todo.get())
+            self._run_call(*self._queue.get())
             self._idle.release()
 
     @staticmethod
-    def _do(future: Future[T], call: Callable[[], T]) -> None:
+    def _run_call(future: Future[T], call: Callable[[], T]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:
@@ -72,7 +69,7 @@ class Engine:
     def __init__(self, threads: int = _THREADS, transfers: int = _TRANSFERS) -> None:
         self._workers = Workers(threads)
         self._transfers = transfers
-        self._gate: asyncio.Semaphore | None = None
+        self._transfer_slots: asyncio.Semaphore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
@@ -81,11 +78,11 @@ class Engine:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=self._turn, name="skyport-engine", daemon=True)
+                thread = threading.Thread(target=self._run_loop, name="skyport-engine", daemon=True)
                 thread.start()
             return self._loop
 
-    def _turn(self) -> None:
+    def _run_loop(self) -> None:
         assert self._loop is not None
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
@@ -95,23 +92,23 @@ class Engine:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` and wait for it; for threads that have nothing better to do (command line)."""
+        """Run `work` and wait for it; for threads that may block (command line)."""
         return self.start(work).result()
 
     async def blocking(self, call: Callable[[], T]) -> T:
-        """Await a short blocking call (a poll, a submit) done in a thread of ours."""
+        """Await a short blocking call (a poll, a ledger write) in one of our threads."""
         return await asyncio.wrap_future(self._workers.submit(call))
 
     async def transfer(self, call: Callable[[], T]) -> T:
-        """Await a blocking upload or download; at most so many at once that polls stay on time."""
-        if self._gate is None:
-            self._gate = asyncio.Semaphore(self._transfers)
-        async with self._gate:
+        """Await a blocking transfer; their number is limited so that polls stay on time."""
+        if self._transfer_slots is None:
+            self._transfer_slots = asyncio.Semaphore(self._transfers)
+        async with self._transfer_slots:
             return await self.blocking(call)
 
 
 async def all_of(work: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Every outcome in order. Raises the first error once all have settled, none unseen."""
+    """All results in order. Raises the first error once all have finished."""
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):

@@ -5,10 +5,9 @@ SkyportError
 +- TransportError                       no answer after retries
 +- ApiError                             the platform answered with an error
 |  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
-+- OutcomeUnknown                       a submit was sent and no answer came: it may have been
-charged
++- OutcomeUnknown                       a submit got no answer: it may have been charged
 +- TaskFailed                           accepted, then ended badly
-+- TaskTimeout                          we stopped waiting; the task lives on
++- TaskTimeout                          we stopped waiting; the task goes on
 +- TaskCancelled                        stopped because the user asked
 +- BadResult                            the output could not be read
 """
@@ -21,10 +20,10 @@ from .words import tr
 class SkyportError(Exception):
     """Base of all. The text says who, what happened, and what to do next.
 
-    what      what happened, in the platform's own words where it has some
+    what      what happened, in the platform's own words if it gave any
     do        what the user can do next
-    platform  label of the platform, "" where none is involved
-    task_id   id of the remote task, where there is one
+    platform  label of the platform, "" if none is involved
+    task_id   id of the remote task, "" if there is none
     """
 
     def __init__(self, what: str, *, do: str = "", platform: str = "", task_id: str = "") -> None:
@@ -38,10 +37,10 @@ class SkyportError(Exception):
         who = self.platform
         if self.task_id:
             who = f"{who} {tr('task {id}', id=self.task_id)}".strip()
-        told = f"{who}: {self.what}" if who else self.what
-        if self.do and told[-1:] not in ".!?\u3002\uff01\uff1f":
-            told += tr(".")
-        return f"{told} {self.do}".strip()
+        text = f"{who}: {self.what}" if who else self.what
+        if self.do and text[-1:] not in ".!?\u3002\uff01\uff1f":
+            text += tr(".")
+        return f"{text} {self.do}".strip()
 
 
 class MissingKey(SkyportError):
@@ -64,8 +63,8 @@ class ApiError(SkyportError):
     """The platform answered with an error.
 
     status       HTTP status
-    code         the platform's own code, "" where it sent none
-    retry_after  seconds the platform asked us to wait, None where it did not say (0 means now)
+    code         the platform's own code, "" if it sent none
+    retry_after  seconds the platform asked us to wait, None if it did not say (0 means now)
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class AuthRejected(ApiError):
 
 
 class OutOfCredit(ApiError):
-    """The account has no balance left (402, or words of the platform saying so)."""
+    """The account has no credit left (402, or a message that says so)."""
 
 
 class InputRejected(ApiError):
@@ -97,7 +96,7 @@ class InputRejected(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests (429 that is not about money)."""
+    """Too many requests (a 429 that is not about credit)."""
 
 
 class ServerFault(ApiError):
@@ -105,11 +104,11 @@ class ServerFault(ApiError):
 
 
 class NotFound(ApiError):
-    """The platform knows no such thing (404)."""
+    """The platform does not know what was asked for (404, 410)."""
 
 
 class OutcomeUnknown(SkyportError):
-    """A submit was sent and no readable answer came: it may exist and may have been charged."""
+    """A submit got no readable answer: the task may exist and may have been charged."""
 
 
 class TaskFailed(SkyportError):
@@ -117,7 +116,7 @@ class TaskFailed(SkyportError):
 
 
 class TaskTimeout(SkyportError):
-    """We stopped waiting at the user's time limit; the task lives on under `task_id`."""
+    """We stopped waiting at the user's time limit; the task goes on under `task_id`."""
 
 
 class TaskCancelled(SkyportError):
@@ -125,6 +124,6 @@ class TaskCancelled(SkyportError):
 
 
 class BadResult(SkyportError):
-    """The platform's answer or file could not be read. `final`: asking again brings the same."""
+    """The platform's answer or file could not be read. `final`: asking again gives the same."""
 
     final = False

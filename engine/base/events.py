@@ -1,4 +1,4 @@
-"""Who wants to know that a job or the ledger has changed. What is done about it is theirs."""
+"""Notifies subscribers that a job or the ledger has changed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _subscribers: list[Subscriber] = []
 
 
 def subscribe(call: Subscriber) -> Callable[[], None]:
-    """Have `hear` called with the fingerprint of an order whose row has changed, "" where only a
-    job on its way has. On any thread, many times a second: it must return at once.
+    """Call `call` with the fingerprint of an order whose row has changed, or with "" if only a job
+    in progress has. On any thread, many times a second: it must return at once.
 
-    The returned function ends it.
+    The returned function unsubscribes it.
     """
     _subscribers.append(call)
     return lambda: _subscribers.remove(call)
 
 
 def notify(fingerprint: str = "") -> None:
-    """Something has changed. Never raises: what is told of is already a fact."""
+    """Notify all subscribers of a change. Never raises: the change has already happened."""
     for call in tuple(_subscribers):
         try:
             call(fingerprint)
         except Exception:
-            _log.exception("Skyport could not tell of a change")
+            _log.exception("Skyport could not notify a subscriber of a change")

@@ -1,4 +1,4 @@
-"""Walking JSON trees; in a request's, a MediaFile stands for a file still to be hosted."""
+"""Walking JSON trees; in a request, a MediaFile stands for a file still to be hosted."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ _SIGNED = re.compile(
 
 
 def files_in(tree: Json) -> list[MediaFile]:
-    """The distinct files of `tree`, in the order they stand in it."""
+    """The distinct files in `tree`, in order."""
     return list({(file.sha256, file.name): file for file in leaves(tree, MediaFile)}.values())
 
 
 def with_files(tree: Json, replace: Callable[[MediaFile], Json]) -> Json:
-    """A copy of `tree` with `place(file)` where each file stood."""
+    """A copy of `tree` with every file replaced by `replace(file)`."""
     return with_leaves(tree, MediaFile, replace)
 
 
-def with_leaves(tree: Json, wanted: type[Any], replace: Callable[[Any], Json]) -> Json:
-    """A copy of `tree` with `place(value)` where each value of type `wanted` stood."""
-    if isinstance(tree, wanted):
+def with_leaves(tree: Json, leaf_type: type[Any], replace: Callable[[Any], Json]) -> Json:
+    """A copy of `tree` with every value of type `leaf_type` replaced by `replace(value)`."""
+    if isinstance(tree, leaf_type):
         return replace(tree)
     if isinstance(tree, dict):
-        return {key: with_leaves(value, wanted, replace) for key, value in tree.items()}
+        return {key: with_leaves(value, leaf_type, replace) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return [with_leaves(value, wanted, replace) for value in tree]
+        return [with_leaves(value, leaf_type, replace) for value in tree]
     return tree
 
 
-def leaves(tree: Json, wanted: type[Any]) -> Iterator[Any]:
-    """Every value of type `wanted` in `tree`, depth first."""
-    if isinstance(tree, wanted):
+def leaves(tree: Json, leaf_type: type[Any]) -> Iterator[Any]:
+    """Every value of type `leaf_type` in `tree`, depth first."""
+    if isinstance(tree, leaf_type):
         yield tree
     elif isinstance(tree, dict):
         for value in tree.values():
-            yield from leaves(value, wanted)
+            yield from leaves(value, leaf_type)
     elif isinstance(tree, (list, tuple)):
         for value in tree:
-            yield from leaves(value, wanted)
+            yield from leaves(value, leaf_type)
 
 
 def number(value: Any) -> float | None:
-    """`value` as a number, also when it came as text."""
+    """`value`, a number or its text, as a float; None if it is no finite number."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -60,7 +60,7 @@ def number(value: Any) -> float | None:
 
 
 def share(value: Any, *, percent: bool = False) -> float | None:
-    """0..1 from a percentage (42, "42%") or, unless it is known as one, a fraction (0.42)."""
+    """0..1 from a percentage (42, "42%") or, unless `percent`, from a fraction (0.42)."""
     amount = number(value.strip().rstrip("%") if isinstance(value, str) else value)
     if amount is None or amount < 0:
         return None
@@ -69,21 +69,21 @@ def share(value: Any, *, percent: bool = False) -> float | None:
 
 
 def urls_in(tree: Json) -> frozenset[str]:
-    """Every http(s) URL that stands alone as a value in `tree`."""
+    """Every value in `tree` that is an http(s) URL."""
     return frozenset(text for text in leaves(tree, str) if text.startswith(("http://", "https://")))
 
 
 def unsigned(url: str) -> str:
-    """What stays of `url` when it is signed anew. A query that only names a file stays too."""
-    replace, _, query = url.partition("?")
-    return replace if _SIGNED.search(query) else url
+    """`url` without the query if that holds a signature; any other query is part of the name."""
+    base, _, query = url.partition("?")
+    return base if _SIGNED.search(query) else url
 
 
 def form_fields(tree: Mapping[str, Json]) -> list[tuple[str, Field]]:
-    """The fields of a form in order: files as they are, numbers as text, all that a form knows."""
+    """The fields of a form, in order: files as they are, everything else as text."""
     return [(name, v if isinstance(v, MediaFile) else as_text(v)) for name, v in tree.items()]
 
 
 def as_text(value: Json) -> str:
-    """A plain value as a form holds it: text as it is, everything else as JSON writes it."""
+    """`value` as a form field: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

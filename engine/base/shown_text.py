@@ -1,34 +1,29 @@
-"""Text of platforms made fit to be shown: in one line, without markup, without signatures."""
+"""Makes text from platforms fit to show: one line, no markup, no signatures."""
 
 from __future__ import annotations
 
 import html
 import re
 
-MOST_WORDS = 500  # characters of a platform's text worth showing
-
+MAX_LENGTH = 500  # characters shown of a platform's text
 
 _QUERY = re.compile(r"(https?://[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
-
-
-_UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
-
-
+_HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 
-def visible_text(body: bytes, most: int = MOST_WORDS) -> str:
-    """What a person would read in `body`: without tags, in one line, at most `most` characters."""
+def visible_text(body: bytes, most: int = MAX_LENGTH) -> str:
+    """The visible text of the HTML `body`, in one line of at most `most` characters."""
     text = body[:65536].decode("utf-8", "replace")
-    return shortened(html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text))), most)
+    return shortened(html.unescape(_TAG.sub(" ", _HIDDEN.sub(" ", text))), most)
 
 
-def shortened(text: str, most: int = MOST_WORDS) -> str:
+def shortened(text: str, most: int = MAX_LENGTH) -> str:
     """`text` in one line of at most `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def scrub(text: str) -> str:
-    """`text` with every URL cut before its query: signatures and tokens live there."""
+    """`text` without the queries of URLs, which may hold signatures and tokens."""
     return _QUERY.sub(r"\1", text)

@@ -1,4 +1,4 @@
-"""The nouns shared by platforms, the task runner, the nodes and the command line."""
+"""Data types shared by platforms, the task runner, the nodes and the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json = Any  # a JSON tree as `json` gives it
 
 
 class Kind(str, enum.Enum):
-    """What a medium is, told by its bytes."""
+    """The kind of a medium, determined from its bytes."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -21,7 +21,7 @@ class Kind(str, enum.Enum):
 
 
 class Status(enum.Enum):
-    """Where a remote task is."""
+    """The status of a remote task."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -38,10 +38,10 @@ class Status(enum.Enum):
 class MediaFile:
     """An encoded file on this disk, ready to be uploaded.
 
-    sha256 is of the content; for a video that was encoded here, of what went into it: encoders give
-    other bytes each time, and an equal order must stay equal.
-    size is in bytes; width and height in pixels, duration in seconds, None where unknown.
-    codec is a video's, in FFmpeg's word (`h264`), "" where unknown.
+    sha256 is of the content; for a video encoded here, of the encoder's input: encoders give
+    different bytes each time, and an equal order must stay equal.
+    size is in bytes; width and height in pixels, duration in seconds, None if unknown.
+    codec is that of a video, by FFmpeg's name (`h264`), "" if unknown.
     """
 
     path: Path
@@ -69,11 +69,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class MediaRule:
-    """Limits of a medium as its platform states them. None means the platform states none.
+    """Limits on a medium as its platform states them; None if it states none.
 
     max_bytes in bytes (MB = 1024 * 1024), sides in pixels, durations in seconds.
-    notes holds what the platform says that is not understood well enough to be enforced.
-    advised is what it only recommends: broken, it warns and nothing is refused.
+    notes holds statements of the platform that are too vague to enforce.
+    advised is what it only recommends: breaking it causes a warning, not an error.
     """
 
     formats: tuple[str, ...] = ()
@@ -91,9 +91,9 @@ class MediaRule:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A medium at `url`, for a platform that takes files only: fetched here before the submit.
+    """A medium at `url` for a platform that accepts only files: fetched here before the submit.
 
-    what  the parameter it is for, which takes `kind` within `rule`
+    what  the parameter it is for, which accepts `kind` within `rule`
     """
 
     url: str
@@ -106,17 +106,17 @@ class RemoteFile:
 class Param:
     """One parameter of a model.
 
-    name      the key on the wire, in the model's own spelling
+    name      the key in the request, in the model's own spelling
     type      as in HaiYi's table: string int float boolean text image video audio
               array[string|number|image|video|audio] dict[image]
-    choices   closed list of values; empty when free
+    choices   closed list of values; empty if any value is allowed
     keys      for dict types: (key, required, label)
-    max_items for array types: the most entries taken, None where not stated
+    max_items for array types: the most entries allowed, None if not stated
     together  other parameters whose entries count towards max_items too
-    path      where the value stands in the request, dotted (`metadata.resolution`); "" is `name`
-    copies    (path, type) of further places that always hold the same value; type "" is `type`
-    leaves    what the platform does where the field is left out, in its own word: `adaptive`
-    mask_of   the image parameter that this one is a mask for, "" for no mask
+    path      dotted path of the value in the request (`metadata.resolution`); "" means `name`
+    copies    (path, type) of other fields that always hold the same value; type "" means `type`
+    leaves    what the platform does if the field is omitted, in its own word: `adaptive`
+    mask_of   the image parameter that this one is a mask for, "" if it is no mask
     """
 
     name: str
@@ -139,7 +139,7 @@ class Param:
 
     @property
     def media_kind(self) -> Kind | None:
-        """The medium this parameter takes, None for plain values."""
+        """The medium this parameter accepts, None for plain values."""
         inner = self.type[self.type.find("[") + 1 :].rstrip("]")
         return Kind(inner) if inner in ("image", "video", "audio") else None
 
@@ -148,8 +148,8 @@ class Param:
 class Model:
     """One row of a platform's catalogue: a model doing one task.
 
-    endpoint  how the platform is asked for it, where its models differ in that
-    shape     name of the function of the platform's module that makes its body; "" is the usual one
+    endpoint  submit path, if the platform's models differ in it
+    shape     name of the function in the platform's module that builds its body; "" is the default
     """
 
     platform: str
@@ -171,14 +171,14 @@ class Request:
     """One task to be paid for, before any of its media is uploaded.
 
     platform  module name in `providers/`
-    endpoint  the platform's submit path; tells `upload`, `submit` and `poll` how to speak
-    payload   JSON tree as the document shows it; a MediaFile in it stands for a file still to be
-              hosted, a RemoteFile for one still to be fetched
-    title     what people call it: a model or workflow name
-    seed      makes a run distinct even where the platform takes no seed
+    endpoint  the platform's submit path; `upload`, `submit` and `poll` depend on it
+    payload   JSON tree as in the platform's documentation; a MediaFile in it stands for a file
+              still to be hosted, a RemoteFile for one still to be fetched
+    title     display name: of a model or workflow
+    seed      makes a run distinct even if the platform has no seed
     copy      number among equal items of one batch, so that four copies of a picture make four
               tasks
-    warnings  what its user should know of it; makes no other order of it
+    warnings  shown to the user; not part of the fingerprint
     """
 
     platform: str
@@ -195,7 +195,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Task:
-    """A task that a platform accepted. `sent` are the media URLs given to it: no results."""
+    """A task that a platform accepted. `sent` are its input URLs, which are never results."""
 
     platform: str
     endpoint: str
@@ -205,7 +205,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Output:
-    """One thing a finished task made: a `url` to download, `data` (decoded bytes), or `text`."""
+    """One output of a finished task: a `url` to download, `data` (decoded bytes), or `text`."""
 
     url: str = ""
     data: bytes = b""
@@ -219,12 +219,12 @@ class TaskState:
     """One answer to a poll.
 
     word      the platform's own status word
-    progress  0..1, None where not told
-    node      title of the remote node at work, "" where not told
-    queue     (place, length), either None where not told
+    progress  0..1, None if not reported
+    node      title of the remote node that is running, "" if not reported
+    queue     (position, length), each None if not reported
     cost      in the platform's own unit
     message   reason of a failure; warnings are shown and do not fail the task
-    known     False when `word` is in no document: counted as running, for a while
+    known     False if `word` is undocumented: treated as running, for a while
     """
 
     status: Status
@@ -241,7 +241,7 @@ class TaskState:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A result on this disk, byte for byte as the platform sent it."""
+    """A result file on this disk, byte for byte as the platform sent it."""
 
     path: Path
     kind: Kind
@@ -255,7 +255,7 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished task brought back."""
+    """The result of a finished task."""
 
     task_id: str
     files: tuple[ResultFile, ...] = ()
@@ -270,7 +270,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A remote pool of machines. `most` is None where the platform cannot tell."""
+    """A remote pool of machines. `most`, the maximum of nodes, is None if unknown."""
 
     name: str
     label: str
@@ -279,13 +279,13 @@ class Cluster:
 
     @property
     def room(self) -> int:
-        """Nodes that could still start; unknown counts as 0."""
+        """Number of nodes that can still start, 0 if unknown."""
         return max(0, self.most - self.running) if self.most is not None else 0
 
 
 Field = str | MediaFile  # a part of a multipart form
-Report = Callable[[int, int], None]  # hears of (bytes done, bytes in all)
+Report = Callable[[int, int], None]  # called with (bytes done, bytes in total)
 
 
 def silent(done: int, total: int) -> None:
-    """A Report that nobody listens to."""
+    """A Report that does nothing."""

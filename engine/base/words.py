@@ -1,4 +1,4 @@
-"""Texts people read: English stands in the code, Chinese in locales/zh/messages.json."""
+"""Texts for users: English is in the code, Chinese in locales/zh/messages.json."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ def tr(text: str, /, **values: object) -> str:
 
 
 def use_language(code: str | None) -> None:
-    """Speak `code` ("en", "zh", "zh-CN"...); None goes back to what the environment says."""
+    """Use the language `code` ("en", "zh", "zh-CN"...); None restores the environment's."""
     global _chosen
-    _chosen = _known(code) if code else None
+    _chosen = _supported(code) if code else None
 
 
 def language() -> str:
-    """The language in use: SKYPORT_LANG, what the host told us, the system's locale, English."""
-    return _known(os.environ.get("SKYPORT_LANG")) or _chosen or _known(_system_locale()) or "en"
+    """The language in use: from SKYPORT_LANG, the host, the system's locale, else English."""
+    return (
+        _supported(os.environ.get("SKYPORT_LANG"))
+        or _chosen
+        or _supported(_system_locale())
+        or "en"
+    )
 
 
-def _known(code: str | None) -> str | None:
+def _supported(code: str | None) -> str | None:
     short = (code or "")[:2].lower()
     return short if short in LANGUAGES else None
 

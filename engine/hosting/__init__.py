@@ -1,1 +1,1 @@
-"""Where media go for a platform without uploads."""
+"""Hosts media for platforms that have no uploads of their own."""

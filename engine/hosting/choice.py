@@ -1,4 +1,4 @@
-"""Which media host is used: what the setting `media_host` names, else the first one set up."""
+"""Which media host is used: the one in the setting `media_host`, else the first one set up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Connect = Callable[[str], "Provider"]
 
 
 class ChosenHost:
-    """The host that is set up, looked for when the first file needs one: most tasks have none."""
+    """The host that is set up, chosen when the first file needs one: most tasks have no files."""
 
     def __init__(self, label: str, connect: Connect) -> None:
         self._label = label
@@ -51,26 +51,25 @@ def choose(label: str, connect: Connect) -> MediaHost:
         return s3.bucket(current)
     if current.media_host != "auto":
         return PlatformHost(connect(current.media_host))
-    return _first_set_up(label, connect, current)
+    return _first_available(label, connect, current)
 
 
-def _first_set_up(label: str, connect: Connect, current: settings.Settings) -> MediaHost:
-    """A bucket first: who sets one up wants it used, and only its URLs end. Then the platforms.
+def _first_available(label: str, connect: Connect, current: settings.Settings) -> MediaHost:
+    """The bucket if one is set up, as only its URLs expire; else the first platform with a key.
 
-    Where the bucket cannot be used that is an error: what is meant for it must not become public
-    elsewhere.
+    A bucket that cannot be used is an error: files meant for it must not become public elsewhere.
     """
     if current.s3_bucket:
         return s3.bucket(current)
-    keyed = (name for name in public_hosts() if keys.find(name))
-    platform = next(keyed, None)
+    with_key = (name for name in public_hosts() if keys.find(name))
+    platform = next(with_key, None)
     if platform is None:
         raise no_media_host(label)
     return PlatformHost(connect(platform))
 
 
 class PlatformHost:
-    """A platform whose uploads anyone can fetch."""
+    """A platform whose uploads are public."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -88,13 +87,13 @@ class PlatformHost:
 
 
 def no_media_host(label: str) -> InvalidInput:
-    """The refusal of a file for platform `label` where it could be put nowhere."""
+    """The error for a file that the platform `label` needs at a URL, with no host for it."""
     return InvalidInput(
-        tr("it takes files only by public URL, and no media host is set up."),
+        tr("it accepts files only by public URL, and no media host is set up."),
         do=tr(
-            "Three ways: set the key of a platform that hosts for others (`skyport keys set "
+            "Three ways: set the key of a platform that hosts files (`skyport keys set "
             "{platforms}`); or set s3_bucket in the settings and its keys (`skyport keys set "
-            "s3`); or link the file's public URL instead of the file.",
+            "s3`); or link a public URL instead of the file.",
             platforms="|".join(public_hosts()),
         ),
         platform=label,

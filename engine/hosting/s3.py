@@ -1,4 +1,4 @@
-"""Media in an S3-compatible bucket, fetched by presigned URLs. boto3 signs; `_http` carries."""
+"""Media in an S3-compatible bucket, by presigned URLs. boto3 signs them; Http uploads."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ..settings.settings import Settings
 
 LABEL = "S3"
 
-_SPARE = 3600.0  # a queued task still needs its media later
-_LOOK_AGAIN = 600.0  # then the bucket is asked once more: it may have been emptied
+_MARGIN = 3600.0  # seconds: a queued task needs its media later
+_RECHECK_AFTER = 600.0  # seconds: the object may have been deleted since
 _TIMEOUT = (10, 60)
-_ELSEWHERE = (
+_WRONG_REGION_CODES = (
     "AuthorizationHeaderMalformed",
     "AuthorizationQueryParametersError",
     "PermanentRedirect",
@@ -41,44 +41,44 @@ _ELSEWHERE = (
 
 
 class Bucket:
-    """A bucket. The same file has the same key, so what an earlier session put there serves again.
+    """A bucket. Object keys are content hashes, so uploads of earlier sessions are reused.
 
-    An object older than its URLs live is put there again: so a rule of the bucket that deletes
-    after twice that time (two days by default) never takes what a task still needs.
+    An object older than the lifetime of its URLs is uploaded again, so a lifecycle rule that
+    deletes after twice that time (two days by default) never deletes what a task still needs.
     """
 
     def __init__(
         self,
         client: Any,
         settings: Settings,
-        whose: str,
+        account_id: str,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._now = now
         self._bucket = settings.s3_bucket
         self._prefix = settings.s3_prefix
-        self._life = settings.s3_hours * 3600
+        self._url_seconds = settings.s3_hours * 3600
         self.upload_scope = (
-            f"{origin_text(client.meta.endpoint_url)} {self._bucket} {self._prefix} {whose}"
+            f"{origin_text(client.meta.endpoint_url)} {self._bucket} {self._prefix} {account_id}"
         )
 
     def upload(self, file: MediaFile, report: Report = silent) -> str:
-        """A URL of the file that lives `s3_hours`; bytes go up only where it is not there yet."""
+        """A URL of the file, valid for `s3_hours`; uploads only if the bucket lacks the file."""
         key = f"{self._prefix}/{file.sha256}.{extension(file.mime)}".lstrip("/")
-        if self._holds(key, file.size):
+        if self._has(key, file.size):
             report(file.size, file.size)
         else:
             self._put(key, file, report)
-        return self._signed("get_object", Key=key)
+        return self._presign("get_object", Key=key)
 
     def url_lifetime(self, url: str) -> float:
-        """Short: asking the bucket again costs no upload, and renews the URL."""
-        return max(0.0, min(_LOOK_AGAIN, self._life - _SPARE))
+        """Seconds until the URL should be renewed. Short, as renewing costs no upload."""
+        return max(0.0, min(_RECHECK_AFTER, self._url_seconds - _MARGIN))
 
     def _put(self, key: str, file: MediaFile, report: Report) -> None:
-        # By a presigned URL too: if this one is taken, so is the one the platform will get.
-        url = self._signed("put_object", Key=key, ContentType=file.mime)
+        # By a presigned URL too: if this one works, so does the one the platform gets.
+        url = self._presign("put_object", Key=key, ContentType=file.mime)
         http = Http(LABEL, origin_text(url), {}, timeout=_TIMEOUT)
         try:
             http.put_file(url, file, {"Content-Type": file.mime}, report)
@@ -86,8 +86,8 @@ class Bucket:
             error.do = _advice(error)
             raise
 
-    def _holds(self, key: str, size: int) -> bool:
-        """Whether the file is there, and young enough. Without the right to look it counts not."""
+    def _has(self, key: str, size: int) -> bool:
+        """Whether the bucket has the file, recent enough; False without permission to check."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -95,17 +95,19 @@ class Bucket:
         except (BotoCoreError, ClientError):
             return False
         age = self._now() - found["LastModified"].timestamp()
-        return bool(found["ContentLength"] == size and age < self._life)
+        return bool(found["ContentLength"] == size and age < self._url_seconds)
 
-    def _signed(self, call: str, **about: str) -> str:
+    def _presign(self, call: str, **params: str) -> str:
         from botocore.exceptions import BotoCoreError
 
-        inside = {"Bucket": self._bucket, **about}
+        params = {"Bucket": self._bucket, **params}
         try:
-            url = self._client.generate_presigned_url(call, inside, ExpiresIn=int(self._life))
+            url = self._client.generate_presigned_url(
+                call, params, ExpiresIn=int(self._url_seconds)
+            )
             return str(url)
-        except BotoCoreError as error:  # keys that boto3 renews by itself
-            failure = _unusable(error)
+        except BotoCoreError as error:  # keys that boto3 renews itself
+            failure = _unusable_settings(error)
         raise failure
 
 
@@ -114,7 +116,7 @@ def is_installed() -> bool:
 
 
 def bucket(settings: Settings) -> Bucket:
-    """The bucket of the settings. Raises InvalidInput where something of it is missing."""
+    """The bucket in the settings. Raises InvalidInput if something is missing for it."""
     if not settings.s3_bucket:
         raise InvalidInput(
             tr("media_host is s3, but s3_bucket is not set."),
@@ -123,22 +125,22 @@ def bucket(settings: Settings) -> Bucket:
         )
     if not is_installed():
         raise not_installed()
-    return _opened(settings)
+    return _open(settings)
 
 
 def not_installed() -> InvalidInput:
     return InvalidInput(
         tr("boto3 is not installed."),
         do=tr(
-            'Install it with `pip install "skyport[s3]"`; inside ComfyUI, with `pip install boto3` '
-            "of the Python that runs ComfyUI."
+            'Install it with `pip install "skyport[s3]"`; inside ComfyUI, run `pip install boto3` '
+            "with the Python that runs ComfyUI."
         ),
         platform=LABEL,
     )
 
 
-def _opened(settings: Settings) -> Bucket:
-    """Our own keys, else those that boto3 finds by itself."""
+def _open(settings: Settings) -> Bucket:
+    """The bucket with our own keys, else with those that boto3 finds itself."""
     from boto3.session import Session
     from botocore.exceptions import BotoCoreError
 
@@ -149,7 +151,7 @@ def _opened(settings: Settings) -> Bucket:
             return Bucket(_client(session, settings), settings, account(found.access_key))
         failure = _no_keys()
     except (BotoCoreError, ValueError) as error:
-        failure = _unusable(error)
+        failure = _unusable_settings(error)
     raise failure
 
 
@@ -163,7 +165,7 @@ def _own_keys() -> dict[str, str]:
 def _client(session: Any, settings: Settings) -> Any:
     from botocore.config import Config
 
-    endpoint, style = _addressed(settings)
+    endpoint, style = _addressing(settings)
     connect, read = _TIMEOUT
     return session.client(
         "s3",
@@ -174,20 +176,23 @@ def _client(session: Any, settings: Settings) -> Any:
             s3={"addressing_style": style},
             connect_timeout=connect,
             read_timeout=read,
-            retries={"total_max_attempts": 1},  # a try that fails is ours to repeat
-            # Only AWS knows the checksums that boto3 adds unasked.
+            retries={"total_max_attempts": 1},  # retries are ours
+            # Only AWS supports the checksums that boto3 adds by default.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
     )
 
 
-def _addressed(settings: Settings) -> tuple[str | None, str]:
-    """(endpoint, how buckets are named). Where the endpoint begins with the bucket, as Alibaba's
-    and Tencent's consoles show it, the bucket stays in the host name; elsewhere in the path."""
+def _addressing(settings: Settings) -> tuple[str | None, str]:
+    """(endpoint, addressing style).
+
+    If the endpoint begins with the bucket, as Alibaba's and Tencent's consoles show it, the bucket
+    stays in the host name; otherwise it goes into the path.
+    """
     endpoint = settings.s3_endpoint
     if not endpoint:
-        return None, "virtual"  # by path, AWS would be asked at an address of another region
+        return None, "virtual"  # path style would reach AWS in the wrong region
     scheme, _, rest = endpoint.partition("://")
     if urlsplit(endpoint).netloc.startswith(f"{settings.s3_bucket}."):
         return f"{scheme}://{rest[len(settings.s3_bucket) + 1 :]}", "virtual"
@@ -206,8 +211,8 @@ def _no_keys() -> InvalidInput:
     )
 
 
-def _unusable(error: Exception) -> InvalidInput:
-    """Names the kind of `error` only: what boto3 raises quotes what it was given."""
+def _unusable_settings(error: Exception) -> InvalidInput:
+    """Shows only the class of `error`: exceptions of boto3 quote their input."""
     return InvalidInput(
         tr("boto3 cannot use these settings ({kind}).", kind=type(error).__name__),
         do=tr("Check s3_endpoint, s3_bucket and s3_region, and AWS's own settings."),
@@ -217,10 +222,13 @@ def _unusable(error: Exception) -> InvalidInput:
 
 def _advice(error: SkyportError) -> str:
     code = getattr(error, "code", "")
-    if code in _ELSEWHERE or getattr(error, "status", 0) in (301, 307):
-        return tr("Check s3_region and s3_endpoint: the bucket lives elsewhere.")
+    if code in _WRONG_REGION_CODES or getattr(error, "status", 0) in (301, 307):
+        return tr(
+            "Check s3_region and s3_endpoint: the bucket is in another region or at another "
+            "address."
+        )
     if code == "RequestTimeTooSkewed":
-        return tr("Set this machine's clock.")
+        return tr("Correct the clock of this computer, then queue again.")
     if isinstance(error, AuthRejected):
         return tr(
             "Check the keys (`skyport keys list`): they must be allowed to put and get objects."

@@ -1,4 +1,4 @@
-"""Files that are hosted already: the same picture goes up once while its URL lives."""
+"""Files that are hosted already: each is uploaded once while its URL is valid."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ..http.session import WIRE_ERRORS
 
 _log = logging.getLogger(__name__)
 
-_LEAST_LIFETIME = 900.0  # seconds; what lives no longer is not worth the disk
-_BUSY = 2.0  # seconds to wait for another process; after that the file goes up once more
+_MIN_LIFETIME = 900.0  # seconds; shorter-lived URLs are not worth storing
+_BUSY = 2.0  # seconds to wait for another process; then the file is uploaded again
 _TIMEOUT = (5.0, 10.0)
 
 Upload = Callable[[], Awaitable[tuple[str, float]]]
 
 
 class UploadCache:
-    """Remembers URLs, and those of earlier processes by a Book. Runs on the engine's loop."""
+    """Caches URLs, in an UploadUrlStore across processes. Runs on the engine's loop."""
 
     def __init__(self, engine: Engine, store: UploadUrlStore | None = None) -> None:
         self._engine = engine
@@ -38,100 +38,102 @@ class UploadCache:
         self._under_way: dict[str, asyncio.Future[str]] = {}
 
     async def url(self, key: str, upload: Upload) -> str:
-        """The URL of the file that `place` names; `upload` gives one and the seconds it lives.
+        """The URL stored under `key`, else the one from `upload`, which also returns its lifetime.
 
-        Callers that come while the file is on its way wait for that upload, and share its failure.
+        Callers that come during an upload of the file wait for it, and share its failure.
         """
         now = self._now()
-        known, until = self._urls.get(key, ("", 0.0))
-        if now < until:
-            return known
+        url, expires = self._urls.get(key, ("", 0.0))
+        if now < expires:
+            return url
         if key not in self._under_way:
-            self._under_way[key] = asyncio.ensure_future(self._found(key, upload))
-        # Shielded: one caller that is stopped must not take the upload from the others.
+            self._under_way[key] = asyncio.ensure_future(self._find_or_upload(key, upload))
+        # Shielded: cancelling one caller must not cancel the upload for the others.
         return await asyncio.shield(self._under_way[key])
 
-    async def _found(self, key: str, upload: Upload) -> str:
+    async def _find_or_upload(self, key: str, upload: Upload) -> str:
         try:
-            url, lifetime = await self._remembered(key) or await self._uploaded(key, upload)
+            url, lifetime = await self._find_stored(key) or await self._upload_and_store(
+                key, upload
+            )
         finally:
             del self._under_way[key]
         now = self._now()
-        self._urls = {at: kept for at, kept in self._urls.items() if now < kept[1]}
+        self._urls = {other: entry for other, entry in self._urls.items() if now < entry[1]}
         if lifetime > 0:
             self._urls[key] = (url, now + lifetime)
         return url
 
     def _now(self) -> float:
-        # A loop's clock may stand still while the machine sleeps: a URL's does not.
+        # A loop's clock may stop while the machine sleeps; the lifetime of a URL does not.
         return self._store.now() if self._store else asyncio.get_running_loop().time()
 
-    async def _remembered(self, key: str) -> tuple[str, float] | None:
+    async def _find_stored(self, key: str) -> tuple[str, float] | None:
         store = self._store
         return await self._engine.blocking(lambda: store.find(key)) if store else None
 
-    async def _uploaded(self, key: str, upload: Upload) -> tuple[str, float]:
+    async def _upload_and_store(self, key: str, upload: Upload) -> tuple[str, float]:
         url, lifetime = await upload()
         store = self._store
-        if store and lifetime > _LEAST_LIFETIME:
+        if store and lifetime > _MIN_LIFETIME:
             await self._engine.blocking(lambda: store.note(key, url, lifetime))
         return url, lifetime
 
 
-def is_there(url: str, own_host: str) -> bool:
-    """Whether anyone can fetch `url`: its first byte is asked for, as HEAD would break a signature.
+def is_fetchable(url: str, own_host: str) -> bool:
+    """Whether `url` can be fetched. Requests its first byte, as HEAD would break a signature.
 
-    `own_host` may be anywhere; any other must be public.
+    `own_host` may be anywhere; any other host must be public.
     """
     request = requests.Request("GET", url, headers={"Range": "bytes=0-0"})
-    asking = exact_exchange(request, key={}, own_host=own_host, label="", timeout=_TIMEOUT)
+    exchange = exact_exchange(request, key={}, own_host=own_host, label="", timeout=_TIMEOUT)
     try:
-        with asking as answer:
+        with exchange as answer:
             return answer.status_code in (200, 206)
     except (SkyportError, *WIRE_ERRORS):
         return False
 
 
 class UploadUrlStore:
-    """URLs on this disk, for every process that uses it and for those to come.
+    """URLs in an SQLite file, for all current and future processes on this disk.
 
-    Never raises: what it cannot tell or keep costs an upload, and a file of it that is broken is
-    begun again. It holds no keys; but whoever reads it can fetch what was uploaded.
+    Never raises: a URL that cannot be read or stored costs an upload, and a broken file is
+    replaced. It holds no keys, but whoever reads it can fetch what was uploaded.
     """
 
     def __init__(
         self,
         path: Path,
         now: Callable[[], float] = time.time,
-        is_there: Callable[[str, str], bool] = is_there,
+        is_fetchable: Callable[[str, str], bool] = is_fetchable,
     ) -> None:
         self.now = now
         self._path = path
-        self._is_there = is_there
+        self._is_fetchable = is_fetchable
 
     def find(self, key: str) -> tuple[str, float] | None:
-        """The URL kept for `place` and the seconds it lives on, None where there is none.
+        """The URL stored under `key` and the seconds it stays valid; None if there is none.
 
-        It is asked whether the file is there still: hosts clear up, and a sandbox ends.
+        Checks that the file is still there: hosts delete files, and a sandbox ends.
         """
-        # A clock that was set back makes a note from the future, which is not believed.
+        # After the clock was set back, a row may be from the future: it is not trusted.
         sql = "SELECT url, until FROM hosted WHERE place = ? AND noted <= ? AND until > ?"
         now = self.now()
-        found = self._done(sql, key, now, now) if self._path.exists() else []
+        found = self._execute(sql, key, now, now) if self._path.exists() else []
         own_host = urlsplit(key.split()[0]).hostname or ""
-        if not found or not self._is_there(found[0][0], own_host):
+        if not found or not self._is_fetchable(found[0][0], own_host):
             return None
         return found[0][0], found[0][1] - now
 
     def note(self, key: str, url: str, lifetime: float) -> None:
         now = self.now()
-        self._done("DELETE FROM hosted WHERE until <= ?", now)
+        self._execute("DELETE FROM hosted WHERE until <= ?", now)
         sql = "INSERT OR REPLACE INTO hosted (place, url, noted, until) VALUES (?, ?, ?, ?)"
-        self._done(sql, key, url, now, now + lifetime)
+        self._execute(sql, key, url, now, now + lifetime)
 
-    def _done(self, sql: str, *values: str | float) -> list[tuple[str, float]]:
+    def _execute(self, sql: str, *values: str | float) -> list[tuple[str, float]]:
         try:
-            with closing(self._opened()) as db, db:
+            with closing(self._connect()) as db, db:
                 return db.execute(sql, values).fetchall()
         except (sqlite3.OperationalError, OSError) as error:  # busy, full, of a newer Skyport
             _log.debug("%s: %s", self._path, error)
@@ -141,7 +143,7 @@ class UploadUrlStore:
                 self._path.unlink(missing_ok=True)
         return []
 
-    def _opened(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         db = sqlite3.connect(self._path, timeout=_BUSY)
         try:

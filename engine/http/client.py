@@ -1,4 +1,4 @@
-"""A platform's API over HTTP, one attempt a call; no retries here (`_retry.py`)."""
+"""A platform's API over HTTP, one attempt a call; `retry.py` repeats them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from .session import (
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
-MOST_BYTES = 256 * 1024 * 1024  # of an API's answer, which may hold several pictures as base64
+MAX_BYTES = 256 * 1024 * 1024  # of an API's answer, which may hold several pictures as base64
 STREAM = "text/event-stream"
 _CHUNK = 64 * 1024
 
@@ -45,8 +45,8 @@ _CHUNK = 64 * 1024
 class Http:
     """One platform's API. Every method makes one attempt and may be called from any thread.
 
-    All raise ApiError or the subclass that HTTP status and words call for, TransportError when no
-    whole answer came, InvalidInput when the base URL or the key cannot be sent at all.
+    All raise ApiError or the subclass for the HTTP status and message, TransportError if no
+    complete answer came, InvalidInput if the base URL or the key cannot be sent at all.
     """
 
     def __init__(
@@ -66,42 +66,45 @@ class Http:
 
     @property
     def host(self) -> str:
-        """Host name of the base URL, "" where that is unusable."""
+        """Host name of the base URL, "" if that is invalid."""
         return self._origin[1] if self._origin else ""
 
     def key_for(self, url: str) -> Mapping[str, str]:
-        """The key headers if `url` is of the base URL's own scheme, host and port, else none."""
+        """The key headers if `url` has the scheme, host and port of the base URL, else none."""
         return self._headers if self._origin and origin(url) == self._origin else {}
 
     # -- calls ------------------------------------------------------------------------------
 
     def get(self, path: str, params: Params = None) -> Response:
-        """Read `path`, or a whole URL; another origin gets no key. Follows redirects at home."""
-        url = self._address(path)
+        """GET `path`, or a full URL, without the key if its origin differs.
+
+        Follows redirects within one origin.
+        """
+        url = self._url(path)
         for _ in range(MAX_REDIRECTS + 1):
             request = requests.Request("GET", url, params=params)
-            answer, elsewhere = self._converse(self._thread_session(), request, None)
-            if elsewhere is None:
+            answer, redirect = self._exchange(self._thread_session(), request, None)
+            if redirect is None:
                 return self._raise_for_status(answer)
-            if origin(elsewhere) != origin(url):
-                raise self._redirected(answer, elsewhere)
-            url, params = elsewhere, None
-        raise self._redirected(answer, url)
+            if origin(redirect) != origin(url):
+                raise self._redirect_error(answer, redirect)
+            url, params = redirect, None
+        raise self._redirect_error(answer, url)
 
     def post(self, path: str) -> Response:
-        """Post nothing: all that is said stands in `path`. Never redirected, as `post_json`."""
+        """POST an empty body. Redirects are not followed, as in `post_json`."""
         return self._post(path, text_body(b"", "application/json"))
 
     def post_json(self, path: str, body: Json, listener: StreamListener | None = None) -> Response:
-        """Post `body` as JSON. Never redirected: ApiError instead.
+        """POST `body` as JSON. Raises ApiError for a redirect.
 
-        An `ear` hears the lines of an event stream as they come, and may wait longer for them.
+        `listener` gets the lines of an event stream as they arrive, and has its own timeout.
         """
         try:
             text = json.dumps(body, allow_nan=False).encode()
         except (TypeError, ValueError) as error:
             raise InvalidInput(
-                tr("The request cannot be written as JSON: {why}.", why=error),
+                tr("The request cannot be encoded as JSON: {why}.", why=error),
                 do=tr("Look for a value that is not a number, text, list or object."),
                 platform=self.label,
             ) from None
@@ -110,9 +113,9 @@ class Http:
     def post_form(
         self, path: str, fields: Sequence[tuple[str, Field]], report: Report | None = None
     ) -> Response:
-        """Post multipart/form-data, in the order of `fields`; files stream from disk.
+        """POST multipart/form-data in the order of `fields`; files are streamed from disk.
 
-        `report` hears the bytes of the whole form. Raises InvalidInput for a file that changed or
+        `report` counts the bytes of the whole form. Raises InvalidInput for a file that changed or
         is gone: before the first byte is sent, unless it happens while sending.
         """
         with form_body(fields, report or silent) as body:
@@ -127,32 +130,32 @@ class Http:
     ) -> Response:
         """PUT the bytes of `file` to a signed `url`, exactly as given, without the key.
 
-        Raises what `post_form` does, and BadResult for a private host that is not the platform's.
+        Raises what `post_form` raises, and BadResult for a private host other than the platform's.
         """
         with file_body(file, headers.get("Content-Type", file.mime), report or silent) as body:
             request = requests.Request("PUT", url, headers=dict(headers))
-            _attach(request, body)
-            sending = exact_exchange(
+            _set_body(request, body)
+            exchange = exact_exchange(
                 request, key={}, own_host=self.host, label=self.label, timeout=self.timeout
             )
-            return self._raise_for_status(self._received(sending, body)[0])
+            return self._raise_for_status(self._receive(exchange, body)[0])
 
     # -- one exchange -----------------------------------------------------------------------
 
     def _post(
         self, path: str, body: RequestBody, listener: StreamListener | None = None
     ) -> Response:
-        request = requests.Request("POST", self._address(path))
-        _attach(request, body)
-        # A new session is a new connection. One kept alive may be closed by the platform just as
-        # the request goes out, and then nobody can tell whether it was taken, and paid for.
+        request = requests.Request("POST", self._url(path))
+        _set_body(request, body)
+        # A new session is a new connection. The platform may close one that was kept alive just as
+        # the request goes out, and then nobody knows whether it was accepted, and charged.
         with Session() as session:
-            answer, elsewhere = self._converse(session, request, body, listener)
-        if elsewhere is not None:
-            raise self._redirected(answer, elsewhere)
+            answer, redirect = self._exchange(session, request, body, listener)
+        if redirect is not None:
+            raise self._redirect_error(answer, redirect)
         return self._raise_for_status(answer)
 
-    def _converse(
+    def _exchange(
         self,
         session: Session,
         request: requests.Request,
@@ -161,33 +164,33 @@ class Http:
     ) -> tuple[Response, str | None]:
         self._check_key()
         timeout = self.timeout if listener is None else (self.timeout[0], listener.patience)
-        return self._received(self._sending(session, request, timeout), body, listener)
+        return self._receive(self._send(session, request, timeout), body, listener)
 
     @contextmanager
-    def _sending(
+    def _send(
         self, session: Session, request: requests.Request, timeout: Timeout
     ) -> Iterator[requests.Response]:
         with session.exchange(request, self.key_for(request.url), timeout) as response:
             yield response
 
-    def _received(
+    def _receive(
         self,
-        sending: AbstractContextManager[requests.Response],
+        exchange: AbstractContextManager[requests.Response],
         body: RequestBody | None,
         listener: StreamListener | None = None,
     ) -> tuple[Response, str | None]:
         """The whole answer, and where it redirects to.
 
-        Errors are raised outside of the handlers: what requests raises holds the key and whole
-        URLs, and would hang on ours as its context.
+        Errors are raised outside the handlers: exceptions of requests hold the key and full URLs,
+        and would be attached to ours as context.
         """
         failure: SkyportError
         try:
-            with sending as response:
+            with exchange as response:
                 answer = self._read(response, listener)
                 return answer, redirect_target(response.url, response)
         except (InvalidURL, InvalidSchema, MissingSchema):
-            failure = self._bad_address()
+            failure = self._invalid_url()
         except WIRE_ERRORS as error:
             failure = self._no_answer(describe_failure(error), sent=body is None or body.begun)
         raise failure
@@ -195,39 +198,46 @@ class Http:
     def _read(
         self, response: requests.Response, listener: StreamListener | None = None
     ) -> Response:
-        content, heard = bytearray(), 0
-        listening = listener is not None and _is_stream(response)
-        for chunk in response.iter_content(_step(response) if listening else _CHUNK):
+        content, consumed = bytearray(), 0
+        streaming = listener is not None and _is_stream(response)
+        for chunk in response.iter_content(_chunk_size(response) if streaming else _CHUNK):
             content += chunk
-            if listener is not None and listening:
-                heard, enough = self._told(listener, content, heard)
-                if enough:
-                    return self._whole(response, content)
-            if len(content) > MOST_BYTES:
+            if listener is not None and streaming:
+                consumed, finished = self._feed_lines(listener, content, consumed)
+                if finished:
+                    return self._response(response, content)
+            if len(content) > MAX_BYTES:
                 raise BadResult(
-                    tr("An answer of more than {count} MB came.", count=MOST_BYTES >> 20),
+                    tr("The answer is larger than {count} MB.", count=MAX_BYTES >> 20),
                     do=tr("Check {name}_BASE_URL.", name=self.label.upper()),
                     platform=self.label,
                 )
         if cut_short(response):
             raise ChunkedEncodingError("short body")
-        if listener is not None and listening:
-            self._told(listener, content[heard:] + b"\n", 0)  # a last line may lack its end
-        return self._whole(response, content)
+        if listener is not None and streaming:
+            self._feed_lines(
+                listener, content[consumed:] + b"\n", 0
+            )  # a last line may lack a line break
+        return self._response(response, content)
 
-    def _whole(self, response: requests.Response, content: bytearray) -> Response:
+    def _response(self, response: requests.Response, content: bytearray) -> Response:
         return Response(
             self.label, response.status_code, response.headers, self._without_key(bytes(content))
         )
 
-    def _told(self, listener: StreamListener, content: bytearray, heard: int) -> tuple[int, bool]:
-        """Let `ear` hear the whole lines after `heard`: where the next begins, if it has enough."""
-        while (end := content.find(b"\n", heard)) >= 0:
-            line = self._without_key(bytes(content[heard:end])).decode("utf-8", "replace")
-            heard = end + 1
+    def _feed_lines(
+        self, listener: StreamListener, content: bytearray, consumed: int
+    ) -> tuple[int, bool]:
+        """Pass the complete lines after `consumed` to `listener`.
+
+        Returns where the next line starts, and whether `listener` has finished.
+        """
+        while (end := content.find(b"\n", consumed)) >= 0:
+            line = self._without_key(bytes(content[consumed:end])).decode("utf-8", "replace")
+            consumed = end + 1
             if listener.on_line(line.rstrip("\r")):
-                return heard, True
-        return heard, False
+                return consumed, True
+        return consumed, False
 
     def _thread_session(self) -> Session:
         if not hasattr(self._threads, "session"):
@@ -237,18 +247,18 @@ class Http:
 
     # -- addresses and keys -----------------------------------------------------------------
 
-    def _address(self, path: str) -> str:
+    def _url(self, path: str) -> str:
         if self._origin is None:
-            raise self._bad_address()
+            raise self._invalid_url()
         if path.startswith(("http://", "https://")):
             return path
         return f"{self.base_url}/{path.lstrip('/')}"
 
     def _check_key(self) -> None:
-        """Refused here: requests quotes a header with a stray line break in its error."""
+        """Checked here because requests quotes a header with a stray line break in its error."""
         if not all(re.fullmatch(r"[\x20-\x7e]+", value) for value in self._headers.values()):
             raise InvalidInput(
-                tr("The key holds characters that no key has, or is empty."),
+                tr("The key is empty or contains characters that no key has."),
                 do=tr(
                     "Set it again: {name}_API_KEY, or `skyport keys set`.", name=self.label.upper()
                 ),
@@ -256,7 +266,7 @@ class Http:
             )
 
     def _without_key(self, content: bytes) -> bytes:
-        """Some platforms quote the key they refuse, and what they say is shown."""
+        """`content` without the key: some platforms quote a rejected key in text that we show."""
         for value in self._headers.values():
             secret = value.split()[-1].encode() if value.split() else b""
             if len(secret) >= 6:
@@ -268,15 +278,15 @@ class Http:
     def _raise_for_status(self, answer: Response) -> Response:
         if 200 <= answer.status_code < 300:
             return answer
-        words, code = explained(answer.content)
-        asked = seconds_asked(answer.headers.get("Retry-After"), time.time())
-        raise api_error(self.label, answer.status_code, words, code, asked)
+        message, code = explained(answer.content)
+        retry_after = seconds_asked(answer.headers.get("Retry-After"), time.time())
+        raise api_error(self.label, answer.status_code, message, code, retry_after)
 
-    def _redirected(self, answer: Response, elsewhere: str) -> ApiError:
+    def _redirect_error(self, answer: Response, redirect: str) -> ApiError:
         return ApiError(
             tr(
-                "It answered with a redirect to {place}, which is not followed.",
-                place=origin_text(elsewhere),
+                "The platform redirects to {place}, which is not followed.",
+                place=origin_text(redirect),
             ),
             status=answer.status_code if answer.status_code in REDIRECTS else 0,
             do=tr("Check {name}_BASE_URL.", name=self.label.upper()),
@@ -294,10 +304,10 @@ class Http:
             platform=self.label,
         )
 
-    def _bad_address(self) -> InvalidInput:
+    def _invalid_url(self) -> InvalidInput:
         shown = urlsplit(self.base_url).hostname if self._origin else self.base_url[:40]
         return InvalidInput(
-            tr("{url} is not an address that can be called.", url=scrub(shown or '""')),
+            tr("{url} is not a valid http or https address.", url=scrub(shown or '""')),
             do=tr(
                 "Set {name}_BASE_URL to the platform's https:// address.", name=self.label.upper()
             ),
@@ -310,12 +320,12 @@ def _is_stream(response: requests.Response) -> bool:
     return response.ok and kind.strip().lower().startswith(STREAM)
 
 
-def _step(response: requests.Response) -> int:
-    """How much to ask for at once: without chunks, more would wait until it is all there."""
+def _chunk_size(response: requests.Response) -> int:
+    """How much to read at once: without chunked encoding, a larger read waits for all of it."""
     return _CHUNK if "chunked" in response.headers.get("Transfer-Encoding", "").lower() else 1
 
 
-def _attach(request: requests.Request, body: RequestBody) -> None:
+def _set_body(request: requests.Request, body: RequestBody) -> None:
     request.data = body
     request.headers = {
         **(request.headers or {}),

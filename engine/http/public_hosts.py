@@ -1,4 +1,4 @@
-"""Which hosts a platform may send us to, and requests that reach them byte for byte as given."""
+"""Requests to URLs that a platform gives: public hosts only, sent byte for byte as given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .session import Session, Timeout, origin, origin_text, plain_host
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Proxy tools common in China answer every public name with an address of this benchmarking block
-# ("fake-ip") and carry the connection to the real one. Nothing else lives there.
+# ("fake-ip") and forward the connection to the real one. Nothing else uses that block.
 _FAKE_IP = ipaddress.ip_network("198.18.0.0/15")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _LOCAL_NAMES = (".localhost", ".local", ".localdomain", ".internal", ".lan", ".home.arpa")
@@ -37,17 +37,17 @@ def exact_exchange(
     label: str,
     timeout: Timeout,
 ) -> Iterator[requests.Response]:
-    """Send `request` to the very address in its URL and yield the answer, its body not yet read.
+    """Send `request` to the exact URL it has and yield the answer, its body not yet read.
 
-    Signed URLs are opaque: path and query go out byte for byte; only what cannot travel (spaces,
-    controls, non-ASCII) is percent-encoded. The platform's own host may be anywhere; any other must
-    be public, checked on the address that is connected to. Raises BadResult for a host refused.
+    Signed URLs are opaque: path and query are sent byte for byte; only characters that cannot be
+    sent (spaces, controls, non-ASCII) are percent-encoded. The platform's own host may be anywhere;
+    any other must be public: the IP address connected to is checked. Raises BadResult otherwise.
     """
-    where, target = _split(request.url, label)
-    guarded = plain_host(urlsplit(where).hostname or "") != plain_host(own_host)
-    if guarded and select_proxy(where, get_environ_proxies(where)):
-        _refuse_local_name(where, label)
-    request.url = where
+    server, target = _split_url(request.url, label)
+    guarded = plain_host(urlsplit(server).hostname or "") != plain_host(own_host)
+    if guarded and select_proxy(server, get_environ_proxies(server)):
+        _refuse_local_name(server, label)
+    request.url = server
     with Session() as session:
         adapter = _ExactAdapter(target, label if guarded else None)
         session.mount("http://", adapter)
@@ -56,16 +56,16 @@ def exact_exchange(
             yield response
 
 
-def permitted(address: str) -> bool:
-    """Whether a public host may live at this IP address."""
-    ip = _inner(ipaddress.ip_address(address.split("%")[0]))
+def is_public_address(address: str) -> bool:
+    """Whether this IP address may be the one of a public host."""
+    ip = _embedded_ipv4(ipaddress.ip_address(address.split("%")[0]))
     if ip in _FAKE_IP:
         return True
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def _inner(ip: _IP) -> _IP:
-    """The IPv4 address that an IPv6 one stands for: the packet ends there."""
+def _embedded_ipv4(ip: _IP) -> _IP:
+    """The IPv4 address that an IPv6 address embeds, where packets to it end up; else `ip`."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip in _NAT64:
@@ -73,31 +73,31 @@ def _inner(ip: _IP) -> _IP:
     return ip.ipv4_mapped or ip.sixtofour or ip
 
 
-def _split(url: str, label: str) -> tuple[str, str]:
-    """("https://host/", "/path?query"): whom to ask, as requests will spell it, and for what.
+def _split_url(url: str, label: str) -> tuple[str, str]:
+    """("https://host/", "/path?query"): the server, as requests will write it, and the target.
 
-    Raises BadResult for what is no http or https address.
+    Raises BadResult for anything but an http or https URL.
     """
     sendable = re.sub(
         r"[^\x21-\x7e]", lambda char: quote(char.group(), errors="replace"), url.strip()
     )
-    cut = re.match(r"https?://[^/?#]*([^#]*)", sendable, re.IGNORECASE)
-    where = _spelled(origin_text(url.strip()))
-    if cut is None or where is None:
+    match = re.match(r"https?://[^/?#]*([^#]*)", sendable, re.IGNORECASE)
+    server = _normalized(origin_text(url.strip()))
+    if match is None or server is None:
         raise BadResult(
-            tr("The address given for a result is not one of the web."),
-            do=tr("Ask the platform: a result must be an http or https address."),
+            tr("The platform gave a result address that is not a web address."),
+            do=tr("Report it to the platform: a result must be an http or https address."),
             platform=label,
         )
-    target = cut.group(1)
-    return where, target if target.startswith("/") else f"/{target}"
+    target = match.group(1)
+    return server, target if target.startswith("/") else f"/{target}"
 
 
-def _spelled(where: str) -> str | None:
-    """`where` with its host in the form that is looked up (IDNA, lower case), or None."""
+def _normalized(server: str) -> str | None:
+    """`server` with its host in the form that is resolved (IDNA, lower case); None if invalid."""
     prepared = requests.PreparedRequest()
     try:
-        prepared.prepare_url(where, None)
+        prepared.prepare_url(server, None)
     except (requests.RequestException, ValueError):
         return None
     return prepared.url if origin(prepared.url or "") else None
@@ -107,9 +107,9 @@ def _spelled(where: str) -> str | None:
 
 
 class _ExactAdapter(HTTPAdapter):
-    """Carries one request, whose target is `target` whatever requests and urllib3 make of it.
+    """Sends one request with exactly `target`, whatever requests and urllib3 would make of it.
 
-    guard  label of the platform whose results must not come from private addresses; None: no guard
+    guard  label of the platform whose URL must lead to a public address; None allows any address
     """
 
     def __init__(self, target: str, guard: str | None) -> None:
@@ -119,32 +119,34 @@ class _ExactAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _refit(
-            self.poolmanager, [_Exact] if self._guard is None else [_Exact, _Guarded], self._facts
+        _patch_connections(
+            self.poolmanager,
+            [_ExactTarget] if self._guard is None else [_ExactTarget, _PublicOnly],
+            self._attributes,
         )
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """A proxy resolves the name itself, and may well live on this machine: no guard here."""
+        """A proxy resolves the name itself and may run on this machine, so it is not guarded."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        _refit(manager, [_Exact], self._facts)
+        _patch_connections(manager, [_ExactTarget], self._attributes)
         return manager
 
     @property
-    def _facts(self) -> dict[str, Any]:
+    def _attributes(self) -> dict[str, Any]:
         return {"exact_target": self._target, "guard": self._guard or ""}
 
 
-def _refit(manager: Any, mixins: list[type], facts: dict[str, Any]) -> None:
-    """Have every connection that `manager` opens behave like `mixins`."""
-    validated = {}
+def _patch_connections(manager: Any, mixins: list[type], attributes: dict[str, Any]) -> None:
+    """Mix `mixins` and `attributes` into the class of every connection that `manager` opens."""
+    pools = {}
     for scheme, pool in manager.pool_classes_by_scheme.items():
-        connection = type("Connection", (*mixins, pool.ConnectionCls), facts)
-        validated[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
-    manager.pool_classes_by_scheme = validated
+        connection = type("Connection", (*mixins, pool.ConnectionCls), attributes)
+        pools[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = pools
 
 
-class _Exact(HTTPConnection):
-    """Sends the target as given. urllib3 rewrites it: %2f to %2F, brackets to %5B."""
+class _ExactTarget(HTTPConnection):
+    """Sends the target as given, where urllib3 would rewrite it: %2f to %2F, brackets to %5B."""
 
     exact_target: ClassVar[str] = "/"
 
@@ -153,61 +155,64 @@ class _Exact(HTTPConnection):
         super().putrequest(method, through_proxy + self.exact_target, *args, **kwargs)
 
 
-class _Guarded(HTTPConnection):
-    """Connects to public addresses only. The name is resolved once, and the address checked is the
-    one connected to: a second look-up could be answered differently."""
+class _PublicOnly(HTTPConnection):
+    """Connects to public addresses only.
+
+    The name is resolved once, and the address checked is the one connected to: a second lookup
+    could be answered differently.
+    """
 
     guard: ClassVar[str] = ""
     _dns_host: str
 
     def _new_conn(self) -> socket.socket:
         name = self._dns_host
-        addresses = _resolved(name, self.port)
-        public = [address for address in addresses if permitted(address)]
+        addresses = _resolve(name, self.port)
+        public = [address for address in addresses if is_public_address(address)]
         if addresses and not public:
-            raise _refused(name, addresses[0], self.guard)
+            raise _not_public(name, addresses[0], self.guard)
         try:
-            return self._first_of(public)
+            return self._connect_to_first(public)
         finally:
             self._dns_host = name
 
-    def _first_of(self, addresses: list[str]) -> socket.socket:
+    def _connect_to_first(self, addresses: list[str]) -> socket.socket:
         for address in addresses[:-1]:
             self._dns_host = address
             try:
                 return super()._new_conn()
-            except Exception:  # the next address may do; the last one's error is raised
+            except Exception:  # try the next address; the error of the last is raised
                 continue
         self._dns_host = addresses[-1]
         return super()._new_conn()
 
 
-def _resolved(host: str, port: int | None) -> list[str]:
-    literal = _literal(host)
-    if literal is not None:
-        return [literal]
+def _resolve(host: str, port: int | None) -> list[str]:
+    ip = _parse_ip(host)
+    if ip is not None:
+        return [ip]
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-# -- names, where a proxy does the resolving ----------------------------------------------------
+# -- names that a proxy resolves ----------------------------------------------------------------
 
 
-def _refuse_local_name(where: str, label: str) -> None:
-    """Raises BadResult for a name or literal address that says itself that it is not public."""
-    host = plain_host(urlsplit(where).hostname or "")
-    literal = _literal(host)
-    if literal is not None and not permitted(literal):
-        raise _refused(host, literal, label)
+def _refuse_local_name(server: str, label: str) -> None:
+    """Raises BadResult for a name or literal IP address that is evidently not public."""
+    host = plain_host(urlsplit(server).hostname or "")
+    literal = _parse_ip(host)
+    if literal is not None and not is_public_address(literal):
+        raise _not_public(host, literal, label)
     if literal is None and ("." not in host or host.endswith(_LOCAL_NAMES)):
-        raise _refused(host, tr("a name of the local network"), label)
+        raise _not_public(host, tr("a name in the local network"), label)
 
 
-def _literal(host: str) -> str | None:
-    """The address a host name spells out, in any form resolvers take (127.1, 0x7f000001)."""
+def _parse_ip(host: str) -> str | None:
+    """The IP address that `host` spells out, in any form resolvers accept (127.1, 0x7f000001)."""
     try:
         return str(ipaddress.ip_address(host.strip("[]").split("%")[0]))
     except ValueError:
@@ -218,11 +223,11 @@ def _literal(host: str) -> str | None:
         return None
 
 
-def _refused(host: str, address: str, label: str) -> BadResult:
+def _not_public(host: str, address: str, label: str) -> BadResult:
     return BadResult(
         tr("{host} is not a public host ({address}): refused.", host=host, address=address),
         do=tr(
-            "Results are fetched only from public hosts and from the platform's own: if you run "
+            "Results are fetched only from public hosts and the platform's own host: if you run "
             "{platform} yourself, set {name}_BASE_URL to that host.",
             platform=label,
             name=label.upper(),

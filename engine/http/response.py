@@ -1,4 +1,4 @@
-"""An answer read whole, its JSON, and who listens while it comes."""
+"""A platform's answer, its JSON, and the listener of a streamed one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..base.words import tr
 
 @dataclass(frozen=True)
 class Response:
-    """A platform's answer, read whole; without the key, even where the platform quoted it."""
+    """A platform's answer, read completely; the key is removed if the platform quoted it."""
 
     label: str
     status_code: int
@@ -32,10 +32,10 @@ class Response:
 
 @dataclass(frozen=True)
 class StreamListener:
-    """Who listens to an event stream.
+    """Receives the lines of an event stream.
 
-    hear      called with each line, in the thread that reads; True once it has heard enough
-    patience  seconds without a byte that are no fault: such answers are long in coming
+    on_line   called with each line, in the thread that reads; returns True to stop reading
+    patience  read timeout in seconds, longer than usual: such answers are slow to come
     """
 
     on_line: Callable[[str], bool]
@@ -45,17 +45,17 @@ class StreamListener:
 def read_json(response: Response) -> Json:
     """The JSON in an answer that is not an error.
 
-    Raises BadResult for a page: a login, a proxy or a wrong base URL speaks, and asking again
-    brings the same. Raises TransportError for JSON that is broken, cut or missing: no answer, worth
-    asking again. After a submit both mean OutcomeUnknown (`retrying` sees to it).
+    Raises BadResult for HTML: it comes from a login page, a proxy or a wrong base URL, and asking
+    again gives the same. Raises TransportError for broken, truncated or missing JSON: no answer,
+    worth asking again. After a submit `retrying` turns both into OutcomeUnknown.
     """
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         pass
     kind = response.content_type or tr("something of no stated type")
-    seen = visible_text(response.content, 200) or tr("an empty body")
-    what = tr("Expected JSON, but {type} came: {seen}.", type=kind, seen=scrub(seen))
+    body = visible_text(response.content, 200) or tr("an empty body")
+    what = tr("Expected JSON, but got {type}: {seen}.", type=kind, seen=scrub(body))
     if "html" in kind or response.content.lstrip()[:1] == b"<":
         advice = tr(
             "A proxy or login page may have answered: check {name}_BASE_URL and your proxy.",

@@ -1,4 +1,4 @@
-"""One HTTP exchange through `requests`, with everything it does behind our back switched off."""
+"""One HTTP exchange through `requests`, with its implicit behaviour switched off."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Origin = tuple[str, str, int]  # scheme, host, port
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
 
-# What a dead wire can raise out of requests, urllib3 and the socket below them.
+# What a failed connection can raise from requests, urllib3 and the socket below them.
 WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class Session(requests.Session):
-    """A session without cookies, redirects or ~/.netrc; HTTP(S)_PROXY and NO_PROXY are honoured."""
+    """A session without cookies, redirects or ~/.netrc; HTTP(S)_PROXY and NO_PROXY are obeyed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,20 +39,23 @@ class Session(requests.Session):
     def exchange(
         self, request: requests.Request, key: Mapping[str, str], timeout: Timeout
     ) -> requests.Response:
-        """Send `request` with the `key` headers; the body of the answer is not read yet."""
-        request.auth = _Key(key)
+        """Send `request` with the `key` headers; the body of the answer is not yet read."""
+        request.auth = _KeyAuth(key)
         prepared = self.prepare_request(request)
         settings = self.merge_environment_settings(prepared.url or "", {}, True, None, None)
         return self.send(prepared, timeout=timeout, allow_redirects=False, **settings)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: requests would read a redirect's whole body and prepare the next request."""
+        """Always None: requests would read a redirect's body and prepare the next request."""
         return None
 
 
-class _Key(AuthBase):
-    """Puts the key headers on a request. Without an auth object, even an empty one, requests looks
-    into ~/.netrc and replaces our Authorization with what it finds there."""
+class _KeyAuth(AuthBase):
+    """Adds the key headers to a request.
+
+    Without an auth object, even an empty one, requests reads ~/.netrc and replaces our
+    Authorization header with what it finds there.
+    """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
@@ -64,7 +67,7 @@ class _Key(AuthBase):
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """Skyport's version; "0" where it runs from a plain folder, as under ComfyUI."""
+    """Skyport's version; "0" if it is not installed as a package, as under ComfyUI."""
     try:
         return metadata.version("skyport")
     except metadata.PackageNotFoundError:
@@ -72,7 +75,7 @@ def version() -> str:
 
 
 def origin(url: str) -> Origin | None:
-    """Whom a URL talks to; None when that cannot be told or is not http."""
+    """Scheme, host and port of a URL; None if it is invalid or not http(s)."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -88,27 +91,27 @@ def origin(url: str) -> Origin | None:
 
 
 def plain_host(host: str) -> str:
-    """A host name in the one form in which two of them can be compared."""
+    """`host` normalised for comparison."""
     return host.lower().rstrip(".")
 
 
 def origin_text(url: str) -> str:
     """The part of a URL that may be shown: scheme, host and port. A query may hold a signature."""
-    found = origin(url)
-    if found is None:
+    parsed = origin(url)
+    if parsed is None:
         return tr("an address that is not http")
-    scheme, host, port = found
+    scheme, host, port = parsed
     shown = f"[{host}]" if ":" in host else host
-    usual = {"http": 80, "https": 443}[scheme]
-    return f"{scheme}://{shown}" if port == usual else f"{scheme}://{shown}:{port}"
+    default_port = {"http": 80, "https": 443}[scheme]
+    return f"{scheme}://{shown}" if port == default_port else f"{scheme}://{shown}:{port}"
 
 
 def redirect_target(url: str, response: requests.Response) -> str | None:
-    """Where a redirect of `url` leads, byte for byte as the host wrote it; None when it is none."""
+    """The target of a redirect of `url`, byte for byte as sent; None if it is not a redirect."""
     location = response.headers.get("Location")
     if response.status_code not in REDIRECTS or not location:
         return None
-    # Header bytes arrive as Latin-1; what hosts put there unquoted is UTF-8.
+    # requests decodes headers as Latin-1; hosts put unquoted UTF-8 there.
     location = location.encode("latin-1", "replace").decode("utf-8", "replace").strip()
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", location):
         return location
@@ -121,38 +124,38 @@ def redirect_target(url: str, response: requests.Response) -> str | None:
 
 
 def cut_short(response: requests.Response) -> bool:
-    """True when fewer bytes came than Content-Length promised: older urllib3 does not tell."""
-    promised = response.headers.get("Content-Length", "")
-    return promised.isdigit() and int(response.raw.tell()) < int(promised)
+    """Whether fewer bytes came than Content-Length says: older urllib3 does not check."""
+    expected = response.headers.get("Content-Length", "")
+    return expected.isdigit() and int(response.raw.tell()) < int(expected)
 
 
 def describe_failure(error: BaseException) -> str:
-    """What went wrong on the wire, in plain words: the exceptions' own texts hold whole URLs."""
-    chain = list(_chain(error))
+    """What went wrong with the connection. The exceptions' own texts hold full URLs."""
+    causes = list(_causes(error))
 
-    def met(*kinds: type[BaseException]) -> Any:
-        return next((e for e in chain if isinstance(e, kinds)), None)
+    def first_of_type(*kinds: type[BaseException]) -> Any:
+        return next((e for e in causes if isinstance(e, kinds)), None)
 
-    if met(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        return tr("the proxy did not let the connection through")
-    if met(ssl.SSLError, requests.exceptions.SSLError):
-        reason = getattr(met(ssl.SSLError), "reason", None) or "TLS"
-        return tr("no secure connection could be made ({reason})", reason=reason)
-    if met(socket.gaierror):
+    if first_of_type(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
+        return tr("the proxy refused the connection")
+    if first_of_type(ssl.SSLError, requests.exceptions.SSLError):
+        reason = getattr(first_of_type(ssl.SSLError), "reason", None) or "TLS"
+        return tr("no secure connection could be established ({reason})", reason=reason)
+    if first_of_type(socket.gaierror):
         return tr("the host name could not be resolved")
-    if met(ConnectionRefusedError):
+    if first_of_type(ConnectionRefusedError):
         return tr("the connection was refused")
-    if met(urllib3.exceptions.ConnectTimeoutError):
-        return tr("no connection could be made in time")
-    if met(TimeoutError, socket.timeout, urllib3.exceptions.ReadTimeoutError):
-        return tr("no answer came in time")
-    if met(urllib3.exceptions.NewConnectionError):
-        return tr("no connection could be made")
+    if first_of_type(urllib3.exceptions.ConnectTimeoutError):
+        return tr("the connection timed out")
+    if first_of_type(TimeoutError, socket.timeout, urllib3.exceptions.ReadTimeoutError):
+        return tr("it did not answer in time")
+    if first_of_type(urllib3.exceptions.NewConnectionError):
+        return tr("no connection could be established")
     return tr("the connection was cut")
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and all it was made of: urllib3 keeps causes in args and `reason` as well."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and all its causes: urllib3 also keeps causes in args and `reason`."""
     waiting, seen = [error], set[int]()
     while waiting:
         link = waiting.pop(0)

@@ -1,15 +1,4 @@
-"""What is known of tasks that were paid for: the one seam between the task runner and its memory.
-
-A row is an order. Its states:
-    intent      about to be submitted; after a crash nobody knows whether it was
-    submitted   the platform took it and gave it an id
-    running     a poll has seen it at work
-    detached    nobody waits for it any more; it is finished in the background
-    succeeded   its results are on this disk
-    delivered   somebody had them in hand
-    failed, cancelled   over without a result
-    unknown     sent, and no answer came: perhaps charged, and never sent again by itself
-"""
+"""The record of tasks that were paid for: its rows and states, and the interface of every store."""
 
 from __future__ import annotations
 
@@ -24,6 +13,18 @@ from ..base.types import Json, MediaFile, RemoteFile, Request, Result, Task
 
 
 class State(str, enum.Enum):
+    """The state of an order, which is a row of the ledger.
+
+    intent             about to be submitted; after a crash nobody knows whether it was
+    submitted          accepted by the platform, which gave it an id
+    running            seen running by a poll
+    detached           nobody waits for it any more; it is finished in the background
+    succeeded          its results are on this disk
+    delivered          its results were handed to a caller
+    failed, cancelled  ended without a result
+    unknown            sent but never answered: may have been charged, never resent by itself
+    """
+
     INTENT = "intent"
     SUBMITTED = "submitted"
     RUNNING = "running"
@@ -36,13 +37,13 @@ class State(str, enum.Enum):
 
 
 UNDER_WAY = (State.SUBMITTED, State.RUNNING, State.DETACHED)
-OPEN = (State.INTENT, *UNDER_WAY, State.SUCCEEDED)  # at most one row of an order is open
+OPEN = (State.INTENT, *UNDER_WAY, State.SUCCEEDED)  # at most one row per order is open
 OVER = (State.DELIVERED, State.FAILED, State.CANCELLED, State.UNKNOWN)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Who asked for it: a ComfyUI node and the prompt it ran in."""
+    """Where a request came from: a ComfyUI node and the prompt it ran in."""
 
     node_id: str = ""
     prompt_id: str = ""
@@ -53,11 +54,11 @@ NOBODY = Source()
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """A request as the ledger keeps it.
+    """A request as the ledger stores it.
 
     fingerprint  equal for equal requests
-    base_url     where it goes
-    request      normalised: media by their content
+    base_url     of the platform it is sent to
+    request      its payload, with every file replaced by its hash
     """
 
     fingerprint: str
@@ -71,7 +72,7 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class Row:
-    """One order and what became of it. Times are seconds since the epoch, 0 for not yet."""
+    """One order and its outcome. Times are seconds since the epoch, 0 for not yet."""
 
     id: int
     state: State
@@ -89,7 +90,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a platform charged on a day (local time), where it tells."""
+    """What a platform charged on a day (local time), as far as it reports costs."""
 
     day: str
     platform: str
@@ -101,7 +102,7 @@ class Spent:
 class Query:
     """Which rows to list: newest first, `limit` of them after `offset`.
 
-    before  only rows older than the one of this number; 0 begins with the newest
+    before  only rows older than the one with this id; 0 starts with the newest
     """
 
     states: Sequence[State] = ()
@@ -116,47 +117,47 @@ EVERYTHING = Query(limit=-1)
 
 
 class Ledger(Protocol):
-    """Every call returns after the fact is kept, and comes before the network call it is for."""
+    """Every write is on disk when its call returns, before the network call it is for."""
 
     def find(self, fingerprint: str) -> Row | None:
-        """The order's latest row, whatever became of it; None when it was never made."""
+        """The order's latest row in any state; None if there is none."""
 
     def record_intent(self, record: TaskRecord) -> Row | None:
-        """The order is about to be sent: None. Or, another process was first: its open row."""
+        """Record that the order is about to be sent; or return the open row it already has."""
 
     def record_accepted(self, record: TaskRecord, task: Task) -> None:
-        """The platform took it; written before anything else is done."""
+        """Record that the platform accepted the order; written before anything else is done."""
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
-        """It is running, or detached; or what it costs is known now."""
+        """Record that the task is running or detached, and its cost if that is known."""
 
     def record_result(self, fingerprint: str, result: Result) -> None:
-        """Its results are on this disk."""
+        """Record that the results are on this disk."""
 
     def record_delivered(self, fingerprint: str) -> None:
-        """Someone has the result in hand."""
+        """Record that a caller has received the result."""
 
     def mark_files_lost(self, fingerprint: str) -> None:
-        """Its files are gone or cannot be read; the task still has them."""
+        """Record that the files are missing or unreadable; the platform still has them."""
 
     def record_end(self, fingerprint: str, state: State, error: str) -> None:
-        """It will never bring a result: failed, cancelled, or its outcome is unknown."""
+        """Record that the order ended without a result: failed, cancelled or unknown."""
 
     def latest_unknown(self, fingerprint: str) -> Row | None:
-        """The order's latest unknown row since it was last delivered."""
+        """The order's latest row in state unknown that is newer than its last delivery."""
 
     def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
-        """Seconds from submit to result of the latest tasks of that sort that came home."""
+        """Seconds from submit to result of the latest such tasks that succeeded, newest first."""
 
     def is_own(self, row: Row) -> bool:
-        """Whether this process made the row, or took it over."""
+        """Whether this process created the row or has adopted it."""
 
     def recover(self) -> None:
-        """Orders that a dead process was about to send become unknown."""
+        """Mark orders that a dead process was about to send as unknown."""
 
 
 def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskRecord:
-    """`request` as it is kept, with its fingerprint."""
+    """The record of `request`, with its fingerprint."""
     return TaskRecord(
         fingerprint=fingerprint_of(request, base_url),
         platform=request.platform,
@@ -169,17 +170,17 @@ def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskR
 
 
 def fingerprint_of(request: Request, base_url: str) -> str:
-    """Two requests with one fingerprint are the same order: same place, content, seed and copy.
+    """Equal for requests that are the same order: same platform, content, seed and copy.
 
     SHA-256 over the JSON list [platform, base URL, endpoint, payload, seed, copy], keys sorted.
-    Media count by their bytes, not by their URL or name: URLs change, the picture does not. Titles
-    of a workflow's nodes do not count: to rename a node must not cost a second task.
+    Media count by their bytes, not by their URL or name: URLs change, the picture does not. Node
+    titles in a workflow do not count: renaming a node must not cost a second task.
     """
     record = [
         request.platform,
         base_url,
         request.endpoint,
-        _untitled(by_content(request.payload)),
+        _without_titles(by_content(request.payload)),
         request.seed,
         request.copy,
     ]
@@ -187,15 +188,15 @@ def fingerprint_of(request: Request, base_url: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _untitled(tree: Json) -> Json:
-    """`tree` without what ComfyUI keeps beside a node for its reader."""
+def _without_titles(tree: Json) -> Json:
+    """`tree` without the `_meta` of ComfyUI nodes, which holds their titles."""
     if isinstance(tree, dict):
-        return {key: _untitled(value) for key, value in tree.items() if key != "_meta"}
-    return [_untitled(value) for value in tree] if isinstance(tree, list) else tree
+        return {key: _without_titles(value) for key, value in tree.items() if key != "_meta"}
+    return [_without_titles(value) for value in tree] if isinstance(tree, list) else tree
 
 
 def by_content(tree: Json) -> Json:
-    """`tree` with the hash of each file in its place."""
+    """`tree` with every file replaced by its hash."""
     if isinstance(tree, MediaFile):
         return {"sha256": tree.sha256}
     if isinstance(tree, RemoteFile):

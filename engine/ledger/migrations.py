@@ -1,4 +1,4 @@
-"""The tables of the ledger's file, version by version."""
+"""The tables of the ledger's SQLite file, version by version."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 from ..base.words import tr
 
-# Each entry takes the schema one version further. Never change one that was released.
+# Each entry migrates the schema by one version. Never change one that was released.
 _STEPS = (
     """
     CREATE TABLE tasks (
@@ -54,17 +54,17 @@ _STEPS = (
 VERSION = len(_STEPS)
 
 
-class Newer(sqlite3.NotSupportedError):
-    """The file was written by a newer Skyport. It is left as it is."""
+class NewerSchema(sqlite3.NotSupportedError):
+    """The file was written by a newer Skyport. It is left unchanged."""
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """The schema's version, 0 for an empty file. Raises Newer; only reads."""
+    """The schema's version, 0 for an empty file. Only reads. Raises NewerSchema."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
-        raise Newer(
+        raise NewerSchema(
             tr(
-                "it was written by a newer Skyport, schema {version}: update this one",
+                "it was written by a newer Skyport, schema {version}: update Skyport",
                 version=version,
             )
         )
@@ -72,7 +72,7 @@ def version_of(db: sqlite3.Connection) -> int:
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Take the schema to VERSION; to be called in a transaction that may write."""
+    """Bring the schema to VERSION. Call it inside a write transaction."""
     for number, script in enumerate(_STEPS[version_of(db) :], version_of(db) + 1):
         for statement in script.split(";"):
             db.execute(statement)

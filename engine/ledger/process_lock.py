@@ -1,4 +1,4 @@
-"""Which process a row of the ledger belongs to, and whether that process still lives."""
+"""Which process a ledger row belongs to, and whether that process is still alive."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_BEING_MADE = 60.0  # seconds in which a lock file may be there and not locked yet
+_GRACE_PERIOD = 60.0  # seconds in which a new lock file may exist without being locked yet
 
 
 class Owner:
-    """This process, as others see it: a lock that the system lets go however the process dies."""
+    """The id of this process, with a lock file that the system unlocks however the process dies."""
 
     def __init__(self, folder: Path | None) -> None:
         self.id = uuid.uuid4().hex
@@ -22,12 +22,12 @@ class Owner:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._sweep(folder)
-            # The process holds it, not the thread that happens to be here.
+            # Held by the process, not by the current thread.
             self._lock = FileLock(folder / f"{self.id}.lock", timeout=0, thread_local=False)
             self._lock.acquire()
 
     def is_alive(self, owner: str) -> bool:
-        """Whether the process that called itself `owner` is still there."""
+        """Whether the process with the id `owner` is still alive."""
         if owner == self.id:
             return True
         if self._folder is None or not owner:
@@ -45,13 +45,13 @@ class Owner:
         return False
 
     def close(self) -> None:
-        """Let go, as the end of the process does."""
+        """Release the lock, as the end of the process does."""
         if self._lock is not None:
             self._lock.release()
 
     def _sweep(self, folder: Path) -> None:
-        """Remove what dead processes have left; `lives` does, for those it is asked about."""
+        """Remove the lock files of dead processes, which `is_alive` does for each it checks."""
         for path in folder.glob("*.lock"):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _BEING_MADE:
+                if time.time() - path.stat().st_mtime > _GRACE_PERIOD:
                     self.is_alive(path.stem)

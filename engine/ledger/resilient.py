@@ -1,4 +1,4 @@
-"""The ledger in use: the store on disk, and memory for what the disk does not let be written."""
+"""The ledger in use: the store on disk, and memory for what cannot be written to the disk."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DISK_ERRORS = (sqlite3.Error, OSError)
 _HEADER = b"SQLite format 3\0"
-_SUFFIXES = ("", "-wal", "-shm")  # of a database of SQLite
-_LOCK_TIMEOUT = 60.0  # seconds to wait for another process that sets a broken file aside
+_SUFFIXES = ("", "-wal", "-shm")  # of the files of an SQLite database
+_LOCK_TIMEOUT = 60.0  # seconds to wait for another process that moves a broken file aside
 
 
 class ResilientLedger:
-    """A Ledger that goes on when the data folder is full, read-only or broken, and says so.
+    """A Ledger that keeps working when the data folder is full, read-only or broken, and warns.
 
-    disk     the store, None where it could not be opened
-    memory   what the disk refused; it goes to the disk as soon as that takes it. Where there is
-             no store on disk, all that is known
+    disk    the store on disk, None if it could not be opened
+    memory  rows that could not be written to disk, moved there once that works again; all rows
+            if there is no store on disk
     """
 
     def __init__(self, home: Path) -> None:
         self._replaced = self._refused = ""
         self._lock = threading.RLock()
-        self._tasks: dict[
-            str, tuple[TaskRecord, Task]
-        ] = {}  # in case the disk cannot be read any more
+        # In case the disk cannot be read any more.
+        self._tasks: dict[str, tuple[TaskRecord, Task]] = {}
         self.disk: Store | None = None
         self.owner = Owner(None)
         try:
@@ -58,13 +57,13 @@ class ResilientLedger:
 
     @property
     def trouble(self) -> str:
-        """What is wrong, for people, "" when all is well; shown with every result until then."""
+        """What is wrong with the disk, "" if nothing is; shown to the user with every result."""
         return " ".join(filter(None, (self._replaced, self._refused)))
 
     # -- a Ledger -----------------------------------------------------------------------------
 
     def find(self, fingerprint: str) -> Row | None:
-        row = self.memory.find(fingerprint) or self._on_disk(
+        row = self.memory.find(fingerprint) or self._read_disk(
             lambda disk: disk.find(fingerprint), None
         )
         if row is not None and row.task is not None:
@@ -72,13 +71,13 @@ class ResilientLedger:
         return row
 
     def latest_unknown(self, fingerprint: str) -> Row | None:
-        kept = self.memory.latest_unknown(fingerprint)
-        return kept or self._on_disk(lambda disk: disk.latest_unknown(fingerprint), None)
+        row = self.memory.latest_unknown(fingerprint)
+        return row or self._read_disk(lambda disk: disk.latest_unknown(fingerprint), None)
 
     def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
-        sort, nothing = (platform, endpoint, title), list[float]()
-        return self.memory.past_durations(*sort) + self._on_disk(
-            lambda disk: disk.past_durations(*sort), nothing
+        key, none = (platform, endpoint, title), list[float]()
+        return self.memory.past_durations(*key) + self._read_disk(
+            lambda disk: disk.past_durations(*key), none
         )
 
     def record_intent(self, record: TaskRecord) -> Row | None:
@@ -109,88 +108,88 @@ class ResilientLedger:
         return row.owner == self.owner.id
 
     def recover(self) -> None:
-        """Look anew which orders a dead process has left behind."""
-        self._on_disk(lambda disk: disk.recover(), None)
+        """Mark the orders that a dead process was about to send as unknown."""
+        self._read_disk(lambda disk: disk.recover(), None)
 
     # -- for the collector --------------------------------------------------------------------
 
     def abandoned(self) -> list[Row]:
-        """Tasks under way that nobody carries any more."""
-        nothing: list[Row] = []
-        return [*self.memory.abandoned(), *self._on_disk(lambda disk: disk.abandoned(), nothing)]
+        """Tasks in progress whose process is dead, or that are ours."""
+        none: list[Row] = []
+        return [*self.memory.abandoned(), *self._read_disk(lambda disk: disk.abandoned(), none)]
 
     def adopt(self, row: Row) -> bool:
-        """Make an abandoned row ours; False when another process was faster, or it is over."""
-        mine = self.memory.find(row.record.fingerprint) is not None
-        return mine or self._on_disk(lambda disk: disk.adopt(row), False)
+        """Take over an abandoned row. False if another process was faster or the task has ended."""
+        in_memory = self.memory.find(row.record.fingerprint) is not None
+        return in_memory or self._read_disk(lambda disk: disk.adopt(row), False)
 
     def prune(self, older_than_s: float) -> int:
-        """Forget what was over or last used so long ago; never an undelivered result. How many."""
-        return self._on_disk(lambda disk: disk.prune(older_than_s), 0)
+        """Delete ended rows unused for so long, never an undelivered result; returns how many."""
+        return self._read_disk(lambda disk: disk.prune(older_than_s), 0)
 
     # -- disk and memory ----------------------------------------------------------------------
 
     def _write(self, write: Callable[[Store], T], fingerprint: str) -> T:
         try:
-            return self._write_or_remember(write, fingerprint)
+            return self._write_to_disk_or_memory(write, fingerprint)
         finally:
             notify(fingerprint)
 
-    def _write_or_remember(self, write: Callable[[Store], T], fingerprint: str) -> T:
-        """Write to the disk; where it refuses, to memory, along with what is known of the order."""
+    def _write_to_disk_or_memory(self, write: Callable[[Store], T], fingerprint: str) -> T:
+        """Write to the disk; if that fails, to memory, after copying the order's row there."""
         with self._lock:
             if self.disk is None:
                 return write(self.memory)
             try:
                 self._flush_to_disk(self.disk)
-                told = write(self.disk)
+                result = write(self.disk)
             except _DISK_ERRORS as error:
                 self._report(error)
                 self._copy_to_memory(fingerprint)
                 return write(self.memory)
             self._refused = ""
-            return told
+            return result
 
     def _flush_to_disk(self, disk: Store) -> None:
-        """What memory holds because the disk was full goes to the disk."""
+        """Move the rows in memory, which the disk had refused, to the disk."""
         for row in reversed(self.memory.rows(EVERYTHING)):
-            disk.take(row)
-            self.memory.forget(row)
+            disk.import_row(row)
+            self.memory.delete(row)
 
     def _copy_to_memory(self, fingerprint: str) -> None:
-        """An order that was begun on disk goes on in memory."""
+        """Copy the order's row to memory, where it goes on."""
         if self.memory.find(fingerprint) is not None:
             return
-        row = self._on_disk(lambda disk: disk.find(fingerprint), None)
+        row = self._read_disk(lambda disk: disk.find(fingerprint), None)
         if row is None and fingerprint in self._tasks:
             self.memory.record_accepted(*self._tasks[fingerprint])
-        # Another process's intent stays where that process can end it.
+        # An intent of another process stays on disk, where that process can end it.
         elif row and (row.task or (row.state in OPEN and row.owner == self.owner.id)):
-            self.memory.take(row)
+            self.memory.import_row(row)
 
-    def _on_disk(self, read: Callable[[Store], T], otherwise: T) -> T:
+    def _read_disk(self, read: Callable[[Store], T], default: T) -> T:
         if self.disk is None:
-            return otherwise
+            return default
         try:
             return read(self.disk)
         except _DISK_ERRORS as error:
             self._report(error)
-            return otherwise
+            return default
 
     def _report(self, error: Exception) -> None:
-        told = tr(
+        message = tr(
             "The ledger cannot be written ({error}): tasks are remembered only until this program "
-            "ends. Look at the disk and the data folder.",
+            "exits. Check the disk and the data folder.",
             error=error,
         )
-        if told != self._refused:
-            _log.warning("Skyport: %s", told)
-        self._refused = told
+        if message != self._refused:
+            _log.warning("Skyport: %s", message)
+        self._refused = message
 
     # -- a file that cannot be written --------------------------------------------------------
 
     def _load_read_only(self, path: Path) -> None:
-        """What the ledger knows goes to memory, from a copy: SQLite writes even to read."""
+        """Load the ledger into memory from a copy of its file: SQLite writes even when reading."""
         with suppress(*_DISK_ERRORS), TemporaryDirectory(prefix="skyport-") as folder:
             for part in (path, Path(f"{path}-wal")):
                 if part.exists():
@@ -206,12 +205,12 @@ class ResilientLedger:
         except sqlite3.DatabaseError as error:
             if not _is_broken(error):
                 raise
-        # Two processes may find it broken at once, and only one of them is right to move it.
+        # Two processes may find it broken at once, and only one of them may move it.
         with FileLock(path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT):
-            return self._start_fresh(path)
+            return self._replace_broken(path)
 
-    def _start_fresh(self, path: Path) -> Store:
-        """A fresh ledger beside the broken one, which is kept for people."""
+    def _replace_broken(self, path: Path) -> Store:
+        """A new ledger; the broken file is moved aside, for the user to inspect."""
         try:
             return self._open_store(path)
         except sqlite3.DatabaseError as error:
@@ -219,9 +218,9 @@ class ResilientLedger:
                 raise
             aside = _move_aside(path)
             self._replaced = tr(
-                "The ledger was broken ({error}). It is kept as {path}, and a new one has begun "
-                "that knows nothing of earlier tasks: before you queue again what had not arrived, "
-                "look at your tasks at the platform.",
+                "The ledger was broken ({error}). It was kept as {path} and replaced by a new one "
+                "that holds no earlier tasks: before you queue again what had not arrived, check "
+                "your tasks on the platform.",
                 error=error,
                 path=aside,
             )
@@ -229,9 +228,9 @@ class ResilientLedger:
         return self._open_store(path)
 
     def _open_store(self, path: Path) -> Store:
-        # SQLite would remove the log beside it, in which there may be something to save.
+        # SQLite would delete its log, which may hold rows worth saving.
         if path.is_file() and not _has_header(path):
-            raise sqlite3.DatabaseError(tr("it is no database"))
+            raise sqlite3.DatabaseError(tr("it is not a database"))
         return Store(path, self.owner)
 
 
@@ -241,16 +240,16 @@ def _has_header(path: Path) -> bool:
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is no database, or a damaged one; all else has a class of its own."""
+    """Whether the file is damaged or not a database; other errors have their own class."""
     return type(error) is sqlite3.DatabaseError
 
 
 def _move_aside(path: Path) -> Path:
-    """Rename the database and what SQLite keeps beside it; the first name that is free."""
+    """Rename the database and SQLite's files beside it to the first free name."""
     free = (path.with_name(f"{path.stem}.broken-{number}{path.suffix}") for number in count(1))
-    aside = next(each for each in free if not each.exists())
-    for part in _SUFFIXES:
-        part_of_it = Path(f"{path}{part}")
-        if part_of_it.exists():
-            part_of_it.rename(f"{aside}{part}")
+    aside = next(name for name in free if not name.exists())
+    for suffix in _SUFFIXES:
+        file = Path(f"{path}{suffix}")
+        if file.exists():
+            file.rename(f"{aside}{suffix}")
     return aside

@@ -1,4 +1,4 @@
-"""Rows of the ledger's tables to objects and back, for every store of SQL."""
+"""Converts rows of the ledger's tables to objects and back, for every SQL store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .ledger import Row, Source, State, TaskRecord
 
 
 def row_values(row: Row) -> dict[str, Json]:
-    """What a row holds beside its order and its result."""
+    """The columns of `row` other than those of its record and its result."""
     names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error")
     values = {name: getattr(row, name) for name in names}
     task_id, sent = (row.task.id, sorted(row.task.sent)) if row.task else ("", [])
@@ -32,7 +32,7 @@ def file_values(file: ResultFile) -> tuple[Json, ...]:
     )
 
 
-def row_of(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
+def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
     record = TaskRecord(
         request=json.loads(row["request"]),
         source=Source(row["node_id"], row["prompt_id"]),
@@ -52,7 +52,7 @@ def row_of(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         state=state,
         record=record,
         task=task,
-        result=_result_of(row, files) if has_result else None,
+        result=_to_result(row, files) if has_result else None,
         owner=row["owner"],
         cost=row["cost"],
         error=row["error"],
@@ -60,7 +60,7 @@ def row_of(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
     )
 
 
-def _result_of(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
+def _to_result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
     return Result(
         task_id=row["task_id"],
         files=tuple(

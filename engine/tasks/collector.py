@@ -1,4 +1,4 @@
-"""Brings home what nobody waits for: tasks of a process that died, of a node that is gone."""
+"""Finishes tasks that nobody waits for: their process has died, or their node is gone."""
 
 from __future__ import annotations
 
@@ -17,68 +17,68 @@ from .runner import Runner
 
 _log = logging.getLogger(__name__)
 
-LOOK_EVERY = 30.0  # seconds
-_LONGEST = 3600.0  # seconds
+INTERVAL = 30.0  # seconds
+_MAX_PAUSE = 3600.0  # seconds
 _DAY = 86400.0
 
 Connect = Callable[[str], Provider]
 
 
 class Backoff:
-    """When a task may be taken up again that was not brought home: half as often each time."""
+    """When to try an unfinished task again: the pause doubles with each attempt."""
 
     def __init__(self) -> None:
-        self._tries: dict[str, tuple[float, float]] = {}  # mark: (next try, pause after that)
+        self._tries: dict[str, tuple[float, float]] = {}  # fingerprint: (next try, pause after it)
 
     def permits(self, row: Row, now: float) -> bool:
-        due, pause = self._tries.get(row.record.fingerprint, (now, 2 * LOOK_EVERY))
+        due, pause = self._tries.get(row.record.fingerprint, (now, 2 * INTERVAL))
         if now < due:
             return False
-        self._tries[row.record.fingerprint] = (now + pause, min(2 * pause, _LONGEST))
+        self._tries[row.record.fingerprint] = (now + pause, min(2 * pause, _MAX_PAUSE))
         return True
 
 
 async def collect_for_ever(
-    runner: Runner, keeper: ResilientLedger, connect: Connect, results: Callable[[], Path]
+    runner: Runner, ledger: ResilientLedger, connect: Connect, results: Callable[[], Path]
 ) -> None:
-    """Runs on the engine's loop as long as the process lives; between looks it does nothing."""
+    """Collect every INTERVAL seconds, and prune once a day. Runs on the engine's loop."""
     backoff = Backoff()
-    for look in itertools.count():
+    for cycle in itertools.count():
         try:
-            if look % (_DAY // LOOK_EVERY) == 0:
-                await runner.engine.blocking(lambda: keeper.prune(settings.load().keep_days * _DAY))
-            await collect(runner, keeper, connect, results(), backoff)
+            if cycle % (_DAY // INTERVAL) == 0:
+                await runner.engine.blocking(lambda: ledger.prune(settings.load().keep_days * _DAY))
+            await collect(runner, ledger, connect, results(), backoff)
         except Exception:
-            _log.exception("Skyport could not look after detached tasks")
-        await asyncio.sleep(LOOK_EVERY)
+            _log.exception("Skyport could not collect detached tasks")
+        await asyncio.sleep(INTERVAL)
 
 
 async def collect(
     runner: Runner,
-    keeper: ResilientLedger,
+    ledger: ResilientLedger,
     connect: Connect,
     into: Path,
     backoff: Backoff | None = None,
 ) -> int:
-    """Take up every abandoned task that can be reached from here. The number taken up."""
+    """Resume every abandoned task whose platform is set up here; returns how many."""
     blocking = runner.engine.blocking
     backoff = backoff or Backoff()
-    await blocking(keeper.recover)
-    taken = 0
-    for row in await blocking(keeper.abandoned):
+    await blocking(ledger.recover)
+    resumed = 0
+    for row in await blocking(ledger.abandoned):
         if runner.is_running(row.record.fingerprint):
             continue
-        provider = await blocking(lambda row=row: _reach(connect, row))  # type: ignore[misc]
+        provider = await blocking(lambda row=row: _provider_for(connect, row))  # type: ignore[misc]
         if provider is None or not backoff.permits(row, asyncio.get_running_loop().time()):
             continue
-        if await blocking(lambda row=row: keeper.adopt(row)):  # type: ignore[misc]
+        if await blocking(lambda row=row: ledger.adopt(row)):  # type: ignore[misc]
             await runner.resume(provider, row, into)
-            taken += 1
-    return taken
+            resumed += 1
+    return resumed
 
 
-def _reach(connect: Connect, row: Row) -> Provider | None:
-    """The platform of `row`, at the very place the task was sent to; None where it is not."""
+def _provider_for(connect: Connect, row: Row) -> Provider | None:
+    """The platform of `row`, if its base URL is still the one the task was sent to; else None."""
     try:
         provider = connect(row.record.platform)
     except SkyportError:

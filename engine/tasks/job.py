@@ -1,4 +1,4 @@
-"""A request on its way, as its watchers see it: stage, progress, result. No decisions, no I/O."""
+"""A request in progress as its watchers see it: stage, progress, result. No decisions, no I/O."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class JobSnapshot:
-    """What can be seen of a job right now.
+    """The visible state of a job at one moment.
 
-    stage     waiting, preparing, fetching, uploading, submitting, running or answering,
-              downloading, done
-    since     `time.monotonic` at the start of that stage
-    attached  True when the task was not submitted now but found again
-    moved     bytes of files that went up or came down in this stage, of `total`
-    usual     seconds that such a task took before, None where unknown
-    said      all that an answer has said so far, while it comes
+    stage        waiting, preparing, fetching, uploading, submitting, running or answering,
+                 downloading, done
+    since        `time.monotonic` at the start of that stage
+    attached     whether the task was submitted earlier and has been found again
+    transferred  bytes uploaded or downloaded in this stage, out of `total`
+    usual        seconds that such tasks took before, None if unknown
+    answer       text of a streamed answer so far
     """
 
     stage: str = "waiting"
@@ -45,25 +45,30 @@ class JobSnapshot:
 
 
 class Stopped(Exception):
-    """The job's last watcher has asked to end it."""
+    """The job's last watcher has asked to stop it."""
 
 
 class Job:
-    """One request on its way; equal requests share one. `sight` and `future` may be read from any
-    thread.
+    """One request in progress; equal requests share one job.
 
-    found  its task, where it was made from the ledger and has no request to send
-    stop   set when the last watcher has asked to end it
-    open   not set while that is being acted upon: who wants to join must wait how it ends
+    `snapshot` and `future` may be read from any thread.
+
+    existing_task  its task, for a job made from the ledger, which has no request to send
+    stop           set when the last watcher has asked to stop it
+    open           cleared while that is handled: new watchers wait for the outcome
     """
 
     def __init__(
-        self, provider: Provider, request: Request, record: TaskRecord, found: Task | None = None
+        self,
+        provider: Provider,
+        request: Request,
+        record: TaskRecord,
+        existing_task: Task | None = None,
     ) -> None:
         self.provider = provider
         self.request = request
         self.record = record
-        self.found = found
+        self.existing_task = existing_task
         self.snapshot = JobSnapshot(since=time.monotonic())
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
@@ -71,7 +76,7 @@ class Job:
         self.stop = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
-        # Kept here because the loop holds its tasks only weakly.
+        # Stored because the loop holds only weak references to its tasks.
         self.asyncio_task: asyncio.Future[None] | None = None
         self._lock = threading.Lock()
 
@@ -90,14 +95,14 @@ class Job:
         notify()
 
     def on_text(self, answer: str) -> None:
-        """An answer has come so far; called from the thread that reads it."""
+        """Show the `answer` received so far; called from the thread that reads it."""
         if self.snapshot.stage == "answering":
             self.show(answer=answer)
         else:
             self.enter("answering", answer=answer)
 
-    def stopped(self, task: Task | None = None) -> TaskCancelled:
-        """The error that ends a job its watchers have stopped."""
+    def stop_error(self, task: Task | None = None) -> TaskCancelled:
+        """The error of a job that its watchers have stopped."""
         if task is None:
             what = tr("Stopped before anything was submitted; nothing was charged.")
         else:
@@ -107,17 +112,17 @@ class Job:
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The outcome of `work`, or Stopped as soon as the job is stopped."""
-        doing = asyncio.ensure_future(work)
+        running = asyncio.ensure_future(work)
         try:
-            while not doing.done():
+            while not running.done():
                 stopping = asyncio.ensure_future(self.stop.wait())
-                await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
-                if self.stop.is_set() and not doing.done():
+                if self.stop.is_set() and not running.done():
                     raise Stopped
-            return doing.result()
+            return running.result()
         finally:
-            doing.cancel()
+            running.cancel()
 
 
 class TransferProgress:
@@ -135,9 +140,9 @@ class TransferProgress:
 
         def report(done: int, total: int) -> None:
             self._parts[index] = (done, total)
-            moved = sum(part[0] for part in self._parts)
             self._job.show(
-                transferred=moved, total=self._total or sum(part[1] for part in self._parts)
+                transferred=sum(part[0] for part in self._parts),
+                total=self._total or sum(part[1] for part in self._parts),
             )
 
         return report

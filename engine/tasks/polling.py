@@ -1,9 +1,9 @@
-"""When to ask a platform again: pure decisions and one gate, no I/O.
+"""When to poll a platform again, and how many calls may run at once. No I/O.
 
-40 polls a minute are allowed for a task, so a steady 1.5 s between polls is the best there is when
-nothing is known: half of all tasks are then noticed within 0.75 s of their end, whenever that is.
-Going faster for a while would have to be paid for by a long gap later. Where an end is expected, a
-little is saved on the way there, and spent on a poll just after it.
+40 polls a minute are allowed for a task, so a steady 1.5 s between polls is best when nothing is
+known: half of all tasks are then noticed within 0.75 s of their end, whenever that is. Polling
+faster for a while would cost a long gap later. When the end of a task can be predicted, slightly
+longer intervals on the way there pay for an extra poll just after it.
 """
 
 from __future__ import annotations
@@ -16,60 +16,60 @@ from collections.abc import Callable
 from ..base.errors import SkyportError
 
 POLLS_A_MINUTE = 40
-POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is left for the jitter of threads
-_STEADY = 1.5
-_SAVING = 1.55  # while the end is expected within _SOON of the start, and still _AHEAD
-_SOON, _AHEAD = 75.0, 2.0  # later ends are not known well enough to be worth it
-_JUST_AFTER = (0.12, 0.72)  # the second look is for an end that comes a little late
-_FORESEEN = 2  # polls a task may spend on an expected end; more could use up its minute
-_WORTH = 0.2  # a poll less than this before the regular one, or after the last one, gains nothing
+POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is spare for thread jitter
+_INTERVAL = 1.5
+_LONGER_INTERVAL = 1.55  # if the end is within _FORECAST_RANGE and _FORECAST_MARGIN away
+_FORECAST_RANGE, _FORECAST_MARGIN = 75.0, 2.0  # seconds; later ends cannot be predicted well enough
+_EXTRA_POLL_DELAYS = (0.12, 0.72)  # the second is for an end that comes slightly late
+_MAX_EXTRA_POLLS = 2  # per task; more could exhaust its polls of the minute
+_MIN_GAIN = 0.2  # an extra poll closer than this to a regular one is not worth it
 
 
 class Pace:
-    """The polls of one task. Times are seconds of one clock."""
+    """Schedules the polls of one task. All times are seconds on one clock."""
 
     def __init__(self, started: float) -> None:
         self._started = started
         self._polls: deque[float] = deque(maxlen=POLLS_A_MINUTE)
-        self._foreseen = _FORESEEN
+        self._extra_polls_left = _MAX_EXTRA_POLLS
 
-    def polled(self, now: float) -> None:
-        """Note a poll, each attempt of a repeated one included."""
-        early = self._polls and now < self._polls[-1] + _STEADY - _WORTH
-        self._foreseen -= 1 if early else 0
+    def record_poll(self, now: float) -> None:
+        """Record a poll; every attempt of a retried poll counts."""
+        early = self._polls and now < self._polls[-1] + _INTERVAL - _MIN_GAIN
+        self._extra_polls_left -= 1 if early else 0
         self._polls.append(now)
 
-    def allowed(self) -> float:
-        """From when on another poll keeps to the allowance."""
+    def earliest_poll(self) -> float:
+        """The earliest time at which another poll stays within the limit."""
         full = len(self._polls) == POLLS_A_MINUTE
         return self._polls[0] + 60.0 if full else self._started
 
     def next_poll(self, expected_end: float | None = None) -> float:
-        """When the next poll is due; `expected_end` is the best guess of when the task ends."""
-        last = self._polls[-1] if self._polls else self._started - _STEADY / 2
+        """When the next poll is due, given the time at which the task is expected to end."""
+        last = self._polls[-1] if self._polls else self._started - _INTERVAL / 2
         end = math.inf if expected_end is None else expected_end
-        foreseen = end <= self._started + _SOON
-        slower = self._owes(last) or (foreseen and end > last + _AHEAD)
-        due = max(last + (_SAVING if slower else _STEADY), self.allowed())
-        if not foreseen:
+        is_soon = end <= self._started + _FORECAST_RANGE
+        slower = self._is_ahead_of_pace(last) or (is_soon and end > last + _FORECAST_MARGIN)
+        due = max(last + (_LONGER_INTERVAL if slower else _INTERVAL), self.earliest_poll())
+        if not is_soon:
             return due
-        looks = [max(end + after, self.allowed()) for after in _JUST_AFTER]
-        gain = [look for look in looks if last + _WORTH < look < due - _WORTH]
-        return gain[0] if gain and self._foreseen > 0 else due
+        extra = [max(end + delay, self.earliest_poll()) for delay in _EXTRA_POLL_DELAYS]
+        useful = [poll for poll in extra if last + _MIN_GAIN < poll < due - _MIN_GAIN]
+        return useful[0] if useful and self._extra_polls_left > 0 else due
 
-    def _owes(self, last: float) -> bool:
-        """Whether there were more polls so far than a steady pace would have made."""
-        return len(self._polls) * _STEADY > last - self._started + _STEADY / 2 + 0.01
+    def _is_ahead_of_pace(self, last: float) -> bool:
+        """Whether there have been more polls so far than at a steady pace."""
+        return len(self._polls) * _INTERVAL > last - self._started + _INTERVAL / 2 + 0.01
 
-    def took(self) -> float:
-        """Seconds from start to end, as near as polls can tell: midway between the last two."""
+    def duration(self) -> float:
+        """Seconds from start to end, estimated as midway between the last two polls."""
         last = self._polls[-1] if self._polls else self._started
         before = self._polls[-2] if len(self._polls) > 1 else self._started
         return (before + last) / 2 - self._started
 
 
 class Forecast:
-    """Guesses the end of a task from its progress, else from how long its kind has taken before."""
+    """Predicts the end of a task from its progress, else from the duration of earlier tasks."""
 
     def __init__(self, started: float, usual: float | None) -> None:
         self._started = started
@@ -77,14 +77,14 @@ class Forecast:
         self._first: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
 
-    def saw(self, now: float, progress: float | None) -> None:
+    def observe(self, now: float, progress: float | None) -> None:
         if progress is None or not 0 < progress < 1:
             return
         self._first = self._first or (now, progress)
         self._last = (now, progress)
 
-    def end(self) -> float | None:
-        """Expected time of the end on the same clock, None where nothing is known."""
+    def expected_end(self) -> float | None:
+        """When the task is expected to end, on the same clock; None if unknown."""
         if self._first and self._last and self._last[1] - self._first[1] >= 0.1:
             (t0, p0), (t1, p1) = self._first, self._last
             return t1 + (1 - p1) * (t1 - t0) / (p1 - p0)
@@ -92,60 +92,60 @@ class Forecast:
 
 
 class RateLimiter:
-    """Lets `rate` callers a second pass, evenly spaced, first come first served.
+    """Lets `rate` callers through per second, evenly spaced, first come first served.
 
-    A task has one poll under way at most, so first come is also a fair share for each.
+    A task has at most one poll in progress, so this also gives each task a fair share.
     """
 
     def __init__(self, rate: float) -> None:
-        self._space = 1.0 / rate
-        self._free = 0.0
+        self._interval = 1.0 / rate
+        self._next_slot = 0.0
 
     async def wait(self) -> None:
         now = asyncio.get_running_loop().time()
-        mine = max(now, self._free)
-        self._free = mine + self._space
-        if mine > now:
-            await asyncio.sleep(mine - now)
+        slot = max(now, self._next_slot)
+        self._next_slot = slot + self._interval
+        if slot > now:
+            await asyncio.sleep(slot - now)
 
 
 class ConcurrencyLimit:
-    """At most so many holders at once, first come first served; `limit` is asked each time."""
+    """At most `limit()` holders at once, first come first served."""
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self) -> None:
-        """Wait for a slot. Raises what asking for the limit raises, and nothing is held then."""
-        most = self._limit()
+    async def acquire(self) -> None:
+        """Wait for a slot. Raises what `limit` raises, without taking a slot."""
+        limit = self._limit()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        self._let_in(most)
+        self._admit(limit)
         try:
             await turn
         except asyncio.CancelledError:
-            self._give_up(turn)
+            self._cancel_turn(turn)
             raise
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self._held -= 1
         try:
-            most = self._limit()
+            limit = self._limit()
         except SkyportError:
-            # Broken settings must not keep the others waiting for ever, nor cost a result.
-            most = self._held + 1
-        self._let_in(most)
+            # Broken settings must neither block the other waiters forever nor cost a result.
+            limit = self._held + 1
+        self._admit(limit)
 
-    def _give_up(self, turn: asyncio.Future[None]) -> None:
+    def _cancel_turn(self, turn: asyncio.Future[None]) -> None:
         if turn.done() and not turn.cancelled():
-            self.leave()
+            self.release()
         elif turn in self._waiting:
             self._waiting.remove(turn)
 
-    def _let_in(self, most: int) -> None:
-        while self._waiting and self._held < most:
+    def _admit(self, limit: int) -> None:
+        while self._waiting and self._held < limit:
             turn = self._waiting.popleft()
             if not turn.done():
                 self._held += 1

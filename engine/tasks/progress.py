@@ -1,4 +1,4 @@
-"""What can be seen of a job, as a bar and as words. No I/O: every host shows it in its own way."""
+"""A job's progress as a fraction and as words. No I/O: every host shows it in its own way."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DOT = " \u00b7 "
 
 @dataclass(frozen=True)
 class ProgressText:
-    """One look at a job.
+    """The progress of a job at one moment.
 
-    share  how much of it is done, 0..1
-    words  `running 42 %`, `KSampler`, `0:37 of about 1:30`, `queue 3/12`, `0.11`
-    short  the same without what changes all the time: `running`, `KSampler`
-    said   all that an answer has said so far, "" where it is none
+    share   fraction done, 0..1
+    words   `running 42 %`, `KSampler`, `0:37 of about 1:30`, `queue 3/12`, `0.11`
+    short   the same without what changes all the time: `running`, `KSampler`
+    answer  text of a streamed answer so far, "" if there is none
     """
 
     share: float
@@ -27,13 +27,13 @@ class ProgressText:
     answer: str = ""
 
     def tail(self, most: int) -> str:
-        """The end of what it has said, at most `most` letters."""
+        """The end of the answer, at most `most` characters."""
         cut = len(self.answer) > most
         return f"...{self.answer[3 - most :]}" if cut else self.answer
 
 
 def progress_text(job: Job, now: float) -> ProgressText:
-    """The job at `now`, in seconds of `time.monotonic`."""
+    """The progress of `job` at `now`, in seconds of `time.monotonic`."""
     share = 1.0 if job.future.done() else _share(job.snapshot, now)
     answer = job.snapshot.answer if job.snapshot.stage == "answering" else ""
     return ProgressText(
@@ -65,15 +65,15 @@ def _short(snapshot: JobSnapshot) -> list[str]:
 
 
 def _stage(snapshot: JobSnapshot) -> str:
-    if snapshot.stage in _MOVING and snapshot.total:
-        return _MOVING[snapshot.stage](f"{100 * snapshot.transferred // snapshot.total} %")
+    if snapshot.stage in _TRANSFER_STAGES and snapshot.total:
+        return _TRANSFER_STAGES[snapshot.stage](f"{100 * snapshot.transferred // snapshot.total} %")
     if snapshot.stage == "running" and snapshot.state is not None:
         word, progress = _status(snapshot.state), snapshot.state.progress
         return word if progress is None else f"{word} {progress * 100:.0f} %"
     return _STAGES[snapshot.stage]()
 
 
-_MOVING = {
+_TRANSFER_STAGES = {
     "fetching": lambda share: tr("fetching {share}", share=share),
     "uploading": lambda share: tr("uploading {share}", share=share),
     "submitting": lambda share: tr("uploading {share}", share=share),  # files inside the submit

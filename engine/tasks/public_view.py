@@ -1,4 +1,4 @@
-"""A job of the ledger as others may see it. Nothing here shows a key or the query of a URL."""
+"""Ledger rows made safe to show or export: without keys and without the queries of URLs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import asdict
 from typing import Any
 
 from ..base.errors import SkyportError
+from ..base.shown_text import scrub
 from ..base.types import Json, ResultFile
 from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..platforms import registry
 from ..settings import keys
 
-_PROMPTS = ("prompt", "text", "content")  # names under which requests hold what people wrote
+_PROMPTS = ("prompt", "text", "content")  # keys under which requests hold a prompt
 
 
 def state_of(state: State) -> str:
-    """The state in the user's language."""
+    """`state` in the user's language."""
     return {
         State.INTENT: lambda: tr("being submitted"),
         State.SUBMITTED: lambda: tr("submitted"),
@@ -33,9 +34,9 @@ def state_of(state: State) -> str:
 
 
 def tree_of(row: Row) -> dict[str, Any]:
-    """Everything of a row, without secrets."""
+    """`row` as a JSON object, without secrets."""
     result = row.result
-    told: dict[str, Any] = public(
+    view: dict[str, Any] = public(
         {
             "job": row.id,
             "state": row.state.value,
@@ -56,20 +57,20 @@ def tree_of(row: Row) -> dict[str, Any]:
             "warnings": list(result.warnings) if result else [],
         }
     )
-    return told
+    return view
 
 
 def prompt_of(request: Json) -> str:
-    """The first text in `request` that a person wrote for the platform, "" where there is none."""
-    return next((text for text in _written(request) if text.strip()), "")
+    """The first prompt in `request`, "" if there is none."""
+    return next((text for text in _prompt_texts(request) if text.strip()), "")
 
 
-def _written(tree: Json) -> Iterator[str]:
+def _prompt_texts(tree: Json) -> Iterator[str]:
     if isinstance(tree, dict):
         yield from (tree[name] for name in _PROMPTS if isinstance(tree.get(name), str))
-        yield from (text for value in tree.values() for text in _written(value))
+        yield from (text for value in tree.values() for text in _prompt_texts(value))
     elif isinstance(tree, list):
-        yield from (text for value in tree for text in _written(value))
+        yield from (text for value in tree for text in _prompt_texts(value))
 
 
 def _file(file: ResultFile) -> dict[str, Any]:
@@ -77,27 +78,25 @@ def _file(file: ResultFile) -> dict[str, Any]:
 
 
 def public(tree: Any) -> Any:
-    """`tree` with no URL's query in it, where signatures are, and none of the keys set here."""
-    return _without(_keys_set(), tree)
+    """`tree` without URL queries, which may hold signatures, and without any key in use."""
+    return _redact(_secrets(), tree)
 
 
-def _without(secrets: Sequence[str], tree: Any) -> Any:
-    from ..base.shown_text import scrub
-
+def _redact(secrets: Sequence[str], tree: Any) -> Any:
     if isinstance(tree, str):
         text = scrub(tree)
         for secret in secrets:
             text = text.replace(secret, "...")
         return text
     if isinstance(tree, dict):
-        return {name: _without(secrets, value) for name, value in tree.items()}
-    return [_without(secrets, value) for value in tree] if isinstance(tree, list) else tree
+        return {name: _redact(secrets, value) for name, value in tree.items()}
+    return [_redact(secrets, value) for value in tree] if isinstance(tree, list) else tree
 
 
-def _keys_set() -> list[str]:
+def _secrets() -> list[str]:
     found = []
     for name in registry.names():
-        with suppress(SkyportError):  # what cannot be a key is none to hide
+        with suppress(SkyportError):  # a broken key cannot leak
             found.append(keys.find(name))
     with suppress(SkyportError):
         found += keys.s3() or ()

@@ -19,7 +19,7 @@ from .job import Job, TransferProgress
 
 
 class TempFolder:
-    """A folder for fetched files, made when one is needed; it goes when they have gone up."""
+    """A folder for fetched files, created on first use and removed after they are uploaded."""
 
     def __init__(self) -> None:
         self._folder: TemporaryDirectory[str] | None = None
@@ -38,45 +38,47 @@ class TempFolder:
             self._folder.cleanup()
 
 
-async def fetched(engine: Engine, job: Job, request: Request, folder: TempFolder) -> Request:
-    """`request` with the file of every RemoteFile in its place, in `room`.
+async def fetch_remote_files(
+    engine: Engine, job: Job, request: Request, folder: TempFolder
+) -> Request:
+    """`request` with every RemoteFile replaced by its file, downloaded to `folder`.
 
-    They come under the rules for results: from public hosts and the platform's own, up to the size
-    set. Raises InvalidInput naming what could not be had, or does not fit.
+    The rules for results apply: only public hosts and the platform's own, up to the size limit in
+    the settings. Raises InvalidInput naming the input that cannot be fetched or breaks its rule.
     """
-    wanted = list(dict.fromkeys(leaves(request.payload, RemoteFile)))
-    if not wanted:
+    remotes = list(dict.fromkeys(leaves(request.payload, RemoteFile)))
+    if not remotes:
         return request
     job.enter("fetching")
     progress = TransferProgress(job)
-    coming = [
-        _file(engine, job, one, folder.path / f"{one.what}_{number}", progress.part())
-        for number, one in enumerate(wanted, 1)
+    downloads = [
+        _fetch(engine, job, remote, folder.path / f"{remote.what}_{number}", progress.part())
+        for number, remote in enumerate(remotes, 1)
     ]
-    here = dict(zip(wanted, await all_of(coming), strict=True))
+    files = dict(zip(remotes, await all_of(downloads), strict=True))
     return request.with_payload(
-        with_leaves(request.payload, RemoteFile, lambda remote: here[remote])
+        with_leaves(request.payload, RemoteFile, lambda remote: files[remote])
     )
 
 
-async def _file(
+async def _fetch(
     engine: Engine, job: Job, remote: RemoteFile, target: Path, report: Report
 ) -> MediaFile:
     cap = settings.load().max_result_mb * 1024 * 1024
     download = Download(job.provider.http, remote.url, target, cap, report)
     try:
-        got = await retrying(download.attempt, run_blocking=engine.transfer)
-        file = await engine.blocking(lambda: describe(got.path))
+        result = await retrying(download.attempt, run_blocking=engine.transfer)
+        file = await engine.blocking(lambda: describe(result.path))
     except SkyportError as error:
-        raise _not_had(job, remote, error.what) from None
+        raise _unusable(job, remote, error.what) from None
     if file.kind is not remote.kind:
         why = tr("it takes {kind}, not {given}", kind=remote.kind.value, given=file.kind.value)
-        raise _not_had(job, remote, why)
+        raise _unusable(job, remote, why)
     check(file, remote.rule, remote.what, job.request.title)
     return file
 
 
-def _not_had(job: Job, remote: RemoteFile, why: str) -> InvalidInput:
+def _unusable(job: Job, remote: RemoteFile, why: str) -> InvalidInput:
     return InvalidInput(
         tr("The address linked to {what} cannot be used: {why}", what=remote.what, why=why),
         do=tr("Nothing was sent. Link a public address of such a file, or the file itself."),

@@ -1,4 +1,4 @@
-"""Bringing home what a finished task made: every output becomes a file or a text."""
+"""Downloading what a finished task made: every output becomes a file or a text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from ..settings import settings
 from .job import Job, TransferProgress
 
 
-async def collect(engine: Engine, job: Job, task: Task, state: TaskState, into: Path) -> Result:
-    """Download every output, side by side."""
+async def download_outputs(
+    engine: Engine, job: Job, task: Task, state: TaskState, into: Path
+) -> Result:
+    """Download every output of `state` in parallel, to `into`/platform/date."""
     progress = TransferProgress(job)
     folder = into / task.platform / date.today().isoformat()
-    made = [output for output in state.outputs if output.url or output.data]
+    downloadable = [output for output in state.outputs if output.url or output.data]
     stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
     files = await all_of(
         [
             _fetch(engine, job, output, folder / f"{stem}_{number}", progress)
-            for number, output in enumerate(made, 1)
+            for number, output in enumerate(downloadable, 1)
         ]
     )
     texts = [file.path.read_text("utf-8", "replace") for file in files if _is_text(file)]

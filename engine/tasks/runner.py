@@ -1,7 +1,7 @@
-"""The way of one task: host its media, submit once, poll until it ends, bring the results home.
+"""The life of one task: host its media, submit once, poll until it ends, download the results.
 
-Knows no platform and no ComfyUI. Runner's private half runs on the engine's loop, and its clock is
-that loop's.
+Knows no platform and no ComfyUI. Private methods of Runner run on the engine's loop and use its
+clock.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from .job import Job, Stopped
 from .outcome import (
     is_final,
     raise_unless_succeeded,
-    scrubbed,
-    sender_died,
-    too_long,
-    unknown_status,
+    scrub_state,
+    sender_died_error,
+    time_limit_error,
+    unknown_status_error,
     with_resume_hint,
 )
 from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
-from .results import collect
+from .results import download_outputs
 from .resume import ResumeCheck
 from .submit import Submitter
 
@@ -45,56 +45,53 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_LEARNT = 20  # tasks of one sort that tell how long the next will take
-
-_ELSEWHERE = 0.5  # seconds between looks at an order that another process is submitting
-
-_STRANGE = (
-    10  # polls in a row with a status word of no document, or no such task, before we give up
-)
+_MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
+_MAX_UNKNOWN_POLLS = 10  # polls in a row that gave an unknown status, or found no task
 
 
 class Runner:
-    """Starts jobs and remembers which are under way. One for the life of the process."""
+    """Starts jobs and keeps track of those in progress. One for the life of the process."""
 
-    def __init__(self, engine: Engine, ledger: Ledger, book: UploadUrlStore | None = None) -> None:
+    def __init__(
+        self, engine: Engine, ledger: Ledger, url_store: UploadUrlStore | None = None
+    ) -> None:
         self.engine = engine
         self.ledger = ledger
         self._resume = ResumeCheck(ledger, engine)
-        self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, book))
+        self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, url_store))
         self._jobs: dict[str, Job] = {}
         self._rate_limiters: dict[str, RateLimiter] = {}
         self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
-        self._notes: set[asyncio.Future[None]] = set()  # the loop holds its tasks only weakly
-        self._took: dict[tuple[str, str, str], deque[float]] = {}
-        self._learning = asyncio.Lock()
+        self._background_writes: set[asyncio.Future[None]] = set()  # the loop holds tasks weakly
+        self._durations: dict[tuple[str, str, str], deque[float]] = {}
+        self._durations_lock = asyncio.Lock()
 
     # -- for other threads ------------------------------------------------------------------
 
     def start(
         self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
     ) -> Job:
-        """Begin `request`, or join the equal one under way. Results go below `into`."""
+        """Start `request`, or join the equal one in progress. Results go below `into`."""
         return self.engine.run(self.begin(provider, request, into, source))
 
     def leave(self, job: Job, *, stop: bool) -> None:
-        """The caller waits no longer. With `stop`, the last one to leave has the task stopped."""
+        """The caller stops waiting. With `stop`, the last caller to leave stops the task."""
         self.engine.loop.call_soon_threadsafe(self._leave, job, stop)
 
     def record_delivered(self, job: Job) -> None:
-        """The caller has the result in hand."""
+        """The caller has received the result."""
         self.ledger.record_delivered(job.fingerprint)
 
     def mark_files_lost(self, job: Job) -> None:
-        """The caller cannot read the result's files: the next start fetches them again."""
+        """The caller cannot read the result's files: the next start downloads them again."""
         self.ledger.mark_files_lost(job.fingerprint)
 
     def under_way(self) -> list[Job]:
-        """The jobs that this process carries, the oldest first."""
+        """The jobs in progress in this process, oldest first."""
         return list(self._jobs.values())
 
     def stop(self, job: Job) -> None:
-        """Stop `job` whoever waits for it, where that is still possible."""
+        """Stop `job`, whoever waits for it, if that is still possible."""
         self.engine.loop.call_soon_threadsafe(job.stop.set)
 
     # -- on the engine's loop ---------------------------------------------------------------
@@ -107,22 +104,22 @@ class Runner:
         return await self._join(Job(provider, request, record), into)
 
     async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
-        """`begin` for a task that the ledger knows, and whose request is not at hand."""
-        return await self._join(_of_row(provider, row), into)
+        """`begin` for a task in the ledger whose request is not available."""
+        return await self._join(_job_from_row(provider, row), into)
 
     async def resume(self, provider: Provider, row: Row, into: Path) -> None:
-        """Carry a task that nobody waits for to its results, unless it is carried already."""
+        """Finish a task that nobody waits for, unless it is already in progress here."""
         if row.record.fingerprint not in self._jobs:
-            self._launch(_of_row(provider, row), into)
+            self._launch(_job_from_row(provider, row), into)
 
     async def host(
         self, provider: Provider, request: Request, files: Sequence[MediaFile]
     ) -> list[str]:
-        """Where each file is for requests like `request`; the same file goes up only once."""
+        """The URL of each file for requests like `request`; a file is uploaded only once."""
         return await self._submitter.host(provider, request, files)
 
     async def _join(self, fresh: Job, into: Path) -> Job:
-        """The equal job under way, else `fresh`; with one more watcher."""
+        """The equal job in progress, else `fresh`; with one more watcher."""
         while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
             await job.open.wait()
         if job is None:
@@ -132,7 +129,7 @@ class Runner:
         return job
 
     def is_running(self, fingerprint: str) -> bool:
-        """Whether the order is under way in this process."""
+        """Whether the order is in progress in this process."""
         return fingerprint in self._jobs
 
     def _launch(self, job: Job, into: Path) -> Job:
@@ -148,95 +145,95 @@ class Runner:
         if stop:
             job.stop.set()
         if not job.future.done():
-            note = self._resume.kept(
+            write = self._resume.in_thread(
                 lambda: self.ledger.record_progress(job.fingerprint, State.DETACHED)
             )
-            noting = asyncio.ensure_future(note)
-            self._notes.add(noting)
-            noting.add_done_callback(self._notes.discard)
+            writing = asyncio.ensure_future(write)
+            self._background_writes.add(writing)
+            writing.add_done_callback(self._background_writes.discard)
 
     async def _run_job(self, job: Job, into: Path) -> None:
         try:
             result = await self.run_task(job, into)
         except asyncio.CancelledError:
-            self._finish(job).set_exception(TaskCancelled(tr("The work was cancelled.")))
+            self._finish(job).set_exception(TaskCancelled(tr("The operation was cancelled.")))
         except BaseException as error:
             if job.watchers <= 0:
-                _log.warning("Skyport: %s", error)  # nobody else would hear of it
+                _log.warning("Skyport: %s", error)  # no watcher is left to show it
             self._finish(job).set_exception(error)
         else:
             self._finish(job).set_result(result)
 
     def _finish(self, job: Job) -> Any:
-        """Forget the job before its watchers wake: who asks next starts from the ledger."""
+        """Forget the job before its watchers wake: the next equal request asks the ledger."""
         self._jobs.pop(job.fingerprint, None)
         notify()
         job.open.set()
         return job.future
 
     async def run_task(self, job: Job, into: Path) -> Result:
-        """Carry `job` to its results. After a SkyportError the ledger holds what was paid for."""
+        """Run `job` to its results. After a SkyportError the ledger holds what was paid for."""
         slots = self._concurrency_limit(job.provider.name)
         try:
-            await job.unless_stopped(slots.enter())
+            await job.unless_stopped(slots.acquire())
         except Stopped:
-            raise job.stopped() from None
+            raise job.stop_error() from None
         try:
-            return await self._result(job, into)
+            return await self._resume_or_submit(job, into)
         finally:
-            slots.leave()
+            slots.release()
 
-    async def _result(self, job: Job, into: Path) -> Result:
+    async def _resume_or_submit(self, job: Job, into: Path) -> Result:
         task: Task | None = None
         while task is None:
-            row = await self._resume.known(job)
+            row = await self._resume.row_to_resume(job)
             if row and row.result:
-                return await self._told(job, replace(row.result, reused=True))
+                return await self._with_warnings(job, replace(row.result, reused=True))
             if job.provider.answers_at_once(job.request):
-                if (answer := await self._answered(job, row, into)) is not None:
+                if (answer := await self._answer_at_once(job, row, into)) is not None:
                     return answer
                 continue
-            known = row.task if row else job.found
-            task = known or await self._submitter.submit(job)
-        job.enter("running", task_id=task.id, attached=known is not None)
-        return await self._kept(job, await self._results(job, task, into))
+            existing = row.task if row else job.existing_task
+            task = existing or await self._submitter.submit(job)
+        job.enter("running", task_id=task.id, attached=existing is not None)
+        return await self._save_result(job, await self._finish_task(job, task, into))
 
-    async def _told(self, job: Job, result: Result) -> Result:
-        """`result` with what must be said of earlier tries."""
-        notices = (*job.request.warnings, *await self._resume.notices(job))
-        return replace(result, warnings=(*notices, *result.warnings)) if notices else result
+    async def _with_warnings(self, job: Job, result: Result) -> Result:
+        """`result` with the warnings of its request and of earlier attempts."""
+        warnings = (*job.request.warnings, *await self._resume.warnings(job))
+        return replace(result, warnings=(*warnings, *result.warnings)) if warnings else result
 
-    async def _answered(self, job: Job, row: Row | None, into: Path) -> Result | None:
-        """What a request brings whose answer is the result; None when another process has sent it.
+    async def _answer_at_once(self, job: Job, row: Row | None, into: Path) -> Result | None:
+        """The result of a request that is answered at once; None if another process has sent it.
 
-        Once it is out it is paid for: it is heard to its end and kept, whoever still waits.
+        Once sent it is paid for: its answer is read to the end and stored, whoever still waits.
         """
         if row is not None and row.task is not None:
-            lost = sender_died(job, row)  # a crash between the answer and its keeping
-            await self._resume.record_end(job, lost)
-            raise lost
-        heard = await self._submitter.answer(job)
-        if heard is None:
-            return None
-        task, state = heard
-        try:
-            ended = raise_unless_succeeded(job, task, scrubbed(state))
-            result = await collect(self.engine, job, task, ended, into)
-        except SkyportError as error:
+            error = sender_died_error(job, row)  # a crash before the answer was stored
             await self._resume.record_end(job, error)
+            raise error
+        answer = await self._submitter.answer(job)
+        if answer is None:
+            return None
+        task, state = answer
+        try:
+            succeeded = raise_unless_succeeded(job, task, scrub_state(state))
+            result = await download_outputs(self.engine, job, task, succeeded, into)
+        except SkyportError as failure:
+            await self._resume.record_end(job, failure)
             raise
-        return await self._kept(job, result)
+        return await self._save_result(job, result)
 
-    async def _kept(self, job: Job, result: Result) -> Result:
-        await self._resume.kept(lambda: self.ledger.record_result(job.fingerprint, result))
+    async def _save_result(self, job: Job, result: Result) -> Result:
+        await self._resume.in_thread(lambda: self.ledger.record_result(job.fingerprint, result))
         job.enter("done")
-        return await self._told(job, result)
+        return await self._with_warnings(job, result)
 
     # -- wait -------------------------------------------------------------------------------
 
-    async def _results(self, job: Job, task: Task, into: Path) -> Result:
+    async def _finish_task(self, job: Job, task: Task, into: Path) -> Result:
         try:
-            return await self._awaited(job, task, into)
+            return await self._wait_and_download(job, task, into)
         except SkyportError as error:
             error.task_id = task.id
             if is_final(job, error):
@@ -244,100 +241,104 @@ class Runner:
                 raise
             raise with_resume_hint(error) from None
 
-    async def _awaited(self, job: Job, task: Task, into: Path) -> Result:
+    async def _wait_and_download(self, job: Job, task: Task, into: Path) -> Result:
         pace = Pace(_now())
         state = await self._wait(job, task, pace)
         if not job.snapshot.attached:
-            self._took[_sort(job.request)].append(pace.took())
+            self._durations[_duration_key(job.request)].append(pace.duration())
         job.enter("downloading", state=state)
         try:
-            return await collect(self.engine, job, task, state, into)
+            return await download_outputs(self.engine, job, task, state, into)
         except ApiError as error:
             if not link_expired(error):
                 raise
-        # A result's URL lives for a while only: the platform is asked once more for it.
+        # A result's URL expires: the platform is asked for a new one, once.
         job.stop.clear()  # too late to cancel, and the result is paid for
-        return await collect(self.engine, job, task, await self._wait(job, task, pace), into)
+        return await download_outputs(
+            self.engine, job, task, await self._wait(job, task, pace), into
+        )
 
     async def _wait(self, job: Job, task: Task, pace: Pace) -> TaskState:
-        """Poll until the task has ended well.
+        """Poll until the task has succeeded.
 
-        Raises TaskFailed, TaskCancelled, TaskTimeout, NotFound, or BadResult for a strange word.
+        Raises TaskFailed, TaskCancelled, TaskTimeout, NotFound, or BadResult for an unknown status.
         """
-        forecast = Forecast(_now(), await self._usual(job.request))
+        forecast = Forecast(_now(), await self._usual_duration(job.request))
         limit = settings.load().time_limit_s
         deadline = None if limit is None else _now() + limit
         job.show(usual=forecast.usual)
-        strange = 0
+        unknown_polls = 0
         while True:
             try:
-                state = await self._look(job, task, pace, forecast.end(), deadline)
+                state = await self._next_state(job, task, pace, forecast.expected_end(), deadline)
             except NotFound:
-                # Not everywhere at once may a platform know what it has just accepted.
-                strange += 1
-                if strange >= _STRANGE:
+                # A platform may need a moment before all its servers know a task it accepted.
+                unknown_polls += 1
+                if unknown_polls >= _MAX_UNKNOWN_POLLS:
                     raise
                 continue
-            forecast.saw(_now(), state.progress)
-            await self._note(job, state)
-            strange = 0 if state.known else strange + 1
-            if strange >= _STRANGE:
-                raise unknown_status(job, task, state)
+            forecast.observe(_now(), state.progress)
+            await self._record_state(job, state)
+            unknown_polls = 0 if state.known else unknown_polls + 1
+            if unknown_polls >= _MAX_UNKNOWN_POLLS:
+                raise unknown_status_error(job, task, state)
             if state.status.terminal:
                 return raise_unless_succeeded(job, task, state)
 
-    async def _note(self, job: Job, state: TaskState) -> None:
-        """What a poll told: seen at once, and kept where it is news."""
+    async def _record_state(self, job: Job, state: TaskState) -> None:
+        """Show the state; record it in the ledger if its status or cost is new."""
         before = job.snapshot.state
         job.show(state=state)
-        is_news = before is None or (before.status, before.cost) != (state.status, state.cost)
-        if is_news and not state.status.terminal:
-            await self._resume.kept(
+        is_new = before is None or (before.status, before.cost) != (state.status, state.cost)
+        if is_new and not state.status.terminal:
+            await self._resume.in_thread(
                 lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
             )
 
-    async def _look(
+    async def _next_state(
         self, job: Job, task: Task, pace: Pace, expected_end: float | None, deadline: float | None
     ) -> TaskState:
-        """The next answer, when it is due. A stop or the time limit breaks into all of it."""
+        """The answer to the next poll, when it is due. A stop or the time limit interrupts it."""
         while deadline is None or _now() < deadline:
-            look = job.unless_stopped(self._poll(job, task, pace, pace.next_poll(expected_end)))
+            polling = job.unless_stopped(self._poll(job, task, pace, pace.next_poll(expected_end)))
             try:
-                return await asyncio.wait_for(look, None if deadline is None else deadline - _now())
+                return await asyncio.wait_for(
+                    polling, None if deadline is None else deadline - _now()
+                )
             except Stopped:
                 await self._cancel(job, task)
             except asyncio.TimeoutError:
                 break
-        raise too_long(job, task)
+        raise time_limit_error(job, task)
 
     async def _cancel(self, job: Job, task: Task) -> None:
-        """Stop the task where the platform can; else it runs on, and the next queue attaches."""
+        """Stop the task if the platform can; else it runs on, and its watchers keep waiting."""
         job.open.clear()
         cancelled = False
         try:
-            cancelled = await self._read(lambda: job.provider.cancel(task))
+            cancelled = await self._call(lambda: job.provider.cancel(task))
         finally:
-            if not cancelled:  # else it stays shut until the job is settled
+            if not cancelled:  # else the job stays closed until it has finished
                 job.open.set()
         if cancelled:
-            raise job.stopped(task)
+            raise job.stop_error(task)
         job.stop.clear()
 
     async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState:
-        async def before() -> None:
-            await asyncio.sleep(max(due, pace.allowed()) - _now())
+        async def wait_until_due() -> None:
+            await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
             await self._rate_limiter(job.provider.name).wait()
-            pace.polled(_now())
+            pace.record_poll(_now())
 
         return await retrying(
-            lambda: scrubbed(job.provider.poll(task)),
+            lambda: scrub_state(job.provider.poll(task)),
             run_blocking=self.engine.blocking,
-            before=before,
+            before=wait_until_due,
         )
 
     # -- shared by the jobs of a platform ---------------------------------------------------
 
-    async def _read(self, call: Callable[[], T]) -> T:
+    async def _call(self, call: Callable[[], T]) -> T:
         return await retrying(call, run_blocking=self.engine.blocking)
 
     def _rate_limiter(self, platform: str) -> RateLimiter:
@@ -348,19 +349,19 @@ class Runner:
             platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
         )
 
-    async def _usual(self, request: Request) -> float | None:
-        """Seconds that its sort takes: what the ledger tells once, then what is seen here."""
-        sort = _sort(request)
-        async with self._learning:  # or each of a large batch would ask the ledger
-            if sort not in self._took:
-                told = await self._resume.kept(lambda: self.ledger.past_durations(*sort))
-                self._took[sort] = deque(reversed(told), maxlen=_LEARNT)
-        took = self._took[sort]
-        return statistics.median(took) if took else None
+    async def _usual_duration(self, request: Request) -> float | None:
+        """Median duration of such tasks in seconds: from the ledger, then updated here."""
+        key = _duration_key(request)
+        async with self._durations_lock:  # or every task of a large batch would ask the ledger
+            if key not in self._durations:
+                past = await self._resume.in_thread(lambda: self.ledger.past_durations(*key))
+                self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
+        durations = self._durations[key]
+        return statistics.median(durations) if durations else None
 
 
-def _of_row(provider: Provider, row: Row) -> Job:
-    """A job that only ever attaches: its request cannot be sent again."""
+def _job_from_row(provider: Provider, row: Row) -> Job:
+    """A job that can only attach: its request cannot be sent again."""
     assert row.task is not None
     request = Request(row.record.platform, row.record.endpoint, {}, title=row.record.title)
     return Job(provider, request, row.record, row.task)
@@ -370,6 +371,6 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _sort(request: Request) -> tuple[str, str, str]:
-    """Requests of one sort take about as long as each other."""
+def _duration_key(request: Request) -> tuple[str, str, str]:
+    """Requests with the same key take about the same time."""
     return request.platform, request.endpoint, request.title

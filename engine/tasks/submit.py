@@ -1,7 +1,4 @@
-"""Getting an order to its platform: its media fetched and hosted, then sent, once.
-
-Runs on the engine's loop.
-"""
+"""Sending an order to its platform: fetch and host its media, then submit it once."""
 
 from __future__ import annotations
 
@@ -18,14 +15,17 @@ from ..http.retry import retrying
 from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from .job import Job, Stopped, TransferProgress
-from .remote_media import TempFolder, fetched
+from .remote_media import TempFolder, fetch_remote_files
 from .resume import ResumeCheck
 
 T = TypeVar("T")
 
 
 class Submitter:
-    """Sends each order once, and keeps its intent before and what came of it right after."""
+    """Sends each order once; records its intent before and the outcome right after.
+
+    Runs on the engine's loop.
+    """
 
     def __init__(
         self, engine: Engine, ledger: Ledger, resume: ResumeCheck, upload_cache: UploadCache
@@ -36,29 +36,29 @@ class Submitter:
         self._upload_cache = upload_cache
 
     async def submit(self, job: Job) -> Task | None:
-        """The task, once the platform took it; None when another process has sent the order."""
+        """The task the platform accepted; None if another process has sent the order."""
         report = TransferProgress(job).part()
         with TempFolder() as folder:
-            request = await self._intended(job, folder)
+            request = await self._prepare_and_claim(job, folder)
             if request is None:
                 return None
-            task_id = await self._once(job, lambda: job.provider.submit(request, report))
-        # A signature, and whose it is, belongs in no ledger.
+            task_id = await self._send_once(job, lambda: job.provider.submit(request, report))
+        # Signatures and the key ids beside them do not belong in the ledger.
         sent = frozenset(map(unsigned, urls_in(request.payload)))
         task = Task(request.platform, request.endpoint, task_id, sent)
-        await self._resume.kept(lambda: self._ledger.record_accepted(job.record, task))
+        await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
         return task
 
     async def answer(self, job: Job) -> tuple[Task, TaskState] | None:
-        """What the platform answered; None when another process has sent the order."""
+        """The platform's answer; None if another process has sent the order."""
         with TempFolder() as folder:
-            request = await self._intended(job, folder)
+            request = await self._prepare_and_claim(job, folder)
             if request is None:
                 return None
             call = partial(job.provider.answer, request, job.on_text)
-            answer_id, state = await self._once(job, call)
+            answer_id, state = await self._send_once(job, call)
         task = Task(request.platform, request.endpoint, answer_id or job.fingerprint[:12])
-        await self._resume.kept(lambda: self._ledger.record_accepted(job.record, task))
+        await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
         job.show(task_id=task.id)
         return task, state
 
@@ -67,51 +67,51 @@ class Submitter:
         provider: Provider,
         request: Request,
         files: Sequence[MediaFile],
-        part: Callable[[], Report] = lambda: silent,
+        new_report: Callable[[], Report] = lambda: silent,
     ) -> list[str]:
-        """Where each file is for requests like `request`; the same file goes up only once."""
+        """The URL of each file for requests like `request`; a file is uploaded only once."""
         upload_scope = await self._upload_scope(provider, request) if files else ""
         return await all_of(
-            [self._upload(provider, request, file, upload_scope, part()) for file in files]
+            [self._upload(provider, request, file, upload_scope, new_report()) for file in files]
         )
 
-    # -- make ready -------------------------------------------------------------------------
+    # -- prepare ----------------------------------------------------------------------------
 
-    async def _intended(self, job: Job, folder: TempFolder) -> Request | None:
-        """The request, ready and its intent kept; None when another process has sent the order."""
+    async def _prepare_and_claim(self, job: Job, folder: TempFolder) -> Request | None:
+        """The request, prepared and its intent recorded; None if another process has sent it."""
         try:
-            request = await job.unless_stopped(self._ready(job, folder))
+            request = await job.unless_stopped(self._prepare(job, folder))
         except Stopped:
-            raise job.stopped() from None
+            raise job.stop_error() from None
         job.enter("submitting")
-        if await self._resume.kept(lambda: self._ledger.record_intent(job.record)):
+        if await self._resume.in_thread(lambda: self._ledger.record_intent(job.record)):
             return None
         return request
 
-    async def _ready(self, job: Job, folder: TempFolder) -> Request:
-        """The request as it will be sent. Nothing is paid for yet: it may be stopped anywhere."""
+    async def _prepare(self, job: Job, folder: TempFolder) -> Request:
+        """The request as it will be sent. May be stopped at any point: nothing is paid for yet."""
         job.enter("preparing")
-        request = await self._read(lambda: job.provider.prepare(job.request))
-        return await self._host_media(job, await fetched(self._engine, job, request, folder))
+        request = await self._call(lambda: job.provider.prepare(job.request))
+        return await self._host_media(
+            job, await fetch_remote_files(self._engine, job, request, folder)
+        )
 
     async def _host_media(self, job: Job, request: Request) -> Request:
-        """The request with every file uploaded, side by side, and its URL in its place."""
+        """The request with every file uploaded, in parallel, and replaced by its URL."""
         files = files_in(request.payload)
         if not files or job.provider.sends_files_inside(request):
             return request
         job.enter("uploading")
         progress = TransferProgress(job, sum(file.size for file in files))
         urls = await self.host(job.provider, request, files, progress.part)
-        upload_cache = {
-            (file.sha256, file.name): url for file, url in zip(files, urls, strict=True)
-        }
+        url_of = {(file.sha256, file.name): url for file, url in zip(files, urls, strict=True)}
         return request.with_payload(
-            with_files(request.payload, lambda file: upload_cache[file.sha256, file.name])
+            with_files(request.payload, lambda file: url_of[file.sha256, file.name])
         )
 
     async def _upload_scope(self, provider: Provider, request: Request) -> str:
-        """Known before the first upload begins, so that a place that is missing costs none."""
-        return await self._read(lambda: provider.upload_scope(request))
+        """Resolved before the first upload, so that a missing media host is reported first."""
+        return await self._call(lambda: provider.upload_scope(request))
 
     async def _upload(
         self,
@@ -129,19 +129,19 @@ class Submitter:
 
         return await self._upload_cache.url(f"{upload_scope} {file.sha256}", upload)
 
-    async def _read(self, call: Callable[[], T]) -> T:
+    async def _call(self, call: Callable[[], T]) -> T:
         return await retrying(call, run_blocking=self._engine.blocking)
 
     # -- send -------------------------------------------------------------------------------
 
-    async def _once(self, job: Job, call: Callable[[], T]) -> T:
-        """Not stoppable once it is out: the answer must be kept, whoever still waits for it.
+    async def _send_once(self, job: Job, call: Callable[[], T]) -> T:
+        """Not stoppable once sent: the answer must be stored, whoever still waits for it.
 
-        Between tries it is: another try is made only when the platform has certainly not taken the
-        one before.
+        Stoppable between attempts: another one is made only if the platform has certainly not
+        accepted the one before.
         """
 
-        async def wanted() -> None:
+        async def raise_if_stopped() -> None:
             if job.stop.is_set():
                 raise Stopped
 
@@ -154,11 +154,11 @@ class Submitter:
                 submit=True,
                 run_blocking=self._engine.transfer,
                 sleep=pause,
-                before=wanted,
+                before=raise_if_stopped,
             )
         except Stopped:
-            job.open.clear()  # who asks now must not join what is ending
-            stopped = job.stopped()
+            job.open.clear()  # new watchers must not join a job that is ending
+            stopped = job.stop_error()
             await self._resume.record_end(job, stopped)
             raise stopped from None
         except BaseException as error:

@@ -43,11 +43,11 @@ def noticed_late(lasts: float, *, usual: float | None = None, tells: bool = Fals
     """Seconds from a task's end to the poll that sees it; `tells`: each poll tells its progress."""
     pace, forecast = Pace(0.0), Forecast(0.0, usual)
     while True:
-        now = pace.next_poll(forecast.end())
-        pace.polled(now)
+        now = pace.next_poll(forecast.expected_end())
+        pace.record_poll(now)
         if now >= lasts:
             return now - lasts
-        forecast.saw(now, now / lasts if tells else None)
+        forecast.observe(now, now / lasts if tells else None)
 
 
 def varied(kind: float, count: int, spread: float = 0.1) -> list[float]:
