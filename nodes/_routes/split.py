@@ -10,7 +10,7 @@ from aiohttp import web
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
-from ...engine.workflows.graph import TROUBLE
+from ...engine.workflows.graph import REFUSED_INPUT
 from .._base.run_task import in_thread
 from .._run_in_cloud.split_prompt import cut_prompt, remote_part_of
 from .guards import answering, from_our_page, json_of
@@ -44,7 +44,7 @@ def whereabouts(left: Workflow) -> dict[str, Any]:
         "troubles": {
             node_id: node["inputs"]["value"]
             for node_id, node in left.items()
-            if TROUBLE in _inputs(node)
+            if REFUSED_INPUT in _inputs(node)
         },
     }
 

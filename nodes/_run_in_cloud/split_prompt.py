@@ -10,8 +10,16 @@ from typing import Any
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import KEEP, RUN, Link, is_node, links_of, named
-from ...engine.workflows.split import KEY, Facts, RemotePart, cut, troubled
+from ...engine.workflows.graph import (
+    KEEP_LOCAL,
+    PART_INPUT,
+    RUN_IN_CLOUD,
+    Link,
+    is_node,
+    links_of,
+    named,
+)
+from ...engine.workflows.split import Facts, RemotePart, refused_node, split
 from .._kinds import local_files, node_classes
 from . import editor_graph
 
@@ -35,23 +43,23 @@ def cut_prompt(data: Mapping[str, Any]) -> Workflow:
         return prompt
     try:
         with node_classes.remembering():
-            left = cut(prompt, _facts({**data, "prompt": prompt}, graph))
+            left = split(prompt, _facts({**data, "prompt": prompt}, graph))
             return {k: _stamped(_refused(node, nameless)) for k, node in left.items()}
     except Exception:
         _log.exception("Skyport could not cut the prompt")
         reason = tr("Skyport could not cut this workflow; ComfyUI's log says why.")
-        return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
+        return {k: refused_node(n, reason) if _is_run(n) else n for k, n in prompt.items()}
 
 
 def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart | None:
     """What a Run in Cloud node sends; None where the prompt was not cut for it."""
     node = (prompt or {}).get(node_id) or {}
-    text = node.get("inputs", {}).get(KEY)
+    text = node.get("inputs", {}).get(PART_INPUT)
     return RemotePart.from_json(text) if isinstance(text, str) else None
 
 
 def _is_run(node: Mapping[str, Any]) -> bool:
-    return bool(node["class_type"] == RUN)
+    return bool(node["class_type"] == RUN_IN_CLOUD)
 
 
 def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
@@ -64,18 +72,18 @@ def _refused(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
             "the API, or load a workflow that was saved with a newer editor.",
             node=named(unknown[0], part.nodes[unknown[0]]),
         )
-        return troubled(node, reason)
+        return refused_node(node, reason)
     return node
 
 
 def _stamped(node: dict[str, Any]) -> dict[str, Any]:
     """The node with the state of the files that its part names: a changed one is a new run."""
-    if not _is_run(node) or KEY not in node["inputs"]:
+    if not _is_run(node) or PART_INPUT not in node["inputs"]:
         return node
     try:
-        stamps = local_files.stamps(RemotePart.from_json(node["inputs"][KEY]).nodes)
+        stamps = local_files.stamps(RemotePart.from_json(node["inputs"][PART_INPUT]).nodes)
     except InvalidInput as error:
-        return troubled(node, str(error))
+        return refused_node(node, str(error))
     return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
 
 
@@ -134,10 +142,10 @@ class _Types:
     def _source(self, link: Link) -> Link:
         """Who makes it, past the nodes that pass it on."""
         passed: set[Link] = set()
-        while link not in passed and self._class(link[0]) in (RUN, KEEP):
+        while link not in passed and self._class(link[0]) in (RUN_IN_CLOUD, KEEP_LOCAL):
             passed.add(link)
             value = self.prompt[link[0]]["inputs"].get("value")
-            if not is_link(value) or KEY in self.prompt[link[0]]["inputs"]:
+            if not is_link(value) or PART_INPUT in self.prompt[link[0]]["inputs"]:
                 return link
             link = (value[0], value[1])
         return link
@@ -154,7 +162,7 @@ class _Types:
         while stack:
             for node_id, name in self.takers.get(stack.pop(), []):
                 redirect_target = (node_id, 0)
-                if self._class(node_id) not in (RUN, KEEP):
+                if self._class(node_id) not in (RUN_IN_CLOUD, KEEP_LOCAL):
                     kind = node_classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
                     if _is_type(kind):
                         yield kind
