@@ -399,7 +399,7 @@ def test_pictures_in_two_places_are_counted_together() -> None:
     told = refusal(
         "video-pro-720p", "image-audio2video", image=picture(), audio=sound, extra_images=many
     )
-    assert "10 entries were given" in told
+    assert "it has 10 entries" in told
     assert "takes 9" in told
     few = {"image": picture(), "audio": sound, "extra_images": many[:8]}
     sent = asked("video-pro-720p", "image-audio2video", prompt="a fox", **few).payload
