@@ -504,7 +504,9 @@ def test_without_an_address_it_is_told_which_variable_to_set(monkeypatch: Any) -
     with pytest.raises(InvalidInput) as caught:
         providers.connect("happyhorse")
     told = str(caught.value)
-    assert told.startswith("HappyHorse: no address is set. Its document names none: ")
+    assert told.startswith(
+        "HappyHorse: no address is set. The platform's documentation gives none: "
+    )
     assert "HAPPYHORSE_BASE_URL" in told
 
 
