@@ -12,7 +12,7 @@ from ..engine.base.types import Request, Result
 from ..engine.base.words import tr
 from ..engine.platforms.provider import Provider
 from ..engine.tasks import history
-from ..engine.workflows.graph import ENTRY, HERE, KEEP, RUN
+from ..engine.workflows.graph import KEEP_LOCAL, REMOTE_INPUT, RUN_IN_CLOUD, THIS_MACHINE
 from ..engine.workflows.split import RemotePart
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
@@ -41,7 +41,7 @@ class RunInCloud(CloudNode):
     The prompt hook removes that part before ComfyUI validates the prompt.
     """
 
-    id = RUN
+    id = RUN_IN_CLOUD
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -71,7 +71,7 @@ class RunInCloud(CloudNode):
     async def work(cls, where: Any = None, value: Any = None) -> io.NodeOutput:
         part = remote_part_of(cls.hidden.prompt, cls.hidden.unique_id)
         cloud = (where or {}).get("where")
-        if cloud == HERE or (part is not None and part.value is None):
+        if cloud == THIS_MACHINE or (part is not None and part.value is None):
             return io.NodeOutput([_local_value(value, part)])
         if part is None or cloud not in clouds():
             raise InvalidInput(tr("Choose where it runs, then queue the whole workflow again."))
@@ -96,7 +96,7 @@ class RunInCloud(CloudNode):
 class KeepLocal(io.ComfyNode):
     """Passes its value on; what is upstream of it runs on this machine."""
 
-    id = KEEP
+    id = KEEP_LOCAL
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -117,7 +117,7 @@ class KeepLocal(io.ComfyNode):
 class RemoteInput(io.ComfyNode):
     """Names an input of a remote workflow and the value that goes there."""
 
-    id = ENTRY
+    id = REMOTE_INPUT
 
     @classmethod
     def define_schema(cls) -> io.Schema:

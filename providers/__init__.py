@@ -1,4 +1,4 @@
-"""The platforms. No ComfyUI and no torch here: a node, a script or a test may use it alike.
+"""The platforms, usable without ComfyUI and torch: from a node, a script or a test.
 
 provider = connect("haiyi")
 job = runner().start(provider, request, into=results())
@@ -50,31 +50,31 @@ _starting = threading.Lock()
 
 
 def connect(platform: str) -> Provider:
-    """The platform, ready to be asked. Raises MissingKey; InvalidInput where no address is set."""
-    kind = provider_class(platform)
+    """The platform, ready for requests. Raises MissingKey; InvalidInput where no address is set."""
+    cls = provider_class(platform)
     if settings.load().sandbox:
-        address, key = sandbox().base_url(platform), sandbox().key(platform)
+        base_url, key = sandbox().base_url(platform), sandbox().key(platform)
     else:
-        address = keys.base_url(platform, kind.label, kind.default_base_url)
-        key = keys.require(platform, kind.label, kind.key_help).value
-    host = None if kind.takes_uploads() else ChosenHost(kind.label, connect)
-    return kind(Http(kind.label, address, kind.auth_headers(key)), host)
+        base_url = keys.base_url(platform, cls.label, cls.default_base_url)
+        key = keys.require(platform, cls.label, cls.key_help).value
+    host = None if cls.takes_uploads() else ChosenHost(cls.label, connect)
+    return cls(Http(cls.label, base_url, cls.auth_headers(key)), host)
 
 
 def catalogue(platform: str) -> Catalogue:
-    """The models of the platform at the place it is reached at now."""
-    kind = provider_class(platform)
+    """The models of the platform at its current address."""
+    cls = provider_class(platform)
     if settings.load().sandbox:
         realm = _SANDBOX_REALM
     else:
-        realm = realm_of(_address(kind), kind.default_base_url)
-    return _catalogues.setdefault((platform, realm), Catalogue(kind, realm))
+        realm = realm_of(_base_url(cls), cls.default_base_url)
+    return _catalogues.setdefault((platform, realm), Catalogue(cls, realm))
 
 
 async def refresh(platform: str) -> Refreshed:
-    """Ask the platform for its models and keep them; to be awaited on the engine's loop.
+    """Fetch the platform's models and cache them; to be awaited on the engine's loop.
 
-    Raises a SkyportError and keeps the models known so far.
+    After a SkyportError, which it raises, the models known so far stay.
     """
     engine = runner().engine
     provider = await engine.blocking(lambda: connect(platform))
@@ -88,9 +88,9 @@ def runner() -> Runner:
 
 
 def start_collector() -> None:
-    """Finish in the background what no node waits for."""
-    carrier = runner()
-    carrier.engine.start(collect_for_ever(carrier, ledger(), connect, results))
+    """Finish in the background the tasks for which no node waits."""
+    task_runner = runner()
+    task_runner.engine.start(collect_for_ever(task_runner, ledger(), connect, results))
 
 
 @lru_cache(maxsize=1)
@@ -112,9 +112,9 @@ def _sandbox() -> Sandbox:
     return start()
 
 
-def _address(kind: type[Provider]) -> str:
-    """The platform's address, to tell places apart; a missing or broken one is no matter here."""
+def _base_url(cls: type[Provider]) -> str:
+    """The platform's address; "" where it is missing or invalid, which does not matter here."""
     try:
-        return keys.base_url(kind.name, kind.label, kind.default_base_url)
+        return keys.base_url(cls.name, cls.label, cls.default_base_url)
     except InvalidInput:
         return ""

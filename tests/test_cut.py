@@ -11,8 +11,14 @@ import pytest
 from host import graph, link, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skyport.engine.workflows.graph import ENTRY, HERE, RUN
-from skyport.engine.workflows.split import KEY, TROUBLE, Facts, RemotePart, cut
+from skyport.engine.workflows.graph import (
+    PART_INPUT,
+    REFUSED_INPUT,
+    REMOTE_INPUT,
+    RUN_IN_CLOUD,
+    THIS_MACHINE,
+)
+from skyport.engine.workflows.split import Facts, RemotePart, split
 from skyport.engine.workflows.transfer import RemoteWorkflowBuilder
 
 KEEP, OURS = "SkyportKeepLocal", "SkyportHaiyiTextToImage"
@@ -35,7 +41,7 @@ def facts(
 
 def run(value: Any, where: str = SUN, **nested: Any) -> dict[str, Any]:
     told = {f"where.{name}": one for name, one in nested.items()}
-    return node(RUN, {**told}, value=value, where=where)
+    return node(RUN_IN_CLOUD, {**told}, value=value, where=where)
 
 
 def save(source: str) -> dict[str, Any]:
@@ -43,11 +49,11 @@ def save(source: str) -> dict[str, Any]:
 
 
 def order(prompt: Prompt, node_id: str) -> RemotePart:
-    return RemotePart.from_json(prompt[node_id]["inputs"][KEY])
+    return RemotePart.from_json(prompt[node_id]["inputs"][PART_INPUT])
 
 
 def trouble(prompt: Prompt, node_id: str) -> str:
-    assert TROUBLE in prompt[node_id]["inputs"], prompt[node_id]
+    assert REFUSED_INPUT in prompt[node_id]["inputs"], prompt[node_id]
     return str(prompt[node_id]["inputs"]["value"])
 
 
@@ -57,7 +63,7 @@ def entering(prompt: Prompt, node_id: str) -> dict[str, tuple[str, int]]:
     last = prompt[node_id]["inputs"].get("value")
     while last is not None:
         entry = prompt[last[0]]
-        assert entry["class_type"] == ENTRY
+        assert entry["class_type"] == REMOTE_INPUT
         for target in order(prompt, node_id).entries[entry["inputs"]["target"]]:
             found[target] = tuple(entry["inputs"]["value"])
         last = entry["inputs"].get("inputs")
@@ -75,7 +81,7 @@ def test_everything_upstream_goes_and_the_rest_stays() -> None:
         grow=node("ImageScale", image=link("cloud")),
         kept=save("grow"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert after.keys() == {"cloud", "grow", "kept"}
     assert order(after, "cloud") == RemotePart(
         nodes={"model": before["model"], "paint": before["paint"]},
@@ -83,18 +89,18 @@ def test_everything_upstream_goes_and_the_rest_stays() -> None:
         saves=[(("paint", 0), "IMAGE")],
         value=("paint", 0),
     )
-    assert after["cloud"]["inputs"].keys() == {"where", "where.cluster", KEY}
+    assert after["cloud"]["inputs"].keys() == {"where", "where.cluster", PART_INPUT}
     assert before["cloud"]["inputs"]["value"] == ["paint", 0], "the queued prompt was changed"
 
 
 def test_on_this_machine_nothing_is_cut() -> None:
-    before = graph(a=node("EmptyImage"), cloud=run(link("a"), HERE), kept=save("cloud"))
-    assert cut(before, facts()) is before
+    before = graph(a=node("EmptyImage"), cloud=run(link("a"), THIS_MACHINE), kept=save("cloud"))
+    assert split(before, facts()) is before
 
 
 def test_a_graph_without_it_is_left_alone() -> None:
     before = graph(a=node("EmptyImage"), kept=save("a"))
-    assert cut(before, facts()) is before
+    assert split(before, facts()) is before
 
 
 def test_what_another_output_needs_runs_here_as_well() -> None:
@@ -106,7 +112,7 @@ def test_what_another_output_needs_runs_here_as_well() -> None:
         kept=save("cloud"),
         peek=node("PreviewImage", images=link("b")),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert after.keys() == {"a", "b", "cloud", "kept", "peek"}
     assert order(after, "cloud").nodes.keys() == {"a", "b", "c"}
 
@@ -120,7 +126,7 @@ def test_keep_local_stops_the_cut_at_any_depth() -> None:
         cloud=run(link("c")),
         kept=save("cloud"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert after.keys() == {"a", "keep", "cloud", "kept", "skyport-cloud-1"}
     assert order(after, "cloud").nodes["b"]["inputs"] == {}
     assert entering(after, "cloud") == {"b.image": ("keep", 0), "c.image2": ("keep", 0)}
@@ -133,14 +139,14 @@ def test_nodes_of_this_pack_stay_and_their_values_enter() -> None:
         cloud=run(link("paint")),
         kept=save("cloud"),
     )
-    after = cut(before, facts({"text": "STRING"}))
+    after = split(before, facts({"text": "STRING"}))
     assert entering(after, "cloud") == {"paint.text": ("text", 0)}
 
 
 def test_a_value_made_here_is_passed_on_where_nothing_is_left_to_run() -> None:
     before = graph(a=node("EmptyImage"), keep=node(KEEP, value=link("a")), cloud=run(link("keep")))
     before["kept"] = save("cloud")
-    after = cut(before, facts())
+    after = split(before, facts())
     assert order(after, "cloud").value is None
     assert after["cloud"]["inputs"]["value"] == ["keep", 0]
 
@@ -153,26 +159,26 @@ def test_a_node_that_nobody_needs_goes_with_what_it_hangs_on() -> None:
         cloud=run(link("a")),
         kept=save("cloud"),
     )
-    assert cut(before, facts()).keys() == {"cloud", "kept"}
+    assert split(before, facts()).keys() == {"cloud", "kept"}
 
 
 def test_an_unknown_node_that_stays_is_left_for_comfyui_to_name() -> None:
     before = graph(a=node("EmptyImage"), cloud=run(link("a")), odd=node("UnknownSave"))
     before["odd"]["inputs"]["images"] = link("cloud")
-    assert cut(before, facts()).keys() == {"cloud", "odd"}
+    assert split(before, facts()).keys() == {"cloud", "odd"}
 
 
 def test_a_saver_stays_where_the_cloud_node_behind_it_feeds_nothing() -> None:
     before = graph(a=node("EmptyImage"), kept=save("a"), cloud=run(link("kept")))
-    assert {"a", "kept"} <= cut(before, facts()).keys()
+    assert {"a", "kept"} <= split(before, facts()).keys()
 
 
 def test_of_the_outputs_only_those_that_are_asked_for_are_served() -> None:
     """The editor can run the nodes it has selected."""
     before = graph(a=node("UnknownPainter"), kept=save("a"), cloud=run(link("kept")))
     before["after"] = save("cloud")
-    assert cut(before, replace(facts(), wanted=["after"])).keys() == {"cloud", "after"}
-    assert {"a", "kept"} <= cut(before, replace(facts(), wanted=["kept"])).keys()
+    assert split(before, replace(facts(), wanted=["after"])).keys() == {"cloud", "after"}
+    assert {"a", "kept"} <= split(before, replace(facts(), wanted=["kept"])).keys()
 
 
 def test_nodes_inside_subgraphs_keep_their_ids() -> None:
@@ -183,7 +189,7 @@ def test_nodes_inside_subgraphs_keep_their_ids() -> None:
         "12:9": run(link("12:8")),
         "3": save("12:9"),
     }
-    after = cut(before, facts())
+    after = split(before, facts())
     assert order(after, "12:9").nodes.keys() == {"12:8"}
     assert entering(after, "12:9") == {"12:8.image": ("12:7", 0)}
     assert not [one for one in after if ":" in one and one not in before]
@@ -197,7 +203,7 @@ def test_ids_may_hold_dots() -> None:
         "cloud": run(link("c.d")),
         "kept": save("cloud"),
     }
-    after = cut(before, facts(lacking={"ImageScale": ["size.image"]}))
+    after = split(before, facts(lacking={"ImageScale": ["size.image"]}))
     sent = RemoteWorkflowBuilder(order(after, "cloud").nodes)
     sent.put([*entering(after, "cloud")], "made here")
     assert sent.workflow["c.d"]["inputs"] == {"size.image": "made here"}
@@ -209,7 +215,7 @@ def test_a_list_that_is_no_link_is_a_value() -> None:
         cloud=run(link("a")),
         kept=save("cloud"),
     )
-    assert order(cut(before, facts()), "cloud").nodes["a"] == before["a"]
+    assert order(split(before, facts()), "cloud").nodes["a"] == before["a"]
 
 
 def test_a_linked_cluster_is_chosen_here() -> None:
@@ -219,7 +225,7 @@ def test_a_linked_cluster_is_chosen_here() -> None:
         cloud=run(link("a"), cluster=link("pick")),
         kept=save("cloud"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert after.keys() == {"pick", "cloud", "kept"}
     assert after["cloud"]["inputs"]["where.cluster"] == ["pick", 0]
 
@@ -240,7 +246,7 @@ def two(where: str = SUN, other: str = SUN) -> Prompt:
 
 
 def test_two_of_one_place_that_share_a_node_are_one_submission() -> None:
-    after = cut(two(), facts())
+    after = split(two(), facts())
     first, second = order(after, "first"), order(after, "second")
     assert first.nodes == second.nodes
     assert first.saves == second.saves == [(("b", 0), "IMAGE"), (("c", 0), "IMAGE")]
@@ -248,7 +254,7 @@ def test_two_of_one_place_that_share_a_node_are_one_submission() -> None:
 
 
 def test_two_of_different_places_send_a_part_each() -> None:
-    after = cut(two(SUN, MOON), facts())
+    after = split(two(SUN, MOON), facts())
     assert order(after, "first").nodes.keys() == {"a", "b"}
     assert order(after, "second").nodes.keys() == {"a", "c"}
 
@@ -257,7 +263,7 @@ def test_two_that_share_nothing_send_a_part_each() -> None:
     before = two()
     before["c"]["inputs"]["image"] = link("d")
     before["d"] = node("EmptyImage")
-    assert len(order(cut(before, facts()), "first").saves) == 1
+    assert len(order(split(before, facts()), "first").saves) == 1
 
 
 def test_a_nested_one_of_the_same_place_is_part_of_the_outer() -> None:
@@ -268,7 +274,7 @@ def test_a_nested_one_of_the_same_place_is_part_of_the_outer() -> None:
         outer=run(link("b")),
         kept=save("outer"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert after.keys() == {"outer", "kept"}
     assert order(after, "outer").nodes["b"]["inputs"] == {"image": ["a", 0]}
 
@@ -282,7 +288,7 @@ def test_a_nested_one_whose_value_is_used_here_too_shares_the_submission() -> No
         x=save("inner"),
         y=save("outer"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert order(after, "inner").nodes == order(after, "outer").nodes
     assert order(after, "inner").value == ("a", 0)
 
@@ -295,7 +301,7 @@ def test_a_nested_one_of_another_place_enters_as_a_value() -> None:
         outer=run(link("b"), SUN),
         kept=save("outer"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert order(after, "inner").nodes.keys() == {"a"}
     assert entering(after, "outer") == {"b.image": ("inner", 0)}
 
@@ -303,12 +309,12 @@ def test_a_nested_one_of_another_place_enters_as_a_value() -> None:
 def test_a_nested_one_on_this_machine_is_passed_through() -> None:
     before = graph(
         a=node("EmptyImage"),
-        inner=run(link("a"), HERE),
+        inner=run(link("a"), THIS_MACHINE),
         b=node("ImageInvert", image=link("inner")),
         outer=run(link("b")),
         kept=save("outer"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert after.keys() == {"outer", "kept"}
     assert order(after, "outer").nodes["b"]["inputs"] == {"image": ["a", 0]}
 
@@ -322,7 +328,7 @@ def test_one_that_waits_for_the_other_through_this_machine_is_a_submission_of_it
         second=run(link("b")),
         kept=save("second"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert order(after, "first").nodes.keys() == {"a"}
     assert order(after, "second").nodes.keys() == {"a", "b"}
     assert entering(after, "second") == {"b.image1": ("keep", 0)}
@@ -342,7 +348,7 @@ def tapping(**more: dict[str, Any]) -> Prompt:
 
 
 def test_a_preview_of_what_cannot_be_made_here_comes_with_the_submission() -> None:
-    after = cut(tapping(peek=save("paint"), again=node("PreviewImage", x=link("paint"))), facts())
+    after = split(tapping(peek=save("paint"), again=node("PreviewImage", x=link("paint"))), facts())
     tap = "skyport-tap-paint-0"
     assert after.keys() == {"cloud", "kept", "peek", "again", tap}
     assert after["peek"]["inputs"]["images"] == after["again"]["inputs"]["x"] == [tap, 0]
@@ -350,23 +356,23 @@ def test_a_preview_of_what_cannot_be_made_here_comes_with_the_submission() -> No
     assert order(after, tap).saves == order(after, "cloud").saves
     assert order(after, tap).value == ("paint", 0)
     assert after[tap]["inputs"]["where.cluster"] == "auto"
-    assert cut(after, facts()) is after
+    assert split(after, facts()) is after
 
 
 def test_what_no_media_come_out_of_goes_along_to_the_next_that_gives_one() -> None:
     decode = node("VAEDecode", samples=link("paint"))
-    after = cut(tapping(decode=decode, peek=save("decode")), facts({"paint": "LATENT"}))
+    after = split(tapping(decode=decode, peek=save("decode")), facts({"paint": "LATENT"}))
     assert after.keys() == {"cloud", "kept", "peek", "skyport-tap-decode-0"}
     assert order(after, "cloud").nodes.keys() == {"paint", "c", "decode"}
 
 
 def test_what_keep_local_holds_here_is_not_brought_back() -> None:
-    after = cut(tapping(keep=node(KEEP, value=link("paint")), peek=save("keep")), facts())
+    after = split(tapping(keep=node(KEEP, value=link("paint")), peek=save("keep")), facts())
     assert {"paint", "keep", "peek"} <= after.keys(), "ComfyUI has to say what is missing"
 
 
 def test_a_preview_that_is_not_asked_for_brings_nothing_back() -> None:
-    after = cut(tapping(peek=save("paint")), replace(facts(), wanted=["kept"]))
+    after = split(tapping(peek=save("paint")), replace(facts(), wanted=["kept"]))
     assert len(order(after, "cloud").saves) == 1
 
 
@@ -377,19 +383,19 @@ def test_a_prompt_that_was_cut_stays_as_it_is() -> None:
     before = two()
     before["b"]["inputs"]["mask"] = link("keep")
     before["keep"] = node(KEEP, value=link("a"))
-    after = cut(before, facts())
-    assert cut(after, facts()) is after
-    assert cut(json.loads(json.dumps(after)), facts()) == after
+    after = split(before, facts())
+    assert split(after, facts()) is after
+    assert split(json.loads(json.dumps(after)), facts()) == after
 
 
 def test_a_muted_node_is_told_as_an_input_that_nothing_is_linked_to() -> None:
     """The editor leaves a muted node out of the prompt, with all links to it."""
-    before = graph(cloud=node(RUN, where=SUN), kept=save("cloud"))
+    before = graph(cloud=node(RUN_IN_CLOUD, where=SUN), kept=save("cloud"))
     assert 'linked to "value" of SkyportRunInCloud (cloud)' in trouble(
-        cut(before, facts()), "cloud"
+        split(before, facts()), "cloud"
     )
     before = graph(b=node("ImageInvert"), cloud=run(link("b")), kept=save("cloud"))
-    after = cut(before, facts(lacking={"ImageInvert": ["image"]}))
+    after = split(before, facts(lacking={"ImageInvert": ["image"]}))
     assert 'linked to "image" of ImageInvert (b)' in trouble(after, "cloud")
 
 
@@ -397,14 +403,14 @@ def test_a_bypassed_node_is_not_in_the_prompt_and_goes_nowhere() -> None:
     """The editor links what is behind a bypassed node to what is before it."""
     before = graph(a=node("EmptyImage"), c=node("ImageInvert", image=link("a")))
     before |= {"cloud": run(link("c")), "kept": save("cloud")}
-    assert order(cut(before, facts()), "cloud").nodes.keys() == {"a", "c"}
+    assert order(split(before, facts()), "cloud").nodes.keys() == {"a", "c"}
 
 
 def test_a_link_to_a_node_that_is_not_there_is_told() -> None:
     before = graph(b=node("ImageInvert", image=link("gone")), cloud=run(link("b")))
     before["kept"] = save("cloud")
     assert '"image" of ImageInvert (b) is linked to node gone' in trouble(
-        cut(before, facts()), "cloud"
+        split(before, facts()), "cloud"
     )
 
 
@@ -415,15 +421,17 @@ def test_a_circle_is_told_and_nothing_else_of_it_is_left_to_complain() -> None:
         cloud=run(link("b")),
         kept=save("cloud"),
     )
-    after = cut(before, facts())
+    after = split(before, facts())
     assert "These nodes wait for each other: " in trouble(after, "cloud")
     assert after.keys() == {"cloud", "kept"}
 
 
 def test_a_circle_of_pass_throughs_is_told() -> None:
-    before = graph(a=run(link("b"), HERE), b=run(link("a"), HERE), cloud=run(link("a")))
+    before = graph(
+        a=run(link("b"), THIS_MACHINE), b=run(link("a"), THIS_MACHINE), cloud=run(link("a"))
+    )
     before["kept"] = save("cloud")
-    assert "wait for each other" in trouble(cut(before, facts()), "cloud")
+    assert "wait for each other" in trouble(split(before, facts()), "cloud")
 
 
 @pytest.mark.parametrize(
@@ -431,7 +439,7 @@ def test_a_circle_of_pass_throughs_is_told() -> None:
 )
 def test_what_is_no_prompt_is_left_to_comfyui(broken: Any) -> None:
     prompt = {**broken, "cloud": run(link("a"))}
-    assert cut(prompt, facts()) is prompt
+    assert split(prompt, facts()) is prompt
 
 
 # -- what cannot cross --------------------------------------------------------------------------
@@ -445,20 +453,20 @@ def test_a_model_made_here_is_refused_by_name() -> None:
         cloud=run(link("paint")),
         kept=save("cloud"),
     )
-    told = trouble(cut(before, facts({"keep": "MODEL"})), "cloud")
+    told = trouble(split(before, facts({"keep": "MODEL"})), "cloud")
     assert told.startswith("KSampler (paint) takes a MODEL that is made on this machine by")
     assert "SkyportKeepLocal (keep)" in told
 
 
 def test_a_latent_is_no_value_to_bring_back() -> None:
     before = graph(paint=node("KSampler"), cloud=run(link("paint")), kept=save("cloud"))
-    told = trouble(cut(before, facts({"paint": "LATENT"})), "cloud")
+    told = trouble(split(before, facts({"paint": "LATENT"})), "cloud")
     assert told.startswith("KSampler (paint) makes a LATENT.")
 
 
 def test_a_value_of_unknown_type_is_told() -> None:
     before = graph(paint=node("UnknownSampler"), cloud=run(link("paint")), kept=save("cloud"))
-    told = trouble(cut(before, facts({"paint": ""})), "cloud")
+    told = trouble(split(before, facts({"paint": ""})), "cloud")
     assert told.startswith("What UnknownSampler (paint) makes is not known")
 
 
@@ -471,12 +479,16 @@ def prompts(draw: Any) -> Prompt:
     prompt: Prompt = {}
     for number in range(draw(st.integers(2, 14))):
         earlier = st.sampled_from([*prompt]).map(link) if prompt else None
-        kinds = ["Work", "Stuck", RUN, RUN, KEEP, OURS, "SaveImage"] if prompt else ["Work", OURS]
+        kinds = (
+            ["Work", "Stuck", RUN_IN_CLOUD, RUN_IN_CLOUD, KEEP, OURS, "SaveImage"]
+            if prompt
+            else ["Work", OURS]
+        )
         kind = draw(st.sampled_from(kinds))
         inputs: dict[str, Any] = {}
-        if kind == RUN:
-            inputs["where"] = draw(st.sampled_from([HERE, SUN, SUN, MOON]))
-        if kind in (RUN, KEEP, "SaveImage"):
+        if kind == RUN_IN_CLOUD:
+            inputs["where"] = draw(st.sampled_from([THIS_MACHINE, SUN, SUN, MOON]))
+        if kind in (RUN_IN_CLOUD, KEEP, "SaveImage"):
             inputs["value"] = draw(earlier)
         elif earlier is not None:
             count = draw(st.integers(0, 3))
@@ -509,11 +521,14 @@ class Evaluator:
                 owner, _, name = target.partition(".")
                 if owner == node_id:
                     values[name] = value
-        if one["class_type"] == ENTRY:
+        if one["class_type"] == REMOTE_INPUT:
             return {**values.get("inputs", {}), values["target"]: values["value"]}
-        if KEY in values and (sent := RemotePart.from_json(values[KEY])).value is not None:
+        if (
+            PART_INPUT in values
+            and (sent := RemotePart.from_json(values[PART_INPUT])).value is not None
+        ):
             return self._remote(sent, values.get("value", {}))
-        if one["class_type"] in (RUN, KEEP):
+        if one["class_type"] in (RUN_IN_CLOUD, KEEP):
             return values["value"]
         return hash((one["class_type"], tuple(sorted(values.items()))))
 
@@ -527,25 +542,25 @@ class Evaluator:
 @settings(max_examples=400)
 @given(prompts())
 def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None:
-    after = cut(prompt, facts())
+    after = split(prompt, facts())
     whole, parted = Evaluator(prompt), Evaluator(after)
     outputs = [one for one in prompt if prompt[one]["class_type"] in OUTPUTS]
-    sent = {k for one in after.values() if KEY in one["inputs"] for k in _nodes_of(one)}
+    sent = {k for one in after.values() if PART_INPUT in one["inputs"] for k in _nodes_of(one)}
     for output in outputs:
         if output in after:
             assert parted.of(output) == whole.of(output)
         else:
             assert output in sent, "an output was lost"
-    assert cut(after, facts()) == after
+    assert split(after, facts()) == after
 
 
 @settings(max_examples=200)
 @given(prompts())
 def test_what_stays_is_whole(prompt: Prompt) -> None:
-    after = cut(prompt, facts())
+    after = split(prompt, facts())
     for one in after.values():
         assert all(v[0] in after for v in one["inputs"].values() if isinstance(v, list)), after
-        if KEY in one["inputs"]:
+        if PART_INPUT in one["inputs"]:
             for inner in _nodes_of(one).values():
                 links = [v for v in inner["inputs"].values() if isinstance(v, list)]
                 assert all(v[0] in _nodes_of(one) for v in links)
@@ -556,8 +571,8 @@ def test_what_stays_is_whole(prompt: Prompt) -> None:
 def test_the_order_of_the_nodes_decides_nothing(prompt: Prompt, random: Any) -> None:
     names = [*prompt]
     random.shuffle(names)
-    shuffled = cut({name: prompt[name] for name in names}, facts())
-    straight = cut(prompt, facts())
+    shuffled = split({name: prompt[name] for name in names}, facts())
+    straight = split(prompt, facts())
     outputs = [one for one in straight if straight[one]["class_type"] in OUTPUTS]
     assert {o: Evaluator(straight).of(o) for o in outputs} == {
         o: Evaluator(shuffled).of(o) for o in outputs
@@ -565,4 +580,4 @@ def test_the_order_of_the_nodes_decides_nothing(prompt: Prompt, random: Any) -> 
 
 
 def _nodes_of(one: Mapping[str, Any]) -> Prompt:
-    return RemotePart.from_json(one["inputs"][KEY]).nodes
+    return RemotePart.from_json(one["inputs"][PART_INPUT]).nodes

@@ -14,7 +14,13 @@ from folder_paths import use_base
 from host import graph, link, node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skyport.engine.workflows.graph import HERE, KEEP, KEY, RUN, TROUBLE
+from skyport.engine.workflows.graph import (
+    KEEP_LOCAL,
+    PART_INPUT,
+    REFUSED_INPUT,
+    RUN_IN_CLOUD,
+    THIS_MACHINE,
+)
 from skyport.nodes._base.prompt_marks import linked_outputs, watch
 from skyport.nodes._run_in_cloud.prompt_hook import on_prompt
 from skyport.nodes._run_in_cloud.split_prompt import remote_part_of, split_prompt
@@ -76,7 +82,7 @@ def base(tmp_path: Path) -> Iterator[None]:
 
 
 def run(source: list[Any], where: str = "HaiYi") -> dict[str, Any]:
-    return node(RUN, where=where, value=source)
+    return node(RUN_IN_CLOUD, where=where, value=source)
 
 
 def queued(prompt: dict[str, Any], *editor: dict[str, Any], **graph_keys: Any) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def queued(prompt: dict[str, Any], *editor: dict[str, Any], **graph_keys: Any) -
 
 def kind_of(data: dict[str, Any], node_id: str = "cloud") -> str:
     left = split_prompt(data)
-    assert TROUBLE not in left[node_id]["inputs"], left[node_id]
+    assert REFUSED_INPUT not in left[node_id]["inputs"], left[node_id]
     order = remote_part_of(left, node_id)
     assert order is not None
     assert order.value is not None
@@ -118,18 +124,18 @@ def test_the_editor_tells_the_type_inside_a_subgraph_of_a_subgraph() -> None:
     assert kind_of(data) == "AUDIO"
 
 
-@pytest.mark.parametrize("between", [KEEP, RUN])
+@pytest.mark.parametrize("between", [KEEP_LOCAL, RUN_IN_CLOUD])
 def test_who_takes_the_value_tells_its_type_also_through_nodes_that_pass_it_on(
     between: str,
 ) -> None:
-    passing = node(between, value=link("cloud"), where=HERE)
+    passing = node(between, value=link("cloud"), where=THIS_MACHINE)
     prompt = graph(a=node("Nobodys"), cloud=run(link("a")), then=passing)
     prompt |= {"shade": node("Shade", mask=link("then")), "show": node("Show", value=link("shade"))}
     assert kind_of({"prompt": prompt}) == "MASK"
 
 
 def test_a_type_is_found_behind_any_number_of_nodes_that_pass_it_on() -> None:
-    prompt = {str(n): node(KEEP, value=link(str(n - 1))) for n in range(1, 2000)}
+    prompt = {str(n): node(KEEP_LOCAL, value=link(str(n - 1))) for n in range(1, 2000)}
     prompt |= graph(a=node("Nobodys"), cloud=run(link("a")))
     prompt["1"]["inputs"]["value"] = link("cloud")
     prompt |= {"shade": node("Shade", mask=link("1999")), "show": node("Show", value=link("shade"))}
@@ -255,14 +261,16 @@ editors = st.recursive(
 links = st.tuples(st.sampled_from("abcd"), st.integers(-1, 2)).map(list)
 nodes = st.fixed_dictionaries(
     {
-        "class_type": st.sampled_from([RUN, RUN, KEEP, "Paint", "Nobodys", "Show", "Shade"]),
+        "class_type": st.sampled_from(
+            [RUN_IN_CLOUD, RUN_IN_CLOUD, KEEP_LOCAL, "Paint", "Nobodys", "Show", "Shade"]
+        ),
         "inputs": st.dictionaries(
             st.sampled_from(["value", "image", "mask", "where.cluster"]), links | json_
         ),
     }
 )
 placed = nodes.flatmap(
-    lambda one: st.sampled_from([HERE, "HaiYi", "GPUGeek", ""]).map(
+    lambda one: st.sampled_from([THIS_MACHINE, "HaiYi", "GPUGeek", ""]).map(
         lambda where: {**one, "inputs": {**one["inputs"], "where": where}}
     )
 )
@@ -288,7 +296,7 @@ def test_what_is_no_request_goes_on_as_it_came(data: Any) -> None:
 
 @pytest.mark.parametrize("garbage", ["", "{}", "[]", "no JSON"])
 def test_a_cut_that_cannot_be_read_is_told_at_its_node(garbage: str) -> None:
-    cloud = {**run(link("a")), "inputs": {"where": "HaiYi", KEY: garbage}}
+    cloud = {**run(link("a")), "inputs": {"where": "HaiYi", PART_INPUT: garbage}}
     left = on_prompt({"prompt": graph(cloud=cloud)})["prompt"]
     assert left["cloud"]["inputs"]["value"].startswith("Skyport could not split this workflow")
 

@@ -313,9 +313,9 @@ def test_bytes_behind_a_whole_video_do_no_harm(tmp_path: Path) -> None:
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.m4a", tone(1, 0.2), "aac", "fltp")
-    with pytest.raises(BadResult, match="no picture track"):
+    with pytest.raises(BadResult, match="no video track"):
         open_video(path)
-    with pytest.raises(BadResult, match="no picture track"):
+    with pytest.raises(BadResult, match="no video track"):
         decode_frames(path)
 
 

@@ -102,7 +102,7 @@ def zipped() -> bytes:
         ("photo.jpg", zipped(), "it is no image, video or audio file"),
         ("thing", bytes(range(256)), "it is no image, video or audio file"),
         ("photo.png", b"", "it is empty"),
-        ("photo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIH", "it is broken"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIH", "it is damaged"),
     ],
 )
 def test_what_is_no_media_is_refused_by_name(
@@ -136,12 +136,12 @@ def test_the_command_line_needs_neither_torch_nor_pyav() -> None:
         (
             a_file(size=int(12.4 * MB)),
             MediaRule(max_bytes=10 * MB),
-            "end frame: photo.png has 12.4 MB; kling-v3 takes at most 10 MB.",
+            "end frame: photo.png is 12.4 MB; kling-v3 takes at most 10 MB.",
         ),
         (
             a_file(size=10 * MB + 1),
             MediaRule(max_bytes=10 * MB),
-            "end frame: photo.png has 10485761 bytes; kling-v3 takes at most 10485760 bytes.",
+            "end frame: photo.png is 10485761 bytes; kling-v3 takes at most 10485760 bytes.",
         ),
         (
             a_file(),

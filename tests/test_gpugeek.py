@@ -84,7 +84,7 @@ def committing(seen: Seen) -> Answer:
 @pytest.fixture(autouse=True)
 def nothing_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test's server may have had the same port."""
-    monkeypatch.setattr(_links, "_learnt", {})
+    monkeypatch.setattr(_links, "_dialects", {})
     monkeypatch.setattr(gpugeek, "COMMITTED", Committed())
 
 
@@ -244,7 +244,7 @@ def test_the_dialect_is_known_after_a_restart_and_learnt_anew_when_it_changes(
     (home / "gpugeek.json").write_text(json.dumps({server.url: "sample"}))
     server.on(LINK, only_by_sample(Answer(404)))
     assert upload(server, tmp_path)
-    monkeypatch.setattr(_links, "_learnt", {})
+    monkeypatch.setattr(_links, "_dialects", {})
     scripted_upload(server)
     server.on(LINK, Answer(404), answer_json(envelope({"signed_url": server.url + SIGNED})))
     assert upload(server, tmp_path)
@@ -337,7 +337,7 @@ def test_a_commit_without_an_address_is_named_before_anything_is_paid(
     server: Scripted, tmp_path: Path, answer: Any
 ) -> None:
     server.on(COMMIT, answer_json(envelope(answer)))
-    with pytest.raises(BadResult, match=r"GPUGeek: .*without an oss_url"):
+    with pytest.raises(BadResult, match=r"GPUGeek: .*has no oss_url"):
         upload(server, tmp_path)
 
 
@@ -412,12 +412,12 @@ def test_what_was_committed_is_counted_on_for_a_while_only() -> None:
         return f"own{len(told)}"
 
     def address() -> str:
-        return kept.address("place", FOREIGN, commit, 600)
+        return kept.own_url("place", FOREIGN, commit, 600)
 
     assert [address(), address()] == ["own1", "own1"]
     now[0] = 601
     assert address() == "own2"
-    assert kept.address("elsewhere", FOREIGN, commit, 600) == "own3"
+    assert kept.own_url("elsewhere", FOREIGN, commit, 600) == "own3"
 
 
 def test_a_foreign_address_that_is_refused_is_told_and_nothing_is_submitted(

@@ -266,7 +266,7 @@ def test_an_upload_without_an_address_is_named(
     server: Scripted, tmp_path: Path, answer: Any
 ) -> None:
     server.on(V1 + "file/upload", answer_json(answer))
-    with pytest.raises(BadResult, match=r"The upload of a\.png was answered without a url"):
+    with pytest.raises(BadResult, match=r"The answer to the upload of a\.png has no url"):
         platform(server).upload(clip(tmp_path, PNG, "a.png"), Request("haiyi", GENERATE, {}))
 
 

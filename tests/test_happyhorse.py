@@ -400,7 +400,7 @@ def test_pictures_in_two_places_are_counted_together() -> None:
     told = refusal(
         "video-pro-720p", "image-audio2video", image=picture(), audio=sound, extra_images=many
     )
-    assert "10 entries were given" in told
+    assert "it has 10 entries" in told
     assert "takes 9" in told
     few = {"image": picture(), "audio": sound, "extra_images": many[:8]}
     sent = asked("video-pro-720p", "image-audio2video", prompt="a fox", **few).payload
@@ -505,7 +505,9 @@ def test_without_an_address_it_is_told_which_variable_to_set(monkeypatch: Any) -
     with pytest.raises(InvalidInput) as caught:
         providers.connect("happyhorse")
     told = str(caught.value)
-    assert told.startswith("HappyHorse: no address is set. Its document names none: ")
+    assert told.startswith(
+        "HappyHorse: no address is set. The platform's documentation gives none: "
+    )
     assert "HAPPYHORSE_BASE_URL" in told
 
 

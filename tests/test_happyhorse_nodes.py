@@ -258,7 +258,9 @@ def test_advice_is_told_on_the_node_and_the_task_runs(cloud: Host, sandbox: Sand
     made = make(cloud, "extend-video", "wan2.7-i2v", video=link("short"))
     run = cloud.run(graph(**needed(made), short=short, make=made))
     assert run.status == "success", (run.error, run.node_errors)
-    assert any("Only advice" in text and "at least 2" in text for text in run.texts["make"])
+    assert any(
+        "Only a recommendation" in text and "at least 2" in text for text in run.texts["make"]
+    )
 
 
 def test_a_url_takes_the_place_of_any_medium(cloud: Host, sandbox: Sandbox) -> None:

@@ -154,7 +154,7 @@ def test_a_file_open_to_others_is_closed_and_the_user_is_warned(home, caplog):
     with caplog.at_level(logging.WARNING):
         assert keys.find("haiyi") == keys.Key(SECRET, "file")
     assert mode(home / "keys.json") == 0o600
-    assert "keys.json could be read by others" in caplog.text
+    assert "keys.json was readable by others" in caplog.text
     assert SECRET not in caplog.text
 
 

@@ -217,7 +217,7 @@ def test_frames_and_references_have_one_name_for_all_models(row: tuple[str, str]
 
 def test_at_most_nine_pictures_go_to_happyhorse(tmp_path: Path) -> None:
     ten = [clip(tmp_path, bytes([n])) for n in range(10)]
-    with pytest.raises(InvalidInput, match="10 entries were given, it takes 9"):
+    with pytest.raises(InvalidInput, match="it has 10 entries; it takes 9 at most"):
         generation("happyhorse-1.0-r2v", "ref2v", prompt="x", images=ten)
     assert len(generation(DOUBAO, "ref2v", prompt="x", images=ten).payload["image_files"]) == 10
 
@@ -448,7 +448,7 @@ def pixel(folder: Path) -> bytes:
     [
         ("http://10.20.30.40/frame.png", None, "not a public host"),
         ("/frame", Answer(404), "first_frame"),
-        ("/frame", Answer(body=b"<html>sign in</html>"), "no image, video or audio"),
+        ("/frame", Answer(body=b"<html>sign in</html>"), "not an image, video or audio"),
         ("/frame", Answer(body=b"RIFF$\0\0\0WAVEfmt " + bytes(64)), "it takes image, not audio"),
     ],
     ids=["private", "gone", "page", "sound"],

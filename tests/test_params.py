@@ -183,7 +183,7 @@ def test_a_listed_value_is_sent_as_the_platform_lists_it(
 def test_more_entries_than_the_platform_takes_are_refused() -> None:
     images = of("array[image]", max_items=2)
     assert sent(images, [URL] * 2) == [URL] * 2
-    assert "3 entries were given, it takes 2" in refusal(images, [URL] * 3)
+    assert "it has 3 entries; it takes 2 at most" in refusal(images, [URL] * 3)
 
 
 # -- what is left out -----------------------------------------------------------------------

@@ -14,7 +14,7 @@ from skyport.engine.base.errors import InvalidInput
 from skyport.engine.base.types import MediaFile
 from skyport.engine.workflows.api_format import check_workflow, put_inputs, read_workflow, targets
 
-EXPORT = "In ComfyUI choose Workflow > Export (API) and use that file."
+EXPORT = "In ComfyUI, choose Workflow > Export (API) and use that file."
 PICTURE = MediaFile(Path("a.png"), "a.png", "image/png", "0" * 64, 5)
 WORKFLOW: dict[str, Any] = {
     "3": {
@@ -56,7 +56,7 @@ def test_a_workflow_is_read_also_when_it_is_wrapped() -> None:
         ('{"3": {"class_type": "A"}}', "Node 3 of the workflow has no inputs."),
         (
             '{"3": {"class_type": "A", "inputs": {"x": ["9", 0]}}}',
-            "Input x of node 3 is linked to node 9, which is not there.",
+            "Input x of node 3 is linked to node 9, which is not in the workflow.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Video and sound files opened and decoded with PyAV, whatever its release. No torch here."""
+"""Video and audio files, opened and decoded with any release of PyAV. No torch here."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..base.words import tr
 
 _log = logging.getLogger("skyport")
 
-# Tags in another encoding must not cost a result that was paid for. PyAV 19 reads any tag, and
-# no longer takes the argument.
+# Tags in an odd encoding must not lose a result that was paid for. PyAV 19 reads any tag and no
+# longer takes the argument.
 _LENIENT: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 )
@@ -24,7 +24,7 @@ _LENIENT: dict[str, Any] = (
 
 @contextmanager
 def open_container(path: Path) -> Iterator[Any]:
-    """The opened file, a PyAV `InputContainer`. Raises BadResult for one that cannot be read."""
+    """The file as an open PyAV `InputContainer`. Raises BadResult where it cannot be read."""
     try:
         with open_raw(path) as container:
             yield container
@@ -33,26 +33,26 @@ def open_container(path: Path) -> Iterator[Any]:
 
 
 def open_raw(path: Path) -> Any:
-    """`open_container` with PyAV's own errors: FFmpegError, OSError."""
+    """Like `open_container`, but raises PyAV's own errors: FFmpegError, OSError."""
     return av.open(str(path.absolute()), **_LENIENT)
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first picture track that can be decoded. Raises BadResult where there is none."""
+    """The first video stream that can be decoded. Raises BadResult where there is none."""
     for stream in container.streams.video:
         # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
         if stream.codec_context is not None:
             return stream
-    raise unreadable(path, tr("it has no picture track"))
+    raise unreadable(path, tr("it has no video track"))
 
 
 def audio_stream(container: Any) -> Any:
-    """The first sound track that can be decoded, None where there is none."""
+    """The first audio stream that can be decoded, None where there is none."""
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
 def decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames of `stream`; a packet that cannot be decoded is left out, as players do."""
+    """The frames of `stream`; packets that cannot be decoded are skipped, as players do."""
     broken = 0
     for packet in container.demux(stream):
         try:
@@ -62,7 +62,7 @@ def decoded(container: Any, stream: Any) -> Iterator[Any]:
     if broken:
         _log.warning(
             tr(
-                "{name}: {count} broken packets left out.",
+                "{name}: skipped {count} broken packets.",
                 name=Path(container.name).name,
                 count=broken,
             )
@@ -78,10 +78,12 @@ def first_of(frames: Iterator[Any], path: Path) -> Any:
 
 
 def unreadable(path: Path, reason: Exception | str) -> BadResult:
-    """The error of a result file that cannot be read; it says that the file is kept."""
-    words = getattr(reason, "strerror", None) or str(reason)
-    kept = tr("The file is kept at {path}.", path=path) if path.exists() else ""
+    """The error for a result file that cannot be read; it says where the file is kept."""
+    text = getattr(reason, "strerror", None) or str(reason)
+    if path.exists():
+        do = tr("The file is kept at {path}.", path=path)
+    else:
+        do = tr("The file is no longer at {path}.", path=path)
     return BadResult(
-        tr("{name} cannot be read: {reason}.", name=path.name, reason=words.rstrip(".")),
-        do=kept or tr("The file is no longer at {path}.", path=path),
+        tr("{name} cannot be read: {reason}.", name=path.name, reason=text.rstrip(".")), do=do
     )

@@ -1,4 +1,4 @@
-"""Results brought to this disk: streamed, resumed after a cut, from hosts that may be asked."""
+"""Downloads of results: streamed to disk, resumed after a broken connection, from allowed hosts."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _LINK_GONE = frozenset({401, 403, 404, 410})
 
 
 def keep(data: bytes, target: Path, *, text: bool = False) -> ResultFile:
-    """Put a result that came inside an answer on disk as `target` + what its bytes say it is.
+    """Write a result that came inside an answer to `target`; its bytes decide the extension.
 
-    Raises BadResult when it is no medium or cannot be written.
+    Raises BadResult where it is no media file or cannot be written.
     """
     part = PartialFile(target)
     try:
@@ -48,7 +48,7 @@ def keep(data: bytes, target: Path, *, text: bool = False) -> ResultFile:
 
 
 def link_expired(error: SkyportError) -> bool:
-    """True when a fresh URL may help: the host no longer serves the one we had."""
+    """Whether a fresh URL may help: the host no longer serves this one."""
     if not isinstance(error, ApiError):
         return False
     return error.status in _LINK_GONE or (error.status == 400 and "expire" in error.what.lower())
@@ -56,12 +56,12 @@ def link_expired(error: SkyportError) -> bool:
 
 @dataclass
 class Download:
-    """One result on its way to this disk; `attempt` may be repeated and goes on after a cut.
+    """The download of one result; `attempt` may be repeated and resumes where the last one stopped.
 
     url     used byte for byte as given
-    target  where the file goes, without its extension; `<target>.part` until it is whole
-    cap     most bytes to accept
-    text    plain text is a result too
+    target  path of the file without its extension; `<target>.<pid>.part` until it is complete
+    cap     largest size to accept, in bytes
+    text    whether plain text is a result too
     """
 
     http: Http
@@ -77,69 +77,70 @@ class Download:
         self._part = PartialFile(self.target)
 
     def attempt(self) -> ResultFile:
-        """Fetch what is still missing. One attempt.
+        """Fetch what is still missing, once.
 
-        Raises TransportError when the line broke (worth repeating), NotFound when the link expired
-        (401, 403, 404, 410; see `link_expired`), another ApiError for other answers, and BadResult
-        for what will not get better: a private host, too many bytes, no medium, a full disk.
+        Raises TransportError when the connection broke (worth repeating), NotFound when the link
+        expired (401, 403, 404, 410; see `link_expired`), another ApiError for other answers, and
+        BadResult where repeating does not help: a private host, too many bytes, no media file, a
+        full disk.
         """
         failure: SkyportError
         try:
-            with self._opened() as (response, url):
-                self._fill(response)
-                told_type = response.headers.get("Content-Type", "")
-                return self._part.settle(told_type, name_in(url), self.text)
+            with self._open() as (response, url):
+                self._receive(response)
+                content_type = response.headers.get("Content-Type", "")
+                return self._part.settle(content_type, name_in(url), self.text)
         except (BadResult, ApiError) as error:
             self.discard()
             error.platform = error.platform or self.http.label
             raise
         except WIRE_ERRORS as error:
-            failure = self._cut(describe_failure(error))
+            failure = self._interrupted(describe_failure(error))
         finally:
             self._part.close()
-        # Raised out here: what requests raises holds the key and whole URLs, and would hang on it.
+        # Raised out here: as its context, an error of requests would show the key and whole URLs.
         raise failure
 
     def discard(self) -> None:
-        """Give up: remove what was fetched so far. The next attempt starts anew."""
+        """Remove what was fetched so far. The next attempt starts from the beginning."""
         self._etag = ""
         self._part.discard()
 
-    # -- ask --------------------------------------------------------------------------------
+    # -- request ----------------------------------------------------------------------------
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[requests.Response, str]]:
-        """The answer of the host that has the file, and its URL; every hop is judged by itself."""
+    def _open(self) -> Iterator[tuple[requests.Response, str]]:
+        """The response of the host that has the file, and its URL; every hop is checked anew."""
         url = self.url
         with ExitStack() as hops:
             for _ in range(MAX_REDIRECTS + 1):
-                sending = exact_exchange(
-                    requests.Request("GET", url, headers=self._wanted()),
+                exchange = exact_exchange(
+                    requests.Request("GET", url, headers=self._headers()),
                     key=self.http.key_for(url),
                     own_host=self.http.host,
                     label=self.http.label,
                     timeout=self.http.timeout,
                 )
-                response = hops.enter_context(sending)
-                elsewhere = redirect_target(url, response)
-                if elsewhere is None:
+                response = hops.enter_context(exchange)
+                target = redirect_target(url, response)
+                if target is None:
                     self._raise_for_status(response, url)
                     yield response, url
                     return
-                url = elsewhere
+                url = target
         raise BadResult(
             tr(
-                "The result's address leads in circles, last to {place}.",
+                "The result's URL was redirected too many times, last to {place}.",
                 place=origin_text(url),
             )
         )
 
-    def _wanted(self) -> dict[str, str]:
-        # Compressed on the way, lengths and ranges would not be those of the file.
-        wanted = {"Accept-Encoding": "identity"}
+    def _headers(self) -> dict[str, str]:
+        # With compression, lengths and ranges would not be those of the file.
+        headers = {"Accept-Encoding": "identity"}
         if self._etag and self._part.size:
-            wanted |= {"Range": f"bytes={self._part.size}-", "If-Range": self._etag}
-        return wanted
+            headers |= {"Range": f"bytes={self._part.size}-", "If-Range": self._etag}
+        return headers
 
     def _raise_for_status(self, response: requests.Response, url: str) -> None:
         status = response.status_code
@@ -147,22 +148,22 @@ class Download:
             return
         if status == 416:
             self.discard()
-            raise self._cut(tr("the host could not go on where it stopped"))
+            raise self._interrupted(tr("the host could not resume the download"))
         with suppress(*WIRE_ERRORS):
             words, code = explained(next(response.iter_content(16384), b""))
             asked = seconds_asked(response.headers.get("Retry-After"), time.time())
             error = api_error(self.http.label, status, words, code, asked)
-            raise _expired(error, url) if self._gone(status, url) else error
-        raise self._cut(tr("the connection was cut"))
+            raise _expired(error, url) if self._is_link_gone(status, url) else error
+        raise self._interrupted(tr("the connection was cut"))
 
-    def _gone(self, status: int, url: str) -> bool:
-        """Elsewhere a 403 is about the link's signature; at home it is about the key."""
-        at_home = bool(self.http.key_for(url))
-        return status in _LINK_GONE and not (at_home and status in (401, 403))
+    def _is_link_gone(self, status: int, url: str) -> bool:
+        """On the platform's own host, 401 and 403 are about the key; elsewhere, about the link."""
+        is_own_host = bool(self.http.key_for(url))
+        return status in _LINK_GONE and not (is_own_host and status in (401, 403))
 
-    # -- fill -------------------------------------------------------------------------------
+    # -- receive ----------------------------------------------------------------------------
 
-    def _fill(self, response: requests.Response) -> None:
+    def _receive(self, response: requests.Response) -> None:
         total = self._begin(response)
         if total is not None and total > self.cap:
             raise self._too_large(total)
@@ -173,12 +174,12 @@ class Download:
             self._part.write(chunk)
             self.report(self._part.size, total or 0)
         if cut_short(response) or (total is not None and self._part.size < total):
-            raise self._cut(tr("the connection was cut"))
+            raise self._interrupted(tr("the connection was cut"))
 
     def _begin(self, response: requests.Response) -> int | None:
-        """Open the part where `response` goes on; the size of the whole file, None if not told."""
+        """Open the partial file for `response`; the size of the whole file, None if unknown."""
         if response.status_code == 206:
-            total = self._continues(response)
+            total = self._check_range(response)
             self._part.reopen()
             return total
         self._part.restart()
@@ -188,22 +189,22 @@ class Download:
         length = response.headers.get("Content-Length", "")
         return int(length) if length.isdigit() else None
 
-    def _continues(self, response: requests.Response) -> int | None:
-        """The whole size, told by a 206 that goes on exactly where the part ends."""
-        told_range = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told_range.strip())
-        same = response.headers.get("ETag", self._etag) == self._etag
-        if not match or not self._etag or int(match[1]) != self._part.size or not same:
+    def _check_range(self, response: requests.Response) -> int | None:
+        """The whole size from a 206, which must continue exactly where the partial file ends."""
+        content_range = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range.strip())
+        is_same = response.headers.get("ETag", self._etag) == self._etag
+        if not match or not self._etag or int(match[1]) != self._part.size or not is_same:
             self.discard()
-            raise self._cut(tr("the host could not go on where it stopped"))
+            raise self._interrupted(tr("the host could not resume the download"))
         return None if match[2] == "*" else int(match[2])
 
     # -- errors -----------------------------------------------------------------------------
 
-    def _cut(self, reason: str) -> TransportError:
+    def _interrupted(self, reason: str) -> TransportError:
         return TransportError(
             tr(
-                "The result could not be fetched from {place}: {why}.",
+                "The result could not be downloaded from {place}: {why}.",
                 place=origin_text(self.url),
                 why=reason,
             ),
@@ -214,24 +215,24 @@ class Download:
     def _too_large(self, size: int) -> BadResult:
         return BadResult(
             tr(
-                "The result is larger than allowed: {size} MB or more, allowed are {cap} MB.",
+                "The result is too large: at least {size} MB, and at most {cap} MB are allowed.",
                 size=size >> 20,
                 cap=self.cap >> 20,
             ),
-            do=tr("Raise the largest result size in the settings, then queue again."),
+            do=tr("Raise the maximum result size in the settings, then queue again."),
         )
 
 
 def _resumable(response: requests.Response) -> str:
-    """The ETag with which a cut download can go on; "" where the host did not offer it.
+    """The ETag with which the download can be resumed; "" where the host offers no resuming.
 
-    A weak one, or a date, does not promise the same bytes; compressed ones are not the file's.
+    A weak ETag, or a date, does not promise the same bytes; compressed bytes are not the file's.
     """
     headers = response.headers
     etag: str = headers.get("ETag", "")
-    offered = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
-    plain = headers.get("Content-Encoding", "identity") == "identity"
-    return etag if offered and plain and etag.startswith('"') else ""
+    takes_ranges = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+    is_plain = headers.get("Content-Encoding", "identity") == "identity"
+    return etag if takes_ranges and is_plain and etag.startswith('"') else ""
 
 
 def _expired(error: ApiError, url: str) -> NotFound:

@@ -1,4 +1,4 @@
-"""What a result is: told by its bytes, then by its Content-Type, then by its name."""
+"""What kind of file a result is: by its bytes, else by its Content-Type, else by its name."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from urllib.parse import parse_qsl, urlsplit
 from ..base.types import Kind
 from .files import extension, is_text, sniff
 
-HEAD_BYTES = 8192  # how much of a file `told` wants to see
+HEAD_BYTES = 8192  # how much of a file `detect` needs
 
-# Containers that hold pictures with sound or sound alone: there, the Content-Type knows better.
-_EITHER = ("mp4", "webm", "x-matroska", "x-ms-asf", "ogg")
+# Containers of video with sound or of sound alone: the Content-Type knows better which it is.
+_VIDEO_OR_AUDIO = ("mp4", "webm", "x-matroska", "x-ms-asf", "ogg")
 _MEDIA = ("image", "video", "audio")
 
 
 @dataclass(frozen=True)
-class Medium:
-    """What a file is; `extension` is without its dot."""
+class FileType:
+    """The type of a file; `extension` is without its dot."""
 
     kind: Kind
     mime: str
     extension: str
 
 
-def told(
+def detect(
     head: bytes, content_type: str = "", name: str = "", *, text: bool = False
-) -> Medium | None:
-    """The medium that begins with `head`, None when it is none.
+) -> FileType | None:
+    """The type of a file that begins with `head`, None where it is no media file.
 
-    `text`: plain text counts too, when the Content-Type or the name says so. Pages, XML and JSON
-    never do, whatever they are called: that is how hosts speak of errors.
+    `text`: plain text counts too where the Content-Type or the name says so. HTML, XML and JSON
+    never do, whatever they are called: hosts send their errors that way.
     """
-    said = content_type.split(";")[0].strip().lower()
-    named = (mimetypes.guess_type(name)[0] or "").lower()
+    declared = content_type.split(";")[0].strip().lower()
+    by_name = (mimetypes.guess_type(name)[0] or "").lower()
     mime = sniff(head)
     if mime:
-        return _of(_rather(mime, said))
+        return _media_type(_video_or_audio(mime, declared))
     if is_text(head):
-        plain = text and "text/plain" in (said, named) and head.lstrip()[:1] not in (b"<", b"{")
-        return Medium(Kind.TEXT, "text/plain", "txt") if plain else None
-    return _of(said) or _of(named)
+        is_plain = "text/plain" in (declared, by_name) and head.lstrip()[:1] not in (b"<", b"{")
+        return FileType(Kind.TEXT, "text/plain", "txt") if text and is_plain else None
+    return _media_type(declared) or _media_type(by_name)
 
 
 def name_in(url: str) -> str:
-    """The file name in a URL: a query's `filename`, else the path's last part."""
+    """The file name in a URL: the query's `filename`, else the last part of the path."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -53,12 +53,14 @@ def name_in(url: str) -> str:
     return dict(parse_qsl(parts.query)).get("filename") or parts.path.rsplit("/", 1)[-1]
 
 
-def _rather(mime: str, said: str) -> str:
+def _video_or_audio(mime: str, declared: str) -> str:
+    """`mime`; for a container that may be either, as video or audio, whichever was declared."""
     container = mime.partition("/")[2]
-    main = said.partition("/")[0]
-    return f"{main}/{container}" if container in _EITHER and main in ("audio", "video") else mime
+    main = declared.partition("/")[0]
+    is_declared = container in _VIDEO_OR_AUDIO and main in ("audio", "video")
+    return f"{main}/{container}" if is_declared else mime
 
 
-def _of(mime: str) -> Medium | None:
+def _media_type(mime: str) -> FileType | None:
     main = mime.partition("/")[0]
-    return Medium(Kind(main), mime, extension(mime)) if main in _MEDIA else None
+    return FileType(Kind(main), mime, extension(mime)) if main in _MEDIA else None

@@ -1,4 +1,4 @@
-"""Media files on this disk: what they are, and whether a platform takes them. Decodes no pixels."""
+"""Media files on this disk: their type, size and hash. Decodes no pixels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..base.errors import InvalidInput
 from ..base.types import Kind, MediaFile, ResultFile
 from ..base.words import tr
 
-_HEAD = 8192  # bytes that tell what a file is
+_HEAD = 8192  # bytes that show what a file is
 _CHUNK = 1024 * 1024
 _MEDIA = (Kind.IMAGE.value, Kind.VIDEO.value, Kind.AUDIO.value)
 
 # Libraries write the left, the platforms' samples the right.
-_PLAIN = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "audio/x-aiff": "audio/aiff"}
+_USUAL = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "audio/x-aiff": "audio/aiff"}
 
-# How a format is written where that is not the mime's second half; the first is the extension.
+# Names of a format that differ from the MIME type's second half; the first is the extension.
 _SPELLINGS = {
     "image/jpeg": ("jpg", "jpeg", "jpe"),
     "image/apng": ("png", "apng"),
@@ -43,11 +43,11 @@ _SPELLINGS = {
 
 
 def describe(path: str | Path, name: str | None = None) -> MediaFile:
-    """The media file at `path`, hashed; `name` is what people and platforms see instead of its own.
+    """The media file at `path`, hashed; people and platforms see `name` in place of its own.
 
     Images have width and height as a viewer shows them (EXIF orientation applied), None where
-    Pillow does not know the format. Sizes of video and audio are read by nodes/_media.py.
-    Raises InvalidInput for what cannot be read or is no image, video or audio.
+    Pillow does not know the format. nodes/_media reads the sizes of video and audio.
+    Raises InvalidInput where it cannot be read or is no image, video or audio.
     """
     path = Path(path)
     shown = name or path.name
@@ -61,22 +61,22 @@ def describe(path: str | Path, name: str | None = None) -> MediaFile:
 
 
 def sniff(head: bytes) -> str:
-    """The mime type told by a file's first bytes, "" where they tell nothing."""
-    found = filetype.guess_mime(head)
-    if found is None:
+    """The MIME type that a file's first bytes show, "" where they show none."""
+    mime = filetype.guess_mime(head)
+    if mime is None:
         return "video/mp4" if head[4:8] == b"ftyp" else ""
-    return _PLAIN.get(found, str(found))
+    return _USUAL.get(mime, str(mime))
 
 
 def is_text(head: bytes) -> bool:
-    """True when `head` reads as text: UTF-8 (its last character may be cut), no control bytes."""
+    """Whether `head` is text: UTF-8 (its last character may be cut off), no control characters."""
     if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
         return False
     return len(head.decode("utf-8", "ignore").encode()) >= len(head) - 3
 
 
 def spellings(mime: str) -> tuple[str, ...]:
-    """How the format is written as an extension or a name, where that is not the mime's end."""
+    """Names of the format (extensions or words) other than the MIME type's second half."""
     return _SPELLINGS.get(mime, ())
 
 
@@ -86,7 +86,7 @@ def extension(mime: str) -> str:
 
 
 def is_intact(file: ResultFile) -> bool:
-    """Whether the result is still on this disk as it came."""
+    """Whether the result is still on this disk, unchanged."""
     try:
         return file.path.stat().st_size == file.size and sha256_of(file.path)[0] == file.sha256
     except OSError:
@@ -94,7 +94,7 @@ def is_intact(file: ResultFile) -> bool:
 
 
 def sha256_of(path: str | Path) -> tuple[str, int]:
-    """(SHA-256 in hex, size in bytes) of a file, read in pieces. Raises OSError."""
+    """(SHA-256 in hex, size in bytes) of a file, read in chunks. Raises OSError."""
     digest, size = hashlib.sha256(), 0
     with open(path, "rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -104,7 +104,7 @@ def sha256_of(path: str | Path) -> tuple[str, int]:
 
 
 def size_text(size: int) -> str:
-    """`size` bytes as people read it: 12.4 MB (1 MB = 1024 * 1024 bytes)."""
+    """`size` in bytes for people to read: 12.4 MB (1 MB = 1024 * 1024 bytes)."""
     for unit, scale in (("GB", 1024**3), ("MB", 1024**2), ("KB", 1024)):
         if size >= scale:
             return f"{size / scale:.1f}".removesuffix(".0") + f" {unit}"
@@ -130,7 +130,7 @@ def _mime_of_name(name: str, head: bytes) -> str:
     if is_text(head):
         return ""
     mime = mimetypes.guess_type(name)[0] or ""
-    return _PLAIN.get(mime, mime)
+    return _USUAL.get(mime, mime)
 
 
 def _image_size(path: Path, mime: str, shown: str) -> tuple[int | None, int | None]:
@@ -139,14 +139,15 @@ def _image_size(path: Path, mime: str, shown: str) -> tuple[int | None, int | No
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: 5..8 lie on their side
+            # EXIF orientations 5..8 are turned by 90 degrees.
+            is_turned = image.getexif().get(0x0112, 1) >= 5
     except Image.DecompressionBombError as error:
         raise _refused(shown, str(error)) from error
     except (OSError, SyntaxError, ValueError, TypeError) as error:
         if _pillow_reads(mime):
-            raise _refused(shown, tr("it is broken")) from error
+            raise _refused(shown, tr("it is damaged")) from error
         return None, None
-    return (height, width) if turned else (width, height)
+    return (height, width) if is_turned else (width, height)
 
 
 def _pillow_reads(mime: str) -> bool:

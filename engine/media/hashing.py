@@ -1,4 +1,4 @@
-"""A SHA-256 that is taken beside the writing, on a thread of its own."""
+"""A SHA-256 computed on a thread of its own while the file is being written."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
-_PIECE = 1024 * 1024  # bytes handed over at a time: smaller ones cost more than their hashing
-_AHEAD = 4  # pieces that may wait
+_BLOCK = 1024 * 1024  # bytes submitted at a time: smaller blocks cost more than their hashing
+_MAX_PENDING = 4  # blocks that may wait
 
 
 class BackgroundSha256:
-    """Takes bytes in order. `close` it: it holds a thread once it has work for one."""
+    """Hashes bytes in order. Call `close`: it holds a thread once there is work for one."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._piece = bytearray()
-        self._under_way: deque[Future[None]] = deque()
+        self._block = bytearray()
+        self._pending: deque[Future[None]] = deque()
         self._pool: ThreadPoolExecutor | None = None
 
     def update(self, chunk: bytes) -> None:
-        self._piece += chunk
-        if len(self._piece) >= _PIECE:
-            self._hand_over()
+        self._block += chunk
+        if len(self._block) >= _BLOCK:
+            self._submit()
 
     def hexdigest(self) -> str:
-        """The sum of everything so far. Waits until it is taken."""
-        while self._under_way:
-            self._under_way.popleft().result()
-        self._hash.update(self._piece)
-        self._piece = bytearray()
+        """The hash of everything so far. Waits until it is complete."""
+        while self._pending:
+            self._pending.popleft().result()
+        self._hash.update(self._block)
+        self._block = bytearray()
         return self._hash.hexdigest()
 
     def close(self) -> None:
@@ -37,10 +37,10 @@ class BackgroundSha256:
             self._pool.shutdown()
             self._pool = None
 
-    def _hand_over(self) -> None:
+    def _submit(self) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="skyport-sum")
-        if len(self._under_way) >= _AHEAD:
-            self._under_way.popleft().result()
-        self._under_way.append(self._pool.submit(self._hash.update, self._piece))
-        self._piece = bytearray()
+        if len(self._pending) >= _MAX_PENDING:
+            self._pending.popleft().result()
+        self._pending.append(self._pool.submit(self._hash.update, self._block))
+        self._block = bytearray()

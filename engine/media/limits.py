@@ -1,7 +1,8 @@
-"""Whether a platform takes a media file: its limits, in words."""
+"""Whether a media file is within a platform's limits; errors name the limit and the real value."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 
 from ..base.errors import InvalidInput
@@ -15,41 +16,41 @@ def check(file: MediaFile, rule: MediaRule, what: str, who: str = "") -> None:
 
     what  what the file is for, as people see it: "end frame"
     who   who sets the limit: a model's name
-    What is unknown on either side is not judged. Raises InvalidInput: the limit, the real value.
+    What is unknown on either side passes. Raises InvalidInput with the limit and the real value.
     """
     limits = LimitCheck(file, what, who or tr("the platform"))
     limits.format(rule.formats)
     limits.bytes(rule.max_bytes)
-    limits.width(rule.min_width, rule.max_width)
-    limits.height(rule.min_height, rule.max_height)
+    limits.pixels(_too_wide, file.width, rule.min_width, rule.max_width)
+    limits.pixels(_too_high, file.height, rule.min_height, rule.max_height)
     limits.seconds(rule.min_seconds, rule.max_seconds)
     limits.codec(rule.codecs)
 
 
 def advice(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
-    """What `file` breaks of what is only advised; one text each."""
-    found = []
-    for part in _parts(rule.advised) if rule.advised else []:
+    """One text for each recommended limit that `file` breaks."""
+    texts = []
+    for limit in _single_limits(rule.advised) if rule.advised else []:
         try:
-            check(file, part, what)
+            check(file, limit, what)
         except InvalidInput as broken:
-            found.append(
-                tr("Only advice, so it is sent all the same: {broken}", broken=broken.what)
+            texts.append(
+                tr("Only a recommendation, so it is sent anyway: {broken}", broken=broken.what)
             )
-    return found
+    return texts
 
 
-def _parts(rule: MediaRule) -> list[MediaRule]:
+def _single_limits(rule: MediaRule) -> list[MediaRule]:
     """A rule for each limit of `rule`."""
-    told = {one.name: getattr(rule, one.name) for one in fields(rule)}
-    return [MediaRule(**{name: limit}) for name, limit in told.items() if limit]
+    limits = {each.name: getattr(rule, each.name) for each in fields(rule)}
+    return [MediaRule(**{name: limit}) for name, limit in limits.items() if limit]
 
 
 class LimitCheck:
-    """Words and comparisons of `check`, one method a limit."""
+    """The comparisons of `check` and their messages, one method per kind of limit."""
 
-    # A container counts whole audio frames, so a clip cut at 10 s says 10.03.
-    _SLACK = 0.05
+    # A container counts whole audio frames, so a clip trimmed to 10 s reports 10.03.
+    _TOLERANCE = 0.05
 
     def __init__(self, file: MediaFile, what: str, who: str) -> None:
         self.file = file
@@ -76,7 +77,7 @@ class LimitCheck:
             real, limit = (tr("{count} bytes", count=n) for n in (self.file.size, most))
         raise InvalidInput(
             tr(
-                "{what}: {name} has {real}; {who} takes at most {limit}.",
+                "{what}: {name} is {real}; {who} takes at most {limit}.",
                 real=real,
                 limit=limit,
                 **self.words,
@@ -84,34 +85,17 @@ class LimitCheck:
             do=tr("Make it smaller first: fewer pixels, a shorter clip or stronger compression."),
         )
 
-    def width(self, least: int | None, most: int | None) -> None:
-        limit = _broken_limit(self.file.width, least, most)
+    def pixels(
+        self, message: Callable[..., str], real: int | None, least: int | None, most: int | None
+    ) -> None:
+        limit = _broken_limit(real, least, most)
         if limit is not None:
             raise InvalidInput(
-                tr(
-                    "{what}: {name} is {real} pixels wide; {who} takes {limit}.",
-                    real=self.file.width,
-                    limit=limit,
-                    **self.words,
-                ),
-                do=tr("Resize it first."),
-            )
-
-    def height(self, least: int | None, most: int | None) -> None:
-        limit = _broken_limit(self.file.height, least, most)
-        if limit is not None:
-            raise InvalidInput(
-                tr(
-                    "{what}: {name} is {real} pixels high; {who} takes {limit}.",
-                    real=self.file.height,
-                    limit=limit,
-                    **self.words,
-                ),
-                do=tr("Resize it first."),
+                message(real=real, limit=limit, **self.words), do=tr("Resize it first.")
             )
 
     def seconds(self, least: float | None, most: float | None) -> None:
-        limit = _broken_limit(self.file.duration, least, most, self._SLACK)
+        limit = _broken_limit(self.file.duration, least, most, self._TOLERANCE)
         if limit is not None:
             raise InvalidInput(
                 tr(
@@ -120,7 +104,7 @@ class LimitCheck:
                     limit=limit,
                     **self.words,
                 ),
-                do=tr("Trim it or choose another one."),
+                do=tr("Change its length or choose another one."),
             )
 
     def codec(self, codecs: tuple[str, ...]) -> None:
@@ -137,15 +121,23 @@ class LimitCheck:
         )
 
 
+def _too_wide(**values: object) -> str:
+    return tr("{what}: {name} is {real} pixels wide; {who} takes {limit}.", **values)
+
+
+def _too_high(**values: object) -> str:
+    return tr("{what}: {name} is {real} pixels high; {who} takes {limit}.", **values)
+
+
 def _broken_limit(
-    real: float | None, least: float | None, most: float | None, slack: float = 0
+    real: float | None, least: float | None, most: float | None, tolerance: float = 0
 ) -> str | None:
     """The limit that `real` breaks, in words; None where it breaks none."""
     if real is None:
         return None
-    if most is not None and real > most + slack:
+    if most is not None and real > most + tolerance:
         return tr("at most {limit}", limit=_number(most))
-    if least is not None and real < least - slack:
+    if least is not None and real < least - tolerance:
         return tr("at least {limit}", limit=_number(least))
     return None
 
@@ -154,12 +146,12 @@ def _number(value: float | None) -> str:
     return f"{value or 0:.2f}".rstrip("0").rstrip(".")
 
 
-def _is_format(mime: str, wanted: str) -> bool:
-    """True where `wanted` ("jpg", ".JPG", "image/jpeg", "image/*") is a spelling of `mime`."""
-    wanted = wanted.strip().lower().lstrip(".")
+def _is_format(mime: str, format: str) -> bool:
+    """Whether `format` ("jpg", ".JPG", "image/jpeg", "image/*") is a spelling of `mime`."""
+    format = format.strip().lower().lstrip(".")
     kind, _, name = mime.partition("/")
-    if wanted in (mime, kind, f"{kind}/*", "*"):
+    if format in (mime, kind, f"{kind}/*", "*"):
         return True
-    family, slash, short = wanted.rpartition("/")
-    known = (*spellings(mime), name.removeprefix("x-"))
-    return (not slash or family == kind) and short.removeprefix("x-") in known
+    family, slash, short = format.rpartition("/")
+    names = (*spellings(mime), name.removeprefix("x-"))
+    return (not slash or family == kind) and short.removeprefix("x-") in names

@@ -1,4 +1,4 @@
-"""The file a result is written into until it is whole; it never overwrites another."""
+"""The file into which a result is written until it is complete; it never overwrites another."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..base.errors import BadResult
 from ..base.shown_text import visible_text
 from ..base.types import ResultFile
 from ..base.words import tr
-from .file_type import HEAD_BYTES, Medium, told
+from .file_type import HEAD_BYTES, FileType, detect
 from .files import is_text
 from .hashing import BackgroundSha256
 
-CHUNK = 64 * 1024  # a cut loses what has come of one
-LARGE_CHUNK = 256 * 1024  # for files of which that is little: each chunk costs time
+CHUNK = 64 * 1024  # a broken connection loses what has come of one
+LARGE_CHUNK = 256 * 1024  # for large files, which lose little by it: each chunk costs time
 
 
 class PartialFile:
-    """The file being filled. Raises BadResult when the disk does not play along."""
+    """A file being written. Its methods raise BadResult where the disk refuses."""
 
     def __init__(self, target: Path) -> None:
         self._stem = _safe(target.name)
@@ -39,12 +39,12 @@ class PartialFile:
         with self._disk():
             self.close()
             self._folder.mkdir(parents=True, exist_ok=True)
-            _swept(self._folder, self._stem)
+            _remove_abandoned(self._folder, self._stem)
             self._stream = open(self._path, "wb")  # noqa: SIM115  closed in close()
         self._sha256, self.size = BackgroundSha256(), 0
 
     def reopen(self) -> None:
-        """Go on at the end; the sum is taken from what the disk really holds."""
+        """Continue at the end; the hash is taken from what the disk really holds."""
         with self._disk():
             self.close()
             self._sha256 = BackgroundSha256()
@@ -52,7 +52,7 @@ class PartialFile:
                 for chunk in iter(lambda: written.read(CHUNK), b""):
                     self._sha256.update(chunk)
                 if written.tell() != self.size:
-                    raise OSError(errno.EIO, tr("it is not what was written there"))
+                    raise OSError(errno.EIO, tr("its content is not what was written"))
             self._stream = open(self._path, "ab")  # noqa: SIM115  closed in close()
 
     def write(self, chunk: bytes) -> None:
@@ -63,7 +63,7 @@ class PartialFile:
         self.size += len(chunk)
 
     def settle(self, content_type: str, name: str, text: bool) -> ResultFile:
-        """Give the whole file its name, for good. Raises BadResult when it is no medium."""
+        """Give the complete file its final name. Raises BadResult where it is no media file."""
         with self._disk():
             assert self._stream is not None
             self._stream.flush()
@@ -72,15 +72,15 @@ class PartialFile:
             self.close()
             with open(self._path, "rb") as written:
                 head = written.read(HEAD_BYTES)
-        medium = told(head, content_type, name, text=text)
-        if medium is None:
-            raise _no_medium(head, content_type)
-        return self._named(medium, sha256)
+        file_type = detect(head, content_type, name, text=text)
+        if file_type is None:
+            raise _no_media(head, content_type)
+        return self._rename(file_type, sha256)
 
-    def _named(self, medium: Medium, sha256: str) -> ResultFile:
+    def _rename(self, file_type: FileType, sha256: str) -> ResultFile:
         with self._disk():
-            path = _placed(self._path, self._folder, self._stem, medium.extension)
-        return ResultFile(path, medium.kind, medium.mime, self.size, sha256)
+            path = _rename_to_free(self._path, self._folder, self._stem, file_type.extension)
+        return ResultFile(path, file_type.kind, file_type.mime, self.size, sha256)
 
     def discard(self) -> None:
         self.close()
@@ -106,12 +106,15 @@ class PartialFile:
                     folder=self._folder,
                     why=error.strerror or "I/O",
                 ),
-                do=tr("Make room there, then queue again: the result is not lost."),
+                do=tr(
+                    "Check its free space and permissions, then queue again: the result is not "
+                    "lost."
+                ),
             ) from None
 
 
-def _placed(part: Path, folder: Path, stem: str, extension: str) -> Path:
-    """`part` under the first free name, in one step: two downloads never get the same one."""
+def _rename_to_free(part: Path, folder: Path, stem: str, extension: str) -> Path:
+    """Rename `part` to the first free name, atomically: two downloads never get the same one."""
     for number in itertools.count(1):
         path = folder / (f"{stem}.{extension}" if number == 1 else f"{stem}_{number}.{extension}")
         with suppress(FileExistsError):
@@ -121,29 +124,29 @@ def _placed(part: Path, folder: Path, stem: str, extension: str) -> Path:
 
 
 def _rename_to_new(part: Path, path: Path) -> None:
-    """Unlike a plain rename this overwrites nothing. Raises FileExistsError."""
+    """Unlike a plain rename, this overwrites nothing. Raises FileExistsError."""
     try:
         os.link(part, path)
         part.unlink()
     except FileExistsError:
         raise
-    except OSError:  # a disk without links
+    except OSError:  # a file system without links
         path.open("xb").close()
         os.replace(part, path)
 
 
-def _swept(folder: Path, stem: str) -> None:
-    """Remove what processes that are gone have left of this very download."""
-    for left in folder.glob(f"{stem}.*.part"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _runs(int(pid)):
+def _remove_abandoned(folder: Path, stem: str) -> None:
+    """Remove partial files of this download that processes no longer running have left behind."""
+    for part in folder.glob(f"{stem}.*.part"):
+        pid = part.name.split(".")[-2]
+        if pid.isdigit() and not _is_running(int(pid)):
             with suppress(OSError):
-                left.unlink()
+                part.unlink()
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     if os.name != "posix":
-        return True  # asking there would end the process
+        return True  # on Windows, os.kill would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -154,23 +157,23 @@ def _runs(pid: int) -> bool:
 
 
 def _safe(name: str) -> str:
-    """`name` as a file name on every system: task ids in it come from outside."""
+    """`name` as a file name for every system: the task id in it comes from outside."""
     return re.sub(r"[^\w.+-]", "_", name).strip(".")[:120] or "result"
 
 
-def _no_medium(head: bytes, content_type: str) -> BadResult:
+def _no_media(head: bytes, content_type: str) -> BadResult:
     return BadResult(
         tr(
-            "The result is no image, video or audio ({type}): {seen}.",
-            type=content_type or tr("something of no stated type"),
-            seen=_glimpse(head),
+            "The result is not an image, video or audio file ({type}): {seen}.",
+            type=content_type or tr("no type stated"),
+            seen=_excerpt(head),
         ),
-        do=tr("Ask the platform with the task's id, or queue again."),
+        do=tr("Ask the platform's support with the task's id, or queue again."),
     )
 
 
-def _glimpse(head: bytes) -> str:
-    """The first words of a file, or its first bytes where it has none."""
+def _excerpt(head: bytes) -> str:
+    """The first words of a file, or its first bytes where it is not text."""
     if not head:
         return tr("an empty body")
     return visible_text(head, 200) if is_text(head) else head[:16].hex(" ")

@@ -1,8 +1,7 @@
-"""The models each platform offers: read from memory, kept in the data folder, refreshed from the
-platform.
+"""Each platform's models: built in, cached in the data folder, refreshed from the platform.
 
-The cache holds rows in the platform's own words. It only grows: a model that was offered once is in
-somebody's workflow, so it stays, marked retired.
+The cache holds rows in the platform's own words. It only grows: a model that was once offered may
+be in somebody's workflow, so it stays, marked as retired.
 """
 
 from __future__ import annotations
@@ -28,15 +27,13 @@ from ..http.retry import retrying
 from ..settings import folders
 from .provider import Provider
 
-_AT_ONCE = 4  # model details asked for side by side
-_LOOK_AGAIN = (
-    1.0  # seconds between looks at the cache's date: another process may have refreshed it
-)
+_CONCURRENT = 4  # requests for model details at the same time
+_STAT_INTERVAL = 1.0  # seconds; another process may have refreshed the cache file
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh found. `unread`: models whose parameters could not be had, and why."""
+    """The outcome of a refresh. `unread`: models whose parameters could not be read, and why."""
 
     models: tuple[Model, ...]
     added: tuple[str, ...]
@@ -45,7 +42,7 @@ class Refreshed:
 
 
 class Catalogue:
-    """The models of one platform at one place (the real one, the sandbox, another base URL)."""
+    """The models of one platform at one address: its own, the sandbox or another base URL."""
 
     def __init__(
         self,
@@ -56,40 +53,40 @@ class Catalogue:
         self._provider = provider
         self._realm = realm
         self._models: tuple[Model, ...] = ()
-        self._of_task: dict[str | None, tuple[Model, ...]] = {}
-        self._stamp: float | None = -1.0
+        self._by_task: dict[str | None, tuple[Model, ...]] = {}
+        self._mtime: float | None = -1.0
         self._clock = clock
-        self._looked = -math.inf
+        self._checked_at = -math.inf
         self._lock = threading.Lock()
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
-        """Every model, or those of one task; live ones first. Never touches the network.
+        """All models, or those of one task; retired ones last. Never touches the network.
 
-        The same tuple, until they change.
+        Returns the same tuple until the models change.
         """
         with self._lock:
-            if self._clock() - self._looked > _LOOK_AGAIN:
-                self._looked = self._clock()
+            if self._clock() - self._checked_at > _STAT_INTERVAL:
+                self._checked_at = self._clock()
                 self._load()
-            if task not in self._of_task:
-                found = (model for model in self._models if task in (None, model.task))
-                self._of_task[task] = tuple(found)
-            return self._of_task[task]
+            if task not in self._by_task:
+                matching = (model for model in self._models if task in (None, model.task))
+                self._by_task[task] = tuple(matching)
+            return self._by_task[task]
 
     def age(self) -> float | None:
-        """Seconds since the last refresh, None when there was none."""
-        stamp = _stamp(self._path)
-        return None if stamp is None else max(0.0, time.time() - stamp)
+        """Seconds since the last refresh, None where there was none."""
+        mtime = _mtime(self._path)
+        return None if mtime is None else max(0.0, time.time() - mtime)
 
     async def refresh(self, provider: Provider, engine: Engine) -> Refreshed:
-        """Ask the platform for its models and keep them. After a SkyportError the old ones stay."""
+        """Fetch the platform's models and cache them. After a SkyportError the old ones stay."""
         before = self._rows()
         listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
         live, unread = await _completed(provider, engine, listed, before)
         if not live:
             raise BadResult(
                 tr("The platform lists no models."),
-                do=tr("Those known so far are kept."),
+                do=tr("The models known so far are kept."),
                 platform=provider.label,
             )
         gone = [{**row, "retired": True} for key, row in before.items() if key not in live]
@@ -109,14 +106,14 @@ class Catalogue:
         return folders.home() / "catalogue" / f"{self._provider.name}{suffix}.json"
 
     def _load(self) -> None:
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        mtime = _mtime(self._path)
+        if mtime == self._mtime:
             return
-        self._stamp = stamp
-        read = [_read(self._provider, row) for row in self._rows().values()]
-        usable = [model for model in read if model is not None]
+        self._mtime = mtime
+        models = [_read(self._provider, row) for row in self._rows().values()]
+        usable = [model for model in models if model is not None]
         self._models = tuple(sorted(usable, key=lambda model: model.retired))
-        self._of_task = {}
+        self._by_task = {}
 
     def _rows(self) -> dict[tuple[str, str], Json]:
         """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""
@@ -130,7 +127,7 @@ class Catalogue:
 
 
 def realm_of(base_url: str, default: str) -> str:
-    """A short name that keeps the models of different places apart; "" for the platform's own."""
+    """A short name for the address whose models these are; "" for the platform's own."""
     if base_url.rstrip("/") == default.rstrip("/"):
         return ""
     return hashlib.sha256(base_url.encode()).hexdigest()[:8]
@@ -139,13 +136,13 @@ def realm_of(base_url: str, default: str) -> str:
 async def _completed(
     provider: Provider, engine: Engine, listed: list[Json], before: dict[tuple[str, str], Json]
 ) -> tuple[dict[tuple[str, str], Json], list[str]]:
-    """The listed rows with their parameters; one that cannot be had keeps what was known of it."""
-    narrow = asyncio.Semaphore(_AT_ONCE)
+    """(rows with their parameters, failures); a row that cannot be read keeps its earlier ones."""
+    semaphore = asyncio.Semaphore(_CONCURRENT)
     live: dict[tuple[str, str], Json] = {}
     unread: list[str] = []
 
     async def complete(row: Json) -> Json:
-        async with narrow:
+        async with semaphore:
             return await retrying(lambda: provider.complete_row(row), run_blocking=engine.blocking)
 
     outcomes = await asyncio.gather(*map(complete, listed), return_exceptions=True)
@@ -172,10 +169,10 @@ def _read(provider: type[Provider] | Provider, row: Json) -> Model | None:
 
 def _cached(path: Path) -> list[Json]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return found if isinstance(found, list) else []
+    return rows if isinstance(rows, list) else []
 
 
 def _write(path: Path, rows: list[Any]) -> None:
@@ -185,7 +182,7 @@ def _write(path: Path, rows: list[Any]) -> None:
     os.replace(temporary, path)
 
 
-def _stamp(path: Path) -> float | None:
+def _mtime(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
     except OSError:

@@ -1,4 +1,4 @@
-"""Where media are put for a platform that has no upload of its own; which one: engine/hosting."""
+"""What hosts media for a platform without uploads of its own. Choosing one: engine/hosting."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ..base.types import MediaFile, Report, silent
 
 
 class MediaHost(Protocol):
-    """Gives files public URLs. Every method may be called from any thread, and may block."""
+    """Gives files public URLs. Every method may block and may be called from any thread."""
 
     @property
     def upload_scope(self) -> str:
-        """Names the place, its address first, and whose it is, without a secret: one shelf holds a
-        file once.
+        """Names the storage, address first, and the account, without a secret.
 
-        Raises InvalidInput or MissingKey, ahead of any upload, where it cannot be used.
+        Within one scope, a file is uploaded once and its URL reused. Raises InvalidInput or
+        MissingKey, ahead of any upload, where the host cannot be used.
         """
 
     def upload(self, file: MediaFile, report: Report = silent) -> str:
         """The public URL of `file`. One attempt; safe to repeat."""
 
     def url_lifetime(self, url: str) -> float:
-        """Seconds for which `url` may be handed out again: a queued task needs it later still."""
+        """Seconds for which `url` may be reused, with time left for a queued task to fetch it."""
 
 
 def account(*secrets: str) -> str:
-    """Tells two accounts apart, far too short to tell anything of their keys."""
+    """A hash that distinguishes accounts, too short to reveal anything about their keys."""
     return hashlib.sha256("\n".join(secrets).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Filling a model's parameters: every value is checked against the row before anything is sent."""
+"""A model's parameters: every value is checked against the model before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..media.limits import advice, check
 
 
 def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
-    """The parameters to send for `values`, in the row's order.
+    """The parameters to send for `values`, in the model's order.
 
-    None, "" and empty lists count as left out. What is required and left out is sent with its
-    default. Raises InvalidInput naming the parameter, the value and what is taken.
+    None, "" and empty lists count as omitted. A required parameter that is omitted is sent with
+    its default. Raises InvalidInput with the parameter, the value and what is accepted.
     """
     unknown = [name for name in values if model.param(name) is None]
     if unknown:
@@ -25,28 +25,28 @@ def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
         raise _refused(
             model, unknown[0], tr("the model has no such parameter; it has: {known}", known=known)
         )
-    filled = {}
+    parameters = {}
     for param in model.params:
         value = values.get(param.name)
-        if _left_out(value):
+        if _is_omitted(value):
             value = param.default if param.required else None
-        if not _left_out(value):
-            filled[param.name] = _checked(model, param, value)
+        if not _is_omitted(value):
+            parameters[param.name] = _validated(model, param, value)
         elif param.required:
             raise _refused(model, param.name, tr("it is required"))
     for param in model.params:
-        if param.name in filled:
-            _check_beside(model, param, filled)
-    return filled
+        if param.name in parameters:
+            _check_against_others(model, param, parameters)
+    return parameters
 
 
-def warnings(model: Model, filled: Mapping[str, Json]) -> tuple[str, ...]:
-    """What the files of `filled` break of what the platform only advises."""
+def warnings(model: Model, parameters: Mapping[str, Json]) -> tuple[str, ...]:
+    """One text for each recommended limit that a file in `parameters` breaks."""
     return tuple(
-        told
+        text
         for param in model.params
-        for file in leaves(filled.get(param.name), MediaFile)
-        for told in advice(file, param.media, param.name)
+        for file in leaves(parameters.get(param.name), MediaFile)
+        for text in advice(file, param.media, param.name)
     )
 
 
@@ -58,7 +58,7 @@ def prompt_param(model: Model) -> Param | None:
 
 
 def seed_param(model: Model) -> Param | None:
-    """The parameter that takes the node's seed, None where the model has no seed."""
+    """The parameter that takes the node's seed, None where the model has none."""
     param = model.param("seed")
     return param if param is not None and param.type in ("int", "float") else None
 
@@ -70,28 +70,28 @@ def seed_for(param: Param, seed: int) -> int:
     return low + (seed - low) % (high - low + 1)
 
 
-def _check_beside(model: Model, param: Param, filled: Mapping[str, Json]) -> None:
-    """The limits of a parameter that depend on what the others hold."""
-    others = [name for name in param.together if name in filled]
-    count = sum(_count(filled[name]) for name in (param.name, *others))
+def _check_against_others(model: Model, param: Param, parameters: Mapping[str, Json]) -> None:
+    """Check the limits of a parameter that depend on the values of others."""
+    others = [name for name in param.together if name in parameters]
+    count = sum(_count(parameters[name]) for name in (param.name, *others))
     if others and param.max_items is not None and count > param.max_items:
         raise _refused(
             model,
             param.name,
             tr(
-                "{count} entries were given, those of {others} counted; it takes {most}",
+                "it has {count} entries, counting those of {others}; it takes {most} at most",
                 count=count,
                 others=", ".join(others),
                 most=param.max_items,
             ),
         )
-    mask, image = filled[param.name], filled.get(param.mask_of)
+    mask, image = parameters[param.name], parameters.get(param.mask_of)
     if isinstance(mask, MediaFile) and isinstance(image, MediaFile) and not _same_size(mask, image):
         raise _refused(
             model,
             param.name,
             tr(
-                "it has {mask} pixels and {name} has {image}; both must have the same size",
+                "it is {mask} pixels and {name} is {image}; both must have the same size",
                 mask=f"{mask.width} x {mask.height}",
                 name=param.mask_of,
                 image=f"{image.width} x {image.height}",
@@ -107,36 +107,36 @@ def _same_size(one: MediaFile, other: MediaFile) -> bool:
     return (one.width, one.height) == (other.width, other.height)
 
 
-def _left_out(value: Any) -> bool:
+def _is_omitted(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return all(map(_left_out, value))
+        return all(map(_is_omitted, value))
     if isinstance(value, Mapping):
-        return all(map(_left_out, value.values()))
+        return all(map(_is_omitted, value.values()))
     return value is None or value == ""
 
 
-def _checked(model: Model, param: Param, value: Any) -> Json:
+def _validated(model: Model, param: Param, value: Any) -> Json:
     try:
         if param.type.startswith("array["):
             return _array(param, value)
         if param.type.startswith("dict["):
             return _dictionary(param, value)
         return _single(param, param.type, value)
-    except InvalidValue as unfit:
-        raise _refused(model, param.name, str(unfit)) from None
+    except InvalidParameter as invalid:
+        raise _refused(model, param.name, str(invalid)) from None
 
 
-class InvalidValue(ValueError):
-    """Why a value does not fit, without saying whose it is."""
+class InvalidParameter(ValueError):
+    """A value that a parameter cannot take; the text says why, without naming either."""
 
 
 def _array(param: Param, value: Any) -> list[Json]:
-    given = value if isinstance(value, (list, tuple)) else [value]
-    items = [item for item in given if not _left_out(item)]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    items = [item for item in values if not _is_omitted(item)]
     if param.max_items is not None and len(items) > param.max_items:
-        raise InvalidValue(
+        raise InvalidParameter(
             tr(
-                "{count} entries were given, it takes {most}",
+                "it has {count} entries; it takes {most} at most",
                 count=len(items),
                 most=param.max_items,
             )
@@ -147,61 +147,65 @@ def _array(param: Param, value: Any) -> list[Json]:
 
 def _dictionary(param: Param, value: Any) -> dict[str, Json]:
     if not isinstance(value, Mapping):
-        raise InvalidValue(tr("it takes an object of named entries"))
+        raise InvalidParameter(tr("it takes an object of named entries"))
     known = {key for key, _, _ in param.keys}
     for key in value:
         if known and key not in known:
             keys = ", ".join(sorted(known))
-            raise InvalidValue(tr('it has no entry "{key}"; it has: {keys}', key=key, keys=keys))
-    given = {key: item for key, item in value.items() if not _left_out(item)}
+            raise InvalidParameter(
+                tr('it has no entry "{key}"; it has: {keys}', key=key, keys=keys)
+            )
+    entries = {key: item for key, item in value.items() if not _is_omitted(item)}
     for key, required, label in param.keys:
-        if required and key not in given:
-            raise InvalidValue(
+        if required and key not in entries:
+            raise InvalidParameter(
                 tr('its entry "{key}" ({label}) is required', key=key, label=label or key)
             )
     inner = param.type[len("dict[") : -1]
-    return {key: _single(param, inner, item) for key, item in given.items()}
+    return {key: _single(param, inner, item) for key, item in entries.items()}
 
 
 def _single(param: Param, kind: str, value: Any) -> Json:
     if param.choices:
-        return _listed(param, kind, value)
-    value = _READERS.get(kind, _as_it_is)(param, value)
+        return _choice(param, kind, value)
+    value = _PARSERS.get(kind, _unchanged)(param, value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         _check_range(param, value)
     return value
 
 
-def _listed(param: Param, kind: str, value: Any) -> Json:
+def _choice(param: Param, kind: str, value: Any) -> Json:
     """The choice that `value` means, as listed: lists hold text for numbers, or the reverse."""
     for choice in param.choices:
         if str(choice.value) == str(value):
             return choice.value
-    value = _READERS.get(kind, _as_it_is)(param, value)
+    value = _PARSERS.get(kind, _unchanged)(param, value)
     for choice in param.choices:
         if choice.value == value:
             return choice.value
     listed = ", ".join(str(choice.value) for choice in param.choices)
-    raise InvalidValue(tr('it takes one of {listed}, not "{value}"', listed=listed, value=value))
+    raise InvalidParameter(
+        tr('it takes one of {listed}, not "{value}"', listed=listed, value=value)
+    )
 
 
 def _check_range(param: Param, value: float) -> None:
     low, high = param.min, param.max
     if (low is not None and value < low) or (high is not None and value > high):
         span = f"{'...' if low is None else f'{low:g}'} - {'...' if high is None else f'{high:g}'}"
-        raise InvalidValue(tr("{value} is outside {span}", value=value, span=span))
+        raise InvalidParameter(tr("{value} is outside {span}", value=value, span=span))
 
 
 def _text(param: Param, value: Any) -> Json:
     if not isinstance(value, str):
-        raise InvalidValue(tr("it takes text, not {value}", value=value))
+        raise InvalidParameter(tr("it takes text, not {value}", value=value))
     return value
 
 
 def _whole(param: Param, value: Any) -> int:
     number = _number(param, value)
     if number != int(number):
-        raise InvalidValue(tr("it takes a whole number, not {value}", value=value))
+        raise InvalidParameter(tr("it takes a whole number, not {value}", value=value))
     return int(number)
 
 
@@ -211,7 +215,7 @@ def _decimal(param: Param, value: Any) -> float:
 
 def _number(param: Param, value: Any) -> float:
     if isinstance(value, bool):
-        raise InvalidValue(tr("it takes a number, not {value}", value=value))
+        raise InvalidParameter(tr("it takes a number, not {value}", value=value))
     try:
         number = (
             int(value) if isinstance(value, (int, str)) and "." not in str(value) else float(value)
@@ -220,14 +224,14 @@ def _number(param: Param, value: Any) -> float:
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InvalidValue(tr("it takes a number, not {value}", value=value))
+    raise InvalidParameter(tr("it takes a number, not {value}", value=value))
 
 
 def _boolean(param: Param, value: Any) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise InvalidValue(tr("it takes true or false, not {value}", value=value))
+        raise InvalidParameter(tr("it takes true or false, not {value}", value=value))
     return value
 
 
@@ -235,22 +239,23 @@ def _medium(param: Param, value: Any) -> Json:
     kind = param.media_kind
     if isinstance(value, MediaFile):
         if kind is not None and value.kind is not kind:
-            given = value.kind.value
-            raise InvalidValue(tr("it takes {kind}, not {given}", kind=kind.value, given=given))
+            raise InvalidParameter(
+                tr("it takes {kind}, not {given}", kind=kind.value, given=value.kind.value)
+            )
         check(value, param.media, param.name)
         return value
     if isinstance(value, str) and value.startswith(("http://", "https://")):
         return value
-    raise InvalidValue(
+    raise InvalidParameter(
         tr("it takes a file or a URL that begins with http, not {value}", value=value)
     )
 
 
-def _as_it_is(param: Param, value: Any) -> Json:
+def _unchanged(param: Param, value: Any) -> Json:
     return value
 
 
-_READERS: dict[str, Callable[[Param, Any], Json]] = {
+_PARSERS: dict[str, Callable[[Param, Any], Json]] = {
     "string": _text,
     "text": _text,
     "int": _whole,

@@ -1,4 +1,4 @@
-"""Which platforms there are: every bare-named module of the package that `look_in` named."""
+"""The platforms: every module without a leading underscore in the package given to `look_in`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _folders: list[str] = []
 
 
 def look_in(package: str, folders: Iterable[str]) -> None:
-    """The platforms are the modules of `package`, which lies in `folders`."""
+    """Register `package`, found in `folders`: its modules are the platforms."""
     global _package, _folders
     _package, _folders = package, list(folders)
     names.cache_clear()
@@ -25,23 +25,23 @@ def look_in(package: str, folders: Iterable[str]) -> None:
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
     """Module names of all platforms, sorted; nothing is imported for it."""
-    found = pkgutil.iter_modules(_folders)
-    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+    modules = pkgutil.iter_modules(_folders)
+    return tuple(sorted(module.name for module in modules if not module.name.startswith("_")))
 
 
 def provider_class(platform: str) -> type[Provider]:
-    """The Provider of `platform`. Raises InvalidInput listing the platforms there are."""
+    """The Provider of `platform`. Raises InvalidInput listing the platforms that exist."""
     if platform not in names():
         raise InvalidInput(
             tr('There is no platform "{name}".', name=platform),
             do=tr("The platforms are: {names}.", names=", ".join(names())),
         )
-    found: type[Provider] = importlib.import_module(f".{platform}", _package).PROVIDER
-    return found
+    provider: type[Provider] = importlib.import_module(f".{platform}", _package).PROVIDER
+    return provider
 
 
 def public_hosts() -> tuple[str, ...]:
-    """The platforms that may host media for the others."""
+    """The platforms that can host media for the others."""
     return tuple(filter(hosts_for_all, names()))
 
 

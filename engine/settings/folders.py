@@ -1,4 +1,4 @@
-"""The data folder, and whatever the host says of where things belong."""
+"""Where data and results belong: the environment's, the host's or the user's own folders."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _host_results: Path | None = None
 
 
 def use_home(path: Path | str | None) -> None:
-    """The host says where our data belong; None forgets that."""
+    """Use the host's folder for our data; None goes back to the default."""
     global _host_home
     _host_home = Path(path) if path is not None else None
 
 
 def use_results(path: Path | str | None) -> None:
-    """The host says where results belong; None forgets that."""
+    """Use the host's folder for results; None goes back to the default."""
     global _host_results
     _host_results = Path(path) if path is not None else None
 
@@ -32,14 +32,14 @@ def results() -> Path:
 
 
 def home() -> Path:
-    """The data folder, made (0700) if it is not there.
+    """The data folder, created (0700) where it is missing.
 
-    SKYPORT_HOME; what the host told; where the pack lies in a ComfyUI's custom_nodes, its own
-    folder for us, so that the command and the nodes share keys and models; else the user's.
+    The first of: SKYPORT_HOME; the host's; where the pack is in a ComfyUI's custom_nodes, that
+    ComfyUI's folder for us, so that the command and the nodes share keys and models; the user's.
     """
-    named = os.environ.get("SKYPORT_HOME")
-    chosen = Path(named).expanduser() if named else _host_home
-    path = chosen or beside_comfyui(_PACK) or users_own()
+    variable = os.environ.get("SKYPORT_HOME")
+    configured = Path(variable).expanduser() if variable else _host_home
+    path = configured or beside_comfyui(_PACK) or users_own()
     try:
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def home() -> Path:
 
 
 def users_own() -> Path:
-    """The user's data folder, for whatever runs outside a ComfyUI. Not made here."""
+    """The user's data folder, for whatever runs outside a ComfyUI. Not created here."""
     return Path(platformdirs.user_data_dir("skyport", appauthor=False))
 
 

@@ -1,4 +1,4 @@
-"""JSON files in the data folder: read once, replaced in one step, private."""
+"""JSON files in the data folder: parsed once, replaced atomically, private."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..base.types import Json
 from ..base.words import tr
 
 _NO_FILE: dict[str, Json] = {}
-_known: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
+_cache: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
 
 
 def read(path: Path) -> dict[str, Json]:
-    """The JSON object in `path`, {} where there is no file; not parsed again while it is the same.
+    """The JSON object in `path`, {} where there is no file; parsed again only once it changes.
 
-    Raises InvalidInput. Callers must not change what they get.
+    Raises InvalidInput. Callers must not modify the returned object.
     """
     try:
         stat = path.stat()
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        known = _known.get(path)
-        if known is None or known[0] != stamp:
-            known = _known[path] = (stamp, _parsed(path))
-        return known[1]
+        cached = _cache.get(path)
+        if cached is None or cached[0] != stamp:
+            cached = _cache[path] = (stamp, _parsed(path))
+        return cached[1]
     except FileNotFoundError:
         return _NO_FILE
     except OSError as error:
@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Json]:
 
 
 def write(path: Path, tree: Mapping[str, Json]) -> None:
-    """Replace `path` by `tree` in one step, readable by its owner only (0600)."""
+    """Atomically replace `path` with `tree`, readable by its owner only (0600)."""
     try:
         handle, name = tempfile.mkstemp(prefix=path.name, suffix=".new", dir=path.parent)
         try:
@@ -46,14 +46,14 @@ def write(path: Path, tree: Mapping[str, Json]) -> None:
             os.replace(name, path)
         finally:
             Path(name).unlink(missing_ok=True)
-            _known.pop(path, None)
+            _cache.pop(path, None)
     except OSError as error:
         raise unusable(path, error) from error
 
 
 def _parsed(path: Path) -> dict[str, Json]:
     try:
-        # Editors on Windows put a byte order mark in front.
+        # Editors on Windows may put a byte order mark in front.
         tree = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise _broken(path, getattr(error, "lineno", 1)) from None
@@ -63,16 +63,19 @@ def _parsed(path: Path) -> dict[str, Json]:
 
 
 def _broken(path: Path, line: int) -> InvalidInput:
-    # Says where and not what: the file may be keys.json.
+    # It names the line and shows nothing of it: the file may be keys.json.
     return InvalidInput(
         tr("{path} is not a JSON object (line {line}).", path=path, line=line),
-        do=tr("Correct it, or delete it to begin again."),
+        do=tr("Correct it, or delete it to start afresh."),
     )
 
 
 def unusable(path: Path, error: OSError) -> InvalidInput:
-    """The error of a file or folder of ours that the system refuses."""
+    """The error for a file or folder of ours that the system refuses."""
     return InvalidInput(
         tr("{path} cannot be used: {reason}.", path=path, reason=error.strerror or error),
-        do=tr("Make it yours to read and write, or name another data folder in SKYPORT_HOME."),
+        do=tr(
+            "Give yourself permission to read and write it, or set SKYPORT_HOME to another data "
+            "folder."
+        ),
     )

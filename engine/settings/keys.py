@@ -1,4 +1,4 @@
-"""Keys of the platforms and of S3, and addresses: where they come from. Nothing shows a key."""
+"""Keys and addresses of the platforms and of S3: where they come from. Nothing shows a key."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from . import folders, json_file, settings
 S3_ACCESS, S3_SECRET = "s3_access_key", "s3_secret_key"
 
 _log = logging.getLogger(__name__)
-_HALVES = (S3_ACCESS, S3_SECRET)
-_SHOWN = 4  # characters of a key that may be shown, and only where it has many more
-_LONG = 16
+_S3_PAIR = (S3_ACCESS, S3_SECRET)
+_SHOWN = 4  # last characters of a key that may be shown, and only where it is long
+_LONG = 16  # characters
 
 
 @dataclass(frozen=True, repr=False)
 class Key:
-    """A platform's key, or half of a bucket's. Its text is in `value` only: printing, formatting or
-    logging a Key is safe.
+    """A platform's key, or one of the two of S3. Printing, formatting or logging it is safe.
 
+    value   the key itself
     source  "environment" or "file"
     """
 
@@ -35,7 +35,7 @@ class Key:
     source: str
 
     def masked(self) -> str:
-        """The end of the key, to tell two apart: "...1234"; only "..." for a short one."""
+        """The end of the key, to recognise it by: "...1234"; only "..." for a short one."""
         return "..." + (self.value[-_SHOWN:] if len(self.value) >= _LONG else "")
 
     def __repr__(self) -> str:
@@ -45,68 +45,68 @@ class Key:
 def find(platform: str) -> Key | None:
     """The platform's key: `<PLATFORM>_API_KEY`, else keys.json, else None.
 
-    Where the data folder is a ComfyUI's, the user's own keys.json is looked into after it: that is
-    where `skyport keys set` puts a key when it runs outside of that ComfyUI.
-    Raises InvalidInput where what is there cannot be a key.
+    Where the data folder is a ComfyUI's, the user's own keys.json is searched after it: that is
+    where `skyport keys set` stores a key when it runs outside that ComfyUI.
+    Raises InvalidInput where the value cannot be a key.
     """
     return _from_environment(platform) or _from_files(platform)
 
 
 def require(platform: str, label: str, help: str = "") -> Key:
-    """The platform's key; MissingKey with every way to set one where there is none."""
+    """The platform's key. Raises MissingKey, with every way to set one."""
     key = find(platform)
     if key is None:
-        raise MissingKey(tr("no API key is set."), do=_ways(platform, help), platform=label)
+        raise MissingKey(tr("no API key is set."), do=_how_to_set(platform, help), platform=label)
     return key
 
 
-def _ways(platform: str, help: str) -> str:
-    ways = tr(
+def _how_to_set(platform: str, help: str) -> str:
+    text = tr(
         "Enter it in ComfyUI's settings under Skyport, run `skyport keys set {platform}`, or set "
         "the environment variable {variable}.",
         platform=platform,
         variable=key_variable(platform),
     )
-    return f"{ways} {help}".strip()
+    return f"{text} {help}".strip()
 
 
 def set_key(platform: str, value: str) -> Key:
-    """Keep `value` in keys.json. Raises InvalidInput where no HTTP header could carry it."""
-    key = Key(_sound(value, platform), "file")
+    """Store `value` in keys.json. Raises InvalidInput where an HTTP header cannot hold it."""
+    key = Key(_validated(value, platform), "file")
     with _writing:
         json_file.write(_file(), {**_stored(_file()), platform: key.value})
     return key
 
 
 def remove(platform: str) -> bool:
-    """Forget the stored key; False where none was. One in the environment stays."""
+    """Remove the stored key; False where there was none. One in the environment stays."""
     with _writing:
-        kept = dict(_stored(_file()))
-        had = kept.pop(platform, None) is not None
-        if had:
-            json_file.write(_file(), kept)
-    return had
+        stored = dict(_stored(_file()))
+        was_stored = stored.pop(platform, None) is not None
+        if was_stored:
+            json_file.write(_file(), stored)
+    return was_stored
 
 
 def is_ours(name: str) -> bool:
-    """Whether this data folder keeps the key: what `remove` can take away."""
+    """Whether the key is stored in this data folder, where `remove` can remove it."""
     return bool(_stored(_file()).get(name))
 
 
 def listing(platforms: Iterable[str]) -> dict[str, Key | None]:
-    """The key of each platform, None where it has none, by platform name."""
+    """Each platform's key by platform name, None where it has none."""
     return {platform: find(platform) for platform in platforms}
 
 
 def s3() -> tuple[Key, Key] | None:
-    """(access key id, secret key) of the bucket; None where neither is set.
+    """(access key id, secret access key) of S3; None where neither is set.
 
-    Both from one place: SKYPORT_S3_ACCESS_KEY and SKYPORT_S3_SECRET_KEY, else keys.json.
+    Both from one source: SKYPORT_S3_ACCESS_KEY and SKYPORT_S3_SECRET_KEY, else keys.json.
     Raises InvalidInput where one is set without the other.
     """
-    pair = [_from_environment(half) for half in _HALVES]
+    pair = [_from_environment(name) for name in _S3_PAIR]
     if pair == [None, None]:
-        pair = [_from_files(half) for half in _HALVES]
+        pair = [_from_files(name) for name in _S3_PAIR]
     access, secret = pair
     if access is not None and secret is not None:
         return access, secret
@@ -123,45 +123,46 @@ def s3() -> tuple[Key, Key] | None:
 
 
 def set_s3(access: str, secret: str) -> Key:
-    """Keep both in keys.json; the access key is returned. Raises InvalidInput as `set_key`."""
-    kept = {
-        S3_ACCESS: _sound(access, tr("access key id")),
-        S3_SECRET: _sound(secret, tr("secret access key")),
+    """Store both in keys.json and return the access key. Raises InvalidInput like `set_key`."""
+    pair = {
+        S3_ACCESS: _validated(access, tr("access key ID")),
+        S3_SECRET: _validated(secret, tr("secret access key")),
     }
     with _writing:
-        json_file.write(_file(), {**_stored(_file()), **kept})
-    return Key(kept[S3_ACCESS], "file")
+        json_file.write(_file(), {**_stored(_file()), **pair})
+    return Key(pair[S3_ACCESS], "file")
 
 
 def remove_s3() -> bool:
-    """Forget both stored halves; False where there was none."""
-    gone = [remove(half) for half in _HALVES]
-    return any(gone)
+    """Remove both stored keys of S3; False where there was none."""
+    removed = [remove(name) for name in _S3_PAIR]
+    return any(removed)
 
 
 def s3_variables() -> tuple[str, ...]:
-    """Those variables of the bucket's keys that are set."""
-    return tuple(key_variable(half) for half in _HALVES if _from_environment(half))
+    """The environment variables of S3's keys that are set."""
+    return tuple(key_variable(name) for name in _S3_PAIR if _from_environment(name))
 
 
 def base_url(platform: str, label: str, default: str = "") -> str:
     """The platform's address, without a slash at its end.
 
     `<PLATFORM>_BASE_URL`, else `base_urls` in settings.json, else `default`.
-    Raises InvalidInput where it is no address, or where there is none.
+    Raises InvalidInput where it is not an address, or where there is none.
     """
     variable = url_variable(platform)
-    told = os.environ.get(variable, "").strip()
-    if told:
-        return str(settings.validated(settings.address, told, variable))
-    known = settings.load().base_urls.get(platform) or default.rstrip("/")
-    if known:
-        return known
+    text = os.environ.get(variable, "").strip()
+    if text:
+        return str(settings.validated(settings.address, text, variable))
+    url = settings.load().base_urls.get(platform) or default.rstrip("/")
+    if url:
+        return url
     raise InvalidInput(
         tr("no address is set."),
         do=tr(
-            "Its document names none: enter the address that belongs to your key in ComfyUI's "
-            "settings under Skyport, or set the environment variable {variable} to it.",
+            "The platform's documentation gives none: enter the address that belongs to your key "
+            "in ComfyUI's settings under Skyport, or set the environment variable {variable} to "
+            "it.",
             variable=variable,
         ),
         platform=label,
@@ -176,11 +177,12 @@ def url_source(platform: str) -> str:
 
 
 def key_variable(name: str) -> str:
-    """The environment variable of a platform's key, or of half of that of the bucket."""
-    return f"SKYPORT_{name.upper()}" if name in _HALVES else f"{name.upper()}_API_KEY"
+    """The environment variable of a platform's key, or of one of S3's."""
+    return f"SKYPORT_{name.upper()}" if name in _S3_PAIR else f"{name.upper()}_API_KEY"
 
 
 def url_variable(platform: str) -> str:
+    """The environment variable of a platform's address."""
     return f"{platform.upper()}_BASE_URL"
 
 
@@ -192,15 +194,15 @@ _warned: set[Path] = set()
 
 def _from_environment(name: str) -> Key | None:
     variable = key_variable(name)
-    told = os.environ.get(variable, "").strip()
-    return Key(_sound(told, variable), "environment") if told else None
+    text = os.environ.get(variable, "").strip()
+    return Key(_validated(text, variable), "environment") if text else None
 
 
 def _from_files(name: str) -> Key | None:
     for path in _files():
         stored = _stored(path).get(name, "")
         if stored:
-            return Key(_sound(stored, f"{path}: {name}"), "file")
+            return Key(_validated(stored, f"{path}: {name}"), "file")
     return None
 
 
@@ -209,7 +211,7 @@ def _file() -> Path:
 
 
 def _files() -> list[Path]:
-    """Where keys are looked for, in order. SKYPORT_HOME, once set, is the only place."""
+    """The files searched for keys, in order. SKYPORT_HOME, once set, is the only folder."""
     if os.environ.get("SKYPORT_HOME"):
         return [_file()]
     return list(dict.fromkeys([_file(), folders.users_own() / "keys.json"]))
@@ -221,36 +223,39 @@ def _stored(path: Path) -> dict[str, str]:
 
 
 def _keep_private(path: Path) -> None:
-    """A copied or hand-made file may be open to others: close it and say so."""
-    if not _open_to_others(path):
+    """A copied or hand-made file may be readable by others: restrict it, and log that."""
+    if not _is_readable_by_others(path):
         return
     with suppress(OSError):
         path.chmod(0o600)
-    if not _open_to_others(path):
+    if not _is_readable_by_others(path):
         _log.warning(
-            tr("{path} could be read by others on this machine. It is closed now.", path=path)
+            tr(
+                "{path} was readable by others on this machine. Now only you can read it.",
+                path=path,
+            )
         )
     elif path not in _warned:  # a file system without modes: once is enough
         _warned.add(path)
         _log.warning(tr("{path} can be read by others on this machine.", path=path))
 
 
-def _open_to_others(path: Path) -> bool:
+def _is_readable_by_others(path: Path) -> bool:
     with suppress(OSError):
         return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
     return False
 
 
-def _sound(value: object, where: str) -> str:
-    """`value` without spaces around it, if a header can carry it and it looks like one key."""
+def _validated(value: object, where: str) -> str:
+    """`value` without spaces around it, where a header can hold it and it looks like one key."""
     text = value.strip() if isinstance(value, str) else ""
     if text and all(c.isprintable() and not c.isspace() and ord(c) < 256 for c in text):
         return text
     raise InvalidInput(
         tr(
-            "{where}: this cannot be a key: it is empty or holds spaces, line breaks or signs that "
-            "no HTTP header can carry.",
+            "{where}: this cannot be a key: it is empty, or contains spaces, line breaks or "
+            "characters that an HTTP header cannot hold.",
             where=where,
         ),
-        do=tr("Copy the key again, without anything around it."),
+        do=tr("Copy the key again, with nothing before or after it."),
     )

@@ -1,4 +1,4 @@
-"""The settings, with their defaults and environment variables."""
+"""The settings: defaults, settings.json and environment variables."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..base.types import Json
 from ..base.words import tr
 from . import folders, json_file
 
-_OWN_HOSTS = ("auto", "s3")  # of media, beside the platforms whose uploads are public
+_OWN_HOSTS = ("auto", "s3")  # media hosts besides the platforms whose uploads are public
 _public_hosts: Callable[[], Sequence[str]] = tuple
 
 
 def use_media_hosts(public: Callable[[], Sequence[str]]) -> None:
-    """`public` tells which platforms may host media for the others."""
+    """Register `public`, which lists the platforms that can host media for the others."""
     global _public_hosts
     _public_hosts = public
 
@@ -31,63 +31,66 @@ def use_media_hosts(public: Callable[[], Sequence[str]]) -> None:
 # -- what each kind of setting accepts ----------------------------------------------------------
 
 
-class InvalidValue(Exception):
-    """A value that a setting cannot take; the text says what it can."""
+class InvalidSetting(Exception):
+    """A value that a setting cannot take; the text says what it takes ("a number above 0").
 
-    def __init__(self, wanted: str, inside: str = "") -> None:
-        super().__init__(wanted)
+    inside  the part of the setting that holds the value: ".haiyi"
+    """
+
+    def __init__(self, expected: str, inside: str = "") -> None:
+        super().__init__(expected)
         self.inside = inside
 
 
 def _count(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    raise InvalidValue(tr("a whole number, 1 or more"))
+    raise InvalidSetting(tr("a whole number, 1 or more"))
 
 
 def _amount(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
         return value
-    raise InvalidValue(tr("a number above 0"))
+    raise InvalidSetting(tr("a number above 0"))
 
 
 def _flag(value: Any) -> bool:
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
-    raise InvalidValue(tr("true or false"))
+    raise InvalidSetting(tr("true or false"))
 
 
 def _text(value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise InvalidValue(tr("a text"))
+    raise InvalidSetting(tr("text"))
 
 
 def _name(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]+", value.strip()):
         return value.strip()
-    raise InvalidValue(tr("a name of letters, digits, dots and dashes"))
+    raise InvalidSetting(tr("a name of letters, digits, dots, dashes and underscores"))
 
 
 def _prefix(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._/-]+", value.strip()):
         return value.strip().strip("/")
-    raise InvalidValue(tr("a path of letters, digits, dots, dashes and slashes"))
+    raise InvalidSetting(tr("a path of letters, digits, dots, dashes, underscores and slashes"))
 
 
 def _hours(value: Any) -> float:
-    # A signature of S3 holds for a week at most.
+    # An S3 signature is valid for a week at most.
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value <= 168:
         return value
-    raise InvalidValue(tr("a number from 1 to 168"))
+    raise InvalidSetting(tr("a number from 1 to 168"))
 
 
 def _media_host(value: Any) -> str:
-    named = value.strip().lower() if isinstance(value, str) else ""
-    offered = [*_OWN_HOSTS, *_public_hosts()]
-    if named in offered:
-        return named
-    raise InvalidValue(tr("one of: {names}", names=", ".join(offered)))
+    name = value.strip().lower() if isinstance(value, str) else ""
+    names = [*_OWN_HOSTS, *_public_hosts()]
+    if name in names:
+        return name
+    raise InvalidSetting(tr("one of: {names}", names=", ".join(names)))
 
 
 def _folder(value: Any) -> Path:
@@ -95,46 +98,46 @@ def _folder(value: Any) -> Path:
         path = Path(value).expanduser() if isinstance(value, str) else Path()
         if path.is_absolute():
             return path
-    raise InvalidValue(tr("the full path of a folder"))
+    raise InvalidSetting(tr("the full path of a folder"))
 
 
 def address(value: Any) -> str:
-    """`value` as a base URL without its last slash. To be called through `fitted`."""
+    """`value` as a base URL without its last slash. To be called through `validated`."""
     text = value.strip().rstrip("/") if isinstance(value, str) else ""
     if _is_address(text):
         return text
-    raise InvalidValue(tr("an address such as https://example.com"))
+    raise InvalidSetting(tr("an address such as https://example.com"))
 
 
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        host = parts.hostname if parts.port != 0 else ""  # a port that is no number raises
+        host = parts.hostname if parts.port != 0 else ""  # a port that is not a number raises
     except ValueError:
         return False
-    bare = not (parts.query or parts.fragment or "@" in parts.netloc)
-    clean = text.isascii() and text.isprintable() and " " not in text
-    return parts.scheme in ("http", "https") and bool(host) and bare and clean
+    is_bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+    is_clean = text.isascii() and text.isprintable() and " " not in text
+    return parts.scheme in ("http", "https") and bool(host) and is_bare and is_clean
 
 
 def _addresses(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise InvalidValue(tr("a table of platforms and their addresses"))
-    return {name: _address_of(name, url) for name, url in value.items()}
+        raise InvalidSetting(tr("an object of platforms and their addresses"))
+    return {name: _platform_address(name, url) for name, url in value.items()}
 
 
-def _address_of(name: str, url: Any) -> str:
+def _platform_address(name: str, url: Any) -> str:
     try:
         return address(url)
-    except InvalidValue as invalid:
-        raise InvalidValue(str(invalid), inside=f".{name}") from None
+    except InvalidSetting as invalid:
+        raise InvalidSetting(str(invalid), inside=f".{name}") from None
 
 
 def validated(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
-    """`value` as `reads` takes it; InvalidInput naming `where`, never the value, if it does not."""
+    """`value` parsed by `parse`. Raises InvalidInput, which names `where` and never the value."""
     try:
         return parse(value)
-    except InvalidValue as invalid:
+    except InvalidSetting as invalid:
         raise InvalidInput(
             tr("{where} must be {wanted}.", where=where + invalid.inside, wanted=invalid),
             do=tr("Correct it, or remove it to get the default."),
@@ -145,7 +148,7 @@ def validated(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
 
 
 def _setting(variable: str, parse: Callable[[Any], Any]) -> dict[str, Any]:
-    return {"variable": variable, "reads": parse}
+    return {"variable": variable, "parse": parse}
 
 
 @dataclass(frozen=True)
@@ -154,21 +157,21 @@ class Settings:
 
     max_parallel     tasks of one platform at the same time
     time_limit_s     seconds to wait for one task; None waits as long as it runs
-    max_result_mb    largest result file taken, in MB of 1024 * 1024 bytes
+    max_result_mb    largest result file accepted, in MB of 1024 * 1024 bytes
     results_dir      folder of the results; None is ComfyUI's output folder, else ./skyport-output
     sandbox          use the imitated platforms on this machine instead of the real ones
     language         "en" or "zh"; None follows ComfyUI, else the system
-    catalogue_hours  age at which a live model list is asked for again
+    catalogue_hours  age in hours at which a platform's model list is fetched again
     reuse_results    deliver a stored result again instead of paying twice
-    keep_days        days for which the ledger remembers what is over
-    media_host       where media are put for a platform that has no upload of its own: "auto", "s3",
-                     or a platform whose uploads are public
+    keep_days        days for which the ledger keeps finished tasks
+    media_host       what hosts media for a platform without uploads of its own: "auto", "s3", or a
+                     platform whose uploads are public
     s3_endpoint      address of the S3-compatible service; "" is AWS
     s3_bucket        name of the bucket, "" where there is none
     s3_region        its region; "" leaves it to boto3
     s3_prefix        folder in the bucket
-    s3_hours         hours for which a file in it can be fetched by its URL
-    base_urls        addresses by platform, over the platforms' own defaults
+    s3_hours         hours for which the URL of a file in it is valid
+    base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
     max_parallel: int = field(default=8, metadata=_setting("SKYPORT_MAX_PARALLEL", _count))
@@ -192,34 +195,34 @@ class Settings:
     s3_region: str = field(default="", metadata=_setting("SKYPORT_S3_REGION", _name))
     s3_prefix: str = field(default="skyport", metadata=_setting("SKYPORT_S3_PREFIX", _prefix))
     s3_hours: float = field(default=24, metadata=_setting("SKYPORT_S3_HOURS", _hours))
-    # One variable a platform, read where addresses are asked for: see _keys.base_url.
+    # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))
 
 
-# What the file and the environment told, and the settings that made.
 _writing = threading.Lock()
+# Content of the file, texts of the environment, and the settings that they make.
 _loaded: tuple[Mapping[str, Json], Mapping[str, str], Settings] | None = None
 
 
 def load() -> Settings:
-    """The settings as they are now: environment, settings.json, defaults. Cheap: call it often.
+    """The current settings: environment, settings.json, defaults. Cheap: call it often.
 
-    The same object, until they change. Raises InvalidInput naming the file or variable and the
-    setting that is wrong.
+    Returns the same object until they change. Raises InvalidInput naming the file or variable and
+    the setting that is wrong.
     """
     global _loaded
     tree = json_file.read(_file())
-    told = {name: os.environ.get(variable, "").strip() for name, variable in _VARIABLES.items()}
-    if _loaded is None or _loaded[0] is not tree or _loaded[1] != told:
-        _loaded = (tree, told, Settings(**{**_from_file(tree), **_from_environment(told)}))
+    texts = {name: os.environ.get(variable, "").strip() for name, variable in _VARIABLES.items()}
+    if _loaded is None or _loaded[0] is not tree or _loaded[1] != texts:
+        _loaded = (tree, texts, Settings(**{**_from_file(tree), **_from_environment(texts)}))
     return _loaded[2]
 
 
 def save(changes: Mapping[str, Json]) -> Settings:
-    """Write `changes` into settings.json and return what holds then. None goes back to the default.
+    """Write `changes` into settings.json and return the new settings. None restores the default.
 
-    `base_urls` is merged platform by platform. What the file holds beside is kept.
-    Raises InvalidInput and writes nothing where a name or a value is wrong.
+    `base_urls` is merged platform by platform. Everything else in the file is preserved.
+    Raises InvalidInput, and writes nothing, where a name or a value is wrong.
     """
     unknown = set(changes) - set(_PARSERS)
     if unknown:
@@ -242,20 +245,14 @@ def variable(name: str) -> str:
     return _VARIABLES[name]
 
 
-# -- where things are ---------------------------------------------------------------------------
-
-
 def results() -> Path:
     """The folder of the results: the setting, the host's, ./skyport-output. May not exist yet."""
     return (load().results_dir or folders.results()).absolute()
 
 
-# -- JSON files in the data folder --------------------------------------------------------------
-
-
 # -- inside -------------------------------------------------------------------------------------
 
-_PARSERS: dict[str, Callable[[Any], Any]] = {f.name: f.metadata["reads"] for f in fields(Settings)}
+_PARSERS: dict[str, Callable[[Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
 _VARIABLES: dict[str, str] = {f.name: f.metadata["variable"] for f in fields(Settings)}
 
 
@@ -270,27 +267,27 @@ def _source(name: str, stored: Mapping[str, Json]) -> str:
 
 
 def _from_file(tree: Mapping[str, Json]) -> dict[str, Any]:
-    known = {name: tree[name] for name in _PARSERS if tree.get(name) is not None}
+    stored = {name: tree[name] for name in _PARSERS if tree.get(name) is not None}
     return {
         name: validated(_PARSERS[name], value, f"{_file()}: {name}")
-        for name, value in known.items()
+        for name, value in stored.items()
     }
 
 
-def _from_environment(told: Mapping[str, str]) -> dict[str, Any]:
-    return {name: _from_text(name, text) for name, text in told.items() if text}
+def _from_environment(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _from_text(name, text) for name, text in texts.items() if text}
 
 
 def _from_text(name: str, text: str) -> Any:
     parse = _PARSERS[name]
     try:
-        return parse(_plain(text))
-    except InvalidValue:
+        return parse(_number_or_flag(text))
+    except InvalidSetting:
         return validated(parse, text, _VARIABLES[name])
 
 
-def _plain(text: str) -> Json:
-    """What `text` would be in JSON, where that is a number or a truth."""
+def _number_or_flag(text: str) -> Json:
+    """`text` as JSON would read it, also with yes, no, on and off; else `text` itself."""
     words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     with suppress(ValueError):
         return words[text.lower()] if text.lower() in words else json.loads(text)
@@ -298,12 +295,12 @@ def _plain(text: str) -> Json:
 
 
 def _merged(tree: Mapping[str, Json], changes: Mapping[str, Json]) -> dict[str, Json]:
-    merged = _laid_over(tree, changes)
-    below, above = tree.get("base_urls"), changes.get("base_urls")
-    if isinstance(below, dict) and isinstance(above, dict):
-        merged["base_urls"] = _laid_over(below, above)
+    merged = _updated(tree, changes)
+    before, after = tree.get("base_urls"), changes.get("base_urls")
+    if isinstance(before, dict) and isinstance(after, dict):
+        merged["base_urls"] = _updated(before, after)
     return merged
 
 
-def _laid_over(below: Mapping[str, Json], above: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in {**below, **above}.items() if value is not None}
+def _updated(tree: Mapping[str, Json], changes: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in {**tree, **changes}.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Remote ComfyUI workflows in API format: reading them, naming their inputs, putting values in."""
+"""Remote ComfyUI workflows in API format: reading them, listing and setting their inputs."""
 
 from __future__ import annotations
 
@@ -20,37 +20,40 @@ _SHOWN = 30  # inputs listed in an error text
 def read_workflow(text: str) -> Workflow:
     """The workflow in `text`. Raises InvalidInput when it is not ComfyUI's API format."""
     try:
-        found = json.loads(text)
+        tree = json.loads(text)
     except ValueError as error:
         raise InvalidInput(
             tr("The workflow is not JSON: {error}.", error=error), do=_how_to_export()
         ) from None
-    return check_workflow(found)
+    return check_workflow(tree)
 
 
-def check_workflow(found: Json) -> Workflow:
-    """`found` if it is a workflow in API format, also when wrapped as {"prompt": ...}."""
-    if isinstance(found, dict) and isinstance(found.get("prompt"), dict):
-        found = found["prompt"]
-    if isinstance(found, dict) and isinstance(found.get("nodes"), list):
+def check_workflow(tree: Json) -> Workflow:
+    """`tree` if it is a workflow in API format, also when wrapped as {"prompt": ...}.
+
+    Raises InvalidInput.
+    """
+    if isinstance(tree, dict) and isinstance(tree.get("prompt"), dict):
+        tree = tree["prompt"]
+    if isinstance(tree, dict) and isinstance(tree.get("nodes"), list):
         raise InvalidInput(
             tr("The workflow is in the editor's format; the platform runs the API format."),
             do=_how_to_export(),
         )
-    if not isinstance(found, dict) or not found:
+    if not isinstance(tree, dict) or not tree:
         raise InvalidInput(
             tr("The workflow holds no nodes in ComfyUI's API format."), do=_how_to_export()
         )
-    for node_id, node in found.items():
-        _check_node(str(node_id), node, found)
-    return found
+    for node_id, node in tree.items():
+        _check_node(str(node_id), node, tree)
+    return tree
 
 
 def put_inputs(workflow: Workflow, values: Iterable[tuple[str, Json]]) -> Workflow:
-    """A copy of `workflow` with each (target, value) in place; a target reads `73.image`.
+    """A copy of `workflow` with each (target, value) set; a target reads `73.image`.
 
-    A MediaFile value stands for a file still to be uploaded. Text for a number is read as one.
-    Raises InvalidInput listing the targets there are.
+    A MediaFile value stands for a file still to be uploaded. Text for a number is parsed as one.
+    Raises InvalidInput; for an unknown target it lists those that exist.
     """
     filled = copy.deepcopy(workflow)
     for target, value in values:
@@ -61,23 +64,23 @@ def put_inputs(workflow: Workflow, values: Iterable[tuple[str, Json]]) -> Workfl
                 tr('The workflow has no input "{target}".', target=target),
                 do=tr("It has: {targets}.", targets=_listed(workflow)),
             )
-        inputs[name] = _like(inputs[name], value, target)
+        inputs[name] = _converted(value, inputs[name], target)
     return filled
 
 
 def targets(workflow: Workflow) -> list[str]:
     """Every input that holds a value of its own, as `73.image`: file inputs of loaders first."""
-    found = [
+    ranked = [
         (not _is_loader(node), f"{node_id}.{name}")
         for node_id, node in workflow.items()
         for name, value in node["inputs"].items()
         if not is_link(value)
     ]
-    return [target for _, target in sorted(found, key=lambda item: item[0])]
+    return [target for _, target in sorted(ranked, key=lambda item: item[0])]
 
 
 def title_of(node: Mapping[str, Any]) -> str:
-    """What its author calls the node, else its class."""
+    """The title its author gave the node, else its class."""
     meta = node.get("_meta")
     title = meta.get("title") if isinstance(meta, Mapping) else ""
     return str(title or node.get("class_type") or "")
@@ -104,7 +107,8 @@ def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
         if is_link(value) and str(value[0]) not in workflow:
             raise InvalidInput(
                 tr(
-                    "Input {name} of node {id} is linked to node {missing}, which is not there.",
+                    "Input {name} of node {id} is linked to node {missing}, which is not in the "
+                    "workflow.",
                     name=name,
                     id=node_id,
                     missing=value[0],
@@ -117,8 +121,8 @@ def _is_loader(node: Mapping[str, Any]) -> bool:
     return "load" in str(node["class_type"]).lower()
 
 
-def _like(present: Json, value: Json, target: str) -> Json:
-    """Text that stands for a number, as a command line gives it, in the type there is now."""
+def _converted(value: Json, present: Json, target: str) -> Json:
+    """`value`; where it is text, as from a command line, converted to the type of `present`."""
     if not isinstance(value, str) or isinstance(present, (str, list, dict)) or present is None:
         return value
     try:
@@ -156,4 +160,4 @@ def _listed(workflow: Workflow) -> str:
 
 
 def _how_to_export() -> str:
-    return tr("In ComfyUI choose Workflow > Export (API) and use that file.")
+    return tr("In ComfyUI, choose Workflow > Export (API) and use that file.")

@@ -1,8 +1,8 @@
-"""Values that only a cloud can make and that are wanted here too, such as those of a preview there.
+"""Extra Run in Cloud nodes for values that only a cloud can compute and that nodes here need too.
 
-What else takes a value of a part that is sent makes it here once more. Where this machine cannot
-make it (a class or a model is missing), a Run in Cloud node is put in between: the value then comes
-back with the part, in the same submission.
+Other consumers of a value from a remote part compute it again on this machine. Where this machine
+cannot (a class or a model is missing), a Run in Cloud node is inserted between the two: the value
+then comes back with the part, in the same submission.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from .api_format import Workflow
-from .graph import KEEP, OURS, RUN, Graph, Link, Trouble, links_of
+from .graph import KEEP_LOCAL, OWN_PREFIX, RUN_IN_CLOUD, CannotSplit, Graph, Link, links_of
 
 
 def with_extra_outputs(
     graph: Graph, runs: Sequence[str], stuck: Collection[str], is_media: Callable[[Link], bool]
 ) -> Workflow:
-    """The prompt with its taps; itself where none is needed.
+    """The prompt with its extra outputs; the same object where it needs none.
 
     runs   the Run in Cloud nodes that send something
     stuck  the nodes that cannot run here
@@ -29,15 +29,15 @@ def with_extra_outputs(
 
 def _sent(graph: Graph, runs: Sequence[str]) -> dict[str, str]:
     """The nodes that are sent, each with a Run in Cloud node that sends it."""
-    found: dict[str, str] = {}
+    sent: dict[str, str] = {}
     for run in runs:
-        if any(link[0] in found for name, link in links_of(graph.prompt[run]) if name == "value"):
-            continue  # all upstream of it was seen
+        if any(link[0] in sent for name, link in links_of(graph.prompt[run]) if name == "value"):
+            continue  # everything upstream of it is in already
         try:
-            found.update(dict.fromkeys(graph.part_of(run).nodes, run))
-        except Trouble:
-            continue  # the cut tells it
-    return found
+            sent.update(dict.fromkeys(graph.subgraph(run).nodes, run))
+        except CannotSplit:
+            continue  # the split reports it
+    return sent
 
 
 def _extra_outputs(
@@ -46,44 +46,45 @@ def _extra_outputs(
     stuck: Collection[str],
     is_media: Callable[[Link], bool],
 ) -> Iterator[tuple[tuple[str, str], tuple[Link, str]]]:
-    """((node, input) here, (the output it takes, a Run in Cloud node that sends that))."""
-    takers = _takers(graph.prompt)
+    """((node, input) here, (the output it consumes, a Run in Cloud node that sends that))."""
+    consumers = _consumers(graph.prompt)
     stack = [(node_id, sent[node_id]) for node_id in stuck if node_id in sent]
-    seen: set[str] = set()
+    visited: set[str] = set()
     while stack:
         node_id, run = stack.pop()
-        if node_id in seen:
+        if node_id in visited:
             continue
-        seen.add(node_id)
-        for taker, name, link in takers.get(node_id, []):
-            if taker in sent:
-                stack.append((taker, sent[taker]))
-            elif graph.prompt[taker]["class_type"] in (RUN, KEEP):
-                continue  # says itself where it runs
+        visited.add(node_id)
+        for consumer, name, link in consumers.get(node_id, []):
+            if consumer in sent:
+                stack.append((consumer, sent[consumer]))
+            elif graph.prompt[consumer]["class_type"] in (RUN_IN_CLOUD, KEEP_LOCAL):
+                continue  # it says itself where it runs
             elif is_media(link):
-                yield (taker, name), (link, run)
-            elif not graph.prompt[taker]["class_type"].startswith(OURS):
-                stack.append((taker, run))  # goes along: a tap may follow behind it
+                yield (consumer, name), (link, run)
+            elif not graph.prompt[consumer]["class_type"].startswith(OWN_PREFIX):
+                stack.append((consumer, run))  # sent too: an extra output may follow behind it
 
 
-def _takers(prompt: Workflow) -> dict[str, list[tuple[str, str, Link]]]:
-    found: dict[str, list[tuple[str, str, Link]]] = {}
+def _consumers(prompt: Workflow) -> dict[str, list[tuple[str, str, Link]]]:
+    """(node, input, link) of everything that is linked to a node, by that node's id."""
+    consumers: dict[str, list[tuple[str, str, Link]]] = {}
     for node_id, node in prompt.items():
         for name, link in links_of(node):
-            found.setdefault(link[0], []).append((node_id, name, link))
-    return found
+            consumers.setdefault(link[0], []).append((node_id, name, link))
+    return consumers
 
 
 def _insert(prompt: Workflow, extra: Mapping[tuple[str, str], tuple[Link, str]]) -> Workflow:
-    left = dict(prompt)
-    for (taker, name), (link, run) in extra.items():
+    extended = dict(prompt)
+    for (consumer, name), (link, run) in extra.items():
         # No colon: the editor would look for a subgraph of that name.
         added = f"skyport-tap-{link[0].replace(':', '-')}-{link[1]}"
-        left[added] = _extra_output(prompt[run]["inputs"], link)
-        inputs: dict[str, Any] = {**left[taker]["inputs"], name: [added, 0]}
-        left[taker] = {**left[taker], "inputs": inputs}
-    return left
+        extended[added] = _extra_output(prompt[run]["inputs"], link)
+        inputs: dict[str, Any] = {**extended[consumer]["inputs"], name: [added, 0]}
+        extended[consumer] = {**extended[consumer], "inputs": inputs}
+    return extended
 
 
 def _extra_output(inputs: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    return {"class_type": RUN, "inputs": {**inputs, "value": list(link)}}
+    return {"class_type": RUN_IN_CLOUD, "inputs": {**inputs, "value": list(link)}}

@@ -1,4 +1,4 @@
-"""What lies upstream of a Run in Cloud node in a ComfyUI prompt, up to what stays here."""
+"""What is upstream of a Run in Cloud node in a ComfyUI prompt, up to the nodes that stay here."""
 
 from __future__ import annotations
 
@@ -11,98 +11,100 @@ from typing import Any
 from ..base.words import tr
 from .api_format import Workflow, is_link, title_of
 
-RUN, KEEP, ENTRY = "SkyportRunInCloud", "SkyportKeepLocal", "SkyportRemoteInput"
-OURS = "Skyport"  # begins the class of every node of this pack
-HERE = "this machine"
-KEY = "skyport_cut"
-TROUBLE = "skyport_trouble"
+RUN_IN_CLOUD = "SkyportRunInCloud"
+KEEP_LOCAL = "SkyportKeepLocal"
+REMOTE_INPUT = "SkyportRemoteInput"
+OWN_PREFIX = "Skyport"  # begins the class of every node of this pack
+THIS_MACHINE = "this machine"  # the choice of `where` that sends nothing
+PART_INPUT = "skyport_cut"  # holds the RemotePart that a Run in Cloud node sends
+REFUSED_INPUT = "skyport_trouble"  # marks a Run in Cloud node to be refused
 
 Link = tuple[str, int]
 
 
-class Trouble(Exception):
-    """Why a part cannot be cut, in words."""
+class CannotSplit(Exception):
+    """A prompt cannot be split at a Run in Cloud node; the text says why."""
 
 
 @dataclass
 class Subgraph:
-    """What lies upstream of one value: nodes to send, and links to values made here."""
+    """Everything upstream of one value: nodes to send, and links to values computed here."""
 
     value: Link | None
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    boundary: dict[str, Link] = field(default_factory=dict)  # `73.image` -> who makes it here
+    boundary: dict[str, Link] = field(default_factory=dict)  # `73.image` -> its source here
 
 
 class Graph:
-    """A prompt, and what a Run in Cloud node of one place finds upstream in it."""
+    """A prompt, and the subgraphs upstream of its Run in Cloud nodes."""
 
     def __init__(self, prompt: Workflow) -> None:
         self.prompt = prompt
 
     def cloud(self, node_id: str) -> str:
-        """Where an uncut Run in Cloud node sends its part; "" for any other node."""
+        """Where an unsplit Run in Cloud node sends its part; "" for any other node."""
         node = self.prompt[node_id]
         inputs = node["inputs"]
         where = inputs.get("where")
-        if not is_uncut(node) or where == HERE or not isinstance(where, str):
+        if not is_unsplit(node) or where == THIS_MACHINE or not isinstance(where, str):
             return ""
-        chosen = {n: v for n, v in inputs.items() if n == "where" or n.startswith("where.")}
-        return json.dumps(chosen, sort_keys=True)
+        choices = {n: v for n, v in inputs.items() if n == "where" or n.startswith("where.")}
+        return json.dumps(choices, sort_keys=True)
 
-    def part_of(self, node_id: str) -> Subgraph:
-        """Raises Trouble."""
+    def subgraph(self, node_id: str) -> Subgraph:
+        """What a Run in Cloud node sends. Raises CannotSplit."""
         value = self._source(node_id, "value", self.cloud(node_id))
-        if self._stays(value[0]):
+        if self._stays_here(value[0]):
             return Subgraph(None)
-        part = Subgraph(value)
-        self._collect(part, self.cloud(node_id))
-        return part
+        subgraph = Subgraph(value)
+        self._collect(subgraph, self.cloud(node_id))
+        return subgraph
 
-    def _collect(self, part: Subgraph, cloud: str) -> None:
-        assert part.value is not None
-        stack = [part.value[0]]
+    def _collect(self, subgraph: Subgraph, cloud: str) -> None:
+        assert subgraph.value is not None
+        stack = [subgraph.value[0]]
         while stack:
             node_id = stack.pop()
-            if node_id in part.nodes:
+            if node_id in subgraph.nodes:
                 continue
             inputs = dict(self.prompt[node_id]["inputs"])
             for name, value in list(inputs.items()):
                 if not is_link(value):
                     continue
                 source = self._source(node_id, name, cloud)
-                if self._stays(source[0]):
-                    part.boundary[f"{node_id}.{name}"] = source
+                if self._stays_here(source[0]):
+                    subgraph.boundary[f"{node_id}.{name}"] = source
                     del inputs[name]
                 else:
                     inputs[name] = list(source)
                     stack.append(source[0])
-            part.nodes[node_id] = {**self.prompt[node_id], "inputs": inputs}
-        _refuse_circle(part.nodes)
+            subgraph.nodes[node_id] = {**self.prompt[node_id], "inputs": inputs}
+        _refuse_cycle(subgraph.nodes)
 
     def _source(self, node_id: str, name: str, cloud: str) -> Link:
-        """What an input is linked to, past nodes that only pass a value on for `place`."""
+        """What an input is linked to, past nodes that only pass a value on to `cloud`."""
         passed: set[str] = set()
         while True:
             value = self.prompt[node_id]["inputs"].get(name)
             if not is_link(value):
-                raise Trouble(unlinked(node_id, self.prompt[node_id], name))
+                raise CannotSplit(unlinked(node_id, self.prompt[node_id], name))
             if value[0] not in self.prompt:
-                raise Trouble(_gone(node_id, self.prompt[node_id], name, value[0]))
+                raise CannotSplit(_dangling(node_id, self.prompt[node_id], name, value[0]))
             source: Link = (value[0], value[1])
             if not self._passes_on(source[0], cloud):
                 return source
             if source[0] in passed:
-                raise Trouble(_circle([*passed]))
+                raise CannotSplit(_cycle([*passed]))
             passed.add(source[0])
             node_id, name = source[0], "value"
 
     def _passes_on(self, node_id: str, cloud: str) -> bool:
-        """Run in Cloud nodes of the same place, or of none, are part of what runs there."""
-        return is_uncut(self.prompt[node_id]) and self.cloud(node_id) in ("", cloud)
+        """Run in Cloud nodes for the same cloud, or for none, are part of what runs there."""
+        return is_unsplit(self.prompt[node_id]) and self.cloud(node_id) in ("", cloud)
 
-    def _stays(self, node_id: str) -> bool:
-        """Skyport's own nodes need this machine: its keys, and its files."""
-        return str(self.prompt[node_id]["class_type"]).startswith(OURS)
+    def _stays_here(self, node_id: str) -> bool:
+        """Skyport's own nodes need this machine: its keys and its files."""
+        return str(self.prompt[node_id]["class_type"]).startswith(OWN_PREFIX)
 
 
 def apart(target: str, node_ids: Container[str]) -> tuple[str, str]:
@@ -121,10 +123,14 @@ def is_node(node: Any) -> bool:
     )
 
 
-def is_uncut(node: Mapping[str, Any]) -> bool:
-    """Whether it is a Run in Cloud node as its user left it."""
+def is_unsplit(node: Mapping[str, Any]) -> bool:
+    """Whether it is a Run in Cloud node as the user queued it."""
     inputs = node["inputs"]
-    return node["class_type"] == RUN and KEY not in inputs and TROUBLE not in inputs
+    return (
+        node["class_type"] == RUN_IN_CLOUD
+        and PART_INPUT not in inputs
+        and REFUSED_INPUT not in inputs
+    )
 
 
 def links_of(node: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
@@ -134,22 +140,22 @@ def links_of(node: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
             yield name, (value[0], value[1])
 
 
-def _refuse_circle(nodes: Workflow) -> None:
-    left = {node_id: {link[0] for _, link in links_of(node)} for node_id, node in nodes.items()}
-    if circle := circular(left):
-        raise Trouble(_circle(circle))
+def _refuse_cycle(nodes: Workflow) -> None:
+    sources = {node_id: {link[0] for _, link in links_of(node)} for node_id, node in nodes.items()}
+    if cycle := find_cycle(sources):
+        raise CannotSplit(_cycle(cycle))
 
 
-def circular(needs: Mapping[str, set[str]]) -> list[str]:
-    """Some that wait for each other for ever; nobody where all can be done one after another."""
+def find_cycle(dependencies: Mapping[str, set[str]]) -> list[str]:
+    """The members of one dependency cycle; empty where there is none."""
     try:
-        TopologicalSorter(needs).prepare()
+        TopologicalSorter(dependencies).prepare()
     except CycleError as error:
         return list(dict.fromkeys(error.args[1]))
     return []
 
 
-# -- words ---------------------------------------------------------------------------------------
+# -- messages ------------------------------------------------------------------------------------
 
 
 def named(node_id: str, node: Mapping[str, Any]) -> str:
@@ -159,14 +165,14 @@ def named(node_id: str, node: Mapping[str, Any]) -> str:
 
 def unlinked(node_id: str, node: Mapping[str, Any], name: str) -> str:
     return tr(
-        'Nothing is linked to "{name}" of {node}. Link it, or look whether what was linked there '
-        "is muted.",
+        'Nothing is linked to "{name}" of {node}. Link it, or check whether the node that was '
+        "linked to it is muted.",
         name=name,
         node=named(node_id, node),
     )
 
 
-def _gone(node_id: str, node: Mapping[str, Any], name: str, missing: str) -> str:
+def _dangling(node_id: str, node: Mapping[str, Any], name: str, missing: str) -> str:
     return tr(
         '"{name}" of {node} is linked to node {missing}, which is not in the workflow.',
         name=name,
@@ -175,5 +181,5 @@ def _gone(node_id: str, node: Mapping[str, Any], name: str, missing: str) -> str
     )
 
 
-def _circle(node_ids: Sequence[str]) -> str:
+def _cycle(node_ids: Sequence[str]) -> str:
     return tr("These nodes wait for each other: {nodes}.", nodes=", ".join(node_ids))

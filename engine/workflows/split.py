@@ -1,10 +1,10 @@
-"""The cut: which part of a ComfyUI prompt runs in a cloud, and what is left of it here.
+"""The split: which part of a ComfyUI prompt runs in a cloud, and what is left of it here.
 
 A prompt in API format goes in and comes out. Each Run in Cloud node that names a cloud takes
 everything upstream of its value along, up to the nodes that stay here (Keep Local, Skyport's own,
-a Run in Cloud node of another place). It keeps that part as JSON text under KEY, and the values
-made here reach it as a chain of Remote Input nodes at its `value`. Nodes that something else here
-needs stay as well. Nothing is sent, read or executed.
+a Run in Cloud node for another cloud). It holds that part as JSON text in PART_INPUT, and the
+values computed here reach it as a chain of Remote Input nodes at its `value`. Nodes that something
+else here needs stay as well. Nothing is sent, read or executed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..base.words import tr
 from .api_format import Workflow
 from .extra_outputs import with_extra_outputs
 from .graph import (
-    ENTRY,
-    KEY,
-    TROUBLE,
+    PART_INPUT,
+    REFUSED_INPUT,
+    REMOTE_INPUT,
+    CannotSplit,
     Graph,
     Link,
     Subgraph,
-    Trouble,
     apart,
-    circular,
+    find_cycle,
     is_node,
     links_of,
     named,
@@ -39,12 +39,12 @@ LITERALS = ("STRING", "INT", "FLOAT", "BOOLEAN")
 
 @dataclass(frozen=True)
 class Facts:
-    """What the prompt itself does not tell.
+    """What the prompt itself does not say.
 
-    is_output  whether ComfyUI runs a node of this class for its own sake; None: it is not installed
-    type_of    the type a link carries, "" where that is unknown
-    lacks      the required inputs that a node has not got
-    wanted     the outputs that are to run, where not all are
+    is_output  whether a node of this class is an output node; None where it is not installed
+    type_of    the type of a link's value, "" where that is unknown
+    lacks      the required inputs that a node does not have
+    wanted     the output nodes to run; None runs all
     runs_here  whether this machine has the class of a node, and the models that it names
     """
 
@@ -57,12 +57,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class RemotePart:
-    """What one Run in Cloud node sends, as it is kept under KEY.
+    """What one Run in Cloud node sends, as PART_INPUT holds it.
 
-    nodes    the workflow; inputs that take a value made here are left out
+    nodes    the workflow, without the inputs that take a value computed here
     entries  by name of a Remote Input: the inputs (`73.image`) that take its value
-    saves    each output to be brought back, with its type
-    value    the one that is this node's own; None where nothing is left to run: it passes on
+    saves    each output to bring back, with its type
+    value    the output that is this node's own; None where there is nothing to run: it passes on
     """
 
     nodes: Workflow
@@ -71,31 +71,31 @@ class RemotePart:
     value: Link | None
 
     def to_json(self) -> str:
-        """Equal for equal orders."""
-        told = {
+        """The same text for equal parts."""
+        payload = {
             "nodes": self.nodes,
             "entries": self.entries,
             "saves": [[*link, kind] for link, kind in self.saves],
             "value": self.value,
         }
-        return json.dumps(told, ensure_ascii=False, sort_keys=True)
+        return json.dumps(payload, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> RemotePart:
-        told = json.loads(text)
+        payload = json.loads(text)
         return cls(
-            nodes=told["nodes"],
-            entries=told["entries"],
-            saves=[((node_id, output), kind) for node_id, output, kind in told["saves"]],
-            value=tuple(told["value"]) if told["value"] else None,
+            nodes=payload["nodes"],
+            entries=payload["entries"],
+            saves=[((node_id, output), kind) for node_id, output, kind in payload["saves"]],
+            value=tuple(payload["value"]) if payload["value"] else None,
         )
 
 
-def cut(prompt: Workflow, facts: Facts) -> Workflow:
-    """`prompt` as it runs here; `prompt` itself where there is nothing to cut.
+def split(prompt: Workflow, facts: Facts) -> Workflow:
+    """`prompt` as it runs here; `prompt` itself where there is nothing to split.
 
-    A node that cannot be cut holds the reason under TROUBLE and as its `value`. A prompt that was
-    cut before stays as it is.
+    A Run in Cloud node where that is impossible becomes a `refused_node`. A prompt that was split
+    before stays as it is.
     """
     if not all(is_node(node) for node in prompt.values()):
         return prompt  # ComfyUI refuses it in its own words
@@ -106,7 +106,7 @@ def cut(prompt: Workflow, facts: Facts) -> Workflow:
     graph = Graph(
         with_extra_outputs(Graph(prompt), runs, stuck, lambda link: facts.type_of(link) in MEDIA)
     )
-    return PromptSplitter(graph, facts, _runs(graph)).done()
+    return PromptSplitter(graph, facts, _runs(graph)).split()
 
 
 def _runs(graph: Graph) -> list[str]:
@@ -114,133 +114,133 @@ def _runs(graph: Graph) -> list[str]:
     return [node_id for node_id in graph.prompt if graph.cloud(node_id)]
 
 
-def troubled(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """A Run in Cloud node that will be refused with `reason`."""
-    # ComfyUI tells a reason once an input that it knows: of this `where` it knows nothing.
-    return {**node, "inputs": {"value": reason, "where": "", TROUBLE: "1"}}
+def refused_node(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """A Run in Cloud node that ComfyUI's validation will refuse with `reason`."""
+    # ComfyUI repeats a reason for each input that it knows; it does not know this `where`.
+    return {**node, "inputs": {"value": reason, "where": "", REFUSED_INPUT: "1"}}
 
 
 class PromptSplitter:
-    """One prompt on the table."""
+    """Splits one prompt at its Run in Cloud nodes."""
 
     def __init__(self, graph: Graph, facts: Facts, runs: Sequence[str]) -> None:
         self.graph, self.facts = graph, facts
         self.prompt = graph.prompt
-        self.troubles: dict[str, str] = {}
-        self.parts = {run: part for run in runs if (part := self._part(run)) is not None}
+        self.refusals: dict[str, str] = {}
+        self.parts = {run: part for run in runs if (part := self._subgraph(run)) is not None}
         self.needed = self._needed()
 
-    def done(self) -> Workflow:
+    def split(self) -> Workflow:
         removed = self._removed()
         left = {k: node for k, node in self.prompt.items() if k not in removed}
         for members in self._groups():
-            left.update(self._cut_nodes(members))
-        for run, reason in self.troubles.items():
+            left.update(self._split_group(members))
+        for run, reason in self.refusals.items():
             if run in left:
-                left[run] = troubled(self.prompt[run], reason)
+                left[run] = refused_node(self.prompt[run], reason)
         return left
 
-    def _part(self, run: str) -> Subgraph | None:
+    def _subgraph(self, run: str) -> Subgraph | None:
         try:
-            part = self.graph.part_of(run)
-            self._check(run, part)
-        except Trouble as trouble:
-            self.troubles[run] = str(trouble)
+            subgraph = self.graph.subgraph(run)
+            self._check(subgraph)
+        except CannotSplit as refusal:
+            self.refusals[run] = str(refusal)
             return None
-        return part
+        return subgraph
 
-    def _check(self, run: str, part: Subgraph) -> None:
-        """Raises Trouble where a value cannot cross, or a node lacks one."""
+    def _check(self, part: Subgraph) -> None:
+        """Raises CannotSplit where a value cannot be transferred, or a node lacks an input."""
         if part.value is None:
             return
         for node_id, node in part.nodes.items():
             for name in self.facts.lacks(node):
                 if f"{node_id}.{name}" not in part.boundary:
-                    raise Trouble(unlinked(node_id, node, name))
+                    raise CannotSplit(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
             kind = self.facts.type_of(link)
             if kind and kind not in (*MEDIA, *LITERALS):
-                raise Trouble(self._cannot_enter(target, link, kind))
+                raise CannotSplit(self._cannot_enter(target, link, kind))
         kind = self.facts.type_of(part.value)
         if kind not in MEDIA:
-            raise Trouble(self._cannot_leave(part.value, kind))
+            raise CannotSplit(self._cannot_leave(part.value, kind))
 
     def _needed(self) -> set[str]:
-        """The nodes that outputs here hang on, once everything is cut."""
+        """The nodes that the output nodes here depend on, once everything is split."""
         sent = {node_id for part in self.parts.values() for node_id in part.nodes}
-        ends = {k for k in self.prompt.keys() - sent if self._ends(k)}
-        # An unknown node is kept: ComfyUI has to say that it is missing.
-        hidden = sent | self._behind_troubles()
-        ends |= {k for k in self.prompt.keys() - hidden if self._ends(k) is None}
-        needed = self._hanging_on(ends)
-        while more := {k for k in sent - needed - self._sent(needed) if self._ends(k)}:
-            needed = self._hanging_on(needed | more)
+        outputs = {k for k in self.prompt.keys() - sent if self._is_output(k)}
+        # A node of an unknown class stays: ComfyUI has to say that the class is missing.
+        hidden = sent | self._upstream_of_refused()
+        outputs |= {k for k in self.prompt.keys() - hidden if self._is_output(k) is None}
+        needed = self._with_sources(outputs)
+        while more := {k for k in sent - needed - self._sent(needed) if self._is_output(k)}:
+            needed = self._with_sources(needed | more)
         return needed
 
-    def _ends(self, node_id: str) -> bool | None:
-        """Whether it is run for its own sake; None where its class is not here."""
-        ends = self.facts.is_output(self.prompt[node_id]["class_type"])
-        wanted = self.facts.wanted is None or node_id in self.facts.wanted
-        return ends and wanted if ends is not None else None
+    def _is_output(self, node_id: str) -> bool | None:
+        """Whether it is an output node that is to run; None where its class is not installed."""
+        is_output = self.facts.is_output(self.prompt[node_id]["class_type"])
+        is_wanted = self.facts.wanted is None or node_id in self.facts.wanted
+        return is_output and is_wanted if is_output is not None else None
 
     def _sent(self, needed: Collection[str]) -> set[str]:
-        """What goes with the Run in Cloud nodes that are needed."""
+        """The nodes that the needed Run in Cloud nodes send."""
         return {k for run, part in self.parts.items() if run in needed for k in part.nodes}
 
-    def _hanging_on(self, node_ids: Collection[str]) -> set[str]:
-        """The nodes, and all whose values they take here."""
+    def _with_sources(self, node_ids: Collection[str]) -> set[str]:
+        """The nodes, and everything here that they depend on."""
         stack = list(node_ids)
-        found: set[str] = set()
+        visited: set[str] = set()
         while stack:
             node_id = stack.pop()
-            if node_id not in found and node_id in self.prompt:
-                found.add(node_id)
+            if node_id not in visited and node_id in self.prompt:
+                visited.add(node_id)
                 stack += self._local_sources(node_id)
-        return found
+        return visited
 
     def _local_sources(self, node_id: str) -> list[str]:
-        """The nodes whose values a node takes here."""
+        """The nodes from which a node takes values on this machine."""
         links = dict(links_of(self.prompt[node_id]))
         part = self.parts.get(node_id)
-        if node_id in self.troubles or (part is not None and part.value is not None):
+        if node_id in self.refusals or (part is not None and part.value is not None):
             links.pop("value", None)
         entering = part.boundary.values() if part else ()
         return [link[0] for link in (*links.values(), *entering)]
 
     def _removed(self) -> set[str]:
-        """What is sent and not needed here, and what hangs on it without use."""
+        """Nodes that are sent and not needed here, and unneeded nodes that depend on them."""
         unneeded = self.prompt.keys() - self.needed
         removed = {k for part in self.parts.values() for k in part.nodes} & unneeded
         removed |= {run for run, part in self.parts.items() if part.value} & unneeded
-        removed |= self._behind_troubles() & unneeded
+        removed |= self._upstream_of_refused() & unneeded
         while more := {k for k in unneeded - removed if removed & set(self._local_sources(k))}:
             removed |= more
         return removed
 
-    def _behind_troubles(self) -> set[str]:
-        """All upstream of what cannot be cut, so that no class missing there is told first."""
-        stack = list(self.troubles)
-        found: set[str] = set()
+    def _upstream_of_refused(self) -> set[str]:
+        """Everything upstream of the refused nodes: a class missing there is not reported first."""
+        stack = list(self.refusals)
+        upstream: set[str] = set()
         while stack:
             node = self.prompt.get(stack.pop())
             sources = {link[0] for _, link in links_of(node)} if node else set()
-            stack += sources - found
-            found |= sources
-        return found
+            stack += sources - upstream
+            upstream |= sources
+        return upstream
 
     # -- one submission for several nodes ---------------------------------------------------
 
     def _groups(self) -> list[list[str]]:
-        """The Run in Cloud nodes that are cut; those that share nodes share a submission."""
+        """The Run in Cloud nodes that send a part; those that share nodes share a submission."""
         groups = [[run] for run in self.prompt if run in self.parts and run in self.needed]
         merged = True
         while merged:
             merged = False
             for one, other in _pairs(groups):
-                together = [group for group in groups if group not in (one, other)]
-                together.append([run for run in self.prompt if run in (*one, *other)])
-                if self._overlap(one, other) and not self._wait_for_each_other(together):
-                    groups, merged = together, True
+                candidate = [group for group in groups if group not in (one, other)]
+                candidate.append([run for run in self.prompt if run in (*one, *other)])
+                if self._overlap(one, other) and not self._has_cycle(candidate):
+                    groups, merged = candidate, True
                     break
         return groups
 
@@ -250,37 +250,37 @@ class PromptSplitter:
         nodes = {node_id for run in one for node_id in self.parts[run].nodes}
         return any(node_id in nodes for run in other for node_id in self.parts[run].nodes)
 
-    def _wait_for_each_other(self, groups: Sequence[Sequence[str]]) -> bool:
-        """Whether a group would need, through nodes here, what it makes itself."""
+    def _has_cycle(self, groups: Sequence[Sequence[str]]) -> bool:
+        """Whether a group would depend, through nodes here, on its own results."""
         name_of = {run: group[0] for group in groups for run in group}
-        needs: dict[str, set[str]] = {name: set() for name in name_of.values()}
+        dependencies: dict[str, set[str]] = {name: set() for name in name_of.values()}
         for node_id in self.needed:
             name = name_of.get(node_id, node_id)
             sources = {name_of.get(k, k) for k in self._local_sources(node_id)}
-            needs.setdefault(name, set()).update(sources)
-        return bool(circular(needs))
+            dependencies.setdefault(name, set()).update(sources)
+        return bool(find_cycle(dependencies))
 
     # -- what is left here ------------------------------------------------------------------
 
-    def _cut_nodes(self, members: Sequence[str]) -> Workflow:
-        """The members after the cut, and the chain of Remote Inputs that they share."""
+    def _split_group(self, members: Sequence[str]) -> Workflow:
+        """The members after the split, and the chain of Remote Inputs that they share."""
         parts = [self.parts[run] for run in members]
         values = [part.value for part in parts if part.value is not None]
         if not values:
             nothing = RemotePart({}, {}, [], None)
-            return {run: self._with_order(run, nothing, None) for run in members}
+            return {run: self._with_part(run, nothing, None) for run in members}
         nodes = {k: v for part in parts for k, v in part.nodes.items()}
         boundary = {k: v for part in parts for k, v in part.boundary.items()}
         entries, chain, last = self._chain(members[0], dict(sorted(boundary.items())))
         saves = [(link, self.facts.type_of(link)) for link in sorted(set(values))]
         sent = {k: nodes[k] for k in self.prompt if k in nodes}
         for run, part in zip(members, parts, strict=True):
-            chain[run] = self._with_order(run, RemotePart(sent, entries, saves, part.value), last)
+            chain[run] = self._with_part(run, RemotePart(sent, entries, saves, part.value), last)
         return chain
 
-    def _with_order(self, run: str, part: RemotePart, last: str | None) -> dict[str, Any]:
+    def _with_part(self, run: str, part: RemotePart, last: str | None) -> dict[str, Any]:
         node = self.prompt[run]
-        inputs = {**node["inputs"], KEY: part.to_json()}
+        inputs = {**node["inputs"], PART_INPUT: part.to_json()}
         if part.value is not None:
             del inputs["value"]
             if last is not None:
@@ -290,7 +290,7 @@ class PromptSplitter:
     def _chain(
         self, run: str, boundary: Mapping[str, Link]
     ) -> tuple[dict[str, list[str]], Workflow, str | None]:
-        """(inputs by entry, Remote Input nodes, the last of them); one entry a value."""
+        """(inputs by entry, Remote Input nodes, the last of them); one entry per value."""
         chain: Workflow = {}
         entries: dict[str, list[str]] = {}
         name_of: dict[Link, str] = {}
@@ -304,7 +304,7 @@ class PromptSplitter:
             if last is not None:
                 inputs["inputs"] = [last, 0]
             last = self._free_id(run, len(chain) + 1)
-            chain[last] = {"class_type": ENTRY, "inputs": inputs}
+            chain[last] = {"class_type": REMOTE_INPUT, "inputs": inputs}
         return entries, chain, last
 
     def _free_id(self, run: str, number: int) -> str:
@@ -314,7 +314,7 @@ class PromptSplitter:
             name += "-"
         return name
 
-    # -- words ------------------------------------------------------------------------------
+    # -- messages ---------------------------------------------------------------------------
 
     def _cannot_enter(self, target: str, link: Link, kind: str) -> str:
         node_id, _ = apart(target, self.prompt)

@@ -1,7 +1,7 @@
-"""Values made here enter a workflow that runs elsewhere, and its own are saved there.
+"""Loaders and savers added to a remote workflow: values enter it from here and come back as files.
 
-Only with nodes that every ComfyUI has. What an 8-bit picture, a mask, a sound of 16 bits or a file
-holds arrives as it was.
+It uses only nodes that every ComfyUI has. 8-bit pictures, masks, 16-bit sound and files arrive
+unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..base.types import Json, MediaFile
 from .api_format import Workflow
 from .graph import Link, apart
 
-# Type of a value: the class that saves it, and its input. In newer ComfyUIs they pass it on, too.
+# By type of the value: the class that saves it, and its input. Newer ComfyUIs' also pass it on.
 _SAVERS = {
     "IMAGE": ("SaveImage", "images"),
     "VIDEO": ("SaveVideo", "video"),
@@ -35,13 +35,13 @@ class RemoteWorkflowBuilder:
         self._next = max(map(int, numbers), default=0) + 1
 
     def put(self, targets: Sequence[str], value: Json) -> None:
-        """`value`, a literal or a link, at each target (`73.image`)."""
+        """Set each target (`73.image`) to `value`, a literal or a link."""
         for target in targets:
             node_id, name = apart(target, self.workflow)
             self.workflow[node_id]["inputs"][name] = value
 
     def load(self, kind: str, files: Sequence[MediaFile], alpha: bool = False) -> Json:
-        """A link to what the files hold: one IMAGE or MASK batch, one VIDEO or AUDIO.
+        """Add loaders of the files; a link to one IMAGE or MASK batch, one VIDEO or AUDIO.
 
         alpha  the pictures have four channels
         """
@@ -49,7 +49,7 @@ class RemoteWorkflowBuilder:
             class_type, name = _LOADERS[kind]
             return self._add(class_type, {name: files[0]})
         pictures = [self._picture(file, alpha) for file in files]
-        batch = self._joined(pictures)
+        batch = self._batch(pictures)
         return (
             self._add("ImageToMask", {"image": batch, "channel": "red"})
             if kind == "MASK"
@@ -57,32 +57,32 @@ class RemoteWorkflowBuilder:
         )
 
     def save(self, link: Link, kind: str) -> str:
-        """The id of the node that saves the output: the one that makes it, or a new one."""
+        """The id of the node that saves the output: the one that makes it, or a new saver."""
         class_type, name = _SAVERS["IMAGE" if kind == "MASK" else kind]
         if link[1] == 0 and self.workflow[link[0]]["class_type"] == class_type:
             return link[0]
-        made: Json = list(link)
+        value: Json = list(link)
         if kind == "MASK":
-            made = self._add("MaskToImage", {"mask": made})
+            value = self._add("MaskToImage", {"mask": value})
         more = {"format": "auto", "codec": "auto"} if kind == "VIDEO" else {}
-        saver = self._add(class_type, {name: made, "filename_prefix": _PREFIX, **more})
+        saver = self._add(class_type, {name: value, "filename_prefix": _PREFIX, **more})
         return str(saver[0])
 
     def _picture(self, file: MediaFile, alpha: bool) -> list[Any]:
         loaded = self._add("LoadImage", {"image": file})
         if not alpha:
             return loaded
-        # LoadImage gives colours and 1 - alpha apart; this turns it round again.
+        # LoadImage returns the colours and, as a mask, 1 - alpha; JoinImageWithAlpha inverts it.
         inputs = {"image": loaded, "alpha": [loaded[0], 1]}
         return self._add("JoinImageWithAlpha", inputs)
 
-    def _joined(self, pictures: Sequence[list[Any]]) -> list[Any]:
-        """Halves first: joined one by one, each picture would be copied once for each after it."""
+    def _batch(self, pictures: Sequence[list[Any]]) -> list[Any]:
+        """Joined by halves: one by one, each picture would be copied once for each after it."""
         if len(pictures) == 1:
             return pictures[0]
         half = len(pictures) // 2
-        both = [self._joined(pictures[:half]), self._joined(pictures[half:])]
-        return self._add("ImageBatch", {"image1": both[0], "image2": both[1]})
+        first, second = self._batch(pictures[:half]), self._batch(pictures[half:])
+        return self._add("ImageBatch", {"image1": first, "image2": second})
 
     def _add(self, class_type: str, inputs: dict[str, Any]) -> list[Any]:
         node_id, self._next = str(self._next), self._next + 1

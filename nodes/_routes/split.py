@@ -10,7 +10,7 @@ from aiohttp import web
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
-from ...engine.workflows.graph import TROUBLE
+from ...engine.workflows.graph import REFUSED_INPUT
 from .._base.run_task import in_thread
 from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
 from .guards import json_errors, read_json_object, same_origin_only
@@ -47,7 +47,7 @@ def split_view(left: Workflow) -> dict[str, Any]:
         "troubles": {
             node_id: node["inputs"]["value"]
             for node_id, node in left.items()
-            if TROUBLE in _inputs(node)
+            if REFUSED_INPUT in _inputs(node)
         },
     }
 

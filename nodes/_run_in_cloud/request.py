@@ -16,7 +16,7 @@ from ...engine.base.errors import BadResult, InvalidInput, SkyportError
 from ...engine.base.types import Kind, Request, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import title_of
-from ...engine.workflows.graph import HERE, apart, named
+from ...engine.workflows.graph import THIS_MACHINE, apart, named
 from ...engine.workflows.split import RemotePart
 from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs
@@ -40,7 +40,7 @@ def clouds() -> dict[str, type[RunWorkflowNode]]:
 
 def where_input() -> io.DynamicCombo.Input:
     """The choice of this machine, or of a platform with the inputs of its Run Workflow node."""
-    options = [io.DynamicCombo.Option(HERE, [])]
+    options = [io.DynamicCombo.Option(THIS_MACHINE, [])]
     for label, node in clouds().items():
         nested = [one for one in node.first_inputs() if one.id != _WORKFLOW]
         options.append(io.DynamicCombo.Option(label, nested))

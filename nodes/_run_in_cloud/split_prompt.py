@@ -10,8 +10,16 @@ from typing import Any
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import KEEP, KEY, RUN, Link, is_node, links_of, named
-from ...engine.workflows.split import Facts, RemotePart, cut, troubled
+from ...engine.workflows.graph import (
+    KEEP_LOCAL,
+    PART_INPUT,
+    RUN_IN_CLOUD,
+    Link,
+    is_node,
+    links_of,
+    named,
+)
+from ...engine.workflows.split import Facts, RemotePart, refused_node, split
 from .._kinds import local_files, node_classes
 from . import editor_graph
 
@@ -35,25 +43,25 @@ def split_prompt(data: Mapping[str, Any]) -> Workflow:
         return prompt
     try:
         with node_classes.caching():
-            left = cut(prompt, _facts({**data, "prompt": prompt}, graph))
+            left = split(prompt, _facts({**data, "prompt": prompt}, graph))
             return {
                 k: _stamp_files(_refuse_unnamed_widgets(node, nameless)) for k, node in left.items()
             }
     except Exception:
         _log.exception("Skyport could not split the prompt")
         reason = tr("Skyport could not split this workflow; see ComfyUI's log for the reason.")
-        return {k: troubled(n, reason) if _is_run(n) else n for k, n in prompt.items()}
+        return {k: refused_node(n, reason) if _is_run(n) else n for k, n in prompt.items()}
 
 
 def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart | None:
     """What a Run in Cloud node sends; None if the prompt was not split for it."""
     node = (prompt or {}).get(node_id) or {}
-    text = node.get("inputs", {}).get(KEY)
+    text = node.get("inputs", {}).get(PART_INPUT)
     return RemotePart.from_json(text) if isinstance(text, str) else None
 
 
 def _is_run(node: Mapping[str, Any]) -> bool:
-    return bool(node["class_type"] == RUN)
+    return bool(node["class_type"] == RUN_IN_CLOUD)
 
 
 def _refuse_unnamed_widgets(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
@@ -66,18 +74,18 @@ def _refuse_unnamed_widgets(node: dict[str, Any], nameless: Set[str]) -> dict[st
             "the API, or load a workflow that was saved with a newer editor.",
             node=named(unknown[0], part.nodes[unknown[0]]),
         )
-        return troubled(node, reason)
+        return refused_node(node, reason)
     return node
 
 
 def _stamp_files(node: dict[str, Any]) -> dict[str, Any]:
     """The node with the state of the files that its part names: a changed file is a new run."""
-    if not _is_run(node) or KEY not in node["inputs"]:
+    if not _is_run(node) or PART_INPUT not in node["inputs"]:
         return node
     try:
-        stamps = local_files.stamps(RemotePart.from_json(node["inputs"][KEY]).nodes)
+        stamps = local_files.stamps(RemotePart.from_json(node["inputs"][PART_INPUT]).nodes)
     except InvalidInput as error:
-        return troubled(node, str(error))
+        return refused_node(node, str(error))
     return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
 
 
@@ -136,10 +144,10 @@ class _Types:
     def _source(self, link: Link) -> Link:
         """The link's origin, beyond the nodes that only pass it on."""
         passed: set[Link] = set()
-        while link not in passed and self._class(link[0]) in (RUN, KEEP):
+        while link not in passed and self._class(link[0]) in (RUN_IN_CLOUD, KEEP_LOCAL):
             passed.add(link)
             value = self.prompt[link[0]]["inputs"].get("value")
-            if not is_link(value) or KEY in self.prompt[link[0]]["inputs"]:
+            if not is_link(value) or PART_INPUT in self.prompt[link[0]]["inputs"]:
                 return link
             link = (value[0], value[1])
         return link
@@ -156,7 +164,7 @@ class _Types:
         while stack:
             for node_id, name in self.consumers.get(stack.pop(), []):
                 passed_on = (node_id, 0)
-                if self._class(node_id) not in (RUN, KEEP):
+                if self._class(node_id) not in (RUN_IN_CLOUD, KEEP_LOCAL):
                     kind = node_classes.inputs_of(self._class(node_id)).get(name, ("", {}))[0]
                     if _is_type(kind):
                         yield kind

@@ -1,4 +1,4 @@
-"""GPUGeek's answers read tolerantly: numbers may be text, results one address or several."""
+"""GPUGeek's answers, read tolerantly: numbers may be text, results one URL or several."""
 
 from __future__ import annotations
 
@@ -20,56 +20,56 @@ _STATUS = {
 
 
 def task_id(answer: Json) -> str:
-    """The id a submit was answered with, a number or text; "" where there is none."""
-    found = answer.get("prompt_id") if isinstance(answer, dict) else None
-    return str(found) if isinstance(found, (int, str)) and not isinstance(found, bool) else ""
+    """The task id in the answer to a submit, a number or text; "" where there is none."""
+    value = answer.get("prompt_id") if isinstance(answer, dict) else None
+    return str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
 
 
 def state(answer: Json) -> TaskState:
-    """The state of a task out of its details."""
-    told: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
-    word = "" if told.get("status") is None else str(told["status"])
+    """The state of a task from its details."""
+    details: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
+    word = "" if details.get("status") is None else str(details["status"])
     status = _STATUS.get(word, Status.RUNNING)
     return TaskState(
         status=status,
         word=word,
         progress=1.0 if status is Status.SUCCEEDED else None,
-        queue=_queue(told) if status is Status.QUEUED else (None, None),
-        cost=number(told.get("origin_price")),
-        outputs=tuple(_made(told.get("result_url"))) if status is Status.SUCCEEDED else (),
-        message=_reason(told, status),
+        queue=_queue(details) if status is Status.QUEUED else (None, None),
+        cost=number(details.get("origin_price")),
+        outputs=tuple(_outputs(details.get("result_url"))) if status is Status.SUCCEEDED else (),
+        message=_reason(details, status),
         known=word in _STATUS,
     )
 
 
-def _queue(told: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    position, length = number(told.get("current_position")), number(told.get("queue_size"))
+def _queue(details: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    position, length = number(details.get("current_position")), number(details.get("queue_size"))
     return (None if position is None else int(position), None if length is None else int(length))
 
 
-def _reason(told: Mapping[str, Any], status: Status) -> str:
-    words = str(told.get("error_msg") or "").strip()
+def _reason(details: Mapping[str, Any], status: Status) -> str:
+    words = str(details.get("error_msg") or "").strip()
     if status not in (Status.FAILED, Status.CANCELLED):
         return words
     if not words and status is Status.CANCELLED:
         words = tr("it was cancelled on the platform (status 5), not by Skyport")
-    return (words or tr("status 4 (failed), without a reason")) + _spent(told)
+    return (words or tr("status 4 (failed), without a reason")) + _durations(details)
 
 
-def _spent(told: Mapping[str, Any]) -> str:
-    """The time a task took, in seconds; the platform tells milliseconds."""
-    queued, ran = number(told.get("queue_duration")), number(told.get("run_duration"))
+def _durations(details: Mapping[str, Any]) -> str:
+    """The time a task took, in seconds; the platform gives milliseconds."""
+    queued, ran = number(details.get("queue_duration")), number(details.get("run_duration"))
     if queued is None or ran is None:
         return ""
     seconds = {"queued": f"{queued / 1000:.1f}", "ran": f"{ran / 1000:.1f}"}
     return f" ({tr('queued {queued} s, ran {ran} s', **seconds)})"
 
 
-def _made(results: Json) -> Iterator[Output]:
-    """Results by node id; what is no address is text that a node gave."""
+def _outputs(results: Json) -> Iterator[Output]:
+    """Results by node id; whatever is not a URL is a node's text."""
     by_node = results if isinstance(results, dict) else {"": results}
-    for node_id, made in by_node.items():
-        for value in leaves(made, str):
+    for node_id, values in by_node.items():
+        for value in leaves(values, str):
             if value.startswith(("http://", "https://")):
                 yield Output(url=value, node_id=str(node_id))
             elif value.strip():

@@ -1,4 +1,4 @@
-"""Foreign addresses that GPUGeek has been told of: each is committed once while that holds."""
+"""Foreign URLs committed to GPUGeek: each only once while its commit is valid."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from urllib.parse import urlsplit
 
 
 class Committed:
-    """Safe to use from many threads. `place` is the platform's base URL."""
+    """The platform's own URLs by foreign URL, per base URL. Safe to use from any thread."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._own: set[tuple[str, str]] = set()
-        self._known: dict[tuple[str, str], tuple[str, float]] = {}
-        self._turns: defaultdict[tuple[str, str], Lock] = defaultdict(Lock)
+        self._own_roots: set[tuple[str, str]] = set()
+        self._committed: dict[tuple[str, str], tuple[str, float]] = {}
+        self._locks: defaultdict[tuple[str, str], Lock] = defaultdict(Lock)
 
-    def knows(self, base_url: str, url: str) -> None:
-        """`url` is one of the platform's own: what lies beside it needs no commit."""
-        self._own.add((base_url, _bucket_root(url)))
+    def add_own(self, base_url: str, url: str) -> None:
+        """Note that `url` is the platform's own: others in its bucket need no commit."""
+        self._own_roots.add((base_url, _bucket_root(url)))
 
-    def address(
+    def own_url(
         self, base_url: str, url: str, commit: Callable[[str], str], lifetime: float
     ) -> str:
-        """The platform's own address of `url`; `commit` is called where it is not known yet."""
-        if (base_url, _bucket_root(url)) in self._own:
+        """The platform's own URL for `url`; calls `commit` where there is none yet."""
+        if (base_url, _bucket_root(url)) in self._own_roots:
             return url
-        with self._turns[base_url, url]:
-            kept, until = self._known.get((base_url, url), ("", 0.0))
-            if self._now() >= until:
-                kept = commit(url)
-                self._known[base_url, url] = (kept, self._now() + lifetime)
-            return kept
+        with self._locks[base_url, url]:
+            own_url, valid_until = self._committed.get((base_url, url), ("", 0.0))
+            if self._now() >= valid_until:
+                own_url = commit(url)
+                self._committed[base_url, url] = (own_url, self._now() + lifetime)
+            return own_url
 
 
 def _bucket_root(url: str) -> str:
-    """Scheme, host and the path's first part: buckets may share a host."""
+    """Scheme, host and first path segment: buckets may share a host."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Links to upload to, which GPUGeek's document asks for in two ways: the one that works is kept."""
+"""Upload links. GPUGeek's document shows two ways to request one; the way that works is stored."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from ...engine.settings import folders, json_file
 _PATH = "/api/v1/file/upload/pre-signed-url"
 _TABLE = "table"
 
-# The document's table of section 1 says one thing, its Python sample the other.
+# The table in section 1 of the document says one thing, its Python sample the other.
 _DIALECTS: Mapping[str, Callable[[Http, str], Response]] = {
     _TABLE: lambda http, name: http.get(_PATH, {"file_name": name}),
     "sample": lambda http, name: http.post(f"{_PATH}?fileName={quote(name, safe='')}"),
 }
 _LINK_KEYS = ("signed_url", "signedUrl")
 
-_learnt: dict[str, str] = {}  # base URL -> dialect, also where the disk keeps nothing
+_dialects: dict[str, str] = {}  # by base URL; it works without the disk, too
 
 
 def upload_link(provider: Provider, name: str) -> str:
-    """A signed URL that takes the file `name`.
+    """A signed URL to which the file `name` can be uploaded.
 
-    Raises the error of the dialect that was understood, where one was.
+    Raises the error of the dialect that the platform most likely understood.
     """
     base_url = provider.http.base_url
     failures: list[SkyportError] = []
     for dialect in _likely_first(base_url):
         try:
             link = _link_in(_DIALECTS[dialect](provider.http, name), provider)
-        except _MAY_MEAN_THE_OTHER as error:
+        except _MAY_BE_DIALECT as error:
             failures.append(error)
         else:
-            _remember(base_url, dialect)
+            _store(base_url, dialect)
             return link
-    raise min(failures, key=_strangeness)
+    raise min(failures, key=_dialect_doubt)
 
 
 def _link_in(response: Response, provider: Provider) -> str:
@@ -59,11 +59,11 @@ def _link_in(response: Response, provider: Provider) -> str:
         answer = provider.unwrap(response)
     except TransportError as error:
         raise _Garbled(error.what, do=error.do, platform=error.platform) from None
-    told = answer if isinstance(answer, dict) else {}
-    link = next((told[key] for key in _LINK_KEYS if told.get(key)), None)
+    body = answer if isinstance(answer, dict) else {}
+    link = next((body[key] for key in _LINK_KEYS if body.get(key)), None)
     if not isinstance(link, str):
         raise BadResult(
-            tr("The platform gave no link to upload to."),
+            tr("The platform gave no upload link."),
             do=tr("Queue again later."),
             platform=provider.label,
         )
@@ -71,15 +71,15 @@ def _link_in(response: Response, provider: Provider) -> str:
 
 
 class _Garbled(TransportError):
-    """An answer came and is no JSON; what of no answer is said of it holds here too."""
+    """An answer came that is not JSON; it counts as no answer."""
 
 
-# Servers refuse an unknown way of asking with nearly anything: a 500 and an empty 200 among it.
-_MAY_MEAN_THE_OTHER = (NotFound, InputRejected, ServerFault, BadResult, _Garbled)
+# Servers refuse an unknown dialect with nearly anything, even a 500 or an empty 200.
+_MAY_BE_DIALECT = (NotFound, InputRejected, ServerFault, BadResult, _Garbled)
 
 
-def _strangeness(error: SkyportError) -> int:
-    """0 where the way of asking was understood, 1 where it may have been, 2 where it was not."""
+def _dialect_doubt(error: SkyportError) -> int:
+    """0 where the platform understood the dialect, 1 where it may have, 2 where it did not."""
     if isinstance(error, (NotFound, BadResult)):
         return 2
     if isinstance(error, ApiError) and error.status in (405, 501):
@@ -87,26 +87,26 @@ def _strangeness(error: SkyportError) -> int:
     return 1 if isinstance(error, (ServerFault, _Garbled)) else 0
 
 
-# -- what was learnt ----------------------------------------------------------------------------
+# -- the dialect that works ---------------------------------------------------------------------
 
 
 def _likely_first(base_url: str) -> list[str]:
-    known = _learnt.get(base_url) or _kept(base_url)
-    return sorted(_DIALECTS, key=lambda dialect: dialect != known)
+    likely = _dialects.get(base_url) or _stored(base_url)
+    return sorted(_DIALECTS, key=lambda dialect: dialect != likely)
 
 
-def _kept(base_url: str) -> str:
-    with suppress(InvalidInput):  # unreadable: learnt again
+def _stored(base_url: str) -> str:
+    with suppress(InvalidInput):  # unreadable: it will be found out again
         return str(json_file.read(_file()).get(base_url, _TABLE))
     return _TABLE
 
 
-def _remember(base_url: str, dialect: str) -> None:
-    """Keeps what is not the table's way, or no longer is."""
-    _learnt[base_url] = dialect
-    if _kept(base_url) == dialect:
+def _store(base_url: str, dialect: str) -> None:
+    """Writes to disk only where the dialect differs from the stored one, at first the table's."""
+    _dialects[base_url] = dialect
+    if _stored(base_url) == dialect:
         return
-    with suppress(InvalidInput):  # a disk that refuses costs one more call the next time
+    with suppress(InvalidInput):  # without the disk, the next process makes one more call
         json_file.write(_file(), {**json_file.read(_file()), base_url: dialect})
 
 

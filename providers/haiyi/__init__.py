@@ -1,4 +1,4 @@
-"""HaiYi: hosted models, ComfyUI apps and raw workflows, in its document's order."""
+"""HaiYi: hosted models, ComfyUI apps and raw workflows, in the order of its document."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ...engine.http.retry import no_task
 from ...engine.platforms.provider import Provider
 from . import _answers, _models
 
-GENERATE = "generate/image"  # serves video, music and speech too: the document shows no other
+GENERATE = "generate/image"  # for video, music and speech too: the document shows no other
 APP = "workflow/apps/run"
 WORKFLOW = "workflow/task/submit"
 
@@ -43,9 +43,9 @@ _POLL = {
     APP: "workflow/apps/task/",
     WORKFLOW: "workflow/task/",
 }
-_FINE = (0, 200, "0", "200", "")  # envelope codes of an answer that is no error
-_SHORT, _DAY = 600.0, 86400.0  # seconds a hosted file is counted on
-_SPARE = 3600.0  # a queued task still needs its media later
+_SUCCESS_CODES = (0, 200, "0", "200", "")  # `code` of an answer that is not an error
+_SHORT, _DAY = 600.0, 86400.0  # seconds a hosted file is relied on
+_MARGIN = 3600.0  # seconds: a queued task needs its media later
 _BUILT_IN = Path(__file__).with_name("models.json")
 
 
@@ -60,31 +60,32 @@ class HaiYi(Provider):
     # -- files: "Upload a file", "ComfyUI native API" ---------------------------------------
 
     def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
-        """A public URL of the file; for a raw workflow the name it has on the cluster."""
+        """A public URL of the file; for a raw workflow, its name on the cluster."""
         return self.upload_to(_UPLOAD[request.endpoint], file, report)
 
     def upload_to(self, path: str, file: MediaFile, report: Report = silent) -> str:
-        """What the upload at `path` calls the file from now on."""
+        """The URL or name that the upload endpoint `path` gives the file."""
         answer = self.unwrap(self.http.post_form(_API + path, [("file", file)], report))
-        wanted = "filename" if path == _UPLOAD[WORKFLOW] else "url"
-        hosted = answer.get(wanted) if isinstance(answer, dict) else None
+        field = "filename" if path == _UPLOAD[WORKFLOW] else "url"
+        hosted = answer.get(field) if isinstance(answer, dict) else None
         if not isinstance(hosted, str) or not hosted:
             raise BadResult(
                 tr(
-                    "The upload of {name} was answered without a {wanted}.",
+                    "The answer to the upload of {name} has no {wanted}.",
                     name=file.name,
-                    wanted=wanted,
+                    wanted=field,
                 ),
+                do=tr("Queue again later."),
                 platform=self.label,
             )
         return hosted
 
     def url_lifetime(self, url: str, request: Request) -> float:
-        """Signed URLs say when they end; how long a cluster keeps a file is not said."""
+        """Signed URLs say when they expire; nothing says how long a cluster keeps a file."""
         if request.endpoint == WORKFLOW:
             return 0.0
-        ends = number(dict(parse_qsl(urlsplit(url).query)).get("Expires"))
-        return _SHORT if ends is None else min(_DAY, ends - time.time() - _SPARE)
+        expires = number(dict(parse_qsl(urlsplit(url).query)).get("Expires"))
+        return _SHORT if expires is None else min(_DAY, expires - time.time() - _MARGIN)
 
     # -- models: "List of models", "Model details" ------------------------------------------
 
@@ -108,7 +109,7 @@ class HaiYi(Provider):
     # -- submit: "Image generation", "Run an AI app", "Native API" --------------------------
 
     def prepare(self, request: Request) -> Request:
-        """Puts the cluster with the most room in the place of `auto`."""
+        """Replaces the cluster `auto` by the one with the most free nodes."""
         if request.payload.get("cluster_name") != AUTO_CLUSTER:
             return request
         return request.with_payload({**request.payload, "cluster_name": roomiest(self.clusters())})
@@ -140,10 +141,14 @@ class HaiYi(Provider):
         """Every active cluster; `most` is None where the platform says -1."""
         answer = self.unwrap(self.http.get(_API + "workflow/cluster/all_active_clusters_status"))
         if not isinstance(answer, list):
-            raise BadResult(tr("The status of the clusters is not a list."), platform=self.label)
+            raise BadResult(
+                tr("The status of the clusters could not be read: it is not a list."),
+                do=tr("Queue again later or name a cluster."),
+                platform=self.label,
+            )
         return [_cluster(row) for row in answer if isinstance(row, dict) and row.get("name")]
 
-    # -- how it speaks ----------------------------------------------------------------------
+    # -- its protocol -----------------------------------------------------------------------
 
     def unwrap(self, response: Response) -> Json:
         """The body, or its `data` where it comes in an envelope of code, msg and data."""
@@ -151,7 +156,7 @@ class HaiYi(Provider):
         if not isinstance(body, dict):
             return body
         code = body.get("code")
-        if body.get("success") is False or code not in (*_FINE, None):
+        if body.get("success") is False or code not in (*_SUCCESS_CODES, None):
             words = _answers.reason(body) or json.dumps(body, ensure_ascii=False)[:300]
             raise api_error(
                 self.label, http_status(code), words, code="" if code is None else str(code)
@@ -163,7 +168,7 @@ PROVIDER = HaiYi
 
 
 def generation(model: Model, parameters: Mapping[str, Json], *, seed: int = 0) -> Request:
-    """A request for a hosted model; `parameters` are keyed as its model/info names them."""
+    """A request for a hosted model; `parameters` are named as in its model/info."""
     provider, _, name = model.id.partition("/")
     payload = {
         "model": {"provider": provider, "model": name, "type": model.task},
@@ -179,13 +184,13 @@ def app(
     if not workflow_id.strip():
         raise InvalidInput(
             tr("workflow_id is empty."),
-            do=tr("It is the number of your app on HaiYi's page of the app."),
+            do=tr("HaiYi shows this number on the page of your app."),
             platform=HaiYi.label,
         )
-    taken = {"workflow_id", "version_id", "cluster_name"} & set(inputs)
-    if taken:
+    reserved = {"workflow_id", "version_id", "cluster_name"} & set(inputs)
+    if reserved:
         raise InvalidInput(
-            tr('"{name}" is set by the node itself and cannot be an input.', name=min(taken)),
+            tr('"{name}" is set by the node itself and cannot be an input.', name=min(reserved)),
             platform=HaiYi.label,
         )
     fixed = {"workflow_id": workflow_id.strip(), "cluster_name": cluster.strip() or AUTO_CLUSTER}
@@ -202,7 +207,7 @@ def workflow(prompt: Mapping[str, Any], cluster: str, *, seed: int = 0) -> Reque
 
 
 def roomiest(clusters: Sequence[Cluster]) -> str:
-    """The name of the cluster with the most room; the first one listed among equals."""
+    """The name of the cluster with the most free nodes; of equals, the first one listed."""
     if not clusters:
         raise InvalidInput(
             tr("No cluster is active right now."),
@@ -213,7 +218,7 @@ def roomiest(clusters: Sequence[Cluster]) -> str:
 
 
 def report_of(clusters: Sequence[Cluster]) -> str:
-    """One line a cluster: name, nodes running, nodes at most."""
+    """One line per cluster: name, running nodes, maximum of nodes."""
     unknown = tr("unknown")
     lines = [
         tr(

@@ -1,4 +1,4 @@
-"""HaiYi's answers to a poll, read into TaskState. The body of generate/result is not documented."""
+"""HaiYi's answers to a poll, as TaskState. The body of generate/result is not documented."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _INNER_KEYS = ("data", "task", "result", "output")
 _RESULT_KEY = re.compile(
     r"(?:.*_)?(?:urls?|images?|videos?|audios?|outputs?|results?|data|files?|music|speech)"
 )
-# What a result body may repeat of the request, or show beside the result.
+# Parts of the request that a result body may repeat, and pictures that are not the result.
 _NOT_RESULTS = re.compile(
     r"parameters|params|inputs?|request|payload|model"
     r"|.*(?:cover|thumb|preview|poster|avatar|logo|icon|callback|webhook).*"
@@ -40,13 +40,13 @@ _NOT_RESULTS = re.compile(
 _FILE_NAME = re.compile(
     r"[^\n\r/\\]{1,250}\.(?:png|jpe?g|webp|gif|bmp|mp4|mov|webm|mkv|mp3|wav|flac|ogg|m4a)", re.I
 )
-# Names of files made from a user's own words hold spaces, also where a URL ends in one.
+# Names of files made from a user's own words contain spaces, also at the end of a URL.
 _URL = re.compile(r"https?://(?:\S+|\S+/api/view\?[^\n\r]+)", re.I)
 _BAD_TITLES = ("", "unknown", "unknown node")
 
 
 def generation(body: Json, task: Task, base_url: str) -> TaskState:
-    """The state of a model's task, from any plausible shape of body."""
+    """The state of a hosted model's task, from any plausible shape of body."""
     word = _status_word(body)
     status = _WORDS.get(word.lower(), Status.RUNNING)
     outputs = tuple(_results(body, task, base_url)) if status is Status.SUCCEEDED else ()
@@ -61,15 +61,15 @@ def generation(body: Json, task: Task, base_url: str) -> TaskState:
 
 
 def workflow(data: Json, task: Task, base_url: str) -> TaskState:
-    """The state of an app's or raw workflow's task."""
+    """The state of the task of an app or a raw workflow."""
     data = data if isinstance(data, dict) else {}
     word = _status_word(data)
     status = _WORDS.get(word.lower(), Status.RUNNING)
-    told = data.get("outputs")
-    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
-    errors = [_told(row) for row in rows if row.get("error_type") == "error"]
-    warnings = [_told(row) for row in rows if row.get("error_type") == "warning"]
-    outputs = tuple(output for row in rows for output in _made(row, base_url))
+    listed = data.get("outputs")
+    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    errors = [_message(row) for row in rows if row.get("error_type") == "error"]
+    warnings = [_message(row) for row in rows if row.get("error_type") == "warning"]
+    outputs = tuple(output for row in rows for output in _outputs(row, base_url))
     progress = data.get("progress")
     return TaskState(
         status=status,
@@ -84,9 +84,9 @@ def workflow(data: Json, task: Task, base_url: str) -> TaskState:
 
 
 def task_id(body: Json) -> str:
-    """The id a submit was answered with, "" where there is none."""
-    found = _find(body, ("task_id",))
-    return str(found) if isinstance(found, (int, str)) and not isinstance(found, bool) else ""
+    """The task id in the answer to a submit, "" where there is none."""
+    value = _find(body, ("task_id",))
+    return str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
 
 
 def reason(body: Json) -> str:
@@ -102,7 +102,7 @@ def reason(body: Json) -> str:
 
 
 def _layers(body: Json) -> Iterator[Mapping[str, Any]]:
-    """The objects that may speak of the task itself, innermost first."""
+    """The objects that may describe the task itself, innermost first."""
     if not isinstance(body, dict):
         return
     for key in _INNER_KEYS:
@@ -119,12 +119,12 @@ def _find(body: Json, keys: tuple[str, ...]) -> Json:
 
 
 def _status_word(body: Json) -> str:
-    found = _find(body, _STATUS_KEYS)
-    return "" if found is None else str(found)
+    value = _find(body, _STATUS_KEYS)
+    return "" if value is None else str(value)
 
 
 def _progress(value: Json, *, percent: bool = False) -> float | None:
-    """0..1 from an object that holds it, a percentage or, unless it is known as one, a fraction."""
+    """0..1, from an object that holds it, a percentage or (unless `percent`) a fraction."""
     if isinstance(value, dict):
         value = next(
             (value[key] for key in ("total_progress", *_PROGRESS_KEYS) if key in value), None
@@ -142,22 +142,22 @@ def _node_title(progress: Json) -> str:
 
 
 def _results(body: Json, task: Task, base_url: str) -> Iterator[Output]:
-    """Every media URL of the body once, without those the task was given.
+    """Every media URL in the body once, without those that the request sent.
 
-    A URL under a key of another name (a link to a page) counts only where none has a usual one.
+    A URL under an unusual key (a link to a page) counts only where no usual key holds one.
     """
-    seen = {_path(url) for url in task.sent}
-    found: dict[bool, list[Output]] = {True: [], False: []}
+    seen = {_unsigned(url) for url in task.sent}
+    outputs: dict[bool, list[Output]] = {True: [], False: []}
     for text, named in _candidates(body, named=False):
         url = _url(text, base_url)
-        if url and _path(url) not in seen:
-            seen.add(_path(url))
-            found[named].append(Output(url=url))
-    yield from found[True] or found[False]
+        if url and _unsigned(url) not in seen:
+            seen.add(_unsigned(url))
+            outputs[named].append(Output(url=url))
+    yield from outputs[True] or outputs[False]
 
 
 def _candidates(tree: Json, *, named: bool) -> Iterator[tuple[str, bool]]:
-    """Texts that may be a result, and whether they stand under a key that holds results."""
+    """Texts that may be a result, and whether each is under a key that usually holds results."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             if not _NOT_RESULTS.fullmatch(str(key).lower()):
@@ -179,11 +179,11 @@ def _candidates_in_text(text: str, *, named: bool) -> Iterator[tuple[str, bool]]
         yield text, named
 
 
-def _path(url: str) -> str:
-    """What stays of a URL when it is signed anew."""
+def _unsigned(url: str) -> str:
+    """The part of a URL that stays the same when it is signed anew."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # what was sent may be any text that begins like a URL
+    except ValueError:  # the request may have sent any text that begins like a URL
         return url
     return url if parts.path in ("", "/", "/api/view") else f"{parts.netloc}{parts.path}"
 
@@ -191,12 +191,12 @@ def _path(url: str) -> str:
 # -- results of workflows -----------------------------------------------------------------------
 
 
-def _made(row: Mapping[str, Any], base_url: str) -> Iterator[Output]:
-    """What an output node made: media by URL or name, else text. Warnings are no results."""
+def _outputs(row: Mapping[str, Any], base_url: str) -> Iterator[Output]:
+    """An output node's results: media by URL or name, else text. Warnings are not results."""
     if row.get("error_type") in ("warning", "error"):
         return
     values = row.get("output")
-    about: dict[str, Any] = {
+    node: dict[str, Any] = {
         "node_id": str(row.get("id") or ""),
         "title": str(row.get("title") or ""),
     }
@@ -204,17 +204,17 @@ def _made(row: Mapping[str, Any], base_url: str) -> Iterator[Output]:
         if not isinstance(value, str) or not value.strip():
             continue
         url = _url(value.strip(), base_url)
-        yield Output(url=url, **about) if url else Output(text=value, **about)
+        yield Output(url=url, **node) if url else Output(text=value, **node)
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _message(row: Mapping[str, Any]) -> str:
     title = str(row.get("title") or "")
     words = str(row.get("output") or "").strip()
     return f"{title}: {words}" if title.lower() not in _BAD_TITLES else words
 
 
 def _url(text: str, base_url: str) -> str:
-    """`text` as a URL, also of a bare file name; "" for other text."""
+    """`text`, a URL or a bare file name, as a URL; "" for any other text."""
     if _is_url(text):
         return text
     if text.startswith("/api/view?"):

@@ -1,4 +1,4 @@
-"""HaiYi's model rows and parameter rules, read tolerantly into Model and Param."""
+"""HaiYi's model rows and parameter rules, parsed tolerantly into Model and Param."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPES = {
 
 
 def rows_in(answer: Json) -> list[dict[str, Any]]:
-    """The usable rows of a model/list answer: those that name provider, model and type."""
+    """The usable rows of a model/list answer: those with a provider, a model and a type."""
     if isinstance(answer, dict):
         answer = next((answer[key] for key in ("models", "list", "data") if key in answer), [])
     rows = [_row(item) for item in answer] if isinstance(answer, list) else []
@@ -28,7 +28,7 @@ def rows_in(answer: Json) -> list[dict[str, Any]]:
 
 
 def merged(row: Mapping[str, Any], info: Json) -> dict[str, Any]:
-    """`row` with what model/info adds to it."""
+    """`row` with the additions of model/info."""
     if not isinstance(info, dict):
         return dict(row)
     added = {key: info[key] for key in ("label", "description", "parameter_rules") if info.get(key)}
@@ -36,7 +36,7 @@ def merged(row: Mapping[str, Any], info: Json) -> dict[str, Any]:
 
 
 def read(row: Mapping[str, Any]) -> Model:
-    """`row` as a Model; rules that name no parameter are left out."""
+    """`row` as a Model; rules without a name are left out."""
     rules = row.get("parameter_rules")
     usable = (
         [rule for rule in rules if isinstance(rule, dict) and rule.get("name")]
@@ -55,7 +55,7 @@ def read(row: Mapping[str, Any]) -> Model:
 
 
 def _row(item: Json) -> dict[str, Any]:
-    """`type` of the list is `model_type` of the info; `provider` is text here, an object there."""
+    """`type` in the list is `model_type` in the info; `provider` is text here, an object there."""
     if not isinstance(item, dict):
         return {"provider": "", "model": "", "type": ""}
     provider = item.get("provider")
@@ -111,22 +111,22 @@ def _keys(keys: Json) -> Iterator[tuple[str, bool, str]]:
 
 
 def _media_rule(config: Json) -> MediaRule:
-    """What can be understood of image_config, whose keys nobody names; the rest is help."""
+    """The recognisable limits in image_config, whose keys are not documented; the rest as notes."""
     if not isinstance(config, dict):
         return MediaRule()
-    known: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     rest = []
     for key, value in config.items():
         limit = _limit(re.sub(r"[^a-z]", "", str(key).lower()), value)
         if limit:
-            known.update([limit])
+            limits.update([limit])
         else:
             rest.append(f"{key}: {value}")
-    return MediaRule(**known, notes="; ".join(rest))
+    return MediaRule(**limits, notes="; ".join(rest))
 
 
 def _limit(key: str, value: Any) -> tuple[str, Any] | None:
-    """The MediaRule field and value that an image_config entry stands for."""
+    """The MediaRule field and value of an image_config entry; None where it is not recognised."""
     side = re.fullmatch(r"(min|max)(?:image|img)?(width|height)", key)
     if side and number(value) is not None:
         return f"{side[1]}_{side[2]}", int(number(value) or 0)
@@ -144,12 +144,12 @@ def _limit(key: str, value: Any) -> tuple[str, Any] | None:
 
 
 def _bytes(key: str, value: Any) -> int | None:
-    """A size limit in bytes: the unit is in key or text; a bare number below 4096 counts MB."""
-    found = re.fullmatch(r"\s*([\d.]+)\s*([kmg]?)b?\s*", str(value).lower())
-    amount = number(found[1]) if found else None
-    if found is None or amount is None or amount <= 0:
+    """A size limit in bytes. Key or text names the unit; a bare number below 4096 counts MB."""
+    match = re.fullmatch(r"\s*([\d.]+)\s*([kmg]?)b?\s*", str(value).lower())
+    amount = number(match[1]) if match else None
+    if match is None or amount is None or amount <= 0:
         return None
-    unit = found[2] or ("k" if key.endswith("kb") else "m" if key.endswith("mb") else "")
+    unit = match[2] or ("k" if key.endswith("kb") else "m" if key.endswith("mb") else "")
     if not unit and not key.endswith("bytes") and amount < 4096:
         unit = "m"
     return int(amount * {"": 1, "k": 1024, "m": _MB, "g": 1024 * _MB}[unit])

@@ -1,4 +1,4 @@
-"""HappyHorse: 52 pairs of a model and a task, in its document's order. It takes media as URLs."""
+"""HappyHorse: 52 pairs of a model and a task, in the order of its document. Media go as URLs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BUILT_IN = Path(__file__).with_name("models.json")
 
 @dataclass(frozen=True)
 class Route:
-    """Where a request is sent and where its task is asked for.
+    """The paths to which a request is sent and from which its task is polled.
 
-    home   the object of an answer that tells of the task itself, "" for the whole answer
-    form   sent as multipart/form-data, every value as text
+    home   the object in an answer that describes the task itself, "" for the whole answer
+    form   whether it is sent as multipart/form-data, every value as text
     """
 
     submit: str
@@ -42,7 +42,7 @@ ROUTES = {
 
 
 class HappyHorse(Provider):
-    """The document names no address: HAPPYHORSE_BASE_URL must be set."""
+    """The document gives no address: HAPPYHORSE_BASE_URL must be set."""
 
     name = "happyhorse"
     label = "HappyHorse"
@@ -62,7 +62,7 @@ class HappyHorse(Provider):
 
     def submit(self, request: Request, report: Report = silent) -> str:
         route = ROUTES[request.endpoint]
-        path = self._below(route.submit)
+        path = self._path(route.submit)
         if route.form:
             answer = self.unwrap(self.http.post_form(path, form_fields(request.payload), report))
         else:
@@ -71,12 +71,12 @@ class HappyHorse(Provider):
 
     def poll(self, task: Task) -> TaskState:
         route = ROUTES[task.endpoint]
-        path = self._below(route.poll)
+        path = self._path(route.poll)
         answer = self.unwrap(self.http.get(path + quote(task.id, safe="")))
         return _answers.state(answer, task, route.home)
 
-    def _below(self, path: str) -> str:
-        """`path` below the base URL, which other programs want with `/v1` at its end."""
+    def _path(self, path: str) -> str:
+        """`path` relative to the base URL, which people may enter with `/v1` at its end."""
         return path.removeprefix("/v1") if self.http.base_url.endswith("/v1") else path
 
     def _task_id(self, answer: Json, route: Route) -> str:
@@ -90,7 +90,7 @@ class HappyHorse(Provider):
         raise no_task(self.label, words)
 
     def check(self) -> str:
-        """To ask how a task is costs nothing; no task has this name."""
+        """A poll is free; no task has this id."""
         return self.check_by_poll(Task(self.name, "videos", "skyport-check"))
 
 
@@ -98,12 +98,12 @@ PROVIDER = HappyHorse
 
 
 def generation(model: Model, parameters: Mapping[str, Json], *, seed: int = 0) -> Request:
-    """A request for a row of the catalogue; `parameters` are keyed as the row names them."""
+    """A request for a model of the catalogue; `parameters` are named as in its row."""
     payload = _body.body(model, parameters)
     return Request(HappyHorse.name, model.endpoint, payload, title=model.id, seed=seed)
 
 
 def custom(model_id: str, route: str, body: Mapping[str, Json], *, seed: int = 0) -> Request:
-    """A request for a model that is in no list: `body` is sent as it is, with the model's name."""
+    """A request for an unlisted model: `body` is sent unchanged, with the model's name."""
     payload = {"model": model_id, **body}
     return Request(HappyHorse.name, route, payload, title=model_id, seed=seed)

@@ -1,11 +1,11 @@
-"""From a row and its parameters to the body that the document shows.
+"""The request body, as the document shows it, from a row and its parameters.
 
 A path is dotted and ends in
     name                a value
     name[]              a list to which the value, or each of several, is added
     name[kind]          a list to which {"type": kind, "url": value} is added for each
     name[kind].other    a value beside that url
-and `one + other[]` puts the first of several in one place and the rest in another.
+and `one + other[]` puts the first of several values at one path and the rest at the other.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _SEGMENT = re.compile(r"(\w+)(?:\[(\w*)\])?")
 
 
 def body(model: Model, parameters: Mapping[str, Json]) -> dict[str, Json]:
-    """The body for `model`, of checked parameters keyed as its row names them."""
+    """The body for `model`, from checked parameters named as in its row."""
     return {"model": model.id, **_SHAPES[model.shape](model.params, parameters)}
 
 
-def _placed(params: Sequence[Param], parameters: Mapping[str, Json]) -> dict[str, Json]:
-    """Every value at its path and its copies' paths."""
+def _as_fields(params: Sequence[Param], parameters: Mapping[str, Json]) -> dict[str, Json]:
+    """Every value at its path and at the paths of its copies."""
     tree: dict[str, Json] = {}
     for param in params:
         if param.name in parameters:
@@ -37,17 +37,17 @@ def _placed(params: Sequence[Param], parameters: Mapping[str, Json]) -> dict[str
 
 
 def _as_messages(params: Sequence[Param], parameters: Mapping[str, Json]) -> dict[str, Json]:
-    """The prompt as a message: text alone, or parts of text and pictures where there are any."""
+    """The prompt as a message: text alone, or a list of text and pictures where there are any."""
     rest = [param for param in params if not param.path.startswith("messages[]")]
     words, pictures = parameters["prompt"], parameters.get("images", [])
     parts = [{"type": "text", "text": words}]
     parts += [{"type": "image_url", "image_url": {"url": picture}} for picture in pictures]
     message = {"role": "user", "content": parts if pictures else words}
-    return {**_placed(rest, parameters), "messages": [message]}
+    return {**_as_fields(rest, parameters), "messages": [message]}
 
 
 _SHAPES: Mapping[str, Callable[[Sequence[Param], Mapping[str, Json]], dict[str, Json]]] = {
-    "": _placed,
+    "": _as_fields,
     "messages": _as_messages,
 }
 
@@ -64,11 +64,11 @@ def _spread(tree: dict[str, Any], path: str, value: Json) -> None:
 
 def _put(tree: dict[str, Any], path: str, value: Json) -> None:
     head, _, rest = path.partition(".")
-    found = _SEGMENT.fullmatch(head)
-    assert found is not None, path
-    name, kind = found.groups()
+    match = _SEGMENT.fullmatch(head)
+    assert match is not None, path
+    name, kind = match.groups()
     if rest:
-        _put(_inside(tree, name, kind), rest, value)
+        _put(_child(tree, name, kind), rest, value)
     elif kind is None:
         tree[name] = value
     else:
@@ -77,9 +77,9 @@ def _put(tree: dict[str, Any], path: str, value: Json) -> None:
         tree.setdefault(name, []).extend(entries)
 
 
-def _inside(tree: dict[str, Any], name: str, kind: str | None) -> dict[str, Any]:
-    """The object `name`; of a list, its entry of that kind."""
+def _child(tree: dict[str, Any], name: str, kind: str | None) -> dict[str, Any]:
+    """The object `name`; in a list, its entry of that kind."""
     if kind is None:
-        found: dict[str, Any] = tree.setdefault(name, {})
-        return found
+        child: dict[str, Any] = tree.setdefault(name, {})
+        return child
     return next(entry for entry in tree[name] if entry["type"] == kind)

@@ -1,4 +1,4 @@
-"""HappyHorse's rows, as models.json holds its document's tables, into Model and Param."""
+"""HappyHorse's rows, the tables of its document in models.json, as Model and Param."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...engine.base.types import Choice, MediaRule, Model, Param
 
 _MB = 1024 * 1024
 _LAST = re.compile(r"(\w+)(?:\[\w*\])?$")
-_AS_THEY_ARE = ("min_seconds", "max_seconds")
+_SAME_NAME = ("min_seconds", "max_seconds")  # in a row and in a MediaRule
 
 
 def read(row: Mapping[str, Any]) -> Model:
-    """Raises KeyError, TypeError or ValueError where `row` is none."""
+    """`row` as a Model. Raises KeyError, TypeError or ValueError where it cannot be one."""
     return Model(
         platform="happyhorse",
         id=row["model"],
@@ -47,24 +47,24 @@ def _param(field: Mapping[str, Any]) -> Param:
 
 
 def _name(path: str) -> str:
-    """The last name of `path`: `parameters.ratio` is known as `ratio`."""
-    found = _LAST.search(path)
-    if found is None:
+    """The last name of `path`: `ratio` for `parameters.ratio`."""
+    match = _LAST.search(path)
+    if match is None:
         raise ValueError(path)
-    return found[1]
+    return match[1]
 
 
-def _rule(told: Mapping[str, Any], advised: Mapping[str, Any] | None = None) -> MediaRule:
-    """`min_side` is the least of both sides, `max_side` the most: a short and a long side."""
-    least, most, size = told.get("min_side"), told.get("max_side"), told.get("max_mb")
+def _rule(limits: Mapping[str, Any], advised: Mapping[str, Any] | None = None) -> MediaRule:
+    """`min_side` and `max_side` limit the width and the height alike."""
+    least, most, size = limits.get("min_side"), limits.get("max_side"), limits.get("max_mb")
     return MediaRule(
-        formats=tuple(told.get("formats", ())),
+        formats=tuple(limits.get("formats", ())),
         max_bytes=None if size is None else size * _MB,
         min_width=least,
         min_height=least,
         max_width=most,
         max_height=most,
-        codecs=tuple(told.get("codecs", ())),
+        codecs=tuple(limits.get("codecs", ())),
         advised=None if advised is None else _rule(advised),
-        **{name: told[name] for name in _AS_THEY_ARE if name in told},
+        **{name: limits[name] for name in _SAME_NAME if name in limits},
     )

@@ -1,11 +1,11 @@
-"""OpenComputing (Yuanjing): chat, pictures and video, in its document's order."""
+"""OpenComputing (Yuanjing): chat, pictures and video, in the order of its document."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ...engine.base.errors import InputRejected, NotFound, OutcomeUnknown
+from ...engine.base.errors import InputRejected, NotFound
 from ...engine.base.json_tree import as_text, number
 from ...engine.base.types import (
     Field,
@@ -22,9 +22,9 @@ from ...engine.base.types import (
     TaskState,
     silent,
 )
-from ...engine.base.words import tr
 from ...engine.http.error_answers import api_error, words_of
 from ...engine.http.response import Response, read_json
+from ...engine.http.retry import no_task
 from ...engine.platforms.provider import Provider
 from . import _chat, _models
 from ._models import MORE, TASKS
@@ -34,7 +34,7 @@ __all__ = ["MORE", "PROVIDER", "TASKS", "OpenComputing", "generation", "unlisted
 _API = "/llmage/v1/"
 CHAT, IMAGES, VIDEOS = "chat/completions", "image/generations", "video/generations"
 _ENDPOINTS = {_models.CHAT: CHAT, _models.IMAGE: IMAGES}
-_FORMS = (_models.FRAME_VIDEO, _models.REFERENCE_VIDEO)  # multipart, as all their examples are
+_FORMS = (_models.FRAME_VIDEO, _models.REFERENCE_VIDEO)  # sent as multipart, as in all examples
 _WORDS = {
     "created": Status.QUEUED,
     "pending": Status.QUEUED,
@@ -42,7 +42,7 @@ _WORDS = {
     "succeeded": Status.SUCCEEDED,
     "failed": Status.FAILED,
 }
-# Of a video, `image` is only the cover.
+# For a video, `image` is only the cover.
 _RESULTS = {IMAGES: ("image", "images"), VIDEOS: ("video", "videos")}
 
 
@@ -60,13 +60,13 @@ class OpenComputing(Provider):
         return _models.built_in_rows()
 
     def list_rows(self) -> list[Json]:
-        """The models of every task; where none is told of a task, those of the document."""
-        found: dict[tuple[str, str], Json] = {}
+        """The models of every task; for a task of which it lists none, those of the document."""
+        rows: dict[tuple[str, str], Json] = {}
         for task in TASKS:
-            known = [row for row in _models.built_in_rows() if row["catelogid"] == task]
-            for row in self._listed(task) or known:
-                found.setdefault((row["model"], row["catelogid"]), row)
-        return list(found.values())
+            built_in = [row for row in _models.built_in_rows() if row["catelogid"] == task]
+            for row in self._listed(task) or built_in:
+                rows.setdefault((row["model"], row["catelogid"]), row)
+        return list(rows.values())
 
     def _listed(self, task: str) -> list[Json]:
         try:
@@ -102,16 +102,12 @@ class OpenComputing(Provider):
 
     def _task_id(self, answer: Json) -> str:
         body = answer if isinstance(answer, dict) else {}
-        found = next((body[key] for key in ("taskid", "task_id") if body.get(key)), "")
-        if isinstance(found, (int, str)) and found:
-            return str(found)
+        task_id = next((body[key] for key in ("taskid", "task_id") if body.get(key)), "")
+        if isinstance(task_id, (int, str)) and task_id:
+            return str(task_id)
         if words := words_of(body):
             raise api_error(self.label, 200, words)
-        raise OutcomeUnknown(
-            tr("The platform took the request and named no task; it may have been charged."),
-            do=tr("Look at your tasks on the platform before you queue again."),
-            platform=self.label,
-        )
+        raise no_task(self.label)
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -132,17 +128,17 @@ class OpenComputing(Provider):
         )
 
     def _outputs(self, body: Mapping[str, Any], task: Task) -> Iterator[Output]:
-        told = (body.get(key) for key in _RESULTS[task.endpoint])
-        for value in told:
+        values = (body.get(key) for key in _RESULTS[task.endpoint])
+        for value in values:
             for url in value if isinstance(value, list) else [value]:
                 if isinstance(url, str) and url:
-                    at_home = not url.startswith(("http://", "https://"))
-                    yield Output(url=f"{self.http.base_url}/{url.lstrip('/')}" if at_home else url)
+                    is_path = not url.startswith(("http://", "https://"))
+                    yield Output(url=f"{self.http.base_url}/{url.lstrip('/')}" if is_path else url)
 
-    # -- how it speaks ----------------------------------------------------------------------
+    # -- its protocol -----------------------------------------------------------------------
 
     def unwrap(self, response: Response) -> Json:
-        """The body. One that holds an error in the place of a status or an answer is an error."""
+        """The body. It is an error where it holds `error` and no status."""
         body = read_json(response)
         if isinstance(body, dict) and body.get("error") and not body.get("status"):
             raise api_error(self.label, 200, words_of(body) or as_text(body["error"]))
@@ -159,31 +155,31 @@ def generation(
     more: Mapping[str, Json] | None = None,
     seed: int = 0,
 ) -> Request:
-    """A request for `model`, whose `parameters` are named as in its row.
+    """A request for `model`; `parameters` are named as in its row.
 
-    more  further fields, in the platform's own words, of a model that no table describes
+    more  further fields, named as the platform does, for a model without a table
     """
     payload: dict[str, Json] = {"model": model.id, "catelogid": model.task}
     for name, value in parameters.items():
         param = model.param(name)
         assert param is not None
         if name not in _models.FIELD_OF.values():
-            named = parameters.get(_models.FIELD_OF.get(name, ""))
-            payload[str(named or param.path or name)] = _wired(param, value)
+            field = parameters.get(_models.FIELD_OF.get(name, ""))
+            payload[str(field or param.path or name)] = _payload_value(param, value)
     endpoint = _ENDPOINTS.get(model.task, VIDEOS)
     payload.update(more or {})
     return Request("opencomputing", endpoint, payload, title=model.id, seed=seed)
 
 
 def unlisted(name: str, task: str) -> Model:
-    """A model that is in no list."""
+    """A model that no list has."""
     return _models.read({"model": name, "catelogid": task})
 
 
-def _wired(param: Param, value: Json) -> Json:
-    """A URL where the platform takes files only is one to be fetched."""
+def _payload_value(param: Param, value: Json) -> Json:
+    """`value`; a URL of media as a RemoteFile to download, as the platform takes only files."""
     if isinstance(value, list):
-        return [_wired(param, one) for one in value]
+        return [_payload_value(param, each) for each in value]
     kind = param.media_kind
     if kind is None or not isinstance(value, str):
         return value
@@ -191,7 +187,7 @@ def _wired(param: Param, value: Json) -> Json:
 
 
 def _form(payload: Mapping[str, Json]) -> Iterator[tuple[str, Field]]:
-    """Form fields in order: every value as text, a list as a field that is repeated."""
+    """Form fields in order: every value as text, a list as a repeated field."""
     for name, value in payload.items():
-        for one in value if isinstance(value, list) else [value]:
-            yield name, one if isinstance(one, MediaFile) else as_text(one)
+        for each in value if isinstance(value, list) else [value]:
+            yield name, each if isinstance(each, MediaFile) else as_text(each)

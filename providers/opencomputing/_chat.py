@@ -1,4 +1,4 @@
-"""An answer in words, as an event stream or at once."""
+"""A chat answer, as an event stream or as one body."""
 
 from __future__ import annotations
 
@@ -14,61 +14,62 @@ from ...engine.http.client import STREAM, Http
 from ...engine.http.error_answers import api_error, words_of
 from ...engine.http.response import Response, StreamListener
 
-_PATIENCE = 600.0  # seconds without a byte: a long answer that is not streamed says nothing before
+_READ_TIMEOUT = 600.0  # seconds without a byte: an answer that is not streamed may take that long
 
 
 def ask(
     http: Http,
     path: str,
     payload: Mapping[str, Any],
-    on_line: Callable[[str], None],
+    on_text: Callable[[str], None],
     unwrap: Callable[[Response], Json],
 ) -> tuple[str, TaskState]:
-    """The id and the text of the answer to `payload`; `hear` is told what there is of it so far.
+    """The id and the state of the answer to `payload`; `on_text` gets the text so far.
 
-    Raises OutcomeUnknown with all that came of an answer that broke off.
+    Raises OutcomeUnknown, with everything received, where an answer broke off.
     """
-    answer = Answer(on_line)
+    answer = Answer(on_text)
     try:
-        response = http.post_json(path, payload, StreamListener(answer.line, _PATIENCE))
+        response = http.post_json(path, payload, StreamListener(answer.line, _READ_TIMEOUT))
     except TransportError as error:
         if not answer.begun:
             raise
-        cut = error.what
+        reason = error.what
     else:
         if response.content_type != STREAM:
             _read_whole(answer, response, unwrap)
-        answer.close(_has_an_end(response))
-        cut = tr("the stream ended in the middle")
+        answer.close(_is_delimited(response))
+        reason = tr("the stream ended too early")
     if answer.error is not None or not answer.ended:
-        raise _broken(http.label, answer, cut)
+        raise _broken_off(http.label, answer, reason)
     return answer.id, answer.state()
 
 
 class Answer:
-    """What has come of an answer.
+    """An answer as far as it has arrived.
 
-    begun  something of it was read; ended: it was said that nothing more comes
-    error  what the platform said in its place, None where nothing
+    begun  whether some of it was read
+    ended  whether its end was announced
+    error  the error that came in its place, None where there was none
     """
 
-    def __init__(self, on_line: Callable[[str], None]) -> None:
-        self._on_text = on_line
+    def __init__(self, on_text: Callable[[str], None]) -> None:
+        self._on_text = on_text
         self.id = ""
         self.text = ""
         self.thought = ""
         self.begun = self.ended = False
         self.error: Json = None
-        self._unread = self._chosen = self._unmarked = False
+        self._has_unreadable = self._has_choices = self._lacks_end = False
         self._cost: float | None = None
 
     @property
     def text_so_far(self) -> str:
-        """What is to be seen of it: its reasoning until the text begins."""
+        """The text to show: the reasoning until the answer itself begins."""
         return self.text or self.thought
 
     def line(self, line: str) -> bool:
-        """Read one line of the stream; True once nothing more is to come."""
+        """Read one line of the stream; True once nothing more will come."""
         data = _data(line)
         if data == "[DONE]":
             self.ended = True
@@ -80,7 +81,7 @@ class Answer:
         if isinstance(chunk, dict):
             self.take(chunk)
         else:
-            self._unread = self._unread or bool(data)
+            self._has_unreadable = self._has_unreadable or bool(data)
         return self.error is not None
 
     def take(self, chunk: Mapping[str, Any]) -> None:
@@ -101,17 +102,17 @@ class Answer:
             self._on_text(self.text_so_far)
 
     def _add(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
-        """The top level repeats what a choice holds: it counts only where there never was one."""
-        self._chosen = self._chosen or bool(choice)
-        told = choice.get("delta") or choice.get("message")
-        source = told if isinstance(told, dict) else {} if self._chosen else chunk
+        """Add a choice. The top level only repeats it, and counts where no chunk had one."""
+        self._has_choices = self._has_choices or bool(choice)
+        message = choice.get("delta") or choice.get("message")
+        source = message if isinstance(message, dict) else {} if self._has_choices else chunk
         self.text += _plain(source.get("content"))
         self.thought += _plain(source.get("reasoning_content") or chunk.get("reasoning_content"))
 
     def close(self, whole: bool) -> None:
-        """Nothing more comes. A `whole` body without the mark of its end is kept, and doubted."""
+        """End the stream. A `whole` body without an end marker is kept, with a warning."""
         if whole and self.text and not self.ended:
-            self.ended = self._unmarked = True
+            self.ended = self._lacks_end = True
 
     def state(self) -> TaskState:
         return TaskState(
@@ -120,18 +121,18 @@ class Answer:
             progress=1.0,
             cost=self._cost,
             outputs=(Output(text=self.text),) if self.text else (),
-            warnings=tuple(self._doubts()),
+            warnings=tuple(self._warnings()),
         )
 
-    def _doubts(self) -> Iterator[str]:
-        if self._unread:
+    def _warnings(self) -> Iterator[str]:
+        if self._has_unreadable:
             yield tr("A part of the answer could not be read; the text may have a gap.")
-        if self._unmarked:
-            yield tr("The answer came without the mark of its end; the text may stop too early.")
+        if self._lacks_end:
+            yield tr("The answer came without its end marker; the text may be incomplete.")
 
 
 def _read_whole(answer: Answer, response: Response, unwrap: Callable[[Response], Json]) -> None:
-    """The answer of a model, or of a gateway, that does not stream."""
+    """Read the answer of a model or a gateway that does not stream."""
     lines = [line.strip() for line in response.text.split("\n")]
     if any(line.startswith("data:") for line in lines):
         for line in lines:
@@ -142,30 +143,30 @@ def _read_whole(answer: Answer, response: Response, unwrap: Callable[[Response],
     answer.ended = True
 
 
-def _has_an_end(response: Response) -> bool:
-    """Whether the body came with a length or as chunks: else a cut looks like its end."""
+def _is_delimited(response: Response) -> bool:
+    """Whether the body has a length or chunks; otherwise a lost connection looks like its end."""
     headers = response.headers
     return "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
 
 
-def _broken(label: str, answer: Answer, cut: str) -> SkyportError:
-    """The error of an answer that did not come to its end."""
+def _broken_off(label: str, answer: Answer, reason: str) -> SkyportError:
+    """The error for an answer that did not reach its end."""
     if answer.error is not None:
-        cut = words_of(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
+        reason = words_of(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
         if not answer.begun:
-            return api_error(label, 200, cut)
-    what = tr("The answer broke off: {why}.", why=cut.rstrip("."))
+            return api_error(label, 200, reason)
+    what = tr("The answer broke off: {why}.", why=reason.rstrip("."))
     if answer.text_so_far:
-        what = tr("{what} What had come: {text}", what=what, text=answer.text_so_far)
+        what = tr("{what} Received so far: {text}", what=what, text=answer.text_so_far)
     return OutcomeUnknown(
         what,
-        do=tr("It may have been charged. Queue again for a new answer, which is charged anew."),
+        do=tr("It may have been charged. Queue again for a new answer, which is charged again."),
         platform=label,
     )
 
 
 def _data(line: str) -> str:
-    """What a line of the stream says; an error may come without the name before it."""
+    """The data in a line of the stream; an error may come without `data:` before it."""
     line = line.lstrip("\ufeff")
     if line.startswith("data:"):
         return line[len("data:") :].strip()
@@ -182,7 +183,7 @@ def _is_last(chunk: Mapping[str, Any]) -> bool:
 
 
 def _plain(value: Json) -> str:
-    """Text, also where it comes as a list of parts."""
+    """`value` as text, also where it is a list of parts; "" for anything else."""
     if isinstance(value, list):
         return "".join(_plain(part.get("text")) for part in value if isinstance(part, dict))
     return value if isinstance(value, str) else ""

@@ -37,41 +37,41 @@ def built_in_rows() -> list[dict[str, Any]]:
 
 
 def read(row: Mapping[str, Any]) -> Model:
-    """`row`, from the document or live, as a Model with its table's parameters."""
+    """`row`, from the document or live, as a Model with the parameters of its table."""
     name, task = str(row["model"]), str(row["catelogid"])
     if task not in TASKS:
         raise ValueError(task)
-    known = _described().get((name, task), {})
-    about = {**known, **{key: value for key, value in row.items() if value}}
+    documented = _documented().get((name, task), {})
+    merged = {**documented, **{key: value for key, value in row.items() if value}}
     return Model(
         platform="opencomputing",
         id=name,
         task=task,
-        label=str(about.get("description") or name),
-        params=_params(known["table"]) if known else unlisted(task),
-        help=str(about.get("vendor") or ""),
+        label=str(merged.get("description") or name),
+        params=_params(documented["table"]) if documented else unlisted(task),
+        help=str(merged.get("vendor") or ""),
         retired=bool(row.get("retired")),
     )
 
 
 def unlisted(task: str) -> tuple[Param, ...]:
-    """The parameters of a model without a table: what its task always has, and free ones."""
+    """The parameters of a model without a table: those that its task always has, and free ones."""
     table = next((t for t in _tables() if t["catelogid"] == task and t.get("open")), None)
     return (*(_params(table) if table else (_PROMPT, *_media(task))), _more())
 
 
 def live_rows(answer: Json, asked: str) -> Iterator[dict[str, Any]]:
-    """The models in the answer to a question for those of one task.
+    """The models in the answer to a request for those of the task `asked`.
 
-    A model that names another task of ours belongs there: the filter was not heard.
+    A model that names another of our tasks belongs to that one: the platform ignored the filter.
     """
     for item in _list_in(answer):
         item = {"id": item} if isinstance(item, str) else item
-        # Where both are there, `id` is only the number of an entry.
+        # Beside `model`, `id` is only the number of an entry.
         name = _text(item, "model", "id", "name") if isinstance(item, dict) else ""
         if name:
-            told = _text(item, "catelogid")
-            row = {"model": name, "catelogid": told if told in TASKS else asked}
+            task = _text(item, "catelogid")
+            row = {"model": name, "catelogid": task if task in TASKS else asked}
             yield {
                 **row,
                 "description": _text(item, "description"),
@@ -80,7 +80,7 @@ def live_rows(answer: Json, asked: str) -> Iterator[dict[str, Any]]:
 
 
 def _list_in(answer: Json) -> list[Any]:
-    """The list that `answer` is, or holds under `data` or `models`."""
+    """`answer` where it is a list, else the list under its `data` or `models`."""
     if isinstance(answer, dict):
         return next(filter(None, (_list_in(answer.get(key)) for key in ("data", "models"))), [])
     return answer if isinstance(answer, list) else []
@@ -96,8 +96,8 @@ def _tables() -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=1)
-def _described() -> dict[tuple[str, str], dict[str, Any]]:
-    """What the document says of each (model, task)."""
+def _documented() -> dict[tuple[str, str], dict[str, Any]]:
+    """The document's entry and table for each (model, task)."""
     return {
         (model["model"], table["catelogid"]): {**model, "table": table}
         for table in _tables()
@@ -110,10 +110,10 @@ def _params(table: Mapping[str, Any]) -> tuple[Param, ...]:
 
 
 def _param(field: Mapping[str, Any]) -> Param:
-    """`as` is our name of a field that stands on the node itself under one name for all models."""
+    """A field as a Param; `as` renames it where the node has one name for it in all models."""
     name, options = str(field.get("as") or field["name"]), field.get("options", [])
     default = field.get("default")
-    # `adaptive` is the default of rows that do not list it: the platform's own way, never sent.
+    # A default that is not an option, such as `adaptive`, is the platform's own: it is never sent.
     leaves = default if options and default is not None and default not in options else ""
     kind = "text" if name in _LONG else field["type"]
     return Param(
@@ -137,7 +137,7 @@ _PROMPT = Param("prompt", "text", required=True)
 
 
 def _media(task: str) -> tuple[Param, ...]:
-    """The fields of files, named as most tables name them."""
+    """The file fields, named as in most tables."""
     if task == FRAME_VIDEO:
         return (
             Param("first_frame", "image", path="image_file1"),
@@ -150,9 +150,9 @@ def _media(task: str) -> tuple[Param, ...]:
     return ()
 
 
-def _field_name(name: str, usual: str) -> Param:
-    help = tr("The model's name of the field that holds this picture.")
-    return Param(name, "string", default=usual, help=help)
+def _field_name(name: str, default: str) -> Param:
+    help = tr("The name of the model's field that takes this picture.")
+    return Param(name, "string", default=default, help=help)
 
 
 def _more() -> Param:
@@ -161,5 +161,5 @@ def _more() -> Param:
 
 
 def _text(item: Mapping[str, Any], *keys: str) -> str:
-    found = (item.get(key) for key in keys)
-    return next((text.strip() for text in found if isinstance(text, str) and text.strip()), "")
+    values = (item.get(key) for key in keys)
+    return next((text.strip() for text in values if isinstance(text, str) and text.strip()), "")
