@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from _waiting import PATIENCE
 from host import Host
 from PIL import Image
@@ -92,3 +94,10 @@ def picture(path: Path, color: str = "teal") -> ResultFile:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (640, 480), color).save(path)
     return ResultFile(path, Kind.IMAGE, "image/png", path.stat().st_size, uuid.uuid4().hex, SIGNED)
+
+
+@pytest.fixture
+def books(host: Host) -> Iterator[Books]:
+    """The host's own ledger, empty."""
+    with Books(host) as books:
+        yield books

@@ -330,7 +330,7 @@ def _process(kind: str, base: Path, env: Mapping[str, str], packs: Sequence[Path
 
 @pytest.fixture(scope="session")
 def host_env() -> Mapping[str, str]:
-    """Environment of the session's hosts. Override it in conftest.py to point them at a sandbox."""
+    """Environment of the hosts. A file overrides it to point hosts of its own at a sandbox."""
     return {}
 
 

@@ -14,10 +14,12 @@ import socket
 import socketserver
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -256,3 +258,16 @@ class _Handler(socketserver.StreamRequestHandler):
         self.wfile.write("\r\n".join(head).encode("utf-8") + b"\r\n\r\n")
         self.wfile.write(answer.body if answer.cut is None else answer.body[: answer.cut])
         return answer.cut is None and answer.length and not answer.leave
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with Scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Scripted]:
+    """A second server, on another host as far as a client can tell."""
+    with Scripted() as elsewhere:
+        yield elsewhere

@@ -10,23 +10,22 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from _clock import LONG, Clock
+from _clock import LONG
 from _waiting import PATIENCE, until
 from PIL import Image
-from skyport.cli import main
+from sandboxes import environment, set_environment
 from skyport.cli._board import _Lines
 from skyport.cli._table import cut, table, width
 from skyport.cli.sandbox import markers
 from skyport.engine.settings import keys
 from skyport.engine.tasks.progress import ProgressText
-from skyport.sandbox import Sandbox, platform_names, start
+from skyport.sandbox import Sandbox, platform_names
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 ROOT = Path(__file__).parent.parent
@@ -36,41 +35,13 @@ serial = itertools.count(1)
 CHINESE = "\u53ef\u7075"
 
 
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
     """The sandbox, with this process led to it by the environment."""
-    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
-    monkeypatch.setenv("HAIYI_API_KEY", sandbox.key("haiyi"))
+    set_environment(monkeypatch, environment(sandbox, "haiyi"))
     sandbox.log.clear()
     sandbox.faults.clear()
     return sandbox
-
-
-@pytest.fixture
-def skyport(capsys: Any) -> Callable[..., SimpleNamespace]:
-    """Runs the command here: its code, what it printed on either stream, and both together."""
-
-    def run(*argv: object) -> SimpleNamespace:
-        capsys.readouterr()
-        try:
-            code = main([str(arg) for arg in argv])
-        except SystemExit as exit:
-            code = exit.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=code, out=out, err=err, all=out + err)
-
-    return run
 
 
 @pytest.fixture

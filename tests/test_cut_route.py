@@ -4,12 +4,13 @@ nothing is sent, kept or changed by asking; nothing answers a foreign page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from host import KINDS, Host, graph, link, node, open_host
-from skyport.sandbox import Sandbox, start
+from host import Host, graph, link, node
+from sandboxes import environment
+from skyport.sandbox import Sandbox
 
 RUN, KEEP = "SkyportRunInCloud", "SkyportKeepLocal"
 HAIYI = {"where": "HaiYi", "where.cluster": "auto"}
@@ -18,26 +19,13 @@ OURS = {"X-Skyport": "1"}
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    env = {
-        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-        "HAIYI_API_KEY": sandbox.key("haiyi"),
-    }
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, "haiyi")
 
 
 @pytest.fixture
-def host(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
-    sandbox.log.clear()
-    return opened
+def host(cloud: Host) -> Host:
+    return cloud
 
 
 def editor(**types: list[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,6 @@ KEY = "AI-0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000  # about 1 MB
 MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42" + bytes(4000)
 OFFERS_RANGES = (("Accept-Ranges", "bytes"), ("ETag", '"v1"'))
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
 
 
 def http_of(server: Scripted) -> Http:

@@ -6,8 +6,6 @@ it, and the menu sends what is upstream there and back. Needs COMFYUI_PATH and a
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,11 @@ from typing import Any
 import pytest
 from host import Host, open_host
 from PIL import Image
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
 from skyport.sandbox import start
 
-pytest.importorskip("playwright", reason="playwright is not installed")
-from editor.editor import Editor, open_editor
-
-BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
-]
+pytestmark = NEEDS_EDITOR
 
 RUN, KEEP, HERE = "SkyportRunInCloud", "SkyportKeepLocal", "this machine"
 EXAMPLE = Path(__file__).parents[1] / "example_workflows" / "Skyport Run in Cloud.json"
@@ -76,10 +68,7 @@ PRESSED = (
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=1) as sandbox:
-        env = {
-            "GPUGEEK_BASE_URL": sandbox.base_url("gpugeek"),
-            "GPUGEEK_API_KEY": sandbox.key("gpugeek"),
-        }
+        env = environment(sandbox, "gpugeek")
         base = tmp_path_factory.mktemp("editor")
         (base / "input").mkdir()
         Image.new("RGB", (64, 64), "teal").save(base / "input" / "example.png")
@@ -87,14 +76,11 @@ def host(tmp_path_factory: Any) -> Iterator[Host]:
             yield host
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYPORT_BROWSER", BROWSER)
-        settings = {"Comfy.VueNodes.Enabled": request.param}
-        with open_editor(host.client, size=(1900, 860), **settings) as editor:
-            editor.vue = request.param
-            yield editor
+    with editor_of(host, request.param, (1900, 860)) as editor:
+        editor.vue = request.param
+        yield editor
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ job gets from it into the graph. Needs COMFYUI_PATH and a Chromium (SKYPORT_BROW
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +13,12 @@ import pytest
 from _books import Books, picture
 from _clock import LONG, Clock
 from host import Host, open_host
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import start
 
-pytest.importorskip("playwright", reason="playwright is not installed")
-from editor.editor import Editor, open_editor
-
-BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
-]
+pytestmark = NEEDS_EDITOR
 
 MANY = 5000
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
@@ -46,35 +38,18 @@ WATCH_TIMERS = """() => {
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
 def host(clock: Clock, tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=1, clock=clock) as sandbox:
-        env = {
-            "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-            "HAIYI_API_KEY": sandbox.key("haiyi"),
-        }
+        env = environment(sandbox, "haiyi")
         with open_host("comfyui", tmp_path_factory.mktemp("editor"), env=env) as host:
             yield host
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYPORT_BROWSER", BROWSER)
-        settings = {"Comfy.VueNodes.Enabled": request.param}
-        with open_editor(host.client, size=(1280, 860), **settings) as editor:
-            editor.page.evaluate(WATCH_TIMERS)
-            yield editor
-
-
-@pytest.fixture
-def books(host: Host) -> Iterator[Books]:
-    with Books(host) as books:
-        yield books
+    with editor_of(host, request.param, (1280, 860)) as editor:
+        editor.page.evaluate(WATCH_TIMERS)
+        yield editor
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -16,19 +15,12 @@ import pytest
 from _books import Books
 from _waiting import until
 from host import Host, open_host
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from skyport.demo._host import PACK
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import Sandbox, start
 
-pytest.importorskip("playwright", reason="playwright is not installed")
-from editor.editor import Editor, open_editor
-from skyport.demo._host import PACK
-
-BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
-]
+pytestmark = NEEDS_EDITOR
 
 OPEN = "() => app.extensionManager.command.execute('Skyport.OpenSettings')"
 REFRESH = "() => app.extensionManager.command.execute('Skyport.RefreshModels')"
@@ -77,13 +69,10 @@ def host(sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
         yield host
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYPORT_BROWSER", BROWSER)
-        settings = {"Comfy.VueNodes.Enabled": request.param}
-        with open_editor(host.client, size=(1280, 900), **settings) as editor:
-            yield editor
+    with editor_of(host, request.param, (1280, 900)) as editor:
+        yield editor
 
 
 @pytest.fixture

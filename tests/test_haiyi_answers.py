@@ -402,12 +402,6 @@ def test_no_rule_whatsoever_takes_the_catalogue_down(rules: Any) -> None:
 
 
 @pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
-
-
-@pytest.fixture
 def box(play: Play) -> Iterator[Sandbox]:
     with start(clock=play.loop.time) as box:
         yield box

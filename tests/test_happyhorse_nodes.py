@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import requests
 from _waiting import PATIENCE
-from host import KINDS, Host, graph, link, node, open_host
+from host import Host, graph, link, node
 from PIL import Image
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment, failed, set_environment
+from skyport.sandbox import Sandbox
 
 EXAMPLES = json.loads(Path(__file__).with_name("happyhorse_examples.json").read_text("utf-8"))
 NODE = {
@@ -50,33 +51,21 @@ MEDIA = {
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        sandbox.platforms["happyhorse"].most_seconds = 0.5
-        yield sandbox
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    sandbox.platforms["happyhorse"].most_seconds = 0.5
+    return sandbox
 
 
-def environment(sandbox: Sandbox) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
     """HaiYi is there to host the media."""
-    told = {}
-    for name in ("happyhorse", "haiyi"):
-        told[f"{name.upper()}_BASE_URL"] = sandbox.base_url(name)
-        told[f"{name.upper()}_API_KEY"] = sandbox.key(name)
-    return told
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp(request.param)
-    with open_host(request.param, base, env=environment(sandbox)) as host:
-        yield host
+    return environment(sandbox, "happyhorse", "haiyi")
 
 
 @pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    """The stand-in lives in this process."""
-    for variable, value in environment(sandbox).items():
-        monkeypatch.setenv(variable, value)
+def cloud(opened: Host, sandbox: Sandbox, host_env: Any, monkeypatch: Any) -> Host:
+    """Its stand-in has a data folder of the test's own."""
+    set_environment(monkeypatch, host_env)
     sandbox.log.clear()
     sandbox.faults.clear()
     return opened
@@ -309,10 +298,7 @@ def test_a_custom_model_may_take_the_prompt_elsewhere(cloud: Host, sandbox: Sand
 
 def refused(host: Host, sandbox: Sandbox, nodes: Mapping[str, Any], *words: str) -> None:
     """The prompt fails with these words, and nobody has heard of it."""
-    run = host.run(graph(**needed(*nodes.values()), **nodes))
-    assert run.status == "error", (run.status, run.node_errors)
-    assert run.error.type == "InvalidInput", run.error
-    assert [word for word in words if word not in run.error.message] == [], run.error.message
+    failed(host, graph(**needed(*nodes.values()), **nodes), "InvalidInput", *words)
     assert len(sandbox.log) == 0
 
 

@@ -8,7 +8,7 @@ import random
 import re
 import traceback
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,6 @@ from skyport.engine.http.retry import pause, retrying, should_repeat
 KEY = "AI-0123456789abcdef"
 SECRET = "s3cret"
 BEARER = {"Authorization": f"Bearer {KEY}"}
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
 
 
 def api(server: Scripted, **options: Any) -> Http:

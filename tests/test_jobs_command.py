@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from _waiting import PATIENCE
+from sandboxes import environment, set_environment
 from skyport import providers
-from skyport.cli import main
 from skyport.cli.jobs import _asked_to_stop
 from skyport.cli.run import placed
 from skyport.engine.base.types import Kind, Model, Request, Result, ResultFile, Task
@@ -23,55 +21,19 @@ from skyport.engine.ledger.ledger import Source, State, TaskRecord, record_of
 from skyport.engine.media.files import sha256_of
 from skyport.engine.platforms.provider import Provider
 from skyport.providers import haiyi
-from skyport.sandbox import Sandbox, start
+from skyport.sandbox import Sandbox
 
 SECRET = "AI-this-is-a-secret-9876"
+pytestmark = pytest.mark.usefixtures("process")
 BUCKET_SECRET = "a-secret-of-a-bucket-1234"
 ROW = Model("haiyi", "google/gemini-3.1-flash-image-preview", "text2image")
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
-    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
-    monkeypatch.setenv("HAIYI_API_KEY", sandbox.key("haiyi"))
+    set_environment(monkeypatch, environment(sandbox, "haiyi"))
     sandbox.log.clear()
     return sandbox
-
-
-@pytest.fixture(autouse=True)
-def process(home: Path, tmp_path: Path, monkeypatch: Any) -> Iterator[Callable[[], None]]:
-    """Every test is a process of its own, with an empty ledger; called, it is started anew."""
-    monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "results"))
-
-    def begin() -> None:
-        providers.runner.cache_clear()
-        providers.ledger.cache_clear()
-
-    begin()
-    yield begin
-    begin()
-
-
-@pytest.fixture
-def skyport(capsys: Any) -> Callable[..., SimpleNamespace]:
-    """Runs the command here: its code, and what it printed on either stream."""
-
-    def run(*argv: object) -> SimpleNamespace:
-        capsys.readouterr()
-        try:
-            code = main([str(arg) for arg in argv])
-        except SystemExit as exit:
-            code = exit.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=code, out=out, err=err, lines=out.splitlines())
-
-    return run
 
 
 def request(prompt: str, seed: int = 1) -> Request:

@@ -15,10 +15,11 @@ import pytest
 from _books import SIGNED, Books, picture
 from _clock import LONG, Clock
 from _waiting import until
-from host import KINDS, Host, graph, link, node, open_host
+from host import Host, graph, link, node
+from sandboxes import environment
 from skyport.engine.base.types import Kind, ResultFile
 from skyport.engine.ledger.ledger import State
-from skyport.sandbox import Sandbox, start
+from skyport.sandbox import Sandbox
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 OURS = {"X-Skyport": "1"}
@@ -26,41 +27,13 @@ MANY, PAGE = 5000, 100
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp(request.param)
-    env = {
-        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-        "HAIYI_API_KEY": sandbox.key("haiyi"),
-        "GPUGEEK_BASE_URL": sandbox.base_url("gpugeek"),
-        "GPUGEEK_API_KEY": sandbox.key("gpugeek"),
-        "SKYPORT_MAX_PARALLEL": "1",
-    }
-    with open_host(request.param, base, env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, "haiyi", "gpugeek") | {"SKYPORT_MAX_PARALLEL": "1"}
 
 
 @pytest.fixture
-def host(opened: Host, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
-    return opened
-
-
-@pytest.fixture
-def books(host: Host) -> Iterator[Books]:
-    """The host's own ledger, empty."""
-    with Books(host) as books:
-        yield books
+def host(own_host: Host) -> Host:
+    return own_host
 
 
 def listed(host: Host, **asked: Any) -> dict[str, Any]:

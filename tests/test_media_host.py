@@ -108,12 +108,6 @@ def ask(*files: MediaFile, seed: int = 0) -> Request:
     return Request("bare", "make", {"images": list(files)}, seed=seed)
 
 
-@pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
-
-
 @pytest.fixture(autouse=True)
 def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """None of the developer's own AWS settings."""

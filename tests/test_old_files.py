@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -21,6 +21,7 @@ import platformdirs
 import pytest
 from _old import IN_LEDGER, MARKS, NAMES, REQUESTS, THEN, THERE, bring, change, in_json, skyport
 from host import KINDS, PACK, Host, graph, link, node, open_host
+from sandboxes import environment, set_environment
 from skyport import providers
 from skyport.engine.base.errors import TaskFailed
 from skyport.engine.base.types import Model, Request
@@ -30,6 +31,7 @@ from skyport.engine.settings import keys, settings
 from skyport.engine.tasks.job import Job
 from skyport.sandbox import Sandbox, start
 
+pytestmark = pytest.mark.usefixtures("process")
 LEDGER = ("ledger.sql", "owners/*.lock")
 CLOUDS = ("gpugeek", "haiyi", "happyhorse", "opencomputing")
 BROUGHT = IN_LEDGER[:8]
@@ -50,25 +52,9 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
     """The same clouds as then, at another port, with the same keys."""
-    for name in CLOUDS:
-        monkeypatch.setenv(f"{name.upper()}_BASE_URL", sandbox.base_url(name))
-        monkeypatch.setenv(f"{name.upper()}_API_KEY", sandbox.key(name))
+    set_environment(monkeypatch, environment(sandbox, *CLOUDS))
     sandbox.log.clear()
     return sandbox
-
-
-@pytest.fixture(autouse=True)
-def process(tmp_path: Path, monkeypatch: Any) -> Iterator[Callable[[], None]]:
-    """Every test is a process of its own; called, it is started anew."""
-    monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "new results"))
-
-    def begin() -> None:
-        providers.runner.cache_clear()
-        providers.ledger.cache_clear()
-
-    begin()
-    yield begin
-    begin()
 
 
 def told(name: str) -> dict[str, Any]:

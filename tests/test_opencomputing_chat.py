@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +82,6 @@ def events(*chunks: Any, done: bool = True) -> bytes:
 
 def stream(*chunks: Any, done: bool = True, **how: Any) -> Answer:
     return Answer(body=events(*chunks, done=done), headers=STREAM, **how)
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
 
 
 def platform(url: str, key: str = KEY) -> OpenComputing:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import requests
 from _clock import LONG, Clock
 from _waiting import until
-from host import KINDS, Host, Run, graph, link, node, open_host
-from skyport.sandbox import Sandbox, start
+from host import Host, Run, graph, link, node
+from sandboxes import environment, failed, set_environment
+from skyport.sandbox import Sandbox
 
 NAME = "opencomputing"
 KEY = "sk-sandbox-opencomputing"
@@ -24,29 +25,15 @@ TEXT, FRAMES, REFERENCES = (
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        assert sandbox.key(NAME) == KEY
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    env = {"OPENCOMPUTING_BASE_URL": sandbox.base_url(NAME), "OPENCOMPUTING_API_KEY": KEY}
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    assert sandbox.key(NAME) == KEY
+    return environment(sandbox, NAME)
 
 
 @pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
+def cloud(opened: Host, sandbox: Sandbox, host_env: Any, monkeypatch: Any) -> Host:
     """A host that knows the sandbox's models, its own new ones among them."""
-    monkeypatch.setenv("OPENCOMPUTING_BASE_URL", sandbox.base_url(NAME))
-    monkeypatch.setenv("OPENCOMPUTING_API_KEY", KEY)
+    set_environment(monkeypatch, host_env)
     answer = refresh(opened)
     assert answer.status_code == 200, answer.text
     sandbox.log.clear()
@@ -83,12 +70,7 @@ def ran(host: Host, **nodes: Any) -> Run:
 
 
 def refused(host: Host, kind: str, *words: str, **nodes: Any) -> Run:
-    run = host.run(graph(**nodes))
-    assert run.status == "error", (run.status, run.node_errors)
-    assert run.error.type == kind, run.error
-    assert [word for word in words if word not in run.error.message] == [], run.error.message
-    assert KEY not in run.error.message
-    return run
+    return failed(host, graph(**nodes), kind, *words)
 
 
 # -- chat ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import requests
 from _clips import pictures, tone, write_clip
 from _waiting import PATIENCE
 from PIL import Image, ImageOps
-from skyport.sandbox import Sandbox, start
+from sandboxes import SandboxClient, fetch
 from skyport.sandbox.gpugeek import PRICE, WORKFLOW_ID
 
 V1 = "/api/v1"
@@ -22,28 +22,8 @@ LINK = f"{V1}/file/upload/pre-signed-url"
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-class Clock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.base = box.base_url("gpugeek")
-        self.imitation: Any = box.platforms["gpugeek"]
-
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self.box.key('gpugeek')}"}
-        return requests.request(method, self.base + path, headers=headers, timeout=PATIENCE, **more)
+class Client(SandboxClient):
+    platform = "gpugeek"
 
     def data(self, method: str, path: str, **more: Any) -> Any:
         answer = self.ask(method, path, **more)
@@ -105,26 +85,22 @@ def png(color: str = "red", size: tuple[int, int] = (48, 32)) -> bytes:
 
 
 def opened(url: str) -> Image.Image:
-    answer = requests.get(url, timeout=PATIENCE)
-    assert answer.status_code == 200
-    return Image.open(io.BytesIO(answer.content)).convert("RGB")
+    return Image.open(io.BytesIO(fetch(url))).convert("RGB")
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with start(clock=clock) as box:
-        box.platforms["gpugeek"].id_as = "number"
-        box.platforms["gpugeek"].result_as = "list"
-        yield Client(box, clock)
+    with Client.open() as client:
+        client.imitation.id_as = "number"
+        client.imitation.result_as = "list"
+        yield client
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Client]:
     """One sandbox for every test that leaves nothing behind."""
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

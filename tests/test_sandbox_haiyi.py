@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _clock import StoppedClock
 from _waiting import PATIENCE
 from PIL import Image
+from sandboxes import SandboxClient, fetch
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox._haiyi_bodies import SHAPES
 
@@ -38,28 +40,8 @@ KLING = {"provider": "kwai", "model": "kling-v3", "type": "image2video"}
 TENCENT = {"provider": "tencent", "model": "Kling-3.0", "type": "image2video"}
 
 
-class Clock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.base = box.base_url("haiyi")
-
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self.box.key('haiyi')}", **more.pop("headers", {})}
-        url = path if path.startswith("http") else self.base + path
-        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
+class Client(SandboxClient):
+    platform = "haiyi"
 
     def get(self, path: str, **more: Any) -> Any:
         answer = self.ask("GET", path, **more)
@@ -120,18 +102,16 @@ class Client:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with start(clock=clock) as box:
-        box.platforms["haiyi"].result_shape = "envelope"
-        yield Client(box, clock)
+    with Client.open() as client:
+        client.imitation.result_shape = "envelope"
+        yield client
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Client]:
     """One sandbox for every test that leaves no task behind."""
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -156,12 +136,6 @@ def image_of(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
-
-
-def fetch(url: str) -> bytes:
-    answer = requests.get(url, timeout=PATIENCE)
-    assert answer.status_code == 200, answer.text
-    return answer.content
 
 
 def urls_in(tree: Any) -> list[str]:
@@ -886,7 +860,7 @@ def test_polls_can_be_scripted(client):
 
 def test_nothing_is_left_on_disk():
     with start() as box:
-        client = Client(box, Clock())
+        client = Client(box, StoppedClock())
         client.upload(png())
         folder = Path(box.platforms["haiyi"].world.root)
         assert any(folder.iterdir())

@@ -13,10 +13,12 @@ import av
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _clock import StoppedClock
 from _waiting import PATIENCE
 from PIL import Image
+from sandboxes import SandboxClient, fetch
 from scripted import Answer, Scripted, closed_port
-from skyport.sandbox import Sandbox, start
+from skyport.sandbox import Sandbox
 from skyport.sandbox._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS
 from skyport.sandbox._happyhorse_rows import chosen, read_rows
 
@@ -30,29 +32,12 @@ KLING = {"model": "kling-video", "prompt": "a fox"}
 OMNI = {"model": "omni_flash", "prompt": "a fox"}
 
 
-class Clock:
-    """Stands still until a test moves it."""
+class Client(SandboxClient):
+    platform = "happyhorse"
 
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.platform = box.platforms["happyhorse"]
-        self.platform.most_seconds = 0.2
-
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"Authorization": "Bearer hh-sandbox-key", **more.pop("headers", {})}
-        url = self.box.base_url("happyhorse") + path
-        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
+    def __init__(self, box: Sandbox, clock: StoppedClock) -> None:
+        super().__init__(box, clock)
+        self.imitation.most_seconds = 0.2
 
     def submit(self, path: str, body: Any) -> Any:
         """The whole answer; `body` is a form at the endpoint that takes one."""
@@ -92,17 +77,15 @@ class Client:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Client]:
     """One sandbox for every test that leaves no task behind."""
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 def as_sent(path: str, body: Any) -> Any:
@@ -128,12 +111,6 @@ def picture_at(item: Any) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
-
-
-def fetch(url: str) -> bytes:
-    told = requests.get(url, timeout=PATIENCE)
-    assert told.status_code == 200, told.text
-    return told.content
 
 
 def png(size: tuple[int, int] = (320, 300), mode: str = "RGB", kind: str = "PNG") -> bytes:
@@ -465,14 +442,14 @@ def test_nested_rows_tell_everything_below_output(client, poll, body):
 
 
 def test_a_knob_holds_answers_to_one_place(client):
-    client.platform.id_place, client.platform.result_shape = "output", "results"
+    client.imitation.id_place, client.imitation.result_shape = "output", "results"
     told = [client.submit(VIDEOS, KLING) for _ in range(2)]
     assert [list(each) for each in told] == [["output"]] * 2
     assert all(client.poll(VIDEOS, id_in(each))["results"][0]["url"] for each in told)
 
 
 def test_a_task_goes_from_queued_over_running_to_success(client):
-    client.platform.result_shape = "video_url"
+    client.imitation.result_shape = "video_url"
     task_id = id_in(client.submit(VIDEOS, KLING))
     told = [client.poll(VIDEOS, task_id, after) for after in (0.1, 0.9, 1.0, 3.0)]
     assert [each["status"] for each in told] == ["queued", "processing", "processing", "SUCCESS"]
@@ -516,7 +493,7 @@ def test_pictures_come_as_many_as_asked_for_in_size_and_format(client):
 
 
 def test_a_film_has_the_length_and_the_shape_asked_for(client):
-    client.platform.most_seconds = 30.0
+    client.imitation.most_seconds = 30.0
     body = {**HORSE, "metadata": {"duration": 1, "ratio": "9:16"}}
     (told,) = client.films(VIDEOS, body)
     with av.open(io.BytesIO(fetch(url_in(told)))) as film:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from _old import THERE, in_json, mark_of, skyport
 from host import KINDS, Host, Run, node, open_host
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment
+from skyport.sandbox import start
 
 FOLDER = THERE / "workflows"
 SAVED = sorted(path.stem for path in FOLDER.glob("Skyport*.json"))
@@ -26,16 +27,8 @@ CLOUDS = ("haiyi", "happyhorse", "opencomputing")
 def opened_host(kind: str, base: Path) -> Iterator[Host]:
     with start(pace=0.02) as cloud:
         cloud.platforms["happyhorse"].most_seconds = 0.2
-        with open_host(kind, base, env=environment(cloud)) as host:
+        with open_host(kind, base, env=environment(cloud, *CLOUDS)) as host:
             yield host
-
-
-def environment(cloud: Sandbox) -> dict[str, str]:
-    told = {}
-    for name in CLOUDS:
-        told[f"{name.upper()}_BASE_URL"] = cloud.base_url(name)
-        told[f"{name.upper()}_API_KEY"] = cloud.key(name)
-    return told
 
 
 def saved(name: str) -> dict[str, Any]:
@@ -96,9 +89,8 @@ def opened(request: Any, tmp_path_factory: Any) -> Iterator[Host]:
 
 
 @pytest.fixture
-def host(opened: Host, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
-    return opened
+def host(own_host: Host) -> Host:
+    return own_host
 
 
 @pytest.mark.parametrize("name", SAVED)

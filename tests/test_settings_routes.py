@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import KINDS, Host, open_host
+from host import Host
+from sandboxes import environment
 from skyport.engine.base.errors import AuthRejected
 from skyport.engine.base.types import Result, Task
 from skyport.engine.http.client import Http
@@ -33,25 +34,17 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp(request.param)
-    env = {
-        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-        "OPENCOMPUTING_API_KEY": sandbox.key("opencomputing"),
-        "OPENCOMPUTING_BASE_URL": sandbox.base_url("opencomputing"),
-        "SKYPORT_MAX_PARALLEL": "3",
-    }
-    with open_host(request.param, base, env=env) as host:
-        yield host
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    haiyi = {"HAIYI_BASE_URL": sandbox.base_url("haiyi")}
+    return {**haiyi, **environment(sandbox, "opencomputing"), "SKYPORT_MAX_PARALLEL": "3"}
 
 
 @pytest.fixture
-def host(opened: Host, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
+def host(own_host: Host) -> Host:
     for name in ("keys.json", "settings.json"):
-        (opened.home / name).unlink(missing_ok=True)
-    return opened
+        (own_host.home / name).unlink(missing_ok=True)
+    return own_host
 
 
 def setup(host: Host) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _clock import StoppedClock
 from _waiting import PATIENCE
 from bench import ledger as bench
 from processes import Children
@@ -40,22 +41,12 @@ PLACE = "https://cloud.example"
 DAY = 86400.0
 
 
-class Clock:
-    """Seconds since the epoch, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Books:
     """Stores on one data folder, as several processes have them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = Clock()
+        self.clock = StoppedClock(1_700_000_000.0)  # seconds since the epoch
         self._open: list[tuple[Store, Owner]] = []
 
     @property
