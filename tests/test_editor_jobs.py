@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _books import Books, picture
 from _clock import LONG, Clock
+from _host_ledger import Books, picture
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _books import SIGNED, Books, picture
 from _clock import LONG, Clock
+from _host_ledger import SIGNED, Books, picture
 from _waiting import until
 from host import Host, graph, link, node
 from sandboxes import environment

@@ -36,7 +36,7 @@ def both(folder: Path, many: int, few: int) -> tuple[dict[str, float], dict[str,
 
 def pages(base: Path, rows: int) -> dict[str, float]:
     """Seconds that a page takes, by what is asked for."""
-    from _books import Books
+    from _host_ledger import Books
     from host import open_host
 
     os.environ["SKYPORT_HOME"] = str(base / "home")
