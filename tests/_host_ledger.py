@@ -78,10 +78,10 @@ class Books:
         """As many delivered rows, at once; their requests are as long as a workflow's."""
         first = self.kept(State.DELIVERED, "of many " + "x" * 1500, cost=0.25)
         names = [one[1] for one in self._run("PRAGMA table_info(tasks)")]
-        told = ", ".join({"id": "n + id", "mark": "mark || n"}.get(name, name) for name in names)
+        columns = ", ".join({"id": "n + id", "mark": "mark || n"}.get(name, name) for name in names)
         self._run(
             f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count - 1})"
-            f"INSERT INTO tasks SELECT {told} FROM tasks, c WHERE id = {first}"
+            f"INSERT INTO tasks SELECT {columns} FROM tasks, c WHERE id = {first}"
         )
 
     def _run(self, sql: str) -> list[Any]:

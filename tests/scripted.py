@@ -235,7 +235,7 @@ class _Handler(socketserver.StreamRequestHandler):
         return headers
 
     def _body(self, size: int) -> tuple[bytes, int, str]:
-        kept, total, digest = [], 0, hashlib.sha256()
+        stored, total, digest = [], 0, hashlib.sha256()
         while total < size:
             chunk = self.rfile.read(min(65536, size - total))
             if not chunk:
@@ -243,8 +243,8 @@ class _Handler(socketserver.StreamRequestHandler):
             digest.update(chunk)
             total += len(chunk)
             if self.server.script.keep_bodies:
-                kept.append(chunk)
-        return b"".join(kept), total, digest.hexdigest()
+                stored.append(chunk)
+        return b"".join(stored), total, digest.hexdigest()
 
     def _say(self, answer: Answer) -> bool:
         if answer.delay and self.server.script.over.wait(answer.delay):

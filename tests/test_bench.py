@@ -105,13 +105,13 @@ def test_those_who_are_compared_take_turns_and_each_is_first_in_its_turn() -> No
 def test_the_peak_counts_memory_that_is_given_back() -> None:
     code = "from bench._measure import peak_above_idle as peak"
     code += f"; print(peak(lambda: len(bytearray(b'x') * {40 * MB})))"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True
     )
-    assert 30 * MB < int(told.stdout) < 60 * MB
+    assert 30 * MB < int(result.stdout) < 60 * MB
 
 
 def test_the_machine_is_told_without_a_name() -> None:
-    told = machine()
-    assert told["cores"] == os.cpu_count()
-    assert os.uname().nodename not in json.dumps(told) if hasattr(os, "uname") else True
+    answer = machine()
+    assert answer["cores"] == os.cpu_count()
+    assert os.uname().nodename not in json.dumps(answer) if hasattr(os, "uname") else True

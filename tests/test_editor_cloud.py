@@ -204,9 +204,9 @@ def test_a_graph_that_cannot_be_cut_says_why(editor: Editor):
         }
     )
     badges(editor)
-    told = titles(editor)
-    assert set(told) == {RUN}
-    assert told[RUN].startswith("cannot run: Nothing is linked to")
+    badges_by_title = titles(editor)
+    assert set(badges_by_title) == {RUN}
+    assert badges_by_title[RUN].startswith("cannot run: Nothing is linked to")
     notices = editor.page.locator(".skyport-notice").all_inner_texts()
     assert [text for text in notices if "Nothing is linked to" in text], notices
 

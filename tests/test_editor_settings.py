@@ -103,9 +103,9 @@ def offered(host: Host) -> list[Any]:
     return models
 
 
-def act(host: Host, path: str, **told: Any) -> None:
+def act(host: Host, path: str, **fields: Any) -> None:
     head = {"X-Skyport": "1"}
-    host.route("POST", f"/skyport/setup/{path}", json=told, headers=head).raise_for_status()
+    host.route("POST", f"/skyport/setup/{path}", json=fields, headers=head).raise_for_status()
 
 
 def open_page(editor: Editor) -> Any:
@@ -192,9 +192,9 @@ def test_a_key_goes_to_our_route_once_and_reaches_no_page(editor, host, sandbox)
     assert [one.url for one, body in zip(got, bodies, strict=True) if key in body] == []
     assert frames
     assert not [frame for frame in frames if key in frame]
-    kept = list(host.base.rglob("comfy.settings.json"))
-    assert kept
-    assert not [path for path in kept if key in path.read_text(encoding="utf-8")]
+    stored = list(host.base.rglob("comfy.settings.json"))
+    assert stored
+    assert not [path for path in stored if key in path.read_text(encoding="utf-8")]
     assert key not in page.content()
 
 
@@ -284,15 +284,15 @@ def test_a_workflow_saved_with_another_form_keeps_every_value(editor, host, sand
 
 def test_a_workflow_whose_model_is_gone_says_so_and_loses_nothing(editor, host, sandbox):
     editor.build(FILM)
-    told = json.dumps(editor.workflow()).replace("kwai/kling-v3", "kwai/of-another-machine")
-    editor.load(json.loads(told))
+    text = json.dumps(editor.workflow()).replace("kwai/kling-v3", "kwai/of-another-machine")
+    editor.load(json.loads(text))
     assert "kwai/of-another-machine" in notice(editor, "A model is missing").inner_text()
     assert "model not offered" in editor.page.evaluate(BADGES)
     saved = editor.workflow()
     ours = next(one for one in saved["nodes"] if one["type"].startswith("Skyport"))
-    kept = ours["properties"]["skyport_values"]
+    stored = ours["properties"]["skyport_values"]
     gone = {**HELD, "model": "kwai/of-another-machine"}
-    assert {name: kept[name] for name in HELD} == gone
+    assert {name: stored[name] for name in HELD} == gone
     assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
     refused = host.run(editor.prompt())
     assert refused.status == "refused"
@@ -324,9 +324,9 @@ def film(seed: int) -> dict[str, Any]:
 def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
     editor.build(film(8))
     editor.run()
-    told = notice(editor, "no API key is set")
+    message = notice(editor, "no API key is set")
     assert "no API key" in editor.page.evaluate(BADGES)
-    told.get_by_role("button", name="Open settings").click()
+    message.get_by_role("button", name="Open settings").click()
     editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for()
 
 

@@ -127,8 +127,8 @@ def test_a_dialect_that_was_learnt_is_spoken_from_then_on(
     methods = [seen.method for seen in sandbox.log if seen.path.endswith(LINK)]
     assert methods[-1] == "POST"
     assert methods.count("GET") <= 1
-    kept = json.loads((cloud.home / "gpugeek.json").read_text())
-    assert kept == {sandbox.base_url("gpugeek"): "sample"}
+    stored = json.loads((cloud.home / "gpugeek.json").read_text())
+    assert stored == {sandbox.base_url("gpugeek"): "sample"}
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -328,11 +328,11 @@ def test_interrupt_cancels_the_remote_task_and_the_node_says_so(
         handle.wait_for_text("run", stage)
         task = list(sandbox.tasks)[-1]
         cloud.interrupt()
-        told = handle.wait_for_text("run", "cancelled")
+        text = handle.wait_for_text("run", "cancelled")
         run = handle.result()
     assert run.status == "interrupted"
-    assert run.texts["run"][-1] == told
-    assert told == f"GPUGeek task {task.id}: The task was cancelled on the platform."
+    assert run.texts["run"][-1] == text
+    assert text == f"GPUGeek task {task.id}: The task was cancelled on the platform."
     imitation: Any = sandbox.platforms["gpugeek"]
     assert imitation.status_of(task) == CANCELLED
     (cancel,) = sandbox.log.of("POST", "task/cancel")
@@ -392,9 +392,9 @@ def test_a_cancel_that_the_platform_cannot_do_is_told_with_what_comes_of_it(
     handle = cloud.start(prompt)
     handle.wait_for_text("run", "queued")
     cloud.interrupt()
-    told = handle.wait_for_text("run", "who are you")
+    text = handle.wait_for_text("run", "who are you")
     assert handle.result().status == "interrupted"
-    assert "lives on" in told
+    assert "lives on" in text
     again = queued_again(cloud, clock, prompt)
     assert again.status == "success", again.error
     assert sandbox.charges["gpugeek"] - before == 1
@@ -463,7 +463,7 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) 
 
 
 @pytest.mark.parametrize(
-    ("words", "kind", "told"),
+    ("words", "kind", "expected"),
     [
         ("[[fail:no harbour found]]", "TaskFailed", "no harbour found"),
         ("[[empty]]", "BadResult", "brought nothing"),
@@ -474,9 +474,9 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) 
     ],
 )
 def test_what_the_platform_does_wrong_is_told_by_its_class(
-    cloud: Host, sandbox: Sandbox, words: str, kind: str, told: str
+    cloud: Host, sandbox: Sandbox, words: str, kind: str, expected: str
 ) -> None:
-    failed(cloud, remote(words), kind, told, "GPUGeek")
+    failed(cloud, remote(words), kind, expected, "GPUGeek")
     assert len(submits(sandbox)) == 1
 
 
@@ -492,7 +492,7 @@ def test_no_key_leaves_the_machine_of_the_graph(cloud: Host) -> None:
     run = cloud.run(remote("secret"))
     assert run.status == "success", run.error
     history = cloud.client.call("GET", "/history").text
-    kept = [path.read_bytes() for path in Path(cloud.output_dir).rglob("*") if path.is_file()]
-    assert kept
+    stored = [path.read_bytes() for path in Path(cloud.output_dir).rglob("*") if path.is_file()]
+    assert stored
     assert KEY not in history + cloud.log_text() + json.dumps(run.events, default=str)
-    assert not any(KEY.encode() in one for one in kept)
+    assert not any(KEY.encode() in one for one in stored)

@@ -374,8 +374,8 @@ def test_results_are_kept_byte_for_byte_in_the_output_folder(cloud: Host) -> Non
     (shown,) = run.ui["make"]["images"]
     assert shown["type"] == "output"
     assert shown["subfolder"].startswith("skyport/haiyi/")
-    kept = cloud.output_dir / shown["subfolder"] / shown["filename"]
-    with Image.open(kept) as picture:
+    stored = cloud.output_dir / shown["subfolder"] / shown["filename"]
+    with Image.open(stored) as picture:
         assert picture.format == "PNG"
 
 
@@ -721,10 +721,10 @@ def test_no_key_leaves_the_machine_of_the_graph(cloud: Host) -> None:
     assert run.status == "error"
     history = cloud.client.call("GET", "/history").text
     info = cloud.client.call("GET", "/object_info").text
-    kept = [p.read_bytes() for p in cloud.output_dir.rglob("*") if p.is_file()]
-    assert kept
+    stored = [p.read_bytes() for p in cloud.output_dir.rglob("*") if p.is_file()]
+    assert stored
     assert KEY not in history + info + cloud.log_text() + json.dumps(run.events, default=str)
-    assert not any(KEY.encode() in one for one in kept)
+    assert not any(KEY.encode() in one for one in stored)
 
 
 def test_forms_of_two_models_differ(cloud: Host) -> None:

@@ -73,8 +73,8 @@ def cloud(opened: Host, sandbox: Sandbox, host_env: Any, monkeypatch: Any) -> Ho
 
 def options(host: Host, task: str) -> dict[str, Any]:
     """The form of each model of a task, as the editor is told of it."""
-    told = host.object_info(NODE[task])["input"]["required"]["model"][1]["options"]
-    return {one["key"]: one["inputs"].get("required", {}) for one in told}
+    info = host.object_info(NODE[task])["input"]["required"]["model"][1]["options"]
+    return {one["key"]: one["inputs"].get("required", {}) for one in info}
 
 
 def defaults(form: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def defaults(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def media_of(host: Host, task: str, *left_out: str) -> dict[str, Any]:
-    told = host.object_info(NODE[task])["input"]
-    sockets = {*told.get("required", {}), *told.get("optional", {})} - set(left_out)
+    info = host.object_info(NODE[task])["input"]
+    sockets = {*info.get("required", {}), *info.get("optional", {})} - set(left_out)
     return {name: value for name, value in MEDIA.items() if name.split(".")[0] in sockets}
 
 
@@ -157,10 +157,10 @@ TOLD_APART = ("prompt", "media", "messages")  # other words, other pictures
 
 def shape(body: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> Any:
     """A body with texts in place of URLs and prompts, and without what is beyond an example."""
-    told = dict(body)
+    fields = dict(body)
     if beside is not None:
-        told |= {name: beside[name] for name in BEYOND if name in beside}
-    return plain(told)
+        fields |= {name: beside[name] for name in BEYOND if name in beside}
+    return plain(fields)
 
 
 def plain(tree: Any) -> Any:
@@ -438,8 +438,8 @@ def test_a_preset_that_the_document_does_not_name_is_refused_with_those_it_does(
     made = make(cloud, "text2video", "grok-imagine-video", model__preset="wild")
     run = cloud.run(graph(make=made))
     assert run.status == "refused"
-    told = json.dumps(run.node_errors)
-    assert [word for word in ("normal", "fun", "spicy", "custom") if word not in told] == []
+    text = json.dumps(run.node_errors)
+    assert [word for word in ("normal", "fun", "spicy", "custom") if word not in text] == []
     assert len(sandbox.log) == 0
 
 

@@ -39,16 +39,16 @@ def host(own_host: Host) -> Host:
 def listed(host: Host, **asked: Any) -> dict[str, Any]:
     answer = host.route("GET", "/skyport/jobs", params=asked)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def numbers(host: Host, **asked: Any) -> list[int]:
     return [row["job"] for row in listed(host, **asked)["jobs"]]
 
 
-def act(host: Host, verb: str, **told: Any) -> Any:
-    return host.route("POST", f"/skyport/jobs/{verb}", json=told, headers=OURS)
+def act(host: Host, verb: str, **fields: Any) -> Any:
+    return host.route("POST", f"/skyport/jobs/{verb}", json=fields, headers=OURS)
 
 
 # -- list ---------------------------------------------------------------------------------------
@@ -57,8 +57,8 @@ def act(host: Host, verb: str, **told: Any) -> Any:
 def test_a_row_tells_what_the_list_shows(books: Books):
     books.kept(State.FAILED, "a red boat", error="no credit", task="24317", cost=0.5)
     (row,) = listed(books.host)["jobs"]
-    told = {name: row[name] for name in ("state", "label", "title", "task", "error", "words")}
-    assert told == {
+    fields = {name: row[name] for name in ("state", "label", "title", "task", "error", "words")}
+    assert fields == {
         "state": "failed",
         "label": "HaiYi",
         "title": "kling-v3",
@@ -99,9 +99,9 @@ def test_the_list_is_filtered_and_searched(books: Books, asked: Any, found: list
         books.kept(
             state, f"a {word}", task=f"task-{word}", title=f"title-{word}", platform=platform
         )
-    told = listed(books.host, **asked)
-    assert [row["words"].removeprefix("a ") for row in told["jobs"]] == found
-    assert told["total"] == len(found)
+    answer = listed(books.host, **asked)
+    assert [row["words"].removeprefix("a ") for row in answer["jobs"]] == found
+    assert answer["total"] == len(found)
 
 
 @pytest.mark.parametrize("asked", [{"state": "lost"}, {"limit": "all"}, {"before": "x"}])
@@ -118,8 +118,8 @@ def test_sums_are_those_of_the_filter_each_platform_in_its_own_unit(books: Books
     books.kept(State.DELIVERED)
 
     def spent(**asked: Any) -> list[tuple[str, int, float]]:
-        told = books.host.route("GET", "/skyport/jobs/spent", params=asked).json()["spent"]
-        return [(one["platform"], one["tasks"], one["cost"]) for one in told]
+        body = books.host.route("GET", "/skyport/jobs/spent", params=asked).json()["spent"]
+        return [(one["platform"], one["tasks"], one["cost"]) for one in body]
 
     assert spent() == [("gpugeek", 1, 300.0), ("haiyi", 3, 1.75)]
     assert spent(state="delivered", platform="haiyi") == [("haiyi", 2, 0.75)]
@@ -166,9 +166,9 @@ def test_nothing_acts_without_our_header_or_for_another_page(host: Host, verb: s
     assert host.route("GET", path).status_code in (404, 405)
 
 
-@pytest.mark.parametrize("told", [{}, {"job": "1"}, {"job": True}, [], {"job": 10**17}])
-def test_a_job_that_is_none_is_refused(books: Books, told: Any):
-    answer = books.host.route("POST", "/skyport/jobs/cancel", json=told, headers=OURS)
+@pytest.mark.parametrize("body", [{}, {"job": "1"}, {"job": True}, [], {"job": 10**17}])
+def test_a_job_that_is_none_is_refused(books: Books, body: Any):
+    answer = books.host.route("POST", "/skyport/jobs/cancel", json=body, headers=OURS)
     assert (answer.status_code, answer.json()["error"]) == (400, "InvalidInput")
 
 
@@ -178,21 +178,21 @@ def test_a_job_that_is_none_is_refused(books: Books, told: Any):
 def test_a_file_in_the_output_folder_is_named_for_the_hosts_own_view(books: Books):
     file = picture(books.host.output_dir / "skyport" / "haiyi" / "a.png")
     job = books.kept(State.DELIVERED, files=[file])
-    (told,) = books.host.route("GET", f"/skyport/jobs/{job}").json()["files"]
-    assert told["view"] == {
+    (body,) = books.host.route("GET", f"/skyport/jobs/{job}").json()["files"]
+    assert body["view"] == {
         "filename": "a.png",
         "subfolder": "skyport/haiyi",
         "type": "output",
     }
-    seen = books.host.route("GET", "/view", params=told["view"])
+    seen = books.host.route("GET", "/view", params=body["view"])
     assert seen.content == file.path.read_bytes()
 
 
 def test_a_file_elsewhere_is_served_by_its_job_and_number(books: Books, tmp_path: Path):
     files = [picture(tmp_path / "a.png"), picture(tmp_path / "b.png", "red")]
     job = books.kept(State.DELIVERED, files=files)
-    told = books.host.route("GET", f"/skyport/jobs/{job}").json()["files"]
-    assert [one["view"] for one in told] == [None, None]
+    body = books.host.route("GET", f"/skyport/jobs/{job}").json()["files"]
+    assert [one["view"] for one in body] == [None, None]
     answer = books.host.route("GET", f"/skyport/jobs/{job}/files/1")
     assert answer.content == files[1].path.read_bytes()
     assert answer.headers["Content-Type"] == "image/png"
@@ -265,10 +265,10 @@ class Page:
             self.told.append(data)
 
     def rows(self) -> list[tuple[str, str]]:
-        return [(row["words"], row["state"]) for told in self.told for row in told["rows"]]
+        return [(row["words"], row["state"]) for answer in self.told for row in answer["rows"]]
 
     def live(self) -> list[dict[str, Any]]:
-        return [one for told in self.told for one in told["live"]]
+        return [one for answer in self.told for one in answer["live"]]
 
 
 @pytest.fixture
@@ -288,11 +288,11 @@ def test_a_page_hears_of_a_job_from_its_start_to_its_end(books: Books, page: Pag
     until(lambda: page.told[-1]["live"] == [])
     assert {one["title"] for one in running} == {"gemini-3-pro-image-preview"}
     assert all(0 <= one["share"] <= 1 and one["task"] for one in running)
-    told = len(page.told)
+    count = len(page.told)
     # Each comes after a pause of its own; one may be of what was before.
-    assert 0.35 * (told - 2) < time.monotonic() - began
+    assert 0.35 * (count - 2) < time.monotonic() - began
     time.sleep(2.0)  # silence cannot be waited for otherwise
-    assert len(page.told) <= told + 1  # the last change may be told once more, and that is all
+    assert len(page.told) <= count + 1  # the last change may be told once more, and that is all
 
 
 def test_a_job_under_way_is_in_the_list_and_is_not_cancelled_where_the_platform_cannot(
@@ -301,9 +301,9 @@ def test_a_job_under_way_is_in_the_list_and_is_not_cancelled_where_the_platform_
     prompt = f"{LONG} to cancel"
     handle = books.host.start(edit(prompt))
     handle.wait_for_text("make", "running")
-    told = listed(books.host)
-    (live,) = told["live"]
-    (row,) = (row for row in told["jobs"] if row["mark"] == live["mark"])
+    answer = listed(books.host)
+    (live,) = answer["live"]
+    (row,) = (row for row in answer["jobs"] if row["mark"] == live["mark"])
     assert (row["state"], row["words"]) == ("running", prompt)
     assert act(books.host, "cancel", job=row["job"]).json() == {
         "cancelled": False,
@@ -324,8 +324,8 @@ def remote(words: str) -> dict[str, Any]:
         "8": {"class_type": "EmptyImage", "inputs": size},
         "9": {"class_type": "SaveImage", "inputs": save},
     }
-    told = {"workflow_id": str(WORKFLOW_ID), "workflow": json.dumps(workflow), "seed": 1}
-    run = node("SkyportGpugeekRunWorkflow", told)
+    values = {"workflow_id": str(WORKFLOW_ID), "workflow": json.dumps(workflow), "seed": 1}
+    run = node("SkyportGpugeekRunWorkflow", values)
     return graph(run=run, seen=node("ProbeSink", value=link("run")))
 
 
@@ -333,8 +333,8 @@ def test_a_task_is_cancelled_where_the_platform_can(books: Books, page: Page):
     handle = books.host.start(remote(f"{LONG} cancelled"))
     handle.wait_for_text("run", "queue")  # the platform has taken it
     (row,) = listed(books.host)["jobs"]
-    told = act(books.host, "cancel", job=row["job"]).json()
-    assert told == {"cancelled": True, "asked": False}
+    body = act(books.host, "cancel", job=row["job"]).json()
+    assert body == {"cancelled": True, "asked": False}
     assert handle.result().status == "error"
     (row,) = listed(books.host)["jobs"]
     assert (row["state"], row["error"]) == (
@@ -377,8 +377,8 @@ def test_fetch_brings_files_back_that_are_gone(books: Books, page: Page):
     assert act(host, "fetch", job=row["job"]).status_code == 200
 
     def back() -> bool:
-        told = host.route("GET", f"/skyport/jobs/{row['job']}").json()
-        return told["state"] == "delivered" and Path(told["files"][0]["path"]).exists()
+        body = host.route("GET", f"/skyport/jobs/{row['job']}").json()
+        return body["state"] == "delivered" and Path(body["files"][0]["path"]).exists()
 
     until(back)
 

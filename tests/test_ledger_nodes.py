@@ -255,11 +255,11 @@ def test_files_that_are_gone_are_fetched_again_at_no_charge(cloud: Host, sandbox
     first = succeeded(cloud.run(one_task("deleted by hand")))
     job, before = job_of(cloud, "deleted by hand"), sandbox.charges["haiyi"]
     (shown,) = first.ui["make"]["images"]
-    kept = cloud.output_dir / shown["subfolder"] / shown["filename"]
-    kept.unlink()
+    stored = cloud.output_dir / shown["subfolder"] / shown["filename"]
+    stored.unlink()
     run = succeeded(cloud.run(load(job["id"])))
     assert run.probe("seen")["sha256"] == first.probe("seen")["sha256"]
-    assert kept.is_file()
+    assert stored.is_file()
     assert sandbox.charges["haiyi"] == before
 
 

@@ -188,8 +188,8 @@ def test_an_equal_request_has_the_fingerprint_and_the_words_it_had(home, tmp_pat
     if name in IN_LEDGER:
         bring(home, tmp_path, "ledger.sql")
         sql = "SELECT request, endpoint FROM tasks WHERE mark = ?"
-        [(kept, endpoint)] = change(home, sql, order.fingerprint)
-        assert (order.request, order.endpoint) == (json.loads(kept), endpoint)
+        [(stored, endpoint)] = change(home, sql, order.fingerprint)
+        assert (order.request, order.endpoint) == (json.loads(stored), endpoint)
 
 
 @pytest.mark.parametrize("name", BROUGHT)
@@ -313,8 +313,8 @@ def opened(request: Any, tmp_path_factory: Any) -> Iterator[Host]:
 def test_a_comfyui_takes_up_the_data_folder_and_loads_a_result_of_it(opened, monkeypatch):
     opened.share_env(monkeypatch)
     monkeypatch.delenv("SKYPORT_RESULTS_DIR")
-    told = opened.route("GET", "/skyport/jobs").json()
-    assert [told["total"], told["trouble"]] == [len(IN_LEDGER), ""]
+    body = opened.route("GET", "/skyport/jobs").json()
+    assert [body["total"], body["trouble"]] == [len(IN_LEDGER), ""]
     setup = opened.route("GET", "/skyport/setup").json()
     assert {one["key"]["last4"] for one in setup["platforms"]} == {"0000"}
     load = node("SkyportLoadResult", job="24317")
@@ -338,11 +338,11 @@ def test_a_pack_in_a_comfyui_finds_its_keys_and_jobs_in_that_comfyui(tmp_path):
 
 @POSIX
 def test_without_a_comfyui_they_are_found_in_the_users_own_folder(tmp_path, monkeypatch):
-    told = {name: str(tmp_path) for name in ("HOME", "XDG_DATA_HOME")}
-    for name, value in told.items():
+    variables = {name: str(tmp_path) for name in ("HOME", "XDG_DATA_HOME")}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     bring(Path(platformdirs.user_data_dir("skyport", appauthor=False)), tmp_path, "**/*")
-    finds_everything({**told, "SKYPORT_HOME": ""})
+    finds_everything({**variables, "SKYPORT_HOME": ""})
 
 
 def finds_everything(env: Mapping[str, str]) -> None:

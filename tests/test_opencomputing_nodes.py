@@ -141,7 +141,7 @@ def test_reasoning_is_shown_and_stays_out_of_the_text(
     ask = make(CHAT, "sandbox-thinker", f"{LONG} why", _stream=True, _parameters="")
     run = growing(cloud, clock, sandbox, ask, times=1)
     assert "Let me see" not in run.probe("seen")["value"]
-    assert any("Let me" in said for said in run.texts["ask"])
+    assert any("Let me" in answer for answer in run.texts["ask"])
 
 
 def test_interrupt_leaves_while_it_answers_and_the_next_queue_has_the_answer_for_nothing(
@@ -409,9 +409,9 @@ def test_a_private_address_is_refused_before_anything_is_sent(
 
 
 def test_an_empty_balance_is_told_plainly_and_asked_once(cloud: Host, sandbox: Sandbox) -> None:
-    told = {"error": "Insufficient balance"}
+    fields = {"error": "Insufficient balance"}
     path = "POST /llmage/v1/video/generations"
-    sandbox.faults.add(path, "status", times=9, status=429, body=told)
+    sandbox.faults.add(path, "status", times=9, status=429, body=fields)
     make_one = make(TEXT, "viduq3-pro", "broke", **nested(VIDU))
     words = ("OpenComputing: Insufficient balance (HTTP 429)", "Top up the account")
     refused(cloud, "OutOfCredit", *words, make=make_one)

@@ -223,8 +223,8 @@ def test_queued_again_it_is_neither_run_nor_paid_again(host: Host, sandbox: Sand
     before = sandbox.charges["haiyi"]
     first = queue(host, prompt)
     again = queue(host, prompt)
-    kept = host.client.call("GET", f"/history/{first.prompt_id}").json()[first.prompt_id]
-    from_history = host.run(kept["prompt"][2])
+    stored = host.client.call("GET", f"/history/{first.prompt_id}").json()[first.prompt_id]
+    from_history = host.run(stored["prompt"][2])
     assert {first.status, again.status, from_history.status} == {"success"}
     assert sandbox.charges["haiyi"] == before + 1
 
@@ -374,8 +374,8 @@ def test_a_file_that_is_not_here_is_refused_when_it_is_queued(host: Host, sandbo
         pytest.skip("it has no loaders that flag their input")
     run = queue(host, loaded("nowhere.png"))
     assert run.status == "refused"
-    told = refusal(run, "cloud")
-    assert '(LoadImage), input image: the file "nowhere.png" is not on this machine.' in told
+    message = refusal(run, "cloud")
+    assert '(LoadImage), input image: the file "nowhere.png" is not on this machine.' in message
     assert not len(sandbox.log)
 
 

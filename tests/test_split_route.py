@@ -31,7 +31,7 @@ def host(cloud: Host) -> Host:
 def editor(**types: list[str]) -> dict[str, Any]:
     """The workflow as the editor has it: the types of outputs by node."""
     outputs = {name: [{"type": kind} for kind in kinds] for name, kinds in types.items()}
-    return {"nodes": [{"id": name, "outputs": told} for name, told in outputs.items()]}
+    return {"nodes": [{"id": name, "outputs": sockets} for name, sockets in outputs.items()]}
 
 
 def told(host: Host, prompt: Mapping[str, Any], **types: list[str]) -> Any:

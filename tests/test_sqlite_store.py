@@ -280,8 +280,8 @@ def test_of_processes_that_submit_the_same_order_at_once_exactly_one_does(
         assert {racer.line() for racer in racers} == {"ready"}
         for racer in racers:
             racer.go()
-        told = sorted(racer.line() for racer in racers)
-        assert told == ["mine", "taken", "taken", "taken"]
+        lines = sorted(racer.line() for racer in racers)
+        assert lines == ["mine", "taken", "taken", "taken"]
         store = books.open()
         assert [row.state for row in store.rows(Query())] == [State.INTENT]
 
@@ -654,10 +654,10 @@ def test_what_is_another_order_has_another_fingerprint(tmp_path: Path) -> None:
 
 def test_an_order_holds_the_hash_of_a_file_and_nothing_of_this_disk(tmp_path: Path) -> None:
     picture = clip(tmp_path)
-    kept = record_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
-    assert kept.request == {"image": {"sha256": picture.sha256}} == by_content({"image": picture})
-    assert kept.source == Source("3", "p")
-    assert kept.base_url == PLACE
+    record = record_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
+    assert record.request == {"image": {"sha256": picture.sha256}} == by_content({"image": picture})
+    assert record.source == Source("3", "p")
+    assert record.base_url == PLACE
 
 
 # -- what a page costs; how fast that is, tests/bench/ledger.py tells ----------------------------

@@ -150,7 +150,9 @@ def open_editor(
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
             page.set_default_timeout(_PATIENCE * 1000)
-            page.on("console", lambda told: told.type == "error" and print(told.text, file=stderr))
+            page.on(
+                "console", lambda entry: entry.type == "error" and print(entry.text, file=stderr)
+            )
             page.goto(client.url)
             page.wait_for_function(_READY, arg=list(client.get("/object_info").json()))
             page.wait_for_timeout(1500)
