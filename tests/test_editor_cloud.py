@@ -27,8 +27,8 @@ BADGES = """() => {
   const found = {};
   const read = (graph, above) => {
     for (const node of graph.nodes) {
-      const told = node.badges.map((one) => (typeof one === "function" ? one() : one).text);
-      const ours = told.filter((text) => /^(cloud|cannot run): /.test(text));
+      const texts = node.badges.map((one) => (typeof one === "function" ? one() : one).text);
+      const ours = texts.filter((text) => /^(cloud|cannot run): /.test(text));
       if (ours.length) found[above + node.title] = ours.join(" | ");
       if (node.subgraph) read(node.subgraph, `${above}${node.title} / `);
     }
@@ -131,9 +131,9 @@ def titles(editor: Editor) -> dict[str, str]:
     """The badges by class: titles differ between versions."""
     found: dict[str, str] = editor.page.evaluate(
         f"""() => {{
-          const told = ({BADGES})();
+          const found = ({BADGES})();
           const by = (title) => app.graph.nodes.find((one) => one.title === title)?.type ?? title;
-          return Object.fromEntries(Object.entries(told).map(([title, text]) => [by(title), text]));
+          return Object.fromEntries(Object.entries(found).map(([name, text]) => [by(name), text]));
         }}"""
     )
     return found

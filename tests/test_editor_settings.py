@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _host_ledger import Books
+from _host_ledger import HostLedger
 from _waiting import until
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
@@ -123,9 +123,9 @@ def keyed(host: Host, sandbox: Sandbox) -> None:
 def refresh(editor: Editor) -> str:
     """What the command that refreshes the models said."""
     editor.page.evaluate(REFRESH)
-    told = editor.page.locator(".skyport-notice", has_text="HaiYi")
-    told.wait_for()
-    text: str = told.last.inner_text()
+    shown = editor.page.locator(".skyport-notice", has_text="HaiYi")
+    shown.wait_for()
+    text: str = shown.last.inner_text()
     editor.page.wait_for_timeout(300)
     return text
 
@@ -339,10 +339,10 @@ def test_a_refused_key_is_told_in_the_words_of_the_platform(editor, host):
 
 def test_a_node_tells_what_its_model_has_cost(editor, host, sandbox):
     keyed(host, sandbox)
-    with Books(host) as books:
+    with HostLedger(host) as ledger:
         for cost in (0.1, 0.11, 0.4):
             place = sandbox.base_url("haiyi")
-            books.kept(State.DELIVERED, title="kling-v3", place=place, cost=cost)
+            ledger.add(State.DELIVERED, title="kling-v3", place=place, cost=cost)
     editor.build(FILM)
     editor.page.evaluate("() => app.reloadNodeDefs()")
     editor.page.wait_for_function(

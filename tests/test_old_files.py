@@ -57,12 +57,12 @@ def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
     return sandbox
 
 
-def told(name: str) -> dict[str, Any]:
+def saved_request(name: str) -> dict[str, Any]:
     return next(one for one in REQUESTS if one["name"] == name)
 
 
 def request(name: str, **changes: int) -> Request:
-    one = {**told(name), **changes}
+    one = {**saved_request(name), **changes}
     platform = import_module(f"skyport.providers.{one['platform']}")
     values = [_filled(value, one["platform"]) for value in one["with"]]
     return replace(getattr(platform, one["make"])(*values, seed=one["seed"]), copy=one["copy"])
@@ -85,7 +85,7 @@ def _filled(tree: Any, platform: str) -> Any:
 
 
 def begun(name: str, **changes: int) -> Job:
-    provider = providers.connect(told(name)["platform"])
+    provider = providers.connect(saved_request(name)["platform"])
     return providers.runner().start(provider, request(name, **changes), providers.results())
 
 
@@ -183,7 +183,7 @@ def test_every_job_is_listed_shown_and_fetched_by_the_command(home, tmp_path, la
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_equal_request_has_the_fingerprint_and_the_words_it_had(home, tmp_path, name):
-    order = record_of(request(name), f"{THEN}/{told(name)['platform']}")
+    order = record_of(request(name), f"{THEN}/{saved_request(name)['platform']}")
     assert order.fingerprint == MARKS[name]
     if name in IN_LEDGER:
         bring(home, tmp_path, "ledger.sql")
@@ -208,7 +208,7 @@ def test_an_equal_order_gets_the_old_result_and_nobody_is_asked(cloud, home, tmp
 @pytest.mark.parametrize("name", LEFT)
 def test_an_equal_order_waits_for_the_task_that_was_left_under_way(cloud, home, tmp_path, name):
     bring(home, tmp_path, *LEDGER, origin=cloud.origin)
-    task = providers.connect(told(name)["platform"]).submit(request(name))
+    task = providers.connect(saved_request(name)["platform"]).submit(request(name))
     change(home, "UPDATE tasks SET task_id = ? WHERE id = ?", task, NAMES.index(name) + 1)
     before = paid(cloud)
     job = begun(name)

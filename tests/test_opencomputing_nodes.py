@@ -83,16 +83,16 @@ def growing(host: Host, clock: Clock, sandbox: Sandbox, ask: Any, times: int = 3
         handle = host.start(graph(ask=ask, seen=node("ProbeSink", value=link("ask"))))
         until(lambda: len(sandbox.tasks) > before)
         for _ in range(times):
-            shown = len(said(handle.texts))
+            shown = len(shown_text(handle.texts))
             clock.forward(20.0)  # of 180, so that some words come
-            until(lambda shown=shown: len(said(handle.texts)) > shown)
+            until(lambda shown=shown: len(shown_text(handle.texts)) > shown)
         clock.forward()
         run = handle.result()
     assert run.status == "success", (run.error, run.node_errors)
     return run
 
 
-def said(texts: Mapping[str, list[str]]) -> list[str]:
+def shown_text(texts: Mapping[str, list[str]]) -> list[str]:
     """What the node has shown of the answer."""
     shown = [text.partition("\n")[2] for text in texts.get("ask", []) if "answering" in text]
     return [part for part in shown if part]
@@ -103,7 +103,7 @@ def test_an_answer_is_seen_growing_on_the_node(cloud: Host, sandbox: Sandbox, cl
     run = growing(cloud, clock, sandbox, ask)
     text = run.probe("seen")["value"]
     assert text.startswith("tell of the sea. in verse.")
-    parts = said(run.texts)
+    parts = shown_text(run.texts)
     assert len(parts) >= 3, run.texts["ask"]
     assert all(text.startswith(part) for part in parts)
     assert len(parts[0]) < len(parts[-1])

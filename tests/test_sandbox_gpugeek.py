@@ -26,21 +26,21 @@ class Client(SandboxClient):
     platform = "gpugeek"
 
     def data(self, method: str, path: str, **more: Any) -> Any:
-        answer = self.ask(method, path, **more)
-        told = answer.json()
-        assert (answer.status_code, told["code"], told["message"]) == (200, 0, "success"), told
-        assert re.fullmatch(r"[0-9a-f]{32}", told["traceid"])
-        return told["data"]
+        response = self.ask(method, path, **more)
+        body = response.json()
+        assert (response.status_code, body["code"], body["message"]) == (200, 0, "success"), body
+        assert re.fullmatch(r"[0-9a-f]{32}", body["traceid"])
+        return body["data"]
 
     def refused(self, method: str, path: str, **more: Any) -> str:
         """The words of a refusal, by its code alone or by the HTTP status as well."""
         answer = self.ask(method, path, **more)
-        data = answer.json()
-        assert answer.status_code in (200, data["code"])
-        assert data["code"] != 0
-        assert data["traceid"]
-        assert data["data"] is None
-        return f"{data['code']}: {data['message']}"
+        body = answer.json()
+        assert answer.status_code in (200, body["code"])
+        assert body["code"] != 0
+        assert body["traceid"]
+        assert body["data"] is None
+        return f"{body['code']}: {body['message']}"
 
     def link(self, name: str = "photo.png") -> str:
         return self.data("GET", LINK, params={"file_name": name})["signed_url"]

@@ -34,7 +34,7 @@ def editor(**types: list[str]) -> dict[str, Any]:
     return {"nodes": [{"id": name, "outputs": sockets} for name, sockets in outputs.items()]}
 
 
-def told(host: Host, prompt: Mapping[str, Any], **types: list[str]) -> Any:
+def split_of(host: Host, prompt: Mapping[str, Any], **types: list[str]) -> Any:
     asked = {"prompt": prompt, "workflow": editor(**types)}
     answer = host.route("POST", "/skyport/cut", json=asked, headers=OURS)
     assert answer.status_code == 200, answer.text
@@ -53,7 +53,7 @@ def test_it_tells_what_is_sent_and_what_is_needed_here_too(host, sandbox):
         seen=node("ProbeSink", value=link("cloud")),
         original=node("ProbeSink", value=link("source")),
     )
-    assert told(host, prompt, flip=["IMAGE"]) == {
+    assert split_of(host, prompt, flip=["IMAGE"]) == {
         "nodes": {"source": only("HaiYi", here=True), "flip": only("HaiYi")},
         "troubles": {},
     }
@@ -68,7 +68,7 @@ def test_keep_local_and_what_is_upstream_of_it_are_not_sent(host):
         cloud=node(RUN, HAIYI, value=link("flip")),
         seen=node("ProbeSink", value=link("cloud")),
     )
-    assert told(host, prompt, flip=["IMAGE"])["nodes"] == {"flip": only("HaiYi")}
+    assert split_of(host, prompt, flip=["IMAGE"])["nodes"] == {"flip": only("HaiYi")}
 
 
 def test_a_node_that_two_clouds_run_tells_both(host):
@@ -79,7 +79,7 @@ def test_a_node_that_two_clouds_run_tells_both(host):
         first=node("ProbeSink", value=link("one")),
         second=node("ProbeSink", value=link("two")),
     )
-    assert told(host, prompt, source=["IMAGE"])["nodes"] == {"source": only("HaiYi", "GPUGeek")}
+    assert split_of(host, prompt, source=["IMAGE"])["nodes"] == {"source": only("HaiYi", "GPUGeek")}
 
 
 def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
@@ -88,7 +88,7 @@ def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
         cloud=node(RUN, HAIYI, value=link("model")),
         seen=node("ProbeSink", value=link("cloud")),
     )
-    answer = told(host, prompt, model=["MODEL"])
+    answer = split_of(host, prompt, model=["MODEL"])
     assert answer["nodes"] == {}
     assert "Elsewhere (model) makes a MODEL" in answer["troubles"]["cloud"]
 
@@ -98,7 +98,7 @@ def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
     [{}, {"a": {"inputs": {}}}, {"a": None}, {"a": 3, "b": {"class_type": RUN, "inputs": [1]}}],
 )
 def test_what_is_no_workflow_has_no_cut(host, prompt):
-    assert told(host, prompt) == {"nodes": {}, "troubles": {}}
+    assert split_of(host, prompt) == {"nodes": {}, "troubles": {}}
 
 
 @pytest.mark.parametrize("body", [[], {"prompt": None}, {"workflow": {}}, "prompt"])
