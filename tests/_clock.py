@@ -39,3 +39,13 @@ class Clock:
         finally:
             self._ahead = self._still - time.monotonic()
             self._still = None
+
+
+class StoppedClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: float = 100.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

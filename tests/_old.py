@@ -60,10 +60,10 @@ def change(home: Path, sql: str, *values: Any, file: str = "ledger.db") -> list[
 
 def _mark_anew(db: sqlite3.Connection) -> None:
     """A fingerprint holds the place: at another one, the rows have others."""
-    told = {MARKS[one["name"]]: one for one in REQUESTS}
+    fields = {MARKS[one["name"]]: one for one in REQUESTS}
     sql = "SELECT id, mark, platform, place, endpoint, request FROM tasks"
     for row, mark, *order, request in db.execute(sql).fetchall():
-        now = mark_of(*order, json.loads(request), told[mark]["seed"], told[mark]["copy"])
+        now = mark_of(*order, json.loads(request), fields[mark]["seed"], fields[mark]["copy"])
         db.execute("UPDATE tasks SET mark = ? WHERE id = ?", (now, row))
 
 

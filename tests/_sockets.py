@@ -63,8 +63,8 @@ class Sockets:
 
 def _read(message: str | bytes) -> Iterator[tuple[str, Any]]:
     if isinstance(message, str):
-        told = json.loads(message)
-        yield told["type"], told["data"]
+        body = json.loads(message)
+        yield body["type"], body["data"]
         return
     kind, length = struct.unpack(">II", message[:8])
     head, rest = message[8 : 8 + length], message[8 + length :]

@@ -101,11 +101,6 @@ class PlatformContract:
             server.on(RESULT, Answer(body=PNG))
             yield server
 
-    @pytest.fixture
-    def play(self) -> Iterator[Play]:
-        with Play() as play:
-            yield play
-
     def word(self, status: Status) -> str:
         return next(word for word, meant in self.words.items() if meant is status)
 

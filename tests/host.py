@@ -199,8 +199,8 @@ def _refused(answer: Mapping[str, Any]) -> Run:
 
 
 def _finished(handle: Handle, entry: Mapping[str, Any], seconds: float) -> Run:
-    told = [data for name, data in handle.events if name == "execution_error"]
-    failures = [_failure(data) for data in told]
+    errors = [data for name, data in handle.events if name == "execution_error"]
+    failures = [_failure(data) for data in errors]
     ending = next((one for one in reversed(entry["status"]["messages"]) if one[0] in _ENDS), None)
     name = ending[0] if ending else "execution_error"
     return Run(
@@ -330,7 +330,7 @@ def _process(kind: str, base: Path, env: Mapping[str, str], packs: Sequence[Path
 
 @pytest.fixture(scope="session")
 def host_env() -> Mapping[str, str]:
-    """Environment of the session's hosts. Override it in conftest.py to point them at a sandbox."""
+    """Environment of the hosts. A file overrides it to point hosts of its own at a sandbox."""
     return {}
 
 

@@ -88,10 +88,10 @@ def full(folder: str, size: str) -> None:
     keeper.record_intent(order("a"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))
     keeper.record_accepted(order("a"), Task("cloud", "make", "1"))
-    told = {"here": _shown(keeper), "disk": _shown(keeper.disk), "trouble": keeper.trouble}
+    fields = {"here": _shown(keeper), "disk": _shown(keeper.disk), "trouble": keeper.trouble}
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     keeper.record_progress("a", State.RUNNING)
-    tell(json.dumps({**told, "later": _shown(keeper.disk), "later_trouble": keeper.trouble}))
+    tell(json.dumps({**fields, "later": _shown(keeper.disk), "later_trouble": keeper.trouble}))
 
 
 def _shown(ledger: Any) -> list[str]:
@@ -125,12 +125,12 @@ def request(one: Mapping[str, str]) -> Request:
 
 
 def _watch(jobs: Sequence[Job]) -> None:
-    told = [""] * len(jobs)
+    stages = [""] * len(jobs)
     while True:
         for number, job in enumerate(jobs):
             stage = job.snapshot.stage
-            if stage != told[number]:
-                told[number] = stage
+            if stage != stages[number]:
+                stages[number] = stage
                 tell("stage", number, stage)
         time.sleep(_LOOK)
 

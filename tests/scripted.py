@@ -14,10 +14,12 @@ import socket
 import socketserver
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ class _Handler(socketserver.StreamRequestHandler):
         return headers
 
     def _body(self, size: int) -> tuple[bytes, int, str]:
-        kept, total, digest = [], 0, hashlib.sha256()
+        stored, total, digest = [], 0, hashlib.sha256()
         while total < size:
             chunk = self.rfile.read(min(65536, size - total))
             if not chunk:
@@ -241,8 +243,8 @@ class _Handler(socketserver.StreamRequestHandler):
             digest.update(chunk)
             total += len(chunk)
             if self.server.script.keep_bodies:
-                kept.append(chunk)
-        return b"".join(kept), total, digest.hexdigest()
+                stored.append(chunk)
+        return b"".join(stored), total, digest.hexdigest()
 
     def _say(self, answer: Answer) -> bool:
         if answer.delay and self.server.script.over.wait(answer.delay):
@@ -256,3 +258,16 @@ class _Handler(socketserver.StreamRequestHandler):
         self.wfile.write("\r\n".join(head).encode("utf-8") + b"\r\n\r\n")
         self.wfile.write(answer.body if answer.cut is None else answer.body[: answer.cut])
         return answer.cut is None and answer.length and not answer.leave
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with Scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Scripted]:
+    """A second server, on another host as far as a client can tell."""
+    with Scripted() as elsewhere:
+        yield elsewhere

@@ -29,7 +29,7 @@ def bench(*arguments: str, how: tuple[str, ...] = ("-m", "tests.bench")) -> tupl
     return done.returncode, done.stdout
 
 
-def told(name: str) -> dict[str, Any]:
+def report(name: str) -> dict[str, Any]:
     code, text = bench("--json", "--small", name)
     (only,) = json.loads(text)["benchmarks"]
     missed = any(figure["met"] is False for figure in only["figures"])
@@ -39,25 +39,25 @@ def told(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_benchmark_runs_and_each_figure_has_a_baseline(name: str) -> None:
-    only = told(name)
+    only = report(name)
     assert only["name"] == name
     assert only["figures"] or only["notes"]
     assert all(figure["against"] and figure["unit"] for figure in only["figures"])
 
 
 def test_a_second_run_after_a_restart_asks_for_nothing() -> None:
-    ours = {figure["what"].split(", ")[-1]: figure["ours"] for figure in told("rerun")["figures"]}
+    ours = {figure["what"].split(", ")[-1]: figure["ours"] for figure in report("rerun")["figures"]}
     assert ours["submits"] == ours["uploads"] == 0
 
 
 def test_waiting_for_many_tasks_starts_no_threads_and_keeps_to_the_rate() -> None:
-    ours = {figure["what"].split(", ")[-1]: figure["ours"] for figure in told("many")["figures"]}
+    ours = {figure["what"].split(", ")[-1]: figure["ours"] for figure in report("many")["figures"]}
     assert ours["threads for them"] == 0
     assert ours["polls in the busiest second"] <= 12
 
 
 def test_what_cannot_be_measured_here_is_said_and_the_rest_goes_on() -> None:
-    (note,) = told("startup")["notes"]
+    (note,) = report("startup")["notes"]
     assert "COMFYUI_PATH" in note
 
 
@@ -105,13 +105,13 @@ def test_those_who_are_compared_take_turns_and_each_is_first_in_its_turn() -> No
 def test_the_peak_counts_memory_that_is_given_back() -> None:
     code = "from bench._measure import peak_above_idle as peak"
     code += f"; print(peak(lambda: len(bytearray(b'x') * {40 * MB})))"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True
     )
-    assert 30 * MB < int(told.stdout) < 60 * MB
+    assert 30 * MB < int(result.stdout) < 60 * MB
 
 
 def test_the_machine_is_told_without_a_name() -> None:
-    told = machine()
-    assert told["cores"] == os.cpu_count()
-    assert os.uname().nodename not in json.dumps(told) if hasattr(os, "uname") else True
+    answer = machine()
+    assert answer["cores"] == os.cpu_count()
+    assert os.uname().nodename not in json.dumps(answer) if hasattr(os, "uname") else True

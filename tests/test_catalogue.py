@@ -121,8 +121,8 @@ def test_a_model_whose_details_cannot_be_had_keeps_those_known(shop: type[Shop])
     shop.details = {"a": {"params": ["prompt"]}}
     refresh(models, "a")
     shop.details = {"a": BadResult("a page came"), "new": BadResult("a page came")}
-    told = refresh(models, "a", "new", "b")
-    assert told.unread == ("a (draw): a page came", "new (draw): a page came")
+    answer = refresh(models, "a", "new", "b")
+    assert answer.unread == ("a (draw): a page came", "new (draw): a page came")
     assert [(m.id, len(m.params)) for m in models.models()][:3] == [("a", 1), ("new", 0), ("b", 0)]
 
 
@@ -158,8 +158,8 @@ def test_models_are_kept_for_the_next_process_in_the_platforms_own_words(
 ) -> None:
     shop.details = {"a": {"params": ["prompt"], "unknown to us": {"x": 1}}}
     refresh(catalogue(), "a")
-    kept = json.loads((home / "catalogue" / "shop.json").read_text(encoding="utf-8"))
-    assert kept[0] == {
+    stored = json.loads((home / "catalogue" / "shop.json").read_text(encoding="utf-8"))
+    assert stored[0] == {
         "id": "a",
         "task": "draw",
         "params": ["prompt"],

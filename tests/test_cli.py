@@ -10,23 +10,22 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from _clock import LONG, Clock
+from _clock import LONG
 from _waiting import PATIENCE, until
 from PIL import Image
-from skyport.cli import main
+from sandboxes import environment, set_environment
 from skyport.cli._board import _Lines
 from skyport.cli._table import cut, table, width
 from skyport.cli.sandbox import markers
 from skyport.engine.settings import keys
 from skyport.engine.tasks.progress import ProgressText
-from skyport.sandbox import Sandbox, platform_names, start
+from skyport.sandbox import Sandbox, platform_names
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 ROOT = Path(__file__).parent.parent
@@ -36,41 +35,13 @@ serial = itertools.count(1)
 CHINESE = "\u53ef\u7075"
 
 
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
     """The sandbox, with this process led to it by the environment."""
-    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
-    monkeypatch.setenv("HAIYI_API_KEY", sandbox.key("haiyi"))
+    set_environment(monkeypatch, environment(sandbox, "haiyi"))
     sandbox.log.clear()
     sandbox.faults.clear()
     return sandbox
-
-
-@pytest.fixture
-def skyport(capsys: Any) -> Callable[..., SimpleNamespace]:
-    """Runs the command here: its code, what it printed on either stream, and both together."""
-
-    def run(*argv: object) -> SimpleNamespace:
-        capsys.readouterr()
-        try:
-            code = main([str(arg) for arg in argv])
-        except SystemExit as exit:
-            code = exit.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=code, out=out, err=err, all=out + err)
-
-    return run
 
 
 @pytest.fixture
@@ -115,15 +86,15 @@ def test_without_a_command_it_is_a_usage_error(skyport):
 
 @pytest.mark.parametrize("command", ["demo", "run", "models", "clusters", "keys", "sandbox"])
 def test_every_command_explains_itself(skyport, command):
-    told = skyport(command, "--help")
-    assert told.code == 0
-    assert f"usage: skyport {command}" in told.out
+    result = skyport(command, "--help")
+    assert result.code == 0
+    assert f"usage: skyport {command}" in result.out
 
 
 def test_an_unknown_option_is_a_usage_error_that_names_it(skyport):
-    told = skyport("clusters", "--sunny")
-    assert told.code == 2
-    assert "--sunny" in told.err
+    result = skyport("clusters", "--sunny")
+    assert result.code == 2
+    assert "--sunny" in result.err
 
 
 def test_it_starts_without_torch_and_without_what_only_some_commands_need():
@@ -133,10 +104,10 @@ def test_it_starts_without_torch_and_without_what_only_some_commands_need():
 
 
 def test_an_error_is_one_plain_line(skyport):
-    told = skyport("clusters")
-    assert told.code == 1
-    assert re.fullmatch(r"skyport: HaiYi: no API key is set\. .*\n", told.err)
-    assert told.out == ""
+    result = skyport("clusters")
+    assert result.code == 1
+    assert re.fullmatch(r"skyport: HaiYi: no API key is set\. .*\n", result.err)
+    assert result.out == ""
 
 
 def test_it_speaks_chinese_when_asked(skyport, monkeypatch):
@@ -155,9 +126,9 @@ def test_the_language_may_come_from_the_settings(skyport, home):
 def test_a_file_of_this_machine_goes_up_and_the_result_is_on_this_disk(
     skyport, cloud, workflow, picture, tmp_path
 ):
-    told = skyport(*haiyi_run(workflow, tmp_path / "out", "--input", f"73.image={picture}"))
-    assert told.code == 0, told.err
-    [line] = told.out.splitlines()
+    result = skyport(*haiyi_run(workflow, tmp_path / "out", "--input", f"73.image={picture}"))
+    assert result.code == 0, result.err
+    [line] = result.out.splitlines()
     assert (tmp_path / "out") in Path(line).parents
     before, after = (Image.open(path).convert("RGB") for path in (picture, line))
     assert after.size == before.size
@@ -200,11 +171,11 @@ def test_progress_names_the_remote_node_without_control_characters(
 
     with ThreadPoolExecutor(1) as pool:
         ending = pool.submit(end_it_once_it_is_told)
-        told = skyport(*argv)
+        result = skyport(*argv)
         ending.result()
-    assert told.code == 0
-    assert "it over" in told.err
-    assert all(char.isprintable() for line in told.all.splitlines() for char in line)
+    assert result.code == 0
+    assert "it over" in result.err
+    assert all(char.isprintable() for line in result.all.splitlines() for char in line)
 
 
 def test_an_equal_run_is_not_paid_for_again_and_says_so(
@@ -225,37 +196,37 @@ def submitted(cloud: Sandbox) -> Any:
 def test_a_path_that_does_not_exist_is_said_before_anything_is_sent(
     skyport, cloud, workflow, tmp_path
 ):
-    told = skyport(*haiyi_run(workflow, tmp_path, "--input", "73.image=holiday.jpg"))
-    assert told.code == 1
-    assert 'no file "holiday.jpg"' in told.err
+    result = skyport(*haiyi_run(workflow, tmp_path, "--input", "73.image=holiday.jpg"))
+    assert result.code == 1
+    assert 'no file "holiday.jpg"' in result.err
     assert list(cloud.log) == []
 
 
 def test_a_file_that_is_no_medium_is_refused_by_name(skyport, cloud, workflow, tmp_path):
-    told = skyport(*haiyi_run(workflow, tmp_path, "--input", f"73.image={workflow}"))
-    assert told.code == 1
-    assert "workflow.json" in told.err
+    result = skyport(*haiyi_run(workflow, tmp_path, "--input", f"73.image={workflow}"))
+    assert result.code == 1
+    assert "workflow.json" in result.err
     assert list(cloud.log) == []
 
 
 def test_a_target_that_does_not_exist_lists_what_does(skyport, cloud, workflow, tmp_path):
-    told = skyport(*haiyi_run(workflow, tmp_path, "--input", "74.image=hello"))
-    assert told.code == 1
-    assert "73.image (LoadImage)" in told.err
+    result = skyport(*haiyi_run(workflow, tmp_path, "--input", "74.image=hello"))
+    assert result.code == 1
+    assert "73.image (LoadImage)" in result.err
 
 
 @pytest.mark.parametrize("given", ["73.image", "=photo.jpg", ""])
 def test_an_input_without_target_or_value_is_a_usage_error(skyport, workflow, tmp_path, given):
-    told = skyport(*haiyi_run(workflow, tmp_path, "--input", given))
-    assert told.code == 2
-    assert "73.image=photo.jpg" in told.err
+    result = skyport(*haiyi_run(workflow, tmp_path, "--input", given))
+    assert result.code == 2
+    assert "73.image=photo.jpg" in result.err
 
 
 def test_an_editor_workflow_is_refused_with_the_way_to_export(skyport, cloud, tmp_path):
     path = written(tmp_path / "editor.json", {"nodes": [], "links": []})
-    told = skyport(*haiyi_run(path, tmp_path))
-    assert told.code == 1
-    assert "Export (API)" in told.err
+    result = skyport(*haiyi_run(path, tmp_path))
+    assert result.code == 1
+    assert "Export (API)" in result.err
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"{"])
@@ -263,9 +234,9 @@ def test_a_workflow_that_cannot_be_read_is_a_plain_error(skyport, cloud, tmp_pat
     path = tmp_path / "broken.json"
     if content is not None:
         path.write_bytes(content)
-    told = skyport(*haiyi_run(path, tmp_path))
-    assert told.code == 1
-    assert told.err.startswith("skyport: ")
+    result = skyport(*haiyi_run(path, tmp_path))
+    assert result.code == 1
+    assert result.err.startswith("skyport: ")
 
 
 def test_an_unknown_platform_is_a_usage_error(skyport, workflow):
@@ -276,9 +247,9 @@ def test_a_task_that_fails_is_told_with_its_id_and_reason(
     skyport, cloud, workflow, picture, tmp_path
 ):
     given = ("--input", f"73.image={picture}", "--input", "10.filename_prefix=[[fail:no power]]")
-    told = skyport(*haiyi_run(workflow, tmp_path / "out", *given))
-    assert told.code == 1
-    assert re.search(r"skyport: HaiYi task \d+: .*no power", told.err)
+    result = skyport(*haiyi_run(workflow, tmp_path / "out", *given))
+    assert result.code == 1
+    assert re.search(r"skyport: HaiYi task \d+: .*no power", result.err)
     assert not (tmp_path / "out").exists()
 
 
@@ -292,11 +263,11 @@ def test_ctrl_c_tells_which_task_is_still_running(cloud, workflow, picture, tmp_
         assert process.stderr is not None
         next(line for line in process.stderr if "queued" in line or "running" in line)
         process.send_signal(signal.SIGINT)
-        told = process.stderr.read()
+        output = process.stderr.read()
         assert process.wait(PATIENCE) == 130
     task = list(cloud.tasks)[-1]
-    assert f"task {task.id} is still running there" in told
-    assert "Traceback" not in told
+    assert f"task {task.id} is still running there" in output
+    assert "Traceback" not in output
 
 
 # -- run on GPUGeek -----------------------------------------------------------------------------
@@ -320,9 +291,9 @@ def gpugeek_run(workflow: Path, output: Path, *more: object) -> tuple[object, ..
 
 def test_a_hosted_workflow_is_named_by_its_number(skyport, gpugeek, workflow, picture, tmp_path):
     given = ("--workflow-id", WORKFLOW_ID, "--input", f"73.image={picture}")
-    told = skyport(*gpugeek_run(workflow, tmp_path / "out", *given))
-    assert told.code == 0, told.err
-    [line] = told.out.splitlines()
+    result = skyport(*gpugeek_run(workflow, tmp_path / "out", *given))
+    assert result.code == 0, result.err
+    [line] = result.out.splitlines()
     with Image.open(line) as made, Image.open(picture) as given:
         assert made.size == given.size
     [sent] = gpugeek.log.of("POST", "/api/v1/prompt")
@@ -331,17 +302,17 @@ def test_a_hosted_workflow_is_named_by_its_number(skyport, gpugeek, workflow, pi
 
 @pytest.mark.parametrize("given", [(), ("--workflow-id", "mine")])
 def test_a_hosted_workflow_needs_its_number(skyport, gpugeek, workflow, tmp_path, given):
-    told = skyport(*gpugeek_run(workflow, tmp_path, *given))
-    assert told.code == 1
-    assert "workflow_id must be a whole number" in told.err
+    result = skyport(*gpugeek_run(workflow, tmp_path, *given))
+    assert result.code == 1
+    assert "workflow_id must be a whole number" in result.err
     assert list(gpugeek.log) == []
 
 
 def test_an_option_of_another_platform_is_refused(skyport, cloud, gpugeek, workflow, tmp_path):
-    told = skyport(*gpugeek_run(workflow, tmp_path, "--cluster", "GPU-4090"))
-    assert (told.code, "GPUGeek: --cluster" in told.err) == (1, True)
-    told = skyport(*haiyi_run(workflow, tmp_path, "--workflow-id", WORKFLOW_ID))
-    assert (told.code, "HaiYi: --workflow-id" in told.err) == (1, True)
+    result = skyport(*gpugeek_run(workflow, tmp_path, "--cluster", "GPU-4090"))
+    assert (result.code, "GPUGeek: --cluster" in result.err) == (1, True)
+    result = skyport(*haiyi_run(workflow, tmp_path, "--workflow-id", WORKFLOW_ID))
+    assert (result.code, "HaiYi: --workflow-id" in result.err) == (1, True)
     assert list(gpugeek.log) == []
 
 
@@ -355,10 +326,10 @@ def test_ctrl_c_cancels_the_task_where_the_platform_can(gpugeek, workflow, pictu
         assert process.stderr is not None
         next(line for line in process.stderr if "queued" in line)
         process.send_signal(signal.SIGINT)
-        told = process.stderr.read()
+        output = process.stderr.read()
         assert process.wait(PATIENCE) == 130
     task = list(gpugeek.tasks)[-1]
-    assert f"GPUGeek task {task.id}: The task was cancelled on the platform." in told
+    assert f"GPUGeek task {task.id}: The task was cancelled on the platform." in output
     assert [seen.fields for seen in gpugeek.log.of("POST", "cancel")] == [{"task_id": task.id}]
 
 
@@ -366,20 +337,20 @@ def test_ctrl_c_cancels_the_task_where_the_platform_can(gpugeek, workflow, pictu
 
 
 def test_models_come_from_memory_without_a_key_and_line_up(skyport):
-    told = skyport("models", "haiyi")
-    assert told.code == 0
-    lines = told.out.splitlines()
+    result = skyport("models", "haiyi")
+    assert result.code == 0
+    lines = result.out.splitlines()
     starts = {width(line[: line.index(" prompt*")]) for line in lines[2:]}
     assert len(starts) == 1
     assert any(CHINESE in line for line in lines)
 
 
 def test_a_refresh_tells_what_is_new_and_shows_it(skyport, cloud):
-    told = skyport("models", "--refresh", "haiyi")
-    assert told.code == 0
-    assert "13 models." in told.err
-    assert "sandbox/sandbox-song (text2music)" in told.err
-    assert "sandbox/sandbox-song" in told.out
+    result = skyport("models", "--refresh", "haiyi")
+    assert result.code == 0
+    assert "13 models." in result.err
+    assert "sandbox/sandbox-song (text2music)" in result.err
+    assert "sandbox/sandbox-song" in result.out
 
 
 def test_a_refresh_tells_what_is_no_longer_offered(skyport, cloud, monkeypatch):
@@ -387,51 +358,51 @@ def test_a_refresh_tells_what_is_no_longer_offered(skyport, cloud, monkeypatch):
     skyport("models", "--refresh", "haiyi")
     fewer = [row for row in imitation.models if row["model"] != "sandbox-song"]
     monkeypatch.setattr(imitation, "models", fewer)
-    told = skyport("models", "--refresh", "haiyi")
-    assert "No longer offered: sandbox/sandbox-song (text2music)" in told.err
-    assert re.search(r"sandbox/sandbox-song .*\(retired\)", told.out)
+    result = skyport("models", "--refresh", "haiyi")
+    assert "No longer offered: sandbox/sandbox-song (text2music)" in result.err
+    assert re.search(r"sandbox/sandbox-song .*\(retired\)", result.out)
 
 
 def test_a_model_whose_parameters_cannot_be_had_is_named(skyport, cloud):
     cloud.faults.add("GET /openapi/v1/model/info", "status", status=404)
-    told = skyport("models", "--refresh", "haiyi")
-    assert told.code == 0
-    assert told.err.count("Parameters not read: ") == 1
+    result = skyport("models", "--refresh", "haiyi")
+    assert result.code == 0
+    assert result.err.count("Parameters not read: ") == 1
 
 
 def test_models_of_one_task_only(skyport):
-    told = skyport("models", "haiyi", "--task", "image2video")
-    assert told.code == 0
-    assert {line.split()[2] for line in told.out.splitlines()[2:]} == {"image2video"}
+    result = skyport("models", "haiyi", "--task", "image2video")
+    assert result.code == 0
+    assert {line.split()[2] for line in result.out.splitlines()[2:]} == {"image2video"}
 
 
 def test_a_task_no_model_does_lists_the_tasks(skyport):
-    told = skyport("models", "--task", "text2smell")
-    assert told.code == 1
-    assert "image2video" in told.err
+    result = skyport("models", "--task", "text2smell")
+    assert result.code == 1
+    assert "image2video" in result.err
 
 
 def test_json_holds_every_field_of_a_model(skyport):
-    told = skyport("models", "haiyi", "--task", "image2video", "--json")
-    [row] = [row for row in json.loads(told.out) if row["id"] == "kwai/kling-v3"]
+    result = skyport("models", "haiyi", "--task", "image2video", "--json")
+    [row] = [row for row in json.loads(result.out) if row["id"] == "kwai/kling-v3"]
     duration = next(param for param in row["params"] if param["name"] == "duration")
     assert (duration["min"], duration["max"], duration["required"]) == (3, 15, True)
 
 
 def test_clusters_tell_their_room_and_what_is_unknown(skyport, cloud):
-    told = skyport("clusters")
-    assert told.code == 0
-    rows = [re.split(r"  +", line) for line in told.out.splitlines()[2:]]
+    result = skyport("clusters")
+    assert result.code == 0
+    rows = [re.split(r"  +", line) for line in result.out.splitlines()[2:]]
     assert [row[3:] for row in rows if row[1] == "GPU-A800"] == [["8", "21", "13"]]
     assert [row[3:] for row in rows if row[1] == "GPU-A800x8"] == [["0", "unknown", "unknown"]]
 
 
 def test_a_refused_key_is_told_and_not_shown(skyport, cloud, monkeypatch):
     monkeypatch.setenv("HAIYI_API_KEY", SECRET)
-    told = skyport("clusters")
-    assert told.code == 1
-    assert "HaiYi" in told.err
-    assert SECRET not in told.all
+    result = skyport("clusters")
+    assert result.code == 1
+    assert "HaiYi" in result.err
+    assert SECRET not in result.all
 
 
 # -- keys ---------------------------------------------------------------------------------------
@@ -445,15 +416,15 @@ def typed(monkeypatch: Any) -> Callable[[str], None]:
 
 def test_a_key_is_read_kept_listed_masked_and_removed(skyport, typed):
     typed(f"{SECRET}\n")
-    kept = skyport("keys", "set", "haiyi")
-    assert (kept.code, keys.find("haiyi").value) == (0, SECRET)
+    added = skyport("keys", "set", "haiyi")
+    assert (added.code, keys.find("haiyi").value) == (0, SECRET)
     listed = skyport("keys", "list")
     assert "...9876" in listed.out
     assert "keys.json" in listed.out
     removed = skyport("keys", "remove", "haiyi")
     assert (removed.code, keys.find("haiyi")) == (0, None)
     assert "not set" in skyport("keys", "list").out
-    assert SECRET not in kept.all + listed.all + removed.all
+    assert SECRET not in added.all + listed.all + removed.all
 
 
 @pytest.mark.parametrize(
@@ -468,9 +439,9 @@ def test_a_key_is_read_kept_listed_masked_and_removed(skyport, typed):
 )
 def test_a_key_given_as_an_argument_is_refused_and_not_repeated(skyport, typed, argv):
     typed("")
-    told = skyport("keys", *argv)
-    assert told.code == 2
-    assert SECRET not in told.all
+    result = skyport("keys", *argv)
+    assert result.code == 2
+    assert SECRET not in result.all
     assert keys.find("haiyi") is None
 
 
@@ -484,9 +455,9 @@ def test_a_key_in_the_environment_is_listed_as_such_and_said_to_win(skyport, typ
     monkeypatch.setenv("HAIYI_API_KEY", SECRET)
     assert "environment" in skyport("keys", "list").out
     typed("AI-another-key-altogether\n")
-    told = skyport("keys", "set", "haiyi")
-    assert "HAIYI_API_KEY" in told.err
-    assert SECRET not in told.all
+    result = skyport("keys", "set", "haiyi")
+    assert "HAIYI_API_KEY" in result.err
+    assert SECRET not in result.all
 
 
 # -- sandbox ------------------------------------------------------------------------------------
@@ -500,19 +471,19 @@ def test_the_sandbox_serves_until_ctrl_c_and_says_how_to_use_it():
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        told = "".join(next(lines) for _ in range(lines_told))
+        printed = "".join(next(lines) for _ in range(lines_told))
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         rest = process.stdout.read()
-    assert re.search(r"^HAIYI_BASE_URL=http://127\.0\.0\.1:\d+/haiyi$", told, re.M)
-    assert re.search(r"^HAIYI_API_KEY=\S+$", told, re.M)
-    assert "[[cut_after]]" in told + rest
+    assert re.search(r"^HAIYI_BASE_URL=http://127\.0\.0\.1:\d+/haiyi$", printed, re.M)
+    assert re.search(r"^HAIYI_API_KEY=\S+$", printed, re.M)
+    assert "[[cut_after]]" in printed + rest
 
 
 def test_a_port_in_use_is_a_plain_error(skyport, sandbox):
-    told = skyport("sandbox", "--port", sandbox.port)
-    assert told.code == 1
-    assert str(sandbox.port) in told.err
+    result = skyport("sandbox", "--port", sandbox.port)
+    assert result.code == 1
+    assert str(sandbox.port) in result.err
 
 
 @pytest.mark.parametrize(

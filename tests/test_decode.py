@@ -282,11 +282,11 @@ def test_a_video_is_backed_by_the_file(tmp_path: Path) -> None:
     assert video.get_dimensions() == (64, 48)
 
 
-@pytest.mark.parametrize("kept", [0.05, 0.5, 0.99])
-def test_a_video_that_lost_its_end_is_refused_and_kept(tmp_path: Path, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
+def test_a_video_that_lost_its_end_is_refused_and_kept(tmp_path: Path, share: float) -> None:
     whole = write_clip(tmp_path / "a.mp4", pictures(9, 64, 48), sound=tone(1, 0.9)).read_bytes()
     path = tmp_path / "cut.mp4"
-    path.write_bytes(whole[: int(len(whole) * kept)])
+    path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(BadResult, match=r"cut\.mp4 cannot be read.*kept at"):
         open_video(path)
 
@@ -351,19 +351,19 @@ def test_coded_sound_keeps_its_channels_apart(
     tmp_path: Path, name: str, codec: str, sample_format: str
 ) -> None:
     sent = tone(2, 0.5)
-    heard = decode_audio(write_sound(tmp_path / name, sent, codec, sample_format))["waveform"][0]
-    assert heard.shape[0] == 2
-    assert heard.shape[1] == pytest.approx(sent.shape[1], abs=3000)
+    received = decode_audio(write_sound(tmp_path / name, sent, codec, sample_format))["waveform"][0]
+    assert received.shape[0] == 2
+    assert received.shape[1] == pytest.approx(sent.shape[1], abs=3000)
     middle = slice(8000, 14000)
     for own, other in ((0, 1), (1, 0)):
-        strengths = [_strength(heard[own, middle].numpy(), each[middle]) for each in sent]
+        strengths = [_strength(received[own, middle].numpy(), each[middle]) for each in sent]
         assert strengths[own] > 10 * strengths[other]
 
 
-def _strength(heard: np.ndarray, sent: np.ndarray) -> float:
+def _strength(samples: np.ndarray, sent: np.ndarray) -> float:
     """How much of `sent`'s pitch is in `heard`, whatever the delay."""
     loudest = int(np.abs(np.fft.rfft(sent)).argmax())
-    return float(np.abs(np.fft.rfft(heard))[loudest - 2 : loudest + 3].max())
+    return float(np.abs(np.fft.rfft(samples))[loudest - 2 : loudest + 3].max())
 
 
 def test_8_bit_sound_is_centred(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def test_the_whole_demo_runs_as_a_process_without_account_or_terminal(tmp_path):
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=ROOT, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "AI-" not in done.stdout + done.stderr
-    told = (done.stdout + done.stderr).splitlines()
-    assert all(char.isprintable() for line in told for char in line)
+    output = (done.stdout + done.stderr).splitlines()
+    assert all(char.isprintable() for line in output for char in line)
     results = sorted((tmp_path / "out" / "haiyi").glob("*/*.*"))
     assert sorted(kind_of(path).value for path in results) == sorted(MADE)
     with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:

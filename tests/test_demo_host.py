@@ -63,12 +63,12 @@ def test_packs_are_linked_below_the_base_and_the_checkout_stays_as_it_was(tmp_pa
 
 
 def test_a_folder_in_the_place_of_the_link_is_not_touched(tmp_path: Path) -> None:
-    kept = tmp_path / "base" / "custom_nodes" / "skyport"
-    kept.mkdir(parents=True)
+    path = tmp_path / "base" / "custom_nodes" / "skyport"
+    path.mkdir(parents=True)
     with pytest.raises(SkyportError, match="exists and is something else"):
         comfyui(tmp_path, SERVES).__enter__()
-    assert kept.is_dir()
-    assert not kept.is_symlink()
+    assert path.is_dir()
+    assert not path.is_symlink()
 
 
 def test_the_same_base_can_be_used_again(tmp_path: Path) -> None:

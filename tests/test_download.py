@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,6 @@ KEY = "AI-0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000  # about 1 MB
 MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42" + bytes(4000)
 OFFERS_RANGES = (("Accept-Ranges", "bytes"), ("ETag", '"v1"'))
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
 
 
 def http_of(server: Scripted) -> Http:
@@ -84,13 +72,13 @@ def test_a_result_arrives_byte_for_byte_under_the_name_its_bytes_call_for(
     server: Scripted, tmp_path: Path
 ) -> None:
     server.on("/a.jpg", Answer(body=PNG, headers=(("Content-Type", "video/mp4"),)))
-    heard: list[tuple[int, int]] = []
-    file = fetching(server, "/a.jpg", tmp_path, report=lambda *at: heard.append(at)).attempt()
+    received: list[tuple[int, int]] = []
+    file = fetching(server, "/a.jpg", tmp_path, report=lambda *at: received.append(at)).attempt()
     assert file.path == tmp_path / "out" / "cat_1.png"
     assert file.path.read_bytes() == PNG
     assert (file.kind, file.mime, file.size) == (Kind.IMAGE, "image/png", len(PNG))
     assert file.sha256 == hashlib.sha256(PNG).hexdigest()
-    assert heard[-1] == (len(PNG), len(PNG))
+    assert received[-1] == (len(PNG), len(PNG))
     assert left_in(tmp_path) == ["cat_1.png"]
 
 
@@ -181,12 +169,12 @@ def test_what_is_no_medium_is_refused_with_its_first_words(
 
 def test_a_result_said_to_be_too_large_is_not_even_begun(server: Scripted, tmp_path: Path) -> None:
     server.on("/a", Answer(body=PNG))
-    heard: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
     with pytest.raises(BadResult, match="too large"):
         fetching(
-            server, "/a", tmp_path, cap=len(PNG) - 1, report=lambda *at: heard.append(at)
+            server, "/a", tmp_path, cap=len(PNG) - 1, report=lambda *at: received.append(at)
         ).attempt()
-    assert heard == []
+    assert received == []
     assert left_in(tmp_path) == []
     assert fetching(server, "/a", tmp_path, cap=len(PNG)).attempt().size == len(PNG)
 
@@ -211,9 +199,9 @@ def test_a_folder_that_cannot_be_written_is_named(server: Scripted, tmp_path: Pa
 def test_a_cut_result_goes_on_where_it_stopped(server: Scripted, tmp_path: Path) -> None:
     def rest(seen: Seen) -> Answer:
         begin = int(seen.headers["range"].removeprefix("bytes=").removesuffix("-"))
-        told = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
+        span = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
         return Answer(
-            206, PNG[begin:], (told, *OFFERS_RANGES), cut=300_000 if begin <= 6e5 else None
+            206, PNG[begin:], (span, *OFFERS_RANGES), cut=300_000 if begin <= 6e5 else None
         )
 
     server.on("/a", Answer(body=PNG, headers=OFFERS_RANGES, cut=600_000), rest)
@@ -257,8 +245,8 @@ def test_a_rest_that_ends_early_is_gone_on_with_once_more(server: Scripted, tmp_
     def rest(seen: Seen) -> Answer:
         begin = int(seen.headers["range"][6:-1])
         some = PNG[begin : begin + 200_000]
-        told = ("Content-Range", f"bytes {begin}-{begin + len(some) - 1}/{len(PNG)}")
-        return Answer(206, some, (told, *OFFERS_RANGES))
+        span = ("Content-Range", f"bytes {begin}-{begin + len(some) - 1}/{len(PNG)}")
+        return Answer(206, some, (span, *OFFERS_RANGES))
 
     server.on("/a", Answer(body=PNG, headers=OFFERS_RANGES, cut=600_000), rest)
     file = carry(fetching(server, "/a", tmp_path).attempt)
@@ -271,8 +259,8 @@ def test_a_rest_of_another_file_is_not_put_behind_the_first_part(
 ) -> None:
     def rest(seen: Seen) -> Answer:
         begin = int(seen.headers["range"][6:-1])
-        told = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
-        return Answer(206, bytes(len(PNG) - begin), (told, ("ETag", '"v2"')))
+        span = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
+        return Answer(206, bytes(len(PNG) - begin), (span, ("ETag", '"v2"')))
 
     cut = Answer(body=PNG, headers=OFFERS_RANGES, cut=600_000)
     server.on("/a", cut, rest, Answer(body=PNG))
@@ -659,8 +647,8 @@ def test_urllib3_still_connects_and_asks_through_the_methods_that_the_guard_over
     for use in (spy.connect, lambda: spy.request("GET", "/a")):
         with pytest.raises(ConnectionRefusedError):
             use()
-    told = f"urllib3 {urllib3.__version__}"
-    assert called == [("_new_conn", "files.example"), ("putrequest", "GET", "/a")], told
+    answer = f"urllib3 {urllib3.__version__}"
+    assert called == [("_new_conn", "files.example"), ("putrequest", "GET", "/a")], answer
 
 
 @pytest.mark.parametrize("connection", [HTTPConnection, HTTPSConnection])

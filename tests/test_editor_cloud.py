@@ -6,8 +6,6 @@ it, and the menu sends what is upstream there and back. Needs COMFYUI_PATH and a
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,11 @@ from typing import Any
 import pytest
 from host import Host, open_host
 from PIL import Image
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
 from skyport.sandbox import start
 
-pytest.importorskip("playwright", reason="playwright is not installed")
-from editor.editor import Editor, open_editor
-
-BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
-]
+pytestmark = NEEDS_EDITOR
 
 RUN, KEEP, HERE = "SkyportRunInCloud", "SkyportKeepLocal", "this machine"
 EXAMPLE = Path(__file__).parents[1] / "example_workflows" / "Skyport Run in Cloud.json"
@@ -35,8 +27,8 @@ BADGES = """() => {
   const found = {};
   const read = (graph, above) => {
     for (const node of graph.nodes) {
-      const told = node.badges.map((one) => (typeof one === "function" ? one() : one).text);
-      const ours = told.filter((text) => /^(cloud|cannot run): /.test(text));
+      const texts = node.badges.map((one) => (typeof one === "function" ? one() : one).text);
+      const ours = texts.filter((text) => /^(cloud|cannot run): /.test(text));
       if (ours.length) found[above + node.title] = ours.join(" | ");
       if (node.subgraph) read(node.subgraph, `${above}${node.title} / `);
     }
@@ -76,10 +68,7 @@ PRESSED = (
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=1) as sandbox:
-        env = {
-            "GPUGEEK_BASE_URL": sandbox.base_url("gpugeek"),
-            "GPUGEEK_API_KEY": sandbox.key("gpugeek"),
-        }
+        env = environment(sandbox, "gpugeek")
         base = tmp_path_factory.mktemp("editor")
         (base / "input").mkdir()
         Image.new("RGB", (64, 64), "teal").save(base / "input" / "example.png")
@@ -87,14 +76,11 @@ def host(tmp_path_factory: Any) -> Iterator[Host]:
             yield host
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYPORT_BROWSER", BROWSER)
-        settings = {"Comfy.VueNodes.Enabled": request.param}
-        with open_editor(host.client, size=(1900, 860), **settings) as editor:
-            editor.vue = request.param
-            yield editor
+    with editor_of(host, request.param, (1900, 860)) as editor:
+        editor.vue = request.param
+        yield editor
 
 
 @pytest.fixture
@@ -145,9 +131,9 @@ def titles(editor: Editor) -> dict[str, str]:
     """The badges by class: titles differ between versions."""
     found: dict[str, str] = editor.page.evaluate(
         f"""() => {{
-          const told = ({BADGES})();
+          const found = ({BADGES})();
           const by = (title) => app.graph.nodes.find((one) => one.title === title)?.type ?? title;
-          return Object.fromEntries(Object.entries(told).map(([title, text]) => [by(title), text]));
+          return Object.fromEntries(Object.entries(found).map(([name, text]) => [by(name), text]));
         }}"""
     )
     return found
@@ -218,9 +204,9 @@ def test_a_graph_that_cannot_be_cut_says_why(editor: Editor):
         }
     )
     badges(editor)
-    told = titles(editor)
-    assert set(told) == {RUN}
-    assert told[RUN].startswith("cannot run: Nothing is linked to")
+    badges_by_title = titles(editor)
+    assert set(badges_by_title) == {RUN}
+    assert badges_by_title[RUN].startswith("cannot run: Nothing is linked to")
     notices = editor.page.locator(".skyport-notice").all_inner_texts()
     assert [text for text in notices if "Nothing is linked to" in text], notices
 

@@ -4,29 +4,21 @@ job gets from it into the graph. Needs COMFYUI_PATH and a Chromium (SKYPORT_BROW
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _books import Books, picture
 from _clock import LONG, Clock
+from _host_ledger import HostLedger, picture
 from host import Host, open_host
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import start
 
-pytest.importorskip("playwright", reason="playwright is not installed")
-from editor.editor import Editor, open_editor
-
-BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
-]
+pytestmark = NEEDS_EDITOR
 
 MANY = 5000
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
@@ -46,39 +38,22 @@ WATCH_TIMERS = """() => {
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
 def host(clock: Clock, tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=1, clock=clock) as sandbox:
-        env = {
-            "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-            "HAIYI_API_KEY": sandbox.key("haiyi"),
-        }
+        env = environment(sandbox, "haiyi")
         with open_host("comfyui", tmp_path_factory.mktemp("editor"), env=env) as host:
             yield host
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYPORT_BROWSER", BROWSER)
-        settings = {"Comfy.VueNodes.Enabled": request.param}
-        with open_editor(host.client, size=(1280, 860), **settings) as editor:
-            editor.page.evaluate(WATCH_TIMERS)
-            yield editor
+    with editor_of(host, request.param, (1280, 860)) as editor:
+        editor.page.evaluate(WATCH_TIMERS)
+        yield editor
 
 
 @pytest.fixture
-def books(host: Host) -> Iterator[Books]:
-    with Books(host) as books:
-        yield books
-
-
-@pytest.fixture
-def jobs(opened: Editor, books: Books) -> Iterator[Editor]:
+def jobs(opened: Editor, ledger: HostLedger) -> Iterator[Editor]:
     """The editor with an empty canvas; the tab is opened by the test, when the ledger is filled."""
     opened.build({})
     yield opened
@@ -96,11 +71,11 @@ def test_an_empty_ledger_says_how_it_is_filled(jobs: Editor):
     assert "No jobs yet" in jobs.page.inner_text(".skyport-empty")
 
 
-def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, books: Books):
-    books.many(MANY)
+def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, ledger: HostLedger):
+    ledger.add_many(MANY)
     show(jobs)
     assert "5,000 jobs" in jobs.page.inner_text(".skyport-status")
-    told = jobs.page.evaluate("""async () => {
+    answer = jobs.page.evaluate("""async () => {
       const list = document.querySelector(".skyport-list"), medians = {};
       let most = 0;
       for (const [phase, step] of [["still", 0], ["moved", 400]]) {
@@ -116,15 +91,15 @@ def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, books: Books)
       list.scrollTop = list.scrollHeight;
       return { ...medians, most };
     }""")
-    assert told["most"] < 40
-    assert told["moved"] < 3 * told["still"]  # a frame while it scrolls against one at rest
+    assert answer["most"] < 40
+    assert answer["moved"] < 3 * answer["still"]  # a frame while it scrolls against one at rest
     jobs.page.wait_for_selector(f".skyport-row[aria-posinset='{MANY}']")
 
 
-def test_text_of_a_platform_is_shown_and_never_run(jobs: Editor, books: Books):
+def test_text_of_a_platform_is_shown_and_never_run(jobs: Editor, ledger: HostLedger):
     evil = "<img src=x onerror=window.caught=1>"
-    books.kept(State.DELIVERED, evil, title=f"{evil}title", texts=[evil])
-    books.kept(State.FAILED, error=f"{evil} refused", task=evil)
+    ledger.add(State.DELIVERED, evil, title=f"{evil}title", texts=[evil])
+    ledger.add(State.FAILED, error=f"{evil} refused", task=evil)
     show(jobs)
     for row in (0, 1):
         jobs.page.locator(".skyport-row").nth(row).click()
@@ -135,9 +110,9 @@ def test_text_of_a_platform_is_shown_and_never_run(jobs: Editor, books: Books):
     assert jobs.page.evaluate("() => window.caught") is None
 
 
-def test_the_keyboard_leads_to_a_job_and_back(jobs: Editor, books: Books):
+def test_the_keyboard_leads_to_a_job_and_back(jobs: Editor, ledger: HostLedger):
     for number in range(30):
-        books.kept(State.FAILED, title=f"job {number}")
+        ledger.add(State.FAILED, title=f"job {number}")
     show(jobs)
     jobs.page.focus(".skyport-list")
     for key in ("End", "ArrowUp", "Enter"):
@@ -149,9 +124,9 @@ def test_the_keyboard_leads_to_a_job_and_back(jobs: Editor, books: Books):
     assert jobs.page.inner_text(".skyport-detail h3") == "job 29"
 
 
-def test_the_list_is_filtered_and_the_filter_outlives_the_tab(jobs: Editor, books: Books):
-    books.kept(State.FAILED, title="failed one")
-    books.kept(State.DELIVERED, title="good one")
+def test_the_list_is_filtered_and_the_filter_outlives_the_tab(jobs: Editor, ledger: HostLedger):
+    ledger.add(State.FAILED, title="failed one")
+    ledger.add(State.DELIVERED, title="good one")
     show(jobs)
     jobs.page.select_option(".skyport-choices select >> nth=0", "failed")
     jobs.page.wait_for_function("() => document.querySelectorAll('.skyport-row').length === 1")
@@ -168,10 +143,10 @@ def test_the_list_is_filtered_and_the_filter_outlives_the_tab(jobs: Editor, book
 
 
 def test_a_result_is_loaded_into_the_graph_and_brought_by_its_node(
-    jobs: Editor, books: Books, tmp_path: Path
+    jobs: Editor, ledger: HostLedger, tmp_path: Path
 ):
-    file = picture(books.host.output_dir / "skyport" / "haiyi" / "a.png")
-    job = books.kept(State.DELIVERED, files=[file])
+    file = picture(ledger.host.output_dir / "skyport" / "haiyi" / "a.png")
+    job = ledger.add(State.DELIVERED, files=[file])
     show(jobs)
     jobs.page.wait_for_selector(".skyport-cover img")
     jobs.page.click(".skyport-row button[title='Load into graph']")
@@ -187,7 +162,7 @@ def test_a_result_is_loaded_into_the_graph_and_brought_by_its_node(
 
 
 def test_a_running_job_is_live_without_polling_and_its_node_is_found(
-    jobs: Editor, books: Books, clock: Clock
+    jobs: Editor, ledger: HostLedger, clock: Clock
 ):
     page = jobs.page
     show(jobs)
@@ -224,16 +199,16 @@ def test_a_running_job_is_live_without_polling_and_its_node_is_found(
     assert len(polls) <= 2, "only the cancel has the list asked for"
 
 
-def test_a_node_that_is_not_in_the_graph_is_said_to_be_missing(jobs: Editor, books: Books):
-    books.kept(State.FAILED, node="77")
+def test_a_node_that_is_not_in_the_graph_is_said_to_be_missing(jobs: Editor, ledger: HostLedger):
+    ledger.add(State.FAILED, node="77")
     show(jobs)
     jobs.page.click(".skyport-row")
     jobs.page.click(".skyport-detail button[title='Show the node']")
     jobs.page.wait_for_selector("text=The node 77 that ran this job is not in the open graph.")
 
 
-def test_the_list_speaks_the_editors_language_at_once(jobs: Editor, books: Books):
-    books.kept(State.FAILED)
+def test_the_list_speaks_the_editors_language_at_once(jobs: Editor, ledger: HostLedger):
+    ledger.add(State.FAILED)
     show(jobs)
     choose = "(locale) => app.extensionManager.setting.set('Comfy.Locale', locale)"
     jobs.page.evaluate(choose, "zh")

@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _books import Books
+from _host_ledger import HostLedger
 from _waiting import until
 from host import Host, open_host
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from skyport.demo._host import PACK
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import Sandbox, start
 
-pytest.importorskip("playwright", reason="playwright is not installed")
-from editor.editor import Editor, open_editor
-from skyport.demo._host import PACK
-
-BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(not os.environ.get("COMFYUI_PATH"), reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not BROWSER, reason="no Chromium: SKYPORT_BROWSER is not set"),
-]
+pytestmark = NEEDS_EDITOR
 
 OPEN = "() => app.extensionManager.command.execute('Skyport.OpenSettings')"
 REFRESH = "() => app.extensionManager.command.execute('Skyport.RefreshModels')"
@@ -77,13 +69,10 @@ def host(sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
         yield host
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKYPORT_BROWSER", BROWSER)
-        settings = {"Comfy.VueNodes.Enabled": request.param}
-        with open_editor(host.client, size=(1280, 900), **settings) as editor:
-            yield editor
+    with editor_of(host, request.param, (1280, 900)) as editor:
+        yield editor
 
 
 @pytest.fixture
@@ -114,9 +103,9 @@ def offered(host: Host) -> list[Any]:
     return models
 
 
-def act(host: Host, path: str, **told: Any) -> None:
+def act(host: Host, path: str, **fields: Any) -> None:
     head = {"X-Skyport": "1"}
-    host.route("POST", f"/skyport/setup/{path}", json=told, headers=head).raise_for_status()
+    host.route("POST", f"/skyport/setup/{path}", json=fields, headers=head).raise_for_status()
 
 
 def open_page(editor: Editor) -> Any:
@@ -134,9 +123,9 @@ def keyed(host: Host, sandbox: Sandbox) -> None:
 def refresh(editor: Editor) -> str:
     """What the command that refreshes the models said."""
     editor.page.evaluate(REFRESH)
-    told = editor.page.locator(".skyport-notice", has_text="HaiYi")
-    told.wait_for()
-    text: str = told.last.inner_text()
+    shown = editor.page.locator(".skyport-notice", has_text="HaiYi")
+    shown.wait_for()
+    text: str = shown.last.inner_text()
     editor.page.wait_for_timeout(300)
     return text
 
@@ -203,9 +192,9 @@ def test_a_key_goes_to_our_route_once_and_reaches_no_page(editor, host, sandbox)
     assert [one.url for one, body in zip(got, bodies, strict=True) if key in body] == []
     assert frames
     assert not [frame for frame in frames if key in frame]
-    kept = list(host.base.rglob("comfy.settings.json"))
-    assert kept
-    assert not [path for path in kept if key in path.read_text(encoding="utf-8")]
+    stored = list(host.base.rglob("comfy.settings.json"))
+    assert stored
+    assert not [path for path in stored if key in path.read_text(encoding="utf-8")]
     assert key not in page.content()
 
 
@@ -295,15 +284,15 @@ def test_a_workflow_saved_with_another_form_keeps_every_value(editor, host, sand
 
 def test_a_workflow_whose_model_is_gone_says_so_and_loses_nothing(editor, host, sandbox):
     editor.build(FILM)
-    told = json.dumps(editor.workflow()).replace("kwai/kling-v3", "kwai/of-another-machine")
-    editor.load(json.loads(told))
+    text = json.dumps(editor.workflow()).replace("kwai/kling-v3", "kwai/of-another-machine")
+    editor.load(json.loads(text))
     assert "kwai/of-another-machine" in notice(editor, "A model is missing").inner_text()
     assert "model not offered" in editor.page.evaluate(BADGES)
     saved = editor.workflow()
     ours = next(one for one in saved["nodes"] if one["type"].startswith("Skyport"))
-    kept = ours["properties"]["skyport_values"]
+    stored = ours["properties"]["skyport_values"]
     gone = {**HELD, "model": "kwai/of-another-machine"}
-    assert {name: kept[name] for name in HELD} == gone
+    assert {name: stored[name] for name in HELD} == gone
     assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
     refused = host.run(editor.prompt())
     assert refused.status == "refused"
@@ -335,9 +324,9 @@ def film(seed: int) -> dict[str, Any]:
 def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
     editor.build(film(8))
     editor.run()
-    told = notice(editor, "no API key is set")
+    message = notice(editor, "no API key is set")
     assert "no API key" in editor.page.evaluate(BADGES)
-    told.get_by_role("button", name="Open settings").click()
+    message.get_by_role("button", name="Open settings").click()
     editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for()
 
 
@@ -350,10 +339,10 @@ def test_a_refused_key_is_told_in_the_words_of_the_platform(editor, host):
 
 def test_a_node_tells_what_its_model_has_cost(editor, host, sandbox):
     keyed(host, sandbox)
-    with Books(host) as books:
+    with HostLedger(host) as ledger:
         for cost in (0.1, 0.11, 0.4):
             place = sandbox.base_url("haiyi")
-            books.kept(State.DELIVERED, title="kling-v3", place=place, cost=cost)
+            ledger.add(State.DELIVERED, title="kling-v3", place=place, cost=cost)
     editor.build(FILM)
     editor.page.evaluate("() => app.reloadNodeDefs()")
     editor.page.wait_for_function(

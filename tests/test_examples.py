@@ -97,22 +97,22 @@ def parameters(model: str) -> set[str]:
     keyed = {f"{rule['name']}_{key['key']}" for rule in rules for key in rule.get("keys", [])}
     tables = Tables.read(ROOT / "sandbox" / "opencomputing_tables.json").rows
     fields = {name for row, known in tables.items() if row[1] == model for name in known}
-    told = {
+    expected = {
         param.name
         for one in map(HappyHorse.read_row, HappyHorse.built_in_rows())
         for param in one.params
         if one.id == model
     }
-    return keyed | fields | told | {rule["name"] for rule in rules}
+    return keyed | fields | expected | {rule["name"] for rule in rules}
 
 
 def test_nodes_of_ours_have_the_inputs_they_are_given(path, host):
     for node in twin(path).values():
         if node["class_type"].startswith("Skyport"):
-            told = host.object_info(node["class_type"])["input"]
-            known = {*told.get("required", {}), *told.get("optional", {})}
+            info = host.object_info(node["class_type"])["input"]
+            known = {*info.get("required", {}), *info.get("optional", {})}
             assert {name.split(".")[0] for name in node["inputs"]} <= known
-            assert set(told["required"]) <= set(node["inputs"])
+            assert set(info["required"]) <= set(node["inputs"])
 
 
 def test_a_remote_workflow_in_it_has_the_inputs_that_are_set(path):

@@ -131,7 +131,7 @@ def test_the_command_line_needs_neither_torch_nor_pyav() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "rule", "told"),
+    ("file", "rule", "expected"),
     [
         (
             a_file(size=int(12.4 * MB)),
@@ -181,11 +181,11 @@ def test_the_command_line_needs_neither_torch_nor_pyav() -> None:
     ],
 )
 def test_a_broken_limit_is_told_with_the_real_value(
-    file: MediaFile, rule: MediaRule, told: str
+    file: MediaFile, rule: MediaRule, expected: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
         check(file, rule, "end frame", "kling-v3")
-    assert caught.value.what == told
+    assert caught.value.what == expected
     assert caught.value.do
 
 
@@ -233,8 +233,8 @@ def test_a_format_of_another_kind_is_no_match(wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "expected"),
     [(999, "999 bytes"), (1536, "1.5 KB"), (10 * MB, "10 MB"), (3 * 1024**3 // 2, "1.5 GB")],
 )
-def test_sizes_are_told_as_people_read_them(size: int, told: str) -> None:
-    assert size_text(size) == told
+def test_sizes_are_told_as_people_read_them(size: int, expected: str) -> None:
+    assert size_text(size) == expected

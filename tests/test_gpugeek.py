@@ -53,7 +53,7 @@ def envelope(data: Any, code: Any = 0, message: str = "success", trace: str = TR
 
 def details(status: Any, results: Any = None, reason: str = "", **more: Any) -> Any:
     """The document's sample of section 5."""
-    told = {
+    fields = {
         "prompt_id": 763289064770885,
         "workflow_id": ID,
         "env_id": ID,
@@ -67,7 +67,7 @@ def details(status: Any, results: Any = None, reason: str = "", **more: Any) -> 
         "origin_price": 0.11,
         "created_at": "2026-01-19 14:46:54",
     }
-    return envelope({**told, **more})
+    return envelope({**fields, **more})
 
 
 def scripted_upload(server: Scripted) -> None:
@@ -259,14 +259,14 @@ def test_the_tables_dialect_leaves_nothing_in_the_data_folder(
     assert not (home / "gpugeek.json").exists()
 
 
-@pytest.mark.parametrize("kept", ["{", "[]", '{"upload": 1}', None], ids=str)
+@pytest.mark.parametrize("content", ["{", "[]", '{"upload": 1}', None], ids=str)
 def test_a_memory_that_cannot_be_used_is_no_obstacle(
-    server: Scripted, tmp_path: Path, home: Path, kept: str | None
+    server: Scripted, tmp_path: Path, home: Path, content: str | None
 ) -> None:
-    if kept is None:
+    if content is None:
         (home / "gpugeek.json").mkdir()
     else:
-        (home / "gpugeek.json").write_text(kept)
+        (home / "gpugeek.json").write_text(content)
     server.on(LINK, only_by_sample(Answer(404)))
     assert upload(server, tmp_path)
     assert upload(server, tmp_path)
@@ -286,8 +286,8 @@ def test_a_memory_that_cannot_be_used_is_no_obstacle(
 def test_where_no_dialect_gives_a_link_the_one_that_was_understood_says_why(
     server: Scripted, tmp_path: Path, by_table: Any, by_sample: Any, kind: Any, words: str
 ) -> None:
-    def spoken(told: Any) -> Answer:
-        return told if isinstance(told, Answer) else answer_json(envelope(None, *told))
+    def spoken(answer: Any) -> Answer:
+        return answer if isinstance(answer, Answer) else answer_json(envelope(None, *answer))
 
     server.on(LINK, lambda seen: spoken(by_table if seen.method == "GET" else by_sample))
     with pytest.raises(ApiError) as caught:
@@ -404,20 +404,20 @@ def test_only_a_medium_that_a_loader_names_by_its_address_is_committed(
 
 
 def test_what_was_committed_is_counted_on_for_a_while_only() -> None:
-    now, told = [0.0], []
-    kept = Committed(lambda: now[0])
+    now, reports = [0.0], []
+    stored = Committed(lambda: now[0])
 
     def commit(url: str) -> str:
-        told.append(url)
-        return f"own{len(told)}"
+        reports.append(url)
+        return f"own{len(reports)}"
 
     def address() -> str:
-        return kept.own_url("place", FOREIGN, commit, 600)
+        return stored.own_url("place", FOREIGN, commit, 600)
 
     assert [address(), address()] == ["own1", "own1"]
     now[0] = 601
     assert address() == "own2"
-    assert kept.own_url("elsewhere", FOREIGN, commit, 600) == "own3"
+    assert stored.own_url("elsewhere", FOREIGN, commit, 600) == "own3"
 
 
 def test_a_foreign_address_that_is_refused_is_told_and_nothing_is_submitted(
@@ -527,8 +527,8 @@ def test_a_price_that_is_none_is_not_shown(server: Scripted, price: Any) -> None
 
 
 def test_numbers_may_be_text(server: Scripted) -> None:
-    told = details("1", queue_size="12", current_position="3", origin_price="0.11")
-    seen = state(server, told)
+    answer = details("1", queue_size="12", current_position="3", origin_price="0.11")
+    seen = state(server, answer)
     assert (seen.status, seen.queue, seen.cost) == (Status.QUEUED, (3, 12), 0.11)
 
 

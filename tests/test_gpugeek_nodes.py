@@ -6,7 +6,6 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ import pytest
 import requests
 from _clock import LONG, Clock
 from _waiting import PATIENCE
-from host import KINDS, Host, Run, graph, link, node, open_host
+from host import Host, Run, graph, link, node
 from PIL import Image
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment, failed
+from skyport.sandbox import Sandbox
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 KEY = "sk-sandbox-gpugeek"
@@ -29,34 +29,17 @@ serial = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        assert sandbox.key("gpugeek") == KEY
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    env = {"GPUGEEK_BASE_URL": sandbox.base_url("gpugeek"), "GPUGEEK_API_KEY": KEY}
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    assert sandbox.key("gpugeek") == KEY
+    return environment(sandbox, "gpugeek")
 
 
 @pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    """The stand-in lives in this process, whose environment every test gets anew."""
-    opened.share_env(monkeypatch)
+def cloud(cloud: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
     imitation: Any = sandbox.platforms["gpugeek"]
     for knob, value in {"dialect": "table", "ending": None}.items():
         monkeypatch.setattr(imitation, knob, value)
-    sandbox.log.clear()
-    sandbox.faults.clear()
-    return opened
+    return cloud
 
 
 def workflow(words: str = "out", image: str = "replaced.png") -> dict[str, Any]:
@@ -144,8 +127,8 @@ def test_a_dialect_that_was_learnt_is_spoken_from_then_on(
     methods = [seen.method for seen in sandbox.log if seen.path.endswith(LINK)]
     assert methods[-1] == "POST"
     assert methods.count("GET") <= 1
-    kept = json.loads((cloud.home / "gpugeek.json").read_text())
-    assert kept == {sandbox.base_url("gpugeek"): "sample"}
+    stored = json.loads((cloud.home / "gpugeek.json").read_text())
+    assert stored == {sandbox.base_url("gpugeek"): "sample"}
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -345,11 +328,11 @@ def test_interrupt_cancels_the_remote_task_and_the_node_says_so(
         handle.wait_for_text("run", stage)
         task = list(sandbox.tasks)[-1]
         cloud.interrupt()
-        told = handle.wait_for_text("run", "cancelled")
+        text = handle.wait_for_text("run", "cancelled")
         run = handle.result()
     assert run.status == "interrupted"
-    assert run.texts["run"][-1] == told
-    assert told == f"GPUGeek task {task.id}: The task was cancelled on the platform."
+    assert run.texts["run"][-1] == text
+    assert text == f"GPUGeek task {task.id}: The task was cancelled on the platform."
     imitation: Any = sandbox.platforms["gpugeek"]
     assert imitation.status_of(task) == CANCELLED
     (cancel,) = sandbox.log.of("POST", "task/cancel")
@@ -409,9 +392,9 @@ def test_a_cancel_that_the_platform_cannot_do_is_told_with_what_comes_of_it(
     handle = cloud.start(prompt)
     handle.wait_for_text("run", "queued")
     cloud.interrupt()
-    told = handle.wait_for_text("run", "who are you")
+    text = handle.wait_for_text("run", "who are you")
     assert handle.result().status == "interrupted"
-    assert "not lost" in told
+    assert "not lost" in text
     again = queued_again(cloud, clock, prompt)
     assert again.status == "success", again.error
     assert sandbox.charges["gpugeek"] - before == 1
@@ -447,22 +430,12 @@ def test_who_only_loads_a_result_cancels_nothing_by_an_interrupt(
 # -- bad input, bad luck ------------------------------------------------------------------------
 
 
-def refused(host: Host, prompt: dict[str, Any], kind: str, *words: str) -> None:
-    run = host.run(prompt)
-    assert run.status == "error", run.status
-    assert run.error is not None
-    assert run.error.type == kind, run.error
-    for word in words:
-        assert word in run.error.message
-    assert KEY not in run.error.message
-
-
 @pytest.mark.parametrize("workflow_id", ["", "my workflow"])
 def test_a_workflow_id_that_is_no_number_is_refused_before_any_upload(
     cloud: Host, sandbox: Sandbox, workflow_id: str
 ) -> None:
     prompt = remote(workflow_id=workflow_id)
-    refused(cloud, prompt, "InvalidInput", "GPUGeek", "workflow_id", f'"{workflow_id}"')
+    failed(cloud, prompt, "InvalidInput", "GPUGeek", "workflow_id", f'"{workflow_id}"')
     assert not list(sandbox.log)
 
 
@@ -479,18 +452,18 @@ def test_a_workflow_that_cannot_run_is_refused_before_anything_is_sent(
 ) -> None:
     if cloud.kind == "standin" and isinstance(nodes, dict) and "73" in nodes:
         pytest.skip("a loader that is not installed here may find its file there")
-    refused(cloud, graph(run=run_node(nodes)), "InvalidInput", *words)
+    failed(cloud, graph(run=run_node(nodes)), "InvalidInput", *words)
     assert not list(sandbox.log)
 
 
 def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) -> None:
     prompt = remote()
     prompt["image"]["inputs"]["target"] = "74.image"
-    refused(cloud, prompt, "InvalidInput", "74.image", "73.image (LoadImage)")
+    failed(cloud, prompt, "InvalidInput", "74.image", "73.image (LoadImage)")
 
 
 @pytest.mark.parametrize(
-    ("words", "kind", "told"),
+    ("words", "kind", "expected"),
     [
         ("[[fail:no harbour found]]", "TaskFailed", "no harbour found"),
         ("[[empty]]", "BadResult", "returned nothing"),
@@ -501,9 +474,9 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) 
     ],
 )
 def test_what_the_platform_does_wrong_is_told_by_its_class(
-    cloud: Host, sandbox: Sandbox, words: str, kind: str, told: str
+    cloud: Host, sandbox: Sandbox, words: str, kind: str, expected: str
 ) -> None:
-    refused(cloud, remote(words), kind, told, "GPUGeek")
+    failed(cloud, remote(words), kind, expected, "GPUGeek")
     assert len(submits(sandbox)) == 1
 
 
@@ -511,7 +484,7 @@ def test_a_workflow_the_platform_does_not_know_is_refused_with_its_code_and_trac
     cloud: Host, sandbox: Sandbox
 ) -> None:
     prompt = remote(workflow_id="7")
-    refused(cloud, prompt, "InputRejected", "workflow 7 does not exist", "20404", "traceid")
+    failed(cloud, prompt, "InputRejected", "workflow 7 does not exist", "20404", "traceid")
     assert len(submits(sandbox)) == 1
 
 
@@ -519,7 +492,7 @@ def test_no_key_leaves_the_machine_of_the_graph(cloud: Host) -> None:
     run = cloud.run(remote("secret"))
     assert run.status == "success", run.error
     history = cloud.client.call("GET", "/history").text
-    kept = [path.read_bytes() for path in Path(cloud.output_dir).rglob("*") if path.is_file()]
-    assert kept
+    stored = [path.read_bytes() for path in Path(cloud.output_dir).rglob("*") if path.is_file()]
+    assert stored
     assert KEY not in history + cloud.log_text() + json.dumps(run.events, default=str)
-    assert not any(KEY.encode() in one for one in kept)
+    assert not any(KEY.encode() in one for one in stored)

@@ -96,9 +96,9 @@ class TestApps(PlatformContract):
 
     def state(self, word: str, *urls: str, reason: str = "") -> Any:
         made = [{"id": "81", "title": "Save", "output": u, "error_type": "info"} for u in urls]
-        told = {"id": "3", "title": "KSampler", "output": reason, "error_type": "error"}
+        entry = {"id": "3", "title": "KSampler", "output": reason, "error_type": "error"}
         return envelope(
-            {"status": word, "progress": {}, "outputs": [*made, *[told] * bool(reason)]}
+            {"status": word, "progress": {}, "outputs": [*made, *[entry] * bool(reason)]}
         )
 
 

@@ -31,12 +31,12 @@ QUOTED_FOX = "%E7%8B%90%E7%8B%B8%20%E8%A7%86%E9%A2%91.mp4"
 VIEW = f"{BASE}/api/view?type=output&filename="
 
 
-def told(body: Any) -> TaskState:
+def state_of(body: Any) -> TaskState:
     return _answers.generation(body, Task("haiyi", GENERATE, "1", frozenset({INPUT})), BASE)
 
 
 def urls(body: Any) -> list[str]:
-    return [output.url for output in told(body).outputs]
+    return [output.url for output in state_of(body).outputs]
 
 
 def done(**more: Any) -> dict[str, Any]:
@@ -63,17 +63,17 @@ def done(**more: Any) -> dict[str, Any]:
 )
 def test_a_status_is_found_wherever_it_stands(key: str, word: str, status: Status) -> None:
     for body in ({key: word}, {"data": {key: word}}, {"output": {key: word}}):
-        state = told(body)
+        state = state_of(body)
         assert (state.status, state.word, state.known) == (status, word, True)
 
 
 def test_the_status_of_the_task_counts_and_not_that_of_the_answer() -> None:
-    assert told({"status": "success", "data": {"task_status": "running"}}).word == "running"
+    assert state_of({"status": "success", "data": {"task_status": "running"}}).word == "running"
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 5, {}, {"status": None}, {"status": 7}, [B]])
 def test_an_answer_without_a_known_status_is_running_for_now(body: Any) -> None:
-    state = told(body)
+    state = state_of(body)
     assert (state.status, state.known, state.outputs) == (Status.RUNNING, False, ())
 
 
@@ -96,23 +96,23 @@ def test_an_answer_without_a_known_status_is_running_for_now(body: Any) -> None:
     ],
 )
 def test_progress_is_a_share_however_it_is_told(value: Any, share: float | None) -> None:
-    progress = told({"status": "running", "progress": value}).progress
+    progress = state_of({"status": "running", "progress": value}).progress
     assert progress == (None if share is None else pytest.approx(share))
 
 
 def test_a_success_is_at_a_hundred_percent_whatever_it_says() -> None:
-    assert told(done(progress=94, url=A)).progress == 1.0
+    assert state_of(done(progress=94, url=A)).progress == 1.0
 
 
 @pytest.mark.parametrize("key", ["message", "msg", "error", "fail_reason", "reason"])
 def test_a_reason_is_found_under_every_usual_name(key: str) -> None:
     for words in ("no faces, please", {"message": "no faces, please"}):
         body = {"code": 0, "status": "fail", "data": {"x": 1, key: words}}
-        assert told(body).message == "no faces, please"
+        assert state_of(body).message == "no faces, please"
 
 
 def test_success_is_no_reason() -> None:
-    assert told({"status": "fail", "message": "Success", "fail_reason": "nudity"}).message == (
+    assert state_of({"status": "fail", "message": "Success", "fail_reason": "nudity"}).message == (
         "nudity"
     )
 
@@ -174,7 +174,7 @@ def test_what_is_no_result_is_left_out(echo: dict[str, Any]) -> None:
 
 
 def test_only_a_success_has_results() -> None:
-    assert told({"status": "running", "url": A}).outputs == ()
+    assert state_of({"status": "running", "url": A}).outputs == ()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_answer_whatsoever_breaks_the_reading(body: Any) -> None:
-    assert isinstance(told(body), TaskState)
+    assert isinstance(state_of(body), TaskState)
     task = Task("haiyi", APP, "1")
     for tree in (body, {"status": "success", "outputs": body, "progress": body}):
         assert isinstance(_answers.workflow(tree, task, BASE), TaskState)
@@ -399,12 +399,6 @@ def test_no_rule_whatsoever_takes_the_catalogue_down(rules: Any) -> None:
 
 
 # -- against the sandbox --------------------------------------------------------------------
-
-
-@pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
 
 
 @pytest.fixture

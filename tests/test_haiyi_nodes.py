@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import pytest
 import requests
 from _clock import LONG, Clock
 from _waiting import PATIENCE, until
-from host import KINDS, Host, graph, link, node, open_host
+from host import Host, graph, link, node
 from PIL import Image
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment, failed, set_environment
+from skyport.sandbox import Sandbox
 
 KEY = "AI-sandbox-haiyi"
 GENERATE = "/openapi/v1/generate/image"
@@ -26,29 +26,15 @@ NANO = "google/gemini-3-pro-image-preview"
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        assert sandbox.key("haiyi") == KEY
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    env = {"HAIYI_BASE_URL": sandbox.base_url("haiyi"), "HAIYI_API_KEY": KEY}
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    assert sandbox.key("haiyi") == KEY
+    return environment(sandbox, "haiyi")
 
 
 @pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    """A host whose forms are the sandbox's live models. The stand-in lives in this process."""
-    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
-    monkeypatch.setenv("HAIYI_API_KEY", KEY)
+def cloud(opened: Host, sandbox: Sandbox, host_env: Any, monkeypatch: Any) -> Host:
+    """A host whose forms are the sandbox's live models."""
+    set_environment(monkeypatch, host_env)
     answer = refresh(opened)
     assert answer.status_code == 200, answer.text
     sandbox.log.clear()
@@ -388,8 +374,8 @@ def test_results_are_kept_byte_for_byte_in_the_output_folder(cloud: Host) -> Non
     (shown,) = run.ui["make"]["images"]
     assert shown["type"] == "output"
     assert shown["subfolder"].startswith("skyport/haiyi/")
-    kept = cloud.output_dir / shown["subfolder"] / shown["filename"]
-    with Image.open(kept) as picture:
+    stored = cloud.output_dir / shown["subfolder"] / shown["filename"]
+    with Image.open(stored) as picture:
         assert picture.format == "PNG"
 
 
@@ -539,16 +525,6 @@ def test_frames_are_decoded_only_when_they_are_linked(cloud: Host, sandbox: Sand
 # -- bad input ----------------------------------------------------------------------------------
 
 
-def refused(host: Host, prompt: dict[str, Any], kind: str, *words: str) -> Any:
-    run = host.run(prompt)
-    assert run.status == "error", run.status
-    assert run.error.type == kind, run.error
-    for word in words:
-        assert word in run.error.message
-    assert KEY not in run.error.message
-    return run
-
-
 def test_an_unknown_model_is_refused_at_queue_time_by_its_name(
     cloud: Host, sandbox: Sandbox
 ) -> None:
@@ -580,7 +556,7 @@ def test_missing_required_media_is_refused_at_queue_time(cloud: Host) -> None:
 def test_a_required_prompt_that_is_empty_is_refused_before_any_upload(
     cloud: Host, sandbox: Sandbox
 ) -> None:
-    refused(
+    failed(
         cloud,
         graph(picture=node("ProbeImage", seed=20), make=edit("")),
         "InvalidInput",
@@ -594,7 +570,7 @@ def test_a_picture_smaller_than_the_model_takes_is_refused_with_the_limit(
     cloud: Host, sandbox: Sandbox
 ) -> None:
     prompt = graph(picture=node("ProbeImage", seed=21, width=8, height=8), make=edit("tiny"))
-    refused(cloud, prompt, "InvalidInput", "16", "8")
+    failed(cloud, prompt, "InvalidInput", "16", "8")
     assert not sandbox.log.of("POST", "file/upload")
 
 
@@ -609,12 +585,12 @@ def test_a_picture_smaller_than_the_model_takes_is_refused_with_the_limit(
 def test_a_workflow_of_another_format_is_refused_with_the_way_to_export_it(
     cloud: Host, sandbox: Sandbox, text: str, words: tuple[str, ...]
 ) -> None:
-    refused(cloud, remote(text=text), "InvalidInput", *words)
+    failed(cloud, remote(text=text), "InvalidInput", *words)
     assert not sandbox.log.of("POST", "upload/file")
 
 
 def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) -> None:
-    refused(cloud, remote(target="74.image"), "InvalidInput", "74.image", "73.image (LoadImage)")
+    failed(cloud, remote(target="74.image"), "InvalidInput", "74.image", "73.image (LoadImage)")
 
 
 @pytest.mark.parametrize(
@@ -636,7 +612,7 @@ def test_what_the_platform_does_wrong_is_told_by_its_class(
     cloud: Host, sandbox: Sandbox, marker: str, kind: str, word: str
 ) -> None:
     prompt = graph(picture=node("ProbeImage", seed=22), make=edit(f"{marker} {kind}"))
-    run = refused(cloud, prompt, kind, word, "HaiYi")
+    run = failed(cloud, prompt, kind, word, "HaiYi")
     assert len(submits(sandbox)) == 1
     assert run.error.message.count("\n") < 5
 
@@ -659,9 +635,9 @@ def test_a_wrong_key_is_told_before_anything_is_charged(
         ),
     )
     before = sandbox.charges["haiyi"]
-    refused(opened, prompt, "MissingKey", "HAIYI_API_KEY", "skyport keys set haiyi")
+    failed(opened, prompt, "MissingKey", "HAIYI_API_KEY", "skyport keys set haiyi")
     monkeypatch.setenv("HAIYI_API_KEY", "AI-wrong-key-wrong-key")
-    refused(opened, prompt, "AuthRejected", "HAIYI_API_KEY")
+    failed(opened, prompt, "AuthRejected", "HAIYI_API_KEY")
     assert sandbox.charges["haiyi"] == before
 
 
@@ -673,7 +649,7 @@ def test_a_failed_item_loses_none_of_the_others(cloud: Host, sandbox: Sandbox) -
         seen=node("ProbeSink", value=link("make")),
     )
     before = sandbox.charges["haiyi"]
-    run = refused(cloud, prompt, "ServerFault", "Of 3 items, these failed", "no luck")
+    run = failed(cloud, prompt, "ServerFault", "Of 3 items, these failed", "no luck")
     assert sandbox.charges["haiyi"] - before == 2, run
     again = cloud.run(prompt)
     assert again.status == "success", again.error
@@ -745,10 +721,10 @@ def test_no_key_leaves_the_machine_of_the_graph(cloud: Host) -> None:
     assert run.status == "error"
     history = cloud.client.call("GET", "/history").text
     info = cloud.client.call("GET", "/object_info").text
-    kept = [p.read_bytes() for p in cloud.output_dir.rglob("*") if p.is_file()]
-    assert kept
+    stored = [p.read_bytes() for p in cloud.output_dir.rglob("*") if p.is_file()]
+    assert stored
     assert KEY not in history + info + cloud.log_text() + json.dumps(run.events, default=str)
-    assert not any(KEY.encode() in one for one in kept)
+    assert not any(KEY.encode() in one for one in stored)
 
 
 def test_forms_of_two_models_differ(cloud: Host) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -162,12 +162,6 @@ class TestNotevideo(TestGrok):
 
 
 @pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
 def platform(server: Scripted) -> HappyHorse:
     return HappyHorse(Http("HappyHorse", server.url, HappyHorse.auth_headers(KEY), timeout=PATIENT))
 
@@ -248,8 +242,8 @@ def state(server: Scripted, platform: HappyHorse, answer: Any, route: str = "vid
     return platform.poll(Task("happyhorse", route, "t1", sent))
 
 
-def done(**told: Any) -> dict[str, Any]:
-    return {"status": "SUCCESS", **told}
+def done(**fields: Any) -> dict[str, Any]:
+    return {"status": "SUCCESS", **fields}
 
 
 @pytest.mark.parametrize(
@@ -321,13 +315,13 @@ def test_two_equal_pictures_inside_an_answer_are_two(
 
 
 @pytest.mark.parametrize(
-    ("told", "share"),
+    ("progress", "share"),
     [(42, 0.42), ("42%", 0.42), ("42", 0.42), (0.42, 0.42), ("soon", None), (None, None)],
 )
 def test_progress_is_a_number_or_text(
-    server: Scripted, platform: HappyHorse, told: Any, share: float | None
+    server: Scripted, platform: HappyHorse, progress: Any, share: float | None
 ) -> None:
-    found = state(server, platform, {"status": "IN_PROGRESS", "progress": told})
+    found = state(server, platform, {"status": "IN_PROGRESS", "progress": progress})
     assert (found.status, found.progress) == (Status.RUNNING, share)
 
 
@@ -397,11 +391,11 @@ def refusal(model_id: str, task: str, **values: Any) -> str:
 def test_pictures_in_two_places_are_counted_together() -> None:
     sound = MediaFile(Path("a.mp3"), "a.mp3", "audio/mpeg", "a" * 64, 9, duration=5)
     many = [picture(n) for n in range(1, 10)]
-    told = refusal(
+    message = refusal(
         "video-pro-720p", "image-audio2video", image=picture(), audio=sound, extra_images=many
     )
-    assert "it has 10 entries" in told
-    assert "takes 9" in told
+    assert "it has 10 entries" in message
+    assert "takes 9" in message
     few = {"image": picture(), "audio": sound, "extra_images": many[:8]}
     sent = asked("video-pro-720p", "image-audio2video", prompt="a fox", **few).payload
     assert len(sent["extra_images"]) == 8
@@ -409,17 +403,17 @@ def test_pictures_in_two_places_are_counted_together() -> None:
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes() -> None:
     mask = picture(1, width=64, height=64)
-    told = refusal("gpt-image-2", "edit-image", image=picture(), mask=mask)
-    assert "64 x 64" in told
-    assert "512 x 512" in told
+    message = refusal("gpt-image-2", "edit-image", image=picture(), mask=mask)
+    assert "64 x 64" in message
+    assert "512 x 512" in message
     same = asked("gpt-image-2", "edit-image", prompt="a fox", image=picture(), mask=picture(1))
     assert same.payload["mask"] == picture(1)
 
 
 def test_more_seconds_than_an_edit_gives_are_refused() -> None:
     url = "https://example.com/a.mp4"
-    told = refusal("happyhorse-1.0-video-edit", "edit-video", video=url, duration=16)
-    assert "1 - 15" in told
+    message = refusal("happyhorse-1.0-video-edit", "edit-video", video=url, duration=16)
+    assert "1 - 15" in message
 
 
 @pytest.mark.parametrize(
@@ -434,8 +428,8 @@ def test_more_seconds_than_an_edit_gives_are_refused() -> None:
 )
 def test_what_nobody_can_make_is_refused(model: str, task: str, values: dict[str, Any]) -> None:
     [(name, value)] = values.items()
-    told = refusal(model, task, **values)
-    assert f"parameter {name}: {value} is outside" in told
+    message = refusal(model, task, **values)
+    assert f"parameter {name}: {value} is outside" in message
 
 
 def test_every_count_and_every_duration_has_a_least_value() -> None:
@@ -462,9 +456,9 @@ def clip_of(**facts: Any) -> MediaFile:
 )
 def test_advice_warns_and_refuses_nothing(model: str, clip: MediaFile, words: list[str]) -> None:
     row = MODELS[model, "edit-video"]
-    told = warnings(row, fill(row, {"prompt": "x", "video": clip}))
-    assert len(told) == bool(words)
-    assert [word for word in words if word not in told[0]] == []
+    logged = warnings(row, fill(row, {"prompt": "x", "video": clip}))
+    assert len(logged) == bool(words)
+    assert [word for word in words if word not in logged[0]] == []
 
 
 def test_both_advices_that_a_clip_breaks_are_told() -> None:
@@ -482,10 +476,10 @@ def test_what_is_told_of_a_request_is_told_with_its_result_and_makes_no_other_or
     server.on(contract.poll_path, contract.success(server))
     server.on("/made.png", Answer(body=PNG))
     plain = contract.request(clip(tmp_path, PNG))
-    told = replace(plain, warnings=("only advice",))
-    assert fingerprint_of(told, "") == fingerprint_of(plain, "")
+    warned = replace(plain, warnings=("only advice",))
+    assert fingerprint_of(warned, "") == fingerprint_of(plain, "")
     with Play() as play:
-        result = play.result(contract.provider(server), told, tmp_path)
+        result = play.result(contract.provider(server), warned, tmp_path)
     assert result.warnings == ("only advice",)
 
 
@@ -504,19 +498,19 @@ def test_without_an_address_it_is_told_which_variable_to_set(monkeypatch: Any) -
     monkeypatch.setenv("HAPPYHORSE_API_KEY", KEY)
     with pytest.raises(InvalidInput) as caught:
         providers.connect("happyhorse")
-    told = str(caught.value)
-    assert told.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         "HappyHorse: no address is set. The platform's documentation gives none: "
     )
-    assert "HAPPYHORSE_BASE_URL" in told
+    assert "HAPPYHORSE_BASE_URL" in message
 
 
 def test_the_models_of_a_newer_skyport_are_not_hidden_by_those_kept_on_disk(home: Path) -> None:
-    kept = home / "catalogue" / "happyhorse.json"
-    kept.parent.mkdir()
+    stored = home / "catalogue" / "happyhorse.json"
+    stored.parent.mkdir()
     old = {"model": "kling-video", "label": "old", "task": "text2video", "route": "videos"}
     gone = {**old, "model": "gone", "retired": True}
-    kept.write_text(json.dumps([{**one, "fields": []} for one in (old, gone)]))
+    stored.write_text(json.dumps([{**one, "fields": []} for one in (old, gone)]))
     found = {model.id: model for model in providers.catalogue("happyhorse").models("text2video")}
     assert found["kling-video"].label == "Kling Video"
     assert found["gone"].retired

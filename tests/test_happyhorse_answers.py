@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,6 @@ DATA = PNG + bytes(2 - len(PNG) % 3) + b"\xff\xfe"  # its base64 has a "/", and 
 TEXT = base64.b64encode(DATA).decode()
 SUBMIT, POLL = "/v1/images/async/generations", "/v1/images/async/t1"
 MADE = "https://cdn.example/made.mp4"
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
 
 
 @pytest.fixture

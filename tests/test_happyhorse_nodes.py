@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import requests
 from _waiting import PATIENCE
-from host import KINDS, Host, graph, link, node, open_host
+from host import Host, graph, link, node
 from PIL import Image
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment, failed, set_environment
+from skyport.sandbox import Sandbox
 
 EXAMPLES = json.loads(Path(__file__).with_name("happyhorse_examples.json").read_text("utf-8"))
 NODE = {
@@ -50,33 +51,21 @@ MEDIA = {
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        sandbox.platforms["happyhorse"].most_seconds = 0.5
-        yield sandbox
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    sandbox.platforms["happyhorse"].most_seconds = 0.5
+    return sandbox
 
 
-def environment(sandbox: Sandbox) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
     """HaiYi is there to host the media."""
-    told = {}
-    for name in ("happyhorse", "haiyi"):
-        told[f"{name.upper()}_BASE_URL"] = sandbox.base_url(name)
-        told[f"{name.upper()}_API_KEY"] = sandbox.key(name)
-    return told
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp(request.param)
-    with open_host(request.param, base, env=environment(sandbox)) as host:
-        yield host
+    return environment(sandbox, "happyhorse", "haiyi")
 
 
 @pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    """The stand-in lives in this process."""
-    for variable, value in environment(sandbox).items():
-        monkeypatch.setenv(variable, value)
+def cloud(opened: Host, sandbox: Sandbox, host_env: Any, monkeypatch: Any) -> Host:
+    """Its stand-in has a data folder of the test's own."""
+    set_environment(monkeypatch, host_env)
     sandbox.log.clear()
     sandbox.faults.clear()
     return opened
@@ -84,8 +73,8 @@ def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
 
 def options(host: Host, task: str) -> dict[str, Any]:
     """The form of each model of a task, as the editor is told of it."""
-    told = host.object_info(NODE[task])["input"]["required"]["model"][1]["options"]
-    return {one["key"]: one["inputs"].get("required", {}) for one in told}
+    info = host.object_info(NODE[task])["input"]["required"]["model"][1]["options"]
+    return {one["key"]: one["inputs"].get("required", {}) for one in info}
 
 
 def defaults(form: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,8 +83,8 @@ def defaults(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def media_of(host: Host, task: str, *left_out: str) -> dict[str, Any]:
-    told = host.object_info(NODE[task])["input"]
-    sockets = {*told.get("required", {}), *told.get("optional", {})} - set(left_out)
+    info = host.object_info(NODE[task])["input"]
+    sockets = {*info.get("required", {}), *info.get("optional", {})} - set(left_out)
     return {name: value for name, value in MEDIA.items() if name.split(".")[0] in sockets}
 
 
@@ -168,10 +157,10 @@ TOLD_APART = ("prompt", "media", "messages")  # other words, other pictures
 
 def shape(body: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> Any:
     """A body with texts in place of URLs and prompts, and without what is beyond an example."""
-    told = dict(body)
+    fields = dict(body)
     if beside is not None:
-        told |= {name: beside[name] for name in BEYOND if name in beside}
-    return plain(told)
+        fields |= {name: beside[name] for name in BEYOND if name in beside}
+    return plain(fields)
 
 
 def plain(tree: Any) -> Any:
@@ -311,10 +300,7 @@ def test_a_custom_model_may_take_the_prompt_elsewhere(cloud: Host, sandbox: Sand
 
 def refused(host: Host, sandbox: Sandbox, nodes: Mapping[str, Any], *words: str) -> None:
     """The prompt fails with these words, and nobody has heard of it."""
-    run = host.run(graph(**needed(*nodes.values()), **nodes))
-    assert run.status == "error", (run.status, run.node_errors)
-    assert run.error.type == "InvalidInput", run.error
-    assert [word for word in words if word not in run.error.message] == [], run.error.message
+    failed(host, graph(**needed(*nodes.values()), **nodes), "InvalidInput", *words)
     assert len(sandbox.log) == 0
 
 
@@ -454,8 +440,8 @@ def test_a_preset_that_the_document_does_not_name_is_refused_with_those_it_does(
     made = make(cloud, "text2video", "grok-imagine-video", model__preset="wild")
     run = cloud.run(graph(make=made))
     assert run.status == "refused"
-    told = json.dumps(run.node_errors)
-    assert [word for word in ("normal", "fun", "spicy", "custom") if word not in told] == []
+    text = json.dumps(run.node_errors)
+    assert [word for word in ("normal", "fun", "spicy", "custom") if word not in text] == []
     assert len(sandbox.log) == 0
 
 

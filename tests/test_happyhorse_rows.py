@@ -79,12 +79,12 @@ def same_types(one: Any, other: Any) -> bool:
 def values_in(body: Mapping[str, Any], model: Model) -> dict[str, Any]:
     """The parameters that a body holds, read from where the document's tables say they are."""
     found = {param.name: found_at(body, param.path) for param in model.params}
-    kept = {name: value for name, value in found.items() if value not in (None, [])}
+    stored = {name: value for name, value in found.items() if value not in (None, [])}
     for frame, number in (("first_frame", 0), ("last_frame", 1)):
-        if isinstance(kept.get(frame), list) and len(kept[frame]) == 2:
-            kept[frame] = kept[frame][number]
+        if isinstance(stored.get(frame), list) and len(stored[frame]) == 2:
+            stored[frame] = stored[frame][number]
     lists = {param.name for param in model.params if param.type.startswith("array[")}
-    return {n: v[0] if isinstance(v, list) and n not in lists else v for n, v in kept.items()}
+    return {n: v[0] if isinstance(v, list) and n not in lists else v for n, v in stored.items()}
 
 
 def found_at(tree: Any, path: str) -> Any:
@@ -178,22 +178,22 @@ def test_the_rows_are_those_of_the_document() -> None:
 def test_a_row_takes_the_fields_of_its_table(example: Any) -> None:
     model = row(example)
     sent = {place: param for param in model.params for place in places(param)}
-    told = {one["name"]: one for one in example["fields"]}
+    fields = {one["name"]: one for one in example["fields"]}
     dropped = {name for start, name in TWICE if model.id.startswith(start)}
-    assert set(sent) - set(told) <= IN_PROSE
-    assert set(told) - set(sent) == dropped & set(told)
-    for name in set(told) & set(sent):
-        check(name, told[name], [p for p in model.params if name in places(p)])
+    assert set(sent) - set(fields) <= IN_PROSE
+    assert set(fields) - set(sent) == dropped & set(fields)
+    for name in set(fields) & set(sent):
+        check(name, fields[name], [p for p in model.params if name in places(p)])
 
 
-def check(name: str, told: Mapping[str, Any], params: list[Param]) -> None:
+def check(name: str, field: Mapping[str, Any], params: list[Param]) -> None:
     first = params[0]
-    assert told["required"] == any(param.required for param in params) or name in IN_PROSE
+    assert field["required"] == any(param.required for param in params) or name in IN_PROSE
     if name not in OBJECTS:
-        assert told["type"] == wire_type(first, name)
-    assert str(told.get("default")).lower() == str(first.default).lower()
+        assert field["type"] == wire_type(first, name)
+    assert str(field.get("default")).lower() == str(first.default).lower()
     listed = [choice.value for choice in first.choices]
-    assert listed == told.get("options", TOLD.get(first.name, []))
+    assert listed == field.get("options", TOLD.get(first.name, []))
 
 
 def places(param: Param) -> list[str]:

@@ -8,7 +8,7 @@ import random
 import re
 import traceback
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,6 @@ from skyport.engine.http.retry import pause, retrying, should_repeat
 KEY = "AI-0123456789abcdef"
 SECRET = "s3cret"
 BEARER = {"Authorization": f"Bearer {KEY}"}
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
 
 
 def api(server: Scripted, **options: Any) -> Http:
@@ -577,21 +565,21 @@ def test_a_file_of_64_mb_streams_without_being_held_and_reports_its_progress(
 ) -> None:
     size = 64 << 20
     file = media(tmp_path, bytes(range(256)) * (size // 256))
-    heard: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
     with Scripted(keep_bodies=False) as server:
         server.on("/upload", answer_json({}))
         tracemalloc.start()
         try:
-            api(server).post_form("upload", [("file", file)], lambda *at: heard.append(at))
+            api(server).post_form("upload", [("file", file)], lambda *at: received.append(at))
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
         sent = server.seen[0].size
     assert sent > size
     assert peak < 4 << 20
-    assert heard[-1] == (sent, sent)
-    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
-    assert len(heard) > 100
+    assert received[-1] == (sent, sent)
+    assert [done for done, _ in received] == sorted(done for done, _ in received)
+    assert len(received) > 100
 
 
 def test_a_file_that_changed_since_it_was_checked_is_refused_before_sending(

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from _waiting import PATIENCE
+from sandboxes import environment, set_environment
 from skyport import providers
-from skyport.cli import main
 from skyport.cli.jobs import _request_cancel
 from skyport.cli.run import copy_into
 from skyport.engine.base.types import Kind, Model, Request, Result, ResultFile, Task
@@ -23,55 +21,19 @@ from skyport.engine.ledger.ledger import Source, State, TaskRecord, record_of
 from skyport.engine.media.files import sha256_of
 from skyport.engine.platforms.provider import Provider
 from skyport.providers import haiyi
-from skyport.sandbox import Sandbox, start
+from skyport.sandbox import Sandbox
 
 SECRET = "AI-this-is-a-secret-9876"
+pytestmark = pytest.mark.usefixtures("process")
 BUCKET_SECRET = "a-secret-of-a-bucket-1234"
 ROW = Model("haiyi", "google/gemini-3.1-flash-image-preview", "text2image")
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
-    monkeypatch.setenv("HAIYI_BASE_URL", sandbox.base_url("haiyi"))
-    monkeypatch.setenv("HAIYI_API_KEY", sandbox.key("haiyi"))
+    set_environment(monkeypatch, environment(sandbox, "haiyi"))
     sandbox.log.clear()
     return sandbox
-
-
-@pytest.fixture(autouse=True)
-def process(home: Path, tmp_path: Path, monkeypatch: Any) -> Iterator[Callable[[], None]]:
-    """Every test is a process of its own, with an empty ledger; called, it is started anew."""
-    monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "results"))
-
-    def begin() -> None:
-        providers.runner.cache_clear()
-        providers.ledger.cache_clear()
-
-    begin()
-    yield begin
-    begin()
-
-
-@pytest.fixture
-def skyport(capsys: Any) -> Callable[..., SimpleNamespace]:
-    """Runs the command here: its code, and what it printed on either stream."""
-
-    def run(*argv: object) -> SimpleNamespace:
-        capsys.readouterr()
-        try:
-            code = main([str(arg) for arg in argv])
-        except SystemExit as exit:
-            code = exit.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=code, out=out, err=err, lines=out.splitlines())
-
-    return run
 
 
 def request(prompt: str, seed: int = 1) -> Request:
@@ -123,16 +85,16 @@ def finished(prompt: str, seed: int = 1) -> Result:
 
 
 def test_an_empty_ledger_says_so(skyport):
-    told = skyport("jobs")
-    assert (told.code, told.out, told.err) == (0, "", "No job.\n")
+    result = skyport("jobs")
+    assert (result.code, result.out, result.err) == (0, "", "No job.\n")
 
 
 def test_the_list_is_newest_first_and_tells_every_column(skyport, tmp_path):
     kept(State.FAILED, "one")
     kept(State.DELIVERED, "two", task_id="A-7", files=[file_at(tmp_path / "a.png")], cost=0.11)
-    told = skyport("jobs")
-    assert told.code == 0
-    head, _, newest, oldest = told.lines[:4]
+    result = skyport("jobs")
+    assert result.code == 0
+    head, _, newest, oldest = result.lines[:4]
     columns = ["job", "platform", "title", "task", "state", "age", "cost", "files"]
     assert head.split() == columns
     first = re.split(r"  +", newest)
@@ -158,8 +120,8 @@ def test_the_list_can_be_narrowed(skyport, given, jobs):
     kept(State.FAILED, "one")
     kept(State.RUNNING, "two", task_id="A-7")
     kept(State.UNKNOWN, "three")
-    told = skyport("jobs", *given)
-    assert [line.split()[0] for line in told.lines[2:]] == jobs
+    result = skyport("jobs", *given)
+    assert [line.split()[0] for line in result.lines[2:]] == jobs
 
 
 def test_what_is_not_shown_is_counted(skyport):
@@ -195,17 +157,17 @@ def test_json_holds_every_fact_and_no_secret(skyport, monkeypatch, tmp_path):
     signed = "https://oss.example.com/a.png?Signature=hidden"
     files = [file_at(tmp_path / "a.png", url=signed)]
     order = kept(State.DELIVERED, f"like {signed} {SECRET} {BUCKET_SECRET}", files=files, cost=0.5)
-    told = skyport("jobs", "--json")
-    [row] = json.loads(told.out)
+    result = skyport("jobs", "--json")
+    [row] = json.loads(result.out)
     assert (row["job"], row["task"], row["state"], row["cost"]) == (1, "24317", "delivered", 0.5)
     assert (row["node"], row["prompt"]) == ("7", "prompt-1")
     assert row["fingerprint"] == order.fingerprint
     assert row["request"]["parameters"]["aspect_ratio"] == "1:1"
     assert row["files"][0]["path"] == str(tmp_path / "a.png")
     assert row["files"][0]["url"] == "https://oss.example.com/a.png"
-    assert "hidden" not in told.out
-    assert SECRET not in told.out
-    assert BUCKET_SECRET not in told.out
+    assert "hidden" not in result.out
+    assert SECRET not in result.out
+    assert BUCKET_SECRET not in result.out
 
 
 def test_a_list_speaks_chinese(skyport, monkeypatch):
@@ -216,10 +178,10 @@ def test_a_list_speaks_chinese(skyport, monkeypatch):
 
 def test_a_broken_ledger_is_told(skyport, home):
     (home / "ledger.db").mkdir()
-    told = skyport("jobs")
-    assert told.code == 1
-    assert told.err.startswith("skyport: ")
-    assert "data folder" in told.err
+    result = skyport("jobs")
+    assert result.code == 1
+    assert result.err.startswith("skyport: ")
+    assert "data folder" in result.err
 
 
 # -- show ---------------------------------------------------------------------------------------
@@ -229,15 +191,15 @@ def test_show_tells_everything_and_which_file_is_gone(skyport, tmp_path):
     there, gone = file_at(tmp_path / "a.png"), file_at(tmp_path / "b.png", b"another")
     kept(State.DELIVERED, "a harbour", files=[there, gone], cost=0.5)
     gone.path.unlink()
-    told = skyport("jobs", "show", 1)
-    assert told.code == 0
+    result = skyport("jobs", "show", 1)
+    assert result.code == 0
     for part in ("task: 24317", "state: delivered", "cost: 0.5", "node: 7", "prompt: prompt-1"):
-        assert part in told.lines
-    [first, second] = [line for line in told.lines if line.startswith("file: ")]
+        assert part in result.lines
+    [first, second] = [line for line in result.lines if line.startswith("file: ")]
     assert str(there.path) in first
     assert there.sha256 in first
     assert ("gone" in first, "gone" in second) == (False, True)
-    assert json.loads(told.out.partition("request:\n")[2])["parameters"]["prompt"] == "a harbour"
+    assert json.loads(result.out.partition("request:\n")[2])["parameters"]["prompt"] == "a harbour"
 
 
 def test_show_tells_the_error(skyport):
@@ -262,10 +224,10 @@ def test_a_number_of_ours_goes_before_a_task_id(skyport):
 @pytest.mark.parametrize("name", ["99", "nothing", "9" * 40, " ", "-", "%"])
 def test_an_unknown_job_lists_the_recent_ones(skyport, name):
     kept(State.RUNNING, task_id="A-7")
-    told = skyport("jobs", "show", "--", name)
-    assert told.code == 1
-    assert "There is no job" in told.err
-    assert "HaiYi A-7" in told.err
+    result = skyport("jobs", "show", "--", name)
+    assert result.code == 1
+    assert "There is no job" in result.err
+    assert "HaiYi A-7" in result.err
 
 
 # -- fetch --------------------------------------------------------------------------------------
@@ -274,9 +236,9 @@ def test_an_unknown_job_lists_the_recent_ones(skyport, name):
 def test_a_result_on_this_disk_is_copied_and_nobody_is_asked(skyport, cloud, tmp_path):
     [file] = finished("copied").files
     cloud.log.clear()
-    told = skyport("jobs", "fetch", "latest", "--output", tmp_path / "out")
-    assert (told.code, told.lines) == (0, [str(tmp_path / "out" / file.path.name)])
-    assert Path(told.lines[0]).read_bytes() == file.path.read_bytes()
+    result = skyport("jobs", "fetch", "latest", "--output", tmp_path / "out")
+    assert (result.code, result.lines) == (0, [str(tmp_path / "out" / file.path.name)])
+    assert Path(result.lines[0]).read_bytes() == file.path.read_bytes()
     assert list(cloud.log) == []
 
 
@@ -289,9 +251,9 @@ def test_files_that_are_gone_are_downloaded_again_and_not_paid_for(skyport, clou
     [file] = finished("gone").files
     before, content = cloud.charges["haiyi"], file.path.read_bytes()
     file.path.unlink()
-    told = skyport("jobs", "fetch", 1, "--output", tmp_path / "out")
-    assert told.code == 0, told.err
-    assert Path(told.lines[0]).read_bytes() == content
+    result = skyport("jobs", "fetch", 1, "--output", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert Path(result.lines[0]).read_bytes() == content
     assert cloud.charges["haiyi"] == before
 
 
@@ -303,9 +265,9 @@ def test_the_task_of_a_process_that_died_is_waited_for(skyport, cloud, process, 
     task_id = provider.submit(sent)
     providers.ledger().record_accepted(order, Task("haiyi", sent.endpoint, task_id))
     process()
-    told = skyport("jobs", "fetch", task_id, "--output", tmp_path / "out")
-    assert told.code == 0, told.err
-    assert Path(told.lines[0]).is_file()
+    result = skyport("jobs", "fetch", task_id, "--output", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert Path(result.lines[0]).is_file()
     assert "state: delivered" in skyport("jobs", "show", task_id).lines
 
 
@@ -330,16 +292,16 @@ def test_a_job_made_from_the_ledger_is_never_sent_again_whatever_became_of_its_r
 )
 def test_a_job_without_a_result_says_why(skyport, state, word):
     kept(state, error="no wind")
-    told = skyport("jobs", "fetch", "1")
-    assert told.code == 1
-    assert word in told.err
+    result = skyport("jobs", "fetch", "1")
+    assert result.code == 1
+    assert word in result.err
 
 
 def test_a_task_at_another_address_is_not_asked_for_here(skyport, cloud):
     kept(State.RUNNING, place="https://elsewhere.example.com")
-    told = skyport("jobs", "fetch", "1")
-    assert told.code == 1
-    assert "https://elsewhere.example.com" in told.err
+    result = skyport("jobs", "fetch", "1")
+    assert result.code == 1
+    assert "https://elsewhere.example.com" in result.err
     assert list(cloud.log) == []
 
 
@@ -350,9 +312,9 @@ def test_files_of_an_older_equal_job_are_not_replaced_by_a_newer_ones(
     [file] = finished("twice").files
     finished("twice")
     file.path.unlink()
-    told = skyport("jobs", "fetch", "1")
-    assert told.code == 1
-    assert "a newer equal job" in told.err
+    result = skyport("jobs", "fetch", "1")
+    assert result.code == 1
+    assert "a newer equal job" in result.err
 
 
 def test_a_copy_never_replaces_another_file_of_that_name(tmp_path):
@@ -371,9 +333,9 @@ def test_a_copy_never_replaces_another_file_of_that_name(tmp_path):
 
 def test_what_a_platform_cannot_cancel_is_said_plainly(skyport, cloud):
     kept(State.RUNNING, place=cloud.base_url("haiyi"))
-    told = skyport("jobs", "cancel", "1")
-    assert told.code == 1
-    assert "HaiYi cannot cancel task 24317" in told.err
+    result = skyport("jobs", "cancel", "1")
+    assert result.code == 1
+    assert "HaiYi cannot cancel task 24317" in result.err
     assert "state: running" in skyport("jobs", "show", "1").lines
 
 
@@ -394,9 +356,9 @@ class Obedient(Provider):
 @pytest.mark.parametrize("state", [State.DELIVERED, State.FAILED, State.UNKNOWN])
 def test_only_what_is_under_way_can_be_cancelled(skyport, cloud, state):
     kept(state, place=cloud.base_url("haiyi"))
-    told = skyport("jobs", "cancel", "1")
-    assert told.code == 1
-    assert "not in progress" in told.err
+    result = skyport("jobs", "cancel", "1")
+    assert result.code == 1
+    assert "not in progress" in result.err
 
 
 def test_prune_forgets_what_is_over_and_keeps_what_nobody_has_had(skyport):

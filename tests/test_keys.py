@@ -73,11 +73,11 @@ def test_skyport_home_once_set_is_the_only_place_for_keys(monkeypatch, tmp_path)
 def test_a_missing_key_tells_every_way_to_set_it():
     with pytest.raises(MissingKey) as caught:
         keys.require("haiyi", "HaiYi", "Keys are made on its page.")
-    told = str(caught.value)
+    message = str(caught.value)
     for way in ("HAIYI_API_KEY", "skyport keys set haiyi"):
-        assert way in told
-    assert told.startswith("HaiYi: ")
-    assert told.endswith("Keys are made on its page.")
+        assert way in message
+    assert message.startswith("HaiYi: ")
+    assert message.endswith("Keys are made on its page.")
 
 
 def test_a_key_that_is_there_satisfies_require():
@@ -215,12 +215,12 @@ def typed_keys(capsys: Any, monkeypatch: Any, *argv: str, typed: str = "") -> tu
         code = cli.main(["keys", *argv])
     except SystemExit as left:
         code = int(left.code or 0)
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 def test_the_command_asks_for_both_keys_of_a_bucket_and_shows_neither(capsys, monkeypatch):
-    kept = typed_keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n{SECRET}\n")
+    saved = typed_keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n{SECRET}\n")
     assert keys.s3() == (keys.Key(ACCESS, "file"), keys.Key(SECRET, "file"))
     listed = typed_keys(capsys, monkeypatch, "list")
     assert re.search(r"s3 +\.\.\.CDEF +keys\.json", listed[1])
@@ -228,16 +228,16 @@ def test_the_command_asks_for_both_keys_of_a_bucket_and_shows_neither(capsys, mo
     removed = typed_keys(capsys, monkeypatch, "remove", "s3")
     assert "SKYPORT_S3_ACCESS_KEY still sets one." in removed[1]
     monkeypatch.delenv("SKYPORT_S3_ACCESS_KEY")
-    assert [code for code, _ in (kept, listed, removed)] == [0, 0, 0]
+    assert [code for code, _ in (saved, listed, removed)] == [0, 0, 0]
     assert keys.s3() is None
     assert re.search(r"s3 +not set", typed_keys(capsys, monkeypatch, "list")[1])
-    assert SECRET not in kept[1] + listed[1] + removed[1]
+    assert SECRET not in saved[1] + listed[1] + removed[1]
 
 
 def test_the_command_keeps_nothing_of_half_a_pair(capsys, monkeypatch):
-    code, told = typed_keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n")
+    code, output = typed_keys(capsys, monkeypatch, "set", "s3", typed=f"{ACCESS}\n")
     assert (code, keys.s3()) == (1, None)
-    assert ACCESS not in told
+    assert ACCESS not in output
     assert typed_keys(capsys, monkeypatch, "set", "s4")[0] == 2
 
 

@@ -84,9 +84,9 @@ def test_a_submit_made_again_is_one_intent(tmp_path: Path) -> None:
     def refused(cloud: Cloud) -> None:
         cloud.script["submit"] = [TransportError("refused", sent=False)]
 
-    told = story(tmp_path, refused)
-    assert [call for call, _ in told].count("intend") == 1
-    assert [call for call, _ in told].count("accepted") == 1
+    answer = story(tmp_path, refused)
+    assert [call for call, _ in answer].count("intend") == 1
+    assert [call for call, _ in answer].count("accepted") == 1
 
 
 def test_a_refused_submit_is_written_off(tmp_path: Path) -> None:

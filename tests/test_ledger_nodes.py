@@ -15,27 +15,17 @@ import pytest
 from _clock import LONG, Clock
 from _waiting import until
 from host import KINDS, Host, Run, graph, link, node, open_host
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment
+from skyport.sandbox import Sandbox
 
 GENERATE = "/openapi/v1/generate/image"
-
-
-@pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
     """A host; a ComfyUI has had an earlier life on the same folders, which ended by SIGKILL."""
     base = tmp_path_factory.mktemp(request.param)
-    env = environment(sandbox)
+    env = environment(sandbox, "haiyi")
     if request.param == "comfyui":
         with open_host("comfyui", base, env=env) as host:
             first_life(host)
@@ -56,21 +46,6 @@ def first_life(host: Host) -> None:
         handle.wait_for_text(name, "running")
     host.process._process.kill()  # as the system does when memory is short: nothing can be tidied
     host.process._process.wait()
-
-
-@pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
-    sandbox.log.clear()
-    sandbox.faults.clear()
-    return opened
-
-
-def environment(sandbox: Sandbox) -> dict[str, str]:
-    return {
-        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-        "HAIYI_API_KEY": sandbox.key("haiyi"),
-    }
 
 
 def edit(prompt: str, picture: str = "picture", seed: int = 1) -> dict[str, Any]:
@@ -280,11 +255,11 @@ def test_files_that_are_gone_are_fetched_again_at_no_charge(cloud: Host, sandbox
     first = succeeded(cloud.run(one_task("deleted by hand")))
     job, before = job_of(cloud, "deleted by hand"), sandbox.charges["haiyi"]
     (shown,) = first.ui["make"]["images"]
-    kept = cloud.output_dir / shown["subfolder"] / shown["filename"]
-    kept.unlink()
+    stored = cloud.output_dir / shown["subfolder"] / shown["filename"]
+    stored.unlink()
     run = succeeded(cloud.run(load(job["id"])))
     assert run.probe("seen")["sha256"] == first.probe("seen")["sha256"]
-    assert kept.is_file()
+    assert stored.is_file()
     assert sandbox.charges["haiyi"] == before
 
 
@@ -360,7 +335,7 @@ def offered(host: Host) -> list[str]:
 @pytest.fixture
 def broken(sandbox: Sandbox, tmp_path: Path, monkeypatch: Any) -> Iterator[Host]:
     (tmp_path / "home" / "ledger.db").mkdir(parents=True)
-    with open_host("standin", tmp_path, env=environment(sandbox)) as host:
+    with open_host("standin", tmp_path, env=environment(sandbox, "haiyi")) as host:
         host.share_env(monkeypatch)
         yield host
 

@@ -151,9 +151,9 @@ def test_the_workflow_itself_is_not_changed(base: Path) -> None:
 
 def test_a_missing_file_is_told_with_node_and_input() -> None:
     prompt = graph(n={**node("LoadImage", image="gone.png"), "_meta": {"title": "My face"}})
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(InvalidInput) as caught:
         with_local_files(prompt)
-    assert str(told.value) == (
+    assert str(caught.value) == (
         'Node n (My face), input image: the file "gone.png" is not on this machine. '
         "Put it into ComfyUI's input folder, or choose another one in that node."
     )

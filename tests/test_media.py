@@ -216,7 +216,7 @@ def test_16_bit_samples_survive_the_way_out_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("audio", "told"),
+    ("audio", "expected"),
     [
         (sound(torch.zeros(1, 2, 0)), r"\[1, 2, 0\]"),
         (sound(torch.zeros(5)), r"\[5\]"),
@@ -226,9 +226,9 @@ def test_16_bit_samples_survive_the_way_out_and_back(tmp_path: Path) -> None:
     ],
 )
 def test_sound_that_cannot_be_sent_is_refused(
-    tmp_path: Path, audio: dict[str, Any], told: str
+    tmp_path: Path, audio: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=told):
+    with pytest.raises(InvalidInput, match=expected):
         encode_audio(audio, tmp_path)
 
 

@@ -41,8 +41,8 @@ def test_mp3_keeps_the_pitch_and_the_loudness(tmp_path: Path) -> None:
     (file,) = encode.encode(sine(3.0, 22050), tmp_path, ("mp3",))
     with av.open(str(file.path)) as container:
         rate = container.streams.audio[0].rate
-        heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
-    middle = heard[rate : 2 * rate]
+        samples = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+    middle = samples[rate : 2 * rate]
     loudest = np.abs(np.fft.rfft(middle)).argmax() * rate / len(middle)
     assert abs(loudest - 440) < 2
     assert abs(np.abs(middle).max() - 0.5) < 0.05

@@ -108,12 +108,6 @@ def ask(*files: MediaFile, seed: int = 0) -> Request:
     return Request("bare", "make", {"images": list(files)}, seed=seed)
 
 
-@pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
-
-
 @pytest.fixture(autouse=True)
 def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """None of the developer's own AWS settings."""
@@ -133,10 +127,10 @@ def test_without_a_host_a_file_is_refused_with_three_ways_and_nothing_is_sent(
     bare = Bare(ChosenHost("Bare", providers.connect))
     with pytest.raises(InvalidInput) as caught:
         play.result(bare, ask(clip(tmp_path)), tmp_path)
-    told = str(caught.value)
-    assert told.startswith("Bare: ")
+    message = str(caught.value)
+    assert message.startswith("Bare: ")
     for way in ("skyport keys set haiyi", "skyport keys set s3", "s3_bucket", "public URL"):
-        assert way in told
+        assert way in message
     assert bare.sent == []
     for call in (bare.upload_scope, lambda request: bare.upload(clip(tmp_path), request)):
         with pytest.raises(InvalidInput, match="s3_bucket"):
@@ -236,10 +230,10 @@ def test_what_is_over_is_forgotten_on_disk(home: Path) -> None:
 def test_another_host_or_account_has_a_memory_of_its_own(
     play: Play, tmp_path: Path, home: Path
 ) -> None:
-    file, kept = clip(tmp_path), book(home)
+    file, saved = clip(tmp_path), book(home)
     hosts = [Shelf("one"), Shelf("other"), Shelf("one of another account")]
     for host in hosts:
-        host_once(play, Bare(host), file, kept)
+        host_once(play, Bare(host), file, saved)
     assert [len(host.uploads) for host in hosts] == [1, 1, 1]
 
 
@@ -350,8 +344,8 @@ def test_after_a_restart_a_picture_is_not_uploaded_again(haiyi: Any, tmp_path: P
     file = picture(tmp_path)
     before = uploads_at(haiyi)
     argv = [sys.executable, "-c", RESTARTED, str(file.path)]
-    told = [subprocess.run(argv, capture_output=True, text=True, check=True) for _ in range(2)]
-    assert told[0].stdout == told[1].stdout != ""
+    runs = [subprocess.run(argv, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert runs[0].stdout == runs[1].stdout != ""
     assert uploads_at(haiyi) - before == 1
 
 
@@ -739,12 +733,12 @@ def test_what_the_bucket_says_is_told_with_what_to_do_and_without_a_key(
         with pytest.raises(SkyportError) as caught:
             play.result(bare, ask(clip(tmp_path)), tmp_path)
         assert puts(server) == (5 if kind is ServerFault else 1)
-    told = str(caught.value)
+    message = str(caught.value)
     assert type(caught.value) is kind
-    assert told.startswith("S3: ")
-    assert all(part in told for part in (words, code, advice))
-    assert ACCESS not in told + repr(caught.value)
-    assert SECRET not in told + repr(caught.value) + caplog.text
+    assert message.startswith("S3: ")
+    assert all(part in message for part in (words, code, advice))
+    assert ACCESS not in message + repr(caught.value)
+    assert SECRET not in message + repr(caught.value) + caplog.text
     assert bare.sent == []
 
 
@@ -828,6 +822,12 @@ def test_the_files_of_one_request_go_up_side_by_side(
 def test_no_way_of_printing_a_host_shows_a_key(bucket: Any) -> None:
     host = choose("Bare", providers.connect)
     chosen = ChosenHost("Bare", providers.connect)
-    for told in (repr(host), repr(chosen), host.upload_scope, chosen.upload_scope, str(vars(host))):
-        assert ACCESS not in told
-        assert SECRET not in told
+    for printed in (
+        repr(host),
+        repr(chosen),
+        host.upload_scope,
+        chosen.upload_scope,
+        str(vars(host)),
+    ):
+        assert ACCESS not in printed
+        assert SECRET not in printed

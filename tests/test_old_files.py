@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -21,6 +21,7 @@ import platformdirs
 import pytest
 from _old import IN_LEDGER, MARKS, NAMES, REQUESTS, THEN, THERE, bring, change, in_json, skyport
 from host import KINDS, PACK, Host, graph, link, node, open_host
+from sandboxes import environment, set_environment
 from skyport import providers
 from skyport.engine.base.errors import TaskFailed
 from skyport.engine.base.types import Model, Request
@@ -30,6 +31,7 @@ from skyport.engine.settings import keys, settings
 from skyport.engine.tasks.job import Job
 from skyport.sandbox import Sandbox, start
 
+pytestmark = pytest.mark.usefixtures("process")
 LEDGER = ("ledger.sql", "owners/*.lock")
 CLOUDS = ("gpugeek", "haiyi", "happyhorse", "opencomputing")
 BROUGHT = IN_LEDGER[:8]
@@ -50,33 +52,17 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def cloud(sandbox: Sandbox, monkeypatch: Any) -> Sandbox:
     """The same clouds as then, at another port, with the same keys."""
-    for name in CLOUDS:
-        monkeypatch.setenv(f"{name.upper()}_BASE_URL", sandbox.base_url(name))
-        monkeypatch.setenv(f"{name.upper()}_API_KEY", sandbox.key(name))
+    set_environment(monkeypatch, environment(sandbox, *CLOUDS))
     sandbox.log.clear()
     return sandbox
 
 
-@pytest.fixture(autouse=True)
-def process(tmp_path: Path, monkeypatch: Any) -> Iterator[Callable[[], None]]:
-    """Every test is a process of its own; called, it is started anew."""
-    monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "new results"))
-
-    def begin() -> None:
-        providers.runner.cache_clear()
-        providers.ledger.cache_clear()
-
-    begin()
-    yield begin
-    begin()
-
-
-def told(name: str) -> dict[str, Any]:
+def saved_request(name: str) -> dict[str, Any]:
     return next(one for one in REQUESTS if one["name"] == name)
 
 
 def request(name: str, **changes: int) -> Request:
-    one = {**told(name), **changes}
+    one = {**saved_request(name), **changes}
     platform = import_module(f"skyport.providers.{one['platform']}")
     values = [_filled(value, one["platform"]) for value in one["with"]]
     return replace(getattr(platform, one["make"])(*values, seed=one["seed"]), copy=one["copy"])
@@ -99,7 +85,7 @@ def _filled(tree: Any, platform: str) -> Any:
 
 
 def begun(name: str, **changes: int) -> Job:
-    provider = providers.connect(told(name)["platform"])
+    provider = providers.connect(saved_request(name)["platform"])
     return providers.runner().start(provider, request(name, **changes), providers.results())
 
 
@@ -197,13 +183,13 @@ def test_every_job_is_listed_shown_and_fetched_by_the_command(home, tmp_path, la
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_equal_request_has_the_fingerprint_and_the_words_it_had(home, tmp_path, name):
-    order = record_of(request(name), f"{THEN}/{told(name)['platform']}")
+    order = record_of(request(name), f"{THEN}/{saved_request(name)['platform']}")
     assert order.fingerprint == MARKS[name]
     if name in IN_LEDGER:
         bring(home, tmp_path, "ledger.sql")
         sql = "SELECT request, endpoint FROM tasks WHERE mark = ?"
-        [(kept, endpoint)] = change(home, sql, order.fingerprint)
-        assert (order.request, order.endpoint) == (json.loads(kept), endpoint)
+        [(stored, endpoint)] = change(home, sql, order.fingerprint)
+        assert (order.request, order.endpoint) == (json.loads(stored), endpoint)
 
 
 @pytest.mark.parametrize("name", BROUGHT)
@@ -222,7 +208,7 @@ def test_an_equal_order_gets_the_old_result_and_nobody_is_asked(cloud, home, tmp
 @pytest.mark.parametrize("name", LEFT)
 def test_an_equal_order_waits_for_the_task_that_was_left_under_way(cloud, home, tmp_path, name):
     bring(home, tmp_path, *LEDGER, origin=cloud.origin)
-    task = providers.connect(told(name)["platform"]).submit(request(name))
+    task = providers.connect(saved_request(name)["platform"]).submit(request(name))
     change(home, "UPDATE tasks SET task_id = ? WHERE id = ?", task, NAMES.index(name) + 1)
     before = paid(cloud)
     job = begun(name)
@@ -327,8 +313,8 @@ def opened(request: Any, tmp_path_factory: Any) -> Iterator[Host]:
 def test_a_comfyui_takes_up_the_data_folder_and_loads_a_result_of_it(opened, monkeypatch):
     opened.share_env(monkeypatch)
     monkeypatch.delenv("SKYPORT_RESULTS_DIR")
-    told = opened.route("GET", "/skyport/jobs").json()
-    assert [told["total"], told["trouble"]] == [len(IN_LEDGER), ""]
+    body = opened.route("GET", "/skyport/jobs").json()
+    assert [body["total"], body["trouble"]] == [len(IN_LEDGER), ""]
     setup = opened.route("GET", "/skyport/setup").json()
     assert {one["key"]["last4"] for one in setup["platforms"]} == {"0000"}
     load = node("SkyportLoadResult", job="24317")
@@ -352,11 +338,11 @@ def test_a_pack_in_a_comfyui_finds_its_keys_and_jobs_in_that_comfyui(tmp_path):
 
 @POSIX
 def test_without_a_comfyui_they_are_found_in_the_users_own_folder(tmp_path, monkeypatch):
-    told = {name: str(tmp_path) for name in ("HOME", "XDG_DATA_HOME")}
-    for name, value in told.items():
+    variables = {name: str(tmp_path) for name in ("HOME", "XDG_DATA_HOME")}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     bring(Path(platformdirs.user_data_dir("skyport", appauthor=False)), tmp_path, "**/*")
-    finds_everything({**told, "SKYPORT_HOME": ""})
+    finds_everything({**variables, "SKYPORT_HOME": ""})
 
 
 def finds_everything(env: Mapping[str, str]) -> None:

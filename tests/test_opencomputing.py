@@ -82,9 +82,9 @@ class TestFrames(PlatformContract):
         return {"taskid": "oc-17", "status": "CREATED"}
 
     def state(self, word: str, *urls: str, reason: str = "") -> Any:
-        told = {"status": word, "taskid": "another", "image": "https://h.example/cover.jpg"}
+        body = {"status": word, "taskid": "another", "image": "https://h.example/cover.jpg"}
         made = {"video": urls[0]} if urls else {}
-        return {**told, **made, **({"error": reason} if reason else {})}
+        return {**body, **made, **({"error": reason} if reason else {})}
 
 
 class TestReferences(TestFrames):
@@ -92,8 +92,8 @@ class TestReferences(TestFrames):
         return generation(DOUBAO, "ref2v", prompt=TURN, images=[file])
 
     def state(self, word: str, *urls: str, reason: str = "") -> Any:
-        told = {"status": word, "taskid": 5, **({"video": list(urls)} if urls else {})}
-        return {**told, **({"message": reason} if reason else {})}
+        body = {"status": word, "taskid": 5, **({"video": list(urls)} if urls else {})}
+        return {**body, **({"message": reason} if reason else {})}
 
 
 # -- rows and the document's tables ---------------------------------------------------------
@@ -199,8 +199,8 @@ def test_a_row_has_the_fields_of_its_table(row: tuple[str, str]) -> None:
 
 
 def test_chat_has_the_fields_of_its_table() -> None:
-    told = {p.path: (p.type, p.required) for p in models()["qwen3-max", "t2t"].params}
-    assert told == {
+    fields = {p.path: (p.type, p.required) for p in models()["qwen3-max", "t2t"].params}
+    assert fields == {
         "prompt": ("text", True),
         "sys_prompt": ("text", False),
         "stream": ("boolean", True),  # said each time: what a model does without is not told
@@ -385,12 +385,12 @@ def test_a_file_that_is_gone_fails_before_the_first_byte_is_sent(
 
 
 def test_a_form_tells_how_much_of_it_has_gone_up(server: Scripted, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     frame = clip(tmp_path, bytes(1_000_000), "02.jpg")
     request = generation("happyhorse-1.0-i2v", "i2v", prompt="x", first_frame=frame)
-    platform(server).submit(request, lambda done, total: told.append((done, total)))
-    assert len(told) > 3
-    assert told[-1][0] == told[-1][1] == server.seen[0].size
+    platform(server).submit(request, lambda done, total: reports.append((done, total)))
+    assert len(reports) > 3
+    assert reports[-1][0] == reports[-1][1] == server.seen[0].size
 
 
 def test_what_goes_up_inside_a_request_is_seen_going_up(server: Scripted, tmp_path: Path) -> None:
@@ -527,8 +527,8 @@ def test_a_picture_is_under_image(server: Scripted) -> None:
 
 
 def test_an_address_without_a_host_is_at_home(server: Scripted) -> None:
-    told = {"status": "succeeded", "image": ["/idfile?path=/a.png", "https://h.example/%2f?a"]}
-    state = polled(server, opencomputing.IMAGES, told)
+    body = {"status": "succeeded", "image": ["/idfile?path=/a.png", "https://h.example/%2f?a"]}
+    state = polled(server, opencomputing.IMAGES, body)
     assert [o.url for o in state.outputs] == [
         server.url + "/idfile?path=/a.png",
         "https://h.example/%2f?a",

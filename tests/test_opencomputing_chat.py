@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +82,6 @@ def events(*chunks: Any, done: bool = True) -> bytes:
 
 def stream(*chunks: Any, done: bool = True, **how: Any) -> Answer:
     return Answer(body=events(*chunks, done=done), headers=STREAM, **how)
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
 
 
 def platform(url: str, key: str = KEY) -> OpenComputing:
@@ -237,9 +225,9 @@ def test_reasoning_is_seen_while_it_comes_and_is_no_part_of_the_text(server: Scr
     thinking = {"content": None, "reasoning_content": "Hm. "}
     thoughts = [chunk(choices=[{"index": 0, "delta": thinking}])] * 2
     server.on(CHAT, stream(*thoughts, chunk("a "), chunk("fox"), END))
-    heard: list[str] = []
-    _, state = platform(server.url).answer(request(), heard.append)
-    assert heard == ["Hm. ", "Hm. Hm. ", "a ", "a fox"]
+    received: list[str] = []
+    _, state = platform(server.url).answer(request(), received.append)
+    assert received == ["Hm. ", "Hm. Hm. ", "a ", "a fox"]
     assert [output.text for output in state.outputs] == ["a fox"]
 
 
@@ -389,13 +377,13 @@ def test_a_kill_while_it_comes_leaves_an_unknown_row_that_nobody_sends_again(
 ) -> None:
     clock = Clock()
     with start(pace=0.01, clock=clock) as sandbox, clock.still():
-        told = {
+        fields = {
             "OPENCOMPUTING_BASE_URL": sandbox.base_url("opencomputing"),
             "OPENCOMPUTING_API_KEY": sandbox.key("opencomputing"),
         }
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD],
-            env={**python_path(), **told},
+            env={**python_path(), **fields},
             cwd=tmp_path,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -407,7 +395,7 @@ def test_a_kill_while_it_comes_leaves_an_unknown_row_that_nobody_sends_again(
             assert child.stdout.readline() == b"answering\n"
             child.kill()
         keeper = ResilientLedger(home)
-        provider = platform(told["OPENCOMPUTING_BASE_URL"], told["OPENCOMPUTING_API_KEY"])
+        provider = platform(fields["OPENCOMPUTING_BASE_URL"], fields["OPENCOMPUTING_API_KEY"])
         with Play(keeper) as play:
             taken = play.run(collect(play.runner, keeper, lambda name: provider, tmp_path))
         assert (taken, sandbox.charges["opencomputing"]) == (0, 1)
@@ -543,5 +531,5 @@ def test_only_chat_answers_at_once() -> None:
         opencomputing.IMAGES: False,
         opencomputing.VIDEOS: False,
     }
-    told = {e: provider.answers_at_once(Request("opencomputing", e, {})) for e in endpoints}
-    assert told == endpoints
+    at_once = {e: provider.answers_at_once(Request("opencomputing", e, {})) for e in endpoints}
+    assert at_once == endpoints

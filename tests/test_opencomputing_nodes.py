@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import requests
 from _clock import LONG, Clock
 from _waiting import until
-from host import KINDS, Host, Run, graph, link, node, open_host
-from skyport.sandbox import Sandbox, start
+from host import Host, Run, graph, link, node
+from sandboxes import environment, failed, set_environment
+from skyport.sandbox import Sandbox
 
 NAME = "opencomputing"
 KEY = "sk-sandbox-opencomputing"
@@ -24,29 +25,15 @@ TEXT, FRAMES, REFERENCES = (
 
 
 @pytest.fixture(scope="module")
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(scope="module")
-def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with start(pace=0.05, clock=clock) as sandbox:
-        assert sandbox.key(NAME) == KEY
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    env = {"OPENCOMPUTING_BASE_URL": sandbox.base_url(NAME), "OPENCOMPUTING_API_KEY": KEY}
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    assert sandbox.key(NAME) == KEY
+    return environment(sandbox, NAME)
 
 
 @pytest.fixture
-def cloud(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
+def cloud(opened: Host, sandbox: Sandbox, host_env: Any, monkeypatch: Any) -> Host:
     """A host that knows the sandbox's models, its own new ones among them."""
-    monkeypatch.setenv("OPENCOMPUTING_BASE_URL", sandbox.base_url(NAME))
-    monkeypatch.setenv("OPENCOMPUTING_API_KEY", KEY)
+    set_environment(monkeypatch, host_env)
     answer = refresh(opened)
     assert answer.status_code == 200, answer.text
     sandbox.log.clear()
@@ -83,12 +70,7 @@ def ran(host: Host, **nodes: Any) -> Run:
 
 
 def refused(host: Host, kind: str, *words: str, **nodes: Any) -> Run:
-    run = host.run(graph(**nodes))
-    assert run.status == "error", (run.status, run.node_errors)
-    assert run.error.type == kind, run.error
-    assert [word for word in words if word not in run.error.message] == [], run.error.message
-    assert KEY not in run.error.message
-    return run
+    return failed(host, graph(**nodes), kind, *words)
 
 
 # -- chat ---------------------------------------------------------------------------------------
@@ -101,16 +83,16 @@ def growing(host: Host, clock: Clock, sandbox: Sandbox, ask: Any, times: int = 3
         handle = host.start(graph(ask=ask, seen=node("ProbeSink", value=link("ask"))))
         until(lambda: len(sandbox.tasks) > before)
         for _ in range(times):
-            shown = len(said(handle.texts))
+            shown = len(shown_text(handle.texts))
             clock.forward(20.0)  # of 180, so that some words come
-            until(lambda shown=shown: len(said(handle.texts)) > shown)
+            until(lambda shown=shown: len(shown_text(handle.texts)) > shown)
         clock.forward()
         run = handle.result()
     assert run.status == "success", (run.error, run.node_errors)
     return run
 
 
-def said(texts: Mapping[str, list[str]]) -> list[str]:
+def shown_text(texts: Mapping[str, list[str]]) -> list[str]:
     """What the node has shown of the answer."""
     shown = [text.partition("\n")[2] for text in texts.get("ask", []) if "answering" in text]
     return [part for part in shown if part]
@@ -121,7 +103,7 @@ def test_an_answer_is_seen_growing_on_the_node(cloud: Host, sandbox: Sandbox, cl
     run = growing(cloud, clock, sandbox, ask)
     text = run.probe("seen")["value"]
     assert text.startswith("tell of the sea. in verse.")
-    parts = said(run.texts)
+    parts = shown_text(run.texts)
     assert len(parts) >= 3, run.texts["ask"]
     assert all(text.startswith(part) for part in parts)
     assert len(parts[0]) < len(parts[-1])
@@ -159,7 +141,7 @@ def test_reasoning_is_shown_and_stays_out_of_the_text(
     ask = make(CHAT, "sandbox-thinker", f"{LONG} why", _stream=True, _parameters="")
     run = growing(cloud, clock, sandbox, ask, times=1)
     assert "Let me see" not in run.probe("seen")["value"]
-    assert any("Let me" in said for said in run.texts["ask"])
+    assert any("Let me" in answer for answer in run.texts["ask"])
 
 
 def test_interrupt_leaves_while_it_answers_and_the_next_queue_has_the_answer_for_nothing(
@@ -427,9 +409,9 @@ def test_a_private_address_is_refused_before_anything_is_sent(
 
 
 def test_an_empty_balance_is_told_plainly_and_asked_once(cloud: Host, sandbox: Sandbox) -> None:
-    told = {"error": "Insufficient balance"}
+    fields = {"error": "Insufficient balance"}
     path = "POST /llmage/v1/video/generations"
-    sandbox.faults.add(path, "status", times=9, status=429, body=told)
+    sandbox.faults.add(path, "status", times=9, status=429, body=fields)
     make_one = make(TEXT, "viduq3-pro", "broke", **nested(VIDU))
     words = ("OpenComputing: Insufficient balance (HTTP 429)", "Top up the account")
     refused(cloud, "OutOfCredit", *words, make=make_one)

@@ -45,27 +45,27 @@ def surface(host: Host) -> dict[str, Any]:
 
 
 def nodes(host: Host) -> dict[str, Any]:
-    told = host.client.call("GET", "/api/object_info").json()
-    return {name: shape(one) for name, one in told.items() if name.startswith("Skyport")}
+    info = host.client.call("GET", "/api/object_info").json()
+    return {name: shape(one) for name, one in info.items() if name.startswith("Skyport")}
 
 
-def shape(told: Mapping[str, Any]) -> dict[str, Any]:
+def shape(body: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs and outputs in their order, "*" for lists; and the inputs below each choice."""
-    outputs = zip(told["output_name"], told["output"], told["output_is_list"], strict=True)
+    outputs = zip(body["output_name"], body["output"], body["output_is_list"], strict=True)
     return {
-        "inputs": inputs(told["input"]),
+        "inputs": inputs(body["input"]),
         "outputs": "; ".join(f"{name}{'*' * many} {kind}" for name, kind, many in outputs),
-        "output_node": told["output_node"],
-        "takes_lists": told["is_input_list"],
-        "choices": dict(choices(told["input"])),
+        "output_node": body["output_node"],
+        "takes_lists": body["is_input_list"],
+        "choices": dict(choices(body["input"])),
     }
 
 
-def inputs(told: Mapping[str, Any]) -> str:
+def inputs(body: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{name}{MARKS[section]} {kind(about)}"
-        for section in told
-        for name, about in told[section].items()
+        for section in body
+        for name, about in body[section].items()
     )
 
 
@@ -73,13 +73,13 @@ def kind(about: Any) -> str:
     """Its type; of a growing row also the names of its slots and what they take."""
     if about[0] != ROW:
         return about[0] if isinstance(about[0], str) else "COMBO"
-    told = about[1]["template"]
-    takes = {slot[0] for part in told["input"].values() for slot in part.values()}
-    return f"{told['prefix']}0.. {' '.join(takes)}"
+    template = about[1]["template"]
+    takes = {slot[0] for part in template["input"].values() for slot in part.values()}
+    return f"{template['prefix']}0.. {' '.join(takes)}"
 
 
-def choices(told: Mapping[str, Any], below: str = "") -> Iterator[tuple[str, dict[str, str]]]:
-    for section in told.values():
+def choices(body: Mapping[str, Any], below: str = "") -> Iterator[tuple[str, dict[str, str]]]:
+    for section in body.values():
         for name, about in section.items():
             if about[0] == CHOICE:
                 options = about[1]["options"]
@@ -94,8 +94,8 @@ def choices(told: Mapping[str, Any], below: str = "") -> Iterator[tuple[str, dic
 def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, list[str]]]:
     """Each command and what it takes, a line for each word that it chooses from."""
     nested = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
-    told = [one for one in parser._actions if one not in nested and one.dest != "help"]
-    yield name, [line for place, one in enumerate(told, 1) for line in argument(place, one)]
+    actions = [one for one in parser._actions if one not in nested and one.dest != "help"]
+    yield name, [line for place, one in enumerate(actions, 1) for line in argument(place, one)]
     for action in nested:
         for word, own in action.choices.items():
             yield from commands(own, f"{name} {word}")
@@ -106,10 +106,15 @@ def argument(place: int, action: argparse.Action) -> list[str]:
     name = "/".join(action.option_strings) or f"{place}{action.nargs or ''}"
     listed = action.metavar.split("|") if "|" in str(action.metavar) else ["VALUE"]
     words = [""] if action.nargs == 0 else [f" {word}" for word in action.choices or listed]
-    told = action.default
-    default = f" = {Path(told).as_posix() if isinstance(told, Path) else told}"
+    default_value = action.default
+    default = (
+        f" = {Path(default_value).as_posix() if isinstance(default_value, Path) else default_value}"
+    )
     needed = " required" if action.required and action.option_strings else ""
-    plain = isinstance(told, (str, int, float, Path)) and told not in (False, argparse.SUPPRESS)
+    plain = isinstance(default_value, (str, int, float, Path)) and default_value not in (
+        False,
+        argparse.SUPPRESS,
+    )
     return [f"{name}{word}{needed}{default if plain else ''}" for word in words]
 
 

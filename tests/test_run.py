@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,6 @@ from skyport.engine.base.types import Output, Status, Task, TaskState
 from virtual import Cloud, Play, clip, ended, most_within, order
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
-
-
-@pytest.fixture
-def play() -> Iterator[Play]:
-    with Play() as play:
-        yield play
 
 
 def error_of(play: Play, cloud: Cloud, into: Path, **more: Any) -> SkyportError:
@@ -379,12 +372,6 @@ def test_a_failed_item_costs_its_siblings_nothing(play: Play, tmp_path: Path) ->
 
 
 # -- results that are downloaded ------------------------------------------------------------
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as scripted:
-        yield scripted
 
 
 def linked(play: Play, server: Scripted, *paths: str) -> Cloud:

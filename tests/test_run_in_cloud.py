@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import standin  # noqa: F401  (makes folder_paths importable)
-from host import KINDS, Host, Run, graph, link, node, open_host
+from host import Host, Run, graph, link, node
 from PIL import Image
 from probes.sources import picture
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment
+from skyport.sandbox import Sandbox
 
 RUN, KEEP, HERE = "SkyportRunInCloud", "SkyportKeepLocal", "this machine"
 HAIYI = {"where": "HaiYi", "where.cluster": "auto"}
@@ -35,30 +36,12 @@ TYPES = {
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        yield sandbox
-
-
-def environment(sandbox: Sandbox) -> dict[str, str]:
-    clouds = ("haiyi", "gpugeek")
-    return {
-        **{f"{name.upper()}_BASE_URL": sandbox.base_url(name) for name in clouds},
-        **{f"{name.upper()}_API_KEY": sandbox.key(name) for name in clouds},
-    }
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp(request.param)
-    with open_host(request.param, base, env=environment(sandbox)) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, "haiyi", "gpugeek")
 
 
 @pytest.fixture
 def host(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    for name, value in environment(sandbox).items():
-        monkeypatch.setenv(name, value)
     opened.share_env(monkeypatch)
     sandbox.log.clear()
     sandbox.faults.clear()
@@ -240,8 +223,8 @@ def test_queued_again_it_is_neither_run_nor_paid_again(host: Host, sandbox: Sand
     before = sandbox.charges["haiyi"]
     first = queue(host, prompt)
     again = queue(host, prompt)
-    kept = host.client.call("GET", f"/history/{first.prompt_id}").json()[first.prompt_id]
-    from_history = host.run(kept["prompt"][2])
+    stored = host.client.call("GET", f"/history/{first.prompt_id}").json()[first.prompt_id]
+    from_history = host.run(stored["prompt"][2])
     assert {first.status, again.status, from_history.status} == {"success"}
     assert sandbox.charges["haiyi"] == before + 1
 
@@ -391,8 +374,8 @@ def test_a_file_that_is_not_here_is_refused_when_it_is_queued(host: Host, sandbo
         pytest.skip("it has no loaders that flag their input")
     run = queue(host, loaded("nowhere.png"))
     assert run.status == "refused"
-    told = refusal(run, "cloud")
-    assert '(LoadImage), input image: the file "nowhere.png" is not on this machine.' in told
+    message = refusal(run, "cloud")
+    assert '(LoadImage), input image: the file "nowhere.png" is not on this machine.' in message
     assert not len(sandbox.log)
 
 

@@ -14,7 +14,7 @@ import requests
 from _clips import pictures, tone, write_clip
 from _waiting import PATIENCE
 from PIL import Image, ImageOps
-from skyport.sandbox import Sandbox, start
+from sandboxes import SandboxClient, fetch
 from skyport.sandbox.gpugeek import PRICE, WORKFLOW_ID
 
 V1 = "/api/v1"
@@ -22,45 +22,25 @@ LINK = f"{V1}/file/upload/pre-signed-url"
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-class Clock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.base = box.base_url("gpugeek")
-        self.imitation: Any = box.platforms["gpugeek"]
-
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self.box.key('gpugeek')}"}
-        return requests.request(method, self.base + path, headers=headers, timeout=PATIENCE, **more)
+class Client(SandboxClient):
+    platform = "gpugeek"
 
     def data(self, method: str, path: str, **more: Any) -> Any:
-        answer = self.ask(method, path, **more)
-        told = answer.json()
-        assert (answer.status_code, told["code"], told["message"]) == (200, 0, "success"), told
-        assert re.fullmatch(r"[0-9a-f]{32}", told["traceid"])
-        return told["data"]
+        response = self.ask(method, path, **more)
+        body = response.json()
+        assert (response.status_code, body["code"], body["message"]) == (200, 0, "success"), body
+        assert re.fullmatch(r"[0-9a-f]{32}", body["traceid"])
+        return body["data"]
 
     def refused(self, method: str, path: str, **more: Any) -> str:
         """The words of a refusal, by its code alone or by the HTTP status as well."""
         answer = self.ask(method, path, **more)
-        told = answer.json()
-        assert answer.status_code in (200, told["code"])
-        assert told["code"] != 0
-        assert told["traceid"]
-        assert told["data"] is None
-        return f"{told['code']}: {told['message']}"
+        body = answer.json()
+        assert answer.status_code in (200, body["code"])
+        assert body["code"] != 0
+        assert body["traceid"]
+        assert body["data"] is None
+        return f"{body['code']}: {body['message']}"
 
     def link(self, name: str = "photo.png") -> str:
         return self.data("GET", LINK, params={"file_name": name})["signed_url"]
@@ -105,26 +85,22 @@ def png(color: str = "red", size: tuple[int, int] = (48, 32)) -> bytes:
 
 
 def opened(url: str) -> Image.Image:
-    answer = requests.get(url, timeout=PATIENCE)
-    assert answer.status_code == 200
-    return Image.open(io.BytesIO(answer.content)).convert("RGB")
+    return Image.open(io.BytesIO(fetch(url))).convert("RGB")
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with start(clock=clock) as box:
-        box.platforms["gpugeek"].id_as = "number"
-        box.platforms["gpugeek"].result_as = "list"
-        yield Client(box, clock)
+    with Client.open() as client:
+        client.imitation.id_as = "number"
+        client.imitation.result_as = "list"
+        yield client
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Client]:
     """One sandbox for every test that leaves nothing behind."""
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +122,8 @@ def test_the_documents_own_example_runs_from_upload_to_result(client: Client) ->
 
 
 def test_the_details_hold_every_documented_field_in_its_type(client: Client) -> None:
-    told = client.details(client.submit(prompt(client.hosted(png()))), after=60)
-    assert {name: type(value) for name, value in told.items()} == {
+    answer = client.details(client.submit(prompt(client.hosted(png()))), after=60)
+    assert {name: type(value) for name, value in answer.items()} == {
         "prompt_id": int,
         "workflow_id": int,
         "env_id": int,
@@ -161,8 +137,8 @@ def test_the_details_hold_every_documented_field_in_its_type(client: Client) -> 
         "origin_price": float,
         "created_at": str,
     }
-    assert (told["workflow_id"], told["origin_price"]) == (WORKFLOW_ID, PRICE)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told["created_at"])
+    assert (answer["workflow_id"], answer["origin_price"]) == (WORKFLOW_ID, PRICE)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", answer["created_at"])
 
 
 def test_a_task_waits_in_the_queue_then_works_and_its_times_are_told(client: Client) -> None:
@@ -230,8 +206,8 @@ def test_each_dialect_is_refused_while_the_other_is_spoken(client: Client, statu
     }
     client.imitation.dialect = "sample"
     assert client.ask("GET", LINK, params={"file_name": "a.png"}).status_code == status
-    told = client.data("POST", LINK, params={"fileName": "a.png"})
-    assert put(told["signedUrl"]).ok
+    answer = client.data("POST", LINK, params={"fileName": "a.png"})
+    assert put(answer["signedUrl"]).ok
 
 
 @pytest.mark.parametrize("query", ["", "?file_name=", "?fileName=a.png", "?file_name=a&x=1"])
@@ -403,9 +379,9 @@ def test_a_cancelled_task_stays_cancelled_and_brings_nothing(client: Client, aft
     prompt_id = client.submit(prompt(client.hosted(png())))
     client.clock.now += after
     assert client.cancel(prompt_id) is None
-    for told in (client.details(prompt_id), client.details(prompt_id, after=100)):
-        assert (told["status"], told["result_url"]) == (5, {})
-        assert told["queue_duration"] + told["run_duration"] == after * 1000
+    for answer in (client.details(prompt_id), client.details(prompt_id, after=100)):
+        assert (answer["status"], answer["result_url"]) == (5, {})
+        assert answer["queue_duration"] + answer["run_duration"] == after * 1000
 
 
 def test_what_has_ended_cannot_be_cancelled(client: Client) -> None:
@@ -439,8 +415,8 @@ def marked(client: Client, words: str) -> Any:
 
 
 def test_a_task_fails_with_its_reason(client: Client) -> None:
-    told = marked(client, "[[fail:no harbour]]")
-    assert (told["status"], told["error_msg"], told["result_url"]) == (4, "no harbour", {})
+    answer = marked(client, "[[fail:no harbour]]")
+    assert (answer["status"], answer["error_msg"], answer["result_url"]) == (4, "no harbour", {})
 
 
 @pytest.mark.parametrize(("knob", "nothing"), [("list", []), ("text", "")])

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _clock import StoppedClock
 from _waiting import PATIENCE
 from PIL import Image
+from sandboxes import SandboxClient, fetch
 from skyport.sandbox import Sandbox, start
 from skyport.sandbox._haiyi_bodies import SHAPES
 
@@ -38,28 +40,8 @@ KLING = {"provider": "kwai", "model": "kling-v3", "type": "image2video"}
 TENCENT = {"provider": "tencent", "model": "Kling-3.0", "type": "image2video"}
 
 
-class Clock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.base = box.base_url("haiyi")
-
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self.box.key('haiyi')}", **more.pop("headers", {})}
-        url = path if path.startswith("http") else self.base + path
-        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
+class Client(SandboxClient):
+    platform = "haiyi"
 
     def get(self, path: str, **more: Any) -> Any:
         answer = self.ask("GET", path, **more)
@@ -73,9 +55,9 @@ class Client:
 
     def refused(self, method: str, path: str, **more: Any) -> str:
         answer = self.ask(method, path, **more)
-        told = answer.json()
-        assert answer.status_code == told["code"] == 400, answer.text
-        return told["msg"]
+        body = answer.json()
+        assert answer.status_code == body["code"] == 400, answer.text
+        return body["msg"]
 
     def upload(self, data: bytes, name: str = "a.png") -> str:
         return self.post(f"{V1}/file/upload", files={"file": (name, data)})["url"]
@@ -120,18 +102,16 @@ class Client:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with start(clock=clock) as box:
-        box.platforms["haiyi"].result_shape = "envelope"
-        yield Client(box, clock)
+    with Client.open() as client:
+        client.imitation.result_shape = "envelope"
+        yield client
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Client]:
     """One sandbox for every test that leaves no task behind."""
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +138,6 @@ def image_of(data: bytes) -> Image.Image:
     return image
 
 
-def fetch(url: str) -> bytes:
-    answer = requests.get(url, timeout=PATIENCE)
-    assert answer.status_code == 200, answer.text
-    return answer.content
-
-
 def urls_in(tree: Any) -> list[str]:
     """The URLs of an answer, whatever its shape."""
     if isinstance(tree, str):
@@ -177,20 +151,24 @@ def urls_in(tree: Any) -> list[str]:
 
 def test_an_upload_is_answered_as_documented(strict):
     files = {"file": ("image.jpg", png(), "image/jpeg")}
-    told = strict.post(f"{V1}/file/upload", files=files)
-    assert list(told) == ["success", "url", "filename", "file_size"]
-    assert (told["success"], told["filename"], told["file_size"]) == (True, "image.jpg", len(png()))
+    answer = strict.post(f"{V1}/file/upload", files=files)
+    assert list(answer) == ["success", "url", "filename", "file_size"]
+    assert (answer["success"], answer["filename"], answer["file_size"]) == (
+        True,
+        "image.jpg",
+        len(png()),
+    )
     assert re.fullmatch(
         re.escape(strict.base) + r"/oss/haiyi%2F\d{8}%2F[0-9a-f-]{36}\.png"
         r"\?OSSAccessKeyId=\w+&Expires=\d+&Signature=\S*%2F\S*%3D",
-        told["url"],
+        answer["url"],
     )
-    assert fetch(told["url"]) == png()
+    assert fetch(answer["url"]) == png()
 
 
 def test_a_file_name_in_chinese_comes_back_as_sent(strict):
-    told = strict.post(f"{V1}/file/upload", files={"file": (FOX, png())})
-    assert told["filename"] == FOX
+    answer = strict.post(f"{V1}/file/upload", files={"file": (FOX, png())})
+    assert answer["filename"] == FOX
 
 
 def test_a_signed_url_holds_only_as_it_was_given(client):
@@ -250,13 +228,13 @@ def test_an_unknown_type_or_model_is_refused(strict):
 
 
 def test_kling_v3_is_told_as_the_document_tells_it(strict):
-    told = strict.get(f"{V1}/model/info", params=KLING)
-    rules = {rule["name"]: rule for rule in told["parameter_rules"]}
+    answer = strict.get(f"{V1}/model/info", params=KLING)
+    rules = {rule["name"]: rule for rule in answer["parameter_rules"]}
     keys = ["model", "label", "description", "model_type", "parameter_rules", "provider"]
-    assert list(told) == keys
-    assert told["model_type"] == "image2video"
-    assert told["provider"]["provider"] == "kwai"
-    assert set(told["provider"]["supported_model_types"]) == {"text2video", "image2video"}
+    assert list(answer) == keys
+    assert answer["model_type"] == "image2video"
+    assert answer["provider"]["provider"] == "kwai"
+    assert set(answer["provider"]["supported_model_types"]) == {"text2video", "image2video"}
     assert list(rules) == ["prompt", "key_frames", "mode", "duration", "sound"]
     assert [(k["key"], k["required"]) for k in rules["key_frames"]["keys"]] == [
         ("start", True),
@@ -296,8 +274,8 @@ def test_an_edit_shows_the_input_image(client):
 
 def test_a_submit_is_answered_as_documented(client):
     body = {"model": TEXT2IMAGE, "parameters": {"prompt": "a fox", "aspect_ratio": "16:9"}}
-    told = client.post(f"{V1}/generate/image", json=body)
-    assert told == {
+    answer = client.post(f"{V1}/generate/image", json=body)
+    assert answer == {
         "task_id": 24317,
         "status": "submitted",
         "message": "Task has been submitted for processing",
@@ -309,10 +287,10 @@ def test_a_submit_is_answered_as_documented(client):
 def test_a_task_goes_from_pending_over_running_to_success(client):
     client.box.platforms["haiyi"].result_shape = "flat"
     task_id = client.submit(TEXT2IMAGE, prompt="a fox", aspect_ratio="1:1")
-    told = [client.poll(task_id, after) for after in (0.1, 0.9, 0.5, 1.0)]
-    assert [t["status"] for t in told] == ["pending", "running", "running", "success"]
-    assert 0 < told[1]["progress"] < told[2]["progress"] < 100
-    assert [bool(urls_in(t)) for t in told] == [False, False, False, True]
+    answers = [client.poll(task_id, after) for after in (0.1, 0.9, 0.5, 1.0)]
+    assert [t["status"] for t in answers] == ["pending", "running", "running", "success"]
+    assert 0 < answers[1]["progress"] < answers[2]["progress"] < 100
+    assert [bool(urls_in(t)) for t in answers] == [False, False, False, True]
 
 
 def test_the_same_request_gives_the_same_picture_and_another_seed_another(client):
@@ -465,8 +443,8 @@ def test_a_key_that_stands_twice_in_the_json_is_refused(strict):
     model = json.dumps(TEXT2IMAGE)
     text = f'{{"model": {model}, "parameters": {json.dumps(GOOD)}, "model": {model}}}'
     headers = {"Content-Type": "application/json"}
-    told = strict.refused("POST", f"{V1}/generate/image", data=text, headers=headers)
-    assert "a key stands twice" in told
+    message = strict.refused("POST", f"{V1}/generate/image", data=text, headers=headers)
+    assert "a key stands twice" in message
 
 
 def test_a_web_address_is_taken_unseen_and_a_hosted_one_is_looked_at(client, sound):
@@ -495,12 +473,12 @@ def test_every_shape_tells_of_a_success_and_a_failure(client, shape):
     client.box.platforms["haiyi"].result_shape = shape
     good = client.submit(TEXT2IMAGE, prompt="a fox", aspect_ratio="1:1")
     bad = client.submit(TEXT2IMAGE, prompt="[[fail:no foxes left]]", aspect_ratio="1:1")
-    told = json.dumps(client.poll(good, after=60)), json.dumps(client.poll(bad))
-    assert '"success"' in told[0].lower()
-    assert urls_in(json.loads(told[0]))
-    assert '"fail"' in told[1].lower()
-    assert "no foxes left" in told[1].replace("[[fail:no foxes left]]", "")
-    assert not urls_in(json.loads(told[1]))
+    text = json.dumps(client.poll(good, after=60)), json.dumps(client.poll(bad))
+    assert '"success"' in text[0].lower()
+    assert urls_in(json.loads(text[0]))
+    assert '"fail"' in text[1].lower()
+    assert "no foxes left" in text[1].replace("[[fail:no foxes left]]", "")
+    assert not urls_in(json.loads(text[1]))
 
 
 def test_shapes_take_turns(client):
@@ -582,11 +560,11 @@ def test_an_app_that_fails_says_at_which_node(client):
 
 @pytest.mark.parametrize("change", [{"workflow_id": "99"}, {"version_id": "77"}])
 def test_an_unknown_app_or_version_is_an_error_inside_a_200(strict, change):
-    told = strict.post(
+    answer = strict.post(
         f"{V1}/workflow/apps/run", data={**RUN, **change}, files={"input_image": IMG}
     )
-    assert told["code"] != 0
-    assert "No such workflow" in told["msg"]
+    assert answer["code"] != 0
+    assert "No such workflow" in answer["msg"]
     assert strict.box.charges == {}
 
 
@@ -633,9 +611,9 @@ def test_an_app_takes_forms_only(strict):
 
 
 def test_the_clusters_are_those_of_the_document(strict):
-    told = strict.get(f"{V1}/workflow/cluster/all_active_clusters_status")
-    assert (told["code"], told["msg"]) == (0, "success")
-    assert [(c["name"], c["curr_nodes"], c["max_nodes"]) for c in told["data"]] == [
+    answer = strict.get(f"{V1}/workflow/cluster/all_active_clusters_status")
+    assert (answer["code"], answer["msg"]) == (0, "success")
+    assert [(c["name"], c["curr_nodes"], c["max_nodes"]) for c in answer["data"]] == [
         ("GPU-4090", 2, 22),
         ("GPU-A800", 8, 21),
         ("GPU-A800x2", 0, 6),
@@ -877,16 +855,16 @@ def test_polls_can_be_scripted(client):
     client.box.faults.add(poll, "word", word="thinking")
     client.box.faults.add(poll, "empty")
     client.box.faults.add(poll, "result_url", url="http://192.168.0.1/x.png")
-    told = [client.poll(task_id) for _ in range(4)]
-    assert "thinking" in json.dumps(told[0])
-    assert urls_in(told[1]) == []
-    assert urls_in(told[2]) == ["http://192.168.0.1/x.png"]
-    assert len(urls_in(told[3])) == 1
+    answers = [client.poll(task_id) for _ in range(4)]
+    assert "thinking" in json.dumps(answers[0])
+    assert urls_in(answers[1]) == []
+    assert urls_in(answers[2]) == ["http://192.168.0.1/x.png"]
+    assert len(urls_in(answers[3])) == 1
 
 
 def test_nothing_is_left_on_disk():
     with start() as box:
-        client = Client(box, Clock())
+        client = Client(box, StoppedClock())
         client.upload(png())
         folder = Path(box.platforms["haiyi"].world.root)
         assert any(folder.iterdir())

@@ -13,10 +13,12 @@ import av
 import pytest
 import requests
 from _clips import pictures, tone, write_clip, write_sound
+from _clock import StoppedClock
 from _waiting import PATIENCE
 from PIL import Image
+from sandboxes import SandboxClient, fetch
 from scripted import Answer, Scripted, closed_port
-from skyport.sandbox import Sandbox, start
+from skyport.sandbox import Sandbox
 from skyport.sandbox._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS
 from skyport.sandbox._happyhorse_rows import match_row, read_rows
 
@@ -30,47 +32,30 @@ KLING = {"model": "kling-video", "prompt": "a fox"}
 OMNI = {"model": "omni_flash", "prompt": "a fox"}
 
 
-class Clock:
-    """Stands still until a test moves it."""
+class Client(SandboxClient):
+    platform = "happyhorse"
 
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
-
-    def __init__(self, box: Sandbox, clock: Clock) -> None:
-        self.box = box
-        self.clock = clock
-        self.platform = box.platforms["happyhorse"]
-        self.platform.most_seconds = 0.2
-
-    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"Authorization": "Bearer hh-sandbox-key", **more.pop("headers", {})}
-        url = self.box.base_url("happyhorse") + path
-        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
+    def __init__(self, box: Sandbox, clock: StoppedClock) -> None:
+        super().__init__(box, clock)
+        self.imitation.most_seconds = 0.2
 
     def submit(self, path: str, body: Any) -> Any:
         """The whole answer; `body` is a form at the endpoint that takes one."""
-        told = self.ask("POST", path, **as_sent(path, body))
-        assert told.status_code == 200, told.text
-        return told.json()
+        answer = self.ask("POST", path, **as_sent(path, body))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     def refused(self, path: str, body: Any) -> str:
-        told = self.ask("POST", path, **as_sent(path, body))
-        assert told.status_code == 400, told.text
-        assert told.json()["error"]["type"] == "invalid_request_error"
-        return told.json()["error"]["message"]
+        answer = self.ask("POST", path, **as_sent(path, body))
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+        return answer.json()["error"]["message"]
 
     def poll(self, path: str, task_id: str, after: float = 60.0) -> Any:
         self.clock.now += after
-        told = self.ask("GET", f"{path}/{task_id}")
-        assert told.status_code == 200, told.text
-        return told.json()
+        answer = self.ask("GET", f"{path}/{task_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     def films(self, poll: str, *bodies: Any) -> list[Any]:
         """The last polls of these tasks, in order."""
@@ -78,31 +63,29 @@ class Client:
         return [self.poll(poll, id_in(self.submit(submit, body))) for body in bodies]
 
     def pictures(self, body: Any, path: str = GENERATIONS) -> list[Image.Image]:
-        told = self.poll(IMAGES, self.submit(path, body)["task_id"])
-        return [picture_at(item) for item in told["data"]["data"]["data"]]
+        answer = self.poll(IMAGES, self.submit(path, body)["task_id"])
+        return [picture_at(item) for item in answer["data"]["data"]["data"]]
 
     def host(self, data: bytes, name: str = "a.png") -> str:
         """A URL of the same sandbox, by HaiYi's upload."""
         url = f"{self.box.base_url('haiyi')}/openapi/v1/file/upload"
         headers = {"Authorization": f"Bearer {self.box.key('haiyi')}"}
-        told = requests.post(url, headers=headers, files={"file": (name, data)}, timeout=PATIENCE)
-        assert told.status_code == 200, told.text
-        return told.json()["url"]
+        answer = requests.post(url, headers=headers, files={"file": (name, data)}, timeout=PATIENCE)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["url"]
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Client]:
     """One sandbox for every test that leaves no task behind."""
-    clock = Clock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 def as_sent(path: str, body: Any) -> Any:
@@ -111,15 +94,15 @@ def as_sent(path: str, body: Any) -> Any:
     return {"files": {name: (None, value) for name, value in body.items()}}
 
 
-def id_in(told: Any) -> str:
-    return told.get("id") or told.get("task_id") or told["output"]["task_id"]
+def id_in(body: Any) -> str:
+    return body.get("id") or body.get("task_id") or body["output"]["task_id"]
 
 
-def url_in(told: Any) -> str:
+def url_in(body: Any) -> str:
     """The address of a film, in any documented place."""
-    head = {**told, **told.get("output", {})}
+    head = {**body, **body.get("output", {})}
     named = (head.get(name) for name in ("media_url", "video_url", "result_url"))
-    nested = (told.get("metadata") or {}).get("url"), *(r["url"] for r in told.get("results", ()))
+    nested = (body.get("metadata") or {}).get("url"), *(r["url"] for r in body.get("results", ()))
     return next(filter(None, (*named, *nested)))
 
 
@@ -128,12 +111,6 @@ def picture_at(item: Any) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
-
-
-def fetch(url: str) -> bytes:
-    told = requests.get(url, timeout=PATIENCE)
-    assert told.status_code == 200, told.text
-    return told.content
 
 
 def png(size: tuple[int, int] = (320, 300), mode: str = "RGB", kind: str = "PNG") -> bytes:
@@ -160,9 +137,9 @@ def test_every_example_of_the_document_brings_its_kind_of_result(client):
     client.clock.now += 60
     assert client.box.charges == {"happyhorse": 52}
     for each, task_id in zip(EXAMPLES, ids, strict=True):
-        told = client.poll(each["poll"].removesuffix("/{task_id}"), task_id)
+        answer = client.poll(each["poll"].removesuffix("/{task_id}"), task_id)
         image = each["poll"].startswith(IMAGES)
-        url = told["data"]["data"]["data"][0]["url"] if image else url_in(told)
+        url = answer["data"]["data"]["data"][0]["url"] if image else url_in(answer)
         kind = requests.head(url, timeout=PATIENCE).headers["Content-Type"]
         assert kind == ("image/png" if image else "video/mp4"), each
 
@@ -192,12 +169,12 @@ def test_the_rows_have_the_fields_of_the_documents_tables():
                 yield before + name, rule
 
     for row, each in zip(read_rows(), EXAMPLES, strict=True):
-        told = {f["name"].removesuffix("[]"): f for f in each["fields"]}
-        told = {name: f for name, f in told.items() if name not in decided}
+        expected = {f["name"].removesuffix("[]"): f for f in each["fields"]}
+        expected = {name: f for name, f in expected.items() if name not in decided}
         ours = dict(leaves(row.fields))
         extra = {"extra_images"} if "extra_audios" in ours else set()
-        assert ours.keys() == told.keys() | extra, row.label
-        for name, f in told.items():
+        assert ours.keys() == expected.keys() | extra, row.label
+        for name, f in expected.items():
             kind = types.get(ours[name]["type"], ours[name]["type"])
             assert (kind, bool(ours[name].get("required"))) == (f["type"], f["required"]), name
             if "options" in f:
@@ -390,13 +367,13 @@ def test_films_and_sound_are_measured(client, tmp_path):
     assert client.submit(VIDEOS, driven)
     with_wave = {**SORA, "extra_audios": [client.host(song(tmp_path / "a.wav", 3), "a.wav")]}
     assert "must be audio/mpeg" in client.refused(VIDEOS, with_wave)
-    told = client.refused(VIDEOS, {**SORA, "extra_audios": [seconds]})
-    assert "s is outside of 2 to 14 seconds" in told
-    told = client.refused(VIDEOS, {**driven, "extra_videos": [client.host(short, "a.mp4")]})
-    assert "1.00 s is outside of 2 to 14 seconds" in told
+    message = client.refused(VIDEOS, {**SORA, "extra_audios": [seconds]})
+    assert "s is outside of 2 to 14 seconds" in message
+    message = client.refused(VIDEOS, {**driven, "extra_videos": [client.host(short, "a.mp4")]})
+    assert "1.00 s is outside of 2 to 14 seconds" in message
     horse = {**HORSE, "model": "happyhorse-1.0-video-edit"}
-    told = client.refused(VIDEOS, {**horse, "metadata": {"video": client.host(wide, "b.mp4")}})
-    assert "320 x 300 is outside of 320 to 2160 pixels" in told
+    message = client.refused(VIDEOS, {**horse, "metadata": {"video": client.host(wide, "b.mp4")}})
+    assert "320 x 300 is outside of 320 to 2160 pixels" in message
     long = {**says("x"), "input_video": client.host(clip(tmp_path / "c.mp4", 11), "c.mp4")}
     assert "11.00 s is outside of 0 to 10 seconds" in client.refused(FILMS, long)
     assert "must be video" in client.refused(VIDEOS, wan_edit(client.host(png())))
@@ -423,8 +400,8 @@ def test_a_file_of_another_server_on_this_machine_is_fetched_as_named(client):
 
 
 def test_a_result_can_be_the_input_of_the_next_without_a_request(client):
-    told = client.poll(IMAGES, client.submit(GENERATIONS, PICTURE)["task_id"])
-    url = told["data"]["data"]["data"][0]["url"]
+    answer = client.poll(IMAGES, client.submit(GENERATIONS, PICTURE)["task_id"])
+    url = answer["data"]["data"]["data"][0]["url"]
     before = len(client.box.log)
     assert client.submit(VIDEOS, {**SORA, "image_url": url})
     assert len(client.box.log) == before + 1
@@ -443,15 +420,15 @@ def test_a_picture_that_is_edited_shows_in_the_result(client):
 
 def test_ids_and_results_take_turns_at_every_documented_place(client):
     answers = [client.submit(VIDEOS, KLING) for _ in range(6)]
-    assert [next(iter(told)) for told in answers] == ["id", "task_id", "output"] * 2
-    ends = [client.poll(VIDEOS, id_in(told)) for told in answers]
-    assert [next(place for place in RESULT_PLACES["video"] if place in told) for told in ends] == [
-        *RESULT_PLACES["video"]
-    ]
-    words = [told.get("status") or told["output"]["task_status"] for told in ends]
+    assert [next(iter(answer)) for answer in answers] == ["id", "task_id", "output"] * 2
+    ends = [client.poll(VIDEOS, id_in(answer)) for answer in answers]
+    assert [
+        next(place for place in RESULT_PLACES["video"] if place in answer) for answer in ends
+    ] == [*RESULT_PLACES["video"]]
+    words = [answer.get("status") or answer["output"]["task_status"] for answer in ends]
     assert words == ["SUCCESS", "succeeded", "Completed", "success", "SUCCEEDED", "completed"]
-    assert len({fetch(url_in(told)) for told in ends}) == 1
-    assert [told.get("progress") for told in ends[:4]] == [100, "100%", "100", None]
+    assert len({fetch(url_in(answer)) for answer in ends}) == 1
+    assert [answer.get("progress") for answer in ends[:4]] == [100, "100%", "100", None]
 
 
 @pytest.mark.parametrize(("poll", "body"), [(NOTEVIDEO, OMNI), (GROK, GROKKED)])
@@ -459,25 +436,25 @@ def test_nested_rows_tell_everything_below_output(client, poll, body):
     first = client.submit(FILMS, body)
     assert list(first) == ["output"]
     ends = [client.poll(poll, id_in(first)), *client.films(poll, body, body)]
-    assert [list(told) for told in ends] == [["output"]] * 3
-    places = [list(told["output"])[2] for told in ends]
+    assert [list(answer) for answer in ends] == [["output"]] * 3
+    places = [list(answer["output"])[2] for answer in ends]
     assert places == ["media_url", "video_url", "result_url"]
 
 
 def test_a_knob_holds_answers_to_one_place(client):
-    client.platform.id_place, client.platform.result_shape = "output", "results"
-    told = [client.submit(VIDEOS, KLING) for _ in range(2)]
-    assert [list(each) for each in told] == [["output"]] * 2
-    assert all(client.poll(VIDEOS, id_in(each))["results"][0]["url"] for each in told)
+    client.imitation.id_place, client.imitation.result_shape = "output", "results"
+    answer = [client.submit(VIDEOS, KLING) for _ in range(2)]
+    assert [list(each) for each in answer] == [["output"]] * 2
+    assert all(client.poll(VIDEOS, id_in(each))["results"][0]["url"] for each in answer)
 
 
 def test_a_task_goes_from_queued_over_running_to_success(client):
-    client.platform.result_shape = "video_url"
+    client.imitation.result_shape = "video_url"
     task_id = id_in(client.submit(VIDEOS, KLING))
-    told = [client.poll(VIDEOS, task_id, after) for after in (0.1, 0.9, 1.0, 3.0)]
-    assert [each["status"] for each in told] == ["queued", "processing", "processing", "SUCCESS"]
-    assert 0 == told[0]["progress"] < told[1]["progress"] < told[2]["progress"] < 100
-    assert [bool(each["video_url"]) for each in told] == [False, False, False, True]
+    answer = [client.poll(VIDEOS, task_id, after) for after in (0.1, 0.9, 1.0, 3.0)]
+    assert [each["status"] for each in answer] == ["queued", "processing", "processing", "SUCCESS"]
+    assert 0 == answer[0]["progress"] < answer[1]["progress"] < answer[2]["progress"] < 100
+    assert [bool(each["video_url"]) for each in answer] == [False, False, False, True]
 
 
 def test_the_words_of_an_end_are_the_documents_in_any_case():
@@ -493,7 +470,7 @@ def test_a_task_is_known_only_where_its_row_is_polled(client):
         NOTEVIDEO: id_in(client.submit(FILMS, OMNI)),
     }
     known = {(path, own): client.ask("GET", f"{path}/{ids[own]}") for path in ids for own in ids}
-    assert [key for key, told in known.items() if told.status_code != 404] == [
+    assert [key for key, answer in known.items() if answer.status_code != 404] == [
         (path, path) for path in ids
     ]
     for wrong in ("1", "task_video_1", "task_video_000009", ids[VIDEOS] + "0"):
@@ -516,10 +493,10 @@ def test_pictures_come_as_many_as_asked_for_in_size_and_format(client):
 
 
 def test_a_film_has_the_length_and_the_shape_asked_for(client):
-    client.platform.most_seconds = 30.0
+    client.imitation.most_seconds = 30.0
     body = {**HORSE, "metadata": {"duration": 1, "ratio": "9:16"}}
-    (told,) = client.films(VIDEOS, body)
-    with av.open(io.BytesIO(fetch(url_in(told)))) as film:
+    (answer,) = client.films(VIDEOS, body)
+    with av.open(io.BytesIO(fetch(url_in(answer)))) as film:
         assert film.duration / av.time_base == pytest.approx(1.0, abs=0.1)
         assert film.streams.video[0].width < film.streams.video[0].height
 
@@ -529,11 +506,11 @@ def test_a_film_has_the_length_and_the_shape_asked_for(client):
 
 def test_a_failure_gives_its_reason_where_the_document_has_it(client):
     prompt = {"prompt": "[[fail:no foxes left]]"}
-    told = client.poll(IMAGES, client.submit(GENERATIONS, {**PICTURE, **prompt})["task_id"])
-    assert (told["data"]["status"], told["data"]["fail_reason"]) == ("failed", "no foxes left")
-    (told,) = client.films(NOTEVIDEO, {**OMNI, **prompt})
-    assert told["output"]["task_status"] == "failed"
-    assert told["output"]["fail_reason"] == "no foxes left"
+    answer = client.poll(IMAGES, client.submit(GENERATIONS, {**PICTURE, **prompt})["task_id"])
+    assert (answer["data"]["status"], answer["data"]["fail_reason"]) == ("failed", "no foxes left")
+    (answer,) = client.films(NOTEVIDEO, {**OMNI, **prompt})
+    assert answer["output"]["task_status"] == "failed"
+    assert answer["output"]["fail_reason"] == "no foxes left"
     ends = client.films(VIDEOS, {**KLING, **prompt}, {**KLING, **prompt})
     assert [end["fail_reason"] for end in ends] == ["no foxes left"] * 2
     assert [end["status"] for end in ends] == ["failed", "FAILURE"]
@@ -541,9 +518,9 @@ def test_a_failure_gives_its_reason_where_the_document_has_it(client):
 
 def test_markers_work_wherever_a_text_can_stand(client):
     assert client.ask("POST", VIDEOS, json={**KLING, "prompt": "[[status:503]]"}).status_code == 503
-    told = client.ask("POST", FILMS, json=says("[[balance]]"))
-    assert told.status_code == 429
-    assert "balance" in told.json()["error"]["message"]
+    answer = client.ask("POST", FILMS, json=says("[[balance]]"))
+    assert answer.status_code == 429
+    assert "balance" in answer.json()["error"]["message"]
     (empty,) = client.films(NOTEVIDEO, {**OMNI, "prompt": "[[empty]]"})
     assert empty["output"]["media_url"] == ""
     (word,) = client.films(GROK, {**GROKKED, "prompt": "[[word:thinking]]"})
@@ -556,7 +533,7 @@ def test_markers_work_wherever_a_text_can_stand(client):
 
 
 def test_errors_are_worded_alike(strict):
-    told = [
+    answer = [
         strict.ask("POST", VIDEOS, json=KLING, headers={"Authorization": "Bearer wrong"}),
         strict.ask("GET", "/v1/models"),
         strict.ask("GET", EDITS.replace("edits", "a/b")),
@@ -566,6 +543,6 @@ def test_errors_are_worded_alike(strict):
         strict.ask("POST", f"{VIDEOS}?x=1", json=KLING),
         strict.ask("DELETE", VIDEOS),
     ]
-    assert [each.status_code for each in told] == [401, 404, 404, 415, 415, 400, 400, 405]
-    assert all(each.json()["error"].keys() == {"message", "type"} for each in told)
+    assert [each.status_code for each in answer] == [401, 404, 404, 415, 415, 400, 400, 405]
+    assert all(each.json()["error"].keys() == {"message", "type"} for each in answer)
     assert ID_PLACES.keys() == RESULT_PLACES.keys()

@@ -50,8 +50,8 @@ def video(box: Sandbox, **fields: Any) -> requests.Response:
 
 
 def form(box: Sandbox, files: Any, **fields: Any) -> requests.Response:
-    told = {"model": DOUBAO, "catelogid": "i2v", "prompt": "a cat", **fields}
-    parts = [(name, (None, text)) for name, text in told.items()]
+    values = {"model": DOUBAO, "catelogid": "i2v", "prompt": "a cat", **fields}
+    parts = [(name, (None, text)) for name, text in values.items()]
     return send(box, "POST", "video/generations", files=[*parts, *files])
 
 
@@ -66,9 +66,9 @@ def finished(box: Sandbox, answer: requests.Response) -> Any:
     task_id = answer.json()["taskid"]
 
     def over() -> Any:
-        told = send(box, "GET", f"tasks?taskid={task_id}").json()
-        assert told["status"] in ("PENDING", "RUNNING", "SUCCEEDED", "FAILED")
-        return told if told["status"] in ("SUCCEEDED", "FAILED") else None
+        body = send(box, "GET", f"tasks?taskid={task_id}").json()
+        assert body["status"] in ("PENDING", "RUNNING", "SUCCEEDED", "FAILED")
+        return body if body["status"] in ("SUCCEEDED", "FAILED") else None
 
     return until(over)
 
@@ -77,20 +77,20 @@ def finished(box: Sandbox, answer: requests.Response) -> Any:
 
 
 def test_a_picture_is_under_image_with_its_credits(box: Sandbox) -> None:
-    told = finished(box, picture(box, negative_prompt="blurred"))
-    assert told["usage"]["credits"] == 1
-    assert "video" not in told
-    with Image.open(io.BytesIO(requests.get(told["image"], timeout=PATIENCE).content)) as image:
+    answer = finished(box, picture(box, negative_prompt="blurred"))
+    assert answer["usage"]["credits"] == 1
+    assert "video" not in answer
+    with Image.open(io.BytesIO(requests.get(answer["image"], timeout=PATIENCE).content)) as image:
         assert image.format == "PNG"
 
 
 def test_a_video_comes_with_a_cover_and_the_vendors_number(box: Sandbox) -> None:
     answer = video(box, duration=1, ratio="16:9", resolution="540p", off_peak="N")
-    told = finished(box, answer)
-    assert told["taskid"] != answer.json()["taskid"]
-    assert told["usage"]["duration"] == 1
-    assert "cover" in told["image"]
-    with av.open(io.BytesIO(requests.get(told["video"], timeout=PATIENCE).content)) as film:
+    task = finished(box, answer)
+    assert task["taskid"] != answer.json()["taskid"]
+    assert task["usage"]["duration"] == 1
+    assert "cover" in task["image"]
+    with av.open(io.BytesIO(requests.get(task["video"], timeout=PATIENCE).content)) as film:
         assert film.streams.video
 
 
@@ -115,10 +115,10 @@ def test_chat_streams_chunks_as_they_come(box: Sandbox) -> None:
 
 
 def test_chat_answers_at_once_where_no_stream_is_asked_for(box: Sandbox) -> None:
-    told = chat(box, sys_prompt="in verse", stream=False).json()
-    assert told["content"] == told["choices"][0]["message"]["content"]
-    assert "in verse" in told["content"]
-    assert told["usage"]["credits"] == 0.02
+    body = chat(box, sys_prompt="in verse", stream=False).json()
+    assert body["content"] == body["choices"][0]["message"]["content"]
+    assert "in verse" in body["content"]
+    assert body["usage"]["credits"] == 0.02
 
 
 def test_a_model_that_thinks_says_so_first(box: Sandbox) -> None:
@@ -204,17 +204,17 @@ def test_an_unknown_task_is_refused(box: Sandbox, query: str) -> None:
 
 
 def test_an_empty_balance_is_told_in_the_documents_words(box: Sandbox) -> None:
-    told = {"error": "Insufficient balance"}
-    box.faults.add("POST /llmage/v1/image/generations", "status", status=429, body=told)
+    fields = {"error": "Insufficient balance"}
+    box.faults.add("POST /llmage/v1/image/generations", "status", status=429, body=fields)
     answer = picture(box)
-    assert (answer.status_code, answer.json()) == (429, told)
+    assert (answer.status_code, answer.json()) == (429, fields)
     assert "Insufficient balance" in refusal(picture(box, prompt="[[balance]]"), 429)
 
 
 def test_a_task_fails_with_a_reason_where_it_is_asked_to(box: Sandbox) -> None:
-    told = finished(box, picture(box, prompt="[[fail:no cats]]"))
-    assert (told["status"], told["error"]) == ("FAILED", "no cats")
-    assert "image" not in told
+    answer = finished(box, picture(box, prompt="[[fail:no cats]]"))
+    assert (answer["status"], answer["error"]) == ("FAILED", "no cats")
+    assert "image" not in answer
 
 
 @pytest.mark.parametrize(

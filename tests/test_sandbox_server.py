@@ -70,9 +70,9 @@ def exchange(box: Sandbox, *pieces: bytes) -> bytes:
 
 
 def head(box: Sandbox, method: str, path: str, *lines: str) -> bytes:
-    told = (f"Authorization: Bearer {box.key('haiyi')}", "Connection: close", *lines)
+    headers = (f"Authorization: Bearer {box.key('haiyi')}", "Connection: close", *lines)
     start_line = f"{method} /haiyi{path} HTTP/1.1"
-    return "\r\n".join([start_line, "Host: sandbox", *told, "", ""]).encode()
+    return "\r\n".join([start_line, "Host: sandbox", *headers, "", ""]).encode()
 
 
 # -- where it listens ---------------------------------------------------------------------------

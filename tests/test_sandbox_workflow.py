@@ -274,8 +274,8 @@ def test_a_video_helper_suite_clip_is_thinned_out_and_put_together(box: Box) -> 
     )
     made = box.run(prompt)
     assert len(made["film"][0]) == 3
-    for kept, number in zip(made["out"], (1, 3, 5), strict=True):
-        assert (kept == made["all"][number]).all()
+    for picture, number in zip(made["out"], (1, 3, 5), strict=True):
+        assert (picture == made["all"][number]).all()
 
 
 def test_the_uploads_may_be_found_by_a_function(box: Box) -> None:
@@ -365,13 +365,13 @@ def test_a_loader_whose_file_is_not_known_and_a_ring_are_drawn(box: Box) -> None
 def test_the_steps_are_the_nodes_in_the_order_they_run(box: Box) -> None:
     prompt = text_to_image()
     prompt["it"]["_meta"] = {"title": "Turn round"}
-    told = _workflow.steps(prompt)
-    place = {node_id: number for number, (node_id, _) in enumerate(told)}
-    assert len(told) == len(prompt)
+    answer = _workflow.steps(prompt)
+    place = {node_id: number for number, (node_id, _) in enumerate(answer)}
+    assert len(answer) == len(prompt)
     for node_id, one in prompt.items():
         for value in one["inputs"].values():
             assert not isinstance(value, list) or place[value[0]] < place[node_id]
-    assert ("it", "Turn round") in told
+    assert ("it", "Turn round") in answer
 
 
 # -- what is wrong --------------------------------------------------------------------------------
@@ -397,9 +397,9 @@ SCALE = {"upscale_method": "area", "width": 8, "height": 8, "crop": "disabled"}
 def test_a_wrong_input_is_refused_with_its_node(box: Box, inputs: Any, words: str) -> None:
     box.picture(COLORS)
     wrong = {**node("ImageScale", {**SCALE, **inputs}), "_meta": {"title": "Smaller"}}
-    told = box.refused(graph(load=load("a.png"), it=wrong, out=save("it")))
-    assert told.startswith("Node it (Smaller): ")
-    assert words in told
+    message = box.refused(graph(load=load("a.png"), it=wrong, out=save("it")))
+    assert message.startswith("Node it (Smaller): ")
+    assert words in message
 
 
 def test_the_inputs_of_an_unused_node_are_not_looked_at(box: Box) -> None:
@@ -480,9 +480,9 @@ def test_the_node_that_failed_is_told_with_its_title(haiyi: Haiyi, tmp_path: Pat
     broken = {**node("LoadAudio", audio=name), "_meta": {"title": "The voice"}}
     seen = node("EmptyImage", width=2, height=2, batch_size=1, color=0)
     keep = node("SaveAudio", audio=link("load"), filename_prefix="x")
-    told = haiyi.run(graph(load=broken, keep=keep, seen=seen, out=save("seen")))
-    (output,) = told["outputs"]
-    assert (told["status"], output["error_type"]) == ("fail", "error")
+    result = haiyi.run(graph(load=broken, keep=keep, seen=seen, out=save("seen")))
+    (output,) = result["outputs"]
+    assert (result["status"], output["error_type"]) == ("fail", "error")
     assert (output["id"], output["title"]) == ("load", "The voice")
     assert output["output"] == "No audio stream found in the file."
 
@@ -724,8 +724,8 @@ def of_host(host: Host, prompt: Any) -> dict[str, list[np.ndarray]]:
 
 
 def version(host: Host) -> tuple[int, ...]:
-    told = host.route("GET", "/system_stats").json()["system"]["comfyui_version"]
-    return tuple(int(part) for part in told.split(".")[:2])
+    text = host.route("GET", "/system_stats").json()["system"]["comfyui_version"]
+    return tuple(int(part) for part in text.split(".")[:2])
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from _old import THERE, in_json, mark_of, skyport
 from host import KINDS, Host, Run, node, open_host
-from skyport.sandbox import Sandbox, start
+from sandboxes import environment
+from skyport.sandbox import start
 
 FOLDER = THERE / "workflows"
 SAVED = sorted(path.stem for path in FOLDER.glob("Skyport*.json"))
@@ -26,16 +27,8 @@ CLOUDS = ("haiyi", "happyhorse", "opencomputing")
 def opened_host(kind: str, base: Path) -> Iterator[Host]:
     with start(pace=0.02) as cloud:
         cloud.platforms["happyhorse"].most_seconds = 0.2
-        with open_host(kind, base, env=environment(cloud)) as host:
+        with open_host(kind, base, env=environment(cloud, *CLOUDS)) as host:
             yield host
-
-
-def environment(cloud: Sandbox) -> dict[str, str]:
-    told = {}
-    for name in CLOUDS:
-        told[f"{name.upper()}_BASE_URL"] = cloud.base_url(name)
-        told[f"{name.upper()}_API_KEY"] = cloud.key(name)
-    return told
 
 
 def saved(name: str) -> dict[str, Any]:
@@ -56,8 +49,8 @@ def _probe(one: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def ordered(host: Host, run: Run) -> list[dict[str, Any]]:
     """The jobs of a prompt, in their order, as `skyport jobs` tells of them."""
-    told = skyport("jobs", "--json", "--limit", 99, env={"SKYPORT_HOME": str(host.home)})
-    return [one for one in reversed(json.loads(told)) if one["prompt"] == run.prompt_id]
+    result = skyport("jobs", "--json", "--limit", 99, env={"SKYPORT_HOME": str(host.home)})
+    return [one for one in reversed(json.loads(result)) if one["prompt"] == run.prompt_id]
 
 
 def kept(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -96,9 +89,8 @@ def opened(request: Any, tmp_path_factory: Any) -> Iterator[Host]:
 
 
 @pytest.fixture
-def host(opened: Host, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
-    return opened
+def host(own_host: Host) -> Host:
+    return own_host
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -117,20 +109,20 @@ def test_the_editor_finds_every_value_of_a_saved_workflow_where_it_looks_for_it(
     """It takes values and links by their place: one more before them, and each means another."""
     for one in in_json(f"workflows/{name}.json")["nodes"]:
         if one["type"].startswith("Skyport"):
-            told = host.object_info(one["type"])
-            form = dict(form_of(told["input"], saved(name)[str(one["id"])]["inputs"]))
+            info = host.object_info(one["type"])
+            form = dict(form_of(info["input"], saved(name)[str(one["id"])]["inputs"]))
             with_widget = [slot["name"] for slot in one["inputs"] if "widget" in slot]
             assert [input for input, is_widget in form.items() if is_widget] == with_widget
             assert {slot["name"] for slot in one["inputs"]} <= set(form)
-            assert [slot["name"] for slot in one["outputs"]] == told["output_name"]
+            assert [slot["name"] for slot in one["outputs"]] == info["output_name"]
 
 
 def form_of(
-    told: Mapping[str, Any], values: Mapping[str, Any], below: str = ""
+    body: Mapping[str, Any], values: Mapping[str, Any], below: str = ""
 ) -> Iterator[tuple[str, bool]]:
     """The inputs of a node where `values` are chosen, and whether each has a widget."""
     for section in ("required", "optional"):
-        for name, (kind, *about) in told.get(section, {}).items():
+        for name, (kind, *about) in body.get(section, {}).items():
             yield below + name, kind in WIDGETS or "widgetType" in (about or [{}])[0]
             if kind == CHOICE:
                 found = (one for one in about[0]["options"] if one["key"] == values[below + name])

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import KINDS, Host, open_host
+from host import Host
+from sandboxes import environment
 from skyport.engine.base.errors import AuthRejected
 from skyport.engine.base.types import Result, Task
 from skyport.engine.http.client import Http
@@ -33,44 +34,36 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp(request.param)
-    env = {
-        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-        "OPENCOMPUTING_API_KEY": sandbox.key("opencomputing"),
-        "OPENCOMPUTING_BASE_URL": sandbox.base_url("opencomputing"),
-        "SKYPORT_MAX_PARALLEL": "3",
-    }
-    with open_host(request.param, base, env=env) as host:
-        yield host
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    haiyi = {"HAIYI_BASE_URL": sandbox.base_url("haiyi")}
+    return {**haiyi, **environment(sandbox, "opencomputing"), "SKYPORT_MAX_PARALLEL": "3"}
 
 
 @pytest.fixture
-def host(opened: Host, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
+def host(own_host: Host) -> Host:
     for name in ("keys.json", "settings.json"):
-        (opened.home / name).unlink(missing_ok=True)
-    return opened
+        (own_host.home / name).unlink(missing_ok=True)
+    return own_host
 
 
 def setup(host: Host) -> dict[str, Any]:
     answer = host.route("GET", "/skyport/setup")
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
-def act(host: Host, path: str, **told: Any) -> Any:
-    return host.route("POST", f"/skyport/setup/{path}", json=told, headers=OURS)
+def act(host: Host, path: str, **fields: Any) -> Any:
+    return host.route("POST", f"/skyport/setup/{path}", json=fields, headers=OURS)
 
 
-def platform(told: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(one for one in told["platforms"] if one["name"] == name)
+def platform(body: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in body["platforms"] if one["name"] == name)
 
 
-def key(told: dict[str, Any], name: str) -> tuple[bool, str, str]:
-    seen = platform(told, name)["key"]
+def key(body: dict[str, Any], name: str) -> tuple[bool, str, str]:
+    seen = platform(body, name)["key"]
     return seen["set"], seen["last4"], seen["source"]
 
 
@@ -82,9 +75,9 @@ def test_a_key_is_kept_closed_to_others_and_only_its_end_is_told(host):
     assert key(answer.json(), "haiyi") == (True, "7Q4z", "file")
     assert key(setup(host), "haiyi") == (True, "7Q4z", "file")
     assert SECRET not in answer.text + host.route("GET", "/skyport/setup").text
-    kept = host.home / "keys.json"
-    assert json.loads(kept.read_text())["haiyi"] == SECRET
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    stored = host.home / "keys.json"
+    assert json.loads(stored.read_text())["haiyi"] == SECRET
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
 
 
 def test_nothing_is_told_of_a_short_key(host):
@@ -110,7 +103,7 @@ def test_both_keys_of_a_bucket_are_kept_and_removed_together(host):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {"platform": "haiyi", "key": f"{SECRET} {SECRET}"},
         {"platform": "haiyi", "key": [SECRET]},
@@ -122,8 +115,8 @@ def test_both_keys_of_a_bucket_are_kept_and_removed_together(host):
         {"platform": "s3", "access": SECRET, "secret": ""},
     ],
 )
-def test_what_cannot_be_a_key_is_refused_without_being_repeated(host, told):
-    answer = act(host, "key", **told)
+def test_what_cannot_be_a_key_is_refused_without_being_repeated(host, fields):
+    answer = act(host, "key", **fields)
     assert answer.status_code == 400
     assert answer.json()["error"] == "InvalidInput"
     assert SECRET not in answer.text
@@ -149,8 +142,8 @@ def test_a_get_does_nothing(host, path):
 @pytest.mark.parametrize("path", ACTS)
 @pytest.mark.parametrize("head", [{}, {**OURS, "Origin": "https://evil.example"}])
 def test_a_foreign_page_is_refused(host, path, head):
-    told = {"platform": "haiyi", "key": SECRET}
-    answer = host.route("POST", f"/skyport/setup/{path}", json=told, headers=head)
+    fields = {"platform": "haiyi", "key": SECRET}
+    answer = host.route("POST", f"/skyport/setup/{path}", json=fields, headers=head)
     assert answer.status_code == 403
     assert not (host.home / "keys.json").exists()
 
@@ -161,9 +154,9 @@ def test_a_foreign_page_is_refused(host, path, head):
 def test_a_good_key_is_told_by_one_free_question(host, sandbox):
     act(host, "key", platform="haiyi", key=sandbox.key("haiyi"))
     before, charged = len(sandbox.log.all()), sum(sandbox.charges.values())
-    told = act(host, "test", platform="haiyi").json()
-    assert told["ok"] is True
-    assert "models" in told["message"]
+    body = act(host, "test", platform="haiyi").json()
+    assert body["ok"] is True
+    assert "models" in body["message"]
     assert len(sandbox.log.all()) == before + 1
     assert sum(sandbox.charges.values()) == charged
 
@@ -177,9 +170,9 @@ def test_a_bad_key_is_told_in_the_words_of_the_platform(host):
 
 
 def test_a_test_without_a_key_says_where_to_enter_one(host):
-    told = act(host, "test", platform="haiyi").json()
-    assert told["ok"] is False
-    assert "settings under Skyport" in told["message"]
+    body = act(host, "test", platform="haiyi").json()
+    assert body["ok"] is False
+    assert "settings under Skyport" in body["message"]
 
 
 @pytest.mark.parametrize("name", names())
@@ -199,15 +192,15 @@ def test_every_platform_tells_a_good_key_from_a_bad_one_for_nothing(sandbox, nam
 
 
 def test_a_setting_is_kept_and_null_takes_it_back(host):
-    told = act(host, "settings", keep_days=7).json()["settings"]["keep_days"]
-    assert (told["value"], told["source"], told["default"]) == (7, "file", 90)
+    setting = act(host, "settings", keep_days=7).json()["settings"]["keep_days"]
+    assert (setting["value"], setting["source"], setting["default"]) == (7, "file", 90)
     assert act(host, "settings", keep_days=None).json()["settings"]["keep_days"]["value"] == 90
 
 
 def test_a_setting_of_the_environment_names_its_variable(host):
-    told = setup(host)["settings"]["max_parallel"]
-    assert (told["value"], told["source"]) == (3, "environment")
-    assert told["variable"] == "SKYPORT_MAX_PARALLEL"
+    setting = setup(host)["settings"]["max_parallel"]
+    assert (setting["value"], setting["source"]) == (3, "environment")
+    assert setting["variable"] == "SKYPORT_MAX_PARALLEL"
 
 
 @pytest.mark.parametrize(
@@ -238,21 +231,21 @@ def test_a_settings_file_that_is_broken_is_told(host):
 
 def test_an_address_is_kept(host):
     answer = act(host, "settings", base_urls={"happyhorse": "https://horse.example/"})
-    told = platform(answer.json(), "happyhorse")["url"]
-    assert (told["value"], told["source"]) == ("https://horse.example", "file")
+    url = platform(answer.json(), "happyhorse")["url"]
+    assert (url["value"], url["source"]) == ("https://horse.example", "file")
 
 
 def test_a_key_is_forgotten_when_its_address_changes(host):
     act(host, "key", platform="gpugeek", key=SECRET)
-    told = act(host, "settings", base_urls={"gpugeek": "https://other.example"}).json()
-    assert key(told, "gpugeek") == (False, "", "")
+    body = act(host, "settings", base_urls={"gpugeek": "https://other.example"}).json()
+    assert key(body, "gpugeek") == (False, "", "")
 
 
 def test_a_key_stays_when_its_address_is_named_again(host):
     act(host, "key", platform="gpugeek", key=SECRET)
     same = "https://comfyapi.gpugeek.com/"
-    told = act(host, "settings", base_urls={"gpugeek": same}).json()
-    assert key(told, "gpugeek")[0] is True
+    body = act(host, "settings", base_urls={"gpugeek": same}).json()
+    assert key(body, "gpugeek")[0] is True
 
 
 def test_an_address_is_not_changed_under_a_key_of_the_environment(host):
@@ -304,13 +297,13 @@ def test_a_model_tells_what_its_last_tasks_here_cost(host, sandbox):
     assert host.route("GET", "/skyport/jobs").status_code == 200  # the ledger is there by now
     spend(host.home, sandbox.base_url("haiyi"), [9, 9, 0.1, 0.2, 0.11, 0.1, 0.3])
     spend(host.home, "https://elsewhere.example", [5, 5, 5])
-    told = host.route("GET", "/skyport/forms").json()
-    model = told["nodes"]["SkyportHaiyiImageToVideo"]["models"]["kwai/kling-v3"]
+    body = host.route("GET", "/skyport/forms").json()
+    model = body["nodes"]["SkyportHaiyiImageToVideo"]["models"]["kwai/kling-v3"]
     assert model == {"retired": False, "cost": 0.11, "tasks": 5}
-    other = told["nodes"]["SkyportHaiyiTextToImage"]["models"].values()
+    other = body["nodes"]["SkyportHaiyiTextToImage"]["models"].values()
     assert all(one["cost"] is None for one in other)
 
 
 def test_forms_tell_which_platforms_have_a_key(host):
-    told = host.route("GET", "/skyport/forms").json()["platforms"]
-    assert (told["haiyi"]["ready"], told["opencomputing"]["ready"]) == (False, True)
+    body = host.route("GET", "/skyport/forms").json()["platforms"]
+    assert (body["haiyi"]["ready"], body["opencomputing"]["ready"]) == (False, True)

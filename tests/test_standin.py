@@ -63,13 +63,17 @@ def test_a_video_tells_of_itself_and_can_be_decoded_cut_and_saved(host: Host) ->
             told=node("ProbeSink", value=link("parts", 2)),
         )
     )
-    seen, told = run.probe("seen"), json.loads(run.probe("told")["value"])
+    seen, facts = run.probe("seen"), json.loads(run.probe("told")["value"])
     assert (seen["size"], seen["seconds"], seen["frames"], seen["rate"]) == ([64, 48], 0.5, 5, 10)
     assert (seen["container"], seen["of_components"]) == ("mov,mp4,m4a,3gp,3g2,mj2", False)
     assert run.probe("frames")["shape"] == [5, 48, 64, 3]
     assert run.probe("audio")["shape"][:2] == [1, 2]
-    assert (told["trim"], told["trimmed_seconds"], told["trimmed_frames"]) == ([0.2, 0.2], 0.2, 2)
-    assert (told["again"]["frames"], told["again"]["size"]) == (5, [64, 48])
+    assert (facts["trim"], facts["trimmed_seconds"], facts["trimmed_frames"]) == (
+        [0.2, 0.2],
+        0.2,
+        2,
+    )
+    assert (facts["again"]["frames"], facts["again"]["size"]) == (5, [64, 48])
 
 
 def test_a_video_in_memory_tells_the_same(host: Host) -> None:
@@ -339,9 +343,9 @@ def test_a_node_is_described_to_the_browser(host: Host) -> None:
 
 def test_choices_and_growing_rows_are_described_to_the_browser(host: Host) -> None:
     inputs = host.object_info("ProbeChoice")["input"]["required"]
-    kind, told = inputs["model"]
+    kind, options = inputs["model"]
     assert kind == "COMFY_DYNAMICCOMBO_V3"
-    flux, grow, *_ = told["options"]
+    flux, grow, *_ = options["options"]
     assert flux == {
         "key": "flux",
         "inputs": {

@@ -65,9 +65,9 @@ def test_stopped_before_the_submit_nothing_is_sent(
         await asyncio.sleep(0)
         began = play.loop.time()
         play.runner.leave(job, stop=True)
-        told = await outcome(job)
-        assert isinstance(told, TaskCancelled)
-        assert "nothing was charged" in str(told)
+        result = await outcome(job)
+        assert isinstance(result, TaskCancelled)
+        assert "nothing was charged" in str(result)
         assert play.loop.time() - began <= 0.1
         await asyncio.sleep(5)
         assert cloud.counts["submit"] == max(before, stage == "waiting")
@@ -87,9 +87,9 @@ def test_a_stop_between_two_tries_of_a_submit_is_obeyed_and_the_next_queue_is_ne
         await asyncio.sleep(5)
         play.runner.leave(job, stop=True)
         again = await begun_after(play, cloud, job)
-        told = await outcome(job)
-        assert isinstance(told, TaskCancelled)
-        assert "nothing was charged" in str(told)
+        result = await outcome(job)
+        assert isinstance(result, TaskCancelled)
+        assert "nothing was charged" in str(result)
         assert await outcome(again) == "done"
 
     play.run(scene())
@@ -174,9 +174,9 @@ def test_stopped_during_the_submit_it_is_cancelled_right_after(play: Play) -> No
         await at_stage(job, "submitting")
         await asyncio.sleep(3.0)  # the intent is written, the request is on its way
         play.runner.leave(job, stop=True)
-        told = await outcome(job)
-        assert isinstance(told, TaskCancelled)
-        assert told.task_id == "1"
+        result = await outcome(job)
+        assert isinstance(result, TaskCancelled)
+        assert result.task_id == "1"
 
     play.run(scene())
     assert cloud.counts["submit"] == cloud.counts["cancel"] == 1
@@ -209,9 +209,9 @@ def test_a_platform_that_can_cancel_is_asked_once_and_the_next_run_is_a_new_task
         await asyncio.sleep(20)
         stopped = play.loop.time()
         play.runner.leave(job, stop=True)
-        told = await outcome(job)
-        assert isinstance(told, TaskCancelled)
-        assert str(told).startswith("Cloud task 1: The task was cancelled on the platform.")
+        result = await outcome(job)
+        assert isinstance(result, TaskCancelled)
+        assert str(result).startswith("Cloud task 1: The task was cancelled on the platform.")
         assert play.loop.time() - stopped <= 0.5
         assert await outcome(await begun(play, cloud)) == "done"
 
@@ -331,9 +331,9 @@ def test_a_cancel_that_fails_leaves_the_task_to_the_next_run(play: Play) -> None
         job = await begun(play, cloud)
         await asyncio.sleep(20)
         play.runner.leave(job, stop=True)
-        told = await outcome(job)
-        assert isinstance(told, TransportError)
-        assert "at no further charge" in str(told)
+        result = await outcome(job)
+        assert isinstance(result, TransportError)
+        assert "at no further charge" in str(result)
         assert await outcome(await begun(play, cloud)) == "done"
 
     play.run(scene())
@@ -360,8 +360,8 @@ def test_a_task_is_stopped_by_an_interrupt_and_not_by_a_failing_sibling(
         job = await begun(play, cloud)
         await asyncio.sleep(20)
         leaves(play, job)
-        told = await outcome(job)
-        assert (told == "done") is goes_on
+        result = await outcome(job)
+        assert (result == "done") is goes_on
 
     play.run(scene())
     assert cloud.counts["cancel"] == (0 if goes_on else 1)

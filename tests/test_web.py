@@ -14,8 +14,8 @@ NODE = shutil.which("node")
 
 
 def version() -> tuple[int, ...]:
-    told = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
-    return tuple(map(int, told.strip().lstrip("v").split(".")[:2]))
+    result = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, result.strip().lstrip("v").split(".")[:2]))
 
 
 @pytest.mark.skipif(NODE is None, reason="Node.js is not installed")

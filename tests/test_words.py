@@ -37,21 +37,21 @@ LIVE = "SkyportHaiyi"  # its platform lists the models, and tells of them in its
 
 def inputs_of(node: dict[str, Any]) -> Iterator[str]:
     """Ids of what stands on the node itself, and of what its models ask for."""
-    for name, told in {
+    for name, about in {
         **node["input"].get("required", {}),
         **node["input"].get("optional", {}),
     }.items():
         yield name
-        options = told[1].get("options", []) if told[0] == "COMFY_DYNAMICCOMBO_V3" else []
+        options = about[1].get("options", []) if about[0] == "COMFY_DYNAMICCOMBO_V3" else []
         known = ("custom",) if node["name"].startswith(LIVE) else [one["key"] for one in options]
         forms = [one["inputs"] for one in options if one["key"] in known]
         yield from (f"{name}_{inner}" for form in forms for inner in form.get("required", {}))
 
 
-def lacking(told: Any, wanted: set[str]) -> set[str]:
+def lacking(body: Any, wanted: set[str]) -> set[str]:
     """Which of `wanted` have no name or no tooltip."""
     return {
-        one for one in wanted if not (told.get(one, {}).get("name") and told[one].get("tooltip"))
+        one for one in wanted if not (body.get(one, {}).get("name") and body[one].get("tooltip"))
     }
 
 
@@ -65,53 +65,53 @@ def strings(tree: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_node_has_a_name_and_a_description(nodes, language):
-    told = texts(language)
-    assert [i for i in nodes if not told.get(i, {}).get("display_name")] == []
-    assert [i for i in nodes if not told[i].get("description")] == []
+    messages = texts(language)
+    assert [i for i in nodes if not messages.get(i, {}).get("display_name")] == []
+    assert [i for i in nodes if not messages[i].get("description")] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_input_has_a_name_and_a_tooltip(nodes, language):
-    told = texts(language)
+    messages = texts(language)
     bare = {
-        i: lacking(told[i].get("inputs", {}), set(inputs_of(node))) for i, node in nodes.items()
+        i: lacking(messages[i].get("inputs", {}), set(inputs_of(node))) for i, node in nodes.items()
     }
     assert {i: names for i, names in bare.items() if names} == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_output_has_a_name_and_a_tooltip(nodes, language):
-    told = texts(language)
+    messages = texts(language)
     places = {i: {str(n) for n in range(len(node["output"]))} for i, node in nodes.items()}
-    bare = {i: lacking(told[i].get("outputs", {}), wanted) for i, wanted in places.items()}
+    bare = {i: lacking(messages[i].get("outputs", {}), wanted) for i, wanted in places.items()}
     assert {i: names for i, names in bare.items() if names} == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_text_is_left_over(nodes, language):
-    told = texts(language)
-    assert set(told) == set(nodes)
+    messages = texts(language)
+    assert set(messages) == set(nodes)
     for i, node in nodes.items():
-        assert set(told[i].get("inputs", {})) == set(inputs_of(node))
-        assert set(told[i]["outputs"]) == {str(n) for n in range(len(node["output"]))}
+        assert set(messages[i].get("inputs", {})) == set(inputs_of(node))
+        assert set(messages[i]["outputs"]) == {str(n) for n in range(len(node["output"]))}
 
 
 def test_english_names_are_those_of_the_code(nodes):
-    told = texts("en")
+    messages = texts("en")
     for i, node in nodes.items():
-        assert told[i]["display_name"] == node["display_name"]
-        assert [one["name"] for one in told[i]["outputs"].values()] == node["output_name"]
+        assert messages[i]["display_name"] == node["display_name"]
+        assert [one["name"] for one in messages[i]["outputs"].values()] == node["output_name"]
 
 
 def test_chinese_texts_are_chinese(nodes):
-    told = texts("zh")
+    messages = texts("zh")
     english = texts("en")
     for i in nodes:
-        assert CHINESE.search(told[i]["display_name"])
-        assert CHINESE.search(told[i]["description"])
+        assert CHINESE.search(messages[i]["display_name"])
+        assert CHINESE.search(messages[i]["description"])
         for kind in ("inputs", "outputs"):
-            assert told[i].get(kind, {}).keys() == english[i].get(kind, {}).keys()
-            assert all(CHINESE.search(one["tooltip"]) for one in told[i].get(kind, {}).values())
+            assert messages[i].get(kind, {}).keys() == english[i].get(kind, {}).keys()
+            assert all(CHINESE.search(one["tooltip"]) for one in messages[i].get(kind, {}).values())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -128,12 +128,14 @@ def test_every_category_has_a_name(nodes, language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_node_has_a_help_page_that_tells_of_all_its_inputs_and_outputs(nodes, language):
-    told = texts(language)
+    messages = texts(language)
     for i in nodes:
         page = (ROOT / "web" / "docs" / i / f"{language}.md").read_text(encoding="utf-8")
-        assert page.startswith(f"# {told[i]['display_name']}\n")
-        own = {n: one for n, one in told[i].get("inputs", {}).items() if not n.startswith("model_")}
-        names = [one["name"] for one in (*own.values(), *told[i]["outputs"].values())]
+        assert page.startswith(f"# {messages[i]['display_name']}\n")
+        own = {
+            n: one for n, one in messages[i].get("inputs", {}).items() if not n.startswith("model_")
+        }
+        names = [one["name"] for one in (*own.values(), *messages[i]["outputs"].values())]
         assert [name for name in names if f"**{name}**" not in page] == [], i
 
 

@@ -88,9 +88,11 @@ def test_targets_are_listed_files_first_and_without_links() -> None:
 def test_a_target_that_does_not_exist_is_refused_with_those_that_do(target: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         put_inputs(WORKFLOW, [(target, "x")])
-    told = str(caught.value)
-    assert f'no input "{target}"' in told
-    assert "It has: 73.image (LoadImage), 73.upload (LoadImage), 12:5.video (VHS_LoadVideo)" in told
+    message = str(caught.value)
+    assert f'no input "{target}"' in message
+    assert (
+        "It has: 73.image (LoadImage), 73.upload (LoadImage), 12:5.video (VHS_LoadVideo)" in message
+    )
 
 
 def test_a_long_list_of_targets_is_cut() -> None:

@@ -13,10 +13,11 @@ import asyncio
 import hashlib
 import selectors
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from skyport.engine.base.background import Engine
 from skyport.engine.base.types import (
     MediaFile,
@@ -235,3 +236,9 @@ def most_within(times: list[float], span: float) -> int:
             first += 1
         most = max(most, last - first + 1)
     return most
+
+
+@pytest.fixture
+def play() -> Iterator[Play]:
+    with Play() as play:
+        yield play

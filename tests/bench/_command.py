@@ -18,12 +18,12 @@ from ._figures import Figure, machine, table
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for; 1 where a goal is missed."""
     asked = _parser().parse_args(arguments)
-    told = [_run(name, asked.small) for name in asked.names or names()]
-    figures = [figure for one in told for figure in one["figures"]]
+    results = [_run(name, asked.small) for name in asked.names or names()]
+    figures = [figure for one in results for figure in one["figures"]]
     if asked.json:
-        print(json.dumps({"machine": machine(), "benchmarks": [_tree(one) for one in told]}))
+        print(json.dumps({"machine": machine(), "benchmarks": [_tree(one) for one in results]}))
     else:
-        print("\n".join(_page(told)))
+        print("\n".join(_page(results)))
     return int(any(figure.met is False for figure in figures))
 
 
@@ -51,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 def _run(name: str, small: bool) -> dict[str, Any]:
     print(f"{name} ...", file=sys.stderr, flush=True)
     began = time.perf_counter()
-    told = list(import_module(f".{name}", __package__).figures(small))
+    figures = list(import_module(f".{name}", __package__).figures(small))
     return {
         "name": name,
-        "figures": [each for each in told if isinstance(each, Figure)],
-        "notes": [each for each in told if isinstance(each, str)],
+        "figures": [each for each in figures if isinstance(each, Figure)],
+        "notes": [each for each in figures if isinstance(each, str)],
         "seconds": time.perf_counter() - began,
     }
 
@@ -64,9 +64,9 @@ def _tree(one: dict[str, Any]) -> dict[str, Any]:
     return {**one, "figures": [figure.tree() for figure in one["figures"]]}
 
 
-def _page(told: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _page(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield ", ".join(f"{name}: {value}" for name, value in machine().items())
     yield ""
-    yield from table(figure for one in told for figure in one["figures"])
-    for note in (note for one in told for note in one["notes"]):
+    yield from table(figure for one in results for figure in one["figures"])
+    for note in (note for one in results for note in one["notes"]):
         yield f"- {note}"

@@ -33,12 +33,12 @@ def timed(work: Callable[[], object]) -> float:
 def in_turns(rounds: int, *works: Callable[[], float]) -> list[float]:
     """The median of what each of `works` tells; they take turns, so that others on the machine are
     unfair to none."""
-    told: list[list[float]] = [[] for _ in works]
+    times: list[list[float]] = [[] for _ in works]
     for number in range(rounds):
         for place in range(len(works)):
             which = (place + number) % len(works)
-            told[which].append(works[which]())
-    return [statistics.median(each) for each in told]
+            times[which].append(works[which]())
+    return [statistics.median(each) for each in times]
 
 
 # -- memory -----------------------------------------------------------------------------------

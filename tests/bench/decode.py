@@ -41,12 +41,13 @@ def figures(small: bool = False) -> Iterator[Told]:
 
 def _measured(ways: dict[str, Any], clip: Path, rounds: int) -> tuple[dict[str, float], ...]:
     """Median seconds and MB above idle by the way's name; the ways take turns."""
-    told: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name in ways:
-            told[name].append(alone(_run, name, clip))
+            times[name].append(alone(_run, name, clip))
     medians = (
-        {n: statistics.median(t[part] for t in all_) for n, all_ in told.items()} for part in (0, 1)
+        {n: statistics.median(t[part] for t in all_) for n, all_ in times.items()}
+        for part in (0, 1)
     )
     return tuple(medians)
 

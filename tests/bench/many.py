@@ -96,9 +96,9 @@ async def _waiting(play: Play, cloud: Cloud, count: int) -> tuple[int, int]:
     jobs = [await begin(cloud, order(seed=seed), Path()) for seed in range(count)]
     waits = [asyncio.ensure_future(ended(job)) for job in jobs]
     await asyncio.sleep(cloud.lasts * 0.9)
-    told = _taken(), threading.active_count()
+    before = _taken(), threading.active_count()
     await asyncio.gather(*waits)
-    return told
+    return before
 
 
 def _taken() -> int:

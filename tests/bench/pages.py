@@ -36,13 +36,13 @@ def both(folder: Path, many: int, few: int) -> tuple[dict[str, float], dict[str,
 
 def pages(base: Path, rows: int) -> dict[str, float]:
     """Seconds that a page takes, by what is asked for."""
-    from _books import Books
+    from _host_ledger import HostLedger
     from host import open_host
 
     os.environ["SKYPORT_HOME"] = str(base / "home")
-    with open_host(KIND, base) as host, Books(host) as books:
-        books.many(rows)
-        middle = books.newest() - rows // 2
+    with open_host(KIND, base) as host, HostLedger(host) as ledger:
+        ledger.add_many(rows)
+        middle = ledger.newest() - rows // 2
         asked: dict[str, Mapping[str, Any]] = {
             "first page": {},
             "a later page": {"before": middle},

@@ -29,9 +29,9 @@ def figures(small: bool = False) -> Iterator[Told]:
             pass  # Python caches what it has compiled
         ours, empty = [], []
         for _ in range(_STARTS):
-            for told, pack in ((ours, PACK), (empty, _PACKS / "empty")):
+            for times, pack in ((ours, PACK), (empty, _PACKS / "empty")):
                 with _loaded(pack, Path(folder)) as (_, seconds):
-                    told.append(seconds)
+                    times.append(seconds)
         mine, nothing = statistics.median(ours), statistics.median(empty)
         yield Figure("import and registration", mine, nothing, "s", "an empty pack", _IMPORT)
         yield from _listed(Path(folder))

@@ -33,29 +33,29 @@ _SETTINGS = {
 _READY = """(types) => window.app?.graph
   && types.every((one) => window.LiteGraph?.registered_node_types?.[one])"""
 
-# A node is told as {"type", "pos", "size", "title", "values": {widget: value},
+# A node is given as {"type", "pos", "size", "title", "values": {widget: value},
 # "links": {input: [node, output]}}. Values are set in order: a model before what it brings along.
 _BUILD = """
 async (graph) => {
   const app = window.app, made = {};
   app.graph.clear();
-  for (const [name, told] of Object.entries(graph)) {
-    const node = LiteGraph.createNode(told.type);
-    if (!node) throw new Error(`no node ${told.type}`);
+  for (const [name, spec] of Object.entries(graph)) {
+    const node = LiteGraph.createNode(spec.type);
+    if (!node) throw new Error(`no node ${spec.type}`);
     app.graph.add(node);
-    node.pos = told.pos;
-    if (told.title) node.title = told.title;
+    node.pos = spec.pos;
+    if (spec.title) node.title = spec.title;
     made[name] = node;
-    for (const [key, value] of Object.entries(told.values ?? {})) {
+    for (const [key, value] of Object.entries(spec.values ?? {})) {
       const widget = node.widgets.find((one) => one.name === key);
-      if (!widget) throw new Error(`${told.type} has no widget ${key}`);
+      if (!widget) throw new Error(`${spec.type} has no widget ${key}`);
       widget.value = value;
       widget.callback?.(value);
       await new Promise((done) => setTimeout(done, 50));
     }
   }
-  for (const [name, told] of Object.entries(graph))
-    for (const [key, [from, output]] of Object.entries(told.links ?? {})) {
+  for (const [name, spec] of Object.entries(graph))
+    for (const [key, [from, output]] of Object.entries(spec.links ?? {})) {
       const node = made[name], source = made[from];
       const slot = node.inputs.findIndex((one) => one.name === key);
       const out = source.outputs.findIndex((one) => one.name === output);
@@ -63,7 +63,7 @@ async (graph) => {
       source.connect(out, node, slot);
       await new Promise((done) => setTimeout(done, 50));
     }
-  for (const [name, told] of Object.entries(graph)) if (told.size) made[name].setSize(told.size);
+  for (const [name, spec] of Object.entries(graph)) if (spec.size) made[name].setSize(spec.size);
   app.graph.setDirtyCanvas(true, true);
 }
 """
@@ -150,7 +150,9 @@ def open_editor(
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
             page.set_default_timeout(_PATIENCE * 1000)
-            page.on("console", lambda told: told.type == "error" and print(told.text, file=stderr))
+            page.on(
+                "console", lambda entry: entry.type == "error" and print(entry.text, file=stderr)
+            )
             page.goto(client.url)
             page.wait_for_function(_READY, arg=list(client.get("/object_info").json()))
             page.wait_for_timeout(1500)

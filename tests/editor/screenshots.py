@@ -45,11 +45,11 @@ SANDBOX = {"SKYPORT_SANDBOX": "1", "SKYPORT_REUSE_RESULTS": "0"}
 def forms(editor: Editor, into: Path, language: str) -> None:
     """The forms of three models of one node, made and switched."""
     kind = "SkyportHaiyiImageToVideo"
-    told: dict[str, Any] = {"type": kind, "size": [360, 440]}
+    fields: dict[str, Any] = {"type": kind, "size": [360, 440]}
     models = ("kwai/kling-v3", "sandbox/sandbox-talking", "custom")
     editor.build(
         {
-            name: {**told, "pos": [400 * place, 0], "values": {"model": name}}
+            name: {**fields, "pos": [400 * place, 0], "values": {"model": name}}
             for place, name in enumerate(models)
         }
     )

@@ -28,8 +28,8 @@ def register() -> None:
     @server.routes.post("/probes/echo")
     async def echo(request: web.Request) -> web.Response:
         in_server_loop = asyncio.get_running_loop() is server.loop
-        told = {"got": await request.json(), "in_server_loop": in_server_loop}
-        return web.json_response(told)
+        body = {"got": await request.json(), "in_server_loop": in_server_loop}
+        return web.json_response(body)
 
     @server.routes.post("/probes/gate/{name}")
     async def open_gate(request: web.Request) -> web.Response:

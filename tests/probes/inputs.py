@@ -115,8 +115,8 @@ class ProbeMulti(io.ComfyNode):
 
     @classmethod
     def execute(cls, **values):
-        told = _told(values)
-        return io.NodeOutput(values.get("same"), ui=told.ui)
+        answer = _told(values)
+        return io.NodeOutput(values.get("same"), ui=answer.ui)
 
 
 class ProbeThing(io.ComfyNode):

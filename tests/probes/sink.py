@@ -54,7 +54,7 @@ def _tensor(value: torch.Tensor, levels: int) -> dict[str, Any]:
 
 def _video(video: Any) -> dict[str, Any]:
     source = video.get_stream_source()
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "type": "VIDEO",
         "size": list(video.get_dimensions()),
         "seconds": video.get_duration(),
@@ -64,9 +64,9 @@ def _video(video: Any) -> dict[str, Any]:
         "of_components": isinstance(video, InputImpl.VideoFromComponents),
     }
     if isinstance(source, str):
-        told["path"] = source
-        told["sha256"] = hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    return told
+        fields["path"] = source
+        fields["sha256"] = hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return fields
 
 
 class ProbeSink(io.ComfyNode):
@@ -84,8 +84,8 @@ class ProbeSink(io.ComfyNode):
     @classmethod
     def execute(cls, value=None):
         context = get_executing_context()
-        told = {**describe(value), "index": context.list_index if context else None}
-        return io.NodeOutput(ui={"probe": [json.dumps(told)]})
+        fields = {**describe(value), "index": context.list_index if context else None}
+        return io.NodeOutput(ui={"probe": [json.dumps(fields)]})
 
 
 class ProbeSinkAll(io.ComfyNode):
@@ -124,14 +124,14 @@ class ProbeVideoParts(io.ComfyNode):
         cut = InputImpl.VideoFromFile(video.get_stream_source(), start_time=0.2, duration=0.2)
         again = Path(video.get_stream_source()).with_suffix(".again.mp4")
         video.save_to(str(again))
-        told = {
+        fields = {
             "rate": float(parts.frame_rate),
             "trim": list(cut.get_active_trim_window()),
             "trimmed_seconds": cut.get_duration(),
             "trimmed_frames": len(cut.get_components().images),
             "again": describe(InputImpl.VideoFromFile(str(again))),
         }
-        return io.NodeOutput(parts.images, parts.audio, json.dumps(told))
+        return io.NodeOutput(parts.images, parts.audio, json.dumps(fields))
 
 
 NODES = [ProbeSink, ProbeSinkAll, ProbeVideoParts]

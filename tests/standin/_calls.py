@@ -30,8 +30,8 @@ class Call:
 
     def only(self, names: set[str]) -> Call:
         """The same with the inputs `names` alone."""
-        kept = {name: items for name, items in self.values.items() if name in names}
-        return Call(self.node_id, self.node, kept, self.flat, self.hidden, self.prompt_id)
+        stored = {name: items for name, items in self.values.items() if name in names}
+        return Call(self.node_id, self.node, stored, self.flat, self.hidden, self.prompt_id)
 
     def items(self) -> Iterator[tuple[int | None, dict[str, Any]]]:
         """Index and flat values of each call; shorter lists repeat their last item."""

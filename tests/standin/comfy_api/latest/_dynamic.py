@@ -152,11 +152,11 @@ class Autogrow(ComfyType):
 
 def describe_inputs(inputs: Sequence[Input]) -> dict[str, dict[str, Any]]:
     """Inputs as /object_info tells them: category -> id -> (type, options)."""
-    told: dict[str, dict[str, Any]] = {"required": {}}
+    fields: dict[str, dict[str, Any]] = {"required": {}}
     for one in inputs:
         category = "optional" if one.optional else "required"
-        told.setdefault(category, {})[one.id] = (one.get_io_type(), one.as_dict())
-    return told
+        fields.setdefault(category, {})[one.id] = (one.get_io_type(), one.as_dict())
+    return fields
 
 
 @dataclass

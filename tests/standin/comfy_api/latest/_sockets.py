@@ -61,9 +61,9 @@ class Input:
 
     def as_dict(self) -> dict[str, Any]:
         """The options of this input as /object_info tells them."""
-        told = {name: getattr(self, attribute) for attribute, name in self.wire.items()}
-        told.update(self.extra_dict or {})
-        return {name: value for name, value in told.items() if value is not None}
+        fields = {name: getattr(self, attribute) for attribute, name in self.wire.items()}
+        fields.update(self.extra_dict or {})
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(kw_only=True)

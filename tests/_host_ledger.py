@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from _waiting import PATIENCE
 from host import Host
 from PIL import Image
@@ -19,7 +21,7 @@ from skyport.engine.ledger.sqlite_store import Store
 SIGNED = "https://cdn.example/a.png?X-Signature=abc123secret"
 
 
-class Books:
+class HostLedger:
     """The ledger of `host`, emptied, and written as another process does."""
 
     def __init__(self, host: Host) -> None:
@@ -27,7 +29,7 @@ class Books:
         host.route("GET", "/skyport/jobs").raise_for_status()  # the host has made it by now
         self._run("DELETE FROM tasks")
 
-    def __enter__(self) -> Books:
+    def __enter__(self) -> HostLedger:
         self.owner = Owner(self.host.home / "owners")
         self.store = Store(self.host.home / "ledger.db", self.owner)
         return self
@@ -36,7 +38,7 @@ class Books:
         self.store.close()
         self.owner.close()
 
-    def kept(self, state: State, prompt: str = "a lighthouse", **more: Any) -> int:
+    def add(self, state: State, prompt: str = "a lighthouse", **more: Any) -> int:
         """A job of that state; its number."""
         task = more.get("task", uuid.uuid4().hex)
         order = TaskRecord(
@@ -72,14 +74,14 @@ class Books:
         """The number of the newest job."""
         return int(self._run("SELECT max(id) FROM tasks")[0][0])
 
-    def many(self, count: int) -> None:
+    def add_many(self, count: int) -> None:
         """As many delivered rows, at once; their requests are as long as a workflow's."""
-        first = self.kept(State.DELIVERED, "of many " + "x" * 1500, cost=0.25)
+        first = self.add(State.DELIVERED, "of many " + "x" * 1500, cost=0.25)
         names = [one[1] for one in self._run("PRAGMA table_info(tasks)")]
-        told = ", ".join({"id": "n + id", "mark": "mark || n"}.get(name, name) for name in names)
+        columns = ", ".join({"id": "n + id", "mark": "mark || n"}.get(name, name) for name in names)
         self._run(
             f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count - 1})"
-            f"INSERT INTO tasks SELECT {told} FROM tasks, c WHERE id = {first}"
+            f"INSERT INTO tasks SELECT {columns} FROM tasks, c WHERE id = {first}"
         )
 
     def _run(self, sql: str) -> list[Any]:
@@ -92,3 +94,10 @@ def picture(path: Path, color: str = "teal") -> ResultFile:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (640, 480), color).save(path)
     return ResultFile(path, Kind.IMAGE, "image/png", path.stat().st_size, uuid.uuid4().hex, SIGNED)
+
+
+@pytest.fixture
+def ledger(host: Host) -> Iterator[HostLedger]:
+    """The host's own ledger, empty."""
+    with HostLedger(host) as ledger:
+        yield ledger

@@ -40,8 +40,8 @@ def facts(
 
 
 def run(value: Any, where: str = SUN, **nested: Any) -> dict[str, Any]:
-    told = {f"where.{name}": one for name, one in nested.items()}
-    return node(RUN_IN_CLOUD, {**told}, value=value, where=where)
+    fields = {f"where.{name}": one for name, one in nested.items()}
+    return node(RUN_IN_CLOUD, {**fields}, value=value, where=where)
 
 
 def save(source: str) -> dict[str, Any]:
@@ -453,21 +453,21 @@ def test_a_model_made_here_is_refused_by_name() -> None:
         cloud=run(link("paint")),
         kept=save("cloud"),
     )
-    told = trouble(split(before, facts({"keep": "MODEL"})), "cloud")
-    assert told.startswith("KSampler (paint) takes a MODEL that is made on this machine by")
-    assert "SkyportKeepLocal (keep)" in told
+    answer = trouble(split(before, facts({"keep": "MODEL"})), "cloud")
+    assert answer.startswith("KSampler (paint) takes a MODEL that is made on this machine by")
+    assert "SkyportKeepLocal (keep)" in answer
 
 
 def test_a_latent_is_no_value_to_bring_back() -> None:
     before = graph(paint=node("KSampler"), cloud=run(link("paint")), kept=save("cloud"))
-    told = trouble(split(before, facts({"paint": "LATENT"})), "cloud")
-    assert told.startswith("KSampler (paint) makes a LATENT.")
+    answer = trouble(split(before, facts({"paint": "LATENT"})), "cloud")
+    assert answer.startswith("KSampler (paint) makes a LATENT.")
 
 
 def test_a_value_of_unknown_type_is_told() -> None:
     before = graph(paint=node("UnknownSampler"), cloud=run(link("paint")), kept=save("cloud"))
-    told = trouble(split(before, facts({"paint": ""})), "cloud")
-    assert told.startswith("What UnknownSampler (paint) makes is not known")
+    answer = trouble(split(before, facts({"paint": ""})), "cloud")
+    assert answer.startswith("What UnknownSampler (paint) makes is not known")
 
 
 # -- anything at all ----------------------------------------------------------------------------

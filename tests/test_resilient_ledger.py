@@ -143,12 +143,12 @@ def test_where_the_disk_takes_it_nothing_is_in_memory_only(
 @pytest.mark.skipif(os.name == "nt", reason="Windows sets no such limit")
 def test_the_answer_of_a_submit_is_not_lost_when_the_disk_is_full_by_then(tmp_path: Path) -> None:
     with Children() as children:
-        told = json.loads(children.start("full", tmp_path, 1024).line())
-    assert told["disk"] == ["intent", ""]
-    assert told["here"] == ["submitted", "1"]
-    assert REMEMBERED in told["trouble"]
-    assert told["later"] == ["running", "1"]
-    assert told["later_trouble"] == ""
+        report = json.loads(children.start("full", tmp_path, 1024).line())
+    assert report["disk"] == ["intent", ""]
+    assert report["here"] == ["submitted", "1"]
+    assert REMEMBERED in report["trouble"]
+    assert report["later"] == ["running", "1"]
+    assert report["later_trouble"] == ""
 
 
 def test_work_goes_on_while_the_disk_is_full_and_is_on_it_once_there_is_room(
@@ -446,9 +446,9 @@ def test_many_processes_that_find_it_broken_set_aside_one_file_and_share_the_new
         assert {one.line() for one in many} == {"ready"}
         for one in many:
             one.go()
-        told = [one.line() for one in many]
-        assert {line.split()[0] for line in told} == {"disk"}
-        assert sum("was kept as" in line for line in told) == 1
+        lines = [one.line() for one in many]
+        assert {line.split()[0] for line in lines} == {"disk"}
+        assert sum("was kept as" in line for line in lines) == 1
     assert len(list(tmp_path.glob("*broken*"))) == 1
     assert keep(tmp_path).trouble == ""
 

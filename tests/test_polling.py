@@ -107,9 +107,9 @@ def polls_of(pace: Pace, ends: list[float | None], until: float) -> list[float]:
     """When `pace` polls, told another expected end (seconds from now) after each poll."""
     times: list[float] = []
     while not times or times[-1] < until:
-        told = ends[len(times) % len(ends)]
+        end = ends[len(times) % len(ends)]
         now = times[-1] if times else 0.0
-        due = pace.next_poll(None if told is None else now + told)
+        due = pace.next_poll(None if end is None else now + end)
         times.append(max(now, due))
         pace.record_poll(times[-1])
     return times
@@ -261,11 +261,11 @@ def test_one_who_stops_waiting_takes_no_slot_with_him() -> None:
     async def scene() -> None:
         slots = ConcurrencyLimit(lambda: 1)
         await slots.acquire()
-        gone, kept = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
+        gone, stored = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
         await asyncio.sleep(0)
         gone.cancel()
         slots.release()
-        await kept
+        await stored
         at_once = [asyncio.ensure_future(slots.acquire()) for _ in range(2)]
         await asyncio.sleep(0)
         slots.release()
@@ -316,6 +316,6 @@ def test_progress_tells_the_end_better_than_habit() -> None:
 
 def test_progress_that_says_nothing_is_not_believed() -> None:
     forecast = Forecast(0.0, usual=None)
-    for now, told in ((1.0, 0.0), (2.0, None), (3.0, 1.0), (4.0, 0.9), (5.0, 0.1)):
-        forecast.observe(now, told)
+    for now, share in ((1.0, 0.0), (2.0, None), (3.0, 1.0), (4.0, 0.9), (5.0, 0.1)):
+        forecast.observe(now, share)
     assert forecast.expected_end() is None

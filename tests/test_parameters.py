@@ -30,10 +30,10 @@ def sent(param: Param, value: Any) -> Any:
 def refusal(param: Param, value: Any) -> str:
     with pytest.raises(InvalidInput) as caught:
         fill(model(param), {param.name: value})
-    told = str(caught.value)
-    assert told.startswith(f"kwai/kling-v3, parameter {param.name}: ")
-    assert told.endswith("Nothing was sent.")
-    return told
+    message = str(caught.value)
+    assert message.startswith(f"kwai/kling-v3, parameter {param.name}: ")
+    assert message.endswith("Nothing was sent.")
+    return message
 
 
 def of(kind: str, **rules: Any) -> Param:

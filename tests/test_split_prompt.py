@@ -111,8 +111,8 @@ def test_a_class_that_is_here_tells_the_type_of_its_output() -> None:
 def test_the_editor_tells_the_type_where_the_class_is_not_here() -> None:
     prompt = graph(a=node("Nobodys"), cloud=run(link("a", 1)))
     prompt["show"] = node("Show", value=link("cloud"))
-    told = {"id": 1, "type": "Nobodys", "outputs": [{"type": "MODEL"}, {"type": "MASK"}]}
-    assert kind_of(queued({**prompt, "cloud": run(link("a", 1))}, {**told, "id": "a"})) == "MASK"
+    fields = {"id": 1, "type": "Nobodys", "outputs": [{"type": "MODEL"}, {"type": "MASK"}]}
+    assert kind_of(queued({**prompt, "cloud": run(link("a", 1))}, {**fields, "id": "a"})) == "MASK"
 
 
 def test_the_editor_tells_the_type_inside_a_subgraph_of_a_subgraph() -> None:
@@ -154,8 +154,8 @@ def test_a_slot_that_the_class_does_not_have_carries_nothing(source: str, slot: 
     prompt = graph(made=node("Paint"), a=made, cloud=run(link("a", slot)))
     prompt["show"] = node("Show", value=link("cloud"))
     left = split_prompt({"prompt": prompt})
-    told = left["cloud"]["inputs"]["value"]
-    assert told.startswith(f"What {source} (a) makes is not known on this machine.")
+    value = left["cloud"]["inputs"]["value"]
+    assert value.startswith(f"What {source} (a) makes is not known on this machine.")
 
 
 def test_the_type_goes_through_the_value_of_another_cloud() -> None:

@@ -24,29 +24,29 @@ def keeper(tmp_path: Path) -> Any:
 
 
 def test_every_change_of_a_row_is_told_by_its_fingerprint(keeper: ResilientLedger):
-    heard: list[str] = []
-    end = events.subscribe(heard.append)
+    received: list[str] = []
+    end = events.subscribe(received.append)
     keeper.record_intent(ORDER)
     keeper.record_accepted(ORDER, Task("haiyi", "/make", "1"))
     keeper.record_end(ORDER.fingerprint, State.FAILED, "no")
     end()
     keeper.record_intent(ORDER)
-    assert heard == ["mark-1"] * 3
+    assert received == ["mark-1"] * 3
 
 
 def test_a_listener_that_fails_costs_no_fact_and_no_other_listener(
     keeper: ResilientLedger, caplog: Any
 ):
-    heard: list[str] = []
+    received: list[str] = []
 
     def broken(fingerprint: str) -> None:
         raise RuntimeError(fingerprint)
 
-    ends = [events.subscribe(broken), events.subscribe(heard.append)]
+    ends = [events.subscribe(broken), events.subscribe(received.append)]
     keeper.record_accepted(ORDER, Task("haiyi", "/make", "1"))
     for end in ends:
         end()
     row = keeper.find("mark-1")
     assert row is not None
-    assert (row.state, heard) == (State.SUBMITTED, ["mark-1"])
+    assert (row.state, received) == (State.SUBMITTED, ["mark-1"])
     assert "could not notify" in caplog.text

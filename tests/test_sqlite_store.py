@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _clock import StoppedClock
 from _waiting import PATIENCE
 from bench import ledger as bench
 from processes import Children
@@ -40,22 +41,12 @@ PLACE = "https://cloud.example"
 DAY = 86400.0
 
 
-class Clock:
-    """Seconds since the epoch, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Books:
+class Stores:
     """Stores on one data folder, as several processes have them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = Clock()
+        self.clock = StoppedClock(1_700_000_000.0)  # seconds since the epoch
         self._open: list[tuple[Store, Owner]] = []
 
     @property
@@ -86,15 +77,15 @@ class Books:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
-    books = Books(tmp_path)
-    yield books
-    books.close()
+def stores(tmp_path: Path) -> Iterator[Stores]:
+    stores = Stores(tmp_path)
+    yield stores
+    stores.close()
 
 
 @pytest.fixture
-def store(books: Books) -> Store:
-    return books.open()
+def store(stores: Stores) -> Store:
+    return stores.open()
 
 
 def order(fingerprint: str = "a", **more: Any) -> TaskRecord:
@@ -152,18 +143,18 @@ def test_what_was_never_ordered_is_not_known(store: Store) -> None:
     assert store.rows(Query()) == []
 
 
-def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, books: Books) -> None:
+def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, stores: Stores) -> None:
     wanted = order(source=Source("12", "prompt-1"), request={"prompt": "\u706f\u5854", "n": 1.5})
-    began = books.clock.now
+    began = stores.clock.now
     assert store.record_intent(wanted) is None
-    books.clock.now += 1
+    stores.clock.now += 1
     store.record_accepted(wanted, task("24317", "https://in.example/a.png"))
-    books.clock.now += 1
+    stores.clock.now += 1
     store.record_progress("a", State.RUNNING, cost=0.11)
     running = known(store)
-    books.clock.now += 1
+    stores.clock.now += 1
     store.record_result("a", result("24317", texts=("\u597d",), warnings=("careful",)))
-    books.clock.now += 1
+    stores.clock.now += 1
     store.record_delivered("a")
     assert running.state is State.RUNNING
     assert running.result is None
@@ -183,12 +174,12 @@ def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, books: Books
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_every_state_is_there_after_a_restart(state: State, books: Books) -> None:
-    first = books.open()
+def test_every_state_is_there_after_a_restart(state: State, stores: Stores) -> None:
+    first = stores.open()
     before = bring(first, state)
     assert before.state is state
-    books.die(first)
-    after = known(books.open())
+    stores.die(first)
+    after = known(stores.open())
     if state is State.INTENT:
         assert after.state is State.UNKNOWN
     else:
@@ -270,11 +261,11 @@ def test_the_result_of_another_task_is_not_taken_for_this_ones(store: Store) -> 
     assert known(store).state is State.SUBMITTED
 
 
-def test_a_result_handed_over_again_was_delivered_just_now(store: Store, books: Books) -> None:
+def test_a_result_handed_over_again_was_delivered_just_now(store: Store, stores: Stores) -> None:
     bring(store, State.DELIVERED)
-    books.clock.now += 50
+    stores.clock.now += 50
     store.record_delivered("a")
-    assert known(store).delivered == books.clock.now
+    assert known(store).delivered == stores.clock.now
 
 
 # -- several processes --------------------------------------------------------------------------
@@ -282,24 +273,24 @@ def test_a_result_handed_over_again_was_delivered_just_now(store: Store, books: 
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_of_processes_that_submit_the_same_order_at_once_exactly_one_does(
-    attempt: int, books: Books
+    attempt: int, stores: Stores
 ) -> None:
     with Children() as children:
-        racers = [children.start("intend", books.folder, "a") for _ in range(4)]
+        racers = [children.start("intend", stores.folder, "a") for _ in range(4)]
         assert {racer.line() for racer in racers} == {"ready"}
         for racer in racers:
             racer.go()
-        told = sorted(racer.line() for racer in racers)
-        assert told == ["mine", "taken", "taken", "taken"]
-        store = books.open()
+        lines = sorted(racer.line() for racer in racers)
+        assert lines == ["mine", "taken", "taken", "taken"]
+        store = stores.open()
         assert [row.state for row in store.rows(Query())] == [State.INTENT]
 
 
 def test_the_intent_of_a_living_process_stays_and_that_of_a_killed_one_is_unknown(
-    store: Store, books: Books
+    store: Store, stores: Stores
 ) -> None:
     with Children() as children:
-        child = children.start("intend", books.folder, "a")
+        child = children.start("intend", stores.folder, "a")
         child.go()
         assert [child.line(), child.line()] == ["ready", "mine"]
         store.recover()
@@ -307,41 +298,41 @@ def test_the_intent_of_a_living_process_stays_and_that_of_a_killed_one_is_unknow
         child.kill()
         store.recover()
     assert known(store).state is State.UNKNOWN
-    assert known(store).ended == books.clock.now
+    assert known(store).ended == stores.clock.now
     assert store.record_intent(order()) is None  # a person may order it again
 
 
-def test_a_new_ledger_may_be_opened_by_many_at_once(books: Books) -> None:
+def test_a_new_ledger_may_be_opened_by_many_at_once(stores: Stores) -> None:
     with Children() as children:
-        many = [children.start("open", books.folder) for _ in range(5)]
+        many = [children.start("open", stores.folder) for _ in range(5)]
         assert {one.line() for one in many} == {"ready"}
         for one in many:
             one.go()
         assert {one.line() for one in many} == {"disk"}
 
 
-def test_tasks_of_a_living_process_are_left_to_it(books: Books) -> None:
-    mine, others = books.open(), books.open()
+def test_tasks_of_a_living_process_are_left_to_it(stores: Stores) -> None:
+    mine, others = stores.open(), stores.open()
     bring(others, State.RUNNING, "b")
     bring(mine, State.DETACHED, "c")
     assert [row.record.fingerprint for row in mine.abandoned()] == ["c"]
-    books.die(others)
+    stores.die(others)
     assert [row.record.fingerprint for row in mine.abandoned()] == ["b", "c"]
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_only_what_is_under_way_can_be_abandoned(state: State, books: Books) -> None:
-    dead = books.open()
+def test_only_what_is_under_way_can_be_abandoned(state: State, stores: Stores) -> None:
+    dead = stores.open()
     bring(dead, state)
-    books.die(dead)
-    found = [row.state for row in books.open().abandoned()]
+    stores.die(dead)
+    found = [row.state for row in stores.open().abandoned()]
     assert found == ([state] if state in UNDER_WAY else [])
 
 
-def test_an_abandoned_task_is_adopted_by_one_process_only(books: Books) -> None:
-    dead, one, other = books.open(), books.open(), books.open()
+def test_an_abandoned_task_is_adopted_by_one_process_only(stores: Stores) -> None:
+    dead, one, other = stores.open(), stores.open(), stores.open()
     bring(dead, State.RUNNING)
-    books.die(dead)
+    stores.die(dead)
     [seen_by_one], [seen_by_other] = one.abandoned(), other.abandoned()
     assert one.adopt(seen_by_one)
     assert not other.adopt(seen_by_other)
@@ -349,25 +340,25 @@ def test_an_abandoned_task_is_adopted_by_one_process_only(books: Books) -> None:
     assert one.adopt(known(one))  # its own, once more
 
 
-def test_a_task_that_ended_meanwhile_is_not_adopted(books: Books) -> None:
-    dead, one, other = books.open(), books.open(), books.open()
+def test_a_task_that_ended_meanwhile_is_not_adopted(stores: Stores) -> None:
+    dead, one, other = stores.open(), stores.open(), stores.open()
     bring(dead, State.RUNNING)
-    books.die(dead)
+    stores.die(dead)
     [found] = one.abandoned()
     other.record_end("a", State.FAILED, "no")
     assert not one.adopt(found)
 
 
-def test_who_looks_after_a_task_owns_it(books: Books) -> None:
-    dead, one, other = books.open(), books.open(), books.open()
+def test_who_looks_after_a_task_owns_it(stores: Stores) -> None:
+    dead, one, other = stores.open(), stores.open(), stores.open()
     bring(dead, State.RUNNING)
-    books.die(dead)
+    stores.die(dead)
     one.record_progress("a", State.RUNNING)  # attached to it, and polls
     assert other.abandoned() == []
 
 
-def test_a_writer_waits_for_another_process_that_is_writing(store: Store, books: Books) -> None:
-    blocker = sqlite3.connect(books.path, isolation_level=None)
+def test_a_writer_waits_for_another_process_that_is_writing(store: Store, stores: Stores) -> None:
+    blocker = sqlite3.connect(stores.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(store.record_intent, order())
@@ -379,9 +370,9 @@ def test_a_writer_waits_for_another_process_that_is_writing(store: Store, books:
     blocker.close()
 
 
-def test_a_reader_does_not_wait_for_a_writer(store: Store, books: Books) -> None:
+def test_a_reader_does_not_wait_for_a_writer(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
-    blocker = sqlite3.connect(books.path, isolation_level=None)
+    blocker = sqlite3.connect(stores.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     blocker.execute("UPDATE tasks SET state = 'failed'")
     assert known(store).state is State.RUNNING  # who waits for the writer waits in vain, and fails
@@ -389,11 +380,11 @@ def test_a_reader_does_not_wait_for_a_writer(store: Store, books: Books) -> None
     blocker.close()
 
 
-def test_many_threads_and_two_stores_write_at_once(books: Books) -> None:
-    stores = [books.open(), books.open()]
+def test_many_threads_and_two_stores_write_at_once(stores: Stores) -> None:
+    both = [stores.open(), stores.open()]
 
     def whole_way(number: int) -> bool:
-        fingerprint, mine = str(number % 60), stores[number % 2]
+        fingerprint, mine = str(number % 60), both[number % 2]
         if mine.record_intent(order(fingerprint)) is not None:
             return False
         mine.record_accepted(order(fingerprint), task(fingerprint))
@@ -404,8 +395,8 @@ def test_many_threads_and_two_stores_write_at_once(books: Books) -> None:
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(whole_way, range(120)))
     assert sum(won) == 60
-    assert {row.state for row in stores[0].rows(Query(limit=-1))} == {State.SUCCEEDED}
-    assert stores[1].count(Query()) == 60
+    assert {row.state for row in both[0].rows(Query(limit=-1))} == {State.SUCCEEDED}
+    assert both[1].count(Query()) == 60
 
 
 # -- results ------------------------------------------------------------------------------------
@@ -493,20 +484,20 @@ def test_a_row_is_found_by_its_number(store: Store) -> None:
     assert row.record.fingerprint == "2"
 
 
-def test_spent_sums_a_day_and_platform(store: Store, books: Books) -> None:
+def test_spent_sums_a_day_and_platform(store: Store, stores: Stores) -> None:
     def pay(fingerprint: str, platform: str, cost: float | None) -> None:
         store.record_accepted(
             order(fingerprint, platform=platform), Task(platform, "make", fingerprint)
         )
         store.record_progress(fingerprint, State.RUNNING, cost)
 
-    books.clock.now = time.mktime((2026, 11, 19, 23, 59, 0, 0, 0, -1))
+    stores.clock.now = time.mktime((2026, 11, 19, 23, 59, 0, 0, 0, -1))
     pay("a", "haiyi", 0.5)
     pay("b", "haiyi", 0.25)
     pay("c", "gpugeek", 3.0)
     pay("d", "haiyi", None)
     store.record_end("b", State.FAILED, "it cost all the same")
-    books.clock.now += 120
+    stores.clock.now += 120
     pay("e", "haiyi", 1.0)
     assert store.spent() == [
         Spent("2026-11-20", "haiyi", 1, 1.0),
@@ -519,9 +510,9 @@ def test_spent_sums_a_day_and_platform(store: Store, books: Books) -> None:
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, books: Books) -> None:
+def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, stores: Stores) -> None:
     before = bring(store, state)
-    books.clock.now += 1000 * DAY
+    stores.clock.now += 1000 * DAY
     forgotten = store.prune(90 * DAY)
     if state in OPEN:
         assert (forgotten, store.find("a")) == (0, before)
@@ -529,32 +520,32 @@ def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, books: 
         assert (forgotten, store.find("a")) == (1, None)
 
 
-def test_what_ended_lately_is_kept(store: Store, books: Books) -> None:
+def test_what_ended_lately_is_kept(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
-    books.clock.now += 89 * DAY
+    stores.clock.now += 89 * DAY
     store.record_end("a", State.FAILED, "after all this time")
-    books.clock.now += 89 * DAY
+    stores.clock.now += 89 * DAY
     assert store.prune(90 * DAY) == 0
-    books.clock.now += 2 * DAY
+    stores.clock.now += 2 * DAY
     assert store.prune(90 * DAY) == 1
 
 
-def test_a_result_that_is_still_used_is_kept(store: Store, books: Books) -> None:
+def test_a_result_that_is_still_used_is_kept(store: Store, stores: Stores) -> None:
     bring(store, State.DELIVERED)
     for _ in range(4):
-        books.clock.now += 80 * DAY
+        stores.clock.now += 80 * DAY
         store.record_delivered("a")
         assert store.prune(90 * DAY) == 0
 
 
-def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, books: Books) -> None:
+def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
     file = ResultFile(Path("a.png"), Kind.IMAGE, "image/png", 1, "ab" * 32)
     store.record_result("a", result("a", files=(file,)))
     store.record_delivered("a")
-    books.clock.now += 2 * DAY
+    stores.clock.now += 2 * DAY
     store.prune(DAY)
-    with sqlite3.connect(books.path) as db:
+    with sqlite3.connect(stores.path) as db:
         assert db.execute("SELECT count(*) FROM files").fetchone() == (0,)
     db.close()
 
@@ -563,43 +554,43 @@ def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, books:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such modes")
-def test_nobody_else_can_read_the_file(store: Store, books: Books) -> None:
+def test_nobody_else_can_read_the_file(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
-    files = list(books.folder.glob("ledger.db*"))
+    files = list(stores.folder.glob("ledger.db*"))
     assert len(files) == 3
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_an_empty_file_becomes_a_ledger(books: Books) -> None:
-    books.path.touch()
-    bring(books.open(), State.RUNNING)
-    assert version(books.path) == VERSION
+def test_an_empty_file_becomes_a_ledger(stores: Stores) -> None:
+    stores.path.touch()
+    bring(stores.open(), State.RUNNING)
+    assert version(stores.path) == VERSION
 
 
-def test_a_step_of_a_migration_is_done_whole_or_not_at_all(books: Books) -> None:
-    with sqlite3.connect(books.path) as db:
+def test_a_step_of_a_migration_is_done_whole_or_not_at_all(stores: Stores) -> None:
+    with sqlite3.connect(stores.path) as db:
         db.execute("CREATE TABLE files (mine TEXT)")  # the second table of the step is in the way
     db.close()
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
-        books.open()
-    assert version(books.path) == 0
-    assert tables(books.path) == ["files"]
+        stores.open()
+    assert version(stores.path) == 0
+    assert tables(stores.path) == ["files"]
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_a_newer_file_is_refused_with_a_clear_error_and_not_touched(
-    books: Books, mode: str
+    stores: Stores, mode: str
 ) -> None:
-    with sqlite3.connect(books.path) as db:
+    with sqlite3.connect(stores.path) as db:
         db.execute(f"PRAGMA journal_mode = {mode}")
         db.execute("CREATE TABLE things (new TEXT)")
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
-    os.chmod(books.path, 0o640)
-    before = (books.path.read_bytes(), books.path.stat().st_mode, books.path.stat().st_mtime_ns)
+    os.chmod(stores.path, 0o640)
+    before = (stores.path.read_bytes(), stores.path.stat().st_mode, stores.path.stat().st_mtime_ns)
     with pytest.raises(NewerSchema, match=f"newer Skyport, schema {VERSION + 1}: update"):
-        books.open()
-    after = (books.path.read_bytes(), books.path.stat().st_mode, books.path.stat().st_mtime_ns)
+        stores.open()
+    after = (stores.path.read_bytes(), stores.path.stat().st_mode, stores.path.stat().st_mtime_ns)
     assert after == before
 
 
@@ -663,10 +654,10 @@ def test_what_is_another_order_has_another_fingerprint(tmp_path: Path) -> None:
 
 def test_an_order_holds_the_hash_of_a_file_and_nothing_of_this_disk(tmp_path: Path) -> None:
     picture = clip(tmp_path)
-    kept = record_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
-    assert kept.request == {"image": {"sha256": picture.sha256}} == by_content({"image": picture})
-    assert kept.source == Source("3", "p")
-    assert kept.base_url == PLACE
+    record = record_of(wanted(payload={"image": picture}), PLACE, Source("3", "p"))
+    assert record.request == {"image": {"sha256": picture.sha256}} == by_content({"image": picture})
+    assert record.source == Source("3", "p")
+    assert record.base_url == PLACE
 
 
 # -- what a page costs; how fast that is, tests/bench/ledger.py tells ----------------------------

@@ -4,12 +4,13 @@ nothing is sent, kept or changed by asking; nothing answers a foreign page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from host import KINDS, Host, graph, link, node, open_host
-from skyport.sandbox import Sandbox, start
+from host import Host, graph, link, node
+from sandboxes import environment
+from skyport.sandbox import Sandbox
 
 RUN, KEEP = "SkyportRunInCloud", "SkyportKeepLocal"
 HAIYI = {"where": "HaiYi", "where.cluster": "auto"}
@@ -18,35 +19,22 @@ OURS = {"X-Skyport": "1"}
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with start(pace=0.05) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def opened(request: Any, sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
-    env = {
-        "HAIYI_BASE_URL": sandbox.base_url("haiyi"),
-        "HAIYI_API_KEY": sandbox.key("haiyi"),
-    }
-    with open_host(request.param, tmp_path_factory.mktemp(request.param), env=env) as host:
-        yield host
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, "haiyi")
 
 
 @pytest.fixture
-def host(opened: Host, sandbox: Sandbox, monkeypatch: Any) -> Host:
-    opened.share_env(monkeypatch)
-    sandbox.log.clear()
-    return opened
+def host(cloud: Host) -> Host:
+    return cloud
 
 
 def editor(**types: list[str]) -> dict[str, Any]:
     """The workflow as the editor has it: the types of outputs by node."""
     outputs = {name: [{"type": kind} for kind in kinds] for name, kinds in types.items()}
-    return {"nodes": [{"id": name, "outputs": told} for name, told in outputs.items()]}
+    return {"nodes": [{"id": name, "outputs": sockets} for name, sockets in outputs.items()]}
 
 
-def told(host: Host, prompt: Mapping[str, Any], **types: list[str]) -> Any:
+def split_of(host: Host, prompt: Mapping[str, Any], **types: list[str]) -> Any:
     asked = {"prompt": prompt, "workflow": editor(**types)}
     answer = host.route("POST", "/skyport/cut", json=asked, headers=OURS)
     assert answer.status_code == 200, answer.text
@@ -65,7 +53,7 @@ def test_it_tells_what_is_sent_and_what_is_needed_here_too(host, sandbox):
         seen=node("ProbeSink", value=link("cloud")),
         original=node("ProbeSink", value=link("source")),
     )
-    assert told(host, prompt, flip=["IMAGE"]) == {
+    assert split_of(host, prompt, flip=["IMAGE"]) == {
         "nodes": {"source": only("HaiYi", here=True), "flip": only("HaiYi")},
         "troubles": {},
     }
@@ -80,7 +68,7 @@ def test_keep_local_and_what_is_upstream_of_it_are_not_sent(host):
         cloud=node(RUN, HAIYI, value=link("flip")),
         seen=node("ProbeSink", value=link("cloud")),
     )
-    assert told(host, prompt, flip=["IMAGE"])["nodes"] == {"flip": only("HaiYi")}
+    assert split_of(host, prompt, flip=["IMAGE"])["nodes"] == {"flip": only("HaiYi")}
 
 
 def test_a_node_that_two_clouds_run_tells_both(host):
@@ -91,7 +79,7 @@ def test_a_node_that_two_clouds_run_tells_both(host):
         first=node("ProbeSink", value=link("one")),
         second=node("ProbeSink", value=link("two")),
     )
-    assert told(host, prompt, source=["IMAGE"])["nodes"] == {"source": only("HaiYi", "GPUGeek")}
+    assert split_of(host, prompt, source=["IMAGE"])["nodes"] == {"source": only("HaiYi", "GPUGeek")}
 
 
 def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
@@ -100,7 +88,7 @@ def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
         cloud=node(RUN, HAIYI, value=link("model")),
         seen=node("ProbeSink", value=link("cloud")),
     )
-    answer = told(host, prompt, model=["MODEL"])
+    answer = split_of(host, prompt, model=["MODEL"])
     assert answer["nodes"] == {}
     assert "Elsewhere (model) makes a MODEL" in answer["troubles"]["cloud"]
 
@@ -110,7 +98,7 @@ def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
     [{}, {"a": {"inputs": {}}}, {"a": None}, {"a": 3, "b": {"class_type": RUN, "inputs": [1]}}],
 )
 def test_what_is_no_workflow_has_no_cut(host, prompt):
-    assert told(host, prompt) == {"nodes": {}, "troubles": {}}
+    assert split_of(host, prompt) == {"nodes": {}, "troubles": {}}
 
 
 @pytest.mark.parametrize("body", [[], {"prompt": None}, {"workflow": {}}, "prompt"])
