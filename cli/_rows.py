@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Row
-from ..engine.tasks.public_view import public, state_of
+from ..engine.tasks.public_view import redact, state_of
 
 if TYPE_CHECKING:
     from ..engine.base.types import Result
@@ -63,7 +63,7 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
         (tr("title"), history.title(row)),
         (tr("task"), row.task.id if row.task else ""),
         (tr("state"), state_of(row.state)),
-        (tr("error"), public(row.error)),
+        (tr("error"), redact(row.error)),
         (tr("cost"), _cost(row)),
         (tr("created"), _moment(row.created)),
         (tr("submitted"), _moment(row.submitted)),
@@ -81,7 +81,7 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
     from ..engine.media.files import is_intact, size_text
 
     for warning in result.warnings if result else ():
-        yield tr("warning"), public(warning)
+        yield tr("warning"), redact(warning)
     for file in result.files if result else ():
         note = "" if is_intact(file) else f", {tr('gone or changed')}"
         yield (
@@ -89,7 +89,7 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
             f"{file.path} ({file.mime}, {size_text(file.size)}, SHA-256 {file.sha256}{note})",
         )
         if file.url:
-            yield tr("address"), public(file.url)
+            yield tr("address"), redact(file.url)
 
 
 def _moment(seconds: float) -> str:

@@ -13,7 +13,7 @@ from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
-from ..engine.tasks.public_view import public, tree_of
+from ..engine.tasks.public_view import redact, row_to_json
 from ._rows import cells_of, day_of, facts_of, print_json
 from ._table import clean, table
 
@@ -120,7 +120,7 @@ def _list(args: argparse.Namespace) -> int:
     query = Query(states, args.platform or "", args.search, args.limit)
     rows = history.rows(_ledger(), query)
     if args.json:
-        print_json([tree_of(row) for row in rows])
+        print_json([row_to_json(row) for row in rows])
     elif rows:
         _print_list(rows, history.read(_ledger(), lambda store: store.spent()), args.platform)
         _note_hidden_rows(query, len(rows))
@@ -170,7 +170,7 @@ def _show(args: argparse.Namespace) -> int:
     for text in row.result.texts if row.result else ():
         print(f"{tr('text')}:", *map(clean, text.splitlines()), sep="\n")
     print(f"{tr('request')}:")
-    print_json(public(row.record.request))
+    print_json(redact(row.record.request))
     return 0
 
 
@@ -202,7 +202,7 @@ def _cancel(args: argparse.Namespace) -> int:
     from ..engine.tasks import history
 
     row = _find_row(args)
-    return _request_cancel(row, history.to_cancel(providers.connect, row))
+    return _request_cancel(row, history.provider_to_cancel(providers.connect, row))
 
 
 def _request_cancel(row: Row, provider: Provider) -> int:

@@ -13,7 +13,7 @@ from ..engine.base.types import Kind
 from ..engine.base.words import tr
 from ..engine.media.container import (
     audio_stream,
-    decoded,
+    iter_frames,
     open_container,
     open_raw,
     unreadable,
@@ -53,7 +53,7 @@ def size_of(path: Path) -> str:
 def frames(path: Path) -> Iterator[Image.Image]:
     """Every frame of a video, decoded as the nodes decode it. Raises BadResult."""
     with open_container(path) as file:
-        for frame in decoded(file, video_stream(file, path)):
+        for frame in iter_frames(file, video_stream(file, path)):
             yield frame.to_image()
 
 
@@ -85,7 +85,7 @@ def _loudness(path: Path, columns: int) -> list[float]:
         if track is None:
             raise unreadable(path, tr("it has no sound track"))
         to_floats = av.AudioResampler(format="fltp", layout="mono")
-        parts = [p for f in decoded(file, track) for p in to_floats.resample(f)]
+        parts = [p for f in iter_frames(file, track) for p in to_floats.resample(f)]
     if not parts:
         raise unreadable(path, tr("no sound could be decoded"))
     wave = np.abs(np.concatenate([part.to_ndarray()[0] for part in parts]))

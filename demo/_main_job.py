@@ -79,7 +79,7 @@ class MainJob:
             assert isinstance(self.provider, haiyi.HaiYi)
             blocking = self.runner.engine.blocking
             found = await retrying(self.provider.clusters, run_blocking=blocking)
-            self._cluster = haiyi.roomiest(found)
+            self._cluster = haiyi.most_free_cluster(found)
             text = tr(
                 "{count} clusters; most free capacity: {name}", count=len(found), name=self._cluster
             )

@@ -194,8 +194,8 @@ class HaiyiClusters(CloudNode):
         assert isinstance(provider, haiyi.HaiYi)
         clusters = await run_task.query(provider.clusters)
         _listed_clusters.update(dict.fromkeys(cluster.name for cluster in clusters))
-        report = haiyi.report_of(clusters)
-        return io.NodeOutput(haiyi.roomiest(clusters), report, ui={"text": (report,)})
+        report = haiyi.cluster_report(clusters)
+        return io.NodeOutput(haiyi.most_free_cluster(clusters), report, ui={"text": (report,)})
 
 
 NODES = [

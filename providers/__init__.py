@@ -23,7 +23,7 @@ from ..engine.platforms.provider import Provider
 from ..engine.platforms.registry import names, provider_class, public_hosts
 from ..engine.settings import folders, keys, settings
 from ..engine.settings.settings import results
-from ..engine.tasks.collector import collect_for_ever
+from ..engine.tasks.collector import collect_forever
 from ..engine.tasks.runner import Runner
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def runner() -> Runner:
 def start_collector() -> None:
     """Finish in the background the tasks for which no node waits."""
     task_runner = runner()
-    task_runner.engine.start(collect_for_ever(task_runner, ledger(), connect, results))
+    task_runner.engine.start(collect_forever(task_runner, ledger(), connect, results))
 
 
 @lru_cache(maxsize=1)

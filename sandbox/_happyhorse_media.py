@@ -19,7 +19,7 @@ from PIL import Image
 from ._body import Body, Refusal
 from ._files import Slice, StoredFile, identify
 from ._happyhorse_rows import Medium, Reading
-from ._log import Seen
+from ._log import LoggedRequest
 from ._platform import Request, World
 
 MB = 1024 * 1024
@@ -81,7 +81,7 @@ def _hosted(parts: SplitResult, world: World) -> StoredFile:
         query=parts.query,
         headers=Message(),
         body=Body(BytesIO(), Message()),
-        seen=Seen("GET", parts.path, parts.query),
+        seen=LoggedRequest("GET", parts.path, parts.query),
         world=world,
         twists={},
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass
-class Seen:
+class LoggedRequest:
     """One request. The key itself is never stored, only whether one was sent.
 
     path     raw, with the platform's prefix and without the query
@@ -35,19 +35,19 @@ class Log:
     """A list that many threads write to; reading takes a copy."""
 
     def __init__(self) -> None:
-        self._seen: list[Seen] = []
+        self._seen: list[LoggedRequest] = []
         self._lock = threading.Lock()
 
-    def add(self, seen: Seen) -> Seen:
+    def add(self, seen: LoggedRequest) -> LoggedRequest:
         with self._lock:
             self._seen.append(seen)
         return seen
 
-    def all(self) -> list[Seen]:
+    def all(self) -> list[LoggedRequest]:
         with self._lock:
             return list(self._seen)
 
-    def of(self, method: str, ending: str) -> list[Seen]:
+    def of(self, method: str, ending: str) -> list[LoggedRequest]:
         """Requests by method whose path ends with `ending`."""
         return [s for s in self.all() if s.method == method and s.path.endswith(ending)]
 
@@ -55,11 +55,11 @@ class Log:
         with self._lock:
             self._seen.clear()
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[LoggedRequest]:
         return iter(self.all())
 
     def __len__(self) -> int:
         return len(self.all())
 
-    def __getitem__(self, index: int) -> Seen:
+    def __getitem__(self, index: int) -> LoggedRequest:
         return self.all()[index]

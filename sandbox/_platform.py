@@ -19,7 +19,7 @@ from ._faults import Faults, Twists, markers
 from ._files import Slice, StoredFile, identify, result_file, serve_range
 from ._film import draw
 from ._graph import Prompt
-from ._log import Log, Seen
+from ._log import Log, LoggedRequest
 from ._multipart import FormPart, parse
 from ._tasks import Made, Plan, Task, Tasks
 from ._workflow import Saved, check, run, steps
@@ -71,7 +71,7 @@ class Request:
     query: str
     headers: Message
     body: Body
-    seen: Seen
+    seen: LoggedRequest
     world: World
     twists: Twists
     args: Mapping[str, Sequence[str]] = field(default_factory=dict)

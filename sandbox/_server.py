@@ -14,7 +14,7 @@ from typing import Any
 from ._body import BLOCK, Body, Cut, Refusal
 from ._faults import ANSWERS, Twists
 from ._files import Slice
-from ._log import Seen
+from ._log import LoggedRequest
 from ._platform import Answer, Platform, Request, World
 
 HTML = b"<!DOCTYPE html><html><body><h1>SANDBOX</h1><p>A page, not what you asked for.</p></html>"
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- from a request to an answer --------------------------------------------------------
 
-    def _answer(self, seen: Seen, twists: Twists) -> Answer:
+    def _answer(self, seen: LoggedRequest, twists: Twists) -> Answer:
         if "delay" in twists:
             self._delay(**twists["delay"])
         try:
@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
         answer.twists = {**answer.twists, **twists}
         return answer
 
-    def _route(self, seen: Seen, body: Body, twists: Twists) -> Answer:
+    def _route(self, seen: LoggedRequest, body: Body, twists: Twists) -> Answer:
         name, _, rest = seen.path[1:].partition("/")
         platform = self.server.platforms.get(name)
         if not platform:
@@ -149,14 +149,14 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- sending ----------------------------------------------------------------------------
 
-    def _send(self, seen: Seen, answer: Answer) -> None:
+    def _send(self, seen: LoggedRequest, answer: Answer) -> None:
         answer = _spoil_file(answer, self.server.world.origin)
         if isinstance(answer.body, Iterator):
             self._send_chunks(seen, answer, answer.body)
         else:
             self._send_whole(seen, answer, answer.body)
 
-    def _send_whole(self, seen: Seen, answer: Answer, body: bytes | Slice) -> None:
+    def _send_whole(self, seen: LoggedRequest, answer: Answer, body: bytes | Slice) -> None:
         length, most = _lengths(body, answer.twists)
         seen.status = answer.status
         self.send_response(answer.status)
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             if most < length:
                 raise Cut
 
-    def _send_chunks(self, seen: Seen, answer: Answer, chunks: Iterator[bytes]) -> None:
+    def _send_chunks(self, seen: LoggedRequest, answer: Answer, chunks: Iterator[bytes]) -> None:
         seen.status = answer.status
         self.send_response(answer.status)
         for name, value in {**answer.headers, "Transfer-Encoding": "chunked"}.items():
@@ -200,15 +200,15 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- overrides of the base class --------------------------------------------------------
 
-    def _seen(self, path: str, query: str) -> Seen:
+    def _seen(self, path: str, query: str) -> LoggedRequest:
         kind = self.headers.get("Content-Type", "")
         keyed = any(self.headers.get(name) for name in _KEY_HEADERS)
-        return Seen(self.command, path, query, content_type=kind, keyed=keyed)
+        return LoggedRequest(self.command, path, query, content_type=kind, keyed=keyed)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Lines that are not HTTP are refused in JSON too."""
         self.close_connection = True
-        seen = Seen(getattr(self, "command", None) or "", getattr(self, "path", ""))
+        seen = LoggedRequest(getattr(self, "command", None) or "", getattr(self, "path", ""))
         self._send(seen, _refusal_answer(Refusal(int(code), message or "This is not HTTP.")))
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from _waiting import PATIENT
-from scripted import Answer, Reply, Scripted, Seen, answer_json, answer_page
+from scripted import Answer, LoggedRequest, Reply, Scripted, answer_json, answer_page
 from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
@@ -307,7 +307,7 @@ class PlatformContract:
         monkeypatch.setenv("SKYPORT_TIME_LIMIT_S", "20")
         times: list[float] = []
 
-        def running(seen: Seen) -> Answer:
+        def running(seen: LoggedRequest) -> Answer:
             times.append(play.loop.time())
             return self.running()
 

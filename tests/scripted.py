@@ -63,7 +63,7 @@ def redirect(to: str, status: int = 302) -> Answer:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LoggedRequest:
     """One request as it came over the wire. `target` is the request line's, byte for byte.
 
     connection  number of the TCP connection, from 1
@@ -82,7 +82,7 @@ class Seen:
         return json.loads(self.body)
 
 
-Reply = Answer | Callable[[Seen], Answer]
+Reply = Answer | Callable[[LoggedRequest], Answer]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Scripted:
     """The server. `keep_bodies` False reads bodies without holding them (for tests of memory)."""
 
     keep_bodies: bool = True
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[LoggedRequest] = field(default_factory=list)
     connections: int = 0
     _lines: dict[str, _Line] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
@@ -111,7 +111,7 @@ class Scripted:
         """Script the answers for `path` (without a query; "*" for every other path)."""
         self._lines[path] = _Line(replies)
 
-    def asked(self, path: str) -> list[Seen]:
+    def asked(self, path: str) -> list[LoggedRequest]:
         """The requests for `path`, in order."""
         return [seen for seen in self.seen if _path(seen.target) == path]
 
@@ -149,7 +149,7 @@ class Scripted:
             self.connections += 1
             return self.connections
 
-    def reply_to(self, seen: Seen) -> Answer:
+    def reply_to(self, seen: LoggedRequest) -> Answer:
         with self._lock:
             self.seen.append(seen)
             line = self._lines.get(_path(seen.target)) or self._lines.get("*")
@@ -222,7 +222,9 @@ class _Handler(socketserver.StreamRequestHandler):
         headers = self._headers()
         early = self.server.script.drops_before(target)
         body = (b"", 0, "") if early else self._body(int(headers.get("content-length", 0)))
-        answer = self.server.script.reply_to(Seen(method, target, headers, self.number, *body))
+        answer = self.server.script.reply_to(
+            LoggedRequest(method, target, headers, self.number, *body)
+        )
         if answer.drop:
             return False
         return self._say(answer)

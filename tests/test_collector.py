@@ -21,7 +21,7 @@ from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import Query, Row, State, record_of
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.platforms.provider import Provider
-from skyport.engine.tasks.collector import INTERVAL, collect, collect_for_ever
+from skyport.engine.tasks.collector import INTERVAL, collect, collect_forever
 from virtual import Cloud, Play, ended, order
 
 DAY = 86400.0
@@ -42,7 +42,7 @@ class Process:
     def collects_for(self, seconds: float, connect: Callable[[str], Provider]) -> None:
         """The collector at work for so long, and then no more."""
         runner, results = self.play.runner, lambda: self.into
-        work = collect_for_ever(runner, self.keeper, connect, results)
+        work = collect_forever(runner, self.keeper, connect, results)
         with pytest.raises(asyncio.TimeoutError):
             self.play.run(asyncio.wait_for(work, seconds))
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import urllib3
 from _waiting import PATIENT
-from scripted import Answer, Scripted, Seen, answer_json, answer_page, redirect
+from scripted import Answer, LoggedRequest, Scripted, answer_json, answer_page, redirect
 from skyport.engine.base.errors import (
     AuthRejected,
     BadResult,
@@ -197,7 +197,7 @@ def test_a_folder_that_cannot_be_written_is_named(server: Scripted, tmp_path: Pa
 
 
 def test_a_cut_result_goes_on_where_it_stopped(server: Scripted, tmp_path: Path) -> None:
-    def rest(seen: Seen) -> Answer:
+    def rest(seen: LoggedRequest) -> Answer:
         begin = int(seen.headers["range"].removeprefix("bytes=").removesuffix("-"))
         span = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
         return Answer(
@@ -242,7 +242,7 @@ def test_a_file_that_changed_between_cut_and_resume_is_fetched_anew(
 def test_a_rest_that_ends_early_is_gone_on_with_once_more(server: Scripted, tmp_path: Path) -> None:
     """Its own length is honest: only the size told for the whole file says that some is missing."""
 
-    def rest(seen: Seen) -> Answer:
+    def rest(seen: LoggedRequest) -> Answer:
         begin = int(seen.headers["range"][6:-1])
         some = PNG[begin : begin + 200_000]
         span = ("Content-Range", f"bytes {begin}-{begin + len(some) - 1}/{len(PNG)}")
@@ -257,7 +257,7 @@ def test_a_rest_that_ends_early_is_gone_on_with_once_more(server: Scripted, tmp_
 def test_a_rest_of_another_file_is_not_put_behind_the_first_part(
     server: Scripted, tmp_path: Path
 ) -> None:
-    def rest(seen: Seen) -> Answer:
+    def rest(seen: LoggedRequest) -> Answer:
         begin = int(seen.headers["range"][6:-1])
         span = ("Content-Range", f"bytes {begin}-{len(PNG) - 1}/{len(PNG)}")
         return Answer(206, bytes(len(PNG) - begin), (span, ("ETag", '"v2"')))
@@ -467,12 +467,12 @@ class Internet:
         self.names: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []
         self.connected: list[str] = []
-        self.silent: set[str] = set()
+        self.no_report: set[str] = set()
         connect = socket.socket.connect
 
         def connected(line: socket.socket, to: Any) -> None:
             self.connected.append(to[0])
-            if to[0] in self.silent:
+            if to[0] in self.no_report:
                 raise ConnectionRefusedError
             connect(line, ("127.0.0.1", to[1]) if is_public_address(to[0]) else to)
 
@@ -531,7 +531,7 @@ def test_of_several_public_addresses_the_next_is_tried_where_one_does_not_answer
     server: Scripted, internet: Internet, tmp_path: Path
 ) -> None:
     internet.names = {"files.example": [["8.8.8.8", "1.1.1.1"]]}
-    internet.silent = {"8.8.8.8"}
+    internet.no_report = {"8.8.8.8"}
     server.on("/a", Answer(body=PNG))
     url = f"http://files.example:{server.port}/a"
     assert fetching(server, url, tmp_path).attempt().size == len(PNG)
@@ -616,7 +616,7 @@ def test_which_addresses_a_public_host_may_have(address: str, allowed: bool) -> 
 def test_bytes_are_asked_for_uncompressed_so_that_lengths_are_those_of_the_file(
     server: Scripted, tmp_path: Path
 ) -> None:
-    def reply(seen: Seen) -> Answer:
+    def reply(seen: LoggedRequest) -> Answer:
         plain = seen.headers["accept-encoding"] == "identity"
         return Answer(body=PNG) if plain else answer_page("compressed")
 

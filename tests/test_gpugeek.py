@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from _waiting import PATIENT
 from contract import KEY, PNG, RESULT, HostingContract
-from scripted import Answer, Scripted, Seen, answer_json, answer_page
+from scripted import Answer, LoggedRequest, Scripted, answer_json, answer_page
 from skyport.engine.base.errors import (
     ApiError,
     AuthRejected,
@@ -77,7 +77,7 @@ def scripted_upload(server: Scripted) -> None:
     server.on(COMMIT, committing)
 
 
-def committing(seen: Seen) -> Answer:
+def committing(seen: LoggedRequest) -> Answer:
     return answer_json(envelope({"oss_url": seen.json()["oss_url"] + "#kept"}))
 
 
@@ -180,7 +180,7 @@ BY_SAMPLE = ("POST", f"{LINK}?fileName")
 
 
 def only_by_sample(refusal: Answer) -> Any:
-    def link(seen: Seen) -> Answer:
+    def link(seen: LoggedRequest) -> Answer:
         if seen.method != "POST" or "fileName=" not in seen.target:
             return refusal
         return answer_json(envelope({"signedUrl": f"http://{seen.headers['host']}{SIGNED}"}))

@@ -399,7 +399,7 @@ def test_clusters_are_read_and_minus_one_is_unknown(server: Scripted) -> None:
     assert found[0] == Cluster("GPU-4090", "GPU-4090-24GB", 2, 22)
     assert [cluster.room for cluster in found] == [20, 13, 0]
     assert found[2].most is None
-    assert haiyi.report_of(found).splitlines() == [
+    assert haiyi.cluster_report(found).splitlines() == [
         "GPU-4090: 2 running, 22 at most (GPU-4090-24GB)",
         "GPU-A800: 8 running, 21 at most (GPU-A800-24GB)",
         "GPU-A800x8: 0 running, unknown at most (GPU-A800x8-24GB)",
@@ -422,9 +422,9 @@ def test_a_named_cluster_is_taken_as_it_is_and_nobody_is_asked(server: Scripted)
 
 def test_among_equals_the_first_cluster_is_taken_and_without_any_it_says_so() -> None:
     full = [Cluster("a", "a", 9, 5), Cluster("b", "b", 0, None)]
-    assert haiyi.roomiest(full) == "a"
+    assert haiyi.most_free_cluster(full) == "a"
     with pytest.raises(InvalidInput, match="No cluster is active right now"):
-        haiyi.roomiest([])
+        haiyi.most_free_cluster([])
 
 
 # -- models ---------------------------------------------------------------------------------

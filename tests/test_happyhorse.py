@@ -21,7 +21,7 @@ from skyport.engine.base.errors import (
     OutcomeUnknown,
     OutOfCredit,
 )
-from skyport.engine.base.types import MediaFile, Report, Request, Status, Task, TaskState, silent
+from skyport.engine.base.types import MediaFile, Report, Request, Status, Task, TaskState, no_report
 from skyport.engine.hosting.choice import ChosenHost
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import fingerprint_of
@@ -50,7 +50,7 @@ class Shelf:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def upload(self, file: MediaFile, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, report: Report = no_report) -> str:
         answer = self._http.post_form(FILES, [("file", file)], report)
         return str(json.loads(answer.content)["url"])
 

@@ -17,7 +17,7 @@ from skyport.engine.base.errors import (
     OutcomeUnknown,
     OutOfCredit,
 )
-from skyport.engine.base.json_tree import unsigned
+from skyport.engine.base.json_tree import without_signature
 from skyport.engine.base.types import Status, Task, TaskState
 from skyport.engine.http.client import Http
 from skyport.providers import happyhorse
@@ -146,8 +146,8 @@ def test_a_host_that_tells_files_apart_by_a_query_hides_no_result(
     ],
 )
 def test_a_signature_is_no_part_of_what_a_url_names(query: str) -> None:
-    assert unsigned(f"https://h.example/a.png?{query}") == "https://h.example/a.png"
-    assert unsigned("https://h.example/view?name=a.png&type=b") == (
+    assert without_signature(f"https://h.example/a.png?{query}") == "https://h.example/a.png"
+    assert without_signature("https://h.example/view?name=a.png&type=b") == (
         "https://h.example/view?name=a.png&type=b"
     )
 
@@ -165,7 +165,7 @@ def test_a_signature_is_no_part_of_what_a_url_names(query: str) -> None:
         ({"message": "insufficient balance", "data": None}, OutOfCredit, "insufficient balance"),
         ({"error": {"code": "bad_size"}}, InputRejected, "bad_size"),
         ({"message": "look at your page"}, OutcomeUnknown, "look at your page"),
-        ({"message": "success", "data": {}}, OutcomeUnknown, "named no task"),
+        ({"message": "success", "data": {}}, OutcomeUnknown, "no task id"),
     ],
 )
 def test_a_submit_without_a_task_tells_what_the_platform_said(

@@ -31,7 +31,7 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import MediaFile
 from skyport.engine.http.client import Http
-from skyport.engine.http.error_answers import api_error, seconds_asked, words_of
+from skyport.engine.http.error_answers import api_error, message_in, parse_retry_after
 from skyport.engine.http.response import read_json
 from skyport.engine.http.retry import pause, retrying, should_repeat
 
@@ -202,10 +202,10 @@ def test_retry_after_is_obeyed_up_to_two_minutes_and_zero_is_zero(
 
 def test_retry_after_may_be_a_date() -> None:
     noon = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
-    assert seconds_asked("Sun, 06 Nov 1994 08:49:47 GMT", noon) == 10.0
-    assert seconds_asked("Sun, 06 Nov 1994 08:49:00 GMT", noon) == 0.0
-    assert seconds_asked("soon", noon) is None
-    assert seconds_asked(None, noon) is None
+    assert parse_retry_after("Sun, 06 Nov 1994 08:49:47 GMT", noon) == 10.0
+    assert parse_retry_after("Sun, 06 Nov 1994 08:49:00 GMT", noon) == 0.0
+    assert parse_retry_after("soon", noon) is None
+    assert parse_retry_after(None, noon) is None
 
 
 def test_pauses_double_to_eight_seconds_and_spread_by_a_quarter() -> None:
@@ -355,7 +355,7 @@ def test_status_and_words_choose_the_class(status: int, words: str, kind: type) 
     ],
 )
 def test_the_platforms_words_are_dug_out_of_its_body(body: Any, words: str) -> None:
-    assert words_of(body) == words
+    assert message_in(body) == words
 
 
 def test_an_error_has_status_code_and_words_and_is_kept_short(server: Scripted) -> None:

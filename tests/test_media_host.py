@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import requests
 from _waiting import PATIENCE
-from scripted import Answer, Reply, Scripted, Seen, closed_port
+from scripted import Answer, LoggedRequest, Reply, Scripted, closed_port
 from skyport import providers, sandbox
 from skyport.engine.base.background import Engine
 from skyport.engine.base.errors import (
@@ -42,7 +42,7 @@ from skyport.engine.base.types import (
     Status,
     Task,
     TaskState,
-    silent,
+    no_report,
 )
 from skyport.engine.hosting import s3
 from skyport.engine.hosting.choice import ChosenHost, choose
@@ -70,7 +70,7 @@ class Bare(Provider):
         super().__init__(Http("Bare", "http://127.0.0.1:1", {}), media_host)
         self.sent: list[Any] = []
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         self.sent.append(request.payload)
         return "1"
 
@@ -96,7 +96,7 @@ class Shelf:
         self.url = url or "https://files.example"
         self.uploads: list[str] = []
 
-    def upload(self, file: MediaFile, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, report: Report = no_report) -> str:
         self.uploads.append(file.sha256)
         return f"{self.url}/{file.sha256}?number={len(self.uploads)}"
 
@@ -691,7 +691,7 @@ def on_put(*replies: Reply) -> Reply:
     """What to answer to PUTs in turn, the last one again; to a HEAD, that nothing is there."""
     waiting = list(replies)
 
-    def reply(seen: Seen) -> Answer:
+    def reply(seen: LoggedRequest) -> Answer:
         if seen.method == "HEAD":
             return Answer(404)
         chosen = waiting.pop(0) if len(waiting) > 1 else waiting[0]
@@ -763,7 +763,7 @@ def test_a_bucket_that_does_not_answer_is_told_by_its_setting(
     assert "X-Amz" not in str(caught.value)
 
 
-def signature(seen: Seen) -> str:
+def signature(seen: LoggedRequest) -> str:
     """What AWS's document of signature version 4 makes of a presigned request, as it arrived."""
     path, _, query = seen.target.partition("?")
     asked = dict(pair.split("=", 1) for pair in query.split("&"))
@@ -803,7 +803,7 @@ def test_the_files_of_one_request_go_up_side_by_side(
 ) -> None:
     together = threading.Barrier(4, timeout=PATIENCE)
 
-    def wait(seen: Seen) -> Answer:
+    def wait(seen: LoggedRequest) -> Answer:
         together.wait()
         return Answer(200)
 

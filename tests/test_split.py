@@ -34,7 +34,7 @@ def facts(
     return Facts(
         is_output=lambda name: None if name.startswith("Unknown") else name in OUTPUTS,
         type_of=lambda source: (types or {}).get(source[0], "IMAGE"),
-        lacks=lambda one: (lacking or {}).get(one["class_type"], []),
+        missing_inputs=lambda one: (lacking or {}).get(one["class_type"], []),
         runs_here=lambda one: not one["class_type"].startswith(("Unknown", "Stuck")),
     )
 
@@ -177,8 +177,8 @@ def test_of_the_outputs_only_those_that_are_asked_for_are_served() -> None:
     """The editor can run the nodes it has selected."""
     before = graph(a=node("UnknownPainter"), kept=save("a"), cloud=run(link("kept")))
     before["after"] = save("cloud")
-    assert split(before, replace(facts(), wanted=["after"])).keys() == {"cloud", "after"}
-    assert {"a", "kept"} <= split(before, replace(facts(), wanted=["kept"])).keys()
+    assert split(before, replace(facts(), targets=["after"])).keys() == {"cloud", "after"}
+    assert {"a", "kept"} <= split(before, replace(facts(), targets=["kept"])).keys()
 
 
 def test_nodes_inside_subgraphs_keep_their_ids() -> None:
@@ -372,7 +372,7 @@ def test_what_keep_local_holds_here_is_not_brought_back() -> None:
 
 
 def test_a_preview_that_is_not_asked_for_brings_nothing_back() -> None:
-    after = split(tapping(peek=save("paint")), replace(facts(), wanted=["kept"]))
+    after = split(tapping(peek=save("paint")), replace(facts(), targets=["kept"]))
     assert len(order(after, "cloud").saves) == 1
 
 

@@ -28,7 +28,7 @@ from skyport.engine.base.types import (
     Status,
     Task,
     TaskState,
-    silent,
+    no_report,
 )
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import Ledger
@@ -127,7 +127,7 @@ class Cloud(Provider):
         self._note("prepare", request.title)
         return request
 
-    def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
         self._note("upload", file.name)
         report(file.size, file.size)
         return f"https://files.example/{file.sha256}?signed={self.counts['upload']}"
@@ -135,7 +135,7 @@ class Cloud(Provider):
     def url_lifetime(self, url: str, request: Request) -> float:
         return self.hosts_for
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         task_id = str(self.counts["submit"] + 1)
         self._ends[task_id] = self.clock() + request.payload.get("lasts", self.lasts)
         self.requests.append(request)

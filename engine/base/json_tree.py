@@ -73,7 +73,7 @@ def urls_in(tree: Json) -> frozenset[str]:
     return frozenset(text for text in leaves(tree, str) if text.startswith(("http://", "https://")))
 
 
-def unsigned(url: str) -> str:
+def without_signature(url: str) -> str:
     """`url` without the query if that holds a signature; any other query is part of the name."""
     base, _, query = url.partition("?")
     return base if _SIGNED.search(query) else url

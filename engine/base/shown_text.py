@@ -15,10 +15,10 @@ _TAG = re.compile(r"<[^>]*>")
 def visible_text(body: bytes, most: int = MAX_LENGTH) -> str:
     """The visible text of the HTML `body`, in one line of at most `most` characters."""
     text = body[:65536].decode("utf-8", "replace")
-    return shortened(html.unescape(_TAG.sub(" ", _HIDDEN.sub(" ", text))), most)
+    return shorten(html.unescape(_TAG.sub(" ", _HIDDEN.sub(" ", text))), most)
 
 
-def shortened(text: str, most: int = MAX_LENGTH) -> str:
+def shorten(text: str, most: int = MAX_LENGTH) -> str:
     """`text` in one line of at most `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."

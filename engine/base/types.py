@@ -287,5 +287,5 @@ Field = str | MediaFile  # a part of a multipart form
 Report = Callable[[int, int], None]  # called with (bytes done, bytes in total)
 
 
-def silent(done: int, total: int) -> None:
+def no_report(done: int, total: int) -> None:
     """A Report that does nothing."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..base.errors import InvalidInput
-from ..base.types import MediaFile, Report, Request, silent
+from ..base.types import MediaFile, Report, Request, no_report
 from ..base.words import tr
 from ..platforms.media_host import MediaHost
 from ..platforms.registry import public_hosts
@@ -35,7 +35,7 @@ class ChosenHost:
     def upload_scope(self) -> str:
         return self._host.upload_scope
 
-    def upload(self, file: MediaFile, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, report: Report = no_report) -> str:
         return self._host.upload(file, report)
 
     def url_lifetime(self, url: str) -> float:
@@ -79,7 +79,7 @@ class PlatformHost:
     def upload_scope(self) -> str:
         return self._provider.upload_scope(self._request)
 
-    def upload(self, file: MediaFile, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, report: Report = no_report) -> str:
         return self._provider.upload(file, self._request, report)
 
     def url_lifetime(self, url: str) -> float:

@@ -17,7 +17,7 @@ from ..base.errors import (
     SkyportError,
     TransportError,
 )
-from ..base.types import MediaFile, Report, silent
+from ..base.types import MediaFile, Report, no_report
 from ..base.words import tr
 from ..http.client import Http
 from ..http.session import origin_text
@@ -63,7 +63,7 @@ class Bucket:
             f"{origin_text(client.meta.endpoint_url)} {self._bucket} {self._prefix} {account_id}"
         )
 
-    def upload(self, file: MediaFile, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, report: Report = no_report) -> str:
         """A URL of the file, valid for `s3_hours`; uploads only if the bucket lacks the file."""
         key = f"{self._prefix}/{file.sha256}.{extension(file.mime)}".lstrip("/")
         if self._has(key, file.size):

@@ -16,9 +16,9 @@ from requests.exceptions import ChunkedEncodingError, InvalidSchema, InvalidURL,
 
 from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, TransportError
 from ..base.shown_text import scrub
-from ..base.types import Field, Json, MediaFile, Report, silent
+from ..base.types import Field, Json, MediaFile, Report, no_report
 from ..base.words import tr
-from .error_answers import api_error, explained, seconds_asked
+from .error_answers import api_error, parse_error_body, parse_retry_after
 from .public_hosts import exact_exchange
 from .request_body import RequestBody, file_body, form_body, text_body
 from .response import Response, StreamListener
@@ -118,7 +118,7 @@ class Http:
         `report` counts the bytes of the whole form. Raises InvalidInput for a file that changed or
         is gone: before the first byte is sent, unless it happens while sending.
         """
-        with form_body(fields, report or silent) as body:
+        with form_body(fields, report or no_report) as body:
             return self._post(path, body)
 
     def put_file(
@@ -132,7 +132,7 @@ class Http:
 
         Raises what `post_form` raises, and BadResult for a private host other than the platform's.
         """
-        with file_body(file, headers.get("Content-Type", file.mime), report or silent) as body:
+        with file_body(file, headers.get("Content-Type", file.mime), report or no_report) as body:
             request = requests.Request("PUT", url, headers=dict(headers))
             _set_body(request, body)
             exchange = exact_exchange(
@@ -278,8 +278,8 @@ class Http:
     def _raise_for_status(self, answer: Response) -> Response:
         if 200 <= answer.status_code < 300:
             return answer
-        message, code = explained(answer.content)
-        retry_after = seconds_asked(answer.headers.get("Retry-After"), time.time())
+        message, code = parse_error_body(answer.content)
+        retry_after = parse_retry_after(answer.headers.get("Retry-After"), time.time())
         raise api_error(self.label, answer.status_code, message, code, retry_after)
 
     def _redirect_error(self, answer: Response, redirect: str) -> ApiError:

@@ -18,7 +18,7 @@ from ..base.errors import (
     ServerFault,
 )
 from ..base.json_tree import number
-from ..base.shown_text import scrub, shortened, visible_text
+from ..base.shown_text import scrub, shorten, visible_text
 from ..base.types import Json
 from ..base.words import tr
 
@@ -58,7 +58,7 @@ def api_error(
     NotFound; 429: RateLimited; 5xx: ServerFault; anything else, including 200: InputRejected.
     """
     error_class = _error_class(status, words)
-    message = shortened(scrub(words)) or tr("An error without any explanation")
+    message = shorten(scrub(words)) or tr("An error without any explanation")
     facts = [f"HTTP {status}"] if status and status != 200 else []
     facts += [f"code {code}"] if code else []
     return error_class(
@@ -77,13 +77,13 @@ def http_status(code: Json) -> int:
     return int(status) if status is not None and 400 <= status < 600 else 200
 
 
-def speaks_of_money(words: str) -> bool:
+def is_about_credit(words: str) -> bool:
     """Whether a platform's message, English or Chinese, says that the account has no credit."""
     return bool(_NO_CREDIT.search(words)) and not _RATE_LIMIT.search(words)
 
 
 def _error_class(status: int, words: str) -> type[ApiError]:
-    if status == 402 or speaks_of_money(words):
+    if status == 402 or is_about_credit(words):
         return OutOfCredit
     if status in (401, 403):
         return AuthRejected
@@ -117,29 +117,29 @@ def _advice(error_class: type[ApiError], label: str, status: int) -> str:
 # -- the message in a body -----------------------------------------------------------------------
 
 
-def words_of(tree: Json) -> str:
+def message_in(tree: Json) -> str:
     """The messages in a JSON error body, wherever platforms put them; "" if there are none."""
-    return shortened("; ".join(dict.fromkeys(_sentences(tree))))
+    return shorten("; ".join(dict.fromkeys(_sentences(tree))))
 
 
-def code_of(tree: Json) -> str:
+def code_in(tree: Json) -> str:
     """The platform's own error code in a JSON body, "" if there is none."""
     if not isinstance(tree, dict):
         return ""
     for key in _CODE_KEYS:
         if isinstance(tree.get(key), (str, int)) and not isinstance(tree[key], bool):
             return str(tree[key])
-    return code_of(tree.get("error"))
+    return code_in(tree.get("error"))
 
 
-def explained(body: bytes) -> tuple[str, str]:
+def parse_error_body(body: bytes) -> tuple[str, str]:
     """(message, code) of an error body: JSON, HTML, plain text or empty."""
     try:
         tree = json.loads(body)
     except (ValueError, RecursionError):
         return _storage_error(body) or (visible_text(body), "")
-    words = words_of(tree) or shortened(body.decode("utf-8", "replace"))
-    return _with_trace_id(words, tree), code_of(tree)
+    words = message_in(tree) or shorten(body.decode("utf-8", "replace"))
+    return _with_trace_id(words, tree), code_in(tree)
 
 
 def _with_trace_id(words: str, tree: Json) -> str:
@@ -175,7 +175,7 @@ def _sentences(tree: Json) -> Iterator[str]:
 # -- when to try again --------------------------------------------------------------------------
 
 
-def seconds_asked(value: str | None, now: float) -> float | None:
+def parse_retry_after(value: str | None, now: float) -> float | None:
     """A Retry-After header (seconds or an HTTP date) as seconds from `now` (`time.time`)."""
     if not value:
         return None

@@ -51,7 +51,7 @@ def audio_stream(container: Any) -> Any:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
-def decoded(container: Any, stream: Any) -> Iterator[Any]:
+def iter_frames(container: Any, stream: Any) -> Iterator[Any]:
     """The frames of `stream`; packets that cannot be decoded are skipped, as players do."""
     broken = 0
     for packet in container.demux(stream):
@@ -69,7 +69,7 @@ def decoded(container: Any, stream: Any) -> Iterator[Any]:
         )
 
 
-def first_of(frames: Iterator[Any], path: Path) -> Any:
+def first_frame(frames: Iterator[Any], path: Path) -> Any:
     """The first frame. Raises BadResult where there is none."""
     first = next(frames, None)
     if first is None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import requests
 
 from ..base.errors import ApiError, BadResult, NotFound, SkyportError, TransportError
-from ..base.types import Report, ResultFile, silent
+from ..base.types import Report, ResultFile, no_report
 from ..base.words import tr
 from ..http.client import Http
-from ..http.error_answers import api_error, explained, seconds_asked
+from ..http.error_answers import api_error, parse_error_body, parse_retry_after
 from ..http.public_hosts import exact_exchange
 from ..http.session import (
     MAX_REDIRECTS,
@@ -68,7 +68,7 @@ class Download:
     url: str
     target: Path
     cap: int = DEFAULT_CAP
-    report: Report = silent
+    report: Report = no_report
     text: bool = False
     _part: PartialFile = field(init=False, repr=False)
     _etag: str = field(default="", init=False, repr=False)
@@ -150,8 +150,8 @@ class Download:
             self.discard()
             raise self._interrupted(tr("the host could not resume the download"))
         with suppress(*WIRE_ERRORS):
-            words, code = explained(next(response.iter_content(16384), b""))
-            asked = seconds_asked(response.headers.get("Retry-After"), time.time())
+            words, code = parse_error_body(next(response.iter_content(16384), b""))
+            asked = parse_retry_after(response.headers.get("Retry-After"), time.time())
             error = api_error(self.http.label, status, words, code, asked)
             raise _expired(error, url) if self._is_link_gone(status, url) else error
         raise self._interrupted(tr("the connection was cut"))

@@ -27,7 +27,7 @@ def check(file: MediaFile, rule: MediaRule, what: str, who: str = "") -> None:
     limits.codec(rule.codecs)
 
 
-def advice(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
+def recommendations(file: MediaFile, rule: MediaRule, what: str) -> list[str]:
     """One text for each recommended limit that `file` breaks."""
     texts = []
     for limit in _single_limits(rule.advised) if rule.advised else []:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Protocol
 
-from ..base.types import MediaFile, Report, silent
+from ..base.types import MediaFile, Report, no_report
 
 
 class MediaHost(Protocol):
@@ -19,7 +19,7 @@ class MediaHost(Protocol):
         MissingKey, ahead of any upload, where the host cannot be used.
         """
 
-    def upload(self, file: MediaFile, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, report: Report = no_report) -> str:
         """The public URL of `file`. One attempt; safe to repeat."""
 
     def url_lifetime(self, url: str) -> float:

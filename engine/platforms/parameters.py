@@ -10,7 +10,7 @@ from ..base.errors import InvalidInput
 from ..base.json_tree import leaves
 from ..base.types import Json, MediaFile, Model, Param
 from ..base.words import tr
-from ..media.limits import advice, check
+from ..media.limits import check, recommendations
 
 
 def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
@@ -46,7 +46,7 @@ def warnings(model: Model, parameters: Mapping[str, Json]) -> tuple[str, ...]:
         text
         for param in model.params
         for file in leaves(parameters.get(param.name), MediaFile)
-        for text in advice(file, param.media, param.name)
+        for text in recommendations(file, param.media, param.name)
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from ..base.errors import InputRejected, NotFound
-from ..base.types import Json, MediaFile, Model, Report, Request, Task, TaskState, silent
+from ..base.types import Json, MediaFile, Model, Report, Request, Task, TaskState, no_report
 from ..base.words import tr
 from ..http.client import Http
 from ..http.response import Response, read_json
@@ -45,7 +45,7 @@ class Provider:
         """Whether the platform hosts files itself; otherwise a media host does."""
         return cls.upload is not Provider.upload
 
-    def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
         """Host `file`; the returned text takes its place in the payload. Safe to repeat.
 
         Override where the platform takes uploads; otherwise they go to the media host. Raises
@@ -72,7 +72,7 @@ class Provider:
         assert self.media_host is not None  # `connect` passes one wherever uploads are not taken
         return self.media_host
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         """Send the request once and return the task id. Media are hosted by now."""
         raise NotImplementedError
 

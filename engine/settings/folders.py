@@ -39,7 +39,7 @@ def home() -> Path:
     """
     variable = os.environ.get("SKYPORT_HOME")
     configured = Path(variable).expanduser() if variable else _host_home
-    path = configured or beside_comfyui(_PACK) or users_own()
+    path = configured or beside_comfyui(_PACK) or user_folder()
     try:
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def home() -> Path:
     return path.absolute()
 
 
-def users_own() -> Path:
+def user_folder() -> Path:
     """The user's data folder, for whatever runs outside a ComfyUI. Not created here."""
     return Path(platformdirs.user_data_dir("skyport", appauthor=False))
 

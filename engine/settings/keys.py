@@ -88,7 +88,7 @@ def remove(platform: str) -> bool:
     return was_stored
 
 
-def is_ours(name: str) -> bool:
+def is_stored_here(name: str) -> bool:
     """Whether the key is stored in this data folder, where `remove` can remove it."""
     return bool(_stored(_file()).get(name))
 
@@ -214,7 +214,7 @@ def _files() -> list[Path]:
     """The files searched for keys, in order. SKYPORT_HOME, once set, is the only folder."""
     if os.environ.get("SKYPORT_HOME"):
         return [_file()]
-    return list(dict.fromkeys([_file(), folders.users_own() / "keys.json"]))
+    return list(dict.fromkeys([_file(), folders.user_folder() / "keys.json"]))
 
 
 def _stored(path: Path) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Backoff:
         return True
 
 
-async def collect_for_ever(
+async def collect_forever(
     runner: Runner, ledger: ResilientLedger, connect: Connect, results: Callable[[], Path]
 ) -> None:
     """Collect every INTERVAL seconds, and prune once a day. Runs on the engine's loop."""

@@ -28,7 +28,7 @@ T = TypeVar("T")
 Connect = Callable[[str], Provider]
 
 LATEST = "latest"
-FRUITFUL = (*UNDER_WAY, State.SUCCEEDED, State.DELIVERED)  # has a result, or may get one
+RETRIEVABLE = (*UNDER_WAY, State.SUCCEEDED, State.DELIVERED)  # has a result, or may get one
 _MAX_LISTED = 5  # jobs listed in an error message
 _MAX_TITLE = 40  # characters of a title in `line`
 _NO_LIMIT = 1_000_000
@@ -54,7 +54,7 @@ def find(ledger: ResilientLedger, name: str) -> Row:
 
 def latest(ledger: ResilientLedger) -> Row | None:
     """The newest job that has a result or may get one; None if there is none."""
-    return next(iter(rows(ledger, Query(states=FRUITFUL, limit=1))), None)
+    return next(iter(rows(ledger, Query(states=RETRIEVABLE, limit=1))), None)
 
 
 def rows(ledger: ResilientLedger, query: Query) -> list[Row]:
@@ -87,7 +87,7 @@ def _by_task_id(ledger: ResilientLedger, text: str) -> Row | None:
 
 
 def _list_recent(ledger: ResilientLedger) -> str:
-    recent = rows(ledger, Query(states=FRUITFUL, limit=_MAX_LISTED))
+    recent = rows(ledger, Query(states=RETRIEVABLE, limit=_MAX_LISTED))
     if not recent:
         return tr("The ledger holds no job with a result yet.")
     jobs = "; ".join(map(line, recent))
@@ -121,7 +121,7 @@ def label(row: Row) -> str:
 # -- load ---------------------------------------------------------------------------------------
 
 
-async def settled(runner: Runner, row: Row) -> Row:
+async def wait_until_submitted(runner: Runner, row: Row) -> Row:
     """`row`, reread until it is known whether the platform has accepted the order."""
     blocking = runner.engine.blocking
     while row.state is State.INTENT:
@@ -135,7 +135,7 @@ async def settled(runner: Runner, row: Row) -> Row:
     return row
 
 
-def at_hand(row: Row) -> Result | None:
+def local_result(row: Row) -> Result | None:
     """The result of `row` if all its files are intact on this disk. Reads them whole."""
     result = row.result
     return result if result is not None and all(map(is_intact, result.files)) else None
@@ -147,8 +147,8 @@ async def fetch(runner: Runner, connect: Connect, row: Row, into: Path) -> Resul
     Raises what `attach` raises.
     """
     blocking = runner.engine.blocking
-    row = await settled(runner, row)
-    result = await blocking(lambda: at_hand(row))
+    row = await wait_until_submitted(runner, row)
+    result = await blocking(lambda: local_result(row))
     if result is None:
         return await attach(runner, connect, row, into)
     await blocking(lambda: record_delivered(runner.ledger, row))
@@ -161,7 +161,7 @@ async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
     Raises InvalidInput if `row` cannot get a result, and whatever `connect` raises.
     """
     blocking = runner.engine.blocking
-    if row.task is None or row.state not in FRUITFUL:
+    if row.task is None or row.state not in RETRIEVABLE:
         raise InvalidInput(
             _no_result_reason(row), do=tr("Queue its workflow again to start a new one.")
         )
@@ -220,7 +220,7 @@ def provider_for(connect: Connect, row: Row) -> Provider:
 # -- cancel -------------------------------------------------------------------------------------
 
 
-def to_cancel(connect: Connect, row: Row) -> Provider:
+def provider_to_cancel(connect: Connect, row: Row) -> Provider:
     """The platform that can cancel the task of `row`. Raises InvalidInput if it is not running."""
     if row.task is None or row.state not in UNDER_WAY:
         raise InvalidInput(

@@ -33,10 +33,10 @@ def state_of(state: State) -> str:
     }[state]()
 
 
-def tree_of(row: Row) -> dict[str, Any]:
+def row_to_json(row: Row) -> dict[str, Any]:
     """`row` as a JSON object, without secrets."""
     result = row.result
-    view: dict[str, Any] = public(
+    view: dict[str, Any] = redact(
         {
             "job": row.id,
             "state": row.state.value,
@@ -60,7 +60,7 @@ def tree_of(row: Row) -> dict[str, Any]:
     return view
 
 
-def prompt_of(request: Json) -> str:
+def first_prompt(request: Json) -> str:
     """The first prompt in `request`, "" if there is none."""
     return next((text for text in _prompt_texts(request) if text.strip()), "")
 
@@ -77,7 +77,7 @@ def _file(file: ResultFile) -> dict[str, Any]:
     return {**asdict(file), "path": str(file.path), "kind": file.kind.value}
 
 
-def public(tree: Any) -> Any:
+def redact(tree: Any) -> Any:
     """`tree` without URL queries, which may hold signatures, and without any key in use."""
     return _redact(_secrets(), tree)
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TypeVar
 
 from ..base.background import Engine, all_of
-from ..base.json_tree import files_in, unsigned, urls_in, with_files
-from ..base.types import MediaFile, Report, Request, Task, TaskState, silent
+from ..base.json_tree import files_in, urls_in, with_files, without_signature
+from ..base.types import MediaFile, Report, Request, Task, TaskState, no_report
 from ..hosting.upload_cache import UploadCache
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger
@@ -44,7 +44,7 @@ class Submitter:
                 return None
             task_id = await self._send_once(job, lambda: job.provider.submit(request, report))
         # Signatures and the key ids beside them do not belong in the ledger.
-        sent = frozenset(map(unsigned, urls_in(request.payload)))
+        sent = frozenset(map(without_signature, urls_in(request.payload)))
         task = Task(request.platform, request.endpoint, task_id, sent)
         await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
         return task
@@ -67,7 +67,7 @@ class Submitter:
         provider: Provider,
         request: Request,
         files: Sequence[MediaFile],
-        new_report: Callable[[], Report] = lambda: silent,
+        new_report: Callable[[], Report] = lambda: no_report,
     ) -> list[str]:
         """The URL of each file for requests like `request`; a file is uploaded only once."""
         upload_scope = await self._upload_scope(provider, request) if files else ""

@@ -107,7 +107,7 @@ class Graph:
         return str(self.prompt[node_id]["class_type"]).startswith(OWN_PREFIX)
 
 
-def apart(target: str, node_ids: Container[str]) -> tuple[str, str]:
+def parse_target(target: str, node_ids: Container[str]) -> tuple[str, str]:
     """(node id, input) of `73.image`; both may hold dots of their own."""
     dots = [n for n, character in enumerate(target) if character == "."]
     dot = next((n for n in dots if target[:n] in node_ids), len(target))
@@ -158,7 +158,7 @@ def find_cycle(dependencies: Mapping[str, set[str]]) -> list[str]:
 # -- messages ------------------------------------------------------------------------------------
 
 
-def named(node_id: str, node: Mapping[str, Any]) -> str:
+def node_label(node_id: str, node: Mapping[str, Any]) -> str:
     """`KSampler (3)`"""
     return f"{title_of(node)} ({node_id})"
 
@@ -168,7 +168,7 @@ def unlinked(node_id: str, node: Mapping[str, Any], name: str) -> str:
         'Nothing is linked to "{name}" of {node}. Link it, or check whether the node that was '
         "linked to it is muted.",
         name=name,
-        node=named(node_id, node),
+        node=node_label(node_id, node),
     )
 
 
@@ -176,7 +176,7 @@ def _dangling(node_id: str, node: Mapping[str, Any], name: str, missing: str) ->
     return tr(
         '"{name}" of {node} is linked to node {missing}, which is not in the workflow.',
         name=name,
-        node=named(node_id, node),
+        node=node_label(node_id, node),
         missing=missing,
     )
 

@@ -25,11 +25,11 @@ from .graph import (
     Graph,
     Link,
     Subgraph,
-    apart,
     find_cycle,
     is_node,
     links_of,
-    named,
+    node_label,
+    parse_target,
     unlinked,
 )
 
@@ -50,8 +50,8 @@ class Facts:
 
     is_output: Callable[[str], bool | None]
     type_of: Callable[[Link], str]
-    lacks: Callable[[Mapping[str, Any]], Sequence[str]]
-    wanted: Collection[str] | None = None
+    missing_inputs: Callable[[Mapping[str, Any]], Sequence[str]]
+    targets: Collection[str] | None = None
     runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
 
 
@@ -154,7 +154,7 @@ class PromptSplitter:
         if part.value is None:
             return
         for node_id, node in part.nodes.items():
-            for name in self.facts.lacks(node):
+            for name in self.facts.missing_inputs(node):
                 if f"{node_id}.{name}" not in part.boundary:
                     raise CannotSplit(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
@@ -180,7 +180,7 @@ class PromptSplitter:
     def _is_output(self, node_id: str) -> bool | None:
         """Whether it is an output node that is to run; None where its class is not installed."""
         is_output = self.facts.is_output(self.prompt[node_id]["class_type"])
-        is_wanted = self.facts.wanted is None or node_id in self.facts.wanted
+        is_wanted = self.facts.targets is None or node_id in self.facts.targets
         return is_output and is_wanted if is_output is not None else None
 
     def _sent(self, needed: Collection[str]) -> set[str]:
@@ -317,18 +317,18 @@ class PromptSplitter:
     # -- messages ---------------------------------------------------------------------------
 
     def _cannot_enter(self, target: str, link: Link, kind: str) -> str:
-        node_id, _ = apart(target, self.prompt)
+        node_id, _ = parse_target(target, self.prompt)
         return tr(
             "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
             "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
             "a later node that makes an image, mask, video, audio, text or number.",
-            node=named(node_id, self.prompt[node_id]),
-            source=named(link[0], self.prompt[link[0]]),
+            node=node_label(node_id, self.prompt[node_id]),
+            source=node_label(link[0], self.prompt[link[0]]),
             kind=kind,
         )
 
     def _cannot_leave(self, link: Link, kind: str) -> str:
-        source = named(link[0], self.prompt[link[0]])
+        source = node_label(link[0], self.prompt[link[0]])
         if not kind:
             return tr(
                 "What {source} makes is not known on this machine. Link a node to the output of "

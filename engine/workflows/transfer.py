@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base.types import Json, MediaFile
 from .api_format import Workflow
-from .graph import Link, apart
+from .graph import Link, parse_target
 
 # By type of the value: the class that saves it, and its input. Newer ComfyUIs' also pass it on.
 _SAVERS = {
@@ -37,7 +37,7 @@ class RemoteWorkflowBuilder:
     def put(self, targets: Sequence[str], value: Json) -> None:
         """Set each target (`73.image`) to `value`, a literal or a link."""
         for target in targets:
-            node_id, name = apart(target, self.workflow)
+            node_id, name = parse_target(target, self.workflow)
             self.workflow[node_id]["inputs"][name] = value
 
     def load(self, kind: str, files: Sequence[MediaFile], alpha: bool = False) -> Json:

@@ -61,8 +61,8 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
     a job that has no result.
     """
     runner = providers.runner()
-    row = await interruptible(history.settled(runner, row))
-    result = await in_thread(lambda: history.at_hand(row))
+    row = await interruptible(history.wait_until_submitted(runner, row))
+    result = await in_thread(lambda: history.local_result(row))
     if result is None:
         attach = partial(history.attach, runner, providers.connect, row, providers.results())
 

@@ -77,5 +77,5 @@ def fingerprint_of(value: Any) -> Any:
 
 
 def _newest() -> list[str]:
-    query = Query(states=history.FRUITFUL, limit=_MOST)
+    query = Query(states=history.RETRIEVABLE, limit=_MOST)
     return [history.line(row) for row in history.rows(providers.ledger(), query)]

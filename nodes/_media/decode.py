@@ -24,8 +24,8 @@ from ...engine.base.errors import SkyportError
 from ...engine.base.words import tr
 from ...engine.media.container import (
     audio_stream,
-    decoded,
-    first_of,
+    first_frame,
+    iter_frames,
     open_container,
     unreadable,
     video_stream,
@@ -123,7 +123,9 @@ def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
 def _first_pixels(path: Path) -> np.ndarray:
     if _is_video(path):
         with open_container(path) as container:
-            return _Upright()(first_of(decoded(container, video_stream(container, path)), path))
+            return _Upright()(
+                first_frame(iter_frames(container, video_stream(container, path)), path)
+            )
     with _picture(path) as image:
         return np.ascontiguousarray(_array(image)[..., :3]).astype(np.uint8)
 
@@ -178,8 +180,8 @@ def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.T
     with open_container(path) as container:
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"
-        frames, upright = decoded(container, stream), _Upright()
-        first = first_of(frames, path)
+        frames, upright = iter_frames(container, stream), _Upright()
+        first = first_frame(frames, path)
         shape = upright(first).shape
         with _Filling(max(capacity, 1), shape, free_bytes) as filling:
             for frame in chain([first], frames):
@@ -348,7 +350,7 @@ def decode_audio(path: str | Path) -> dict[str, Any]:
         stream = audio_stream(container)
         if stream is None:
             raise unreadable(path, tr("it has no sound track"))
-        pieces, rate = _planar(decoded(container, stream))
+        pieces, rate = _planar(iter_frames(container, stream))
     if not pieces:
         raise unreadable(path, tr("no sound could be decoded"))
     waveform = torch.from_numpy(np.concatenate(pieces, axis=1))[None]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.words import tr
-from ...engine.tasks.public_view import public
+from ...engine.tasks.public_view import redact
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,7 +24,7 @@ def json_errors(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except SkyportError as error:
-            payload = {"error": type(error).__name__, "message": public(str(error))}
+            payload = {"error": type(error).__name__, "message": redact(str(error))}
             return web.json_response(payload, status=400)
 
     return answer

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import providers
-from ...engine.base.shown_text import shortened
+from ...engine.base.shown_text import shorten
 from ...engine.base.types import Kind, ResultFile
 from ...engine.ledger.ledger import Row
 from ...engine.tasks import history
 from ...engine.tasks.job import Job, JobSnapshot
 from ...engine.tasks.progress import progress_text
-from ...engine.tasks.public_view import prompt_of, public
+from ...engine.tasks.public_view import first_prompt, redact
 from .._base import node_outputs
 
 _EXCERPT = 300  # characters of a prompt, an error or a text in the list
@@ -21,7 +21,7 @@ _EXCERPT = 300  # characters of a prompt, an error or a text in the list
 
 def briefs(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """What the list needs of each row, as JSON without secrets."""
-    payload: list[dict[str, Any]] = public([_brief(row) for row in rows])
+    payload: list[dict[str, Any]] = redact([_brief(row) for row in rows])
     return payload
 
 
@@ -41,9 +41,9 @@ def _brief(row: Row) -> dict[str, Any]:
         "submitted": row.submitted,
         "ended": row.ended,
         "cost": row.cost,
-        "error": shortened(row.error, _EXCERPT),
-        "words": shortened(prompt_of(row.record.request), _EXCERPT),
-        "text": shortened(texts[0], _EXCERPT) if texts else "",
+        "error": shorten(row.error, _EXCERPT),
+        "words": shorten(first_prompt(row.record.request), _EXCERPT),
+        "text": shorten(texts[0], _EXCERPT) if texts else "",
         "node": row.record.source.node_id,
         "files": len(files),
         "cover": _cover(files),
@@ -75,7 +75,7 @@ def cover_of(row: Row) -> ResultFile | None:
 def running_jobs() -> list[dict[str, Any]]:
     """The jobs running in this process."""
     now = time.monotonic()
-    payload: list[dict[str, Any]] = public(
+    payload: list[dict[str, Any]] = redact(
         [_live(job, now) for job in providers.runner().under_way()]
     )
     return payload

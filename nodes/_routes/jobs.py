@@ -22,7 +22,7 @@ from ...engine.base.words import tr
 from ...engine.ledger.ledger import Query, Row, State
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
-from ...engine.tasks.public_view import public, tree_of
+from ...engine.tasks.public_view import redact, row_to_json
 from .._base.run_task import in_thread
 from .._media import decode
 from . import job_events, job_views
@@ -112,7 +112,7 @@ async def _one(request: web.Request) -> web.Response:
 
 
 def _job_payload(row: Row) -> dict[str, Any]:
-    tree = tree_of(row)
+    tree = row_to_json(row)
     for payload, file in zip(tree["files"], row.result.files if row.result else (), strict=True):
         payload.update(job_views.file_view(file))
     return {**tree, "brief": job_views.briefs([row])[0]}
@@ -193,7 +193,7 @@ async def _cancel(request: web.Request) -> web.Response:
         runner.stop(running)
         return web.json_response({"cancelled": False, "asked": True})
     row = await _row_of(payload)
-    provider = await in_thread(lambda: history.to_cancel(providers.connect, row))
+    provider = await in_thread(lambda: history.provider_to_cancel(providers.connect, row))
     reason = tr("It was cancelled in the list of jobs.")
     done = await _on_engine(history.cancel(runner, provider, row, reason))
     return web.json_response({"cancelled": done, "asked": False})
@@ -217,7 +217,7 @@ async def _deliver_when_done(job: Job) -> None:
     try:
         await asyncio.wrap_future(job.future)
     except SkyportError as error:
-        job_events.notice(job.fingerprint, public(str(error)))
+        job_events.notice(job.fingerprint, redact(str(error)))
     else:
         await runner.engine.blocking(lambda: runner.record_delivered(job))
 

@@ -18,7 +18,7 @@ from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Cluster, Json
 from ...engine.base.words import tr
 from ...engine.settings import folders, keys, settings
-from ...engine.tasks.public_view import public
+from ...engine.tasks.public_view import redact
 from .._base import editor_language
 from .._base.run_task import in_thread
 from .guards import Handler, json_errors, read_json_object, same_origin_only
@@ -146,7 +146,7 @@ async def _test(request: web.Request) -> web.Response:
     try:
         message = await in_thread(lambda: providers.connect(name).check())
     except SkyportError as error:
-        return web.json_response({"ok": False, "message": public(str(error))})
+        return web.json_response({"ok": False, "message": redact(str(error))})
     return web.json_response({"ok": True, "message": message})
 
 
@@ -186,7 +186,7 @@ def _refuse_to_move_key(platform: str) -> None:
     address must be set there too.
     """
     key = keys.find(platform)
-    if key is not None and not (key.source == "file" and keys.is_ours(platform)):
+    if key is not None and not (key.source == "file" and keys.is_stored_here(platform)):
         raise InvalidInput(
             tr("Its key was not entered on this page, so its address cannot be changed here."),
             do=tr(

@@ -53,8 +53,8 @@ def complete(prompt: Workflow, graph: Mapping[str, Mapping[str, Any]]) -> tuple[
         values = _widgets(saved)
         if values is None:
             nameless.add(node_id)
-        named = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
-        inputs = {**_as_queued(values or {}), **named}
+        node_label = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
+        inputs = {**_as_queued(values or {}), **node_label}
         left[node_id] = {**node, "class_type": saved["type"], "inputs": inputs}
     return (left, nameless) if left != prompt else (prompt, nameless)
 
@@ -74,9 +74,9 @@ def _lacks_class(node: Any) -> bool:
 
 def _widgets(node: Mapping[str, Any]) -> dict[str, Any] | None:
     """Values by name; None if the names cannot be matched."""
-    named = node.get("widgets_values_named")
-    if isinstance(named, dict):
-        return {name: value for name, value in named.items() if name not in _SOCKETLESS}
+    node_label = node.get("widgets_values_named")
+    if isinstance(node_label, dict):
+        return {name: value for name, value in node_label.items() if name not in _SOCKETLESS}
     values = node.get("widgets_values") or []
     if isinstance(values, dict):
         return dict(values)

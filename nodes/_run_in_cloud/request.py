@@ -16,7 +16,7 @@ from ...engine.base.errors import BadResult, InvalidInput, SkyportError
 from ...engine.base.types import Kind, Request, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import title_of
-from ...engine.workflows.graph import THIS_MACHINE, apart, named
+from ...engine.workflows.graph import THIS_MACHINE, node_label, parse_target
 from ...engine.workflows.split import RemotePart
 from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs
@@ -69,7 +69,7 @@ def _replacement(builder: RemoteWorkflowBuilder, target: str, value: Any) -> Any
     """The new value of a remote input: the value itself, or a link to the node that loads it."""
     if isinstance(value, (str, bool, int, float)):
         return value
-    node_id, name = apart(target, builder.workflow)
+    node_id, name = parse_target(target, builder.workflow)
     try:
         kind = _kind_of(value)
         files = encode.encode(_as_rgb(value), media_folder())
@@ -78,7 +78,7 @@ def _replacement(builder: RemoteWorkflowBuilder, target: str, value: Any) -> Any
         message = tr(
             "Input {name} of {node}: {reason}",
             name=name,
-            node=named(node_id, node),
+            node=node_label(node_id, node),
             reason=error.what,
         )
         raise InvalidInput(message, do=error.do) from error
@@ -149,7 +149,7 @@ def _no_value(part: RemotePart, kind: str) -> BadResult:
         tr(
             "The workflow ended without a {kind} from {node}.",
             kind=kind,
-            node=named(node_id, part.nodes[node_id]),
+            node=node_label(node_id, part.nodes[node_id]),
         )
     )
 
@@ -157,7 +157,7 @@ def _no_value(part: RemotePart, kind: str) -> BadResult:
 def with_local_ids(error: SkyportError, part: RemotePart) -> SkyportError:
     """`error` with the local ids of the nodes that it names."""
     names = [
-        named(node_id, node)
+        node_label(node_id, node)
         for node_id, node in part.nodes.items()
         if _names(error.what, title_of(node))
     ]

@@ -17,7 +17,7 @@ from ...engine.workflows.graph import (
     Link,
     is_node,
     links_of,
-    named,
+    node_label,
 )
 from ...engine.workflows.split import Facts, RemotePart, refused_node, split
 from .._kinds import local_files, node_classes
@@ -72,7 +72,7 @@ def _refuse_unnamed_widgets(node: dict[str, Any], nameless: Set[str]) -> dict[st
         reason = tr(
             "{node} is not installed here and the workflow does not name its values. Queue it over "
             "the API, or load a workflow that was saved with a newer editor.",
-            node=named(unknown[0], part.nodes[unknown[0]]),
+            node=node_label(unknown[0], part.nodes[unknown[0]]),
         )
         return refused_node(node, reason)
     return node
@@ -98,8 +98,8 @@ def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> F
     return Facts(
         is_output=_is_output,
         type_of=_Types(data["prompt"], types).of,
-        lacks=_unlinked_sockets,
-        wanted=targets if isinstance(targets, list) else None,
+        missing_inputs=_unlinked_sockets,
+        targets=targets if isinstance(targets, list) else None,
         runs_here=_runs_here,
     )
 

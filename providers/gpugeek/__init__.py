@@ -15,11 +15,11 @@ from ...engine.base.errors import (
     InvalidInput,
     NotFound,
 )
-from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, silent
+from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
-from ...engine.http.error_answers import api_error, explained, http_status
+from ...engine.http.error_answers import api_error, http_status, parse_error_body
 from ...engine.http.response import Response, read_json
-from ...engine.http.retry import no_task
+from ...engine.http.retry import no_task_id_error
 from ...engine.media.files import extension
 from ...engine.platforms.provider import Provider
 from . import _answers, _links
@@ -45,7 +45,7 @@ class Gpugeek(Provider):
 
     # -- files: sections 1 and 2 ------------------------------------------------------------
 
-    def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
         """The URL under which a workflow refers to the file."""
         # Named by content: another file of the same name must not replace one still in use.
         link = _links.upload_link(self, f"{file.sha256[:32]}.{extension(file.mime)}")
@@ -106,11 +106,11 @@ class Gpugeek(Provider):
             return value
         return COMMITTED.own_url(self.http.base_url, value.strip(), self.commit, _LIFETIME)
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         answer = self.unwrap(self.http.post_json(_API + WORKFLOW, request.payload))
         task_id = _answers.task_id(answer)
         if not task_id:
-            raise no_task(self.label)
+            raise no_task_id_error(self.label)
         return task_id
 
     # -- cancel and poll: sections 4 and 5 --------------------------------------------------
@@ -140,7 +140,7 @@ class Gpugeek(Provider):
             return body.get("data") if isinstance(body, dict) else body
         if "code" not in body:
             return body.get("data", body)
-        words, code = explained(response.content)
+        words, code = parse_error_body(response.content)
         raise api_error(self.label, http_status(code), words, code)
 
 

@@ -20,12 +20,12 @@ from ...engine.base.types import (
     Request,
     Task,
     TaskState,
-    silent,
+    no_report,
 )
 from ...engine.base.words import tr
 from ...engine.http.error_answers import api_error, http_status
 from ...engine.http.response import Response, read_json
-from ...engine.http.retry import no_task
+from ...engine.http.retry import no_task_id_error
 from ...engine.platforms.provider import Provider
 from . import _answers, _models
 
@@ -59,11 +59,11 @@ class HaiYi(Provider):
 
     # -- files: "Upload a file", "ComfyUI native API" ---------------------------------------
 
-    def upload(self, file: MediaFile, request: Request, report: Report = silent) -> str:
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
         """A public URL of the file; for a raw workflow, its name on the cluster."""
         return self.upload_to(_UPLOAD[request.endpoint], file, report)
 
-    def upload_to(self, path: str, file: MediaFile, report: Report = silent) -> str:
+    def upload_to(self, path: str, file: MediaFile, report: Report = no_report) -> str:
         """The URL or name that the upload endpoint `path` gives the file."""
         answer = self.unwrap(self.http.post_form(_API + path, [("file", file)], report))
         field = "filename" if path == _UPLOAD[WORKFLOW] else "url"
@@ -112,19 +112,21 @@ class HaiYi(Provider):
         """Replaces the cluster `auto` by the one with the most free nodes."""
         if request.payload.get("cluster_name") != AUTO_CLUSTER:
             return request
-        return request.with_payload({**request.payload, "cluster_name": roomiest(self.clusters())})
+        return request.with_payload(
+            {**request.payload, "cluster_name": most_free_cluster(self.clusters())}
+        )
 
     def sends_files_inside(self, request: Request) -> bool:
         return request.endpoint == APP
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         if request.endpoint == APP:
             response = self.http.post_form(_API + APP, form_fields(request.payload), report)
         else:
             response = self.http.post_json(_API + request.endpoint, request.payload)
         task_id = _answers.task_id(self.unwrap(response))
         if not task_id:
-            raise no_task(self.label)
+            raise no_task_id_error(self.label)
         return task_id
 
     # -- poll -------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ def workflow(prompt: Mapping[str, Any], cluster: str, *, seed: int = 0) -> Reque
     return Request("haiyi", WORKFLOW, payload, title=tr("workflow"), seed=seed)
 
 
-def roomiest(clusters: Sequence[Cluster]) -> str:
+def most_free_cluster(clusters: Sequence[Cluster]) -> str:
     """The name of the cluster with the most free nodes; of equals, the first one listed."""
     if not clusters:
         raise InvalidInput(
@@ -217,7 +219,7 @@ def roomiest(clusters: Sequence[Cluster]) -> str:
     return max(clusters, key=lambda cluster: cluster.room).name
 
 
-def report_of(clusters: Sequence[Cluster]) -> str:
+def cluster_report(clusters: Sequence[Cluster]) -> str:
     """One line per cluster: name, running nodes, maximum of nodes."""
     unknown = tr("unknown")
     lines = [

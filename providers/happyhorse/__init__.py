@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...engine.base.json_tree import form_fields
-from ...engine.base.types import Json, Model, Report, Request, Task, TaskState, silent
-from ...engine.http.error_answers import api_error, code_of, http_status
-from ...engine.http.retry import no_task
+from ...engine.base.types import Json, Model, Report, Request, Task, TaskState, no_report
+from ...engine.http.error_answers import api_error, code_in, http_status
+from ...engine.http.retry import no_task_id_error
 from ...engine.platforms.provider import Provider
 from . import _answers, _body, _models
 
@@ -60,7 +60,7 @@ class HappyHorse(Provider):
 
     # -- submit and poll: every "Python" example --------------------------------------------
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         route = ROUTES[request.endpoint]
         path = self._path(route.submit)
         if route.form:
@@ -85,9 +85,9 @@ class HappyHorse(Provider):
             return task_id
         words = _answers.reason(answer, route.home)
         if _answers.is_refusal(answer, route.home):
-            code = code_of(answer)
+            code = code_in(answer)
             raise api_error(self.label, http_status(code), words, code)
-        raise no_task(self.label, words)
+        raise no_task_id_error(self.label, words)
 
     def check(self) -> str:
         """A poll is free; no task has this id."""

@@ -10,10 +10,10 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...engine.base.json_tree import share, unsigned
+from ...engine.base.json_tree import share, without_signature
 from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.base.words import tr
-from ...engine.http.error_answers import code_of, http_status, speaks_of_money, words_of
+from ...engine.http.error_answers import code_in, http_status, is_about_credit, message_in
 
 _WORDS = {
     **dict.fromkeys(("success", "succeeded", "completed"), Status.SUCCEEDED),
@@ -57,8 +57,8 @@ def is_refusal(answer: Json, home: str) -> bool:
     layers = list(_layers(answer, home))
     has_error = any(layer.get(key) for layer in layers for key in ("fail_reason", "error"))
     has_failed = _WORDS.get(_word(layers).lower()) is Status.FAILED
-    has_code = http_status(code_of(answer)) != 200
-    return has_error or has_failed or has_code or speaks_of_money(_reason(layers))
+    has_code = http_status(code_in(answer)) != 200
+    return has_error or has_failed or has_code or is_about_credit(_reason(layers))
 
 
 def state(answer: Json, task: Task, home: str) -> TaskState:
@@ -118,8 +118,8 @@ def _progress(layers: list[Mapping[str, Any]]) -> float | None:
 
 def _reason(layers: list[Mapping[str, Any]]) -> str:
     """The documented `fail_reason`; where there is none, the text under any other usual key."""
-    reasons = [words_of(layer.get("fail_reason")) for layer in layers]
-    reasons += [words_of(layer) for layer in layers]
+    reasons = [message_in(layer.get("fail_reason")) for layer in layers]
+    reasons += [message_in(layer) for layer in layers]
     return next((words for words in reasons if words and words.lower() not in _NO_REASON), "")
 
 
@@ -131,13 +131,13 @@ def _outputs(layers: list[Mapping[str, Any]], task: Task) -> tuple[list[Output],
 
     An answer may repeat the same result under several keys.
     """
-    sent = {unsigned(url) for url in task.sent}
+    sent = {without_signature(url) for url in task.sent}
     lost = 0
     for layer in layers:
         for candidate in _candidates(layer):
             values = candidate if isinstance(candidate, list) else [candidate]
             outputs = [output for output in map(_output, values) if output is not None]
-            fresh = [output for output in outputs if unsigned(output.url) not in sent]
+            fresh = [output for output in outputs if without_signature(output.url) not in sent]
             broken = sum(map(_is_broken, values))
             if fresh:
                 return fresh, broken

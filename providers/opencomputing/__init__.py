@@ -20,11 +20,11 @@ from ...engine.base.types import (
     Status,
     Task,
     TaskState,
-    silent,
+    no_report,
 )
-from ...engine.http.error_answers import api_error, words_of
+from ...engine.http.error_answers import api_error, message_in
 from ...engine.http.response import Response, read_json
-from ...engine.http.retry import no_task
+from ...engine.http.retry import no_task_id_error
 from ...engine.platforms.provider import Provider
 from . import _chat, _models
 from ._models import MORE, TASKS
@@ -92,7 +92,7 @@ class OpenComputing(Provider):
     def sends_files_inside(self, request: Request) -> bool:
         return True
 
-    def submit(self, request: Request, report: Report = silent) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> str:
         path = _API + request.endpoint
         if request.payload["catelogid"] in _FORMS:
             response = self.http.post_form(path, list(_form(request.payload)), report)
@@ -105,9 +105,9 @@ class OpenComputing(Provider):
         task_id = next((body[key] for key in ("taskid", "task_id") if body.get(key)), "")
         if isinstance(task_id, (int, str)) and task_id:
             return str(task_id)
-        if words := words_of(body):
+        if words := message_in(body):
             raise api_error(self.label, 200, words)
-        raise no_task(self.label)
+        raise no_task_id_error(self.label)
 
     # -- tasks ------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class OpenComputing(Provider):
             progress=1.0 if status is Status.SUCCEEDED else None,
             cost=number(usage.get("credits")) if isinstance(usage, dict) else None,
             outputs=tuple(self._outputs(body, task)) if status is Status.SUCCEEDED else (),
-            message=words_of(body),
+            message=message_in(body),
             known=word.lower() in _WORDS,
         )
 
@@ -141,7 +141,7 @@ class OpenComputing(Provider):
         """The body. It is an error where it holds `error` and no status."""
         body = read_json(response)
         if isinstance(body, dict) and body.get("error") and not body.get("status"):
-            raise api_error(self.label, 200, words_of(body) or as_text(body["error"]))
+            raise api_error(self.label, 200, message_in(body) or as_text(body["error"]))
         return body
 
 

@@ -11,7 +11,7 @@ from ...engine.base.json_tree import number
 from ...engine.base.types import Json, Output, Status, TaskState
 from ...engine.base.words import tr
 from ...engine.http.client import STREAM, Http
-from ...engine.http.error_answers import api_error, words_of
+from ...engine.http.error_answers import api_error, message_in
 from ...engine.http.response import Response, StreamListener
 
 _READ_TIMEOUT = 600.0  # seconds without a byte: an answer that is not streamed may take that long
@@ -152,7 +152,7 @@ def _is_delimited(response: Response) -> bool:
 def _broken_off(label: str, answer: Answer, reason: str) -> SkyportError:
     """The error for an answer that did not reach its end."""
     if answer.error is not None:
-        reason = words_of(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
+        reason = message_in(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
         if not answer.begun:
             return api_error(label, 200, reason)
     what = tr("The answer broke off: {why}.", why=reason.rstrip("."))
