@@ -113,7 +113,9 @@ def may_be_accepted(error: SkyportError) -> bool:
 
 def no_task_id_error(label: str, words: str = "") -> OutcomeUnknown:
     """The error for a submit that was accepted but whose answer, `words`, holds no task id."""
-    what = tr("The platform accepted the request but returned no task id; it may have been charged.")
+    what = tr(
+        "The platform accepted the request but returned no task id; it may have been charged."
+    )
     return OutcomeUnknown(
         f"{what} {tr('It said: {words}', words=scrub(words))}" if words else what,
         do=tr("Check your tasks on the platform before you queue again."),
