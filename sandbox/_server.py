@@ -96,8 +96,7 @@ class Handler(BaseHTTPRequestHandler):
     # -- from a request to an answer --------------------------------------------------------
 
     def _answer(self, seen: LoggedRequest, twists: Twists) -> Answer:
-        if "delay" in twists:
-            self._delay(**twists["delay"])
+        self._delay(twists, handled=False)
         try:
             body = Body(self.rfile, self.headers)
         except Refusal as refusal:
@@ -109,6 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         if not body.drain():
             self.close_connection = True
         seen.size = body.received
+        self._delay(twists, handled=True)
         if "cut_after" in twists:
             raise Cut
         answer = _replacement(twists, self.server.world.origin) or answer or Answer(500, {})
@@ -139,8 +139,11 @@ class Handler(BaseHTTPRequestHandler):
             logging.getLogger(__name__).exception("%s %s", self.command, seen.path)
             return _refusal_answer(Refusal(500, "The sandbox itself failed; its log says why."))
 
-    def _delay(self, seconds: float = 1, until: threading.Event | None = None) -> None:
-        (until or self.server.stopping).wait(seconds)
+    def _delay(self, twists: Twists, handled: bool) -> None:
+        """Waits where a fault asks for it: before the request is handled, or once it is."""
+        settings = twists.get("delay")
+        if settings is not None and settings.get("handled", False) == handled:
+            (settings.get("until") or self.server.stopping).wait(settings.get("seconds", 1))
 
     def _cut_before(self, body: Body, read: bool = True) -> None:
         if read:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from _waiting import PATIENCE, until
+from _waiting import PATIENCE
 from PIL import Image
 from processes import KILLED, python_path
 from skyport.engine.ledger.ledger import Query, Row, State
@@ -300,14 +300,14 @@ def test_a_kill_inside_the_answer_of_a_submit_is_unknown_and_costs_only_by_a_new
     box, answers = theatre.box, threading.Event()
 
     def all_wait_for_the_answer(run: Run) -> bool:
-        return len(box.log.of("POST", "/generate/image")) == PARALLEL
+        return box.charges["haiyi"] == PARALLEL
 
     plan = theatre.plan()
     box.faults.clear()
-    box.faults.add(GENERATE, "delay", times=PARALLEL, seconds=PATIENCE, until=answers)
+    held = {"seconds": PATIENCE, "until": answers, "handled": True}
+    box.faults.add(GENERATE, "delay", times=PARALLEL, **held)
     assert not theatre.live(plan, until=all_wait_for_the_answer)
     answers.set()
-    until(lambda: box.charges["haiyi"] == PARALLEL)
     assert [row.state for row in theatre.rows()] == [State.UNKNOWN] * PARALLEL
     assert theatre.live(plan, until=NEVER)  # the person queues again
     audit(theatre)
