@@ -41,7 +41,7 @@ __all__ = [
     "runner",
 ]
 
-registry.look_in(__name__, __path__)
+registry.register_package(__name__, __path__)
 settings.use_media_hosts(public_hosts)
 
 _SANDBOX_REALM = "sandbox"

@@ -1,4 +1,4 @@
-"""The platforms: every module without a leading underscore in the package given to `look_in`."""
+"""The platforms: every public module of the package given to `register_package`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _package = ""
 _folders: list[str] = []
 
 
-def look_in(package: str, folders: Iterable[str]) -> None:
+def register_package(package: str, folders: Iterable[str]) -> None:
     """Register `package`, found in `folders`: its modules are the platforms."""
     global _package, _folders
     _package, _folders = package, list(folders)
@@ -42,9 +42,4 @@ def provider_class(platform: str) -> type[Provider]:
 
 def public_hosts() -> tuple[str, ...]:
     """The platforms that can host media for the others."""
-    return tuple(filter(hosts_for_all, names()))
-
-
-def hosts_for_all(platform: str) -> bool:
-    """Whether anyone can fetch what is uploaded to `platform`."""
-    return platform in names() and bool(provider_class(platform).public_uploads)
+    return tuple(name for name in names() if provider_class(name).public_uploads)
