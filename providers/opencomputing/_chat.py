@@ -154,7 +154,8 @@ def _broken_off(label: str, answer: Answer, reason: str) -> SkyportError:
     if answer.error is not None:
         reason = message_in(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
         if not answer.begun:
-            return api_error(label, 200, reason)
+            error: dict[str, Any] = {"http": 200, "own_form": True, "body": answer.error}
+            return api_error(label, 200, reason, **error)
     what = tr("The answer broke off: {why}.", why=reason.rstrip("."))
     if answer.text_so_far:
         what = tr("{what} Received so far: {text}", what=what, text=answer.text_so_far)
