@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -11,6 +12,7 @@ from typing import Any
 from .shown_text import valid_unicode
 from .types import Field, Json, MediaFile
 
+_MAX_INNER = 1_000_000  # characters of JSON in a text
 _SIGNED = re.compile(
     r"(^|[&?])[^=&]*(sig|token|expire|auth|credential|access_?key|secret)[^=&]*=", re.IGNORECASE
 )
@@ -24,6 +26,19 @@ def parse(text: bytes | str) -> Json:
         return _with_valid_texts(tree) if has_escapes else tree
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def parse_object(text: str) -> Json:
+    """The object or list that `text` holds as JSON or as Python shows it, else `text` itself."""
+    if text.lstrip()[:1] not in ("{", "[") or len(text) > _MAX_INNER:
+        return text
+    for read in (parse, ast.literal_eval):
+        try:
+            tree = read(text.strip())  # type: ignore[operator]
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        return tree if isinstance(tree, (dict, list)) else text
+    return text
 
 
 def _with_valid_texts(tree: Json) -> Json:

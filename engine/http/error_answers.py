@@ -17,7 +17,7 @@ from ..base.errors import (
     RateLimited,
     ServerFault,
 )
-from ..base.json_tree import number, parse
+from ..base.json_tree import number, parse, parse_object
 from ..base.shown_text import scrub, shorten, visible_text
 from ..base.types import Json
 from ..base.words import tr
@@ -181,7 +181,11 @@ def _storage_error(body: bytes) -> tuple[str, str] | None:
 
 def _sentences(tree: Json) -> Iterator[str]:
     if isinstance(tree, str):
-        yield from [tree.strip()] if tree.strip() else []
+        held = parse_object(tree)  # an error of somebody else, passed on as text
+        if isinstance(held, str):
+            yield from [tree.strip()] if tree.strip() else []
+        else:
+            yield message_in(held) or tree.strip()
     elif isinstance(tree, list):
         for entry in tree[:5]:
             yield from _sentences(entry)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.json_tree import parse, share
+from ..base.json_tree import parse_object, share
 from ..base.shown_text import shorten
 from ..base.types import Json, Output, Status, Task, TaskState
 from ..http.error_answers import code_in, is_about_credit
@@ -274,13 +274,8 @@ def _plain(key: str) -> str:
 
 
 def _parsed(value: Json) -> Json:
-    """`value`, or the object or list that it holds as JSON text."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            return parse(value)
-        except ValueError:
-            return value
-    return value
+    """`value`, or the object or list that it holds as text."""
+    return parse_object(value) if isinstance(value, str) else value
 
 
 # -- ids ------------------------------------------------------------------------------------------

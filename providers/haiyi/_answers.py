@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from ...engine.base.json_tree import parse, share
+from ...engine.base.json_tree import parse_object, share
 from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.platforms.answers import AnswerForm, layers
 from ...engine.platforms.result_addresses import Addresses
@@ -74,7 +74,7 @@ def _rows(body: Json) -> list[Mapping[str, Any]]:
     for layer in layers(body, "data"):
         for key in _LISTS:
             value = layer.get(key)
-            value = _parsed(value) if isinstance(value, str) else value
+            value = parse_object(value) if isinstance(value, str) else value
             listed = value if isinstance(value, list) else [value]
             rows: list[Mapping[str, Any]] = [
                 row for row in listed if isinstance(row, dict) and "output" in row
@@ -82,13 +82,6 @@ def _rows(body: Json) -> list[Mapping[str, Any]]:
             if rows:
                 return rows
     return []
-
-
-def _parsed(text: str) -> Json:
-    try:
-        return parse(text) if text.lstrip()[:1] in ("[", "{") else None
-    except ValueError:
-        return None
 
 
 def _outputs(row: Mapping[str, Any], addresses: Addresses) -> Iterator[Output]:
