@@ -22,8 +22,8 @@ def parse(text: bytes | str) -> Json:
     """The JSON in `text`, with valid Unicode only. Raises ValueError if it is not JSON."""
     try:
         tree = json.loads(text)
-        has_escapes = (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower()  # type: ignore[operator]
-        return _with_valid_texts(tree) if has_escapes else tree
+        plain = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        return _with_valid_texts(tree) if b"\\ud" in plain.lower() else tree
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -34,7 +34,7 @@ def parse_object(text: str) -> Json:
         return text
     for read in (parse, ast.literal_eval):
         try:
-            tree = read(text.strip())  # type: ignore[operator]
+            tree = read(text.strip())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         return tree if isinstance(tree, (dict, list)) else text

@@ -71,10 +71,14 @@ class AnswerForm:
     # -- the answer to a submit ---------------------------------------------------------------
 
     def find_task_id(self, body: Json) -> str:
-        """The task id in the answer to a submit, "" if there is none."""
-        documented = (lookup(body, path) for path in self.task_id)
-        candidates = [*documented, *_named_ids(body)]
-        if not refusal(body):
+        """The task id in the answer to a submit, "" if there is none.
+
+        A mere `id` in a refusal is that of the request.
+        """
+        refused = refusal(body)
+        paths = (path for path in self.task_id if not (refused and path == "id"))
+        candidates = [*(lookup(body, path) for path in paths), *_named_ids(body)]
+        if not refused:
             candidates += _bare_ids(body)
         return next(filter(None, map(_id_text, candidates)), "")
 
