@@ -137,6 +137,8 @@ class Provider:
         try:
             self.poll(task)
         except (NotFound, InputRejected) as error:
+            if not error.own_form:
+                raise
             return tr('It answers and accepts the key (it said "{words}").', words=error.what)
         return tr("It answers and accepts the key.")
 

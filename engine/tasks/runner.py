@@ -58,7 +58,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
-LOOK = 60.0  # seconds for which an unresolved task is looked at again
+LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
 
 
 class Runner:
@@ -315,7 +315,7 @@ class Runner:
         Raises TaskFailed, TaskCancelled, TaskUnresolved, TaskTimeout; AuthRejected for the key.
         """
         now, patience = _now(), settings.load().patience_s
-        waiting = Waiting(now, now - _age(row), patience)
+        waiting = Waiting(now, now - _age(row))
         forecast = Forecast(now, await self._usual_duration(job.request))
         limit = settings.load().time_limit_s
         deadline = None if limit is None else now + limit
@@ -336,7 +336,7 @@ class Runner:
                 if ended and not waiting.unresolved:
                     return await self._ended(job, task, state)
             self._show_silence(job, waiting)
-            if waiting.gave_up(_now()):
+            if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
                 raise silence_error(job, task, waiting.last_words, patience)
             if waiting.unresolved or (look_until is not None and _now() >= look_until):
                 reason = waiting.unresolved or waiting.last_words or (row.error if row else "")

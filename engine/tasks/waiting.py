@@ -28,21 +28,19 @@ class Waiting:
     """The polls of one task up to now. Times are seconds on one clock.
 
     submitted  when the task was submitted
-    patience   seconds without any answer after which its watchers stop waiting
     pause      the least seconds until the next poll
     silent     since when no answer has come, None while answers come
     unresolved why nothing proves how the task ended, "" as long as there is hope
     answer     the platform's last answer, for a person to read
     """
 
-    def __init__(self, now: float, submitted: float, patience: float) -> None:
+    def __init__(self, now: float, submitted: float) -> None:
         self.pause = 0.0
         self.silent: float | None = None
         self.last_words = ""
         self.unresolved = ""
         self.answer = ""
         self._submitted = submitted
-        self._patience = patience
         self._seen_alive = False
         self._missing_since: float | None = None
         self._looks = 0
@@ -127,9 +125,9 @@ class Waiting:
         )
         return True
 
-    def gave_up(self, now: float) -> bool:
-        """Whether the platform has not answered for longer than its watchers wait."""
-        return self.silent is not None and now - self.silent >= self._patience
+    def gave_up(self, now: float, patience: float) -> bool:
+        """Whether the platform has brought no answer for `patience` seconds."""
+        return self.silent is not None and now - self.silent >= patience
 
     def _answered(self) -> None:
         self.silent = None
