@@ -337,7 +337,7 @@ class Runner:
                     return await self._ended(job, task, state)
             self._show_silence(job, waiting)
             if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
-                raise silence_error(job, task, waiting.last_words, patience)
+                raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
             if waiting.unresolved or (look_until is not None and _now() >= look_until):
                 reason = waiting.unresolved or waiting.last_words or (row.error if row else "")
                 failure = unresolved_error(job, task, reason)

@@ -127,7 +127,11 @@ class Waiting:
 
     def gave_up(self, now: float, patience: float) -> bool:
         """Whether the platform has brought no answer for `patience` seconds."""
-        return self.silent is not None and now - self.silent >= patience
+        return self.silent is not None and self.silent_for(now) >= patience
+
+    def silent_for(self, now: float) -> float:
+        """Seconds without an answer."""
+        return 0.0 if self.silent is None else now - self.silent
 
     def _answered(self) -> None:
         self.silent = None
