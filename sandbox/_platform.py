@@ -52,9 +52,9 @@ class Request:
     """One request, its path already without the platform's prefix.
 
     task    the one that it submits or asks for
-    moment  how that one is told to be; None at a submit
+    moment  its state that the answer reports; None at a submit
     poll    which poll of the task it is, from 1; 0 at a submit
-    late    whether the poll tells a success before its results
+    late    whether the poll reports success before the results
     """
 
     method: str
@@ -235,7 +235,7 @@ class Platform:
         request.late = is_late(request, task, twists, self.tasks)
         return {**twists, "empty": {}} if request.late or moves_results(twists) else twists
 
-    # -- what differs where a task is told of -----------------------------------------------
+    # -- how a platform reports a task ------------------------------------------------------
 
     def id_of(self, task: Task) -> str:
         """The id of a task in answers. Override where it is more than a number."""
@@ -259,11 +259,11 @@ class Platform:
         return Answer.json(self.error(503, "system busy"), 503)
 
     def results(self, task: Task) -> Sequence[Made]:
-        """The results that an answer puts at another place. Override to leave some out."""
+        """The results that a spelling moves. Override to leave some out."""
         return task.made
 
     def full_address(self, made: Made) -> str:
-        """Override where a result is told by a bare name."""
+        """Override where answers name a result without its address."""
         return made.address
 
     # -- helpers ----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Spellings that are in no document: of ids, addresses, reasons, progress and text.
 
-An answer of the platform is rebuilt with one thing in another place or form.
+An answer of the platform is rebuilt with one thing in another position or form.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ADDRESSES: Mapping[str, Callable[[str], str]] = {
 
 # -- addresses: where all of them are ------------------------------------------------------------
 
-_PLACES: Mapping[str, Callable[[Sequence[str]], dict[str, Tree]]] = {
+_POSITIONS: Mapping[str, Callable[[Sequence[str]], dict[str, Tree]]] = {
     "url_content": lambda urls: {"content": {"video_url": _one(urls)}},
     "url_images": lambda urls: {"images": [{"url": url} for url in urls]},
     "url_videos": lambda urls: {"videos": [{"url": url} for url in urls]},
@@ -87,7 +87,7 @@ _TEXTS: Mapping[str, Callable[[str], str]] = {
 _SPECIAL = ("id_camel", "id_text", *_ALIASES, "url_object", "url_data_url")
 
 SPELLINGS = tuple(
-    sorted([*_WHOLE_IDS, *_ADDRESSES, *_PLACES, *_REASONS, *_PROGRESS, *_TEXTS, *_SPECIAL])
+    sorted([*_WHOLE_IDS, *_ADDRESSES, *_POSITIONS, *_REASONS, *_PROGRESS, *_TEXTS, *_SPECIAL])
 )
 
 
@@ -102,7 +102,7 @@ def names(setting: Mapping[str, Any] | None) -> list[str]:
 
 def moves_results(asked: Sequence[str]) -> bool:
     """Whether the results are somewhere else than the platform has them."""
-    return any(name in _PLACES for name in asked)
+    return any(name in _POSITIONS for name in asked)
 
 
 # -- submits ---------------------------------------------------------------------------------------
@@ -162,10 +162,10 @@ def spell_reason(tree: Tree, asked: Sequence[str], reasons: Sequence[str]) -> Tr
 def spell_results(
     tree: Tree, asked: Sequence[str], made: Sequence[tuple[Made, str]], shown: Sequence[str]
 ) -> Tree:
-    """made: each result with its full address; shown: the addresses to put at another place."""
+    """made: each result with its full address; shown: the addresses that move."""
     holder, _ = _holder(tree, _STATUS)
-    for name in (each for each in asked if each in _PLACES):
-        holder.update(_PLACES[name](shown))
+    for name in (each for each in asked if each in _POSITIONS):
+        holder.update(_POSITIONS[name](shown))
     addresses = {url: url for _, url in made} | {one.address: url for one, url in made}
     if "url_object" in asked:
         tree = _objects(tree, set(addresses))

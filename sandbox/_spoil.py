@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from concurrent.futures import wait
+from itertools import count
 from typing import Any, Protocol
 
 from . import _spellings
@@ -15,7 +16,7 @@ from ._spellings import ALIAS
 from ._tasks import FAIL, PENDING, RUNNING, SUCCESS, Made, Moment, Task, Tasks
 
 _PATIENCE = 30.0  # seconds for a drawing that a submit waits for
-_FIRST_NUMBER = 70_001  # of ids that are numbers where the platform's are text
+_SERIALS = count(70_001)  # of ids that a spelling makes
 _WORDS = {PENDING: "running", RUNNING: "running", SUCCESS: "success", FAIL: "failure"}
 
 
@@ -30,7 +31,7 @@ class TaskRequest(Protocol):
 
 
 class TaskPlatform(Protocol):
-    """What is asked here of a platform: how it tells of a task."""
+    """What is asked here of a platform: how it reports a task."""
 
     aliases: dict[str, str]
 
@@ -70,14 +71,14 @@ def as_asked(path: str) -> str:
 
 
 def is_late(request: TaskRequest, task: Task, twists: Twists, tasks: Tasks) -> bool:
-    """Whether this poll tells a success before its results."""
+    """Whether this poll reports success before the results."""
     if request.moment is None or request.moment.status != SUCCESS or "late" not in twists:
         return False
     return _holds(tasks, twists["late"], next(task.endings), task.due)
 
 
 def moves_results(twists: Twists) -> bool:
-    """Whether the results are told at another place than the platform's."""
+    """Whether the results are not where the platform has them."""
     return _spellings.moves_results(_asked(twists))
 
 
@@ -121,10 +122,10 @@ def _submitted(
 
 def _alias(platform: TaskPlatform, name: str, id: Any) -> Any:
     """Another id for a task: a number, or one of 200 letters or digits."""
-    serial, is_number = len(platform.aliases), str(id).isdigit()
+    serial, is_number = next(_SERIALS), str(id).isdigit()
     other: Any = f"{'x' * 190}{serial:010}"
     if name == "id_number":
-        other = int(id) if is_number else _FIRST_NUMBER + serial
+        other = int(id) if is_number else serial
     elif is_number:
         other = int(f"{'9' * 190}{serial:010}")
     platform.aliases[str(other)] = str(id)

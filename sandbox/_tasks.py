@@ -75,7 +75,7 @@ class Task:
     """A task that was accepted and charged. `number` counts from 0 per platform and kind.
 
     stops   when it is cancelled on the platform, unless it has ended
-    polls   counts the polls, from 1; endings those that were told of a success
+    polls   counts the polls, from 1; endings those that found success
     """
 
     platform: str

@@ -178,7 +178,7 @@ class Opencomputing(Platform):
         return f"/llmage/v1/tasks?taskid={_task_id(task)}"
 
     def no_task(self, id: str) -> Answer:
-        """As the platform's server tells of a task before its row is written."""
+        """As the platform's server answers before a task's row is written."""
         return Answer.json({"status": "FAILED", "error": f"taskid={id} not exist"})
 
     def results(self, task: Task) -> Sequence[Made]:

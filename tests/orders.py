@@ -184,7 +184,7 @@ def texts(tree: Any) -> list[str]:
 
 
 def results(client: Client, order: Order) -> list[str]:
-    """The addresses that the newest task of a platform has its results at, as it tells them."""
+    """The addresses of the results of a platform's newest task, as answers write them."""
     (task,) = [task for task in client.box.tasks if task.platform == order.platform][-1:]
     names = [made.address for made in task.made]
     return [each if each.startswith("http:") else quote(each) for each in names]

@@ -174,9 +174,9 @@ def test_a_success_may_be_told_before_its_results_are_there(client, order):
     polls = [client.poll(order, id, after=60).json() for _ in range(3)]
     known = results(client, order)
     assert len({str(status(poll)).lower() for poll in polls}) == 1
-    told = [[a for a in known if any(a in text for text in texts(poll))] for poll in polls]
-    assert told[:2] == [[], []]
-    assert told[2] == known
+    body = [[a for a in known if any(a in text for text in texts(poll))] for poll in polls]
+    assert body[:2] == [[], []]
+    assert body[2] == known
 
 
 NO_TASK = {
@@ -233,10 +233,10 @@ def test_both_can_be_scripted(client, order):
 def test_a_submit_may_be_answered_with_the_result_itself(client, order):
     before = client.charged(order)
     answer = client.submit(order, "a fox [[at_once]]")
-    told = texts(answer.json())
+    body = texts(answer.json())
     known = results(client, order)
     assert known
-    assert [a for a in known if not any(a in text for text in told)] == []
+    assert [a for a in known if not any(a in text for text in body)] == []
     assert client.charged(order) == before + 1
 
 
@@ -272,10 +272,10 @@ def server(client: Client) -> Client:
 def test_the_other_form_wraps_what_a_task_tells(server):
     answer = server.submit(PICTURE, "a fox").json()
     assert answer["status"] == "submitted"
-    told = server.poll(PICTURE, answer["taskid"], after=60).json()
-    assert list(told) == ["status", "data"]
-    assert (told["status"], told["data"]["status"]) == ("ok", "SUCCEEDED")
-    assert fetch(told["data"]["image"])
+    body = server.poll(PICTURE, answer["taskid"], after=60).json()
+    assert list(body) == ["status", "data"]
+    assert (body["status"], body["data"]["status"]) == ("ok", "SUCCEEDED")
+    assert fetch(body["data"]["image"])
 
 
 def test_the_other_form_words_errors_and_a_missing_login_in_its_way(server):
@@ -292,9 +292,9 @@ def test_the_other_form_words_errors_and_a_missing_login_in_its_way(server):
 
 
 def test_the_other_form_tells_of_an_unknown_task_as_failed(server):
-    told = server.poll(PICTURE, "oc-999999")
-    assert told.status_code == 200
-    assert told.json()["data"] == {"status": "FAILED", "error": "taskid=oc-999999 not exist"}
+    body = server.poll(PICTURE, "oc-999999")
+    assert body.status_code == 200
+    assert body.json()["data"] == {"status": "FAILED", "error": "taskid=oc-999999 not exist"}
 
 
 def test_the_other_form_streams_chat_as_json(server):

@@ -96,9 +96,9 @@ def test_a_status_is_any_word_at_its_time(client, order, marker, word):
     assert status(client.poll(order, id, after=60).json()) == word
 
 
-def as_known(told: str, order: Order, client: Client) -> str:
-    """The address that a reader makes of `told`."""
-    return urljoin(f"{client.box.base_url(order.platform)}/", told.strip())
+def as_known(body: str, order: Order, client: Client) -> str:
+    """The address that a reader makes of `body`."""
+    return urljoin(f"{client.box.base_url(order.platform)}/", body.strip())
 
 
 VARIANTS = {
@@ -113,8 +113,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize(("order", "name"), one_on_every_order(tuple(VARIANTS)))
 def test_an_address_is_written_in_another_way_and_leads_to_the_file(client, order, name):
-    told = client.ended(order, f"a fox [[spelling:{name}]]")
-    spelled = [text for text in texts(told) if VARIANTS[name](text)]
+    body = client.ended(order, f"a fox [[spelling:{name}]]")
+    spelled = [text for text in texts(body) if VARIANTS[name](text)]
     assert len(spelled) >= len(results(client, order))
     headers = {"Authorization": f"Bearer {client.box.key(order.platform)}"}
     for each in spelled:
@@ -122,7 +122,7 @@ def test_an_address_is_written_in_another_way_and_leads_to_the_file(client, orde
         assert answer.status_code == 200, answer.text
 
 
-PLACES = {
+POSITIONS = {
     "url_content": lambda body: body["content"]["video_url"],
     "url_images": lambda body: body["images"][0]["url"],
     "url_videos": lambda body: body["videos"][0]["url"],
@@ -135,15 +135,15 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("order", "name"), one_on_every_order(tuple(PLACES)))
+@pytest.mark.parametrize(("order", "name"), one_on_every_order(tuple(POSITIONS)))
 def test_results_are_at_another_place_only(client, order, name):
-    told = client.ended(order, f"a fox [[spelling:{name}]]")
-    holder = next(v for v in [told, *(v for _, v in walk(told))] if holds_status(v))
-    url = PLACES[name](holder)
+    body = client.ended(order, f"a fox [[spelling:{name}]]")
+    holder = next(v for v in [body, *(v for _, v in walk(body))] if holds_status(v))
+    url = POSITIONS[name](holder)
     url = url[0] if isinstance(url, list) else url
     headers = {"Authorization": f"Bearer {client.box.key(order.platform)}"}
     assert requests.get(url, headers=headers, timeout=PATIENCE).status_code == 200
-    assert [text for text in texts(told) if text == url] or name == "url_json_text"
+    assert [text for text in texts(body) if text == url] or name == "url_json_text"
 
 
 def holds_status(tree: Any) -> bool:
@@ -151,27 +151,27 @@ def holds_status(tree: Any) -> bool:
 
 
 def test_the_same_address_may_stand_there_three_times(client):
-    told = client.ended(GENERATION, "a fox [[spelling:url_twice]]")
+    body = client.ended(GENERATION, "a fox [[spelling:url_twice]]")
     (url,) = results(client, GENERATION)
-    assert texts(told).count(url) == 3
+    assert texts(body).count(url) == 3
 
 
 @every_order
 def test_results_may_lie_thirty_levels_down(client, order):
-    told = client.ended(order, "a fox [[spelling:url_deep]]")
-    assert '{"item": {"item": {"item": ' in json.dumps(told)
+    body = client.ended(order, "a fox [[spelling:url_deep]]")
+    assert '{"item": {"item": {"item": ' in json.dumps(body)
     known = results(client, order)[0]
-    assert any(known in text for text in texts(told))
+    assert any(known in text for text in texts(body))
 
 
 @every_order
 def test_an_object_may_stand_where_a_list_or_an_address_is_documented(client, order):
-    told = client.ended(order, "a fox [[spelling:url_object]]")
+    body = client.ended(order, "a fox [[spelling:url_object]]")
     known = results(client, order)
-    at = {key for key, value in walk(told) if isinstance(value, str) and value in known}
-    at |= {key for key, value in walk(told) if isinstance(value, str) and "api/view" in value}
+    at = {key for key, value in walk(body) if isinstance(value, str) and value in known}
+    at |= {key for key, value in walk(body) if isinstance(value, str) and "api/view" in value}
     assert at == {"url"}
-    lists = [value for _, value in walk(told) if isinstance(value, list)]
+    lists = [value for _, value in walk(body) if isinstance(value, list)]
     assert not any(known[0] in json.dumps(value) for value in lists)
 
 
@@ -180,8 +180,8 @@ MEDIA = ("image/png", "image/jpeg", "video/mp4", "audio/mpeg", "audio/x-wav")
 
 @every_order
 def test_a_result_may_be_inside_a_data_url(client, order):
-    told = client.ended(order, "a fox [[spelling:url_data_url]]")
-    inside = [text for text in texts(told) if text.startswith("data:")]
+    body = client.ended(order, "a fox [[spelling:url_data_url]]")
+    inside = [text for text in texts(body) if text.startswith("data:")]
     assert len(inside) >= len(results(client, order))
     heads = {text.partition(",")[0] for text in inside}
     assert heads <= {f"data:{kind};base64" for kind in MEDIA}
@@ -201,10 +201,10 @@ REASONS = {
 
 @pytest.mark.parametrize(("order", "name"), one_on_every_order(named("reason")))
 def test_a_reason_is_at_another_place_only(client, order, name):
-    told = client.ended(order, f"[[fail:no foxes today]] [[spelling:{name}]]")
-    holder = next(v for v in [told, *(v for _, v in walk(told))] if holds_status(v))
+    body = client.ended(order, f"[[fail:no foxes today]] [[spelling:{name}]]")
+    holder = next(v for v in [body, *(v for _, v in walk(body))] if holds_status(v))
     assert REASONS[name](holder) == "no foxes today"
-    assert len([text for text in texts(told) if text == "no foxes today"]) <= 1
+    assert len([text for text in texts(body) if text == "no foxes today"]) <= 1
 
 
 PROGRESS = {
@@ -217,8 +217,8 @@ PROGRESS = {
 @pytest.mark.parametrize(("order", "name"), one_on_every_order(named("progress")))
 def test_progress_is_told_in_another_way(client, order, name):
     id = client.order(order, f"a fox [[slow:100]] [[spelling:{name}]]")
-    told = client.poll(order, id, after=40).json()
-    share = first(told, ("total_progress", "progress"))
+    body = client.poll(order, id, after=40).json()
+    share = first(body, ("total_progress", "progress"))
     kind, part = PROGRESS[name]
     assert type(share) is kind
     assert part in str(share)
@@ -230,8 +230,8 @@ TEXTS = {"text_halves": "\U0001f60a", "text_lone": "\ud83d", "text_nul": "\x00"}
 
 @pytest.mark.parametrize(("order", "name"), one_on_every_order(named("text")))
 def test_a_reason_holds_text_that_is_hard_to_keep(client, order, name):
-    told = client.ended(order, f"[[fail:no foxes]] [[spelling:{name}]]")
-    assert f"no foxes {TEXTS[name]}" in texts(told)
+    body = client.ended(order, f"[[fail:no foxes]] [[spelling:{name}]]")
+    assert f"no foxes {TEXTS[name]}" in texts(body)
 
 
 @pytest.mark.parametrize("name", named("text"))
@@ -252,8 +252,8 @@ def test_several_spellings_go_together(client):
     order = GENERATION
     text = "a fox [[spelling:id_camel,url_data]] [[spelling:url_relative]]"
     answer = client.submit(order, text).json()
-    told = client.poll(order, str(answer["taskId"]), after=60).json()
-    assert [text for text in texts(told) if text.startswith("/haiyi/oss/")]
+    body = client.poll(order, str(answer["taskId"]), after=60).json()
+    assert [text for text in texts(body) if text.startswith("/haiyi/oss/")]
 
 
 def test_a_spelling_can_be_scripted_for_one_answer(client):
