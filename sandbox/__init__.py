@@ -19,9 +19,10 @@ from ._faults import Faults
 from ._log import Log
 from ._platform import Platform, World
 from ._server import Server
+from ._spellings import SPELLINGS
 from ._tasks import Tasks
 
-__all__ = ["Sandbox", "platform_names", "start"]
+__all__ = ["SPELLINGS", "Sandbox", "platform_names", "start"]
 
 
 def start(
@@ -63,7 +64,7 @@ class Sandbox:
         self.faults = Faults()
         self.log = Log()
         self.tasks = Tasks(clock, pace)
-        world = World(root, self.faults, self.log, self.tasks)
+        world = self._world = World(root, self.faults, self.log, self.tasks)
         self.platforms: dict[str, Platform] = {n: _platform(n)(world) for n in platform_names()}
         self._server = Server(address, world, self.platforms)
         world.origin = self.origin
@@ -93,6 +94,10 @@ class Sandbox:
     def charges(self) -> Counter[str]:
         """Submits accepted, and so charged, per platform."""
         return self.tasks.charges
+
+    def clear_uploads(self) -> None:
+        """Every uploaded file is gone: its address answers 404, and a submit may not name it."""
+        self._world.media.clear()
 
     def stop(self) -> None:
         """Close the port and every connection; safe to call twice."""

@@ -5,27 +5,68 @@ Both become twists, a dict of kind -> setting. sandbox/README.md has the table.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import Any
+
+from ._pages import FORMS
 
 Twists = dict[str, Any]
 
-ANSWERS = ("status", "html", "bad_json", "redirect")
-_CONNECTION = ("delay", "cut_before", "cut_after", "cut_body", "short_body")
-_POLLS = ("result_url", "empty", "word")
+ANSWERS = ("status", "html", "bad_json", "redirect", "page")
+_CONNECTION = ("delay", "cut_before", "cut_after", "cut_body", "short_body", "trickle")
+_POLLS = ("result_url", "empty", "word", "missing", "busy", "spelling")
 KINDS = frozenset((*ANSWERS, *_CONNECTION, *_POLLS))
 PRIVATE_URL = "http://10.20.30.40/sandbox/result.png"
 _MARKER = re.compile(r"\[\[([a-z_]+)(?::([^\]]*))?\]\]")
-_FLAGS = ("cut_before", "cut_after", "empty", "truncated", "html", "bad_json", "redirect")
+_FLAGS = (
+    *("cut_before", "cut_after", "empty", "truncated", "html", "bad_json", "redirect"),
+    *("at_once", "cleared", "gone"),
+)
 _WORDS = {
     "fail": "the sandbox was asked to fail",
     "warning": "a warning of the sandbox",
     "error": "a node error of the sandbox",
+    "running": "processing",
+    "success": "done",
+    "failure": "failed",
 }
+_WINDOWS = {"missing": "5", "busy": "3", "late": "4"}  # what they are without a value
+_NUMBERS = {"slow": (20, 0, 3600), "cancelled": (1, 0, 3600), "cut": (1, 1, 1000)}
+_BALANCE = "Insufficient balance: please top up."
+_WINDOW = re.compile(r"(?:(\d{1,5})(-))?(\d{0,5})(s?)", re.ASCII)
+_STEPS = ("submit", "poll", "result")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The polls that go wrong, counted from 1, or the seconds in which they do.
+
+    seconds  whether first and last are seconds at pace 1
+    """
+
+    first: float = 1
+    last: float = math.inf
+    seconds: bool = False
+
+    @classmethod
+    def read(cls, text: str) -> Window:
+        """ "4" are the first four, "3-9" the third to the ninth, "3-" all from there on, "60s" the
+        first minute."""
+        found = _WINDOW.fullmatch(text)
+        if not found or not (found[2] or found[3]):
+            return cls(last=1)
+        first, last = int(found[1] or 0), float(found[3] or math.inf)
+        return cls(first if found[4] else max(first, 1), last, bool(found[4]))
+
+    def holds(self, poll: int, age: float) -> bool:
+        """poll: which one it is, from 1; age: seconds at pace 1."""
+        return self.first <= (age if self.seconds else poll) <= self.last
 
 
 @dataclass
@@ -64,10 +105,12 @@ class Faults:
         """The next `times` requests that match, after the first `skip`, go wrong by `kind`.
 
         match is "METHOD /path" or "/path" without the platform's prefix (or with it); `*` stands
-        for anything. Raises ValueError for an unknown kind.
+        for anything. Raises ValueError for an unknown kind or form.
         """
         if kind not in KINDS:
             raise ValueError(f"Unknown kind of fault: {kind}. Known: {', '.join(sorted(KINDS))}.")
+        if settings.get("form", "own") not in FORMS:
+            raise ValueError(f"Unknown form of a page: {settings['form']}. Known: {FORMS}.")
         fault = Fault(match, kind, settings, times, skip)
         with self._lock:
             self._faults.append(fault)
@@ -101,15 +144,28 @@ def markers(tree: Any) -> Twists:
     Every value has the shape that `Faults` gives it, or is the marker's own word or number.
     """
     twists: Twists = {}
-    for text in _texts(tree):
+    for text in texts(tree):
         for name, value in _MARKER.findall(text):
+            if name == "spelling" and name in twists:
+                value = f"{twists[name]['name']},{value}"
             twists.update(_marker(name, value))
     return twists
+
+
+def used_markers(tree: Any, name: str) -> set[str]:
+    """The markers of this name, as they are written."""
+    found = (marker for text in texts(tree) for marker in _MARKER.finditer(text))
+    return {marker[0] for marker in found if marker[1] == name}
 
 
 def strip_markers(text: str) -> str:
     """`text` without its markers."""
     return _MARKER.sub("", text).strip()
+
+
+def paced(trickle: Twists, pace: float) -> Twists:
+    """The setting of a fault for the one of a marker."""
+    return {"seconds": trickle["seconds"] * pace, "head": trickle["head"]}
 
 
 def status_word(twists: Twists, status: Any, unknown: str = "sandbox-word") -> Any:
@@ -122,29 +178,63 @@ def _marker(name: str, value: str) -> Twists:
         return {name: {}}
     if name in _WORDS:
         return {name: value or _WORDS[name]}
-    if name == "word":
-        return {"word": {"word": value or "sandbox-word"}}
-    if name == "private":
-        return {"result_url": {"url": PRIVATE_URL}}
-    if name == "balance":
-        return {"status": {"status": 429, "body": "Insufficient balance: please top up."}}
-    if name == "status":
-        return {"status": {"status": _number(value, 500, 400, 599)}}
-    if name == "slow":
-        return {"slow": _number(value, 20, 0, 3600)}
-    return {"cut": _number(value, 1, 1, 1000)} if name == "cut" else {}
+    if name in _WINDOWS:
+        return {name: {"window": Window.read(value or _WINDOWS[name])}}
+    if name in _NUMBERS:
+        return {name: _number(value, *_NUMBERS[name])}
+    kind, setting = _SETTINGS[name](value) if name in _SETTINGS else ("", {})
+    return {kind: setting} if kind else {}
+
+
+def _page(parts: list[str], polls: bool) -> Twists:
+    """STATUS, for polls WINDOW, then in any order a form of FORMS and a Retry-After in seconds."""
+    page: Twists = {"status": _number(parts[0], 503, 200, 599)}
+    if polls:
+        page["window"] = Window.read(parts[1] if len(parts) > 1 else "")
+    for part in parts[2 if polls else 1 :]:
+        if part in FORMS:
+            page["form"] = part
+        elif part.isascii() and part.isdigit():
+            page["retry_after"] = int(part)
+    return page
+
+
+def _trickle(parts: list[str]) -> Twists:
+    """Any of: a step, seconds a byte, "head" (the headers trickle), "once" (the first time)."""
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    return {
+        "step": next((part for part in parts if part in _STEPS), "poll"),
+        "seconds": max([1, *numbers]),
+        "head": "head" in parts,
+        "once": "once" in parts,
+    }
 
 
 def _number(text: str, otherwise: int, low: int, high: int) -> int:
     return min(max(int(text), low), high) if text.isascii() and text.isdigit() else otherwise
 
 
-def _texts(tree: Any) -> Iterator[str]:
+# marker -> (kind of twist, its setting), from the marker's value
+_SETTINGS: dict[str, Callable[[str], tuple[str, Twists]]] = {
+    "word": lambda value: ("word", {"word": value or "sandbox-word"}),
+    "private": lambda value: ("result_url", {"url": PRIVATE_URL}),
+    "balance": lambda value: ("status", {"status": 429, "body": _BALANCE}),
+    "status": lambda value: ("status", {"status": _number(value, 500, 400, 599)}),
+    "gateway": lambda value: ("gateway", _page(value.split(":"), polls=False)),
+    "polls": lambda value: ("polls", _page(value.split(":"), polls=True)),
+    "spelling": lambda value: ("spelling", {"name": value}),
+    "only": lambda value: ("only", {"number": _number(value, 1, 1, 1000), "results": count(1)}),
+    "trickle": lambda value: ("trickle", _trickle(value.split(":"))),
+}
+
+
+def texts(tree: Any) -> Iterator[str]:
+    """Every text of a request that is no name of a field."""
     if isinstance(tree, str):
         yield tree
     elif isinstance(tree, dict):
         for value in tree.values():
-            yield from _texts(value)
+            yield from texts(value)
     elif isinstance(tree, (list, tuple)):
         for value in tree:
-            yield from _texts(value)
+            yield from texts(value)

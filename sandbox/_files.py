@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 import filetype
 
 from ._body import Refusal
-from ._faults import Twists
+from ._faults import Twists, paced
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -40,8 +40,12 @@ class StoredFile:
     def kind(self) -> str:
         return self.mime.split("/")[0]
 
-    def download_twists(self) -> Twists:
+    def download_twists(self, pace: float) -> Twists:
         """How this download goes wrong; every download uses up one `cut`."""
+        if trickle := self.twists.get("trickle"):
+            if trickle["once"]:
+                del self.twists["trickle"]
+            return {"trickle": paced(trickle, pace)}
         if self.twists.get("cut", 0) < 1:
             return {kind: {} for kind in self.twists if kind != "cut"}
         self.twists["cut"] -= 1
@@ -70,10 +74,14 @@ def identify(path: Path, name: str) -> StoredFile:
 
 def result_file(path: Path, twists: Twists) -> StoredFile:
     """The result that a task drew at `path`, spoiled as the task's markers ask."""
+    if "only" in twists and next(twists["only"]["results"]) != twists["only"]["number"]:
+        return identify(path, path.name)
     if "truncated" in twists:
         os.truncate(path, path.stat().st_size // 2)
     file = identify(path, path.name)
-    file.twists = {k: v for k, v in twists.items() if k in ("cut", "html", "redirect")}
+    file.twists = {k: v for k, v in twists.items() if k in ("cut", "html", "redirect", "gone")}
+    if twists.get("trickle", {}).get("step") == "result":
+        file.twists["trickle"] = twists["trickle"]
     return file
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ._tasks import FAIL, PENDING, RUNNING, SUCCESS
+from ._tasks import CANCELLED, FAIL, PENDING, RUNNING, SUCCESS
 
 # By where a task is polled. "output" is the nested form of the video rows; "metadata" and
 # "results" hold the address at metadata.url and results[0].url.
@@ -27,6 +27,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     PENDING: ("queued", "PENDING", "Submitted", "NOT_START"),
     RUNNING: ("processing", "in_progress", "RUNNING", "Generating"),
     SUCCESS: ("SUCCESS", "succeeded", "Completed", "success", "SUCCEEDED", "completed"),
+    CANCELLED: ("cancelled", "CANCELED"),
     FAIL: ("failed", "FAILURE", "Error", "FAILED", "failure", "error"),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ._body import Cut
 from ._faults import Twists, strip_markers
+from ._spellings import names, spell_text
 from ._tasks import Tasks
 
 _SECONDS = 4.0  # a stream lasts at pace 1
@@ -31,7 +32,7 @@ class Talk:
         prompt = strip_markers(body["prompt"])
         manner = strip_markers(body.get("sys_prompt") or "")
         text = f"{prompt}. {manner + '. ' if manner else ''}{_CLOSING}"
-        self.words = "" if "empty" in twists else text
+        self.words = "" if "empty" in twists else spell_text(text, names(twists.get("spelling")))
         self.thoughts = (
             "Let me see what is wanted here, and what would make it good to look at and true."
             if "think" in self.model
@@ -90,8 +91,9 @@ class Talk:
 
 def _parts(text: str) -> list[str]:
     """`text` as a model would send it: a few letters at a time."""
-    return re.findall(r"\S{1,6}\s*", text)
+    return re.findall(r"[\ud800-\udbff]|[^\s\ud800-\udbff]{1,6}\s*", text)
 
 
 def _line(tree: Any) -> bytes:
-    return f"data: {json.dumps(tree, ensure_ascii=False)}\n\n".encode()
+    text = f"data: {json.dumps(tree, ensure_ascii=False)}\n\n"
+    return text.encode("utf-8", "backslashreplace")

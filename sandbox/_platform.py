@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hmac
-import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
+from ._answer import Answer as Answer
 from ._body import Body, Cut, Refusal
 from ._draw import DrawSpec
 from ._faults import Faults, Twists, markers
-from ._files import Slice, StoredFile, identify, result_file, serve_range
+from ._files import StoredFile, identify, result_file, serve_range
 from ._film import draw
 from ._graph import Prompt
 from ._log import Log, LoggedRequest
+from ._media import Media
 from ._multipart import FormPart, parse
-from ._tasks import Made, Plan, Task, Tasks
+from ._spellings import names
+from ._spoil import as_asked, is_late, moves_results, spoil
+from ._tasks import Made, Moment, Plan, Task, Tasks
 from ._workflow import Saved, check, run, steps
 
 MAX_UPLOAD = 1024**3
@@ -38,33 +41,21 @@ class World:
     origin: str = ""
     max_upload: int = MAX_UPLOAD
     platforms: Mapping[str, Platform] = field(default_factory=dict)
+    media: Media = field(default_factory=Media)
 
     def new_path(self) -> Path:
         return self.root / uuid.uuid4().hex
 
 
 @dataclass
-class Answer:
-    """The answer to a request; a body that is an iterator is streamed chunk by chunk.
-
-    twists say how the sending goes wrong.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes | Slice | Iterator[bytes] = b""
-    twists: Twists = field(default_factory=dict)
-
-    @classmethod
-    def json(cls, tree: Any, status: int = 200) -> Answer:
-        # A lone surrogate is no UTF-8; written as an escape it is JSON all the same.
-        body = json.dumps(tree, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        return cls(status, {"Content-Type": "application/json; charset=utf-8"}, body)
-
-
-@dataclass
 class Request:
-    """One request, its path already without the platform's prefix."""
+    """One request, its path already without the platform's prefix.
+
+    task    the one that it submits or asks for
+    moment  its state that the answer reports; None at a submit
+    poll    which poll of the task it is, from 1; 0 at a submit
+    late    whether the poll reports success before the results
+    """
 
     method: str
     path: str
@@ -75,6 +66,10 @@ class Request:
     world: World
     twists: Twists
     args: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    task: Task | None = None
+    moment: Moment | None = None
+    poll: int = 0
+    late: bool = False
 
     @property
     def target(self) -> str:
@@ -82,8 +77,10 @@ class Request:
 
     def send(self, file: StoredFile) -> Answer:
         """The answer with `file`, or with the requested range of it."""
+        if "gone" in file.twists:
+            raise Refusal(404, "NoSuchKey: the file is gone.")
         status, headers, body = serve_range(file, self.headers)
-        twists = {} if self.method == "HEAD" else file.download_twists()
+        twists = {} if self.method == "HEAD" else file.download_twists(self.world.tasks.pace)
         return Answer(status, headers, body, twists)
 
     def read_query(self, names: Sequence[str]) -> None:
@@ -106,6 +103,7 @@ class Request:
         if self.headers.get_content_type() != "application/json" or not self.seen.content_type:
             raise Refusal(415, f"Send application/json, not {self.seen.content_type!r}.")
         self.seen.fields = self.body.json()
+        self.world.media.check(self.seen.fields)
         return self.seen.fields
 
     def form(self) -> dict[str, FormPart]:
@@ -125,6 +123,7 @@ class Request:
             name: parts[0].summary if len(parts) == 1 else [part.summary for part in parts]
             for name, parts in lists.items()
         }
+        self.world.media.check(self.seen.fields)
         return lists
 
 
@@ -148,13 +147,19 @@ class Route:
 
 
 class Platform:
-    """One platform. A module without a leading underscore holds one subclass of this."""
+    """One platform. A module without a leading underscore holds one subclass of this.
+
+    always   a knob for tests: markers that every request has without bearing them
+    aliases  other ids of tasks -> the documented ones
+    """
 
     name: ClassVar[str]
     key: ClassVar[str]
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.always = ""
+        self.aliases: dict[str, str] = {}
         self._routes = tuple(self.routes())
 
     def routes(self) -> Sequence[Route]:
@@ -173,9 +178,16 @@ class Platform:
     def base_url(self) -> str:
         return f"{self.world.origin}/{self.name}"
 
+    @property
+    def tasks(self) -> Tasks:
+        return self.world.tasks
+
     def answer(self, request: Request) -> Answer:
+        request.path = as_asked(request.path)
         try:
-            return self._route(request)
+            if self.base_url + request.target in self.world.media.cleared:
+                raise Refusal(404, "NoSuchKey: the file is gone.")
+            return spoil(self, request, self._route(request))
         except Refusal as refusal:
             answer = Answer.json(self.error(refusal.status, refusal.text), refusal.status)
             answer.headers.update(refusal.headers)
@@ -198,24 +210,67 @@ class Platform:
 
     def accept(self, request: Request, plan: Plan) -> Task:
         """Accept the task and charge for it, unless a marker in the request's text forbids it."""
-        twists = markers(plan.fields)
+        twists = self.markers(plan.fields)
+        names(twists.get("spelling"))
         if status := twists.get("status"):
             raise Refusal(status["status"], status.get("body", "The sandbox was asked to refuse."))
         if "cut_before" in twists:
             raise Cut
-        task = self.world.tasks.add(self.name, plan, twists)
+        task = request.task = self.world.tasks.add(self.name, plan, twists)
         if "cut_after" in twists:
             request.twists["cut_after"] = {}
         return task
 
-    def twists(self, request: Request, task: Task) -> Twists:
-        """How the answer to this poll goes wrong."""
+    def markers(self, fields: Any) -> Twists:
+        """What the markers of a request ask for, and those that every request has."""
+        return markers([self.always, fields])
+
+    def twists(self, request: Request, task: Task, moment: Moment | None = None) -> Twists:
+        """How the answer to this poll goes wrong, of a task that is at `moment`, or now."""
+        moment = moment or self.world.tasks.moment(task)
+        request.task, request.moment, request.poll = task, moment, next(task.polls)
         if "bad_json" in task.twists:
             request.twists["bad_json"] = {"taken": True}
-        return {**task.twists, **request.twists}
+        twists = {**task.twists, **request.twists}
+        request.late = is_late(request, task, twists, self.tasks)
+        return {**twists, "empty": {}} if request.late or moves_results(twists) else twists
+
+    # -- how a platform reports a task ------------------------------------------------------
+
+    def id_of(self, task: Task) -> str:
+        """The id of a task in answers. Override where it is more than a number."""
+        return str(task.id)
+
+    def poll_target(self, task: Task) -> str:
+        """The path and query by which the task is asked for."""
+        raise NotImplementedError
+
+    def look(self, request: Request, task: Task) -> Answer:
+        """What a poll by the sender of `request` would be answered."""
+        path, _, query = self.poll_target(task).partition("?")
+        return self.answer(replace(request, method="GET", path=path, query=query, task=None))
+
+    def no_task(self, id: str) -> Answer:
+        """What is answered where there is no such task. Override where it is no 404."""
+        return Answer.json(self.error(404, f"Task {id} does not exist."), 404)
+
+    def busy(self) -> Answer:
+        """An error that says nothing about the task. Override where it has a code of its own."""
+        return Answer.json(self.error(503, "system busy"), 503)
+
+    def results(self, task: Task) -> Sequence[Made]:
+        """The results that a spelling moves. Override to leave some out."""
+        return task.made
+
+    def full_address(self, made: Made) -> str:
+        """Override where answers name a result without its address."""
+        return made.address
+
+    # -- helpers ----------------------------------------------------------------------------
 
     def find_task(self, kind: str, number: str) -> Task | None:
         """The task with this number, which is text in a request."""
+        number = self.aliases.get(number, number)
         is_number = number.isascii() and number.isdigit()
         return self.world.tasks.get(self.name, kind, int(number)) if is_number else None
 
@@ -238,7 +293,7 @@ class Platform:
         """
         files = dict(files)
         check(prompt, files)
-        twists = markers(fields)
+        twists = self.markers(fields)
 
         def make() -> Sequence[Made]:
             return [store(saved, twists) for saved in run(prompt, files, self.world.new_path)]

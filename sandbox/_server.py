@@ -11,14 +11,15 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 
+from ._answer import Answer
 from ._body import BLOCK, Body, Cut, Refusal
+from ._drip import Drip
 from ._faults import ANSWERS, Twists
 from ._files import Slice
 from ._log import LoggedRequest
-from ._platform import Answer, Platform, Request, World
+from ._pages import BAD_JSON, HTML, Error, page
+from ._platform import Platform, Request, World
 
-HTML = b"<!DOCTYPE html><html><body><h1>SANDBOX</h1><p>A page, not what you asked for.</p></html>"
-BAD_JSON = b'{"code": 0, "data": {"task_id": 2431'
 _KEY_HEADERS = ("Authorization", "X-Api-Key", "Api-Key")
 
 
@@ -111,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         self._delay(twists, handled=True)
         if "cut_after" in twists:
             raise Cut
-        answer = _replacement(twists, self.server.world.origin) or answer or Answer(500, {})
+        answer = self._replacement(seen, twists) or answer or Answer(500, {})
         answer.twists = {**answer.twists, **twists}
         return answer
 
@@ -139,6 +140,17 @@ class Handler(BaseHTTPRequestHandler):
             logging.getLogger(__name__).exception("%s %s", self.command, seen.path)
             return _refusal_answer(Refusal(500, "The sandbox itself failed; its log says why."))
 
+    def _replacement(self, seen: LoggedRequest, twists: Twists) -> Answer | None:
+        """The answer given in place of the real one."""
+        platform = self.server.platforms.get(seen.path[1:].partition("/")[0])
+        error = platform.error if platform else _error
+        for kind in ANSWERS:
+            if kind in twists:
+                answer = _scripted_answer(kind, twists[kind], self.server.world.origin, error)
+                answer.headers.update(twists[kind].get("headers", {}))
+                return answer
+        return None
+
     def _delay(self, twists: Twists, handled: bool) -> None:
         """Waits where a fault asks for it: before the request is handled, or once it is."""
         settings = twists.get("delay")
@@ -154,17 +166,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, seen: LoggedRequest, answer: Answer) -> None:
         answer = _spoil_file(answer, self.server.world.origin)
-        if isinstance(answer.body, Iterator):
+        if "trickle" in answer.twists and self.command != "HEAD":
+            self._trickle(seen, answer, **answer.twists["trickle"])
+        elif isinstance(answer.body, Iterator):
             self._send_chunks(seen, answer, answer.body)
         else:
             self._send_whole(seen, answer, answer.body)
 
     def _send_whole(self, seen: LoggedRequest, answer: Answer, body: bytes | Slice) -> None:
         length, most = _lengths(body, answer.twists)
-        seen.status = answer.status
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
+        self._begin(seen, answer)
         self.send_header("Content-Length", str(length))
         if self.close_connection:
             self.send_header("Connection", "close")
@@ -175,10 +186,8 @@ class Handler(BaseHTTPRequestHandler):
                 raise Cut
 
     def _send_chunks(self, seen: LoggedRequest, answer: Answer, chunks: Iterator[bytes]) -> None:
-        seen.status = answer.status
-        self.send_response(answer.status)
-        for name, value in {**answer.headers, "Transfer-Encoding": "chunked"}.items():
-            self.send_header(name, value)
+        self._begin(seen, answer)
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for chunk in chunks:
             if self.server.stopping.is_set():
@@ -186,15 +195,52 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         self.wfile.write(b"0\r\n\r\n")
 
+    def _begin(self, seen: LoggedRequest, answer: Answer) -> None:
+        """The status and the headers, not yet their end."""
+        seen.status = answer.status
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+
     def _send_body(self, body: bytes | Slice, most: int) -> None:
-        if isinstance(body, bytes):
-            self.wfile.write(body[:most])
-            return
-        with body.path.open("rb") as file:
-            file.seek(body.start)
-            while most > 0 and (block := file.read(min(BLOCK, most))):
-                self.wfile.write(block)
-                most -= len(block)
+        for block in _blocks(body, most):
+            self.wfile.write(block)
+
+    def _trickle(
+        self,
+        seen: LoggedRequest,
+        answer: Answer,
+        seconds: float = 1.0,
+        head: bool = False,
+        until: threading.Event | None = None,
+        **_: Any,
+    ) -> None:
+        """A byte every so many seconds: of a file to its end, else for ever, or until `until`."""
+        drip = Drip(self.server.stopping, seconds, until)
+        if head:
+            self._trickle_head(seen, answer, drip)
+        elif isinstance(answer.body, Slice):
+            self._begin(seen, answer)
+            self.send_header("Content-Length", str(answer.body.length))
+            self.end_headers()
+            for drop in drip.drops(_blocks(answer.body)):
+                self.wfile.write(drop)
+        else:
+            chunks = [answer.body] if isinstance(answer.body, bytes) else answer.body
+            self._send_chunks(seen, answer, drip.drops(chunks, endless=b"\n"))
+
+    def _trickle_head(self, seen: LoggedRequest, answer: Answer, drip: Drip) -> None:
+        self.close_connection = True
+        self._begin(seen, answer)
+        self.send_header("Connection", "close")
+        self.flush_headers()
+        for drop in drip.drops([b"X-Trickle: "], endless=b"."):
+            self.wfile.write(drop)
+        self.wfile.write(b"\r\n")
+        self.end_headers()
+        body = answer.body
+        for block in body if isinstance(body, Iterator) else _blocks(body):
+            self.wfile.write(block)
 
     def _cut(self) -> None:
         self.close_connection = True
@@ -222,22 +268,31 @@ def _refusal_answer(refusal: Refusal) -> Answer:
     return Answer.json({"code": refusal.status, "msg": refusal.text}, refusal.status)
 
 
+def _error(status: int, text: str) -> Any:
+    return {"code": status, "msg": text}
+
+
+def _blocks(body: bytes | Slice, most: int | None = None) -> Iterator[bytes]:
+    """The first `most` bytes, block by block."""
+    if isinstance(body, bytes):
+        yield body[:most]
+        return
+    most = body.length if most is None else most
+    with body.path.open("rb") as file:
+        file.seek(body.start)
+        while most > 0 and (block := file.read(min(BLOCK, most))):
+            yield block
+            most -= len(block)
+
+
 def _reaches_platform(twists: Twists) -> bool:
     """Whether the request reaches its platform, whatever the answer will be."""
     return all(twists[kind].get("taken") for kind in ANSWERS if kind in twists)
 
 
-def _replacement(twists: Twists, origin: str) -> Answer | None:
-    """The answer given in place of the real one."""
-    for kind in ANSWERS:
-        if kind in twists:
-            answer = _scripted_answer(kind, twists[kind], origin)
-            answer.headers.update(twists[kind].get("headers", {}))
-            return answer
-    return None
-
-
-def _scripted_answer(kind: str, settings: Twists, origin: str) -> Answer:
+def _scripted_answer(kind: str, settings: Twists, origin: str, error: Error = _error) -> Answer:
+    if kind == "page":
+        return Answer(*page(error, **{"status": 503, **settings}))
     if kind == "html":
         return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, HTML)
     if kind == "bad_json":

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from ._faults import Twists
 from ._files import StoredFile
 
 PENDING, RUNNING, SUCCESS, FAIL = "pending", "running", "success", "fail"
+CANCELLED = "cancelled"  # on the platform, by nobody who asked here
 FIRST_IDS = {"generate": 24317, "app": 230, "workflow": 5021, "prompt": 763289064770885}
 _WAITING = 0.5  # seconds a task stays pending at pace 1
 _PATIENCE = 30.0  # seconds a poll waits for a drawing where a test moves the clock
@@ -69,7 +72,11 @@ class Moment:
 
 @dataclass(frozen=True)
 class Task:
-    """A task that was accepted and charged. `number` counts from 0 per platform and kind."""
+    """A task that was accepted and charged. `number` counts from 0 per platform and kind.
+
+    stops   when it is cancelled on the platform, unless it has ended
+    polls   counts the polls, from 1; endings those that found success
+    """
 
     platform: str
     id: int
@@ -80,6 +87,9 @@ class Task:
     waits: float
     runs: float
     drawing: Future[Sequence[Made]] = field(repr=False)
+    stops: float = math.inf
+    polls: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
+    endings: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
 
     @property
     def due(self) -> float:
@@ -120,6 +130,8 @@ class Task:
     def at(self, now: float, patience: float) -> Moment:
         """Its state at `now`; waits up to `patience` seconds for a drawing that is late."""
         ran = now - self.began - self.waits
+        if self.stops <= now and self.stops < self.due:
+            return Moment(CANCELLED)
         if ran < 0:
             return Moment(PENDING)
         if ran < self.runs or not self._drawn(patience):
@@ -163,7 +175,10 @@ class Tasks:
     def add(self, platform: str, plan: Plan, twists: Twists) -> Task:
         """Accept a task, charge for it, and begin to draw."""
         drawing = self._pool.submit(plan.make)
-        runs = twists.get("slow", plan.seconds) * self.pace
+        is_over = "at_once" in twists
+        waits = 0.0 if is_over else _WAITING * self.pace
+        runs = 0.0 if is_over else twists.get("slow", plan.seconds) * self.pace
+        began = self.clock()
         with self._lock:
             number = self._counts[platform, plan.kind]
             self._counts[platform, plan.kind] += 1
@@ -174,10 +189,11 @@ class Tasks:
                 number,
                 plan,
                 twists,
-                began=self.clock(),
-                waits=_WAITING * self.pace,
+                began=began,
+                waits=waits,
                 runs=runs,
                 drawing=drawing,
+                stops=began + twists.get("cancelled", math.inf) * self.pace,
             )
             self._tasks[platform, plan.kind, task.id] = task
         return task

@@ -13,13 +13,18 @@ from ._fields import exactly
 from ._files import result_file
 from ._gpugeek_storage import LINK_SECONDS, Storage, addresses, stand_in
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, PENDING, SUCCESS, Made, Moment, Task
+from ._tasks import CANCELLED, FAIL, PENDING, SUCCESS, Made, Moment, Task
 from ._workflow import Saved
 
 WORKFLOW_ID = 763311996779461  # the document's own
 PRICE = 0.11
 _QUEUED, _GENERATING, _DONE, _FAILED, _CANCELLED = 1, 2, 3, 4, 5
-_NO_WORKFLOW, _NO_TASK, _TASK_ENDED = 20404, 30404, 30409  # no code of its own is documented
+_NO_WORKFLOW, _NO_TASK, _TASK_ENDED, _BUSY = (
+    20404,
+    30404,
+    30409,
+    30503,
+)  # no code of its own is documented
 
 
 class Gpugeek(Platform):
@@ -112,6 +117,7 @@ class Gpugeek(Platform):
         else:
             file = stand_in(url, self.world.origin, self.world.new_path)
             url = self._storage.add(self._inputs, file)
+        self.world.media.uploads.add(url)
         return _success({"oss_url": url})
 
     # -- workflows --------------------------------------------------------------------------
@@ -138,9 +144,9 @@ class Gpugeek(Platform):
 
     def cancel(self, request: Request) -> Answer:
         number = _integer(exactly(request.json(), ("task_id",)), "task_id")
-        task = self.world.tasks.get(self.name, "prompt", number)
+        task = self.find_task("prompt", str(number))
         if not task:
-            return self._refuse(_NO_TASK, f"task {number} does not exist")
+            return self.no_task(str(number))
         if self._status(task, self.world.tasks.moment(task)) not in (_QUEUED, _GENERATING):
             return self._refuse(_TASK_ENDED, f"task {number} has ended")
         self._cancelled[task.id] = self.world.tasks.clock()
@@ -149,15 +155,24 @@ class Gpugeek(Platform):
     def details(self, request: Request, prompt_id: str) -> Answer:
         task = self.find_task("prompt", prompt_id)
         if not task:
-            return self._refuse(_NO_TASK, f"task {prompt_id} does not exist")
-        return _success(self._details(task, self.twists(request, task)))
+            return self.no_task(prompt_id)
+        moment = self.world.tasks.moment(task)
+        return _success(self._details(task, moment, self.twists(request, task, moment)))
+
+    def poll_target(self, task: Task) -> str:
+        return f"/api/v1/task/{task.id}"
+
+    def no_task(self, id: str) -> Answer:
+        return self._refuse(_NO_TASK, f"task {id} does not exist")
+
+    def busy(self) -> Answer:
+        return self._refuse(_BUSY, "system busy")
 
     def status_of(self, task: Task) -> int:
         """1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled."""
         return self._status(task, self.world.tasks.moment(task))
 
-    def _details(self, task: Task, twists: Twists) -> Any:
-        moment = self.world.tasks.moment(task)
+    def _details(self, task: Task, moment: Moment, twists: Twists) -> Any:
         status = self._status(task, moment)
         queued, ran = self._durations(task)
         waits = status == _QUEUED
@@ -178,7 +193,7 @@ class Gpugeek(Platform):
         }
 
     def _status(self, task: Task, moment: Moment) -> int:
-        if task.id in self._cancelled:
+        if task.id in self._cancelled or moment.status == CANCELLED:
             return _CANCELLED
         if moment.status in (SUCCESS, FAIL):
             return _DONE if moment.status == SUCCESS else _FAILED

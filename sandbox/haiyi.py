@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from . import _requested, _rules
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, status_word, strip_markers
+from ._faults import Twists, status_word, strip_markers
 from ._fields import check_public, exactly, form_files, form_text, only
 from ._files import SignedStore, StoredFile, result_file
 from ._film import draw
@@ -37,6 +37,12 @@ TYPES = (
 )
 _MAKES = {"image": ("text2image", "image2image"), "audio": ("text2music", "text2speech")}
 _SECONDS = {"image": 1.5, "video": 3.0, "audio": 1.5}
+_POLLS = {
+    "generate": "generate/result",
+    "app": "workflow/apps/task",
+    "workflow": "workflow/task",
+}
+_BUSY = 1005  # no code of an error is documented
 _HERE = Path(__file__).parent
 _UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\ud800-\udfff]+')
 
@@ -82,6 +88,7 @@ class Haiyi(Platform):
     def upload(self, request: Request) -> Answer:
         file = self._only_file(request)
         url = f"{self.base_url}/oss/{self._store.put(file)}"
+        self.world.media.uploads.add(url)
         body = {"success": True, "url": url, "filename": file.name, "file_size": file.size}
         return Answer.json(body)
 
@@ -145,7 +152,7 @@ class Haiyi(Platform):
     def generate_result(self, request: Request, task_id: str) -> Answer:
         task = self._task("generate", task_id)
         moment = self.world.tasks.moment(task)
-        twists = self.twists(request, task)
+        twists = self.twists(request, task, moment)
         ended = moment.status == SUCCESS
         view = View(
             id=task.id,
@@ -165,7 +172,7 @@ class Haiyi(Platform):
         files = [self._hosted_file(url) for url in _rules.media(values, rules)]
         sources = tuple(file.path for file in files if file)
         kind = _kind_of(row)
-        twists = markers(body)
+        twists = self.markers(body)
 
         def spec(number: int) -> DrawSpec:
             return DrawSpec(
@@ -224,9 +231,7 @@ class Haiyi(Platform):
 
     def app_task(self, request: Request, task_id: str) -> Answer:
         task = self._task("app", task_id)
-        return self._workflow_answer(
-            request, task, f"{self.base_url}/api/view?type=output&filename="
-        )
+        return self._workflow_answer(request, task, self._view)
 
     def _app_plan(
         self,
@@ -237,7 +242,7 @@ class Haiyi(Platform):
     ) -> Plan:
         text = " ".join(strip_markers(part.text) for part in parts.values() if part.text)
         sources = tuple(file.path for file in files)
-        twists = markers(fields)
+        twists = self.markers(fields)
 
         def make() -> Sequence[Made]:
             return [self._store_output(saved, twists) for saved in outputs()]
@@ -267,6 +272,7 @@ class Haiyi(Platform):
         file = self._only_file(request)
         name = f"{uuid.uuid4().hex}.{file.ending}"
         self._inputs[name] = file
+        self.world.media.uploads.add(name)
         return Answer.json(_envelope({"filename": name}))
 
     def submit_workflow(self, request: Request) -> Answer:
@@ -302,7 +308,7 @@ class Haiyi(Platform):
     def _workflow_answer(self, request: Request, task: Task, prefix: str) -> Answer:
         """The answer for a task; `prefix` goes before each file name, which makes URLs for apps."""
         moment = self.world.tasks.moment(task)
-        twists = self.twists(request, task)
+        twists = self.twists(request, task, moment)
         data = workflow_data(task, moment, twists)
         for out in data["outputs"]:
             if out["error_type"] == "info" and "result_url" in twists:
@@ -313,6 +319,20 @@ class Haiyi(Platform):
         return Answer.json(_envelope(data))
 
     # -- tasks of all kinds -----------------------------------------------------------------
+
+    def poll_target(self, task: Task) -> str:
+        return f"/openapi/v1/{_POLLS[task.plan.kind]}/{task.id}"
+
+    def busy(self) -> Answer:
+        return Answer.json({"code": _BUSY, "msg": "system busy", "data": None})
+
+    def full_address(self, made: Made) -> str:
+        bare = not made.address.startswith(self.base_url)
+        return self._view + quote(made.address) if bare else made.address
+
+    @property
+    def _view(self) -> str:
+        return f"{self.base_url}/api/view?type=output&filename="
 
     def _task(self, kind: str, task_id: str) -> Task:
         task = self.find_task(kind, task_id)

@@ -12,7 +12,7 @@ from typing import Any
 from . import _requested
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, status_word, strip_markers
+from ._faults import Twists, status_word, strip_markers
 from ._fields import form_text
 from ._files import SignedStore
 from ._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS, View, poll_body, submit_body
@@ -92,7 +92,7 @@ class Happyhorse(Platform):
         queue = _KINDS[reading.row.poll]
         kind = "image" if queue == "image" else "video"
         copies = _requested.count(reading.values) if kind == "image" else 1
-        twists = markers(body)
+        twists = self.markers(body)
 
         def make() -> Sequence[Made]:
             specs = (self._spec(kind, reading, sources, number) for number in range(copies))
@@ -127,7 +127,7 @@ class Happyhorse(Platform):
     def poll(self, kind: str, request: Request, task_id: str) -> Answer:
         task = self._task(kind, task_id)
         moment = self.world.tasks.moment(task)
-        twists = self.twists(request, task)
+        twists = self.twists(request, task, moment)
         view = View(
             id=task_id,
             number=task.number,
@@ -143,8 +143,15 @@ class Happyhorse(Platform):
     def stored_file(self, request: Request, name: str) -> Answer:
         return request.send(self._store.get(request.target.removeprefix("/results/")))
 
+    def id_of(self, task: Task) -> str:
+        return _id(task)
+
+    def poll_target(self, task: Task) -> str:
+        return f"{POLLS[task.plan.kind]}/{_id(task)}"
+
     def _task(self, kind: str, task_id: str) -> Task:
         """The task; it exists only at the path where its row is polled."""
+        task_id = self.aliases.get(task_id, task_id)
         match = _ID.fullmatch(task_id)
         task = self.find_task(kind, match[1]) if match else None
         if not task or _id(task) != task_id:

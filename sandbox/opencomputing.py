@@ -11,14 +11,20 @@ from urllib.parse import unquote
 from . import _requested
 from ._body import Refusal
 from ._draw import DrawSpec
-from ._faults import Twists, markers, status_word, strip_markers
+from ._faults import Twists, status_word, strip_markers
 from ._files import StoredFile
 from ._opencomputing_rows import Tables, check_form, check_json, text_of
 from ._opencomputing_talk import Talk
 from ._platform import Answer, Platform, Request, Route, World
-from ._tasks import FAIL, PENDING, RUNNING, SUCCESS, Made, Plan, Task, result_urls
+from ._tasks import CANCELLED, FAIL, PENDING, RUNNING, SUCCESS, Made, Plan, Task, result_urls
 
-_STATUSES = {PENDING: "PENDING", RUNNING: "RUNNING", SUCCESS: "SUCCEEDED", FAIL: "FAILED"}
+_STATUSES = {
+    PENDING: "PENDING",
+    RUNNING: "RUNNING",
+    SUCCESS: "SUCCEEDED",
+    FAIL: "FAILED",
+    CANCELLED: "CANCELLED",
+}
 _TYPES = {"t2i": "text2image", "t2v": "text2video", "i2v": "image2video", "ref2v": "ref2video"}
 _CREDITS = {"t2i": 1, "t2v": 10, "i2v": 10, "ref2v": 12}
 _CATEGORIES = ("t2t", *_TYPES)
@@ -26,7 +32,11 @@ _HERE = Path(__file__).parent
 
 
 class Opencomputing(Platform):
-    """Knob for tests: streams (False: answers at once whatever is asked, as some models do)."""
+    """Knobs for tests.
+
+    streams  False: answers at once whatever is asked, as some models do
+    form     "document", or "server": as the platform's public server source answers
+    """
 
     name = "opencomputing"
     key = "sk-sandbox-opencomputing"
@@ -35,6 +45,7 @@ class Opencomputing(Platform):
         super().__init__(world)
         self.tables = Tables.read(_HERE / "opencomputing_tables.json")
         self.streams = True
+        self.form = "document"
         self._results: dict[str, StoredFile] = {}
         self._serial = itertools.count(19)
 
@@ -50,7 +61,14 @@ class Opencomputing(Platform):
         )
 
     def error(self, status: int, text: str) -> Any:
-        return {"error": "Invalid API Key" if status == 401 else text}
+        words = "Invalid API Key" if status == 401 else text
+        if self.form == "server":
+            return {"status": "error", "data": {"message": words}}
+        return {"error": words}
+
+    def answer(self, request: Request) -> Answer:
+        answer = super().answer(request)
+        return _as_server(request.path, answer) if self.form == "server" else answer
 
     # -- models -----------------------------------------------------------------------------
 
@@ -69,7 +87,7 @@ class Opencomputing(Platform):
         body = _object(request.json())
         category = body.get("catelogid", "t2t")
         check_json(body, self.tables.fields(category, body.get("model"), ("t2t",)))
-        twists = markers(body)
+        twists = self.markers(body)
         task = self.accept(request, Plan("chat", body, lambda: (), 0.0))
         talk = Talk(task.id, body, twists)
         if not (self.streams and body.get("stream", False)):
@@ -106,11 +124,12 @@ class Opencomputing(Platform):
         self, request: Request, values: Mapping[str, Any], files: Sequence[StoredFile]
     ) -> Answer:
         task = self.accept(request, self._plan(values, files))
-        return Answer.json({"taskid": _task_id(task), "status": "CREATED"})
+        status = "submitted" if self.form == "server" else "CREATED"
+        return Answer.json({"taskid": _task_id(task), "status": status})
 
     def _plan(self, values: Mapping[str, Any], files: Sequence[StoredFile]) -> Plan:
         picture = values["catelogid"] == "t2i"
-        twists = markers(dict(values))
+        twists = self.markers(dict(values))
         spec = DrawSpec(
             kind="image" if picture else "video",
             text=strip_markers(values["prompt"]),
@@ -136,9 +155,12 @@ class Opencomputing(Platform):
     # -- tasks ------------------------------------------------------------------------------
 
     def task(self, request: Request) -> Answer:
-        task = self._find(request.arg("taskid"))
+        name = request.arg("taskid")
+        task = self._find(name)
+        if task is None:
+            return self._unknown(name)
         moment = self.world.tasks.moment(task)
-        twists = self.twists(request, task)
+        twists = self.twists(request, task, moment)
         status = status_word(twists, _STATUSES[moment.status], unknown="THINKING")
         body: dict[str, Any] = {"status": status}
         # The vendor's number, not the one that the task is asked for by.
@@ -149,12 +171,28 @@ class Opencomputing(Platform):
             body |= {"usage": _usage(task), **_results(task, twists)}
         return Answer.json(body)
 
-    def _find(self, name: str) -> Task:
+    def id_of(self, task: Task) -> str:
+        return _task_id(task)
+
+    def poll_target(self, task: Task) -> str:
+        return f"/llmage/v1/tasks?taskid={_task_id(task)}"
+
+    def no_task(self, id: str) -> Answer:
+        """As the platform's server answers before a task's row is written."""
+        return Answer.json({"status": "FAILED", "error": f"taskid={id} not exist"})
+
+    def results(self, task: Task) -> Sequence[Made]:
+        return task.made[:1]
+
+    def _unknown(self, name: str) -> Answer:
+        if self.form == "server":
+            return self.no_task(name)
+        raise Refusal(404, f"Task {name} does not exist.")
+
+    def _find(self, name: str) -> Task | None:
+        name = self.aliases.get(name, name)
         number = name.removeprefix("oc-")
-        task = self.find_task("task", number) if name.startswith("oc-") else None
-        if task is None:
-            raise Refusal(404, f"Task {name} does not exist.")
-        return task
+        return self.find_task("task", number) if name.startswith("oc-") else None
 
     def file(self, request: Request) -> Answer:
         """Whether results need the key is not said; the example's address is open."""
@@ -162,6 +200,17 @@ class Opencomputing(Platform):
         if path not in self._results:
             raise Refusal(404, f"There is no file {path}.")
         return request.send(self._results[path])
+
+
+def _as_server(path: str, answer: Answer) -> Answer:
+    """`answer` in the form of the platform's public server source."""
+    if answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+        answer.headers["Content-Type"] = "application/json"
+    status = 403 if answer.status == 401 else answer.status
+    if path.endswith("/tasks") and status == 200 and answer.tree is not None:
+        return Answer.json({"status": "ok", "data": answer.tree}, status)
+    answer.status = status
+    return answer
 
 
 def _object(body: Any) -> dict[str, Any]:
