@@ -27,7 +27,7 @@ from ...engine.http.error_answers import api_error, http_status
 from ...engine.http.response import Response, read_json
 from ...engine.http.retry import no_task_id_error
 from ...engine.platforms.provider import Provider
-from . import _answers, _models
+from . import _answers, _clusters, _models
 
 GENERATE = "generate/image"  # for video, music and speech too: the document shows no other
 APP = "workflow/apps/run"
@@ -109,7 +109,7 @@ class HaiYi(Provider):
     # -- submit: "Image generation", "Run an AI app", "Native API" --------------------------
 
     def prepare(self, request: Request) -> Request:
-        """Replaces the cluster `auto` by the one with the most free nodes."""
+        """Replaces the cluster `auto` by the smallest one with free nodes."""
         if request.payload.get("cluster_name") != AUTO_CLUSTER:
             return request
         return request.with_payload(
@@ -209,14 +209,14 @@ def workflow(prompt: Mapping[str, Any], cluster: str, *, seed: int = 0) -> Reque
 
 
 def most_free_cluster(clusters: Sequence[Cluster]) -> str:
-    """The name of the cluster with the most free nodes; of equals, the first one listed."""
+    """The name of the smallest cluster with free nodes: see `_clusters.smallest_free`."""
     if not clusters:
         raise InvalidInput(
             tr("No cluster is active right now."),
             do=tr("Queue again later or name a cluster."),
             platform=HaiYi.label,
         )
-    return max(clusters, key=lambda cluster: cluster.room).name
+    return _clusters.smallest_free(clusters).name
 
 
 def cluster_report(clusters: Sequence[Cluster]) -> str:
