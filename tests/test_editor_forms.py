@@ -123,6 +123,13 @@ def test_a_default_outside_its_options_is_offered_and_told():
     assert round_trip(mode) == "ultra"
 
 
+def test_a_default_that_an_option_equals_is_that_option():
+    assert field(Param("p", "int", default=2.0, choices=(Choice(2), Choice(4))))["options"] == [
+        "2",
+        "4",
+    ]
+
+
 def test_a_default_outside_its_range_is_kept_and_told():
     long = Param("duration", "int", required=True, default=20, min=3, max=15)
     shown = field(long)

@@ -586,6 +586,35 @@ def test_a_model_of_a_new_type_runs_from_any_node_by_its_own_type(
     }
 
 
+def test_types_of_no_document_are_sent_as_json_and_left_out_until_set(
+    cloud: Host, sandbox: Sandbox, more_models: Any
+) -> None:
+    rules: list[dict[str, Any]] = [
+        {"name": "tint", "type": "color", "default": "#fff"},
+        {"name": "shape", "type": "object"},
+        {"name": "frames", "type": "dict[image]"},
+        {"name": "tags", "type": "array[string]", "default": ["a", "b"]},
+        {"name": "mode", "type": "string", "default": "x", "options": [{"value": "y"}]},
+        {"name": "weight", "type": "float", "default": 0.5, "min": 0.001, "max": 0.999},
+    ]
+    more_models("odd", "text2image", [PROMPT_RULE, *({"required": False, **r} for r in rules)])
+    options = cloud.object_info("SkyportHaiyiTextToImage")["input"]["required"]["model"][1]
+    form = next(one for one in options["options"] if one["key"] == "acme/odd")["inputs"]
+    fields = {name: about[1]["default"] for name, about in form["required"].items()}
+    urls = {"mid": "https://host.example/a.png"}
+    fields |= {"shape": '{"sides": 4}', "frames": json.dumps(urls), "mode": "y", "weight": 0.999}
+    run = cloud.run(graph(make=generate("SkyportHaiyiTextToImage", "acme/odd", "odd", **fields)))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert submits(sandbox)[-1]["parameters"] == {
+        "prompt": "odd",
+        "shape": {"sides": 4},
+        "frames": urls,
+        "tags": ["a", "b"],
+        "mode": "y",
+        "weight": 0.999,
+    }
+
+
 def test_a_seed_of_minus_one_is_not_sent(cloud: Host, sandbox: Sandbox) -> None:
     made = generate(
         "SkyportHaiyiTextToImage",

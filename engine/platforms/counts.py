@@ -69,4 +69,4 @@ def counted(tree: Json) -> Iterator[tuple[str, Json]]:
 
 def _is_count(name: str, label: str = "") -> bool:
     plain = re.sub(r"[^a-z]", "", name.lower())
-    return bool(_NAME.fullmatch(plain) or _LABEL.search(label))
+    return bool(_NAME.fullmatch(plain) or _LABEL.search(name + label))

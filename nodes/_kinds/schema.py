@@ -208,7 +208,8 @@ def _widget(param: Param) -> Any:
 
 def _choice(param: Param, values: list[str], common: dict[str, Any]) -> io.Combo.Input:
     """A closed list. It also offers the default, and to leave the field out, where it has to."""
-    default = None if param.default is None else str(param.default)
+    listed = (str(choice.value) for choice in param.choices if choice.value == param.default)
+    default = None if param.default is None else next(listed, str(param.default))
     if default is None and not param.required:
         default = leave_out_option(param)
     if default is not None and default not in values:
