@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--platform", required=True, choices=providers.names(), help=tr("where it runs")
     )
     parser.add_argument(
-        "--cluster", help=tr("a cluster's name; auto picks the one with the most free capacity")
+        "--cluster", help=tr("a cluster's name; auto picks the smallest one with free capacity")
     )
     parser.add_argument(
         "--workflow-id",

@@ -80,9 +80,7 @@ class MainJob:
             blocking = self.runner.engine.blocking
             found = await retrying(self.provider.clusters, run_blocking=blocking)
             self._cluster = haiyi.most_free_cluster(found)
-            text = tr(
-                "{count} clusters; most free capacity: {name}", count=len(found), name=self._cluster
-            )
+            text = tr("{count} clusters; auto takes {name}", count=len(found), name=self._cluster)
             self.clusters.results = [StepResult(text)]
 
     # -- the branches -----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -23,6 +24,7 @@ from ._kinds.run_workflow import RunWorkflowNode, workflow_input
 from ._kinds.upload import UploadNode
 
 _CATEGORY = "Skyport/HaiYi"
+_other_models: list[tuple[Model, ...]] = [(), ()]  # all models, and those that no node is for
 _listed_clusters: dict[str, None] = {}  # names that the platform has listed, in order
 
 
@@ -43,8 +45,14 @@ class _Generate(GenerateNode):
         ]
 
     @classmethod
+    def other_models(cls) -> tuple[Model, ...]:
+        """HaiYi's models of types without a node: any node takes them, each by its own type."""
+        return _others(providers.catalogue(cls.platform).models())
+
+    @classmethod
     def request(cls, model: Model, parameters: Mapping[str, Json], seed: int) -> Request:
-        return haiyi.generation(model, parameters, seed=seed)
+        own = replace(model, id=model.id.removesuffix(_type_suffix(model)))
+        return haiyi.generation(own, parameters, seed=seed)
 
     @classmethod
     def custom_requests(
@@ -212,6 +220,21 @@ NODES = [
     HaiyiRunWorkflow,
     HaiyiClusters,
 ]
+
+
+def _type_suffix(model: Model) -> str:
+    """What an option adds to the id of a model of another type: one id may have several."""
+    return f" ({model.task})"
+
+
+def _others(models: tuple[Model, ...]) -> tuple[Model, ...]:
+    """Of `models` those of a type without a node; the same tuple while `models` is the same."""
+    if _other_models[0] is not models:
+        known = {getattr(node, "task", None) for node in NODES}
+        others = (model for model in models if model.task not in known)
+        named = tuple(replace(model, id=model.id + _type_suffix(model)) for model in others)
+        _other_models[:] = models, named
+    return _other_models[1]
 
 
 def _cluster_input() -> Any:

@@ -68,7 +68,7 @@ def _value(name: str, value: Any, rule: Rule, find: Find) -> None:
 
 
 def _single(name: str, value: Any, kind: str, rule: Rule) -> None:
-    if not _PLAIN[kind](value):
+    if kind in _PLAIN and not _PLAIN[kind](value):  # a type of no document takes any JSON
         raise Refusal(400, f"{name} must be of type {kind}, not {value!r}.")
     options = [option["value"] for option in rule.get("options", ())]
     if options and value not in options:
@@ -93,15 +93,15 @@ def _array(name: str, value: Any, rule: Rule, find: Find) -> None:
 
 
 def _dict(name: str, value: Any, rule: Rule, find: Find) -> None:
-    keys = {key["key"]: key for key in rule["keys"]}
     if not isinstance(value, dict):
         raise Refusal(400, f"{name} must be an object, not {value!r}.")
+    keys = {key["key"]: key for key in rule.get("keys") or ({"key": k} for k in value)}
     for key in value:
         if key not in keys:
             raise Refusal(400, f"{name} has an unknown key {key!r}; known: {', '.join(keys)}.")
     for key, key_rule in keys.items():
         if key in value:
-            _medium(f"{name}.{key}", value[key], {**rule, "type": _inner(rule["type"])}, find)
+            _value(f"{name}.{key}", value[key], {**rule, "type": _inner(rule["type"])}, find)
         elif key_rule["required"]:
             raise Refusal(400, f"{name}.{key} is required.")
 

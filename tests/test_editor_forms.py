@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import standin  # noqa: F401  makes ComfyUI's modules importable
 from skyport.engine.base.types import Choice, Model, Param
-from skyport.nodes._kinds import schema
+from skyport.nodes._kinds import form_values, schema
 
 PICTURES = Param("images", "array[image]", required=True)
 FRAME = Param("image", "image", required=True)
@@ -14,6 +17,18 @@ TEXT = Param("prompt", "text", required=True)
 
 def model(name: str, *params: Param, retired: bool = False) -> Model:
     return Model("haiyi", name, "image2image", params=(TEXT, *params), retired=retired)
+
+
+def field(param: Param) -> dict[str, Any]:
+    """The widget of a parameter, as the editor is told of it."""
+    return schema.nested_inputs(model("a", param))[0].as_dict()
+
+
+def round_trip(param: Param) -> Any:
+    """What is sent for the widget that nobody touched."""
+    text = schema.nested_inputs(model("a", param))[0].as_dict()["default"]
+    row = Model("haiyi", "a", "image2image", params=(param,))
+    return form_values.parameters(row, "", 0, {param.name: text})[0].get(param.name)
 
 
 def offered(*models: Model) -> list[str]:
@@ -38,6 +53,11 @@ def test_a_retired_model_is_not_the_first():
     assert offered(model("a", LONG, retired=True), model("b", LONG)) == ["b", "a", "custom"]
 
 
+def test_a_model_whose_parameters_are_not_known_is_not_the_first():
+    unread = Model("haiyi", "a", "image2image", unread=True)
+    assert offered(unread, model("b", LONG)) == ["b", "a", "custom"]
+
+
 def test_a_node_with_no_models_offers_custom():
     assert offered() == ["custom"]
 
@@ -57,3 +77,125 @@ def test_a_tooltip_does_not_repeat_a_value_as_its_own_label():
     choices = (Choice("1:1", "1:1"), Choice("16:9", "wide"))
     ratio = Param("ratio", "string", default="1:1", choices=choices)
     assert schema.nested_inputs(model("a", ratio))[0].tooltip == "16:9: wide"
+
+
+# -- what stands in a field ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        ("array[string]", ["a", "b"]),
+        ("array[string]", ["two\nlines", " padded ", "", "[1]"]),
+        ("array[string]", ['["a"]']),
+        ("array[number]", [1, 0.5, 1e-7]),
+        ("string", "std"),
+        ("int", 8),
+        ("float", 0.001),
+        ("boolean", True),
+        ("int", "auto"),
+        ("int", 8.5),
+    ],
+)
+def test_a_default_that_nobody_touched_is_sent_as_it_was(kind, default):
+    given = [item for item in default if item] if isinstance(default, list) else default
+    assert round_trip(Param("p", kind, default=default)) == given
+
+
+def test_a_list_with_a_closed_choice_keeps_a_default_of_several():
+    tags = Param("p", "array[string]", default=["a", "b"], choices=tuple(map(Choice, "abc")))
+    assert round_trip(tags) == ["a", "b"]
+    assert "a; b; c" in field(tags)["tooltip"]
+
+
+@pytest.mark.parametrize("kind", ["color", "object", "array[object]", "dict[string]"])
+def test_a_type_of_no_table_is_left_out_until_it_is_set(kind):
+    param = Param("p", kind, default={"x": 1})
+    assert round_trip(param) is None
+    assert '{"x": 1}' in field(param)["tooltip"]
+
+
+def test_a_default_outside_its_options_is_offered_and_told():
+    mode = Param("mode", "string", default="ultra", choices=(Choice("std"), Choice("pro")))
+    shown = field(mode)
+    assert (shown["default"], set(shown["options"])) == ("ultra", {"ultra", "std", "pro"})
+    assert "ultra, is outside" in shown["tooltip"]
+    assert round_trip(mode) == "ultra"
+
+
+def test_a_default_that_an_option_equals_is_that_option():
+    assert field(Param("p", "int", default=2.0, choices=(Choice(2), Choice(4))))["options"] == [
+        "2",
+        "4",
+    ]
+
+
+def test_a_default_outside_its_range_is_kept_and_told():
+    long = Param("duration", "int", required=True, default=20, min=3, max=15)
+    shown = field(long)
+    assert (shown["default"], shown["min"], shown["max"]) == (20, 3, 20)
+    assert "20, is outside" in shown["tooltip"]
+    assert round_trip(long) == 20
+
+
+def test_a_flag_with_a_third_default_is_a_choice():
+    assert field(Param("p", "boolean", default="auto"))["options"] == ["auto", "true", "false"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "default", "step"),
+    [
+        (0, 1, 0.5, 0.01),
+        (0.001, 0.999, 0.5, 0.001),
+        (0, 1, 0.125, 0.001),
+        (0, 0.01, None, 0.001),
+        (1e-6, 1, 1e-6, 1e-6),
+        (None, None, 1, 0.01),
+        (0, 1000, 7.5, 0.01),
+    ],
+)
+def test_the_step_of_a_float_reaches_its_limits_and_its_default(low, high, default, step):
+    weight = Param("p", "float", required=True, default=default, min=low, max=high)
+    assert field(weight)["step"] == step
+
+
+def test_a_count_without_a_maximum_has_a_box_that_ends():
+    assert field(Param("n", "int", default=1, min=1))["max"] == 1000
+    assert field(Param("n", "int", default=5000, min=1))["max"] == 5000
+    assert field(Param("n", "int", default=1, max=4))["max"] == 4
+    assert field(Param("steps", "int", default=1))["max"] == 2**31 - 1
+
+
+def test_an_object_without_named_keys_is_typed_as_json():
+    frames = Param("frames", "dict[image]", required=True)
+    assert '{"start": "https://..."}' in field(frames)["tooltip"]
+    text = '{"mid": "https://host.example/a.png"}'
+    row = Model("haiyi", "a", "image2image", params=(frames,))
+    (sent,) = form_values.parameters(row, "", 0, {"frames": text})
+    assert sent == {"frames": {"mid": "https://host.example/a.png"}}
+
+
+# -- the seed -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("param", "seed", "sent"),
+    [
+        (Param("seed", "int"), -1, {}),
+        (Param("seed", "int", default=42), -1, {}),
+        (Param("seed", "int"), 0, {"seed": 0}),
+        (Param("seed", "int"), 2**31 - 1, {"seed": 2**31 - 1}),
+        (Param("seed", "int", required=True), -1, {"seed": 0}),
+        (Param("seed", "int", required=True, min=-1), -1, {"seed": -1}),
+    ],
+)
+def test_minus_one_leaves_out_a_seed_that_is_not_required(param, seed, sent):
+    row = Model("haiyi", "a", "text2image", params=(param,))
+    assert form_values.parameters(row, "", seed, {}) == [sent]
+    assert schema.seed_input().as_dict()["min"] == -1
+
+
+def test_models_of_types_without_a_node_come_last():
+    some_widget = [schema.prompt_input()]
+    choice = schema.model_input([model("a")], some_widget, others=[model("b (text2threed)")])
+    assert [option.key for option in choice.options] == ["a", "custom", "b (text2threed)"]

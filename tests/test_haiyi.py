@@ -30,6 +30,7 @@ from skyport.engine.http.client import Http
 from skyport.engine.platforms.parameters import fill
 from skyport.providers import haiyi
 from skyport.providers.haiyi import APP, GENERATE, WORKFLOW, HaiYi
+from skyport.providers.haiyi._clusters import cards
 from virtual import Play, clip
 
 V1 = "/openapi/v1/"
@@ -407,7 +408,7 @@ def test_clusters_are_read_and_minus_one_is_unknown(server: Scripted) -> None:
 
 
 @pytest.mark.parametrize("chosen", ["auto", ""])
-def test_auto_is_the_cluster_with_the_most_room_now(server: Scripted, chosen: str) -> None:
+def test_auto_is_asked_for_when_it_is_submitted(server: Scripted, chosen: str) -> None:
     server.on(CLUSTERS, answer_json(STATUS))
     provider = platform(server)
     for request in (haiyi.app("1234", "", chosen, {}), haiyi.workflow({}, chosen)):
@@ -427,7 +428,105 @@ def test_among_equals_the_first_cluster_is_taken_and_without_any_it_says_so() ->
         haiyi.most_free_cluster([])
 
 
+def cluster(name: str, running: int, most: int | None, label: str = "") -> Cluster:
+    return Cluster(name, label or name, running, most)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "expected"),
+    [
+        ("GPU-4090", "GPU-4090-24GB-\u5355\u5361", 1),
+        ("GPU-A800x2", "GPU-A800-80GB-2\u5361", 2),
+        ("GPU-A800x8", "", 8),
+        ("any", "GPU-A800-80GB-\u516b\u5361", 8),
+        ("any", "A100, 4 GPUs", 4),
+        ("8xH100", "", 8),
+        ("H20-X4", "", 4),
+        ("GPUx4", "", 4),
+        ("RTX4090", "", 1),
+        ("RTX50", "", 1),
+        ("cloud-x86", "", 1),
+        ("GPU-RTX3090-24GB", "", 1),
+        ("L40S", "", 1),
+        ("GPU-A800", "GPU-A800-80GB-16\u5361", 16),
+    ],
+)
+def test_the_cards_of_a_cluster_are_read_from_its_names(
+    name: str, label: str, expected: int
+) -> None:
+    assert cards(cluster(name, 0, 1, label)) == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "taken"),
+    [
+        ([cluster("Ax4", 0, 40), cluster("A", 0, 1)], "A"),
+        ([cluster("Ax4", 0, 40), cluster("Ax2", 0, 1), cluster("A", 9, 9)], "Ax2"),
+        ([cluster("A", 1, 3), cluster("B", 0, 9), cluster("C", 0, 9)], "B"),
+        ([cluster("Ax8", 9, None), cluster("Ax2", 3, 3), cluster("A", 1, 1)], "A"),
+        ([cluster("A", 0, None), cluster("B", 7, 7), cluster("C", 7, 7)], "B"),
+    ],
+)
+def test_auto_is_the_smallest_cluster_with_room(listed: list[Cluster], taken: str) -> None:
+    assert haiyi.most_free_cluster(listed) == taken
+
+
 # -- models ---------------------------------------------------------------------------------
+
+
+ROW = {"provider": "kwai", "model": "kling-v3", "label": "V3", "type": "text2video"}
+PROMPT = {"name": "prompt", "type": "text", "required": True}
+
+
+@pytest.mark.parametrize(
+    ("rules", "unread", "names"),
+    [
+        ([PROMPT], False, ["prompt"]),
+        ([], False, []),
+        (None, True, []),
+        ("none", True, []),
+        ([{"type": "text"}, "prompt"], True, []),
+        ([PROMPT, {"type": "text"}], False, ["prompt"]),
+    ],
+)
+def test_a_row_that_says_nothing_of_its_parameters_is_unread(
+    rules: Any, unread: bool, names: list[str]
+) -> None:
+    model = haiyi.HaiYi.read_row({**ROW, "parameter_rules": rules})
+    assert (model.unread, [param.name for param in model.params]) == (unread, names)
+    assert haiyi.HaiYi.read_row(ROW).unread
+
+
+@pytest.mark.parametrize("info", [{}, {"model": "x"}, {"parameter_rules": None}, [], "busy"])
+def test_details_without_rules_do_not_replace_those_known(server: Scripted, info: Any) -> None:
+    server.on(V1 + "model/info", answer_json(info))
+    with pytest.raises(BadResult, match="no parameter_rules"):
+        platform(server).complete_row(ROW)
+
+
+def test_an_empty_list_of_rules_is_believed(server: Scripted) -> None:
+    server.on(V1 + "model/info", answer_json({"parameter_rules": []}))
+    known = {**ROW, "parameter_rules": [PROMPT]}
+    assert platform(server).complete_row(known)["parameter_rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("array[integer]", "array[number]"),
+        ("list[str]", "array[string]"),
+        ("Array[Image]", "array[image]"),
+        ("dict[text]", "dict[string]"),
+        ("integer", "int"),
+        ("array[object]", "array[object]"),
+        ("color", "color"),
+    ],
+)
+def test_a_type_is_read_as_the_documents_word_for_it(kind: str, expected: str) -> None:
+    rule = {"name": "p", "type": kind, "default": "8"}
+    (param,) = haiyi.HaiYi.read_row({**ROW, "parameter_rules": [rule]}).params
+    assert param.type == expected
+    assert param.default == (8 if expected == "int" else "8")
 
 
 def test_models_are_listed_and_completed_as_the_document_asks(server: Scripted) -> None:

@@ -270,7 +270,7 @@ def test_an_app_runs_with_files_and_values_from_remote_inputs(
     assert run.status == "success", run.error
     assert run.probe("seen")["type"] == "IMAGE"
     (sent,) = sandbox.log.of("POST", "workflow/apps/run")
-    assert sent.fields["cluster_name"] == "GPU-4090"  # most head-room of the five
+    assert sent.fields["cluster_name"] == "GPU-4090"  # a single card, and most head-room
     assert sent.fields["prompt"] == "in winter"
     assert sent.fields["input_image"]["content_type"] == "image/png"
 
@@ -320,7 +320,7 @@ def test_a_cluster_of_another_name_is_passed_on_as_it_is(cloud: Host, sandbox: S
     assert sandbox.log.of("POST", "workflow/task/submit")[0].fields["cluster_name"] == "GPU-H20"
 
 
-def test_clusters_names_the_one_with_most_room_and_reports_all(cloud: Host) -> None:
+def test_clusters_names_the_smallest_one_with_room_and_reports_all(cloud: Host) -> None:
     run = cloud.run(
         graph(
             ask=node("SkyportHaiyiClusters"),
@@ -520,6 +520,123 @@ def test_frames_are_decoded_only_when_they_are_linked(cloud: Host, sandbox: Sand
     assert second.probe("frames")["shape"][0] == first.probe("video")["frames"]
     assert sandbox.charges["haiyi"] - before == 1  # the node ran again, the task did not
     assert any("no charge" in text for text in second.texts["make"])
+
+
+# -- what model/info does not say, and types of no document -------------------------------------
+
+PROMPT_RULE = {"name": "prompt", "type": "text", "label": "", "required": True}
+
+
+@pytest.fixture
+def more_models(cloud: Host, sandbox: Sandbox) -> Any:
+    """Lists a further model with these rules, if any, and makes the host refresh."""
+    platform = sandbox.platforms["haiyi"]
+    before = platform.models
+
+    def add(model: str, kind: str, rules: Any) -> None:
+        row = {"provider": "acme", "provider_label": "Acme", "model": model, "type": kind}
+        more = {**row, "label": model, "parameter_rules": rules, "description": ""}
+        platform.models = [*platform.models, more]
+        assert refresh(cloud).status_code == 200
+        sandbox.log.clear()
+
+    yield add
+    platform.models = before
+    refresh(cloud)
+
+
+def test_a_model_whose_details_say_nothing_is_refused_before_anything_is_sent(
+    cloud: Host, sandbox: Sandbox, more_models: Any
+) -> None:
+    more_models("silent", "text2image", None)
+    prompt = graph(make=generate("SkyportHaiyiTextToImage", "acme/silent"))
+    failed(cloud, prompt, "InvalidInput", "acme/silent", "Refresh the models", "Nothing was sent")
+    assert not submits(sandbox)
+
+
+def test_a_model_that_takes_nothing_does_not_swallow_the_prompt(
+    cloud: Host, sandbox: Sandbox, more_models: Any
+) -> None:
+    more_models("empty", "text2image", [])
+    prompt = graph(make=generate("SkyportHaiyiTextToImage", "acme/empty"))
+    failed(cloud, prompt, "InvalidInput", "takes no parameters", "custom", "Nothing was sent")
+    assert not submits(sandbox)
+    prompt["make"]["inputs"]["prompt"] = " "
+    assert cloud.run(prompt).status == "success"
+    assert submits(sandbox)[-1]["parameters"] == {}
+
+
+def test_a_prompt_that_the_model_does_not_take_is_said_to_be_left_out(cloud: Host) -> None:
+    run = cloud.run(graph(picture=node("ProbeImage", seed=31), make=ink("left out")))
+    assert run.status == "success", run.error
+    assert "takes no prompt" in " ".join(run.texts["make"])
+
+
+@pytest.mark.parametrize("class_type", ["SkyportHaiyiTextToImage", "SkyportHaiyiStyleTransfer"])
+def test_a_model_of_a_new_type_runs_from_any_node_by_its_own_type(
+    cloud: Host, sandbox: Sandbox, more_models: Any, class_type: str
+) -> None:
+    more_models("statue", "text2threed", [PROMPT_RULE])
+    run = cloud.run(graph(make=generate(class_type, "acme/statue (text2threed)", class_type)))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert submits(sandbox)[-1]["model"] == {
+        "provider": "acme",
+        "model": "statue",
+        "type": "text2threed",
+    }
+
+
+def test_types_of_no_document_are_sent_as_json_and_left_out_until_set(
+    cloud: Host, sandbox: Sandbox, more_models: Any
+) -> None:
+    rules: list[dict[str, Any]] = [
+        {"name": "tint", "type": "color", "default": "#fff"},
+        {"name": "shape", "type": "object"},
+        {"name": "frames", "type": "dict[image]"},
+        {"name": "tags", "type": "array[string]", "default": ["a", "b"]},
+        {"name": "mode", "type": "string", "default": "x", "options": [{"value": "y"}]},
+        {"name": "weight", "type": "float", "default": 0.5, "min": 0.001, "max": 0.999},
+    ]
+    more_models("odd", "text2image", [PROMPT_RULE, *({"required": False, **r} for r in rules)])
+    options = cloud.object_info("SkyportHaiyiTextToImage")["input"]["required"]["model"][1]
+    form = next(one for one in options["options"] if one["key"] == "acme/odd")["inputs"]
+    fields = {name: about[1]["default"] for name, about in form["required"].items()}
+    urls = {"mid": "https://host.example/a.png"}
+    fields |= {"shape": '{"sides": 4}', "frames": json.dumps(urls), "mode": "y", "weight": 0.999}
+    run = cloud.run(graph(make=generate("SkyportHaiyiTextToImage", "acme/odd", "odd", **fields)))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert submits(sandbox)[-1]["parameters"] == {
+        "prompt": "odd",
+        "shape": {"sides": 4},
+        "frames": urls,
+        "tags": ["a", "b"],
+        "mode": "y",
+        "weight": 0.999,
+    }
+
+
+def test_a_seed_of_minus_one_is_not_sent(cloud: Host, sandbox: Sandbox) -> None:
+    made = generate(
+        "SkyportHaiyiTextToImage",
+        "google/gemini-3.1-flash-image-preview",
+        "no seed",
+        aspect_ratio="1:1",
+        n=1,
+    )
+    made["inputs"]["seed"] = -1
+    run = cloud.run(graph(make=made))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert "seed" not in submits(sandbox)[-1]["parameters"]
+
+
+def test_more_results_than_the_setting_allows_are_refused_in_a_custom_model(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    made = generate(
+        "SkyportHaiyiTextToImage", "custom", provider="acme", model_id="x", parameters='{"n": 99}'
+    )
+    failed(cloud, graph(make=made), "InvalidInput", "99", "most_per_task", "Nothing was sent")
+    assert not submits(sandbox)
 
 
 # -- bad input ----------------------------------------------------------------------------------

@@ -408,6 +408,35 @@ def test_a_prompt_of_nothing_but_space_is_none(cloud: Host, sandbox: Sandbox) ->
     refused(cloud, sandbox, {"make": made}, "kling-video", "prompt", "required")
 
 
+@pytest.mark.parametrize("model", ["omni_flash_edit", "omni_flash_edit-fast"])
+def test_an_omni_edit_follows_its_source_unless_a_ratio_is_chosen(
+    cloud: Host, sandbox: Sandbox, model: str
+) -> None:
+    """The document's examples name no ratio."""
+    for changes, sent in (({}, None), ({"model__aspect_ratio": "9:16"}, "9:16")):
+        made = make(cloud, "edit-video", model, "images", prompt=f"ratio {sent}", **changes)
+        run = cloud.run(graph(**needed(made), make=made))
+        assert run.status == "success", (run.error, run.node_errors)
+        assert submits(sandbox)[-1].fields.get("aspect_ratio") == sent
+
+
+def test_a_seed_of_minus_one_is_not_sent(cloud: Host, sandbox: Sandbox) -> None:
+    made = make(cloud, "text2video", "wan2.7-t2v", prompt="no seed", seed=-1)
+    run = cloud.run(graph(make=made))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert "seed" not in submits(sandbox)[-1].fields
+
+
+@pytest.mark.parametrize("n", [11, 1000])
+def test_more_results_than_the_setting_allows_are_refused_before_any_upload(
+    cloud: Host, sandbox: Sandbox, n: int
+) -> None:
+    made = make(cloud, "edit-image", "gpt-image-2", "mask", model__n=n)
+    refused(cloud, sandbox, {"make": made}, str(n), "most_per_task")
+    free = custom(cloud, "text2image", {"n": n})
+    refused(cloud, sandbox, {"make": free}, str(n), "most_per_task")
+
+
 def test_a_custom_model_without_its_id_is_refused(cloud: Host, sandbox: Sandbox) -> None:
     made = custom(cloud, "text2video", {})
     made["inputs"]["model.model_id"] = " "

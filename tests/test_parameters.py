@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.base.types import Choice, MediaFile, MediaRule, Model, Param
+from skyport.engine.platforms.counts import check_free
 from skyport.engine.platforms.parameters import fill, prompt_param, seed_for, seed_param
 
 URL = "https://host.example/a.png?sig=%2Fx"
@@ -112,6 +113,142 @@ def test_a_value_of_another_type_is_refused_by_name(kind: str, value: Any) -> No
 
 def test_a_type_no_document_names_is_sent_as_it_is() -> None:
     assert sent(of("object"), {"a": [1]}) == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "on_the_wire"),
+    [
+        ('{"x": [1, 0.5]}', {"x": [1, 0.5]}),
+        ("[1, 2]", [1, 2]),
+        ("5", 5),
+        ("true", True),
+        ('"5"', "5"),
+        ("#ff0000", "#ff0000"),
+        ("NaN", "NaN"),
+        ("1e999", "1e999"),
+        ("{", "{"),
+        ("[" * 5000, "[" * 5000),
+    ],
+)
+def test_text_of_a_type_no_document_names_is_sent_as_the_json_it_holds(
+    text: str, on_the_wire: Any
+) -> None:
+    found = sent(of("color"), text)
+    assert found == on_the_wire
+    assert type(found) is type(on_the_wire)
+
+
+def test_the_default_of_a_type_no_document_names_is_never_reread() -> None:
+    assert fill(model(of("color", required=True, default="5")), {}) == {"p": "5"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "on_the_wire"),
+    [
+        ("array[string]", '["a", "two words"]', ["a", "two words"]),
+        ("array[string]", "[verse]", ["[verse]"]),
+        ("array[string]", "[1]", ["[1]"]),
+        ("array[number]", "[1, 2.5]", [1, 2.5]),
+        ("array[object]", '[{"a": 1}]', [{"a": 1}]),
+        ("array[image]", f'["{URL}"]', [URL]),
+        ("dict[image]", f'{{"start": "{URL}"}}', {"start": URL}),
+        ("dict[number]", '{"a": 1}', {"a": 1}),
+    ],
+)
+def test_json_text_is_taken_for_lists_and_objects(kind: str, text: str, on_the_wire: Any) -> None:
+    assert sent(of(kind), text) == on_the_wire
+
+
+def test_a_number_may_be_written_with_an_exponent() -> None:
+    assert sent(of("float"), "1e-7") == 1e-7
+    assert sent(of("array[number]"), ["1e3"]) == [1000]
+
+
+# -- defaults that break their own rules ----------------------------------------------------
+
+
+ODD = [
+    of("string", default="ultra", choices=(Choice("std"), Choice("pro"))),
+    of("int", default=20, min=3, max=15),
+    of("int", default="auto"),
+    of("boolean", default="auto"),
+    of("string", default=5),
+    of("array[string]", default=["x"], choices=(Choice("a"),)),
+]
+
+
+@pytest.mark.parametrize("param", ODD, ids=lambda param: f"{param.type} {param.default}")
+def test_a_default_outside_its_own_rules_is_sent_as_it_is(param: Param) -> None:
+    assert sent(param, param.default) == param.default
+    assert fill(model(replace(param, required=True)), {}) == {"p": param.default}
+
+
+def test_beside_such_a_default_the_rules_hold() -> None:
+    assert "outside 3 - 15" in refusal(of("int", default=20, min=3, max=15), 19)
+    assert "one of std, pro" in refusal(ODD[0], "fast")
+
+
+# -- more results than anyone meant ---------------------------------------------------------
+
+COUNTS = ["n", "num_images", "numImages", "batch_size", "count", "number_of_images", "image_count"]
+COUNTS += ["num_images_per_prompt", "max_images", "generate_num", "N", "samples", "num_outputs"]
+NO_COUNTS = ["duration", "num_frames", "num_inference_steps", "seed", "nsfw", "width", "fps"]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [11, "11", 2147483647])
+def test_more_than_ten_results_of_a_task_are_refused_by_the_settings_name(
+    name: str, value: Any
+) -> None:
+    count = Param(name, "int", default=1, min=1)
+    with pytest.raises(InvalidInput, match=f"{name} asks for {value} results.*most_per_task"):
+        fill(model(count), {name: value})
+    assert fill(model(count), {name: 10}) == {name: 10}
+
+
+def test_the_platforms_own_word_for_an_amount_counts_too() -> None:
+    with pytest.raises(InvalidInput, match="most_per_task"):
+        fill(model(Param("shu", "int", label="\u751f\u6210\u6570\u91cf")), {"shu": 50})
+    frames = Param("zhen", "int", label="\u5e27\u6570\u91cf")
+    assert fill(model(frames), {"zhen": 50}) == {"zhen": 50}
+
+
+@pytest.mark.parametrize("name", NO_COUNTS)
+def test_other_numbers_are_not_counted(name: str) -> None:
+    assert fill(model(Param(name, "int")), {name: 81}) == {name: 81}
+
+
+def test_a_maximum_that_the_platform_states_is_believed() -> None:
+    assert fill(model(Param("n", "int", max=50)), {"n": 50}) == {"n": 50}
+    assert fill(model(Param("n", "int", choices=(Choice(20),))), {"n": 20}) == {"n": 20}
+
+
+def test_who_means_more_says_so_in_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYPORT_MOST_PER_TASK", "60")
+    assert fill(model(Param("n", "int")), {"n": 60}) == {"n": 60}
+    with pytest.raises(InvalidInput, match="allows 60"):
+        fill(model(Param("n", "int")), {"n": 61})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"n": 11}, {"input": {"batch_size": "64"}}, {"jobs": [{"num_images": 100.0}]}],
+)
+def test_fields_that_no_table_describes_are_counted_too(fields: Any) -> None:
+    with pytest.raises(InvalidInput, match="most_per_task"):
+        check_free(fields, "HaiYi")
+    with pytest.raises(InvalidInput, match="most_per_task"):
+        fill(model(of("object")), {"p": fields})
+    check_free({"n": 10, "duration": 15, "count": None, "samples": "many"}, "HaiYi")
+
+
+# -- a model that nobody could read ---------------------------------------------------------
+
+
+def test_a_model_whose_parameters_are_not_known_is_refused() -> None:
+    unread = Model("haiyi", "kwai/kling-v3", "image2video", unread=True)
+    with pytest.raises(InvalidInput, match=r"could not be read.*Refresh the models\. Nothing was"):
+        fill(unread, {})
 
 
 # -- ranges and lists -----------------------------------------------------------------------

@@ -97,6 +97,7 @@ def test_results_go_where_the_host_says_unless_the_user_set_a_folder(tmp_path):
 def test_the_defaults_hold_where_nothing_is_written():
     assert load() == Settings(
         max_parallel=8,
+        most_per_task=10,
         time_limit_s=None,
         max_result_mb=4096,
         results_dir=None,
@@ -151,6 +152,7 @@ def test_a_byte_order_mark_is_no_hindrance(home):
 
 WRONG = {
     "max_parallel": [0, -1, True, 1.5, "8", [8]],
+    "most_per_task": [0, -1, True, 1.5, "8"],
     "time_limit_s": [0, -1, True, "60", float("inf"), float("nan")],
     "max_result_mb": [0, "4096"],
     "results_dir": ["relative/folder", "", 7],

@@ -69,6 +69,7 @@ export default {
   "Region of S3": "S3 区域",
   "Remove": "移除",
   "Results folder": "结果文件夹",
+  "Results of a task": "每个任务的结果数量",
   "Reuse results": "复用结果",
   "Run upstream here": "上游改在本机运行",
   "Save": "保存",
@@ -98,6 +99,8 @@ export default {
   "With result": "有结果",
   "about {cost} a task, from your last one": "每个任务约 {cost}，依据你最近一次任务",
   "about {cost} a task, from your last {count}": "每个任务约 {cost}，依据你最近 {count} 次任务",
+  "at most, where a model states no maximum; more are refused before anything is sent":
+    "模型没有写明上限时的最大数量；超过时在发送任何内容之前拒绝",
   "being submitted": "提交中",
   "cancelled": "已取消",
   "cannot run: {reason}": "无法运行：{reason}",

@@ -150,6 +150,7 @@ class Model:
 
     endpoint  submit path, if the platform's models differ in it
     shape     name of the function in the platform's module that builds its body; "" is the default
+    unread    its parameters could not be read from the platform: `params` says nothing of them
     """
 
     platform: str
@@ -161,6 +162,7 @@ class Model:
     retired: bool = False
     endpoint: str = ""
     shape: str = ""
+    unread: bool = False
 
     def param(self, name: str) -> Param | None:
         return next((p for p in self.params if p.name == name), None)

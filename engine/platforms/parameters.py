@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,14 +12,21 @@ from ..base.json_tree import leaves
 from ..base.types import Json, MediaFile, Model, Param
 from ..base.words import tr
 from ..media.limits import check, recommendations
+from . import counts
 
 
 def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
     """The parameters to send for `values`, in the model's order.
 
     None, "" and empty lists count as omitted. A required parameter that is omitted is sent with
-    its default. Raises InvalidInput with the parameter, the value and what is accepted.
+    its default. Raises InvalidInput with the parameter, the value and what is accepted, and for a
+    model whose parameters are not known: it would be paid for without its prompt.
     """
+    if model.unread:
+        raise InvalidInput(
+            tr("The parameters of {model} could not be read from the platform.", model=model.id),
+            do=tr("Refresh the models. Nothing was sent."),
+        )
     unknown = [name for name in values if model.param(name) is None]
     if unknown:
         known = ", ".join(param.name for param in model.params)
@@ -37,6 +45,7 @@ def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
     for param in model.params:
         if param.name in parameters:
             _check_against_others(model, param, parameters)
+            _check_count(model, param, parameters[param.name])
     return parameters
 
 
@@ -68,6 +77,43 @@ def seed_for(param: Param, seed: int) -> int:
     low = int(param.min or 0)
     high = int(param.max) if param.max is not None else max(seed, low)
     return low + (seed - low) % (high - low + 1)
+
+
+def is_free(param: Param) -> bool:
+    """Whether the type is in no table: text is sent as the JSON that it holds, else as text."""
+    is_media = param.media_kind is not None and param.type.startswith(("array[", "dict["))
+    return not is_media and param.type not in (*_PARSERS, "array[string]", "array[number]")
+
+
+def has_odd_default(param: Param) -> bool:
+    """Whether the default breaks the type, the options or the range; it can be sent all the same.
+
+    That of a free type or of a medium is not judged.
+    """
+    if param.default is None or param.media_kind is not None or is_free(param):
+        return False
+    try:
+        _parsed(param, param.default)
+    except InvalidParameter:
+        return True
+    return False
+
+
+def json_list(param: Param, text: str) -> list[Json] | None:
+    """The list that `text` is in JSON, else None: for texts `["a"]` is one, `[1]` is a line."""
+    found = _from_json(text)
+    if not isinstance(found, list):
+        return None
+    if param.type == "array[string]" and not all(isinstance(item, str) for item in found):
+        return None
+    return found
+
+
+def _check_count(model: Model, param: Param, value: Json) -> None:
+    own = [(param.name, value)] if counts.is_count(param) else []
+    for name, asked in (*own, *counts.counted(value)):
+        if why := counts.refusal(name, asked):
+            raise _refused(model, param.name, why, counts.how_to_allow())
 
 
 def _check_against_others(model: Model, param: Param, parameters: Mapping[str, Json]) -> None:
@@ -117,13 +163,30 @@ def _is_omitted(value: Any) -> bool:
 
 def _validated(model: Model, param: Param, value: Any) -> Json:
     try:
-        if param.type.startswith("array["):
-            return _array(param, value)
-        if param.type.startswith("dict["):
-            return _dictionary(param, value)
-        return _single(param, param.type, value)
+        return _parsed(param, value)
     except InvalidParameter as invalid:
+        if _is_default(param, value):
+            return param.default
         raise _refused(model, param.name, str(invalid)) from None
+
+
+def _is_default(param: Param, value: Any) -> bool:
+    """Whether `value`, from a form or a file, is the platform's own default."""
+    return param.default is not None and (
+        value == param.default or _as_texts(value) == _as_texts(param.default)
+    )
+
+
+def _as_texts(value: Any) -> Any:
+    return list(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _parsed(param: Param, value: Any) -> Json:
+    if param.type.startswith("array["):
+        return _array(param, value)
+    if param.type.startswith("dict["):
+        return _dictionary(param, value)
+    return _single(param, param.type, value)
 
 
 class InvalidParameter(ValueError):
@@ -131,7 +194,8 @@ class InvalidParameter(ValueError):
 
 
 def _array(param: Param, value: Any) -> list[Json]:
-    values = value if isinstance(value, (list, tuple)) else [value]
+    listed = json_list(param, value) if isinstance(value, str) else value
+    values = listed if isinstance(listed, (list, tuple)) else [value]
     items = [item for item in values if not _is_omitted(item)]
     if param.max_items is not None and len(items) > param.max_items:
         raise InvalidParameter(
@@ -146,6 +210,8 @@ def _array(param: Param, value: Any) -> list[Json]:
 
 
 def _dictionary(param: Param, value: Any) -> dict[str, Json]:
+    if isinstance(value, str):
+        value = _from_json(value)
     if not isinstance(value, Mapping):
         raise InvalidParameter(tr("it takes an object of named entries"))
     known = {key for key, _, _ in param.keys}
@@ -168,7 +234,7 @@ def _dictionary(param: Param, value: Any) -> dict[str, Json]:
 def _single(param: Param, kind: str, value: Any) -> Json:
     if param.choices:
         return _choice(param, kind, value)
-    value = _PARSERS.get(kind, _unchanged)(param, value)
+    value = _PARSERS.get(kind, _free)(param, value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         _check_range(param, value)
     return value
@@ -179,7 +245,7 @@ def _choice(param: Param, kind: str, value: Any) -> Json:
     for choice in param.choices:
         if str(choice.value) == str(value):
             return choice.value
-    value = _PARSERS.get(kind, _unchanged)(param, value)
+    value = _PARSERS.get(kind, _free)(param, value)
     for choice in param.choices:
         if choice.value == value:
             return choice.value
@@ -216,14 +282,13 @@ def _decimal(param: Param, value: Any) -> float:
 def _number(param: Param, value: Any) -> float:
     if isinstance(value, bool):
         raise InvalidParameter(tr("it takes a number, not {value}", value=value))
-    try:
-        number = (
-            int(value) if isinstance(value, (int, str)) and "." not in str(value) else float(value)
-        )
-        if math.isfinite(number):
-            return number
-    except (TypeError, ValueError, OverflowError):
-        pass
+    for read in (int, float) if isinstance(value, (int, str)) else (float,):
+        try:
+            number = read(value)
+            if math.isfinite(number):
+                return number
+        except (TypeError, ValueError, OverflowError):
+            pass
     raise InvalidParameter(tr("it takes a number, not {value}", value=value))
 
 
@@ -251,8 +316,30 @@ def _medium(param: Param, value: Any) -> Json:
     )
 
 
-def _unchanged(param: Param, value: Any) -> Json:
-    return value
+def _free(param: Param, value: Any) -> Json:
+    """`value` of a type in no table: the JSON that its text holds, else the text."""
+    if not isinstance(value, str) or value == param.default:
+        return value
+    found = _from_json(value)
+    return value if found is _NO_JSON else found
+
+
+_NO_JSON = object()
+
+
+def _from_json(text: str) -> Any:
+    """`text` read as JSON, _NO_JSON where it is none; NaN and Infinity are none."""
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return _NO_JSON
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if math.isfinite(found):
+        return found
+    raise ValueError(text)
 
 
 _PARSERS: dict[str, Callable[[Param, Any], Json]] = {
@@ -268,8 +355,8 @@ _PARSERS: dict[str, Callable[[Param, Any], Json]] = {
 }
 
 
-def _refused(model: Model, name: str, why: str) -> InvalidInput:
+def _refused(model: Model, name: str, why: str, do: str = "") -> InvalidInput:
     return InvalidInput(
         tr("{model}, parameter {name}: {why}.", model=model.id, name=name, why=why),
-        do=tr("Nothing was sent."),
+        do=do or tr("Nothing was sent."),
     )

@@ -156,6 +156,7 @@ class Settings:
     """Every setting: its environment variable (which wins over settings.json) and its default.
 
     max_parallel     tasks of one platform at the same time
+    most_per_task    results that one task may ask for where the platform states no maximum
     time_limit_s     seconds to wait for one task; None waits as long as it runs
     patience_s       seconds without any answer of the platform after which a node stops waiting
     max_result_mb    largest result file accepted, in MB of 1024 * 1024 bytes
@@ -176,6 +177,7 @@ class Settings:
     """
 
     max_parallel: int = field(default=8, metadata=_setting("SKYPORT_MAX_PARALLEL", _count))
+    most_per_task: int = field(default=10, metadata=_setting("SKYPORT_MOST_PER_TASK", _count))
     time_limit_s: float | None = field(
         default=None, metadata=_setting("SKYPORT_TIME_LIMIT_S", _amount)
     )

@@ -13,9 +13,15 @@ import torch
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json, MediaRule, Model, Param
 from ...engine.base.words import tr
-from ...engine.platforms.parameters import fill, prompt_param, seed_for, seed_param
+from ...engine.platforms.parameters import (
+    fill,
+    json_list,
+    prompt_param,
+    seed_for,
+    seed_param,
+)
 from .._media import encode
-from .schema import Socket, input_id, key_id, leave_out_option
+from .schema import NO_SEED, Socket, input_id, key_id, leave_out_option
 
 
 def parameters(
@@ -29,7 +35,8 @@ def parameters(
     if takes_prompt := prompt_param(model):
         values[takes_prompt.name] = prompt if prompt.strip() else ""
     if takes_seed := seed_param(model):
-        values[takes_seed.name] = seed_for(takes_seed, seed)
+        is_left_out = seed == NO_SEED and not takes_seed.required
+        values[takes_seed.name] = None if is_left_out else seed_for(takes_seed, seed)
     return [fill(model, one) for one in fan_out(values)]
 
 
@@ -125,6 +132,8 @@ def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
         slots = chosen.get(input_id(param)) or {}
         linked = slots.values() if isinstance(slots, Mapping) else [slots]
         return [item for value in linked for item in media_items(value, formats)]
+    if param.type.startswith("dict[") and not param.keys:
+        return _plain(param, chosen.get(input_id(param)))
     if param.type.startswith("dict["):
         items = {key: media_items(chosen.get(key_id(param, key))) for key, _, _ in param.keys}
         return {key: Batch(media) for key, media in items.items() if media}
@@ -141,8 +150,18 @@ def _encode_formats(rule: MediaRule) -> Sequence[str]:
 def _plain(param: Param, value: Any) -> Any:
     if isinstance(value, str) and value == leave_out_option(param):
         return None
-    if param.type == "array[string]" and isinstance(value, str):
-        return [line.strip() for line in value.splitlines() if line.strip()]
-    if param.type == "array[number]" and isinstance(value, str):
-        return [part for part in re.split(r"[\s,;]+", value) if part]
+    if param.type.startswith("array[") and isinstance(value, str):
+        return _entries(param, value)
     return value
+
+
+def _entries(param: Param, text: str) -> Any:
+    """The entries in a list's text field: JSON, else a line each, or numbers between commas."""
+    listed = json_list(param, text)
+    if listed is not None:
+        return listed
+    if param.type == "array[string]":
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    if param.type == "array[number]":
+        return [part for part in re.split(r"[\s,;]+", text) if part]
+    return text

@@ -13,14 +13,15 @@ from ... import providers
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json, Model, Request
 from ...engine.base.words import language, tr
-from ...engine.platforms.parameters import warnings
+from ...engine.platforms.counts import check_free
+from ...engine.platforms.parameters import prompt_param, warnings
 from ...engine.platforms.provider import Provider
 from .._base import node_outputs, prompt_marks
 from .._base.node import CloudNode
 from . import form_values, schema
 
 # By node id: the models and the language that its forms were built for, and the forms.
-_model_choices: dict[str, tuple[tuple[Model, ...], str, Any]] = {}
+_model_choices: dict[str, tuple[tuple[Model, ...], tuple[Model, ...], str, Any]] = {}
 
 
 class GenerateNode(CloudNode):
@@ -43,6 +44,11 @@ class GenerateNode(CloudNode):
     @classmethod
     def custom_inputs(cls) -> Sequence[Any]:
         """Inputs of the option for an unlisted model; none if there is no such option."""
+        return ()
+
+    @classmethod
+    def other_models(cls) -> tuple[Model, ...]:
+        """Models of types that no node is for, offered last; the same tuple until they change."""
         return ()
 
     @classmethod
@@ -76,12 +82,17 @@ class GenerateNode(CloudNode):
     @classmethod
     def model_choice(cls) -> io.DynamicCombo.Input:
         """The forms of the models, rebuilt only when the models or the language have changed."""
-        models, words = cls.models(), language()
+        models, others, words = cls.models(), cls.other_models(), language()
         cached = _model_choices.get(cls.id)
-        if cached is None or cached[0] is not models or cached[1] != words:
-            choice = schema.model_input(models, cls.custom_inputs(), cls.node_params())
-            cached = _model_choices[cls.id] = (models, words, choice)
-        return cached[2]
+        if (
+            cached is None
+            or cached[0] is not models
+            or cached[1] is not others
+            or cached[2] != words
+        ):
+            choice = schema.model_input(models, cls.custom_inputs(), cls.node_params(), others)
+            cached = _model_choices[cls.id] = (models, others, words, choice)
+        return cached[3]
 
     @classmethod
     def node_params(cls) -> frozenset[str]:
@@ -95,7 +106,7 @@ class GenerateNode(CloudNode):
     @classmethod
     def offered_models(cls) -> set[str]:
         custom = {schema.CUSTOM} if cls.custom_inputs() else set()
-        return custom | {model.id for model in cls.models()}
+        return custom | {model.id for model in (*cls.models(), *cls.other_models())}
 
     @classmethod
     def validate_inputs(
@@ -133,7 +144,8 @@ class GenerateNode(CloudNode):
         """One request per task. Raises InvalidInput before anything is sent."""
         if model["model"] == schema.CUSTOM:
             return cls.custom_requests(prompt, seed, model, media)
-        row = next((row for row in cls.models() if row.id == model["model"]), None)
+        offered = (*cls.models(), *cls.other_models())
+        row = next((row for row in offered if row.id == model["model"]), None)
         if row is None:
             raise InvalidInput(
                 tr('The model "{name}" is not offered.', name=model["model"]),
@@ -141,14 +153,21 @@ class GenerateNode(CloudNode):
                 platform=providers.provider_class(cls.platform).label,
             )
         _refuse_unsupported_media(row, media)
+        ignored = _ignored_prompt(row, prompt)
         return [
-            replace(cls.request(row, parameters, seed), warnings=warnings(row, parameters))
+            replace(
+                cls.request(row, parameters, seed),
+                warnings=(*warnings(row, parameters), *ignored),
+            )
             for parameters in form_values.parameters(row, prompt, seed, {**model, **media})
         ]
 
 
 def parse_parameters(text: str, label: str) -> dict[str, Json]:
-    """Parses the JSON object that a user wrote for a custom model. Raises InvalidInput."""
+    """Parses the JSON object that a user wrote for a custom model.
+
+    Raises InvalidInput, also where it asks for more results than a task may.
+    """
     try:
         parsed = json.loads(text or "{}")
     except ValueError as error:
@@ -159,7 +178,21 @@ def parse_parameters(text: str, label: str) -> dict[str, Json]:
             do=tr("Write them as {example}.", example='{"duration": 5}'),
             platform=label,
         )
+    check_free(parsed, label)
     return parsed
+
+
+def _ignored_prompt(row: Model, prompt: str) -> tuple[str, ...]:
+    """A warning where `row` takes no prompt. Raises InvalidInput where it takes nothing at all."""
+    if not prompt.strip() or row.unread or prompt_param(row):
+        return ()
+    if row.params:
+        return (tr("{model} takes no prompt: the one on the node was not sent.", model=row.id),)
+    raise InvalidInput(
+        tr("{model} takes no parameters, so the prompt cannot be sent.", model=row.id),
+        do=tr("Clear the prompt, or send it by the option custom. Nothing was sent."),
+        platform=providers.provider_class(row.platform).label,
+    )
 
 
 def _refuse_unsupported_media(row: Model, media: Mapping[str, Any]) -> None:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from comfy_api.latest import io
 
 from ...engine.base.types import Kind, MediaRule, Model, Param
 from ...engine.base.words import tr
-from ...engine.platforms.parameters import prompt_param, seed_param
+from ...engine.platforms.counts import is_count
+from ...engine.platforms.parameters import (
+    has_odd_default,
+    is_free,
+    json_list,
+    prompt_param,
+    seed_param,
+)
 
 CUSTOM = "custom"
 _LEAVE_OUT = "(default)"  # end of the option of a closed list that leaves the field out
+NO_SEED = -1  # leaves the seed out where a model does not require one
 MOST_SEED = 2**31 - 1
 _MOST_SLOTS = 10
 _WHOLE = 2**31 - 1
+_MOST_RESULTS = 1000  # in the box of a count without a maximum; the setting decides what is sent
+_MOST_DECIMALS = 10
 _SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AUDIO: io.Audio}
 
 
@@ -59,7 +72,7 @@ def prompt_input() -> io.String.Input:
 
 
 def seed_input() -> io.Int.Input:
-    """Sent to models that take a seed; for others it only makes a run distinct.
+    """Sent to models that take a seed; for others it only makes a run distinct. -1 is not sent.
 
     Fixed unless the user chooses otherwise: with a seed that changes by itself, queueing again
     would submit a new task, and one left running would be paid for in vain.
@@ -67,7 +80,7 @@ def seed_input() -> io.Int.Input:
     return io.Int.Input(
         "seed",
         default=0,
-        min=0,
+        min=NO_SEED,
         max=MOST_SEED,
         control_after_generate=io.ControlAfterGenerate.fixed,
     )
@@ -95,13 +108,16 @@ def socket_input(socket: Socket) -> Any:
 
 
 def model_input(
-    models: Iterable[Model], custom: Sequence[Any] = (), on_node: Collection[str] = ()
+    models: Iterable[Model],
+    custom: Sequence[Any] = (),
+    on_node: Collection[str] = (),
+    others: Iterable[Model] = (),
 ) -> io.DynamicCombo.Input:
     """The choice of a model with its parameters below it; always a node's last widget.
 
     Live models come first, so that a live one is the default. `custom` are the inputs of the option
     for a model that is not listed; without any there is no such option. `on_node` are the
-    parameters on the node itself.
+    parameters on the node itself. `others` come last: models of types that no node is for.
     """
     models = list(models)
     first = [model for model in models if _may_be_first(model, on_node)][:1]
@@ -112,6 +128,7 @@ def model_input(
     if custom:
         position = 0 if rest and not first else len(options)
         options.insert(position, io.DynamicCombo.Option(CUSTOM, list(custom)))
+    options += [io.DynamicCombo.Option(one.id, nested_inputs(one, on_node)) for one in others]
     return io.DynamicCombo.Input("model", options=options)
 
 
@@ -119,7 +136,7 @@ def _may_be_first(model: Model, on_node: Collection[str]) -> bool:
     """The editor cannot create a node whose first option has sockets but no widget."""
     nested = _nested(model, on_node)
     has_widget = any(param.media_kind is None for param in nested)
-    return not model.retired and (has_widget or not nested)
+    return not (model.retired or model.unread) and (has_widget or not nested)
 
 
 def nested_inputs(model: Model, on_node: Collection[str] = ()) -> list[Any]:
@@ -147,6 +164,8 @@ def _inputs(param: Param) -> list[Any]:
         return [_widget(param)]
     if param.type.startswith("array["):
         return [_growing_list(param, param.media_kind)]
+    if param.type.startswith("dict[") and not param.keys:
+        return [_widget(param)]
     if param.type.startswith("dict["):
         return [
             media_input(
@@ -176,72 +195,157 @@ def _growing_list(param: Param, kind: Kind) -> io.Autogrow.Input:
 
 def _widget(param: Param) -> Any:
     common: dict[str, Any] = {"tooltip": _tooltip(param) or None}
-    if param.choices:
+    if param.choices and not param.type.startswith("array["):
         return _choice(param, [str(choice.value) for choice in param.choices], common)
     if param.type == "boolean":
-        if param.default is None and not param.required:
+        if has_odd_default(param) or (param.default is None and not param.required):
             return _choice(param, ["true", "false"], common)
-        return io.Boolean.Input(
-            input_id(param), default=param.default in (True, "true", 1), **common
-        )
+        is_on = str(param.default).lower() in ("true", "1")
+        return io.Boolean.Input(input_id(param), default=is_on, **common)
     number = _number(param, common) if param.type in ("int", "float") else None
     return number or _text(param, common)
 
 
 def _choice(param: Param, values: list[str], common: dict[str, Any]) -> io.Combo.Input:
-    default = None if param.default is None else str(param.default)
+    """A closed list. It also offers the default, and to leave the field out, where it has to."""
+    listed = (str(choice.value) for choice in param.choices if choice.value == param.default)
+    default = None if param.default is None else next(listed, str(param.default))
     if default is None and not param.required:
-        values = [leave_out_option(param), *values]
-    known = default if default in values else values[0]
-    return io.Combo.Input(input_id(param), options=values, default=known, **common)
+        default = leave_out_option(param)
+    if default is not None and default not in values:
+        values = [default, *values]
+    return io.Combo.Input(input_id(param), options=values, default=default or values[0], **common)
 
 
 def leave_out_option(param: Param) -> str:
     """The option of a closed list that omits the field, so that the platform decides."""
+    if param.leaves and any(choice.value == param.leaves for choice in param.choices):
+        return param.leaves
     return f"{param.leaves} {_LEAVE_OUT}".lstrip()
 
 
 def _number(param: Param, common: dict[str, Any]) -> Any:
-    """A number widget; None if only an empty text field can omit the parameter."""
-    try:
-        default = None if param.default is None else float(param.default)
-    except (TypeError, ValueError):
-        default = None
-    if default is None and not param.required:
+    """A number widget; None if only a text field can omit the parameter or hold its default.
+
+    Its range takes the default in, wherever the platform put it.
+    """
+    default = _as_number(param.default)
+    if default is None and (param.default is not None or not param.required):
+        return None
+    if default is not None and param.type == "int" and default != int(default):
         return None
     low = param.min if param.min is not None else -_WHOLE
-    high = param.max if param.max is not None else _WHOLE
-    start = min(max(default if default is not None else max(low, 0), low), high)
+    high = param.max if param.max is not None else _MOST_RESULTS if is_count(param) else _WHOLE
+    start = default if default is not None else min(max(low, 0), high)
+    low, high = min(low, start), max(high, start)
     if param.type == "int":
         return io.Int.Input(
             input_id(param), default=int(start), min=int(low), max=int(high), **common
         )
     return io.Float.Input(
-        input_id(param), default=start, min=float(low), max=float(high), step=0.01, **common
+        input_id(param),
+        default=start,
+        min=float(low),
+        max=float(high),
+        step=_step(param.min, param.max, default),
+        **common,
     )
 
 
+def _as_number(value: Any) -> float | None:
+    try:
+        found = None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _step(low: float | None, high: float | None, default: float | None) -> float:
+    """The step of a float: it reaches both limits and the default, and ten values between them.
+
+    The editor rounds to the step: with 0.01 a range of 0.001 to 0.999 could not be set.
+    """
+    digits = [2, *(_decimals(value) for value in (low, high, default) if value is not None)]
+    if low is not None and high is not None and high > low:
+        digits.append(1 - math.floor(math.log10(high - low)))
+    return float(f"1e-{min(max(digits), _MOST_DECIMALS)}")
+
+
+def _decimals(value: float) -> int:
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
 def _text(param: Param, common: dict[str, Any]) -> io.String.Input:
-    default = "" if param.default is None else str(param.default)
-    long = param.type in ("text", "array[string]") or param.type.startswith("dict[")
+    # A free type is left out until it is set: its default is the platform's, in any form.
+    default = "" if param.default is None or is_free(param) else _default_text(param)
+    long = param.type in ("text", "array[string]") or "dict[" in param.type or is_free(param)
     # Without a placeholder the editor shows the dotted id in an empty field.
     common["placeholder"] = param.name
     return io.String.Input(input_id(param), default=default, multiline=long, **common)
 
 
+def _default_text(param: Param) -> str:
+    """The default as a person would type it: a list as lines, or as JSON where lines cannot."""
+    value = param.default
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    if param.type != "array[string]":
+        return ", ".join(map(str, value))
+    texts = [str(item) for item in value]
+    joined = "\n".join(texts)
+    is_plain = [line.strip() for line in joined.splitlines()] == texts and all(texts)
+    if is_plain and json_list(param, joined) is None:
+        return joined
+    return json.dumps(texts, ensure_ascii=False)
+
+
 def _tooltip(param: Param, label: str = "") -> str:
     """The platform's own description of a parameter, its values and its limits."""
-    labelled = [choice for choice in param.choices if choice.label not in ("", str(choice.value))]
-    values = "; ".join(f"{choice.value}: {choice.label}" for choice in labelled)
-    lines = [label or param.label, param.help, values, limits(param.media), _format_hint(param)]
+    lines = [
+        label or param.label,
+        param.help,
+        _values_hint(param),
+        limits(param.media),
+        _format_hint(param),
+        _default_hint(param),
+    ]
     return "\n".join(line for line in lines if line)
+
+
+def _values_hint(param: Param) -> str:
+    if param.type.startswith("array["):  # typed, not chosen from a list
+        choices = param.choices
+    else:
+        choices = tuple(c for c in param.choices if c.label not in ("", str(c.value)))
+    return "; ".join(f"{c.value}: {c.label}" if c.label else str(c.value) for c in choices)
 
 
 def _format_hint(param: Param) -> str:
     if param.type == "array[string]":
-        return tr("One entry per line.")
+        return tr("One entry per line, or a JSON list.")
     if param.type == "array[number]":
         return tr("Numbers separated by commas.")
+    if param.type.startswith("dict[") and not param.keys:
+        example = '{"start": "https://..."}' if param.media_kind else '{"start": 1}'
+        return tr("A JSON object: {example}.", example=example)
+    if is_free(param) and not param.choices:
+        return tr("Left out while empty. JSON such as {example}, or text.", example='{"x": 1}')
+    return ""
+
+
+def _default_hint(param: Param) -> str:
+    if param.default is None or param.media_kind is not None:
+        return ""
+    if is_free(param) and not param.choices:
+        return tr("Default: {default}", default=json.dumps(param.default, ensure_ascii=False))
+    if has_odd_default(param):
+        return tr(
+            "The platform's default, {default}, is outside of what it states; it is sent as it is.",
+            default=_default_text(param),
+        )
     return ""
 
 

@@ -49,7 +49,7 @@ def _forms_payload() -> dict[str, Any]:
 
 
 def _models(node: Any, costs: Costs) -> dict[str, Any]:
-    models: tuple[Model, ...] = node.models() if hasattr(node, "models") else ()
+    models = (*node.models(), *node.other_models()) if hasattr(node, "models") else ()
     return {model.id: _model(model, costs) for model in models}
 
 

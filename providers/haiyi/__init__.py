@@ -26,7 +26,7 @@ from ...engine.base.words import tr
 from ...engine.http.response import read_json
 from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.provider import Accepted, Provider
-from . import _answers, _models
+from . import _answers, _clusters, _models
 
 GENERATE = "generate/image"  # for video, music and speech too: the document shows no other
 APP = "workflow/apps/run"
@@ -107,7 +107,7 @@ class HaiYi(Provider):
     # -- submit: "Image generation", "Run an AI app", "Native API" --------------------------
 
     def prepare(self, request: Request) -> Request:
-        """Replaces the cluster `auto` by the one with the most free nodes."""
+        """Replaces the cluster `auto` by the smallest one with free nodes."""
         if request.payload.get("cluster_name") != AUTO_CLUSTER:
             return request
         return request.with_payload(
@@ -193,14 +193,14 @@ def workflow(prompt: Mapping[str, Any], cluster: str, *, seed: int = 0) -> Reque
 
 
 def most_free_cluster(clusters: Sequence[Cluster]) -> str:
-    """The name of the cluster with the most free nodes; of equals, the first one listed."""
+    """The name of the smallest cluster with free nodes: see `_clusters.smallest_free`."""
     if not clusters:
         raise InvalidInput(
             tr("No cluster is active right now."),
             do=tr("Queue again later or name a cluster."),
             platform=HaiYi.label,
         )
-    return max(clusters, key=lambda cluster: cluster.room).name
+    return _clusters.smallest_free(clusters).name
 
 
 def cluster_report(clusters: Sequence[Cluster]) -> str:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...engine.base.errors import BadResult
 from ...engine.base.json_tree import number
 from ...engine.base.types import Choice, Json, MediaRule, Model, Param
+from ...engine.base.words import tr
 
 _MB = 1024 * 1024
 _TYPES = {
@@ -17,6 +19,7 @@ _TYPES = {
     "bool": "boolean",
     "str": "string",
 }
+_ENTRIES = {"int": "number", "float": "number", "text": "string"}  # inside of array[] and dict[]
 
 
 def rows_in(answer: Json) -> list[dict[str, Any]]:
@@ -28,21 +31,27 @@ def rows_in(answer: Json) -> list[dict[str, Any]]:
 
 
 def merged(row: Mapping[str, Any], info: Json) -> dict[str, Any]:
-    """`row` with the additions of model/info."""
-    if not isinstance(info, dict):
-        return dict(row)
-    added = {key: info[key] for key in ("label", "description", "parameter_rules") if info.get(key)}
-    return {**row, **added}
+    """`row` with the additions of model/info. Raises BadResult where that has no list of rules."""
+    rules = info.get("parameter_rules") if isinstance(info, dict) else None
+    if not isinstance(rules, list):
+        raise BadResult(
+            tr("The details of the model have no parameter_rules."),
+            do=tr("Refresh the models later."),
+            platform="HaiYi",
+        )
+    added = {key: info[key] for key in ("label", "description") if info.get(key)}
+    return {**row, **added, "parameter_rules": rules}
 
 
 def read(row: Mapping[str, Any]) -> Model:
-    """`row` as a Model; rules without a name are left out."""
+    """`row` as a Model; rules without a name are left out.
+
+    An empty list says that the model takes nothing. No list at all, or none that can be used, says
+    nothing: the model is unread.
+    """
     rules = row.get("parameter_rules")
-    usable = (
-        [rule for rule in rules if isinstance(rule, dict) and rule.get("name")]
-        if isinstance(rules, list)
-        else []
-    )
+    listed = rules if isinstance(rules, list) else None
+    usable = [rule for rule in listed or () if isinstance(rule, dict) and rule.get("name")]
     return Model(
         platform="haiyi",
         id=f"{row['provider']}/{row['model']}",
@@ -51,6 +60,7 @@ def read(row: Mapping[str, Any]) -> Model:
         params=tuple(_param(rule) for rule in usable),
         help=str(row.get("description") or ""),
         retired=bool(row.get("retired")),
+        unread=listed is None or bool(listed and not usable),
     )
 
 
@@ -71,14 +81,14 @@ def _row(item: Json) -> dict[str, Any]:
 
 
 def _param(rule: Mapping[str, Any]) -> Param:
-    kind = str(rule.get("type") or "string").lower().replace(" ", "")
+    kind = _type(str(rule.get("type") or "string").lower().replace(" ", ""))
     size = number(rule.get("size"))
     return Param(
         name=str(rule["name"]),
-        type=_TYPES.get(kind, kind),
+        type=kind,
         label=str(rule.get("label") or ""),
         required=rule.get("required") in (True, "true", 1),
-        default=rule.get("default"),
+        default=_default(kind, rule.get("default")),
         min=number(rule.get("min")),
         max=number(rule.get("max")),
         choices=tuple(_choices(rule.get("options"))),
@@ -87,6 +97,24 @@ def _param(rule: Mapping[str, Any]) -> Param:
         media=_media_rule(rule.get("image_config")),
         help=str(rule.get("help") or ""),
     )
+
+
+def _type(kind: str) -> str:
+    """The document's word for a type; one that it does not have stays as it is."""
+    match = re.fullmatch(r"(array|list|dict)\[(\w+)\]", kind)
+    if match is None:
+        return _TYPES.get(kind, kind)
+    inner = _TYPES.get(match[2], match[2])
+    outer = "dict" if match[1] == "dict" else "array"
+    return f"{outer}[{_ENTRIES.get(inner, inner)}]"
+
+
+def _default(kind: str, value: Json) -> Json:
+    """The default; that of a number as a number, also where the platform writes it as text."""
+    amount = number(value) if kind in ("int", "float") and isinstance(value, str) else None
+    if amount is None:
+        return value
+    return int(amount) if amount.is_integer() else amount
 
 
 def _choices(options: Json) -> Iterator[Choice]:

@@ -42,6 +42,7 @@ def _param(field: Mapping[str, Any]) -> Param:
         help=field.get("help", ""),
         path=field["path"],
         copies=tuple(field.get("copies", {}).items()),
+        leaves=field.get("leaves", ""),
         mask_of=field.get("mask_of", ""),
     )
 
