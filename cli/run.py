@@ -153,6 +153,7 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
         providers.runner().leave(job, stop=stop)
         _report_unfinished(job, stop)
         raise
+    providers.runner().record_told(job)
     result = job.future.result()
     providers.runner().record_delivered(job)
     return result

@@ -25,7 +25,7 @@ from skyport.engine.media.files import describe
 from skyport.providers import happyhorse
 from skyport.providers.happyhorse import HappyHorse
 from skyport.sandbox import Sandbox, start
-from test_happyhorse import Shelf, TestVideos, unchecked
+from test_happyhorse import Shelf, unchecked
 from test_happyhorse_rows import EXAMPLES, MODELS, values_in
 from virtual import Play, clip
 
@@ -48,6 +48,10 @@ def platform(server: Scripted) -> HappyHorse:
     """One without a media host to use."""
     http = Http("HappyHorse", server.url, HappyHorse.auth_headers(KEY), timeout=PATIENT)
     return HappyHorse(http, ChosenHost("HappyHorse", providers.connect))
+
+
+def video_of(file: MediaFile) -> Request:
+    return unchecked("wan2.7-i2v", "image2video", prompt="a fox", image=file)
 
 
 def submitted(server: Scripted, request: Request) -> Any:
@@ -126,7 +130,7 @@ def test_without_the_setting_files_go_to_the_media_host(server: Scripted, tmp_pa
     server.on("/files", answer_json({"url": "https://example.com/hosted.png"}))
     hosting = platform(server)
     hosting.media_host = Shelf(hosting.http)
-    request = TestVideos().request(clip(tmp_path, PNG))
+    request = video_of(clip(tmp_path, PNG))
     with Play() as play:
 
         async def scene() -> None:
@@ -141,7 +145,7 @@ def test_without_the_setting_files_go_to_the_media_host(server: Scripted, tmp_pa
 def test_the_setting_makes_no_other_order(
     monkeypatch: pytest.MonkeyPatch, server: Scripted, tmp_path: Path
 ) -> None:
-    request = TestVideos().request(clip(tmp_path, PNG))
+    request = video_of(clip(tmp_path, PNG))
     prints = set()
     for form in ("url", "inline"):
         monkeypatch.setenv("SKYPORT_HAPPYHORSE_MEDIA", form)
@@ -191,7 +195,7 @@ def test_a_file_that_changed_meanwhile_is_refused(
     file = clip(tmp_path, PNG)
     file.path.write_bytes(b"other")
     with Play() as play, pytest.raises(InvalidInput, match="changed"):
-        play.result(platform(server), TestVideos().request(file), tmp_path)
+        play.result(platform(server), video_of(file), tmp_path)
     assert server.seen == []
 
 
@@ -199,7 +203,7 @@ def test_without_a_media_host_the_setting_is_named_as_the_other_way(
     server: Scripted, tmp_path: Path
 ) -> None:
     with Play() as play, pytest.raises(InvalidInput, match="happyhorse_media to inline") as caught:
-        play.result(platform(server), TestVideos().request(clip(tmp_path, PNG)), tmp_path)
+        play.result(platform(server), video_of(clip(tmp_path, PNG)), tmp_path)
     assert "no media host is set up" in str(caught.value)
     assert server.seen == []
 

@@ -354,8 +354,9 @@ def test_a_job_that_waits_for_a_slot_is_listed_and_stopped_before_it_costs(
     both["also"] = {**both["make"], "inputs": {**both["make"]["inputs"], "seed": 2}}
     both["seen2"] = node("ProbeSink", value=link("also"))
     handle = host.start(both)
-    waiting = until(lambda: [one for one in listed(host)["live"] if one["stage"] == "waiting"])
+    # Every job waits for a moment before it takes a slot: the one that is left has to.
     until(lambda: [one for one in listed(host)["live"] if one["stage"] == "running"])
+    waiting = until(lambda: [one for one in listed(host)["live"] if one["stage"] == "waiting"])
     assert act(host, "cancel", mark=waiting[0]["mark"]).json() == {
         "cancelled": False,
         "asked": True,

@@ -21,14 +21,15 @@ from skyport.engine.base.errors import (
     TaskFailed,
     TransportError,
 )
-from skyport.engine.base.types import MediaFile, Status, Task, TaskState
+from skyport.engine.base.types import MediaFile, ReusedUrl, Status, Task, TaskState
 from skyport.engine.hosting.upload_cache import UploadUrlStore
 from skyport.engine.http.error_answers import api_error
 from skyport.engine.ledger.ledger import EVERYTHING, State
+from skyport.engine.tasks.lost_media import is_refused_for_lost_media
 from skyport.engine.tasks.runner import Runner
 from virtual import Cloud, Play, clip, in_memory, order
 
-LOST = InputRejected("the image cannot be fetched", status=400)
+LOST = InputRejected("the image cannot be fetched", status=400, own_form=True)
 
 
 def asks(file: MediaFile, seed: int, **more: Any) -> Any:
@@ -215,7 +216,9 @@ def test_a_refusal_that_names_the_media_has_them_uploaded_again(
 ) -> None:
     file = clip(tmp_path)
     cloud = warm(play, file, tmp_path)
-    cloud.script["submit"] = [api_error("Cloud", status, words.format(sha=file.sha256))]
+    cloud.script["submit"] = [
+        api_error("Cloud", status, words.format(sha=file.sha256), own_form=True)
+    ]
     play.result(cloud, asks(file, 1), tmp_path)
     assert (cloud.counts["upload"], cloud.counts["submit"]) == (2, 3)
 
@@ -242,7 +245,7 @@ def test_a_refusal_that_names_the_media_has_them_uploaded_again(
 def test_any_other_refusal_stands(play: Play, tmp_path: Path, words: str, status: int) -> None:
     file, own = clip(tmp_path), "https://mine.example/photo.jpg"
     cloud = warm(play, file, tmp_path)
-    cloud.script["submit"] = [api_error("Cloud", status, words)]
+    cloud.script["submit"] = [api_error("Cloud", status, words, own_form=True)]
     with pytest.raises(ApiError):
         play.result(cloud, asks(file, 1, own=own), tmp_path)
     assert (cloud.counts["upload"], cloud.counts["submit"]) == (1, 2)
@@ -252,10 +255,10 @@ def test_any_other_refusal_stands(play: Play, tmp_path: Path, words: str, status
     "error",
     [
         TransportError("the image cannot be fetched"),
-        ServerFault("the image cannot be fetched", status=500),
-        ServerFault("the image cannot be fetched", status=502),
-        InputRejected("the image cannot be fetched", status=408),
-        OutOfCredit("the image cannot be fetched", status=402),
+        ServerFault("the image cannot be fetched", status=500, own_form=True),
+        ServerFault("the image cannot be fetched", status=502, own_form=True),
+        InputRejected("the image cannot be fetched", status=408, own_form=True),
+        OutOfCredit("the image cannot be fetched", status=402, own_form=True),
         OutcomeUnknown("the image cannot be fetched"),
     ],
 )
@@ -270,10 +273,23 @@ def test_what_may_have_been_accepted_is_never_submitted_again(
     assert (cloud.counts["upload"], cloud.counts["submit"]) == (1, 2)
 
 
+@pytest.mark.parametrize(("own_form", "refused"), [(True, True), (False, False)])
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_only_the_platform_itself_says_that_a_file_is_gone(
+    status: int, own_form: bool, refused: bool
+) -> None:
+    """A page of anyone on the way proves nothing."""
+    url = ReusedUrl("https://files.example/a", lambda: None)
+    error = api_error("Cloud", status, "the image cannot be fetched", own_form=own_form)
+    assert is_refused_for_lost_media(error, order({"image": url})) is refused
+
+
 def test_a_platform_that_asks_to_wait_is_no_loss(play: Play, tmp_path: Path) -> None:
     file = clip(tmp_path)
     cloud = warm(play, file, tmp_path)
-    cloud.script["submit"] = [RateLimited("file requests: try later, not found", status=429)]
+    cloud.script["submit"] = [
+        RateLimited("file requests: try later, not found", status=429, own_form=True)
+    ]
     play.result(cloud, asks(file, 1), tmp_path)
     assert cloud.counts["upload"] == 1
 
@@ -281,7 +297,7 @@ def test_a_platform_that_asks_to_wait_is_no_loss(play: Play, tmp_path: Path) -> 
 def test_a_key_that_is_refused_is_no_loss(play: Play, tmp_path: Path) -> None:
     file = clip(tmp_path)
     cloud = warm(play, file, tmp_path)
-    cloud.script["submit"] = [AuthRejected("Unauthorized", status=401)]
+    cloud.script["submit"] = [AuthRejected("Unauthorized", status=401, own_form=True)]
     with pytest.raises(AuthRejected):
         play.result(cloud, asks(file, 1), tmp_path)
     assert cloud.counts["upload"] == 1
@@ -292,7 +308,7 @@ def test_a_file_that_the_platform_does_not_know_any_more_counts_as_one(
 ) -> None:
     file = clip(tmp_path)
     cloud = warm(play, file, tmp_path)
-    cloud.script["submit"] = [NotFound("upload not found", status=404)]
+    cloud.script["submit"] = [NotFound("upload not found", status=404, own_form=True)]
     play.result(cloud, asks(file, 1), tmp_path)
     assert cloud.counts["upload"] == 2
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 from skyport.engine.base.background import Engine
+from skyport.engine.base.errors import ApiError
 from skyport.engine.base.types import (
     MediaFile,
     Output,
@@ -92,7 +93,8 @@ class VirtualEngine(Engine):
 class Cloud(Provider):
     """A platform that exists by the clock alone.
 
-    script   by the call's name, what the next ones raise in turn; None for one that goes well
+    script   by the call's name, what the next ones raise in turn; None for one that goes well. An
+             ApiError is the platform's own words
     lasts    seconds a task takes; a request's payload may say another number under "lasts"
     url      where results may come from
     word     what a running task is called
@@ -159,6 +161,8 @@ class Cloud(Provider):
         self.log.append((call, about, self.clock()))
         self.counts[call] += 1
         failure = self.script[call].pop(0) if self.script[call] else None
+        if isinstance(failure, ApiError):
+            failure.own_form = True
         if failure is not None:
             raise failure
 

@@ -7,13 +7,15 @@ SkyportError
 |  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
 +- OutcomeUnknown                       a submit got no answer: it may have been charged
 +- TaskFailed                           accepted, then ended badly
++- TaskUnresolved                       accepted, and its answers do not say how it ended
 +- TaskTimeout                          we stopped waiting; the task goes on
-+- TaskCancelled                        stopped because the user asked
++- TaskCancelled                        stopped, by us or on the platform
 +- BadResult                            the output could not be read
 """
 
 from __future__ import annotations
 
+from .types import Json
 from .words import tr
 
 
@@ -62,9 +64,13 @@ class TransportError(SkyportError):
 class ApiError(SkyportError):
     """The platform answered with an error.
 
-    status       HTTP status
+    status       what it means as an HTTP status: that of the answer, or of the code in its body
     code         the platform's own code, "" if it sent none
     retry_after  seconds the platform asked us to wait, None if it did not say (0 means now)
+    http         HTTP status of the answer itself
+    own_form     whether the answer is JSON as the platform's document shows it; a page, a text or
+                 another JSON may come from anyone on the way, and proves nothing
+    body         that JSON, None for anything else
     """
 
     def __init__(
@@ -74,6 +80,9 @@ class ApiError(SkyportError):
         status: int = 0,
         code: str = "",
         retry_after: float | None = None,
+        http: int = 0,
+        own_form: bool = False,
+        body: Json = None,
         do: str = "",
         platform: str = "",
     ) -> None:
@@ -81,6 +90,9 @@ class ApiError(SkyportError):
         self.status = status
         self.code = code
         self.retry_after = retry_after
+        self.http = http or status
+        self.own_form = own_form
+        self.body = body
 
 
 class AuthRejected(ApiError):
@@ -115,12 +127,21 @@ class TaskFailed(SkyportError):
     """The task was accepted and ended badly; the text holds the platform's words."""
 
 
+class TaskUnresolved(SkyportError):
+    """The task was accepted, and nothing proves that it failed or brings its result.
+
+    `answer` is the platform's last answer, for a person to read.
+    """
+
+    answer = ""
+
+
 class TaskTimeout(SkyportError):
-    """We stopped waiting at the user's time limit; the task goes on under `task_id`."""
+    """We stopped waiting; the task goes on under `task_id`."""
 
 
 class TaskCancelled(SkyportError):
-    """The task was stopped because the user interrupted it."""
+    """The task was stopped: by the user, from elsewhere, or on the platform."""
 
 
 class BadResult(SkyportError):

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .shown_text import valid_unicode
 from .types import Field, Json, MediaFile
 
+_MAX_INNER = 1_000_000  # characters of JSON in a text
 _SIGNED = re.compile(
     r"(^|[&?])[^=&]*(sig|token|expire|auth|credential|access_?key|secret)[^=&]*=", re.IGNORECASE
 )
+
+
+def parse(text: bytes | str) -> Json:
+    """The JSON in `text`, with valid Unicode only. Raises ValueError if it is not JSON."""
+    try:
+        tree = json.loads(text)
+        plain = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        return _with_valid_texts(tree) if b"\\ud" in plain.lower() else tree
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def parse_object(text: str) -> Json:
+    """The object or list that `text` holds as JSON or as Python shows it, else `text` itself."""
+    if text.lstrip()[:1] not in ("{", "[") or len(text) > _MAX_INNER:
+        return text
+    for read in (parse, ast.literal_eval):
+        try:
+            tree = read(text.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        return tree if isinstance(tree, (dict, list)) else text
+    return text
+
+
+def _with_valid_texts(tree: Json) -> Json:
+    if isinstance(tree, dict):
+        return {valid_unicode(key): _with_valid_texts(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_with_valid_texts(value) for value in tree]
+    return valid_unicode(tree) if isinstance(tree, str) else tree
 
 
 def files_in(tree: Json) -> list[MediaFile]:
@@ -60,11 +94,16 @@ def number(value: Any) -> float | None:
 
 
 def share(value: Any, *, percent: bool = False) -> float | None:
-    """0..1 from a percentage (42, "42%") or, unless `percent`, from a fraction (0.42)."""
-    amount = number(value.strip().rstrip("%") if isinstance(value, str) else value)
+    """0..1 from a percentage (42, "42%") or a fraction (0.42, "0.42").
+
+    A whole 1.0 is a fraction, too, unless `percent`; no platform reports parts of a percent.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    amount = number(text.rstrip("%") if text else value)
     if amount is None or amount < 0:
         return None
-    is_fraction = isinstance(value, float) and amount <= 1 and not percent
+    is_decimal = isinstance(value, float) or ("." in text and not text.endswith("%"))
+    is_fraction = is_decimal and amount <= 1 and not (percent and amount == 1)
     return min(1.0, amount if is_fraction else amount / 100)
 
 

@@ -1,4 +1,4 @@
-"""Makes text from platforms fit to show: one line, no markup, no signatures."""
+"""Makes text from platforms fit to show and store: valid, one line, no markup, no signatures."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ def shorten(text: str, most: int = MAX_LENGTH) -> str:
     """`text` in one line of at most `most` characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def valid_unicode(text: str) -> str:
+    """`text` with halves of surrogate pairs joined, and lone ones replaced by U+FFFD.
+
+    JSON can escape half a pair. Neither SQLite nor UTF-8 takes it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def scrub(text: str) -> str:

@@ -220,23 +220,29 @@ class TaskState:
 
     word      the platform's own status word
     progress  0..1, None if not reported
-    node      title of the remote node that is running, "" if not reported
+    node      title of the remote node that is running, "" if not reported; node_progress, 0..1,
+              is that of the node
     queue     (position, length), each None if not reported
     cost      in the platform's own unit
     message   reason of a failure; warnings are shown and do not fail the task
-    known     False if `word` is undocumented: treated as running, for a while
+    known     False if `word` is in no table: treated as running until it never changes
+    details   (name, value) of what else the platform says: time in the queue, tokens
+    answer    the whole answer, scrubbed, "" where that was not asked for
     """
 
     status: Status
     word: str = ""
     progress: float | None = None
     node: str = ""
+    node_progress: float | None = None
     queue: tuple[int | None, int | None] = (None, None)
     cost: float | None = None
     outputs: tuple[Output, ...] = ()
     message: str = ""
     warnings: tuple[str, ...] = ()
     known: bool = True
+    details: tuple[tuple[str, str], ...] = ()
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,12 +261,13 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a finished task."""
+    """The result of a finished task; `details` as in TaskState."""
 
     task_id: str
     files: tuple[ResultFile, ...] = ()
     texts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
     cost: float | None = None
     reused: bool = False
 

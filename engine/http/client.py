@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from threading import local
 from typing import Any
@@ -18,7 +18,13 @@ from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, Trans
 from ..base.shown_text import scrub
 from ..base.types import Field, Json, MediaFile, Report, no_report
 from ..base.words import tr
-from .error_answers import api_error, parse_date, parse_error_body, parse_retry_after
+from .error_answers import (
+    api_error,
+    json_object,
+    parse_date,
+    parse_error_body,
+    parse_retry_after,
+)
 from .public_hosts import exact_exchange
 from .request_body import RequestBody, file_body, form_body, text_body
 from .response import Response, StreamListener
@@ -40,6 +46,7 @@ Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 MAX_BYTES = 256 * 1024 * 1024  # of an API's answer, which may hold several pictures as base64
 STREAM = "text/event-stream"
 _CHUNK = 64 * 1024
+_ANSWERED: set[str] = set()  # addresses that have answered as their platform, in this process
 
 
 class Http:
@@ -64,6 +71,9 @@ class Http:
         self._origin = origin(self.base_url)
         self._threads = local()
         self._told_time: tuple[float, float] | None = None  # by the platform, by time.monotonic
+        # Whether a JSON object is an answer of the platform; its Provider knows better.
+        self.is_own_form: Callable[[Mapping[str, Json]], bool] = bool
+        self.has_answered = self.base_url in _ANSWERED
 
     @property
     def host(self) -> str:
@@ -150,6 +160,14 @@ class Http:
             )
             return self._raise_for_status(self._receive(exchange, body)[0])
 
+    def recognise(self, body: Json) -> bool:
+        """Whether `body` is an answer of the platform; remembers that one has come."""
+        if not isinstance(body, dict) or not self.is_own_form(body):
+            return False
+        self.has_answered = True
+        _ANSWERED.add(self.base_url)
+        return True
+
     # -- one exchange -----------------------------------------------------------------------
 
     def _post(
@@ -209,6 +227,10 @@ class Http:
             failure = self._invalid_url()
         except WIRE_ERRORS as error:
             failure = self._no_answer(describe_failure(error), sent=body is None or body.begun)
+        except SkyportError:
+            raise
+        except Exception as error:  # whatever it is, the request may have been accepted
+            failure = self._no_answer(type(error).__name__, sent=body is None or body.begun)
         raise failure
 
     def _read(
@@ -296,7 +318,17 @@ class Http:
             return answer
         message, code = parse_error_body(answer.content)
         retry_after = parse_retry_after(answer.headers.get("Retry-After"), self.platform_time())
-        raise api_error(self.label, answer.status_code, message, code, retry_after)
+        body = json_object(answer.content)
+        own_form = self.recognise(body)
+        raise api_error(
+            self.label,
+            answer.status_code,
+            message,
+            code,
+            retry_after,
+            own_form=own_form,
+            body=body,
+        )
 
     def _redirect_error(self, answer: Response, redirect: str) -> ApiError:
         return ApiError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from ..base.errors import (
     ApiError,
@@ -17,13 +17,16 @@ from ..base.errors import (
     RateLimited,
     ServerFault,
 )
-from ..base.json_tree import number
+from ..base.json_tree import number, parse, parse_object
 from ..base.shown_text import scrub, shorten, visible_text
 from ..base.types import Json
 from ..base.words import tr
 
-_MESSAGE_KEYS = ("message", "msg", "error", "detail", "error_msg", "fail_reason", "reason")
-_CODE_KEYS = ("code", "error_code", "status_code", "type")
+_MESSAGE_KEYS = (
+    *("message", "msg", "error", "detail", "error_msg", "error_message", "err_msg"),
+    *("fail_reason", "failure_reason", "fail_msg", "reason"),
+)
+_CODE_KEYS = ("code", "error_code", "err_code", "status_code", "type")
 
 _STORAGE_CODE = re.compile(rb"<Error\b.*?<Code>([^<]+)</Code>", re.DOTALL)
 _STORAGE_MESSAGE = re.compile(rb"<Error\b.*?<Message>([^<]+)</Message>", re.DOTALL)
@@ -50,9 +53,16 @@ _RATE_LIMIT = re.compile(
 
 
 def api_error(
-    label: str, status: int, words: str, code: str = "", retry_after: float | None = None
+    label: str,
+    status: int,
+    words: str,
+    code: str = "",
+    retry_after: float | None = None,
+    **answer: Any,
 ) -> ApiError:
     """The error for an answer of the platform `label`; `words` and `code` are the platform's own.
+
+    `answer` are the fields of ApiError that describe the answer: http, own_form, body.
 
     401 and 403: AuthRejected; 402, or words about money with any status: OutOfCredit; 404 and 410:
     NotFound; 429: RateLimited; 5xx: ServerFault; anything else, including 200: InputRejected.
@@ -68,6 +78,7 @@ def api_error(
         retry_after=retry_after,
         do=_advice(error_class, label, status),
         platform=label,
+        **answer,
     )
 
 
@@ -132,17 +143,26 @@ def code_in(tree: Json) -> str:
     return code_in(tree.get("error"))
 
 
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in `body`; None for anything else."""
+    try:
+        tree = parse(body)
+    except ValueError:
+        return None
+    return tree if isinstance(tree, dict) else None
+
+
 def parse_error_body(body: bytes) -> tuple[str, str]:
     """(message, code) of an error body: JSON, HTML, plain text or empty."""
     try:
-        tree = json.loads(body)
-    except (ValueError, RecursionError):
+        tree = parse(body)
+    except ValueError:
         return _storage_error(body) or (visible_text(body), "")
     words = message_in(tree) or shorten(body.decode("utf-8", "replace"))
-    return _with_trace_id(words, tree), code_in(tree)
+    return with_trace_id(words, tree), code_in(tree)
 
 
-def _with_trace_id(words: str, tree: Json) -> str:
+def with_trace_id(words: str, tree: Json) -> str:
     """`words` with the id under which the platform's support finds the call."""
     trace = tree.get("traceid") if isinstance(tree, dict) else None
     return f"{words} [traceid {trace}]" if isinstance(trace, str) and trace else words
@@ -161,7 +181,11 @@ def _storage_error(body: bytes) -> tuple[str, str] | None:
 
 def _sentences(tree: Json) -> Iterator[str]:
     if isinstance(tree, str):
-        yield from [tree.strip()] if tree.strip() else []
+        held = parse_object(tree)  # an error of somebody else, passed on as text
+        if isinstance(held, str):
+            yield from [tree.strip()] if tree.strip() else []
+        else:
+            yield message_in(held) or tree.strip()
     elif isinstance(tree, list):
         for entry in tree[:5]:
             yield from _sentences(entry)

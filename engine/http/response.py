@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..base.errors import BadResult, TransportError
+from ..base.json_tree import parse
 from ..base.shown_text import scrub, visible_text
 from ..base.types import Json
 from ..base.words import tr
@@ -50,8 +50,8 @@ def read_json(response: Response) -> Json:
     worth asking again. After a submit `retrying` turns both into OutcomeUnknown.
     """
     try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError):
+        return parse(response.content)
+    except ValueError:
         pass
     kind = response.content_type or tr("something of no stated type")
     body = visible_text(response.content, 200) or tr("an empty body")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..base.errors import (
     ApiError,
-    BadResult,
+    InvalidInput,
     OutcomeUnknown,
     OutOfCredit,
     RateLimited,
@@ -25,9 +25,10 @@ T = TypeVar("T")
 ATTEMPTS = 5
 FIRST_PAUSE, MAX_PAUSE, MAX_RETRY_AFTER = 0.5, 8.0, 120.0  # seconds
 
-# These come from a gateway, not from the platform, which may have got the request. 520-530 are
-# Cloudflare's. 303 means "done, the result is elsewhere".
-_AMBIGUOUS_STATUSES = frozenset({303, 408, 502, 504, 598, 599, *range(520, 531)})
+# No key, proxy's key, length, size, address, headers: refused before a request is let through.
+_NEVER_LET_THROUGH = frozenset({401, 403, 407, 411, 413, 414, 431})
+_NO_SUCH_ADDRESS = frozenset({404, 405, 410})
+_CLIENT_GAVE_UP = frozenset({408, 425, 499})  # the request arrived, at least in part
 
 # A generator of our own: a retry in the background must not move the one that others have seeded.
 _chance = random.Random()
@@ -48,7 +49,7 @@ async def retrying(
     submit        `call` is charged for: never repeated once it may have been accepted
     before        awaited ahead of every attempt, to space out requests
 
-    Raises the last error; for a submit that may have been accepted, OutcomeUnknown instead.
+    Raises the last error.
     """
     attempt = 0
     while True:
@@ -61,7 +62,7 @@ async def retrying(
             failure = error
         if attempt == ATTEMPTS or not should_repeat(failure, submit):
             # Raised outside the handler so that no other exception is attached to it as context.
-            raise outcome_unknown(failure) if submit and may_be_accepted(failure) else failure
+            raise failure
         await sleep(pause(attempt, getattr(failure, "retry_after", None), jitter()))
 
 
@@ -69,19 +70,17 @@ def should_repeat(error: SkyportError, submit: bool = False) -> bool:
     """Whether repeating the call may help.
 
     Reads: after no answer, 408, 429 or 5xx. Submits: only if they were certainly not accepted: no
-    byte of the body was sent, 429, 503. Never without credit.
+    byte of the body was sent, or the platform itself says "later" (429, 503). Never without credit.
     """
     if isinstance(error, OutOfCredit):
         return False
     if isinstance(error, TransportError):
         return not (submit and error.sent)
-    if isinstance(error, RateLimited):
-        return True
+    if submit:
+        return isinstance(error, ApiError) and error.own_form and error.http in (429, 503)
     if not isinstance(error, ApiError):
         return False
-    if submit:
-        return error.status == 503
-    return error.status == 408 or isinstance(error, ServerFault)
+    return error.status == 408 or isinstance(error, (RateLimited, ServerFault))
 
 
 def pause(attempt: int, retry_after: float | None, jitter: float) -> float:
@@ -95,20 +94,39 @@ def pause(attempt: int, retry_after: float | None, jitter: float) -> float:
     return float(min(FIRST_PAUSE * 2 ** (attempt - 1) * (1 + jitter / 4), MAX_PAUSE))
 
 
-def may_be_accepted(error: SkyportError) -> bool:
+def may_be_accepted(error: BaseException, *, address_known: bool = True) -> bool:
     """Whether a submit that ended in `error` may have been accepted, and charged.
 
-    True if the body was sent and not answered, or the answer is unreadable (HTML, truncated or bad
-    JSON), a gateway's, or 303. A plain 500 is the platform's own statement that it failed, and is
-    believed.
+    Only proof says no: it was never sent; the platform refused it in its own form; or the answer is
+    one that is given before a request is let through, whoever gave it. A page, a text, a redirect,
+    another JSON, a 5xx: anyone on the way can answer so after the platform has accepted.
+
+    address_known  whether this address has ever answered as the platform: if not, a page that says
+                   404 means that it is the wrong address
     """
+    if isinstance(error, InvalidInput):
+        return False
     if isinstance(error, TransportError):
         return error.sent
-    if isinstance(error, OutOfCredit):
+    if not isinstance(error, ApiError):
+        return True
+    if error.http in _NEVER_LET_THROUGH:
         return False
-    return isinstance(error, BadResult) or (
-        isinstance(error, ApiError) and error.status in _AMBIGUOUS_STATUSES
-    )
+    if error.own_form:
+        return not (isinstance(error, OutOfCredit) or _is_refusal(error.http))
+    return address_known or error.http not in _NO_SUCH_ADDRESS
+
+
+def _is_refusal(http: int) -> bool:
+    """Whether this HTTP status, in the platform's own form, refuses the request."""
+    if http in (429, 503):  # "later", and it was repeated often enough
+        return True
+    return http < 300 or (400 <= http < 500 and http not in _CLIENT_GAVE_UP)
+
+
+def refused_on_the_way(error: BaseException) -> bool:
+    """Whether somebody on the way, and not the platform, refused the request."""
+    return isinstance(error, ApiError) and not error.own_form and not may_be_accepted(error)
 
 
 def no_task_id_error(label: str, words: str = "") -> OutcomeUnknown:
@@ -123,15 +141,17 @@ def no_task_id_error(label: str, words: str = "") -> OutcomeUnknown:
     )
 
 
-def outcome_unknown(error: SkyportError, label: str = "") -> OutcomeUnknown:
-    """The error for a submit that may have been accepted and ended in `error`."""
-    label = label or error.platform
+def outcome_unknown(error: BaseException, label: str) -> OutcomeUnknown:
+    """The error for a submit to the platform `label` that may have been accepted."""
+    if isinstance(error, OutcomeUnknown):
+        return error
+    reason = getattr(error, "what", "") or f"{type(error).__name__} {error}".strip()
     return OutcomeUnknown(
-        tr("The request was sent, but no readable answer came: {why}", why=error.what),
+        tr("The request was sent, but no readable answer came: {why}", why=reason),
         do=tr(
-            "The task may exist and may have been charged: check your tasks on {platform} before "
-            "you queue it again.",
-            platform=label or tr("the platform"),
+            "The task may exist and may have been charged: check your tasks on {platform}. Queue "
+            "again only if it is not there: that orders, and charges, a new one.",
+            platform=label,
         ),
         platform=label,
     )

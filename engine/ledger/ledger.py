@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..base.types import Json, MediaFile, RemoteFile, Request, Result, Task
+from ..base.types import Json, MediaFile, RemoteFile, Request, Result, Task, TaskState
 
 
 class State(str, enum.Enum):
@@ -21,6 +21,8 @@ class State(str, enum.Enum):
     detached           nobody waits for it any more; it is finished in the background
     succeeded          its results are on this disk
     delivered          its results were handed to a caller
+    unresolved         accepted, and nothing proves that it failed or brings its result: looked at
+                       again for a day, resent by nobody but a person
     failed, cancelled  ended without a result
     unknown            sent but never answered: may have been charged, never resent by itself
     """
@@ -31,13 +33,15 @@ class State(str, enum.Enum):
     DETACHED = "detached"
     SUCCEEDED = "succeeded"
     DELIVERED = "delivered"
+    UNRESOLVED = "unresolved"
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 
 
 UNDER_WAY = (State.SUBMITTED, State.RUNNING, State.DETACHED)
-OPEN = (State.INTENT, *UNDER_WAY, State.SUCCEEDED)  # at most one row per order is open
+ATTACHABLE = (*UNDER_WAY, State.UNRESOLVED)  # may still get a result
+OPEN = (State.INTENT, *ATTACHABLE, State.SUCCEEDED)  # at most one row per order is open
 OVER = (State.DELIVERED, State.FAILED, State.CANCELLED, State.UNKNOWN)
 
 
@@ -72,7 +76,12 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class Row:
-    """One order and its outcome. Times are seconds since the epoch, 0 for not yet."""
+    """One order and its outcome. Times are seconds since the epoch, 0 for not yet.
+
+    success  the answer that named the results, until they are on this disk
+    answer   the platform's last answer to an unresolved order, scrubbed
+    told     whether a person was given the error of an unknown order
+    """
 
     id: int
     state: State
@@ -86,6 +95,9 @@ class Row:
     delivered: float = 0.0
     cost: float | None = None
     error: str = ""
+    success: TaskState | None = None
+    answer: str = ""
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,18 @@ class Ledger(Protocol):
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         """Record that the task is running or detached, and its cost if that is known."""
 
+    def record_success(self, fingerprint: str, state: TaskState) -> None:
+        """Record where the results are, before any of them is fetched."""
+
+    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+        """Record that it is not known how the task ended, and the platform's last answer."""
+
+    def record_told(self, fingerprint: str) -> None:
+        """Record that a person is being given the error of the order's newest unknown row."""
+
+    def set_apart(self, row_id: int) -> bool:
+        """Make the unresolved row an order of its own: the next equal order is a new one."""
+
     def record_result(self, fingerprint: str, result: Result) -> None:
         """Record that the results are on this disk."""
 
@@ -151,6 +175,9 @@ class Ledger(Protocol):
 
     def is_own(self, row: Row) -> bool:
         """Whether this process created the row or has adopted it."""
+
+    def has_accepted(self, base_url: str) -> bool:
+        """Whether the platform at this address has ever accepted an order."""
 
     def recover(self) -> None:
         """Mark orders that a dead process was about to send as unknown."""
@@ -185,7 +212,7 @@ def fingerprint_of(request: Request, base_url: str) -> str:
         request.copy,
     ]
     text = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _without_titles(tree: Json) -> Json:

@@ -50,6 +50,15 @@ _STEPS = (
         PRIMARY KEY (task, number)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN success TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN answer TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tasks ADD COLUMN details TEXT NOT NULL DEFAULT '[]';
+    DROP INDEX one_open_order;
+    CREATE UNIQUE INDEX one_open_order ON tasks (mark)
+        WHERE state IN ('intent', 'submitted', 'running', 'detached', 'unresolved', 'succeeded');
+    """,
 )
 VERSION = len(_STEPS)
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from ..base.events import notify
-from ..base.types import Result, Task
+from ..base.types import Result, Task, TaskState
 from ..base.words import tr
 from .ledger import EVERYTHING, OPEN, Row, State, TaskRecord
 from .process_lock import Owner
@@ -89,6 +89,23 @@ class ResilientLedger:
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)
+
+    def record_success(self, fingerprint: str, state: TaskState) -> None:
+        self._write(lambda store: store.record_success(fingerprint, state), fingerprint)
+
+    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+        self._write(lambda store: store.record_unresolved(fingerprint, error, answer), fingerprint)
+
+    def record_told(self, fingerprint: str) -> None:
+        self._write(lambda store: store.record_told(fingerprint), fingerprint)
+
+    def set_apart(self, row_id: int) -> bool:
+        return self._write(lambda store: store.set_apart(row_id), "")
+
+    def has_accepted(self, base_url: str) -> bool:
+        return self.memory.has_accepted(base_url) or self._read_disk(
+            lambda disk: disk.has_accepted(base_url), False
+        )
 
     def record_result(self, fingerprint: str, result: Result) -> None:
         self._write(lambda store: store.record_result(fingerprint, result), fingerprint)

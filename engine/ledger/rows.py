@@ -5,18 +5,62 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..base.types import Json, Kind, Result, ResultFile, Task
-from .ledger import Row, Source, State, TaskRecord
+from ..base.types import Json, Kind, Output, Result, ResultFile, Status, Task, TaskState
+from .ledger import ATTACHABLE, Row, Source, State, TaskRecord
 
 
 def row_values(row: Row) -> dict[str, Json]:
     """The columns of `row` other than those of its record and its result."""
-    names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error")
+    names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error", "answer")
     values = {name: getattr(row, name) for name in names}
     task_id, sent = (row.task.id, sorted(row.task.sent)) if row.task else ("", [])
-    return {**values, "state": row.state.value, "task_id": task_id, "sent": json.dumps(sent)}
+    return {
+        **values,
+        "state": row.state.value,
+        "task_id": task_id,
+        "sent": json.dumps(sent),
+        "success": success_text(row.success) if row.success else "",
+        "told": int(row.told),
+    }
+
+
+def success_text(state: TaskState) -> str:
+    """What is kept of the answer that named the results; "" where they came inside it.
+
+    Their bytes can be asked for again, and would make the row as large as the files.
+    """
+    if any(output.data for output in state.outputs):
+        return ""
+    tree = {
+        "outputs": [asdict(replace(output, data=b"")) for output in state.outputs],
+        "details": state.details,
+        **{name: getattr(state, name) for name in ("word", "cost", "warnings")},
+    }
+    for output in tree["outputs"]:
+        del output["data"]
+    return json.dumps(tree)
+
+
+def _to_success(text: str) -> TaskState | None:
+    if not text:
+        return None
+    tree = json.loads(text)
+    return TaskState(
+        Status.SUCCEEDED,
+        tree["word"],
+        progress=1.0,
+        cost=tree["cost"],
+        outputs=tuple(Output(**output) for output in tree["outputs"]),
+        warnings=tuple(tree["warnings"]),
+        details=_pairs(tree["details"]),
+    )
+
+
+def _pairs(tree: Json) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in tree)
 
 
 def file_values(file: ResultFile) -> tuple[Json, ...]:
@@ -56,6 +100,9 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         owner=row["owner"],
         cost=row["cost"],
         error=row["error"],
+        success=_to_success(row["success"]) if state in ATTACHABLE else None,
+        answer=row["answer"],
+        told=bool(row["told"]),
         **times,
     )
 
@@ -73,5 +120,6 @@ def _to_result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
         ),
         texts=tuple(json.loads(row["texts"])),
         warnings=tuple(json.loads(row["warnings"])),
+        details=_pairs(json.loads(row["details"])),
         cost=row["cost"],
     )

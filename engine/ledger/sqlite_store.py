@@ -13,12 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..base.types import Json, Result, Task
-from .ledger import EVERYTHING, OPEN, OVER, UNDER_WAY, Query, Row, Spent, State, TaskRecord
+from ..base.shown_text import valid_unicode
+from ..base.types import Json, Result, Task, TaskState
+from .ledger import (
+    ATTACHABLE,
+    EVERYTHING,
+    OPEN,
+    OVER,
+    UNDER_WAY,
+    Query,
+    Row,
+    Spent,
+    State,
+    TaskRecord,
+)
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
 from .retention import cutoff
-from .rows import file_values, row_values, to_row
+from .rows import file_values, row_values, success_text, to_row
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
@@ -110,10 +122,48 @@ class Store:
         with self._transaction():
             self._db.execute(
                 "UPDATE tasks SET state = ?, owner = ?, cost = coalesce(?, cost) "
-                f"WHERE mark = ? AND state {_in(UNDER_WAY)}",
+                f"WHERE mark = ? AND state {_in(_before(state))}",
                 # Its owner is who handles the task: another process may have adopted it.
                 (state.value, self._owner.id, cost, fingerprint),
             )
+
+    def record_success(self, fingerprint: str, state: TaskState) -> None:
+        with self._transaction():
+            self._update_open_row(fingerprint, success=success_text(state))
+
+    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+        with self._transaction():
+            row = self.find(fingerprint)
+            if row is None or row.state not in ATTACHABLE:
+                return
+            since = row.ended if row.state is State.UNRESOLVED else self._now()
+            self._update_open_row(
+                fingerprint,
+                state=State.UNRESOLVED.value,
+                owner=self._owner.id,
+                ended=since,
+                error=error,
+                answer=answer or row.answer,
+            )
+
+    def record_told(self, fingerprint: str) -> None:
+        with self._transaction():
+            self._db.execute(
+                "UPDATE tasks SET told = 1 WHERE mark = ? AND state = 'unknown'", (fingerprint,)
+            )
+
+    def set_apart(self, row_id: int) -> bool:
+        with self._transaction():
+            cursor = self._db.execute(
+                "UPDATE tasks SET mark = mark || '#' || id WHERE id = ? AND state = 'unresolved'",
+                (row_id,),
+            )
+            return cursor.rowcount == 1
+
+    def has_accepted(self, base_url: str) -> bool:
+        sql = "SELECT EXISTS (SELECT 1 FROM tasks WHERE place = ? AND task_id != '')"
+        with self._lock:
+            return bool(self._db.execute(sql, (base_url,)).fetchone()[0])
 
     def record_result(self, fingerprint: str, result: Result) -> None:
         with self._transaction():
@@ -122,7 +172,12 @@ class Store:
                 return
             self._write_result(task, result)
             self._update_open_row(
-                fingerprint, state=State.SUCCEEDED.value, ended=self._now(), error=""
+                fingerprint,
+                state=State.SUCCEEDED.value,
+                ended=self._now(),
+                error="",
+                answer="",
+                success="",
             )
 
     def record_delivered(self, fingerprint: str) -> None:
@@ -165,15 +220,16 @@ class Store:
             )
 
     def abandoned(self) -> list[Row]:
-        """Tasks in progress that belong to this process or to a dead one, oldest first."""
-        rows = self._fetch_all(f"SELECT * FROM tasks WHERE state {_in(UNDER_WAY)} ORDER BY id")
+        """Tasks without a result that belong to this process or to a dead one, oldest first."""
+        rows = self._fetch_all(f"SELECT * FROM tasks WHERE state {_in(ATTACHABLE)} ORDER BY id")
         return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
 
     def adopt(self, row: Row) -> bool:
         """Take over an abandoned row. False if another process was faster or the task has ended."""
         with self._transaction():
             cursor = self._db.execute(
-                f"UPDATE tasks SET owner = ? WHERE id = ? AND owner = ? AND state {_in(UNDER_WAY)}",
+                f"UPDATE tasks SET owner = ? WHERE id = ? AND owner = ? "
+                f"AND state {_in(ATTACHABLE)}",
                 (self._owner.id, row.id, row.owner),
             )
             return cursor.rowcount == 1
@@ -299,7 +355,7 @@ class Store:
         cursor = self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
             "prompt_id, owner, created) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
+            _storable(
                 record.fingerprint,
                 record.platform,
                 record.base_url,
@@ -318,14 +374,19 @@ class Store:
         self._db.execute("DELETE FROM files WHERE task = ?", (task,))
         self._db.executemany(
             f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
-            [(task, number, *file_values(file)) for number, file in enumerate(result.files)],
+            [
+                _storable(task, number, *file_values(file))
+                for number, file in enumerate(result.files)
+            ],
         )
-        texts, warnings = (
-            json.dumps(value, ensure_ascii=False) for value in (result.texts, result.warnings)
+        texts, warnings, details = (
+            json.dumps(value, ensure_ascii=False)
+            for value in (result.texts, result.warnings, result.details)
         )
         self._db.execute(
-            "UPDATE tasks SET texts = ?, warnings = ?, cost = coalesce(?, cost) WHERE id = ?",
-            (texts, warnings, result.cost, task),
+            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, cost = coalesce(?, cost) "
+            "WHERE id = ?",
+            _storable(texts, warnings, details, result.cost, task),
         )
 
     def _open_row_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
@@ -342,7 +403,7 @@ class Store:
         assignments = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(
             f"UPDATE tasks SET {assignments} WHERE mark = ? AND state {_in(OPEN)}",
-            (*values.values(), fingerprint),
+            _storable(*values.values(), fingerprint),
         )
 
     def _fetch_one(self, sql: str, *values: Json) -> Row | None:
@@ -358,6 +419,16 @@ class Store:
             return ()
         sql = "SELECT * FROM files WHERE task = ? ORDER BY number"
         return self._db.execute(sql, (row["id"],)).fetchall()
+
+
+def _storable(*values: Json) -> tuple[Json, ...]:
+    """`values` as SQLite takes them: a lone surrogate in a text must not cost a row."""
+    return tuple(valid_unicode(value) if isinstance(value, str) else value for value in values)
+
+
+def _before(state: State) -> Sequence[State]:
+    """The states from which a task can get into `state`: an unresolved one can run again."""
+    return ATTACHABLE if state is State.RUNNING else UNDER_WAY
 
 
 def _in(states: Sequence[State]) -> str:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
-from ..base.errors import InputRejected, NotFound
-from ..base.types import Json, MediaFile, Model, Report, Request, Task, TaskState, no_report
+from ..base.errors import ApiError, BadResult, InputRejected, NotFound
+from ..base.json_tree import as_text, urls_in
+from ..base.types import (
+    Json,
+    MediaFile,
+    Model,
+    Report,
+    Request,
+    Status,
+    Task,
+    TaskState,
+    no_report,
+)
 from ..base.words import tr
 from ..http.client import Http
+from ..http.error_answers import api_error, http_status, with_trace_id
 from ..http.response import Response, read_json
+from ..http.retry import no_task_id_error
+from .answers import AnswerForm, error_code, reason, refusal, says_no_such_task
+from .last_answer import shown_answer
 from .media_host import MediaHost, account
+
+Accepted = str | TaskState  # the id of a task, or the final state of one that was answered at once
 
 
 class Provider:
@@ -28,6 +46,7 @@ class Provider:
 
     def __init__(self, http: Http, media_host: MediaHost | None = None) -> None:
         self.http = http
+        self.http.is_own_form = self.is_own_form
         self.media_host = media_host
 
     # -- the steps of a request, in order ---------------------------------------------------
@@ -72,8 +91,12 @@ class Provider:
         assert self.media_host is not None  # `connect` passes one wherever uploads are not taken
         return self.media_host
 
-    def submit(self, request: Request, report: Report = no_report) -> str:
-        """Send the request once and return the task id. Media are hosted by now."""
+    def submit(self, request: Request, report: Report = no_report) -> Accepted:
+        """Send the request once. Media are hosted by now.
+
+        Returns the task id, or the final state where the answer is the result itself. Override
+        with `read_accepted`.
+        """
         raise NotImplementedError
 
     def answers_at_once(self, request: Request) -> bool:
@@ -90,7 +113,10 @@ class Provider:
         raise NotImplementedError
 
     def poll(self, task: Task) -> TaskState:
-        """The state of the task. Reports an unknown status word as it is: see TaskState.known."""
+        """The state of the task. Reports an unknown status word as it is: see TaskState.known.
+
+        Raises NotFound where the platform says that it does not know the task.
+        """
         raise NotImplementedError
 
     def cancel(self, task: Task) -> bool:
@@ -119,6 +145,74 @@ class Provider:
         """Whether the platform can stop a task."""
         return cls.cancel is not Provider.cancel
 
+    # -- how its answers are read -----------------------------------------------------------
+
+    def is_own_form(self, body: Mapping[str, Json]) -> bool:
+        """Whether a JSON object is an answer of the platform, as its document shows them.
+
+        Anyone on the way can answer, too: a gateway with `{"message": "no route"}`. Override with
+        the keys of the document's envelopes and errors.
+        """
+        return bool(body)
+
+    def form(self, endpoint: str) -> AnswerForm:
+        """Where the document puts things in the answers about tasks of `endpoint`."""
+        return AnswerForm()
+
+    def read_accepted(self, request: Request, send: Callable[[], Response]) -> Accepted:
+        """What the answer to a submit says: a task id, wherever it is, wins over any code.
+
+        Raises ApiError for a refusal, OutcomeUnknown for an answer that says neither.
+        """
+        form = self.form(request.endpoint)
+        try:
+            response = send()
+        except ApiError as error:
+            if error.own_form and (task_id := form.find_task_id(error.body)):
+                return task_id
+            raise
+        body = read_json(response)
+        if task_id := form.find_task_id(body):
+            return task_id
+        if not self.http.recognise(body):
+            raise no_task_id_error(self.label, as_text(body)[:300])
+        self.raise_refusal(body)
+        task = Task(self.name, request.endpoint, "", urls_in(request.payload))
+        state = form.state(body, task, self.http.base_url)
+        if state.status is Status.SUCCEEDED and state.outputs:
+            return state
+        raise no_task_id_error(self.label, reason(body))
+
+    def read_state(self, body: Json, task: Task) -> TaskState:
+        """The state that the answer to a poll describes.
+
+        Raises NotFound where it says that there is no such task, another ApiError where it is an
+        error that says nothing about the task, BadResult where it is no answer of the platform.
+        """
+        if not self.http.recognise(body):
+            raise BadResult(
+                tr("The answer is not the platform's: {seen}", seen=shown_answer(body, 200)),
+                platform=self.label,
+            )
+        form = self.form(task.endpoint)
+        state = form.state(body, task, self.http.base_url)
+        if not state.word and not state.outputs:
+            self.raise_refusal(body)
+        if state.status is Status.FAILED and says_no_such_task(state.message):
+            raise self._refusal(body, state.message)
+        return replace(state, answer=shown_answer(body)) if state.status.terminal else state
+
+    def raise_refusal(self, body: Json) -> None:
+        """Raise the ApiError for an answer with HTTP 200 that says it is one."""
+        if refusal(body):
+            raise self._refusal(body, reason(body) or as_text(body)[:300])
+
+    def _refusal(self, body: Json, words: str) -> ApiError:
+        code = error_code(body)
+        status = 404 if says_no_such_task(words) else http_status(code)
+        words = with_trace_id(words, body)
+        return api_error(self.label, status, words, code, http=200, own_form=True, body=body)
+
     # -- its protocol -----------------------------------------------------------------------
 
     @classmethod
@@ -127,8 +221,14 @@ class Provider:
         return {"Authorization": f"Bearer {key}"}
 
     def unwrap(self, response: Response) -> Json:
-        """The payload of an answer. Override where a 200 can hold an error in its body."""
-        return read_json(response)
+        """The payload of an answer: its `data` where it comes in an envelope with a code.
+
+        Raises ApiError where a 200 holds an error in its body.
+        """
+        body = read_json(response)
+        self.raise_refusal(body)
+        has_envelope = isinstance(body, dict) and "code" in body and "data" in body
+        return body["data"] if has_envelope else body
 
     # -- its models -------------------------------------------------------------------------
 

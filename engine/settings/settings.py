@@ -166,6 +166,7 @@ class Settings:
 
     max_parallel     tasks of one platform at the same time
     time_limit_s     seconds to wait for one task; None waits as long as it runs
+    patience_s       seconds without any answer of the platform after which a node stops waiting
     max_result_mb    largest result file accepted, in MB of 1024 * 1024 bytes
     results_dir      folder of the results; None is ComfyUI's output folder, else ./skyport-output
     sandbox          use the imitated platforms on this machine instead of the real ones
@@ -188,6 +189,7 @@ class Settings:
     time_limit_s: float | None = field(
         default=None, metadata=_setting("SKYPORT_TIME_LIMIT_S", _amount)
     )
+    patience_s: float = field(default=900, metadata=_setting("SKYPORT_PATIENCE_S", _amount))
     max_result_mb: int = field(default=4096, metadata=_setting("SKYPORT_MAX_RESULT_MB", _count))
     results_dir: Path | None = field(
         default=None, metadata=_setting("SKYPORT_RESULTS_DIR", _folder)

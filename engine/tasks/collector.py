@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ..base.errors import SkyportError
-from ..ledger.ledger import Row
+from ..ledger.ledger import Row, State
 from ..ledger.resilient import ResilientLedger
 from ..platforms.provider import Provider
 from ..settings import settings
@@ -24,18 +25,34 @@ _DAY = 86400.0
 Connect = Callable[[str], Provider]
 
 
+# An unresolved task is looked at so many seconds after it became so.
+LOOKS = (60.0, 120.0, 300.0, 900.0, 1800.0, *(3600.0 + 7200.0 * n for n in range(12)))
+
+
 class Backoff:
     """When to try an unfinished task again: the pause doubles with each attempt."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._tries: dict[str, tuple[float, float]] = {}  # fingerprint: (next try, pause after it)
+        self._looks: dict[str, float] = {}  # fingerprint: age of the task at its last look
 
     def permits(self, row: Row, now: float) -> bool:
+        if row.state is State.UNRESOLVED:
+            return self._permits_look(row)
         due, pause = self._tries.get(row.record.fingerprint, (now, 2 * INTERVAL))
         if now < due:
             return False
         self._tries[row.record.fingerprint] = (now + pause, min(2 * pause, _MAX_PAUSE))
         return True
+
+    def _permits_look(self, row: Row) -> bool:
+        """Whether one of LOOKS has come since the last look, which a restart forgets."""
+        age, last = self._clock() - row.ended, self._looks.get(row.record.fingerprint, 0.0)
+        due = any(last < moment <= age for moment in LOOKS)
+        if due:
+            self._looks[row.record.fingerprint] = age
+        return due and age < _DAY + 2 * _MAX_PAUSE
 
 
 async def collect_forever(

@@ -14,7 +14,7 @@ from ..base.errors import InvalidInput, SkyportError
 from ..base.types import Result
 from ..base.words import tr
 from ..http.retry import retrying
-from ..ledger.ledger import UNDER_WAY, Ledger, Query, Row, State
+from ..ledger.ledger import ATTACHABLE, Ledger, Query, Row, State
 from ..ledger.resilient import ResilientLedger
 from ..ledger.sqlite_store import Store
 from ..media.files import is_intact
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Connect = Callable[[str], Provider]
 
 LATEST = "latest"
-RETRIEVABLE = (*UNDER_WAY, State.SUCCEEDED, State.DELIVERED)  # has a result, or may get one
+RETRIEVABLE = (*ATTACHABLE, State.SUCCEEDED, State.DELIVERED)  # has a result, or may get one
 _MAX_LISTED = 5  # jobs listed in an error message
 _MAX_TITLE = 40  # characters of a title in `line`
 _NO_LIMIT = 1_000_000
@@ -166,7 +166,8 @@ async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
             _no_result_reason(row), do=tr("Queue its workflow again to start a new one.")
         )
     provider = await blocking(lambda: provider_for(connect, row))
-    if row.state not in UNDER_WAY and not await blocking(lambda: discard_files(runner.ledger, row)):
+    is_over = row.state not in ATTACHABLE
+    if is_over and not await blocking(lambda: discard_files(runner.ledger, row)):
         raise InvalidInput(
             tr(
                 "The files of job {number} are gone, and a newer equal job has replaced it.",
@@ -222,7 +223,7 @@ def provider_for(connect: Connect, row: Row) -> Provider:
 
 def provider_to_cancel(connect: Connect, row: Row) -> Provider:
     """The platform that can cancel the task of `row`. Raises InvalidInput if it is not running."""
-    if row.task is None or row.state not in UNDER_WAY:
+    if row.task is None or row.state not in ATTACHABLE:
         raise InvalidInput(
             tr(
                 "Job {number} is not in progress: {state}.",
@@ -239,12 +240,38 @@ async def cancel(runner: Runner, provider: Provider, row: Row, reason: str) -> b
     """Cancel the task of `row` on its platform. False if the platform cannot, and it runs on."""
     task, blocking = row.task, runner.engine.blocking
     assert task is not None
-    if not await retrying(lambda: provider.cancel(task), run_blocking=blocking):
-        return False
-    await blocking(
-        lambda: runner.ledger.record_end(row.record.fingerprint, State.CANCELLED, reason)
-    )
-    return True
+    fingerprint, cancelled = row.record.fingerprint, False
+    runner.set_cancel_reason(fingerprint, reason)
+    try:
+        cancelled = await retrying(lambda: provider.cancel(task), run_blocking=blocking)
+    finally:
+        if not cancelled:
+            runner.set_cancel_reason(fingerprint, "")
+    if cancelled:
+        await blocking(lambda: runner.ledger.record_end(fingerprint, State.CANCELLED, reason))
+    return cancelled
+
+
+async def order_anew(runner: Runner, row: Row) -> None:
+    """Let the next equal order be a new one, which costs again. The job itself stays fetchable.
+
+    Raises InvalidInput if `row` does not keep its order from being sent again.
+    """
+    blocking = runner.engine.blocking
+    if row.state is State.UNKNOWN:
+        await blocking(lambda: runner.ledger.record_told(row.record.fingerprint))
+    elif row.state is not State.UNRESOLVED or not await blocking(
+        lambda: runner.ledger.set_apart(row.id)
+    ):
+        raise InvalidInput(
+            tr(
+                "Job {number} need not be ordered anew: {state}.",
+                number=row.id,
+                state=state_of(row.state),
+            ),
+            do=tr("Queue its workflow again, or change the seed for another result."),
+            platform=label(row),
+        )
 
 
 def _no_result_reason(row: Row) -> str:

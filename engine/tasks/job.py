@@ -28,6 +28,7 @@ class JobSnapshot:
                  downloading, done
     since        `time.monotonic` at the start of that stage
     attached     whether the task was submitted earlier and has been found again
+    silent       `time.monotonic` since when polls bring no answer, None while they do
     transferred  bytes uploaded or downloaded in this stage, out of `total`
     usual        seconds that such tasks took before, None if unknown
     answer       text of a streamed answer so far
@@ -38,6 +39,7 @@ class JobSnapshot:
     task_id: str = ""
     attached: bool = False
     state: TaskState | None = None
+    silent: float | None = None
     transferred: int = 0
     total: int = 0
     usual: float | None = None
@@ -75,6 +77,7 @@ class Job:
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
         self.watchers = 0
+        self.cancel_reason = ""  # who cancels the task, while the platform is asked to
         self.stop = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()

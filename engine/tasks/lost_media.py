@@ -71,10 +71,12 @@ def speaks_of_lost_media(words: str, reused: Collection[str], others: Collection
 
 
 def _is_refusal(error: ApiError) -> bool:
-    """Whether the platform itself has refused the request for what it holds."""
+    """Whether the platform itself, in its own form, has refused the request for what it holds."""
     if isinstance(error, (OutOfCredit, RateLimited, ServerFault)) or may_be_accepted(error):
         return False
-    return isinstance(error, (InputRejected, NotFound)) or 400 <= error.status < 500
+    return error.own_form and (
+        isinstance(error, (InputRejected, NotFound)) or 400 <= error.status < 500
+    )
 
 
 def _is_named(url: str, words: str) -> bool:

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from ..base.errors import (
-    BadResult,
-    NotFound,
     OutcomeUnknown,
     SkyportError,
     TaskCancelled,
     TaskFailed,
     TaskTimeout,
+    TaskUnresolved,
 )
 from ..base.shown_text import scrub
 from ..base.types import Status, Task, TaskState
 from ..base.words import tr
+from ..http.retry import may_be_accepted, outcome_unknown, refused_on_the_way
 from ..ledger.ledger import Row, State
 from .job import Job
 
@@ -33,7 +33,14 @@ def scrub_state(state: TaskState) -> TaskState:
 
 
 def raise_unless_succeeded(job: Job, task: Task, state: TaskState) -> TaskState:
-    """`state` if the task succeeded and has outputs. Raises TaskFailed or BadResult otherwise."""
+    """`state` if the task succeeded. Raises TaskFailed or TaskCancelled otherwise."""
+    if state.status is Status.CANCELLED:
+        by_whom = job.cancel_reason or state.message
+        raise TaskCancelled(
+            by_whom or tr("The task was cancelled on the platform, not by Skyport."),
+            do=tr("Queue again for a new one."),
+            **_task_fields(job, task),
+        )
     if state.status is not Status.SUCCEEDED:
         reason = state.message or tr('it ended as "{word}" and gave no reason', word=state.word)
         raise TaskFailed(
@@ -41,22 +48,41 @@ def raise_unless_succeeded(job: Job, task: Task, state: TaskState) -> TaskState:
             do=tr("Change the input or the seed and queue again."),
             **_task_fields(job, task),
         )
-    if not state.outputs:
-        reason = state.message or tr("no output in its answer")
-        error = BadResult(
-            tr("The task succeeded but returned nothing: {reason}", reason=reason),
-            do=tr("Check the task on the platform's website, or queue again for a new one."),
-            **_task_fields(job, task),
-        )
-        error.final = True
-        raise error
     return state
 
 
-def unknown_status_error(job: Job, task: Task, state: TaskState) -> BadResult:
-    return BadResult(
-        tr('The task reports "{word}", which is not a known status.', word=state.word),
-        do=tr("Update Skyport if there is a newer one."),
+def unresolved_error(job: Job, task: Task, reason: str) -> TaskUnresolved:
+    return TaskUnresolved(
+        reason,
+        do=tr(
+            "Whether it was charged is not known. Queue again to look again, at no charge. To "
+            "order it anew, which costs again: another seed, Order anew in the list of jobs, or "
+            "`skyport jobs anew`."
+        ),
+        **_task_fields(job, task),
+    )
+
+
+def empty_answer_error(job: Job, state: TaskState) -> OutcomeUnknown:
+    """The error for an order that was answered at once, with nothing: it cannot be asked again."""
+    return OutcomeUnknown(
+        tr(
+            "The platform answered with nothing: {reason}",
+            reason=state.message or tr("no output in its answer"),
+        ),
+        do=tr("It may have been charged. Queue again for a new answer, which is charged again."),
+        platform=job.provider.label,
+    )
+
+
+def silence_error(job: Job, task: Task, words: str, seconds: float) -> TaskTimeout:
+    return TaskTimeout(
+        tr(
+            "The platform has not answered for {minutes} minutes; last: {words}",
+            minutes=round(seconds / 60),
+            words=words,
+        ),
+        do=tr("The task goes on, and its result is fetched in the background."),
         **_task_fields(job, task),
     )
 
@@ -67,20 +93,31 @@ def time_limit_error(job: Job, task: Task) -> TaskTimeout:
     )
 
 
-def is_final(job: Job, error: SkyportError) -> bool:
-    """Whether the task will never bring a result, so that the next equal request is a new one."""
-    if isinstance(error, NotFound):
-        # While it runs, the task itself. Later it is a result, which may still appear.
-        return job.snapshot.stage == "running"
-    final = isinstance(error, BadResult) and error.final
-    return final or isinstance(error, (TaskFailed, TaskCancelled))
+def is_final(error: SkyportError) -> bool:
+    """Whether it is proved that the task will never bring a result."""
+    return isinstance(error, (TaskFailed, TaskCancelled))
+
+
+def submit_error(job: Job, error: BaseException, *, address_known: bool) -> BaseException:
+    """What the end of a submit in `error` means: OutcomeUnknown unless it was certainly refused."""
+    label = job.provider.label
+    if not isinstance(error, Exception) or may_be_accepted(error, address_known=address_known):
+        return outcome_unknown(error, label)
+    if isinstance(error, SkyportError) and refused_on_the_way(error):
+        spoke = tr(
+            "Not the platform itself but a proxy or gateway on the way answered so; nothing was "
+            "charged."
+        )
+        error.do = f"{error.do} {spoke}".strip()
+    return error
 
 
 def end_state(error: BaseException) -> State:
-    """The ledger state of an order that ended with `error`."""
-    if isinstance(error, OutcomeUnknown):
-        return State.UNKNOWN
-    return State.CANCELLED if isinstance(error, TaskCancelled) else State.FAILED
+    """The ledger state of an order that ended with `error`; only a known refusal is a failure."""
+    if isinstance(error, TaskCancelled):
+        return State.CANCELLED
+    is_known = isinstance(error, SkyportError) and not isinstance(error, OutcomeUnknown)
+    return State.FAILED if is_known else State.UNKNOWN
 
 
 def unanswered_warning(row: Row) -> str:
@@ -97,7 +134,7 @@ def sender_died_error(job: Job, row: Row) -> OutcomeUnknown:
     """The error for an order whose sender died before its answer was stored."""
     return OutcomeUnknown(
         unanswered_warning(row),
-        do=tr("Queue again only if the task is not listed there."),
+        do=tr("Queue again only if the task is not listed there: that costs again."),
         platform=job.provider.label,
     )
 

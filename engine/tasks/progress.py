@@ -47,10 +47,12 @@ def clock(seconds: float) -> str:
 
 
 def _words(snapshot: JobSnapshot, now: float) -> list[str]:
-    words = [_stage(snapshot), *_node(snapshot)]
+    words = [_stage(snapshot), *_node_at_work(snapshot)]
     if snapshot.stage == "running":
         words.append(_time(now - snapshot.since, snapshot.usual))
         words += _queue_and_cost(snapshot.state)
+        if snapshot.silent is not None:
+            words.append(tr("no answer for {time}", time=clock(now - snapshot.silent)))
     if snapshot.stage == "answering":
         words.append(clock(now - snapshot.since))
     if snapshot.attached:
@@ -101,6 +103,12 @@ def _status(state: TaskState) -> str:
 def _node(snapshot: JobSnapshot) -> list[str]:
     state = snapshot.state if snapshot.stage == "running" else None
     return [state.node] if state is not None and state.node else []
+
+
+def _node_at_work(snapshot: JobSnapshot) -> list[str]:
+    """The node with its own progress: `KSampler 42 %`."""
+    share = snapshot.state.node_progress if snapshot.state is not None else None
+    return [node if not share else f"{node} {share * 100:.0f} %" for node in _node(snapshot)]
 
 
 def _time(seconds: float, usual: float | None) -> str:

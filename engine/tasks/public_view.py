@@ -27,6 +27,7 @@ def state_of(state: State) -> str:
         State.DETACHED: lambda: tr("detached"),
         State.SUCCEEDED: lambda: tr("succeeded"),
         State.DELIVERED: lambda: tr("delivered"),
+        State.UNRESOLVED: lambda: tr("unresolved"),
         State.FAILED: lambda: tr("failed"),
         State.CANCELLED: lambda: tr("cancelled"),
         State.UNKNOWN: lambda: tr("outcome unknown"),
@@ -55,9 +56,11 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "files": [_file(file) for file in result.files] if result else [],
             "texts": list(result.texts) if result else [],
             "warnings": list(result.warnings) if result else [],
+            "details": [list(detail) for detail in result.details] if result else [],
         }
     )
-    return view
+    # Without signatures already; the rest of its addresses is what a person looks for.
+    return {**view, "answer": without_keys(row.answer)}
 
 
 def first_prompt(request: Json) -> str:
@@ -80,6 +83,13 @@ def _file(file: ResultFile) -> dict[str, Any]:
 def redact(tree: Any) -> Any:
     """`tree` without URL queries, which may hold signatures, and without any key in use."""
     return _redact(_secrets(), tree)
+
+
+def without_keys(text: str) -> str:
+    """`text` without any key in use."""
+    for secret in _secrets():
+        text = text.replace(secret, "...")
+    return text
 
 
 def _redact(secrets: Sequence[str], tree: Any) -> Any:

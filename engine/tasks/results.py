@@ -36,6 +36,7 @@ async def download_outputs(
         files=tuple(file for file in files if not _is_text(file)),
         texts=(*(output.text for output in state.outputs if output.text), *texts),
         warnings=state.warnings,
+        details=state.details,
         cost=state.cost,
     )
 

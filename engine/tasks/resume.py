@@ -29,15 +29,15 @@ class ResumeCheck:
     async def row_to_resume(self, job: Job) -> Row | None:
         """The row to resume, with a result or a task to attach to; None to send the order.
 
-        Waits while another process is submitting the same order. Raises OutcomeUnknown if that
-        process dies meanwhile: only a person may resend what may have been charged.
+        Waits while another process is submitting the same order. Raises OutcomeUnknown for an
+        order of unknown outcome: only a person who was told may resend what may have been charged.
         """
         waited = False
         while True:
             row = await self.in_thread(lambda: self._ledger.find(job.fingerprint))
             if row is None or row.state in (State.FAILED, State.CANCELLED):
                 return None
-            if row.state is State.UNKNOWN and waited:
+            if row.state is State.UNKNOWN and (waited or not row.told):
                 raise sender_died_error(job, row)
             if row.state is State.UNKNOWN:
                 return None

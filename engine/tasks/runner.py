@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,9 +17,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.background import Engine
-from ..base.errors import ApiError, NotFound, SkyportError, TaskCancelled
+from ..base.errors import (
+    ApiError,
+    BadResult,
+    OutcomeUnknown,
+    SkyportError,
+    TaskCancelled,
+    TaskUnresolved,
+    TransportError,
+)
 from ..base.events import notify
-from ..base.types import MediaFile, Request, Result, Task, TaskState
+from ..base.types import MediaFile, Request, Result, Status, Task, TaskState
 from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..http.retry import retrying
@@ -28,25 +37,28 @@ from ..platforms.provider import Provider
 from ..settings import settings
 from .job import Job, Stopped
 from .outcome import (
+    empty_answer_error,
     is_final,
     raise_unless_succeeded,
     scrub_state,
     sender_died_error,
+    silence_error,
     time_limit_error,
-    unknown_status_error,
+    unresolved_error,
     with_resume_hint,
 )
 from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
 from .results import download_outputs
 from .resume import ResumeCheck
 from .submit import Submitter
+from .waiting import Waiting
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
-_MAX_UNKNOWN_POLLS = 10  # polls in a row that gave an unknown status, or found no task
+LOOK = 60.0  # seconds for which an unresolved task is looked at again
 
 
 class Runner:
@@ -82,6 +94,11 @@ class Runner:
         """The caller has received the result."""
         self.ledger.record_delivered(job.fingerprint)
 
+    def record_told(self, job: Job) -> None:
+        """The caller is giving the job's error to a person, who may now order it anew."""
+        if isinstance(job.future.exception(), OutcomeUnknown):
+            self.ledger.record_told(job.fingerprint)
+
     def mark_files_lost(self, job: Job) -> None:
         """The caller cannot read the result's files: the next start downloads them again."""
         self.ledger.mark_files_lost(job.fingerprint)
@@ -94,6 +111,11 @@ class Runner:
         """Stop `job`, whoever waits for it, if that is still possible."""
         self.engine.loop.call_soon_threadsafe(job.stop.set)
 
+    def set_cancel_reason(self, fingerprint: str, reason: str) -> None:
+        """Tell the watchers of the job, if it is in progress here, who cancels it."""
+        if job := self._jobs.get(fingerprint):
+            job.cancel_reason = reason
+
     # -- on the engine's loop ---------------------------------------------------------------
 
     async def begin(
@@ -104,8 +126,11 @@ class Runner:
         return await self._join(Job(provider, request, record), into)
 
     async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
-        """`begin` for a task in the ledger whose request is not available."""
-        return await self._join(_job_from_row(provider, row), into)
+        """The job of a task in the ledger whose request is not available.
+
+        The caller only looks: it does not keep the job from being stopped, and need not leave it.
+        """
+        return await self._find_or_launch(_job_from_row(provider, row), into)
 
     async def resume(self, provider: Provider, row: Row, into: Path) -> None:
         """Finish a task that nobody waits for, unless it is already in progress here."""
@@ -120,13 +145,15 @@ class Runner:
 
     async def _join(self, fresh: Job, into: Path) -> Job:
         """The equal job in progress, else `fresh`; with one more watcher."""
-        while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
-            await job.open.wait()
-        if job is None:
-            job = self._launch(fresh, into)
+        job = await self._find_or_launch(fresh, into)
         job.stop.clear()
         job.watchers += 1
         return job
+
+    async def _find_or_launch(self, fresh: Job, into: Path) -> Job:
+        while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
+            await job.open.wait()
+        return job or self._launch(fresh, into)
 
     def is_running(self, fingerprint: str) -> bool:
         """Whether the order is in progress in this process."""
@@ -184,45 +211,57 @@ class Runner:
             slots.release()
 
     async def _resume_or_submit(self, job: Job, into: Path) -> Result:
-        task: Task | None = None
-        while task is None:
+        while True:
             row = await self._resume.row_to_resume(job)
             if row and row.result:
                 return await self._with_warnings(job, replace(row.result, reused=True))
-            if job.provider.answers_at_once(job.request):
-                if (answer := await self._answer_at_once(job, row, into)) is not None:
-                    return answer
-                continue
-            existing = row.task if row else job.existing_task
-            task = existing or await self._submitter.submit(job)
-        job.enter("running", task_id=task.id, attached=existing is not None)
-        return await self._save_result(job, await self._finish_task(job, task, into))
+            if row and row.task and job.provider.answers_at_once(job.request):
+                return await self._stored_answer(job, row.task, row, into)
+            if task := row.task if row else job.existing_task:
+                job.enter("running", task_id=task.id, attached=True)
+                return await self._save_result(job, await self._finish_task(job, task, row, into))
+            if (result := await self._send(job, into)) is not None:
+                return result
+
+    async def _send(self, job: Job, into: Path) -> Result | None:
+        """The result of an order sent now; None if another process has sent it."""
+        if job.provider.answers_at_once(job.request):
+            sent: tuple[Task, TaskState | None] | None = await self._submitter.answer(job)
+        else:
+            sent = await self._submitter.submit(job)
+        if sent is None:
+            return None
+        task, state = sent
+        if state is not None:
+            return await self._deliver_answer(job, task, scrub_state(state), into)
+        job.enter("running", task_id=task.id, attached=False)
+        return await self._save_result(job, await self._finish_task(job, task, None, into))
 
     async def _with_warnings(self, job: Job, result: Result) -> Result:
         """`result` with the warnings of its request and of earlier attempts."""
         warnings = (*job.request.warnings, *await self._resume.warnings(job))
         return replace(result, warnings=(*warnings, *result.warnings)) if warnings else result
 
-    async def _answer_at_once(self, job: Job, row: Row | None, into: Path) -> Result | None:
-        """The result of a request that is answered at once; None if another process has sent it.
+    async def _deliver_answer(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
+        """The result of an order that was answered with it.
 
-        Once sent it is paid for: its answer is read to the end and stored, whoever still waits.
+        It is paid for: its answer is read to the end and stored, whoever still waits.
         """
-        if row is not None and row.task is not None:
-            error = sender_died_error(job, row)  # a crash before the answer was stored
+        if not state.outputs:
+            error = empty_answer_error(job, state)
             await self._resume.record_end(job, error)
             raise error
-        answer = await self._submitter.answer(job)
-        if answer is None:
-            return None
-        task, state = answer
-        try:
-            succeeded = raise_unless_succeeded(job, task, scrub_state(state))
-            result = await download_outputs(self.engine, job, task, succeeded, into)
-        except SkyportError as failure:
-            await self._resume.record_end(job, failure)
-            raise
+        await self._resume.in_thread(lambda: self.ledger.record_success(job.fingerprint, state))
+        result = await download_outputs(self.engine, job, task, state, into)
         return await self._save_result(job, result)
+
+    async def _stored_answer(self, job: Job, task: Task, row: Row, into: Path) -> Result:
+        """The result of an order whose process died after the answer had come."""
+        if row.success is not None:
+            return await self._deliver_answer(job, task, row.success, into)
+        error = sender_died_error(job, row)
+        await self._resume.record_end(job, error)
+        raise error
 
     async def _save_result(self, job: Job, result: Result) -> Result:
         await self._resume.in_thread(lambda: self.ledger.record_result(job.fingerprint, result))
@@ -231,22 +270,30 @@ class Runner:
 
     # -- wait -------------------------------------------------------------------------------
 
-    async def _finish_task(self, job: Job, task: Task, into: Path) -> Result:
+    async def _finish_task(self, job: Job, task: Task, row: Row | None, into: Path) -> Result:
         try:
-            return await self._wait_and_download(job, task, into)
+            return await self._wait_and_download(job, task, row, into)
+        except TaskUnresolved as error:
+            text, answer = str(error), error.answer
+            await self._resume.in_thread(
+                lambda: self.ledger.record_unresolved(job.fingerprint, text, answer)
+            )
+            raise
         except SkyportError as error:
             error.task_id = task.id
-            if is_final(job, error):
+            if is_final(error):
                 await self._submitter.forget_if_lost(job, error)
                 await self._resume.record_end(job, error)
                 raise
             raise with_resume_hint(error) from None
 
-    async def _wait_and_download(self, job: Job, task: Task, into: Path) -> Result:
+    async def _wait_and_download(self, job: Job, task: Task, row: Row | None, into: Path) -> Result:
         pace = Pace(_now())
-        state = await self._wait(job, task, pace)
-        if not job.snapshot.attached:
-            self._durations[_duration_key(job.request)].append(pace.duration())
+        state = row.success if row else None
+        if state is None:
+            state = await self._wait(job, task, row, pace)
+            if not job.snapshot.attached:
+                self._durations[_duration_key(job.request)].append(pace.duration())
         job.enter("downloading", state=state)
         try:
             return await download_outputs(self.engine, job, task, state, into)
@@ -255,36 +302,62 @@ class Runner:
                 raise
         # A result's URL expires: the platform is asked for a new one, once.
         job.stop.clear()  # too late to cancel, and the result is paid for
-        return await download_outputs(
-            self.engine, job, task, await self._wait(job, task, pace), into
-        )
+        state = await self._wait(job, task, row, pace)
+        try:
+            return await download_outputs(self.engine, job, task, state, into)
+        except ApiError as error:
+            if link_expired(error):
+                raise unresolved_error(job, task, error.what) from None
+            raise
 
-    async def _wait(self, job: Job, task: Task, pace: Pace) -> TaskState:
-        """Poll until the task has succeeded.
+    async def _wait(self, job: Job, task: Task, row: Row | None, pace: Pace) -> TaskState:
+        """Poll until the task has succeeded, and record where its results are.
 
-        Raises TaskFailed, TaskCancelled, TaskTimeout, NotFound, or BadResult for an unknown status.
+        Raises TaskFailed, TaskCancelled, TaskUnresolved, TaskTimeout; AuthRejected for the key.
         """
-        forecast = Forecast(_now(), await self._usual_duration(job.request))
+        now, patience = _now(), settings.load().patience_s
+        waiting = Waiting(now, now - _age(row), patience)
+        forecast = Forecast(now, await self._usual_duration(job.request))
         limit = settings.load().time_limit_s
-        deadline = None if limit is None else _now() + limit
+        deadline = None if limit is None else now + limit
+        look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
-        unknown_polls = 0
         while True:
+            due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
             try:
-                state = await self._next_state(job, task, pace, forecast.expected_end(), deadline)
-            except NotFound:
-                # A platform may need a moment before all its servers know a task it accepted.
-                unknown_polls += 1
-                if unknown_polls >= _MAX_UNKNOWN_POLLS:
-                    raise
-                continue
-            forecast.observe(_now(), state.progress)
-            await self._record_state(job, state)
-            unknown_polls = 0 if state.known else unknown_polls + 1
-            if unknown_polls >= _MAX_UNKNOWN_POLLS:
-                raise unknown_status_error(job, task, state)
-            if state.status.terminal:
-                return raise_unless_succeeded(job, task, state)
+                state = await self._next_state(job, task, pace, due, deadline)
+            except (ApiError, BadResult, TransportError) as error:
+                ended = waiting.fail(error, _now())
+            else:
+                ended = waiting.take(state, _now())
+                forecast.observe(_now(), state.progress)
+                await self._record_state(job, state)
+                if state.known and not state.status.terminal:
+                    look_until = None
+                if ended and not waiting.unresolved:
+                    return await self._ended(job, task, state)
+            self._show_silence(job, waiting)
+            if waiting.gave_up(_now()):
+                raise silence_error(job, task, waiting.last_words, patience)
+            if waiting.unresolved or (look_until is not None and _now() >= look_until):
+                reason = waiting.unresolved or waiting.last_words or (row.error if row else "")
+                failure = unresolved_error(job, task, reason)
+                failure.answer = waiting.answer
+                raise failure
+
+    async def _ended(self, job: Job, task: Task, state: TaskState) -> TaskState:
+        """`state` if the task succeeded; its addresses are recorded before any is fetched."""
+        if state.status is Status.CANCELLED and not job.cancel_reason:
+            row = await self._resume.in_thread(lambda: self.ledger.find(job.fingerprint))
+            if row is not None and row.task == task and row.state is State.CANCELLED:
+                job.cancel_reason = row.error  # another process has cancelled it
+        raise_unless_succeeded(job, task, state)
+        await self._resume.in_thread(lambda: self.ledger.record_success(job.fingerprint, state))
+        return state
+
+    def _show_silence(self, job: Job, waiting: Waiting) -> None:
+        since = waiting.silent
+        job.show(silent=None if since is None else time.monotonic() - (_now() - since))
 
     async def _record_state(self, job: Job, state: TaskState) -> None:
         """Show the state; record it in the ledger if its status or cost is new."""
@@ -297,11 +370,11 @@ class Runner:
             )
 
     async def _next_state(
-        self, job: Job, task: Task, pace: Pace, expected_end: float | None, deadline: float | None
+        self, job: Job, task: Task, pace: Pace, due: float, deadline: float | None
     ) -> TaskState:
         """The answer to the next poll, when it is due. A stop or the time limit interrupts it."""
         while deadline is None or _now() < deadline:
-            polling = job.unless_stopped(self._poll(job, task, pace, pace.next_poll(expected_end)))
+            polling = job.unless_stopped(self._poll(job, task, pace, due))
             try:
                 return await asyncio.wait_for(
                     polling, None if deadline is None else deadline - _now()
@@ -326,16 +399,10 @@ class Runner:
         job.stop.clear()
 
     async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState:
-        async def wait_until_due() -> None:
-            await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
-            await self._rate_limiter(job.provider.name).wait()
-            pace.record_poll(_now())
-
-        return await retrying(
-            lambda: scrub_state(job.provider.poll(task)),
-            run_blocking=self.engine.blocking,
-            before=wait_until_due,
-        )
+        await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
+        await self._rate_limiter(job.provider.name).wait()
+        pace.record_poll(_now())
+        return await self.engine.blocking(lambda: _ask(job.provider, task))
 
     # -- shared by the jobs of a platform ---------------------------------------------------
 
@@ -366,6 +433,24 @@ def _job_from_row(provider: Provider, row: Row) -> Job:
     assert row.task is not None
     request = Request(row.record.platform, row.record.endpoint, {}, title=row.record.title)
     return Job(provider, request, row.record, row.task)
+
+
+def _ask(provider: Provider, task: Task) -> TaskState:
+    """One poll. Whatever goes wrong while its answer is read, it is no answer."""
+    try:
+        return scrub_state(provider.poll(task))
+    except SkyportError:
+        raise
+    except Exception as error:
+        reason = type(error).__name__
+    raise BadResult(
+        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
+    )
+
+
+def _age(row: Row | None) -> float:
+    """Seconds since the task of `row` was submitted; 0 for one of this moment."""
+    return max(0.0, time.time() - row.submitted) if row and row.submitted else 0.0
 
 
 def _now() -> float:

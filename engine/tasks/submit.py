@@ -17,6 +17,7 @@ from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from .job import Job, Stopped, TransferProgress
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
+from .outcome import submit_error
 from .remote_media import TempFolder, fetch_remote_files
 from .resume import ResumeCheck
 
@@ -37,20 +38,24 @@ class Submitter:
         self._resume = resume
         self._upload_cache = upload_cache
 
-    async def submit(self, job: Job) -> Task | None:
-        """The task the platform accepted; None if another process has sent the order."""
+    async def submit(self, job: Job) -> tuple[Task, TaskState | None] | None:
+        """The task the platform accepted, with its final state where that was the answer.
+
+        None if another process has sent the order.
+        """
         report = TransferProgress(job).part()
         sent_once = await self._prepare_and_send(
             job, lambda request: job.provider.submit(request, report)
         )
         if sent_once is None:
             return None
-        request, task_id = sent_once
+        request, accepted = sent_once
         # Signatures and the key ids beside them do not belong in the ledger.
         sent = frozenset(map(without_signature, urls_in(request.payload)))
+        task_id = accepted if isinstance(accepted, str) else job.fingerprint[:12]
         task = Task(request.platform, request.endpoint, task_id, sent)
         await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
-        return task
+        return task, None if isinstance(accepted, str) else accepted
 
     async def answer(self, job: Job) -> tuple[Task, TaskState] | None:
         """The platform's answer; None if another process has sent the order."""
@@ -209,8 +214,18 @@ class Submitter:
             await self._resume.record_end(job, stopped)
             raise stopped from None
         except BaseException as error:
-            await self._resume.record_end(job, error)
-            raise
+            known = await self._is_known(job.provider)
+            failure = submit_error(job, error, address_known=known)
+            await self._resume.record_end(job, failure)
+        # Raised out here: the context of an unexpected exception may hold what is not to be shown.
+        raise failure
+
+    async def _is_known(self, provider: Provider) -> bool:
+        """Whether the platform's address has ever answered as the platform does."""
+        http = provider.http
+        return http.has_answered or await self._resume.in_thread(
+            lambda: self._ledger.has_accepted(http.base_url)
+        )
 
 
 class _MediaLost:

@@ -69,7 +69,7 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
         async def begin(jobs: list[Job]) -> None:
             jobs.append(await attach())
 
-        return await _follow(node_id, begin, deliver, stop_on_interrupt=False)
+        return await _follow(node_id, begin, deliver, watching=False)
     output = await in_thread(lambda: _deliver_past(row, result, deliver))
     title = f"{history.label(row)} {history.title(row)}"
     await progress.show_finished(node_id, title, [result])
@@ -80,11 +80,11 @@ async def _follow(
     node_id: str,
     begin: Begin,
     deliver: Callable[[list[Result]], T],
-    stop_on_interrupt: bool = True,
+    watching: bool = True,
 ) -> T:
     """Waits for the jobs that `begin` starts or joins, and delivers their results.
 
-    stop_on_interrupt  Interrupt cancels the tasks too, if the platform can; not for mere observers
+    watching  the jobs run for this node: Interrupt cancels their tasks, if the platform can
     """
     jobs: list[Job] = []
     beginning = providers.runner().engine.start(begin(jobs))
@@ -92,12 +92,14 @@ async def _follow(
         await _unless_interrupted(beginning)
         await _wait_for_all(node_id, jobs)
     except BaseException as error:
-        stopped = stop_on_interrupt and isinstance(error, host.InterruptProcessingException)
+        stopped = watching and isinstance(error, host.InterruptProcessingException)
         beginning.cancel()
-        _leave(jobs, stopped)
+        if watching:
+            _leave(jobs, stopped)
         if stopped:
             progress.show_stopped(node_id, jobs)
         raise
+    await in_thread(lambda: _record_told(jobs))
     results = _results(jobs)
     output = await in_thread(lambda: _deliver(jobs, results, deliver))
     await progress.show_finished(node_id, progress.name_of(jobs[0]), results)
@@ -182,6 +184,13 @@ def _results(jobs: Sequence[Job]) -> list[Result]:
     if errors:
         raise _combined_error(errors, len(jobs))
     return [job.future.result() for job in jobs]
+
+
+def _record_told(jobs: Sequence[Job]) -> None:
+    """Records that the person sees on the node which of the orders may have been charged."""
+    runner = providers.runner()
+    for job in jobs:
+        runner.record_told(job)
 
 
 def _deliver(jobs: Sequence[Job], results: list[Result], deliver: Callable[[list[Result]], T]) -> T:

@@ -17,11 +17,10 @@ from ...engine.base.errors import (
 )
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
-from ...engine.http.error_answers import api_error, http_status, parse_error_body
-from ...engine.http.response import Response, read_json
-from ...engine.http.retry import no_task_id_error
+from ...engine.http.response import read_json
 from ...engine.media.files import extension
-from ...engine.platforms.provider import Provider
+from ...engine.platforms.answers import AnswerForm
+from ...engine.platforms.provider import Accepted, Provider
 from . import _answers, _links
 from ._committed import COMMITTED
 
@@ -106,12 +105,10 @@ class Gpugeek(Provider):
             return value
         return COMMITTED.own_url(self.http.base_url, value.strip(), self.commit, _LIFETIME)
 
-    def submit(self, request: Request, report: Report = no_report) -> str:
-        answer = self.unwrap(self.http.post_json(_API + WORKFLOW, request.payload))
-        task_id = _answers.task_id(answer)
-        if not task_id:
-            raise no_task_id_error(self.label)
-        return task_id
+    def submit(self, request: Request, report: Report = no_report) -> Accepted:
+        return self.read_accepted(
+            request, lambda: self.http.post_json(_API + WORKFLOW, request.payload)
+        )
 
     # -- cancel and poll: sections 4 and 5 --------------------------------------------------
 
@@ -125,23 +122,19 @@ class Gpugeek(Provider):
         return True
 
     def poll(self, task: Task) -> TaskState:
-        return _answers.state(self.unwrap(self.http.get(_API + "task/" + quote(task.id, safe=""))))
+        path = _API + "task/" + quote(task.id, safe="")
+        return self.read_state(read_json(self.http.get(path)), task)
+
+    def form(self, endpoint: str) -> AnswerForm:
+        return _answers.FORM
+
+    def is_own_form(self, body: Mapping[str, Json]) -> bool:
+        """`{code, message, traceid, data}`, of errors too."""
+        return "code" in body and any(key in body for key in ("message", "data", "traceid"))
 
     def check(self) -> str:
         """A poll is free; no task has this number."""
         return self.check_by_poll(Task(self.name, WORKFLOW, "0"))
-
-    # -- its protocol -----------------------------------------------------------------------
-
-    def unwrap(self, response: Response) -> Json:
-        """`data`. A code other than 0 is an error, whatever the HTTP status."""
-        body = read_json(response)
-        if not isinstance(body, dict) or body.get("code") in (0, "0"):
-            return body.get("data") if isinstance(body, dict) else body
-        if "code" not in body:
-            return body.get("data", body)
-        words, code = parse_error_body(response.content)
-        raise api_error(self.label, http_status(code), words, code)
 
 
 PROVIDER = Gpugeek

@@ -1,16 +1,17 @@
-"""GPUGeek's answers, read tolerantly: numbers may be text, results one URL or several."""
+"""GPUGeek's answers about a task: section 5 of its document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...engine.base.json_tree import leaves, number
-from ...engine.base.types import Json, Output, Status, TaskState
+from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.base.words import tr
+from ...engine.platforms.answers import AnswerForm, layers
 
-# Section 5: 1 queued, 2 generating, 3 succeeded, 4 failed, 5 cancelled.
-_STATUS = {
+_WORDS = {
     "1": Status.QUEUED,
     "2": Status.RUNNING,
     "3": Status.SUCCEEDED,
@@ -19,27 +20,37 @@ _STATUS = {
 }
 
 
-def task_id(answer: Json) -> str:
-    """The task id in the answer to a submit, a number or text; "" where there is none."""
-    value = answer.get("prompt_id") if isinstance(answer, dict) else None
-    return str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+class _Form(AnswerForm):
+    def state(self, body: Json, task: Task, base_url: str) -> TaskState:
+        state = super().state(body, task, base_url)
+        details = next(layers(body, self.home), {})
+        return replace(
+            state,
+            queue=_queue(details) if state.status is Status.QUEUED else (None, None),
+            cost=number(details.get("origin_price")),
+            message=_reason(body, details, state),
+            details=tuple(_details(body, details)),
+        )
+
+    def outputs(self, body: Json, task: Task, base_url: str) -> tuple[tuple[Output, ...], str]:
+        """The values of `result_url` by node id, each one address or several."""
+        addresses = self.addresses(task, base_url)
+        results = next(layers(body, self.home), {}).get("result_url")
+        by_node = results if isinstance(results, dict) else {"": results}
+        found = [
+            replace(output, node_id=str(node_id))
+            for node_id, values in by_node.items()
+            for output in addresses.at(values) or _texts(values)
+        ]
+        return (tuple(found), "") if found else super().outputs(body, task, base_url)
 
 
-def state(answer: Json) -> TaskState:
-    """The state of a task from its details."""
-    details: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
-    word = "" if details.get("status") is None else str(details["status"])
-    status = _STATUS.get(word, Status.RUNNING)
-    return TaskState(
-        status=status,
-        word=word,
-        progress=1.0 if status is Status.SUCCEEDED else None,
-        queue=_queue(details) if status is Status.QUEUED else (None, None),
-        cost=number(details.get("origin_price")),
-        outputs=tuple(_outputs(details.get("result_url"))) if status is Status.SUCCEEDED else (),
-        message=_reason(details, status),
-        known=word in _STATUS,
-    )
+FORM = _Form(home="data", task_id=("data.prompt_id",), words=_WORDS)
+
+
+def _texts(values: Json) -> Iterator[Output]:
+    """Whatever is no address is a node's text."""
+    yield from (Output(text=text) for text in leaves(values, str) if text.strip())
 
 
 def _queue(details: Mapping[str, Any]) -> tuple[int | None, int | None]:
@@ -47,30 +58,24 @@ def _queue(details: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return (None if position is None else int(position), None if length is None else int(length))
 
 
-def _reason(details: Mapping[str, Any], status: Status) -> str:
-    words = str(details.get("error_msg") or "").strip()
-    if status not in (Status.FAILED, Status.CANCELLED):
+def _reason(body: Json, details: Mapping[str, Any], state: TaskState) -> str:
+    words = state.message
+    if state.status is Status.CANCELLED:
+        return words or tr("it was cancelled on the platform (status 5), not by Skyport")
+    if state.status is not Status.FAILED:
         return words
-    if not words and status is Status.CANCELLED:
-        words = tr("it was cancelled on the platform (status 5), not by Skyport")
-    return (words or tr("status 4 (failed), without a reason")) + _durations(details)
+    words = words or tr("status 4 (failed), without a reason")
+    facts = [f"{name} {value}" for name, value in _details(body, details)]
+    return f"{words} ({', '.join(facts)})" if facts else words
 
 
-def _durations(details: Mapping[str, Any]) -> str:
-    """The time a task took, in seconds; the platform gives milliseconds."""
-    queued, ran = number(details.get("queue_duration")), number(details.get("run_duration"))
-    if queued is None or ran is None:
-        return ""
-    seconds = {"queued": f"{queued / 1000:.1f}", "ran": f"{ran / 1000:.1f}"}
-    return f" ({tr('queued {queued} s, ran {ran} s', **seconds)})"
-
-
-def _outputs(results: Json) -> Iterator[Output]:
-    """Results by node id; whatever is not a URL is a node's text."""
-    by_node = results if isinstance(results, dict) else {"": results}
-    for node_id, values in by_node.items():
-        for value in leaves(values, str):
-            if value.startswith(("http://", "https://")):
-                yield Output(url=value, node_id=str(node_id))
-            elif value.strip():
-                yield Output(text=value, node_id=str(node_id))
+def _details(body: Json, details: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Times in seconds, of which the platform gives milliseconds; the id that support asks for."""
+    times = {"queue_duration": tr("queued"), "run_duration": tr("ran")}
+    for field, name in times.items():
+        milliseconds = number(details.get(field))
+        if milliseconds is not None:
+            yield name, tr("{seconds} s", seconds=f"{milliseconds / 1000:.1f}")
+    trace = body.get("traceid") if isinstance(body, dict) else None
+    if trace:
+        yield "traceid", str(trace)

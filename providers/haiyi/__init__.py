@@ -22,10 +22,9 @@ from ...engine.base.types import (
     no_report,
 )
 from ...engine.base.words import tr
-from ...engine.http.error_answers import api_error, http_status
-from ...engine.http.response import Response, read_json
-from ...engine.http.retry import no_task_id_error
-from ...engine.platforms.provider import Provider
+from ...engine.http.response import read_json
+from ...engine.platforms.answers import AnswerForm
+from ...engine.platforms.provider import Accepted, Provider
 from . import _answers, _models
 
 GENERATE = "generate/image"  # for video, music and speech too: the document shows no other
@@ -42,7 +41,6 @@ _POLL = {
     APP: "workflow/apps/task/",
     WORKFLOW: "workflow/task/",
 }
-_SUCCESS_CODES = (0, 200, "0", "200", "")  # `code` of an answer that is not an error
 _SHORT, _DAY = 600.0, 86400.0  # seconds a hosted file is relied on
 _MARGIN = 3600.0  # seconds: a queued task needs its media later
 _BUILT_IN = Path(__file__).with_name("models.json")
@@ -121,23 +119,24 @@ class HaiYi(Provider):
     def sends_files_inside(self, request: Request) -> bool:
         return request.endpoint == APP
 
-    def submit(self, request: Request, report: Report = no_report) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> Accepted:
+        path = _API + request.endpoint
         if request.endpoint == APP:
-            response = self.http.post_form(_API + APP, form_fields(request.payload), report)
-        else:
-            response = self.http.post_json(_API + request.endpoint, request.payload)
-        task_id = _answers.task_id(self.unwrap(response))
-        if not task_id:
-            raise no_task_id_error(self.label)
-        return task_id
+            fields = form_fields(request.payload)
+            return self.read_accepted(request, lambda: self.http.post_form(path, fields, report))
+        return self.read_accepted(request, lambda: self.http.post_json(path, request.payload))
 
     # -- poll -------------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
-        answer = self.unwrap(self.http.get(_API + _POLL[task.endpoint] + quote(task.id, safe="")))
-        if task.endpoint == GENERATE:
-            return _answers.generation(answer, task, self.http.base_url)
-        return _answers.workflow(answer, task, self.http.base_url)
+        path = _API + _POLL[task.endpoint] + quote(task.id, safe="")
+        return self.read_state(read_json(self.http.get(path)), task)
+
+    def form(self, endpoint: str) -> AnswerForm:
+        return _answers.GENERATION if endpoint == GENERATE else _answers.WORKFLOW
+
+    def is_own_form(self, body: Mapping[str, Json]) -> bool:
+        return _answers.is_own_form(body)
 
     # -- clusters: "Status of the GPU clusters" ---------------------------------------------
 
@@ -151,21 +150,6 @@ class HaiYi(Provider):
                 platform=self.label,
             )
         return [_cluster(row) for row in answer if isinstance(row, dict) and row.get("name")]
-
-    # -- its protocol -----------------------------------------------------------------------
-
-    def unwrap(self, response: Response) -> Json:
-        """The body, or its `data` where it comes in an envelope of code, msg and data."""
-        body = read_json(response)
-        if not isinstance(body, dict):
-            return body
-        code = body.get("code")
-        if body.get("success") is False or code not in (*_SUCCESS_CODES, None):
-            words = _answers.reason(body) or json.dumps(body, ensure_ascii=False)[:300]
-            raise api_error(
-                self.label, http_status(code), words, code="" if code is None else str(code)
-            )
-        return body["data"] if "code" in body and "data" in body else body
 
 
 PROVIDER = HaiYi

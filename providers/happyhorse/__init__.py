@@ -12,9 +12,9 @@ from ...engine.base.errors import InvalidInput, MissingKey
 from ...engine.base.json_tree import files_in
 from ...engine.base.types import Json, Model, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
-from ...engine.http.error_answers import api_error, code_in, http_status
-from ...engine.http.retry import no_task_id_error
-from ...engine.platforms.provider import Provider
+from ...engine.http.response import read_json
+from ...engine.platforms.answers import AnswerForm
+from ...engine.platforms.provider import Accepted, Provider
 from ...engine.settings import settings
 from . import _answers, _body, _inline, _models
 
@@ -82,36 +82,28 @@ class HappyHorse(Provider):
 
     # -- submit and poll: every "Python" example --------------------------------------------
 
-    def submit(self, request: Request, report: Report = no_report) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> Accepted:
         route = ROUTES[request.endpoint]
         path = self._path(route.submit)
         if route.form:
-            answer = self.unwrap(
-                self.http.post_form(path, _inline.form_fields(request.payload), report)
-            )
-        else:
-            answer = self.unwrap(self.http.post_json(path, _inline.json_body(request.payload)))
-        return self._task_id(answer, route)
+            fields = _inline.form_fields(request.payload)
+            return self.read_accepted(request, lambda: self.http.post_form(path, fields, report))
+        body = _inline.json_body(request.payload)
+        return self.read_accepted(request, lambda: self.http.post_json(path, body))
 
     def poll(self, task: Task) -> TaskState:
-        route = ROUTES[task.endpoint]
-        path = self._path(route.poll)
-        answer = self.unwrap(self.http.get(path + quote(task.id, safe="")))
-        return _answers.state(answer, task, route.home)
+        path = self._path(ROUTES[task.endpoint].poll)
+        return self.read_state(read_json(self.http.get(path + quote(task.id, safe=""))), task)
+
+    def form(self, endpoint: str) -> AnswerForm:
+        return _answers.FORMS[ROUTES[endpoint].home]
+
+    def is_own_form(self, body: Mapping[str, Json]) -> bool:
+        return _answers.is_own_form(body)
 
     def _path(self, path: str) -> str:
         """`path` relative to the base URL, which people may enter with `/v1` at its end."""
         return path.removeprefix("/v1") if self.http.base_url.endswith("/v1") else path
-
-    def _task_id(self, answer: Json, route: Route) -> str:
-        task_id = _answers.task_id(answer, route.home)
-        if task_id:
-            return task_id
-        words = _answers.reason(answer, route.home)
-        if _answers.is_refusal(answer, route.home):
-            code = code_in(answer)
-            raise api_error(self.label, http_status(code), words, code)
-        raise no_task_id_error(self.label, words)
 
     def check(self) -> str:
         """A poll is free; no task has this id."""

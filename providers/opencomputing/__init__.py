@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from ...engine.base.errors import InputRejected, NotFound
-from ...engine.base.json_tree import as_text, number
+from ...engine.base.json_tree import as_text
 from ...engine.base.types import (
     Field,
     Json,
     MediaFile,
     Model,
-    Output,
     Param,
     RemoteFile,
     Report,
     Request,
-    Status,
     Task,
     TaskState,
     no_report,
 )
-from ...engine.http.error_answers import api_error, message_in
 from ...engine.http.response import Response, read_json
-from ...engine.http.retry import no_task_id_error
-from ...engine.platforms.provider import Provider
-from . import _chat, _models
+from ...engine.platforms.answers import AnswerForm
+from ...engine.platforms.provider import Accepted, Provider
+from . import _answers, _chat, _models
+from ._answers import CHAT, IMAGES, VIDEOS
 from ._models import MORE, TASKS
 
 __all__ = ["MORE", "PROVIDER", "TASKS", "OpenComputing", "generation", "unlisted"]
 
 _API = "/llmage/v1/"
-CHAT, IMAGES, VIDEOS = "chat/completions", "image/generations", "video/generations"
 _ENDPOINTS = {_models.CHAT: CHAT, _models.IMAGE: IMAGES}
 _FORMS = (_models.FRAME_VIDEO, _models.REFERENCE_VIDEO)  # sent as multipart, as in all examples
-_WORDS = {
-    "created": Status.QUEUED,
-    "pending": Status.QUEUED,
-    "running": Status.RUNNING,
-    "succeeded": Status.SUCCEEDED,
-    "failed": Status.FAILED,
-}
-# For a video, `image` is only the cover.
-_RESULTS = {IMAGES: ("image", "images"), VIDEOS: ("video", "videos")}
 
 
 class OpenComputing(Provider):
@@ -92,57 +79,33 @@ class OpenComputing(Provider):
     def sends_files_inside(self, request: Request) -> bool:
         return True
 
-    def submit(self, request: Request, report: Report = no_report) -> str:
+    def submit(self, request: Request, report: Report = no_report) -> Accepted:
         path = _API + request.endpoint
         if request.payload["catelogid"] in _FORMS:
-            response = self.http.post_form(path, list(_form(request.payload)), report)
-        else:
-            response = self.http.post_json(path, request.payload)
-        return self._task_id(self.unwrap(response))
-
-    def _task_id(self, answer: Json) -> str:
-        body = answer if isinstance(answer, dict) else {}
-        task_id = next((body[key] for key in ("taskid", "task_id") if body.get(key)), "")
-        if isinstance(task_id, (int, str)) and task_id:
-            return str(task_id)
-        if words := message_in(body):
-            raise api_error(self.label, 200, words)
-        raise no_task_id_error(self.label)
+            fields = list(_form(request.payload))
+            return self.read_accepted(request, lambda: self.http.post_form(path, fields, report))
+        return self.read_accepted(request, lambda: self.http.post_json(path, request.payload))
 
     # -- tasks ------------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
-        answer = self.unwrap(self.http.get(_API + "tasks", {"taskid": task.id}))
-        body = answer if isinstance(answer, dict) else {}
-        word = str(body.get("status") or "")
-        status = _WORDS.get(word.lower(), Status.RUNNING)
-        usage = body.get("usage")
-        return TaskState(
-            status=status,
-            word=word,
-            progress=1.0 if status is Status.SUCCEEDED else None,
-            cost=number(usage.get("credits")) if isinstance(usage, dict) else None,
-            outputs=tuple(self._outputs(body, task)) if status is Status.SUCCEEDED else (),
-            message=message_in(body),
-            known=word.lower() in _WORDS,
-        )
+        body = self.unwrap(self.http.get(_API + "tasks", {"taskid": task.id}))
+        return self.read_state(body, task)
 
-    def _outputs(self, body: Mapping[str, Any], task: Task) -> Iterator[Output]:
-        values = (body.get(key) for key in _RESULTS[task.endpoint])
-        for value in values:
-            for url in value if isinstance(value, list) else [value]:
-                if isinstance(url, str) and url:
-                    is_path = not url.startswith(("http://", "https://"))
-                    yield Output(url=f"{self.http.base_url}/{url.lstrip('/')}" if is_path else url)
+    def form(self, endpoint: str) -> AnswerForm:
+        return _answers.FORMS[endpoint]
+
+    def is_own_form(self, body: Mapping[str, Json]) -> bool:
+        return _answers.is_own_form(body)
 
     # -- its protocol -----------------------------------------------------------------------
 
     def unwrap(self, response: Response) -> Json:
-        """The body. It is an error where it holds `error` and no status."""
+        """The body, or its `data` where it comes as `{"status": "ok", "data": {...}}`."""
         body = read_json(response)
-        if isinstance(body, dict) and body.get("error") and not body.get("status"):
-            raise api_error(self.label, 200, message_in(body) or as_text(body["error"]))
-        return body
+        if _answers.is_error(body):
+            self.raise_refusal(body)
+        return _answers.inner(body)
 
 
 PROVIDER = OpenComputing

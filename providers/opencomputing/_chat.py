@@ -8,12 +8,16 @@ from typing import Any
 
 from ...engine.base.errors import OutcomeUnknown, SkyportError, TransportError
 from ...engine.base.json_tree import number
+from ...engine.base.shown_text import valid_unicode
 from ...engine.base.types import Json, Output, Status, TaskState
 from ...engine.base.words import tr
 from ...engine.http.client import STREAM, Http
 from ...engine.http.error_answers import api_error, message_in
 from ...engine.http.response import Response, StreamListener
+from ._answers import usage_details
 
+_MAX_THOUGHT = 10_000  # characters of the reasoning that are kept
+_FIRST_HALVES = "".join(map(chr, range(0xD800, 0xDC00)))  # of a surrogate pair
 _READ_TIMEOUT = 600.0  # seconds without a byte: an answer that is not streamed may take that long
 
 
@@ -61,12 +65,15 @@ class Answer:
         self.begun = self.ended = False
         self.error: Json = None
         self._has_unreadable = self._has_choices = self._lacks_end = False
-        self._cost: float | None = None
+        self._usage: Mapping[str, Any] = {}
 
     @property
     def text_so_far(self) -> str:
-        """The text to show: the reasoning until the answer itself begins."""
-        return self.text or self.thought
+        """The text to show: the reasoning until the answer itself begins.
+
+        A character beyond U+FFFF may come in two halves, one a chunk.
+        """
+        return valid_unicode((self.text or self.thought).rstrip(_FIRST_HALVES))
 
     def line(self, line: str) -> bool:
         """Read one line of the stream; True once nothing more will come."""
@@ -96,8 +103,8 @@ class Answer:
         self._add(choice, chunk)
         self.ended = self.ended or bool(choice.get("finish_reason")) or _is_last(chunk)
         usage = chunk.get("usage")
-        if isinstance(usage, dict) and "credits" in usage:
-            self._cost = number(usage["credits"])
+        if isinstance(usage, dict):
+            self._usage = usage
         if self.text_so_far != before:
             self._on_text(self.text_so_far)
 
@@ -119,10 +126,17 @@ class Answer:
             Status.SUCCEEDED,
             "stop",
             progress=1.0,
-            cost=self._cost,
-            outputs=(Output(text=self.text),) if self.text else (),
+            cost=number(self._usage.get("credits")),
+            outputs=(Output(text=valid_unicode(self.text)),) if self.text else (),
             warnings=tuple(self._warnings()),
+            details=tuple(self._details()),
         )
+
+    def _details(self) -> Iterator[tuple[str, str]]:
+        """What was counted (tokens), and the reasoning."""
+        yield from usage_details(self._usage)
+        if self.thought:
+            yield tr("reasoning"), valid_unicode(self.thought)[:_MAX_THOUGHT]
 
     def _warnings(self) -> Iterator[str]:
         if self._has_unreadable:
@@ -154,7 +168,8 @@ def _broken_off(label: str, answer: Answer, reason: str) -> SkyportError:
     if answer.error is not None:
         reason = message_in(answer.error) or json.dumps(answer.error, ensure_ascii=False)[:300]
         if not answer.begun:
-            return api_error(label, 200, reason)
+            error: dict[str, Any] = {"http": 200, "own_form": True, "body": answer.error}
+            return api_error(label, 200, reason, **error)
     what = tr("The answer broke off: {why}.", why=reason.rstrip("."))
     if answer.text_so_far:
         what = tr("{what} Received so far: {text}", what=what, text=answer.text_so_far)
