@@ -8,7 +8,7 @@ from email.message import Message
 from typing import Any, Protocol
 
 BLOCK = 256 * 1024
-MAX_JSON = 20 * 1024 * 1024
+MAX_JSON = 48 * 1024 * 1024  # media may stand in it as data URLs
 MAX_DRAIN = 2 * 1024**3
 _MAX_LINE = 4096
 

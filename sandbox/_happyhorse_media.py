@@ -1,4 +1,4 @@
-"""The files a HappyHorse body names: fetched where they are on this machine, and measured."""
+"""The files a HappyHorse body names or holds: had where they are on this machine, and measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from ._body import Body, Refusal
 from ._files import Slice, StoredFile, identify
-from ._happyhorse_rows import Medium, Reading
+from ._happyhorse_rows import Medium, Reading, data_in
 from ._log import LoggedRequest
 from ._platform import Request, World
 
@@ -47,9 +47,7 @@ def check_media(reading: Reading, world: World) -> tuple[Path, ...]:
     sources = []
     for medium in reading.media:
         limits = {"mb": _MOST_MB, **reading.row.limits.get(medium.role, {})}
-        if medium.url not in found:
-            found[medium.url] = _file(medium, limits["mb"] * MB, world)
-        if file := found[medium.url]:
+        if file := _found(medium, limits["mb"] * MB, world, found):
             measures = _check(medium, file, limits)
             sides.setdefault(medium.role, (measures.width, measures.height))
             sources += [] if medium.role == "mask" else [file.path]
@@ -58,8 +56,21 @@ def check_media(reading: Reading, world: World) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(sources))
 
 
-def _file(medium: Medium, most: int, world: World) -> StoredFile | None:
-    parts = urlsplit(medium.url)
+def _found(
+    medium: Medium, most: int, world: World, found: dict[str, StoredFile | None]
+) -> StoredFile | None:
+    if isinstance(medium.source, StoredFile):
+        return medium.source
+    if medium.source not in found:
+        found[medium.source] = _file(medium, medium.source, most, world)
+    return found[medium.source]
+
+
+def _file(medium: Medium, url: str, most: int, world: World) -> StoredFile | None:
+    data = data_in(url)
+    if data is not None:
+        return _inside(medium, data, world)
+    parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname not in _HERE:
         return None
     try:
@@ -68,6 +79,13 @@ def _file(medium: Medium, most: int, world: World) -> StoredFile | None:
         return _fetched(parts, most, world)
     except Refusal as refusal:
         raise Refusal(400, f"{medium.where}: {refusal.text}") from None
+
+
+def _inside(medium: Medium, data: bytes, world: World) -> StoredFile:
+    """The file of a data URL."""
+    path = world.new_path()
+    path.write_bytes(data)
+    return identify(path, medium.where)
 
 
 def _hosted(parts: SplitResult, world: World) -> StoredFile:

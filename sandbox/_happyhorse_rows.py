@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ._body import Refusal
+from ._files import StoredFile
 
 Rule = Mapping[str, Any]
+_DATA_URL = re.compile(r"data:(image|video|audio)/[a-z0-9.+-]+;base64,")
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Medium:
-    """A file that a body names. where: "input.media[0].url"."""
+    """A file that a body names, or holds as a data URL or a part. where: "input.media[0].url"."""
 
     where: str
     role: str
-    url: str
+    source: str | StoredFile
 
 
 def read_rows() -> tuple[Row, ...]:
@@ -159,8 +163,9 @@ class Reading:
         self._keep(where, value)
 
     def url(self, where: str, value: Any, rule: Rule) -> None:
-        if not _is_url(value):
-            return self._wrong(where, "the http(s) URL of a file on the web", value)
+        if not isinstance(value, StoredFile) and not _is_url(value) and data_in(value) is None:
+            wanted = "the http(s) URL of a file on the web, or a data URL"
+            return self._wrong(where, wanted, value)
         self.media.append(Medium(where, rule["role"], value))
         self._keep(where, value)
 
@@ -269,6 +274,17 @@ def _unknown(before: str, name: str, fields: Mapping[str, Rule]) -> str:
 def _is_required(rule: Rule) -> bool:
     inner = rule.get("fields", {}).values()
     return bool(rule.get("required")) or any(_is_required(each) for each in inner)
+
+
+def data_in(value: Any) -> bytes | None:
+    """The bytes of a data URL in base64, None where `value` is none."""
+    match = _DATA_URL.match(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    try:
+        return base64.b64decode(value[match.end() :], validate=True)
+    except ValueError:
+        return None
 
 
 def _is_url(value: Any) -> bool:

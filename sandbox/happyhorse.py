@@ -14,10 +14,11 @@ from ._body import Refusal
 from ._draw import DrawSpec
 from ._faults import Twists, status_word, strip_markers
 from ._fields import form_text
-from ._files import SignedStore
+from ._files import SignedStore, StoredFile
 from ._happyhorse_bodies import ID_PLACES, RESULT_PLACES, WORDS, View, poll_body, submit_body
 from ._happyhorse_media import check_media
 from ._happyhorse_rows import Reading, match_row, read_rows
+from ._multipart import FormPart
 from ._platform import Answer, Platform, Request, Route, World
 from ._tasks import FAIL, SUCCESS, Made, Plan, Task, result_urls
 
@@ -28,6 +29,7 @@ POLLS = {
     "notevideo": "/v1/videos/notevideo",
 }
 _KINDS = {path: kind for kind, path in POLLS.items()}
+_FILE_PARTS = ("image", "mask")
 _SECONDS = {"image": 1.5, "video": 3.0}
 _ID = re.compile(r"task_[a-z]+_(\d{1,9})", re.ASCII)
 
@@ -76,9 +78,14 @@ class Happyhorse(Platform):
         return self._submit(request, request.json())
 
     def submit_form(self, request: Request) -> Answer:
-        """Files go by URL here too: every part is text."""
+        """Every part is text, a file's URL too; a file may also be a part itself."""
         parts = request.form()
-        return self._submit(request, {name: form_text(parts, name) for name in parts})
+        return self._submit(request, {name: self._part(parts, name) for name in parts})
+
+    def _part(self, parts: Mapping[str, FormPart], name: str) -> str | StoredFile:
+        if name in _FILE_PARTS and parts[name].filename is not None:
+            return self.store_upload(parts[name])
+        return form_text(parts, name)
 
     def _submit(self, request: Request, body: Any) -> Answer:
         reading = match_row(self.rows, request.path, body)

@@ -366,14 +366,14 @@ def test_old_rows_are_forgotten_at_the_start_and_every_day(
     alone = process()
     cloud = alone.cloud()
     connect = alone.connect(cloud)
-    for seed in range(3):
+    for seed in range(7):
         alone.play.result(cloud, order(seed=seed), alone.into)
-    age(alone, {1: 40, 2: 29.5})
+    age(alone, {1: 40, 2: 29.5, 3: 24, 4: 18, 5: 12, 6: 6})
     alone.collects_for(60, connect)
-    assert kept(alone) == [3, 2]
+    assert kept(alone) == [7, 6, 5, 4, 3, 2]
     age(alone, {2: 31})
     alone.collects_for(DAY + 60, connect)
-    assert kept(alone) == [3]
+    assert kept(alone) == [7, 6, 5, 4, 3]
 
 
 def age(process: Process, days: Mapping[int, float]) -> None:

@@ -420,6 +420,42 @@ def test_what_was_committed_is_counted_on_for_a_while_only() -> None:
     assert stored.own_url("elsewhere", FOREIGN, commit, 600) == "own3"
 
 
+@pytest.mark.parametrize(("orders", "commits", "submits"), [(1, 1, 1), (2, 2, 3)])
+def test_a_committed_address_that_is_gone_is_committed_and_submitted_once_more(
+    server: Scripted, tmp_path: Path, orders: int, commits: int, submits: int
+) -> None:
+    """Where it was committed for that very order, the refusal stands."""
+    gone = answer_json(envelope(None, 10400, "the image of node 1 cannot be fetched"))
+    taken = answer_json(envelope({"prompt_id": 763289064770885}))
+    server.on(PROMPT, *[taken] * (orders - 1), gone, taken)
+    server.on(DETAILS, answer_json(details(3, {"1": "done"})))
+    outcomes = []
+    with Play() as play:
+        for seed in range(orders):
+            node = {**LOAD, "inputs": {"image": FOREIGN}}
+            request = gpugeek.workflow({"1": node}, ID, seed=seed)
+            try:
+                outcomes.append(play.result(platform(server), request, tmp_path).texts)
+            except InputRejected:
+                outcomes.append(())
+    assert outcomes[-1] == (("done",) if orders > 1 else ())
+    assert (server.counts[COMMIT], server.counts[PROMPT]) == (commits, submits)
+
+
+def test_a_machine_that_slept_has_its_addresses_committed_anew() -> None:
+    wall, reports = [1e9], []
+    stored = Committed(lambda: 0.0, lambda: wall[0])
+
+    def commit(url: str) -> str:
+        reports.append(url)
+        return "own"
+
+    for at in (1e9, 1e9 + 599, 1e9 + 601):
+        wall[0] = at
+        stored.own_url("place", FOREIGN, commit, 600)
+    assert len(reports) == 2
+
+
 def test_a_foreign_address_that_is_refused_is_told_and_nothing_is_submitted(
     server: Scripted, tmp_path: Path
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -278,6 +280,29 @@ def test_hosted_files_are_counted_on_for_as_long_as_is_safe() -> None:
     assert provider.url_lifetime("https://host.example/a.png?Expires=1000", generate) <= 0
     assert provider.url_lifetime("https://host.example/a.png", generate) == 600
     assert provider.url_lifetime("5f2c.jpg", raw) == 0  # how long a cluster keeps it is not said
+
+
+@pytest.mark.parametrize("hours", [-30, -5, 0, 5, 30])
+def test_a_clock_that_is_hours_wrong_does_not_stretch_what_a_signature_says(
+    server: Scripted, tmp_path: Path, hours: int
+) -> None:
+    there = int(time.time()) + hours * 3600
+    url = f"https://host.example/a.png?Expires={there + 5 * 3600}&Signature=x"
+    server.on(V1 + "file/upload", answer_json({"url": url}, date=formatdate(there, usegmt=True)))
+    provider, request = platform(server), Request("haiyi", GENERATE, {})
+    provider.upload(clip(tmp_path, PNG, "a.png"), request)
+    assert provider.url_lifetime(url, request) == pytest.approx(4 * 3600, abs=600)
+
+
+@pytest.mark.parametrize("date", ["soon", "Thu, 99 Foo 2026 00:00:00 GMT", ""])
+def test_a_date_that_is_none_leaves_it_to_our_own_clock(
+    server: Scripted, tmp_path: Path, date: str
+) -> None:
+    url = f"https://host.example/a.png?Expires={int(time.time()) + 5 * 3600}"
+    server.on(V1 + "file/upload", answer_json({"url": url}, date=date))
+    provider, request = platform(server), Request("haiyi", GENERATE, {})
+    provider.upload(clip(tmp_path, PNG, "a.png"), request)
+    assert provider.url_lifetime(url, request) == pytest.approx(4 * 3600, abs=600)
 
 
 # -- task ids -------------------------------------------------------------------------------

@@ -375,6 +375,37 @@ def test_a_kept_url_is_checked_against_the_clock_that_runs_while_the_machine_sle
     assert len(host.uploads) == 2
 
 
+def test_a_clock_that_is_set_back_while_the_program_runs_prolongs_no_kept_url(
+    play: Play, tmp_path: Path, home: Path
+) -> None:
+    clock, host, file = [1e9], Shelf(), clip(tmp_path)
+    hosted = UploadCache(play.engine, UploadUrlStore(home / "none", lambda: clock[0]))
+
+    async def upload() -> tuple[str, float]:
+        return host.upload(file), 600.0
+
+    async def scene() -> None:
+        await hosted.url("place", upload)
+        clock[0] -= 5 * 3600
+        await play.pause(599)
+        await hosted.url("place", upload)
+        assert len(host.uploads) == 1
+        await play.pause(2)
+        await hosted.url("place", upload)
+
+    play.run(scene())
+    assert len(host.uploads) == 2
+
+
+def test_what_a_clock_of_the_future_noted_is_not_believed_later_either(home: Path) -> None:
+    ahead, right = 1e9 + 20 * 3600, 1e9
+    book(home, lambda: ahead).note("place", "https://files.example/a", DAY)
+    book(home, lambda: right).note("other", "https://files.example/b", DAY)
+    later = ahead + 3600
+    assert book(home, lambda: later).find("place") is None
+    assert book(home, lambda: later).find("other") == ("https://files.example/b", 3 * 3600)
+
+
 # -- which host -----------------------------------------------------------------------------
 
 

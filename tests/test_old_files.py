@@ -250,6 +250,7 @@ def test_every_setting_holds(home, tmp_path, monkeypatch):
         "s3_region": "cn-north-1",
         "s3_prefix": "media/skyport",
         "s3_hours": 48,
+        "happyhorse_media": "url",  # newer than the file
         "base_urls": {"happyhorse": "https://happyhorse.example.com/v1"},
     }
     found = asdict(settings.load())

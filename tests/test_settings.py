@@ -111,6 +111,7 @@ def test_the_defaults_hold_where_nothing_is_written():
         s3_region="",
         s3_prefix="skyport",
         s3_hours=24,
+        happyhorse_media="url",
         base_urls={},
     )
 
@@ -166,6 +167,7 @@ WRONG = {
     "s3_region": ["eu west", ""],
     "s3_prefix": ["a?b", "", 1],
     "s3_hours": [0.5, 169, True, "24", float("nan")],
+    "happyhorse_media": ["data", "", True],
     "base_urls": ["https://example.com", ["https://example.com"], {"haiyi": 1}],
 }
 
@@ -238,6 +240,7 @@ def test_a_broken_file_is_named_and_left_alone(home, text):
         ("SKYPORT_S3_REGION", "eu-west-3", "s3_region", "eu-west-3"),
         ("SKYPORT_S3_PREFIX", "/a/b/", "s3_prefix", "a/b"),
         ("SKYPORT_S3_HOURS", "1.5", "s3_hours", 1.5),
+        ("SKYPORT_HAPPYHORSE_MEDIA", "Inline", "happyhorse_media", "inline"),
     ],
 )
 def test_the_environment_wins_over_the_file(home, monkeypatch, variable, text, name, value):

@@ -509,10 +509,17 @@ def test_spent_sums_a_day_and_platform(store: Store, stores: Stores) -> None:
 # -- old rows -----------------------------------------------------------------------------------
 
 
+def go_on_ordering(store: Store, stores: Stores, days: int) -> None:
+    """Orders of every fifth day, for so many days: their results are never fetched."""
+    for _ in range(0, days, 5):
+        stores.clock.now += 5 * DAY
+        store.record_accepted(order(f"{stores.clock.now}"), task(f"{stores.clock.now}"))
+
+
 @pytest.mark.parametrize("state", WAYS)
 def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, stores: Stores) -> None:
     before = bring(store, state)
-    stores.clock.now += 1000 * DAY
+    go_on_ordering(store, stores, 1000)
     forgotten = store.prune(90 * DAY)
     if state in OPEN:
         assert (forgotten, store.find("a")) == (0, before)
@@ -522,20 +529,61 @@ def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, stores:
 
 def test_what_ended_lately_is_kept(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
-    stores.clock.now += 89 * DAY
+    go_on_ordering(store, stores, 85)
     store.record_end("a", State.FAILED, "after all this time")
-    stores.clock.now += 89 * DAY
+    go_on_ordering(store, stores, 85)
     assert store.prune(90 * DAY) == 0
-    stores.clock.now += 2 * DAY
+    go_on_ordering(store, stores, 5)
     assert store.prune(90 * DAY) == 1
 
 
 def test_a_result_that_is_still_used_is_kept(store: Store, stores: Stores) -> None:
     bring(store, State.DELIVERED)
     for _ in range(4):
-        stores.clock.now += 80 * DAY
+        go_on_ordering(store, stores, 80)
         store.record_delivered("a")
         assert store.prune(90 * DAY) == 0
+
+
+@pytest.mark.parametrize("orders", [0, 1, 12])
+def test_a_clock_that_runs_ahead_makes_nothing_old(
+    orders: int, store: Store, stores: Stores
+) -> None:
+    """Not even where the orders of a whole batch were written with it."""
+    bring(store, State.DELIVERED)
+    right = stores.clock.now
+    stores.clock.now += 3650 * DAY
+    for number in range(orders):
+        store.record_accepted(order(f"ahead {number}"), task(f"ahead {number}"))
+        store.record_end(f"ahead {number}", State.FAILED, "no")
+    assert store.prune(90 * DAY) == 0
+    stores.clock.now = right + 60
+    assert store.prune(90 * DAY) == 0
+    store.record_accepted(order("b"), task("8"))
+    assert store.prune(90 * DAY) == 0
+    assert known(store).state is State.DELIVERED
+
+
+def test_what_was_written_with_a_clock_of_the_future_keeps_nothing_else_for_ever(
+    store: Store, stores: Stores
+) -> None:
+    right = stores.clock.now
+    stores.clock.now += 3650 * DAY
+    bring(store, State.DELIVERED)
+    stores.clock.now = right
+    store.record_accepted(order("old"), task("8"))
+    store.record_end("old", State.FAILED, "no")
+    go_on_ordering(store, stores, 100)
+    assert store.prune(90 * DAY) == 1
+    assert store.find("old") is None
+
+
+def test_a_pause_counts_a_week_at_most(store: Store, stores: Stores) -> None:
+    bring(store, State.DELIVERED)
+    stores.clock.now += 400 * DAY
+    store.record_accepted(order("b"), task("8"))
+    assert store.prune(7 * DAY + 1) == 0
+    assert store.prune(7 * DAY) == 1
 
 
 def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, stores: Stores) -> None:
@@ -543,7 +591,7 @@ def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, stores
     file = ResultFile(Path("a.png"), Kind.IMAGE, "image/png", 1, "ab" * 32)
     store.record_result("a", result("a", files=(file,)))
     store.record_delivered("a")
-    stores.clock.now += 2 * DAY
+    go_on_ordering(store, stores, 5)
     store.prune(DAY)
     with sqlite3.connect(stores.path) as db:
         assert db.execute("SELECT count(*) FROM files").fetchone() == (0,)

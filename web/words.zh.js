@@ -41,6 +41,7 @@ export default {
   "Keys of S3": "S3 密钥",
   "Load into graph": "加载到工作流",
   "Media host": "媒体托管",
+  "Media of HappyHorse": "HappyHorse 的媒体",
   "Models": "模型",
   "New models are in the forms at once; what you typed stays.":
     "新模型会立即出现在节点上，已填写的内容保持不变。",
@@ -102,6 +103,7 @@ export default {
   "at most, where a model states no maximum; more are refused before anything is sent":
     "模型没有写明上限时的最大数量；超过时在发送任何内容之前拒绝",
   "being submitted": "提交中",
+  "by URL": "以 URL 给出",
   "cancelled": "已取消",
   "cannot run: {reason}": "无法运行：{reason}",
   "cloud: {names}": "云端：{names}",
@@ -117,6 +119,8 @@ export default {
   "full path; empty is a folder of ComfyUI's output":
     "完整路径；留空则使用 ComfyUI 输出目录下的文件夹",
   "in the background": "后台进行",
+  "inside the request": "放在请求里面",
+  "inside the request needs no media host; unverified": "放在请求里面则不需要媒体托管；未经验证",
   "just now": "刚刚",
   "model not offered": "不提供此模型",
   "needed: the address that belongs to your key": "必填：与你的密钥对应的地址",

@@ -292,6 +292,20 @@ class Cluster:
         return max(0, self.most - self.running) if self.most is not None else 0
 
 
+class ReusedUrl(str):
+    """The URL of a file that was hosted for an earlier request, in the payload of another.
+
+    forget  drops it, so that the next request hosts the file anew; may block, from any thread
+    """
+
+    forget: Callable[[], None]
+
+    def __new__(cls, url: str, forget: Callable[[], None]) -> ReusedUrl:
+        reused = super().__new__(cls, url)
+        reused.forget = forget
+        return reused
+
+
 Field = str | MediaFile  # a part of a multipart form
 Report = Callable[[int, int], None]  # called with (bytes done, bytes in total)
 

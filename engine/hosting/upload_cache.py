@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ import requests
 
 from ..base.background import Engine
 from ..base.errors import SkyportError
+from ..base.lifetime import Lifetime
+from ..base.types import ReusedUrl
 from ..http.public_hosts import exact_exchange
 from ..http.session import WIRE_ERRORS
 
@@ -24,8 +27,17 @@ _log = logging.getLogger(__name__)
 _MIN_LIFETIME = 900.0  # seconds; shorter-lived URLs are not worth storing
 _BUSY = 2.0  # seconds to wait for another process; then the file is uploaded again
 _TIMEOUT = (5.0, 10.0)
+_TOLERANCE = 60.0  # seconds by which another process may have read a later time
 
 Upload = Callable[[], Awaitable[tuple[str, float]]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Hosted:
+    """A URL that was hosted or found on disk, and the rest of its life."""
+
+    url: str
+    lifetime: Lifetime
 
 
 class UploadCache:
@@ -34,18 +46,18 @@ class UploadCache:
     def __init__(self, engine: Engine, store: UploadUrlStore | None = None) -> None:
         self._engine = engine
         self._store = store
-        self._urls: dict[str, tuple[str, float]] = {}
+        self._hosted: dict[str, _Hosted] = {}
         self._under_way: dict[str, asyncio.Future[str]] = {}
 
     async def url(self, key: str, upload: Upload) -> str:
         """The URL stored under `key`, else the one from `upload`, which also returns its lifetime.
 
-        Callers that come during an upload of the file wait for it, and share its failure.
+        A stored one is a ReusedUrl. Callers that come during an upload of the file wait for it,
+        and share its failure.
         """
-        now = self._now()
-        url, expires = self._urls.get(key, ("", 0.0))
-        if now < expires:
-            return url
+        hosted = self._hosted.get(key)
+        if hosted is not None and not hosted.lifetime.is_over:
+            return self._reused(key, hosted)
         if key not in self._under_way:
             self._under_way[key] = asyncio.ensure_future(self._find_or_upload(key, upload))
         # Shielded: cancelling one caller must not cancel the upload for the others.
@@ -53,20 +65,35 @@ class UploadCache:
 
     async def _find_or_upload(self, key: str, upload: Upload) -> str:
         try:
-            url, lifetime = await self._find_stored(key) or await self._upload_and_store(
-                key, upload
-            )
+            found = await self._find_stored(key)
+            url, lifetime = found or await self._upload_and_store(key, upload)
         finally:
             del self._under_way[key]
-        now = self._now()
-        self._urls = {other: entry for other, entry in self._urls.items() if now < entry[1]}
+        hosted = _Hosted(url, self._lifetime(lifetime))
+        self._drop_ended()
         if lifetime > 0:
-            self._urls[key] = (url, now + lifetime)
-        return url
+            self._hosted[key] = hosted
+        return self._reused(key, hosted) if found else url
 
-    def _now(self) -> float:
-        # A loop's clock may stop while the machine sleeps; the lifetime of a URL does not.
-        return self._store.now() if self._store else asyncio.get_running_loop().time()
+    def _lifetime(self, seconds: float) -> Lifetime:
+        monotonic = asyncio.get_running_loop().time
+        return Lifetime(seconds, self._store.now if self._store else monotonic, monotonic)
+
+    def _drop_ended(self) -> None:
+        for key, hosted in list(self._hosted.items()):
+            if hosted.lifetime.is_over:
+                self._hosted.pop(key, None)
+
+    def _reused(self, key: str, hosted: _Hosted) -> ReusedUrl:
+        return ReusedUrl(hosted.url, lambda: self._forget(key, hosted))
+
+    def _forget(self, key: str, hosted: _Hosted) -> None:
+        """Drop `hosted`, unless another request has done so: then the file is hosted anew."""
+        if self._hosted.get(key) is not hosted:
+            return
+        del self._hosted[key]
+        if self._store:
+            self._store.forget(key)
 
     async def _find_stored(self, key: str) -> tuple[str, float] | None:
         store = self._store
@@ -127,9 +154,15 @@ class UploadUrlStore:
 
     def note(self, key: str, url: str, lifetime: float) -> None:
         now = self.now()
-        self._execute("DELETE FROM hosted WHERE until <= ?", now)
+        # One of the future was noted with a wrong clock, which would prolong its life.
+        self._execute("DELETE FROM hosted WHERE until <= ? OR noted > ?", now, now + _TOLERANCE)
         sql = "INSERT OR REPLACE INTO hosted (place, url, noted, until) VALUES (?, ?, ?, ?)"
         self._execute(sql, key, url, now, now + lifetime)
+
+    def forget(self, key: str) -> None:
+        """Drop the URL stored under `key`: the next request uploads the file."""
+        if self._path.exists():
+            self._execute("DELETE FROM hosted WHERE place = ?", key)
 
     def _execute(self, sql: str, *values: str | float) -> list[tuple[str, float]]:
         try:

@@ -18,7 +18,13 @@ from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, Trans
 from ..base.shown_text import scrub
 from ..base.types import Field, Json, MediaFile, Report, no_report
 from ..base.words import tr
-from .error_answers import api_error, json_object, parse_error_body, parse_retry_after
+from .error_answers import (
+    api_error,
+    json_object,
+    parse_date,
+    parse_error_body,
+    parse_retry_after,
+)
 from .public_hosts import exact_exchange
 from .request_body import RequestBody, file_body, form_body, text_body
 from .response import Response, StreamListener
@@ -64,6 +70,7 @@ class Http:
         self._headers = dict(headers)
         self._origin = origin(self.base_url)
         self._threads = local()
+        self._told_time: tuple[float, float] | None = None  # by the platform, by time.monotonic
         # Whether a JSON object is an answer of the platform; its Provider knows better.
         self.is_own_form: Callable[[Mapping[str, Json]], bool] = bool
         self.has_answered = self.base_url in _ANSWERED
@@ -76,6 +83,15 @@ class Http:
     def key_for(self, url: str) -> Mapping[str, str]:
         """The key headers if `url` has the scheme, host and port of the base URL, else none."""
         return self._headers if self._origin and origin(url) == self._origin else {}
+
+    def platform_time(self) -> float:
+        """Seconds since the epoch by the platform's clock, as its last answer told; else by ours.
+
+        What the platform dates, such as the end of a URL, is compared with this: our own clock may
+        be hours wrong.
+        """
+        told = self._told_time
+        return time.time() if told is None else told[0] + time.monotonic() - told[1]
 
     # -- calls ------------------------------------------------------------------------------
 
@@ -183,7 +199,13 @@ class Http:
         self, session: Session, request: requests.Request, timeout: Timeout
     ) -> Iterator[requests.Response]:
         with session.exchange(request, self.key_for(request.url), timeout) as response:
+            self._note_time(response)
             yield response
+
+    def _note_time(self, response: requests.Response) -> None:
+        date = parse_date(response.headers.get("Date"))
+        if date is not None and origin(response.url) == self._origin:
+            self._told_time = date, time.monotonic()
 
     def _receive(
         self,
@@ -295,7 +317,7 @@ class Http:
         if 200 <= answer.status_code < 300:
             return answer
         message, code = parse_error_body(answer.content)
-        retry_after = parse_retry_after(answer.headers.get("Retry-After"), time.time())
+        retry_after = parse_retry_after(answer.headers.get("Retry-After"), self.platform_time())
         body = json_object(answer.content)
         own_form = self.recognise(body)
         raise api_error(

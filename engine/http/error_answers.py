@@ -205,10 +205,16 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return None
     if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
         return float(value)
+    moment = parse_date(value)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def parse_date(value: str | None) -> float | None:
+    """An HTTP date as seconds since the epoch, None if it is none."""
     try:
-        moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        moment = parsedate_to_datetime(value or "")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return moment.timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, moment.timestamp() - now)

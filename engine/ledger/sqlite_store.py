@@ -29,11 +29,13 @@ from .ledger import (
 )
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
+from .retention import cutoff
 from .rows import file_values, row_values, success_text, to_row
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_DURATIONS = 20  # durations returned at most
+_LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 
 
 class Store:
@@ -254,11 +256,18 @@ class Store:
         return [tuple(row) for row in found]
 
     def prune(self, older_than_s: float) -> int:
-        """Delete ended rows unused for so long, never an undelivered result; returns how many."""
+        """Delete ended rows unused for so long, never an undelivered result; returns how many.
+
+        Their age is that of `retention.cutoff`: no clock that ran ahead makes them old.
+        """
         with self._transaction():
+            times = self._db.execute(
+                f"SELECT {_LAST_USE} FROM tasks WHERE {_LAST_USE} <= ? ORDER BY 1 DESC",
+                (self._now(),),
+            )
+            last_use = cutoff((moment for (moment,) in times), older_than_s)
             deleted = self._db.execute(
-                f"DELETE FROM tasks WHERE state {_in(OVER)} AND max(created, ended, delivered) < ?",
-                (self._now() - older_than_s,),
+                f"DELETE FROM tasks WHERE state {_in(OVER)} AND {_LAST_USE} <= ?", (last_use,)
             )
             return deleted.rowcount
 

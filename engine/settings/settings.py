@@ -18,6 +18,8 @@ from ..base.types import Json
 from ..base.words import tr
 from . import folders, json_file
 
+URL, INLINE = "url", "inline"  # how media go to a platform: by address, or inside the request
+_MEDIA_FORMS = (URL, INLINE)
 _OWN_HOSTS = ("auto", "s3")  # media hosts besides the platforms whose uploads are public
 _public_hosts: Callable[[], Sequence[str]] = tuple
 
@@ -91,6 +93,13 @@ def _media_host(value: Any) -> str:
     if name in names:
         return name
     raise InvalidSetting(tr("one of: {names}", names=", ".join(names)))
+
+
+def _media_form(value: Any) -> str:
+    name = value.strip().lower() if isinstance(value, str) else ""
+    if name in _MEDIA_FORMS:
+        return name
+    raise InvalidSetting(tr("one of: {names}", names=", ".join(_MEDIA_FORMS)))
 
 
 def _folder(value: Any) -> Path:
@@ -173,6 +182,7 @@ class Settings:
     s3_region        its region; "" leaves it to boto3
     s3_prefix        folder in the bucket
     s3_hours         hours for which the URL of a file in it is valid
+    happyhorse_media how media go to HappyHorse: "url", or "inline" for inside the request
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
@@ -199,6 +209,9 @@ class Settings:
     s3_region: str = field(default="", metadata=_setting("SKYPORT_S3_REGION", _name))
     s3_prefix: str = field(default="skyport", metadata=_setting("SKYPORT_S3_PREFIX", _prefix))
     s3_hours: float = field(default=24, metadata=_setting("SKYPORT_S3_HOURS", _hours))
+    happyhorse_media: str = field(
+        default=URL, metadata=_setting("SKYPORT_HAPPYHORSE_MEDIA", _media_form)
+    )
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))
 

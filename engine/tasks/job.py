@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..base.errors import TaskCancelled
 from ..base.events import notify
-from ..base.types import Report, Request, Result, Task, TaskState
+from ..base.types import Report, Request, Result, ReusedUrl, Task, TaskState
 from ..base.words import tr
 from ..ledger.ledger import TaskRecord
 from ..platforms.provider import Provider
@@ -56,6 +56,7 @@ class Job:
     `snapshot` and `future` may be read from any thread.
 
     existing_task  its task, for a job made from the ledger, which has no request to send
+    reused_urls    of its files, as it was sent: hosted for earlier requests
     stop           set when the last watcher has asked to stop it
     open           cleared while that is handled: new watchers wait for the outcome
     """
@@ -71,6 +72,7 @@ class Job:
         self.request = request
         self.record = record
         self.existing_task = existing_task
+        self.reused_urls: tuple[ReusedUrl, ...] = ()
         self.snapshot = JobSnapshot(since=time.monotonic())
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it

@@ -282,6 +282,7 @@ class Runner:
         except SkyportError as error:
             error.task_id = task.id
             if is_final(error):
+                await self._submitter.forget_if_lost(job, error)
                 await self._resume.record_end(job, error)
                 raise
             raise with_resume_hint(error) from None

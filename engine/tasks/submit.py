@@ -8,13 +8,15 @@ from functools import partial
 from typing import TypeVar
 
 from ..base.background import Engine, all_of
-from ..base.json_tree import files_in, urls_in, with_files, without_signature
-from ..base.types import MediaFile, Report, Request, Task, TaskState, no_report
+from ..base.errors import ApiError, SkyportError
+from ..base.json_tree import files_in, leaves, urls_in, with_files, without_signature
+from ..base.types import MediaFile, Report, Request, ReusedUrl, Task, TaskState, no_report
 from ..hosting.upload_cache import UploadCache
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from .job import Job, Stopped, TransferProgress
+from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
 from .outcome import submit_error
 from .remote_media import TempFolder, fetch_remote_files
 from .resume import ResumeCheck
@@ -42,11 +44,12 @@ class Submitter:
         None if another process has sent the order.
         """
         report = TransferProgress(job).part()
-        with TempFolder() as folder:
-            request = await self._prepare_and_claim(job, folder)
-            if request is None:
-                return None
-            accepted = await self._send_once(job, lambda: job.provider.submit(request, report))
+        sent_once = await self._prepare_and_send(
+            job, lambda request: job.provider.submit(request, report)
+        )
+        if sent_once is None:
+            return None
+        request, accepted = sent_once
         # Signatures and the key ids beside them do not belong in the ledger.
         sent = frozenset(map(without_signature, urls_in(request.payload)))
         task_id = accepted if isinstance(accepted, str) else job.fingerprint[:12]
@@ -56,12 +59,12 @@ class Submitter:
 
     async def answer(self, job: Job) -> tuple[Task, TaskState] | None:
         """The platform's answer; None if another process has sent the order."""
-        with TempFolder() as folder:
-            request = await self._prepare_and_claim(job, folder)
-            if request is None:
-                return None
-            call = partial(job.provider.answer, request, job.on_text)
-            answer_id, state = await self._send_once(job, call)
+        sent_once = await self._prepare_and_send(
+            job, lambda request: job.provider.answer(request, job.on_text)
+        )
+        if sent_once is None:
+            return None
+        request, (answer_id, state) = sent_once
         task = Task(request.platform, request.endpoint, answer_id or job.fingerprint[:12])
         await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
         job.show(task_id=task.id)
@@ -80,7 +83,51 @@ class Submitter:
             [self._upload(provider, request, file, upload_scope, new_report()) for file in files]
         )
 
+    async def _prepare_and_send(
+        self, job: Job, send: Callable[[Request], T]
+    ) -> tuple[Request, T] | None:
+        """The request as sent and its answer; None if another process has sent the order.
+
+        After a refusal that gives reused files for lost, they are hosted anew and the request is
+        submitted once more: the platform cleared them before their time.
+        """
+        with TempFolder() as folder:
+            request = await self._prepare_and_claim(job, folder)
+            if request is None:
+                return None
+            job.reused_urls = tuple(leaves(request.payload, ReusedUrl))
+            answer = await self._send_once(job, partial(_unless_lost, send, request))
+            if isinstance(answer, _MediaLost):
+                request = await self._prepare_again(job, folder)
+                job.reused_urls = ()
+                answer = await self._send_once(job, partial(send, request))
+            return request, answer
+
     # -- prepare ----------------------------------------------------------------------------
+
+    async def _prepare_again(self, job: Job, folder: TempFolder) -> Request:
+        """The request with its reused files hosted anew. Its intent is on record already."""
+        try:
+            await self._forget_reused(job)
+            request = await job.unless_stopped(self._prepare(job, folder))
+        except BaseException as error:
+            failure = error
+            if isinstance(error, Stopped):
+                job.open.clear()  # new watchers must not join a job that is ending
+                failure = job.stop_error()
+            await self._resume.record_end(job, failure)
+            raise failure from None
+        job.enter("submitting")
+        return request
+
+    async def forget_if_lost(self, job: Job, error: SkyportError) -> None:
+        """Where the task failed as files it reuses are gone, the next request hosts them anew."""
+        if speaks_of_lost_media(error.what, job.reused_urls):
+            await self._forget_reused(job)
+
+    async def _forget_reused(self, job: Job) -> None:
+        for url in job.reused_urls:
+            await self._engine.blocking(url.forget)
 
     async def _prepare_and_claim(self, job: Job, folder: TempFolder) -> Request | None:
         """The request, prepared and its intent recorded; None if another process has sent it."""
@@ -179,3 +226,16 @@ class Submitter:
         return http.has_answered or await self._resume.in_thread(
             lambda: self._ledger.has_accepted(http.base_url)
         )
+
+
+class _MediaLost:
+    """In place of an answer: the submit was refused as files of an earlier request are gone."""
+
+
+def _unless_lost(send: Callable[[Request], T], request: Request) -> T | _MediaLost:
+    try:
+        return send(request)
+    except ApiError as error:
+        if not is_refused_for_lost_media(error, request):
+            raise
+        return _MediaLost()

@@ -8,14 +8,20 @@ from collections.abc import Callable
 from threading import Lock
 from urllib.parse import urlsplit
 
+from ...engine.base.lifetime import Lifetime
+from ...engine.base.types import ReusedUrl
+
 
 class Committed:
     """The platform's own URLs by foreign URL, per base URL. Safe to use from any thread."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
         self._now = now
+        self._wall = wall
         self._own_roots: set[tuple[str, str]] = set()
-        self._committed: dict[tuple[str, str], tuple[str, float]] = {}
+        self._committed: dict[tuple[str, str], tuple[str, Lifetime]] = {}
         self._locks: defaultdict[tuple[str, str], Lock] = defaultdict(Lock)
 
     def add_own(self, base_url: str, url: str) -> None:
@@ -25,15 +31,26 @@ class Committed:
     def own_url(
         self, base_url: str, url: str, commit: Callable[[str], str], lifetime: float
     ) -> str:
-        """The platform's own URL for `url`; calls `commit` where there is none yet."""
+        """The platform's own URL for `url`; calls `commit` where there is none yet.
+
+        One that was committed for an earlier request is a ReusedUrl.
+        """
         if (base_url, _bucket_root(url)) in self._own_roots:
             return url
-        with self._locks[base_url, url]:
-            own_url, valid_until = self._committed.get((base_url, url), ("", 0.0))
-            if self._now() >= valid_until:
-                own_url = commit(url)
-                self._committed[base_url, url] = (own_url, self._now() + lifetime)
+        key = base_url, url
+        with self._locks[key]:
+            entry = self._committed.get(key)
+            if entry is not None and not entry[1].is_over:
+                return ReusedUrl(entry[0], lambda: self._forget(key, entry))
+            own_url = commit(url)
+            self._committed[key] = (own_url, Lifetime(lifetime, self._wall, self._now))
             return own_url
+
+    def _forget(self, key: tuple[str, str], entry: tuple[str, Lifetime]) -> None:
+        """Drop `entry`, unless another request has done so: then the URL is committed anew."""
+        with self._locks[key]:
+            if self._committed.get(key) is entry:
+                del self._committed[key]
 
 
 def _bucket_root(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,11 +78,14 @@ class HaiYi(Provider):
         return hosted
 
     def url_lifetime(self, url: str, request: Request) -> float:
-        """Signed URLs say when they expire; nothing says how long a cluster keeps a file."""
+        """Signed URLs say when they expire, by the platform's clock; nothing says how long a
+        cluster keeps a file."""
         if request.endpoint == WORKFLOW:
             return 0.0
         expires = number(dict(parse_qsl(urlsplit(url).query)).get("Expires"))
-        return _SHORT if expires is None else min(_DAY, expires - time.time() - _MARGIN)
+        return (
+            _SHORT if expires is None else min(_DAY, expires - self.http.platform_time() - _MARGIN)
+        )
 
     # -- models: "List of models", "Model details" ------------------------------------------
 

@@ -1,4 +1,4 @@
-"""HappyHorse: 52 pairs of a model and a task, in the order of its document. Media go as URLs."""
+"""HappyHorse: 52 pairs of a model and a task, in the order of its document."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from ...engine.base.json_tree import form_fields
+from ...engine.base.errors import InvalidInput, MissingKey
+from ...engine.base.json_tree import files_in
 from ...engine.base.types import Json, Model, Report, Request, Task, TaskState, no_report
+from ...engine.base.words import tr
 from ...engine.http.response import read_json
 from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.provider import Accepted, Provider
-from . import _answers, _body, _models
+from ...engine.settings import settings
+from . import _answers, _body, _inline, _models
 
 _BUILT_IN = Path(__file__).with_name("models.json")
 
@@ -58,15 +61,35 @@ class HappyHorse(Provider):
     def read_row(cls, row: Json) -> Model:
         return _models.read(row)
 
+    # -- files: by URL, or inside the request as the setting says ---------------------------
+
+    def prepare(self, request: Request) -> Request:
+        if self.sends_files_inside(request) and files_in(request.payload):
+            form = ROUTES[request.endpoint].form
+            _inline.check_size(request.payload, self.label, form=form)
+        return request
+
+    def sends_files_inside(self, request: Request) -> bool:
+        return settings.load().happyhorse_media == settings.INLINE
+
+    def upload_scope(self, request: Request) -> str:
+        try:
+            return super().upload_scope(request)
+        except (InvalidInput, MissingKey) as error:
+            way = tr("Or set happyhorse_media to inline: files then go inside the request.")
+            error.do = f"{error.do} {way}".strip()
+            raise
+
     # -- submit and poll: every "Python" example --------------------------------------------
 
     def submit(self, request: Request, report: Report = no_report) -> Accepted:
         route = ROUTES[request.endpoint]
         path = self._path(route.submit)
         if route.form:
-            fields = form_fields(request.payload)
+            fields = _inline.form_fields(request.payload)
             return self.read_accepted(request, lambda: self.http.post_form(path, fields, report))
-        return self.read_accepted(request, lambda: self.http.post_json(path, request.payload))
+        body = _inline.json_body(request.payload)
+        return self.read_accepted(request, lambda: self.http.post_json(path, body))
 
     def poll(self, task: Task) -> TaskState:
         path = self._path(ROUTES[task.endpoint].poll)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...engine.base.types import Choice, MediaRule, Model, Param
+from ._suggestions import suggestion
 
 _MB = 1024 * 1024
 _LAST = re.compile(r"(\w+)(?:\[\w*\])?$")
@@ -20,16 +21,17 @@ def read(row: Mapping[str, Any]) -> Model:
         id=row["model"],
         task=row["task"],
         label=row["label"],
-        params=tuple(map(_param, row["fields"])),
+        params=tuple(_param(row["model"], field) for field in row["fields"]),
         retired=bool(row.get("retired")),
         endpoint=row["route"],
         shape=row.get("shape", ""),
     )
 
 
-def _param(field: Mapping[str, Any]) -> Param:
+def _param(model: str, field: Mapping[str, Any]) -> Param:
+    name = field.get("name") or _name(field["path"])
     return Param(
-        name=field.get("name") or _name(field["path"]),
+        name=name,
         type=field["type"],
         required=field["required"],
         default=field.get("default"),
@@ -39,7 +41,7 @@ def _param(field: Mapping[str, Any]) -> Param:
         max_items=field.get("most"),
         together=tuple(field.get("together", ())),
         media=_rule(field.get("media", {}), field.get("advised")),
-        help=field.get("help", ""),
+        help=" ".join(filter(None, (field.get("help"), suggestion(model, name)))),
         path=field["path"],
         copies=tuple(field.get("copies", {}).items()),
         leaves=field.get("leaves", ""),

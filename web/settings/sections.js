@@ -75,6 +75,15 @@ export function media() {
       hint: say("where files are put for a platform that takes no uploads"),
       options: (all) => all.media_hosts.map((name) => [name, hostWord(name, all)]),
     }),
+    choiceRow({
+      name: "happyhorse_media",
+      label: say("Media of HappyHorse"),
+      hint: say("inside the request needs no media host; unverified"),
+      options: () => [
+        ["url", say("by URL")],
+        ["inline", say("inside the request")],
+      ],
+    }),
     card,
     ...S3_FIELDS.map((field) => textRow({ ...field, label: field.words(), hint: field.about?.() })),
   );
