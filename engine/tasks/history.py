@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ..base.background import workers
 from ..base.errors import InvalidInput, SkyportError
 from ..base.types import Result
 from ..base.words import tr
@@ -239,7 +240,9 @@ async def cancel(runner: Runner, provider: Provider, row: Row, reason: str) -> b
     """Cancel the task of `row` on its platform. False if the platform cannot, and it runs on."""
     task, blocking = row.task, runner.engine.blocking
     assert task is not None
-    if not await retrying(lambda: provider.cancel(task), run_blocking=blocking):
+    with workers(provider.name):
+        cancelled = await retrying(lambda: provider.cancel(task), run_blocking=blocking)
+    if not cancelled:
         return False
     await blocking(
         lambda: runner.ledger.record_end(row.record.fingerprint, State.CANCELLED, reason)
