@@ -116,7 +116,7 @@ class TaskFailed(SkyportError):
 
 
 class TaskTimeout(SkyportError):
-    """We stopped waiting at the user's time limit; the task goes on under `task_id`."""
+    """We stopped waiting, at the time limit or when told to; the task goes on as `task_id`."""
 
 
 class TaskCancelled(SkyportError):

@@ -67,6 +67,12 @@ def time_limit_error(job: Job, task: Task) -> TaskTimeout:
     )
 
 
+def download_stopped_error(job: Job, task: Task) -> TaskTimeout:
+    return TaskTimeout(
+        tr("Stopped while its result was being downloaded."), **_task_fields(job, task)
+    )
+
+
 def is_final(job: Job, error: SkyportError) -> bool:
     """Whether the task will never bring a result, so that the next equal request is a new one."""
     if isinstance(error, NotFound):

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 from ..base.background import Engine, all_of
-from ..base.errors import SkyportError
 from ..base.types import Kind, Output, Result, ResultFile, Task, TaskState
 from ..http.retry import retrying
 from ..media.download import Download, keep
@@ -16,12 +15,17 @@ from ..settings import settings
 from .job import Job, TransferProgress
 
 
+def folder_of(platform: str, into: Path) -> Path:
+    """The folder below `into` for what a platform makes today."""
+    return into / platform / date.today().isoformat()
+
+
 async def download_outputs(
     engine: Engine, job: Job, task: Task, state: TaskState, into: Path
 ) -> Result:
     """Download every output of `state` in parallel, to `into`/platform/date."""
     progress = TransferProgress(job)
-    folder = into / task.platform / date.today().isoformat()
+    folder = folder_of(task.platform, into)
     downloadable = [output for output in state.outputs if output.url or output.data]
     stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
     files = await all_of(
@@ -50,8 +54,8 @@ async def _fetch(
         download = Download(job.provider.http, output.url, target, cap, progress.part(), text=True)
         try:
             file = await retrying(download.attempt, run_blocking=engine.transfer)
-        except SkyportError:
-            download.discard()
+        except BaseException:
+            download.give_up()
             raise
     return replace(file, url=output.url, node_id=output.node_id, title=output.title)
 

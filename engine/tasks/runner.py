@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base.background import Engine
+from ..base.background import Engine, workers
 from ..base.errors import ApiError, NotFound, SkyportError, TaskCancelled
 from ..base.events import notify
 from ..base.types import MediaFile, Request, Result, Task, TaskState
@@ -25,9 +25,10 @@ from ..http.retry import retrying
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..media.download import link_expired
 from ..platforms.provider import Provider
-from ..settings import settings
-from .job import Job, Stopped
+from ..settings import folders, settings
+from .job import Job, Stopped, within
 from .outcome import (
+    download_stopped_error,
     is_final,
     raise_unless_succeeded,
     scrub_state,
@@ -37,7 +38,7 @@ from .outcome import (
     with_resume_hint,
 )
 from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
-from .results import download_outputs
+from .results import download_outputs, folder_of
 from .resume import ResumeCheck
 from .submit import Submitter
 
@@ -116,7 +117,8 @@ class Runner:
         self, provider: Provider, request: Request, files: Sequence[MediaFile]
     ) -> list[str]:
         """The URL of each file for requests like `request`; a file is uploaded only once."""
-        return await self._submitter.host(provider, request, files)
+        with workers(provider.name):
+            return await self._submitter.host(provider, request, files)
 
     async def _join(self, fresh: Job, into: Path) -> Job:
         """The equal job in progress, else `fresh`; with one more watcher."""
@@ -154,7 +156,8 @@ class Runner:
 
     async def _run_job(self, job: Job, into: Path) -> None:
         try:
-            result = await self.run_task(job, into)
+            with workers(job.provider.name):
+                result = await self.run_task(job, into)
         except asyncio.CancelledError:
             self._finish(job).set_exception(TaskCancelled(tr("The operation was cancelled.")))
         except BaseException as error:
@@ -187,6 +190,8 @@ class Runner:
         task: Task | None = None
         while task is None:
             row = await self._resume.row_to_resume(job)
+            if row is None and job.existing_task is None:
+                await self._check_writable(job, into)
             if row and row.result:
                 return await self._with_warnings(job, replace(row.result, reused=True))
             if job.provider.answers_at_once(job.request):
@@ -197,6 +202,11 @@ class Runner:
             task = existing or await self._submitter.submit(job)
         job.enter("running", task_id=task.id, attached=existing is not None)
         return await self._save_result(job, await self._finish_task(job, task, into))
+
+    async def _check_writable(self, job: Job, into: Path) -> None:
+        """Before anything is paid for."""
+        folder = folder_of(job.provider.name, into)
+        await self.engine.blocking(lambda: folders.check_writable(folder))
 
     async def _with_warnings(self, job: Job, result: Result) -> Result:
         """`result` with the warnings of its request and of earlier attempts."""
@@ -233,7 +243,10 @@ class Runner:
 
     async def _finish_task(self, job: Job, task: Task, into: Path) -> Result:
         try:
-            return await self._wait_and_download(job, task, into)
+            limit = settings.load().time_limit_s
+            return await within(
+                limit, self._wait_and_download(job, task, into), time_limit_error(job, task)
+            )
         except SkyportError as error:
             error.task_id = task.id
             if is_final(job, error):
@@ -248,15 +261,21 @@ class Runner:
             self._durations[_duration_key(job.request)].append(pace.duration())
         job.enter("downloading", state=state)
         try:
-            return await download_outputs(self.engine, job, task, state, into)
+            return await self._download(job, task, state, into)
         except ApiError as error:
             if not link_expired(error):
                 raise
         # A result's URL expires: the platform is asked for a new one, once.
         job.stop.clear()  # too late to cancel, and the result is paid for
-        return await download_outputs(
-            self.engine, job, task, await self._wait(job, task, pace), into
-        )
+        return await self._download(job, task, await self._wait(job, task, pace), into)
+
+    async def _download(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
+        """The results of `state`. A stop ends the download at once; the task keeps its results."""
+        try:
+            return await job.unless_stopped(download_outputs(self.engine, job, task, state, into))
+        except Stopped:
+            job.open.clear()  # new watchers must not join a job that is ending
+            raise download_stopped_error(job, task) from None
 
     async def _wait(self, job: Job, task: Task, pace: Pace) -> TaskState:
         """Poll until the task has succeeded.
