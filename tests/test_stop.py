@@ -21,7 +21,15 @@ from skyport.engine.base.errors import (
     TaskTimeout,
     TransportError,
 )
-from skyport.engine.base.types import Kind, Output, RemoteFile, Request
+from skyport.engine.base.types import (
+    Kind,
+    MediaFile,
+    Output,
+    RemoteFile,
+    Report,
+    Request,
+    no_report,
+)
 from skyport.engine.tasks.job import Job
 from skyport.engine.tasks.remote_media import TempFolder
 from skyport.engine.tasks.runner import Runner
@@ -271,6 +279,30 @@ def test_a_stop_while_a_linked_file_trickles_leaves_no_file_and_no_connection(
     assert cloud.counts["submit"] == 0
 
 
+class Uploading(Cloud):
+    """Uploads over HTTP."""
+
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
+        self.http.put_file(f"{self.http.base_url}/upload", file, {}, report)
+        return "https://files.example/1"
+
+
+def test_a_stop_while_the_answer_to_an_upload_trickles_frees_its_slot(
+    engine: Engine, server: Scripted, tmp_path: Path
+) -> None:
+    server.on("/upload", ENDLESS, Answer())
+    runner = Runner(engine, in_memory())
+    cloud = Uploading(time.monotonic, 0.0, url=server.url)
+    job = runner.start(cloud, order({"image": clip(tmp_path)}), tmp_path)
+    until(lambda: server.counts["/upload"] == 1)
+    runner.leave(job, stop=True)
+    assert isinstance(job.future.exception(PATIENCE), TaskCancelled)
+    again = runner.start(cloud, order({"image": clip(tmp_path)}), tmp_path)
+    assert again.future.result(PATIENCE).texts == ("done",)
+    until(lambda: server.leavers == 1)
+    assert (server.counts["/upload"], cloud.counts["submit"]) == (2, 1)
+
+
 def test_a_temporary_folder_lasts_until_its_last_writer_has_ended(tmp_path: Path) -> None:
     gate, began = threading.Event(), threading.Event()
 
@@ -415,6 +447,47 @@ def test_a_stop_is_obeyed_while_a_hundred_others_wait_for_their_poll(
         play.runner.leave(jobs[50], stop=True)
         assert isinstance(await outcome(jobs[50]), TaskCancelled)
         assert play.loop.time() - stopped <= 0.5
+
+    play.run(scene())
+
+
+def test_a_stop_gives_up_waiting_for_a_platform_that_does_not_answer(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "1")
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.engine.takes = 60.0
+        await asyncio.sleep(30)
+        stopped = play.loop.time()
+        play.runner.leave(job, stop=True)
+        play.engine.takes = 0.1
+        error = await outcome(job)
+        assert isinstance(error, TaskTimeout)
+        assert "at no further charge" in str(error)
+        assert play.loop.time() - stopped <= 0.5
+        assert await outcome(await begun(play, cloud)) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 1
+
+
+def test_a_platform_that_does_not_answer_a_cancel_is_not_waited_for(play: Play) -> None:
+    cloud = play.cloud(lasts=1000, cancels=True)
+    cloud.script["cancel"] = [ServerFault("busy", status=503, retry_after=100.0)]
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        stopped = play.loop.time()
+        play.runner.leave(job, stop=True)
+        error = await outcome(job)
+        assert isinstance(error, TransportError)
+        assert "at no further charge" in str(error)
+        assert play.loop.time() - stopped <= 31.0
 
     play.run(scene())
 

@@ -73,6 +73,10 @@ def download_stopped_error(job: Job, task: Task) -> TaskTimeout:
     )
 
 
+def poll_stopped_error(job: Job, task: Task) -> TaskTimeout:
+    return TaskTimeout(tr("Stopped while the platform did not answer."), **_task_fields(job, task))
+
+
 def is_final(job: Job, error: SkyportError) -> bool:
     """Whether the task will never bring a result, so that the next equal request is a new one."""
     if isinstance(error, NotFound):

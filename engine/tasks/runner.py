@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.background import Engine, workers
-from ..base.errors import ApiError, NotFound, SkyportError, TaskCancelled
+from ..base.errors import ApiError, NotFound, SkyportError, TaskCancelled, TransportError
 from ..base.events import notify
 from ..base.types import MediaFile, Request, Result, Task, TaskState
 from ..base.words import tr
@@ -30,6 +30,7 @@ from .job import Job, Stopped, within
 from .outcome import (
     download_stopped_error,
     is_final,
+    poll_stopped_error,
     raise_unless_succeeded,
     scrub_state,
     sender_died_error,
@@ -47,6 +48,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
+_CANCEL_LIMIT = 30.0  # seconds for a platform to answer that it cancels
 _MAX_UNKNOWN_POLLS = 10  # polls in a row that gave an unknown status, or found no task
 
 
@@ -325,7 +327,11 @@ class Runner:
                     polling, None if deadline is None else deadline - _now()
                 )
             except Stopped:
+                is_late = pace.is_late(_now())
                 await self._cancel(job, task)
+                if is_late and job.watchers <= 0:
+                    job.open.clear()  # it holds no slot for a platform that does not answer
+                    raise poll_stopped_error(job, task) from None
             except asyncio.TimeoutError:
                 break
         raise time_limit_error(job, task)
@@ -335,7 +341,14 @@ class Runner:
         job.open.clear()
         cancelled = False
         try:
-            cancelled = await self._call(lambda: job.provider.cancel(task))
+            cancelled = await within(
+                _CANCEL_LIMIT,
+                self._call(lambda: job.provider.cancel(task)),
+                TransportError(
+                    tr("It did not answer when asked to cancel the task."),
+                    platform=job.provider.label,
+                ),
+            )
         finally:
             if not cancelled:  # else the job stays closed until it has finished
                 job.open.set()
