@@ -202,6 +202,20 @@ def test_a_connection_that_was_handed_back_is_not_closed(engine: Engine) -> None
     gate.set()
 
 
+def test_a_call_that_has_ended_wakes_nobody() -> None:
+    woken = threading.Event()
+
+    def read() -> None:
+        call = current_call()
+        assert call is not None
+        call.on_abandoned(woken.set)
+
+    reading = Workers(1).submit(read)
+    reading.result(PATIENCE)
+    assert not reading.cancel()
+    assert not woken.is_set()
+
+
 def test_outside_of_our_threads_there_is_no_call(engine: Engine) -> None:
     assert current_call() is None
     assert engine.run(engine.blocking(current_call)) is not None

@@ -60,6 +60,17 @@ class Call(Future[T]):
         with self._waking, suppress(ValueError):
             self._wake.remove(wake)
 
+    @contextmanager
+    def being_made(self) -> Iterator[None]:
+        """It is this thread's call; after it there is nothing to wake any more."""
+        _thread.call = self
+        try:
+            yield
+        finally:
+            _thread.call = None
+            with self._waking:
+                self._wake.clear()
+
     def cancel(self) -> bool:
         if super().cancel():
             return True
@@ -118,13 +129,13 @@ class Workers:
     def _run_call(future: Call[T], call: Callable[[], T]) -> None:
         if not future.set_running_or_notify_cancel():
             return
-        _thread.call = future
         try:
-            future.set_result(call())
+            with future.being_made():
+                result = call()
         except BaseException as error:
             future.set_exception(error)
-        finally:
-            _thread.call = None
+        else:
+            future.set_result(result)
 
 
 class Engine:

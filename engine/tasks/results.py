@@ -11,12 +11,17 @@ from ..base.background import Engine, all_of
 from ..base.types import Kind, Output, Result, ResultFile, Task, TaskState
 from ..http.retry import retrying
 from ..media.download import Download, keep
-from ..settings import settings
+from ..settings import folders, settings
 from .job import Job, TransferProgress
 
 
-def folder_of(platform: str, into: Path) -> Path:
-    """The folder below `into` for what a platform makes today."""
+async def check_writable(engine: Engine, job: Job, into: Path) -> None:
+    """Raises InvalidInput if results of `job` cannot be written: asked before they are paid for."""
+    folder = _folder(job.provider.name, into)
+    await engine.blocking(lambda: folders.check_writable(folder))
+
+
+def _folder(platform: str, into: Path) -> Path:
     return into / platform / date.today().isoformat()
 
 
@@ -25,7 +30,7 @@ async def download_outputs(
 ) -> Result:
     """Download every output of `state` in parallel, to `into`/platform/date."""
     progress = TransferProgress(job)
-    folder = folder_of(task.platform, into)
+    folder = _folder(task.platform, into)
     downloadable = [output for output in state.outputs if output.url or output.data]
     stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
     files = await all_of(

@@ -25,7 +25,7 @@ from ..http.retry import retrying
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..media.download import link_expired
 from ..platforms.provider import Provider
-from ..settings import folders, settings
+from ..settings import settings
 from .job import Job, Stopped, within
 from .outcome import (
     download_stopped_error,
@@ -39,7 +39,7 @@ from .outcome import (
     with_resume_hint,
 )
 from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
-from .results import download_outputs, folder_of
+from .results import check_writable, download_outputs
 from .resume import ResumeCheck
 from .submit import Submitter
 
@@ -193,7 +193,7 @@ class Runner:
         while task is None:
             row = await self._resume.row_to_resume(job)
             if row is None and job.existing_task is None:
-                await self._check_writable(job, into)
+                await check_writable(self.engine, job, into)
             if row and row.result:
                 return await self._with_warnings(job, replace(row.result, reused=True))
             if job.provider.answers_at_once(job.request):
@@ -204,11 +204,6 @@ class Runner:
             task = existing or await self._submitter.submit(job)
         job.enter("running", task_id=task.id, attached=existing is not None)
         return await self._save_result(job, await self._finish_task(job, task, into))
-
-    async def _check_writable(self, job: Job, into: Path) -> None:
-        """Before anything is paid for."""
-        folder = folder_of(job.provider.name, into)
-        await self.engine.blocking(lambda: folders.check_writable(folder))
 
     async def _with_warnings(self, job: Job, result: Result) -> Result:
         """`result` with the warnings of its request and of earlier attempts."""
