@@ -17,6 +17,11 @@ from .slow_answers import TooSlow
 
 # OpenSSL's codes for a certificate whose issuer is not among the known authorities.
 _UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
+_PROXY_ERRORS = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+_SOCKS_ERRORS = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+)
 _TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError)
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -67,9 +72,9 @@ def setup_fault(
 
 def _proxy_fault(error: BaseException, proxy: str) -> str:
     if isinstance(error, ValueError):  # requests' exceptions for addresses are ValueErrors
-        return _unusable_proxy(proxy)
+        return _unusable_proxy(proxy, lacks_package="SOCKS support" in str(error))
     causes = _Causes(error)
-    if not causes.first(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
+    if not causes.first(*_PROXY_ERRORS, *(_SOCKS_ERRORS if _is_socks(proxy) else ())):
         return ""
     if refusal := causes.matching(r"Tunnel connection failed: (\d+)"):
         return _refusal(proxy, refusal[1])
@@ -85,8 +90,8 @@ def _proxy_fault(error: BaseException, proxy: str) -> str:
     )
 
 
-def _unusable_proxy(proxy: str) -> str:
-    if re.match(r"socks[45]", proxy, re.IGNORECASE):
+def _unusable_proxy(proxy: str, lacks_package: bool) -> str:
+    if lacks_package and re.match(r"socks[45]", proxy, re.IGNORECASE):
         return tr(
             "the proxy {proxy} needs another package: run `pip install pysocks`, then restart",
             proxy=_shown(proxy),
@@ -96,6 +101,10 @@ def _unusable_proxy(proxy: str) -> str:
         "http://host:port",
         proxy=_shown(proxy),
     )
+
+
+def _is_socks(proxy: str) -> bool:
+    return proxy.lower().startswith("socks")
 
 
 def _refusal(proxy: str, status: str) -> str:
