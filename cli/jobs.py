@@ -13,6 +13,7 @@ from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
+from ..engine.settings import folders
 from ..engine.tasks.public_view import redact, row_to_json
 from ._rows import cells_of, day_of, facts_of, print_json
 from ._table import clean, table
@@ -180,6 +181,8 @@ def _show(args: argparse.Namespace) -> int:
 def _fetch(args: argparse.Namespace) -> int:
     from .run import copy_into, print_result
 
+    if args.output:
+        folders.check_writable(args.output.absolute())
     result = _fetch_result(_find_row(args))
     print_result(copy_into(result, args.output.absolute()) if args.output else result)
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from .. import providers
+from ..engine.base.background import workers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.types import Json, Model, Request
 from ..engine.base.words import tr
@@ -200,7 +201,8 @@ class HaiyiClusters(CloudNode):
     async def work(cls) -> io.NodeOutput:
         provider = await run_task.in_thread(lambda: providers.connect("haiyi"))
         assert isinstance(provider, haiyi.HaiYi)
-        clusters = await run_task.query(provider.clusters)
+        with workers(provider.name):
+            clusters = await run_task.query(provider.clusters)
         _listed_clusters.update(dict.fromkeys(cluster.name for cluster in clusters))
         report = haiyi.cluster_report(clusters)
         return io.NodeOutput(haiyi.most_free_cluster(clusters), report, ui={"text": (report,)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,17 @@ class Clock:
         finally:
             self._ahead = self._still - time.monotonic()
             self._still = None
+
+
+class TickingClock:
+    """Each look at it takes `step` seconds: whoever waits for many pieces waits long."""
+
+    def __init__(self, step: float) -> None:
+        self._step = step
+        self._looks = itertools.count()
+
+    def __call__(self) -> float:
+        return next(self._looks) * self._step
 
 
 class StoppedClock:

@@ -9,6 +9,7 @@ with Scripted() as server:
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import socket
 import socketserver
@@ -32,6 +33,7 @@ class Answer:
     leave    close the connection after the answer, without having said so
     delay    seconds before the answer; the end of the test ends it too
     length   send Content-Length (else the body ends with the connection)
+    endless  bytes that follow, one at a time, again and again until the client leaves
     """
 
     status: int = 200
@@ -43,6 +45,7 @@ class Answer:
     leave: bool = False
     delay: float = 0
     length: bool = True
+    endless: bytes = b""
 
 
 def answer_json(tree: Any, status: int = 200, **headers: str) -> Answer:
@@ -103,6 +106,7 @@ class Scripted:
     keep_bodies: bool = True
     seen: list[LoggedRequest] = field(default_factory=list)
     connections: int = 0
+    leavers: int = 0  # clients that left an endless answer
     _lines: dict[str, _Line] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -253,13 +257,26 @@ class _Handler(socketserver.StreamRequestHandler):
             return False
         if answer.raw is not None:
             self.wfile.write(answer.raw)
-            return False
+            return self._trickle(answer.endless)
         length = [("Content-Length", str(len(answer.body)))] if answer.length else []
         head = [f"HTTP/1.1 {answer.status} Scripted"]
         head += [f"{name}: {value}" for name, value in (*length, *answer.headers)]
         self.wfile.write("\r\n".join(head).encode("utf-8") + b"\r\n\r\n")
         self.wfile.write(answer.body if answer.cut is None else answer.body[: answer.cut])
+        if answer.endless:
+            return self._trickle(answer.endless)
         return answer.cut is None and answer.length and not answer.leave
+
+    def _trickle(self, endless: bytes) -> bool:
+        for byte in itertools.cycle(endless):
+            if self.server.script.over.wait(0.002):
+                break
+            try:
+                self.wfile.write(bytes([byte]))
+            except OSError:
+                self.server.script.leavers += 1
+                break
+        return False
 
 
 @pytest.fixture

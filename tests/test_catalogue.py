@@ -140,6 +140,19 @@ def test_a_refresh_that_fails_keeps_what_was_known(shop: type[Shop]) -> None:
     assert offered(models) == before
 
 
+def test_models_that_cannot_be_kept_are_an_error_of_ours(shop: type[Shop], home: Path) -> None:
+    (home / "catalogue").write_text("a file in the way")
+    models = catalogue()
+    with pytest.raises(InvalidInput, match="catalogue"):
+        refresh(models, "a")
+    assert [path.name for path in home.iterdir()] == ["catalogue"]
+
+
+def test_text_that_is_no_unicode_is_kept_as_it_came(shop: type[Shop]) -> None:
+    refresh(catalogue(), "a\ud83d")
+    assert "a\ud83d" in [model.id for model in catalogue().models()]
+
+
 def test_details_are_asked_for_side_by_side(shop: type[Shop]) -> None:
     Shop.listed = [{"id": str(n), "task": "draw"} for n in range(12)]
     with Play(takes=1.0) as play:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from _waiting import PATIENCE
-from skyport.engine.base.background import Engine, Workers
+from skyport.engine.base.background import EDITOR, LEDGER, Engine, Workers, current_call, workers
 
 
 @pytest.fixture
@@ -121,6 +121,104 @@ def test_an_error_reaches_whoever_waits(engine: Engine) -> None:
     with pytest.raises(ValueError, match="no"):
         engine.run(engine.blocking(fail))
     assert engine.run(engine.blocking(lambda: 1)) == 1  # its thread has survived
+
+
+def test_a_platform_that_hangs_holds_up_nobody_else(engine: Engine) -> None:
+    gate, started = threading.Event(), threading.Semaphore(0)
+
+    async def in_threads_of(name: str, call: Callable[[], Any]) -> Any:
+        with workers(name):
+            return await engine.blocking(call)
+
+    def hang() -> None:
+        started.release()
+        gate.wait(PATIENCE)
+
+    hanging = [engine.start(in_threads_of("stuck", hang)) for _ in range(9)]
+    assert reached(started, 4)
+    for name in ("well", LEDGER, EDITOR):
+        assert engine.start(in_threads_of(name, lambda: 1)).result(PATIENCE) == 1
+    assert engine.start(engine.blocking(lambda: 2)).result(PATIENCE) == 2
+    gate.set()
+    for future in hanging:
+        future.result(PATIENCE)
+
+
+def test_transfers_of_a_platform_that_hangs_leave_those_of_others_alone(engine: Engine) -> None:
+    gate, started = threading.Event(), threading.Semaphore(0)
+
+    async def transfer_of(name: str, call: Callable[[], Any]) -> Any:
+        with workers(name):
+            return await engine.transfer(call)
+
+    def hang() -> None:
+        started.release()
+        gate.wait(PATIENCE)
+
+    hanging = [engine.start(transfer_of("stuck", hang)) for _ in range(3)]
+    assert reached(started, 2)
+    assert engine.start(transfer_of("well", lambda: 1)).result(PATIENCE) == 1
+    gate.set()
+    for future in hanging:
+        future.result(PATIENCE)
+
+
+# -- calls that are given up ----------------------------------------------------------------
+
+
+def test_a_call_given_up_while_it_is_made_is_woken_and_frees_its_slot(engine: Engine) -> None:
+    began, woken = threading.Semaphore(0), threading.Event()
+
+    def read() -> None:
+        call = current_call()
+        assert call is not None
+        call.on_abandoned(woken.set)
+        began.release()
+        woken.wait(PATIENCE)
+
+    reading = [engine.start(engine.transfer(read)) for _ in range(2)]
+    assert reached(began, 2)
+    reading[0].cancel()
+    assert engine.start(engine.transfer(lambda: "next")).result(PATIENCE) == "next"
+    assert woken.is_set()
+
+
+def test_a_connection_that_was_handed_back_is_not_closed(engine: Engine) -> None:
+    gate, began, woken = threading.Event(), threading.Semaphore(0), threading.Event()
+
+    def read() -> None:
+        call = current_call()
+        assert call is not None
+        call.on_abandoned(woken.set)
+        call.forget(woken.set)
+        began.release()
+        gate.wait(PATIENCE)
+
+    reading = engine.start(engine.blocking(read))
+    assert reached(began, 1)
+    reading.cancel()
+    engine.run(engine.blocking(lambda: None))  # by now it is cancelled
+    assert not woken.is_set()
+    gate.set()
+
+
+def test_a_call_that_has_ended_wakes_nobody() -> None:
+    woken = threading.Event()
+
+    def read() -> None:
+        call = current_call()
+        assert call is not None
+        call.on_abandoned(woken.set)
+
+    reading = Workers(1).submit(read)
+    reading.result(PATIENCE)
+    assert not reading.cancel()
+    assert not woken.is_set()
+
+
+def test_outside_of_our_threads_there_is_no_call(engine: Engine) -> None:
+    assert current_call() is None
+    assert engine.run(engine.blocking(current_call)) is not None
 
 
 # -- workers --------------------------------------------------------------------------------

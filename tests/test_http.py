@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import random
 import re
+import ssl
+import threading
 import traceback
 import tracemalloc
 from collections.abc import Callable
@@ -13,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from _clock import TickingClock
 from _waiting import PATIENCE, PATIENT
 from scripted import Answer, Scripted, answer_json, answer_page, closed_port, redirect
 from skyport.engine.base.errors import (
@@ -32,8 +37,10 @@ from skyport.engine.base.errors import (
 from skyport.engine.base.types import MediaFile
 from skyport.engine.http.client import Http
 from skyport.engine.http.error_answers import api_error, message_in, parse_retry_after
-from skyport.engine.http.response import read_json
+from skyport.engine.http.failures import describe_failure
+from skyport.engine.http.response import Response, StreamListener, read_json
 from skyport.engine.http.retry import pause, retrying, should_repeat
+from skyport.engine.http.slow_answers import MinimumRate
 
 KEY = "AI-0123456789abcdef"
 SECRET = "s3cret"
@@ -303,6 +310,17 @@ def test_reads_of_one_thread_share_a_connection(server: Scripted) -> None:
     assert server.connections == 1
 
 
+def test_reads_of_several_threads_share_a_connection(server: Scripted) -> None:
+    server.on("/task", answer_json({}))
+    clients = [api(server), api(server)]  # as `connect` makes them, one for each job
+    for http in clients * 3:
+        thread = threading.Thread(target=http.get, args=("task",))
+        thread.start()
+        thread.join(PATIENCE)
+    assert server.counts["/task"] == 6
+    assert server.connections == 1
+
+
 def test_a_form_cut_while_its_file_goes_out_is_an_unknown_outcome(
     server: Scripted, tmp_path: Path
 ) -> None:
@@ -312,6 +330,124 @@ def test_a_form_cut_while_its_file_goes_out_is_an_unknown_outcome(
     error, _ = carry(lambda: http.post_form("run", [("image", file)]), submit=True)
     assert isinstance(error, OutcomeUnknown)
     assert server.counts["/run"] == 1
+
+
+# -- answers that trickle -------------------------------------------------------------------
+
+OPEN_END = (("Content-Length", "999999"), ("Content-Type", "application/json"))
+EVENTS = (("Content-Type", "text/event-stream"),)
+TRICKLING = [
+    Answer(headers=OPEN_END, length=False, endless=b" "),
+    Answer(headers=(("Transfer-Encoding", "chunked"),), length=False, endless=b"1\r\n \r\n"),
+    Answer(headers=(("Transfer-Encoding", "chunked"),), length=False, endless=b"1;x"),
+    Answer(length=False, endless=b"\n"),
+    Answer(500, headers=OPEN_END, length=False, endless=b" "),
+    Answer(raw=b"HTTP/1.1 200 OK\r\n", endless=b"X: y\r\n"),
+    Answer(raw=b"HTTP/1.1 200 OK\r\nX: ", endless=b"y"),
+    Answer(raw=b"", endless=b"HTTP/1.1 100 Continue\r\n\r\n"),
+]
+SHAPES = ["length", "chunks", "chunk line", "no length", "500", "headers", "header", "100"]
+
+
+def slow(server: Scripted, step: float = 1.0, **more: Any) -> Http:
+    """A client to whom every piece of an answer takes `step` seconds."""
+    return api(server, timeout=PATIENT, rate=MinimumRate(clock=TickingClock(step), **more))
+
+
+@pytest.mark.parametrize("answer", TRICKLING, ids=SHAPES)
+def test_a_read_whose_answer_trickles_is_made_again(server: Scripted, answer: Answer) -> None:
+    server.on("/task", answer, answer_json({"ok": 1}))
+    assert carry(lambda: read_json(slow(server).get("task"))) == ({"ok": 1}, [0.5])
+
+
+@pytest.mark.parametrize("answer", TRICKLING, ids=SHAPES)
+def test_a_submit_whose_answer_trickles_has_an_unknown_outcome(
+    server: Scripted, answer: Answer
+) -> None:
+    server.on("/submit", answer, answer_json({"task_id": 7}))
+    error, pauses = carry(lambda: slow(server).post_json("submit", {}), submit=True)
+    assert isinstance(error, OutcomeUnknown)
+    assert "its answer came too slowly" in str(error)
+    assert (server.counts["/submit"], pauses) == (1, [])
+
+
+def test_an_upload_whose_answer_trickles_is_made_again(server: Scripted, tmp_path: Path) -> None:
+    server.on("/bucket", TRICKLING[0], Answer())
+    file = media(tmp_path, b"\x89PNG")
+    answer, _ = carry(lambda: slow(server).put_file(f"{server.url}/bucket", file, {}))
+    assert answer.status_code == 200
+
+
+def test_an_answer_that_brings_enough_may_take_as_long_as_it_likes(server: Scripted) -> None:
+    server.on("/task", Answer(body=bytes(4 << 20)))
+    assert len(slow(server, 59.0, size=1).get("task").content) == 4 << 20
+
+
+def test_a_platform_may_think_before_it_answers(server: Scripted) -> None:
+    server.on("/task", Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
+    assert slow(server, 3000.0).get("task").content == b"{}"
+
+
+def chat(http: Http, on_line: Callable[[str], bool]) -> Response:
+    return http.post_json("chat", {}, StreamListener(on_line, PATIENCE))
+
+
+def test_a_stream_lives_as_long_as_lines_arrive(server: Scripted) -> None:
+    server.on("/chat", Answer(headers=EVENTS, length=False, endless=b"data\n"))
+    lines: list[str] = []
+
+    def on_line(line: str) -> bool:
+        lines.append(line)
+        return len(lines) == 300
+
+    chat(slow(server, PATIENCE / 8), on_line)
+    assert lines == ["data"] * 300
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(headers=EVENTS, length=False, endless=b"x"),
+        Answer(headers=(*EVENTS, ("Transfer-Encoding", "chunked")), length=False, endless=b"1;x"),
+        *TRICKLING,
+    ],
+    ids=["no line", "chunk line of a stream", *SHAPES],
+)
+def test_a_chat_that_brings_no_line_is_broken_off(server: Scripted, answer: Answer) -> None:
+    server.on("/chat", answer)
+    with pytest.raises((TransportError, ServerFault)) as caught:
+        chat(slow(server, PATIENCE / 8, size=10**9), lambda line: False)
+    assert getattr(caught.value, "sent", True)
+
+
+LONG_LINE = "data: " + "x" * 3_000_000
+
+
+@pytest.mark.parametrize("shape", ["length", "connection", "chunked", "gzip"])
+def test_a_stream_is_read_as_it_arrives_however_long_its_lines_are(
+    server: Scripted, shape: str
+) -> None:
+    body = f"a\n{LONG_LINE}\r\n\nz".encode()
+    headers = EVENTS
+    if shape == "gzip":
+        body, headers = gzip.compress(body), (*EVENTS, ("Content-Encoding", "gzip"))
+    if shape == "chunked":
+        body = b"".join(b"1\r\n%c\r\n" % byte for byte in body[:9]) + (
+            b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - 9, body[9:])
+        )
+        headers = (*EVENTS, ("Transfer-Encoding", "chunked"))
+    server.on("/chat", Answer(body=body, headers=headers, length=shape in ("length", "gzip")))
+    lines: list[str] = []
+    chat(api(server, timeout=PATIENT), lambda line: bool(lines.append(line)))
+    assert lines == ["a", LONG_LINE, "", "z"]
+
+
+def test_a_line_of_a_stream_is_passed_on_before_the_next_one_comes(server: Scripted) -> None:
+    body, promised = b"data: 1\n", (("Content-Length", "999"),)
+    server.on("/chat", Answer(body=body, headers=(*EVENTS, *promised), length=False, endless=b"."))
+    lines: list[str] = []
+    chat(api(server, timeout=PATIENT), lambda line: not lines.append(line))
+    assert lines == ["data: 1"]
 
 
 # -- what an answer means -------------------------------------------------------------------
@@ -510,6 +646,102 @@ def test_proxies_of_the_environment_are_honoured(
     server.on("/openapi/task", answer_json({"ok": 1}))
     assert read_json(Http("HaiYi", "http://api.example.com/openapi/", BEARER).get("/task"))
     assert server.seen[0].target == "http://api.example.com/openapi/task"
+
+
+# -- this machine's proxy and certificates --------------------------------------------------
+
+SECURE = "https://api.example.com"
+
+
+def refused_words(base_url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
+    """The words for a submit that got nowhere; it was not sent."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TransportError) as caught:
+        Http("HaiYi", base_url, BEARER).post_json("submit", {})
+    assert caught.value.sent is False
+    assert caught.value.__context__ is None
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("base_url", [SECURE, "http://api.example.com"])
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        (
+            "socks5h://me:s3cret@127.0.0.1:1",
+            "socks5h://127.0.0.1:1 needs another package: run",
+        ),
+        ("htp://me:s3cret@127.0.0.1:1", "htp://127.0.0.1:1 is not the address of a proxy"),
+        ("http://127.0.0.1:99999", "http://127.0.0.1:99999 is not the address of a proxy"),
+        ("http://", "http:// is not the address of a proxy"),
+        ("127.0.0.1:port", "127.0.0.1:port is not the address of a proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_and_not_the_platforms_address(
+    monkeypatch: pytest.MonkeyPatch, base_url: str, proxy: str, words: str
+) -> None:
+    said = refused_words(base_url, monkeypatch, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
+    assert words in said
+    assert SECRET not in said
+    assert "is not a valid http or https address" not in said
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = f"http://me:{SECRET}@127.0.0.1:{closed_port()}"
+    said = refused_words(SECURE, monkeypatch, HTTPS_PROXY=proxy)
+    assert "the proxy http://127.0.0.1:" in said
+    assert "cannot be used: the connection was refused" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(407, "asks for a user name and a password (407)"), (503, "refused the connection (503)")],
+)
+def test_a_proxy_that_refuses_says_why(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    server.on("*", Answer(status))
+    said = refused_words(SECURE, monkeypatch, HTTPS_PROXY=server.url)
+    assert f"the proxy {server.url} {words}" in said
+
+
+def test_a_407_is_about_the_proxy(server: Scripted) -> None:
+    server.on("/task", answer_page("Proxy Authentication Required", 407))
+    with pytest.raises(ApiError, match="write them into HTTPS_PROXY"):
+        api(server).get("task")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "of another kind"])
+def test_a_ca_file_that_cannot_be_used_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, server: Scripted, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "company.pem"
+    if content is not None:
+        path.write_text(content)
+    base_url = server.url.replace("http:", "https:")
+    said = refused_words(base_url, monkeypatch, REQUESTS_CA_BUNDLE=str(path))
+    assert f"the CA certificates in {path}, which REQUESTS_CA_BUNDLE names" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "advises"),
+    [
+        (20, "unable to get local issuer certificate", True),
+        (19, "self-signed certificate in certificate chain", True),
+        (10, "certificate has expired", False),
+        (62, "Hostname mismatch", False),
+    ],
+)
+def test_a_certificate_of_an_unknown_authority_points_at_the_companys_own(
+    code: int, reason: str, advises: bool
+) -> None:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
+    error.verify_code, error.verify_message = code, reason
+    words = describe_failure(requests.exceptions.SSLError(error))
+    assert reason in words
+    assert ("set REQUESTS_CA_BUNDLE" in words) is advises
 
 
 # -- what goes out --------------------------------------------------------------------------

@@ -8,14 +8,17 @@ import logging
 import os
 import re
 import stat
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
+from processes import python_path
 from skyport import cli
 from skyport.engine.base.errors import InvalidInput, MissingKey
-from skyport.engine.settings import folders, keys, settings
+from skyport.engine.settings import folders, json_file, keys, settings
 from skyport.providers import names
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
@@ -28,6 +31,32 @@ def stored(home: Path) -> dict[str, str]:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+SETTER = """
+from skyport.engine.settings import keys, settings
+for number in range(20):
+    keys.set_key(f"{name}-{number}", "0123456789abcdef")
+    settings.save({"base_urls": {f"{name}-{number}": "http://127.0.0.1:1"}})
+"""
+
+
+def test_processes_that_set_keys_and_addresses_at_once_lose_none(home: Path):
+    setters = [
+        subprocess.Popen([sys.executable, "-c", f"name = {name!r}\n{SETTER}"], env=python_path())
+        for name in ("one", "other", "third")
+    ]
+    assert [setter.wait(PATIENCE) for setter in setters] == [0, 0, 0]
+    assert len(stored(home)) == len(settings.load().base_urls) == 60
+    assert sorted(path.name for path in home.iterdir()) == ["keys.json", "settings.json"]
+
+
+def test_a_lock_that_a_dead_process_left_does_not_last(home: Path, monkeypatch: pytest.MonkeyPatch):
+    (home / "keys.json.lock").write_text("")
+    monkeypatch.setattr(json_file, "LOCK_PATIENCE", 0.01)
+    keys.set_key("haiyi", SECRET)
+    assert stored(home) == {"haiyi": SECRET}
+    assert not (home / "keys.json.lock").exists()
 
 
 # -- where a key comes from ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ from scripted import Answer, Scripted, answer_page
 from skyport.engine.base.errors import (
     BadResult,
     InputRejected,
+    InvalidInput,
     NotFound,
     OutcomeUnknown,
     ServerFault,
@@ -21,7 +22,7 @@ from skyport.engine.base.errors import (
     TaskTimeout,
     TransportError,
 )
-from skyport.engine.base.types import Output, Status, Task, TaskState
+from skyport.engine.base.types import Output, Report, Request, Status, Task, TaskState, no_report
 from virtual import Cloud, Play, clip, ended, most_within, order
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -235,6 +236,73 @@ def test_a_time_limit_holds_while_polls_fail(
     began = play.loop.time()
     assert isinstance(error_of(play, cloud, tmp_path), TaskTimeout)
     assert play.loop.time() - began == pytest.approx(30.0)
+
+
+def test_a_time_limit_holds_while_results_are_downloaded(
+    play: Play, tmp_path: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_TIME_LIMIT_S", "60")
+    cloud = linked(play, server, "/a.png")
+    busy = Answer(503, headers=(("Retry-After", "100"),))
+    server.on("/a.png", busy, Answer(body=PNG))
+    began = play.loop.time()
+    error = error_of(play, cloud, tmp_path)
+    assert isinstance(error, TaskTimeout)
+    assert error.task_id == "1"
+    assert "at no further charge" in str(error)
+    assert play.loop.time() - began == pytest.approx(60.0)
+    assert play.result(cloud, order(), tmp_path).files[0].path.read_bytes() == PNG
+    assert cloud.counts["submit"] == 1
+
+
+def test_a_submit_that_has_begun_is_not_cut_by_the_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_TIME_LIMIT_S", "60")
+    with Play(takes=70.0) as play:
+        cloud = play.cloud(lasts=1)
+        submit = cloud.submit
+
+        def submit_slowly(request: Request, report: Report = no_report) -> str:
+            play.engine.takes = 0.0  # from now on it is fast again
+            return submit(request, report)
+
+        cloud.submit = submit_slowly  # type: ignore[method-assign]
+        assert play.result(cloud, order(), tmp_path).task_id == "1"
+
+
+def test_an_expired_time_limit_leaves_nothing_pending(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_TIME_LIMIT_S", "30")
+    error_of(play, play.cloud(lasts=100), tmp_path)
+    play.run(play.pause(1.0))
+    assert asyncio.all_tasks(play.loop) == set()
+
+
+def test_a_folder_that_takes_no_results_is_found_before_anything_is_sent(
+    play: Play, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    cloud = play.cloud()
+    error = error_of(play, cloud, tmp_path / "taken", payload={"image": clip(tmp_path)})
+    assert isinstance(error, InvalidInput)
+    assert str(tmp_path / "taken") in str(error)
+    assert "results_dir" in str(error)
+    assert cloud.log == []
+
+
+def test_a_task_already_paid_for_is_attached_to_though_its_folder_takes_nothing(
+    play: Play, tmp_path: Path, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_TIME_LIMIT_S", "5")
+    server.on("/a.png", Answer(body=PNG))
+    cloud = linked(play, server, "/a.png")
+    error_of(play, cloud, tmp_path)
+    monkeypatch.delenv("SKYPORT_TIME_LIMIT_S")
+    (tmp_path / "taken").write_text("a file")
+    assert isinstance(error_of(play, cloud, tmp_path / "taken"), BadResult)
+    assert play.result(cloud, order(), tmp_path).task_id == "1"
 
 
 def test_a_task_is_not_lost_when_the_platform_cannot_be_reached(play: Play, tmp_path: Path) -> None:

@@ -304,6 +304,23 @@ def test_a_wrong_change_is_refused_by_name_and_nothing_is_written(home, changes)
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize("way", ["a file", "below a file", "a dead link", "a long name"])
+def test_a_results_folder_that_cannot_be_made_is_refused(home, tmp_path, way):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    folder = {"a file": "file", "below a file": "file/a/b", "a dead link": "link/a"}
+    path = tmp_path / folder.get(way, "x" * 300)
+    with pytest.raises(InvalidInput, match="Results cannot be written to"):
+        save({"results_dir": str(path)})
+    assert not (home / "settings.json").exists()
+
+
+def test_a_results_folder_is_tried_and_left_as_it_was(tmp_path):
+    save({"results_dir": str(tmp_path / "new" / "folder")})
+    assert list(tmp_path.iterdir()) == []
+    save({"sandbox": True})  # what is not changed is not tried
+
+
 @POSIX
 def test_the_file_is_closed_to_others_and_nothing_is_left_beside_it(home):
     save({"sandbox": True})

@@ -219,6 +219,14 @@ def test_a_value_that_does_not_fit_is_refused_with_words(host, name, value, word
     assert not (host.home / "settings.json").exists()
 
 
+def test_a_results_folder_that_cannot_be_written_is_refused_when_it_is_set(host, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    answer = act(host, "settings", results_dir=str(tmp_path / "taken" / "pictures"))
+    assert answer.status_code == 400
+    assert "cannot be written" in answer.json()["message"]
+    assert not (host.home / "settings.json").exists()
+
+
 def test_a_settings_file_that_is_broken_is_told(host):
     (host.home / "settings.json").write_text("{", encoding="utf-8")
     answer = host.route("GET", "/skyport/setup")

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from _waiting import PATIENCE, until
+from scripted import Answer, Scripted
+from skyport.engine.base.background import Engine
 from skyport.engine.base.errors import (
     RateLimited,
     ServerFault,
     SkyportError,
     TaskCancelled,
+    TaskTimeout,
     TransportError,
 )
-from skyport.engine.base.types import Request
+from skyport.engine.base.types import (
+    Kind,
+    MediaFile,
+    Output,
+    RemoteFile,
+    Report,
+    Request,
+    no_report,
+)
 from skyport.engine.tasks.job import Job
-from virtual import Cloud, Play, clip, ended, order
+from skyport.engine.tasks.remote_media import TempFolder
+from skyport.engine.tasks.runner import Runner
+from virtual import Cloud, Play, clip, ended, in_memory, order
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
 @pytest.fixture
@@ -196,6 +215,115 @@ def test_stopped_while_the_intent_is_written_nothing_is_sent(play: Play) -> None
     assert cloud.counts["submit"] == 0
 
 
+# -- while its result is downloaded ---------------------------------------------------------
+
+ENDLESS = Answer(headers=(("Content-Length", "999999"),), length=False, endless=b"x")
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine(transfers=1)
+    yield engine
+
+    async def own_thread() -> threading.Thread:
+        return threading.current_thread()
+
+    thread = engine.run(own_thread())
+    engine.loop.call_soon_threadsafe(engine.loop.stop)
+    thread.join(PATIENCE)
+    engine.loop.close()
+
+
+def finished_task(server: Scripted, path: str) -> Cloud:
+    """A platform whose tasks are done at once."""
+    cloud = Cloud(time.monotonic, 0.0, url=server.url)
+    cloud.outputs = (Output(url=server.url + path),)
+    return cloud
+
+
+def test_a_stop_frees_all_slots_while_a_result_trickles_and_loses_nothing(
+    engine: Engine, server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "1")
+    server.on("/slow", ENDLESS, Answer(body=PNG))
+    server.on("/fast", Answer(body=PNG))
+    slow, fast = finished_task(server, "/slow"), finished_task(server, "/fast")
+    runner = Runner(engine, in_memory())
+    job = runner.start(slow, order(seed=1), tmp_path)
+    until(lambda: job.snapshot.stage == "downloading" and list(tmp_path.rglob("*.part")))
+    runner.leave(job, stop=True)
+    error = job.future.exception(PATIENCE)
+    assert isinstance(error, TaskTimeout)
+    assert "at no further charge" in str(error)
+    assert runner.start(fast, order(seed=2), tmp_path).future.result(PATIENCE).files
+    until(lambda: server.leavers == 1)  # its connection was closed
+    until(lambda: not list(tmp_path.rglob("*.part")))
+    again = runner.start(slow, order(seed=1), tmp_path).future.result(PATIENCE)
+    assert again.files[0].path.read_bytes() == PNG
+    assert slow.counts["submit"] == 1
+
+
+def test_a_stop_while_a_linked_file_trickles_leaves_no_file_and_no_connection(
+    engine: Engine, server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server.on("/photo.png", ENDLESS)
+    remote = RemoteFile(f"{server.url}/photo.png", "image", Kind.IMAGE)
+    runner, cloud = Runner(engine, in_memory()), finished_task(server, "/")
+    job = runner.start(cloud, order({"image": remote}), tmp_path / "results")
+    until(lambda: list(tmp_path.rglob("*.part")))
+    runner.leave(job, stop=True)
+    assert isinstance(job.future.exception(PATIENCE), TaskCancelled)
+    until(lambda: server.leavers == 1)
+    until(lambda: not list(tmp_path.glob("skyport-*")))
+    assert cloud.counts["submit"] == 0
+
+
+class Uploading(Cloud):
+    """Uploads over HTTP."""
+
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
+        self.http.put_file(f"{self.http.base_url}/upload", file, {}, report)
+        return "https://files.example/1"
+
+
+def test_a_stop_while_the_answer_to_an_upload_trickles_frees_its_slot(
+    engine: Engine, server: Scripted, tmp_path: Path
+) -> None:
+    server.on("/upload", ENDLESS, Answer())
+    runner = Runner(engine, in_memory())
+    cloud = Uploading(time.monotonic, 0.0, url=server.url)
+    job = runner.start(cloud, order({"image": clip(tmp_path)}), tmp_path)
+    until(lambda: server.counts["/upload"] == 1)
+    runner.leave(job, stop=True)
+    assert isinstance(job.future.exception(PATIENCE), TaskCancelled)
+    again = runner.start(cloud, order({"image": clip(tmp_path)}), tmp_path)
+    assert again.future.result(PATIENCE).texts == ("done",)
+    until(lambda: server.leavers == 1)
+    assert (server.counts["/upload"], cloud.counts["submit"]) == (2, 1)
+
+
+def test_a_temporary_folder_lasts_until_its_last_writer_has_ended(tmp_path: Path) -> None:
+    gate, began = threading.Event(), threading.Event()
+
+    def write() -> None:
+        began.set()
+        gate.wait(PATIENCE)
+        (path / "late").write_text("x")
+
+    with TempFolder() as folder:
+        path = folder.path
+        writer = threading.Thread(target=lambda: folder.writing(write))
+        writer.start()
+        began.wait(PATIENCE)
+    with pytest.raises(FileNotFoundError):
+        folder.writing(lambda: None)
+    assert path.is_dir()
+    gate.set()
+    writer.join(PATIENCE)
+    assert not path.exists()
+
+
 # -- while it runs --------------------------------------------------------------------------
 
 
@@ -319,6 +447,47 @@ def test_a_stop_is_obeyed_while_a_hundred_others_wait_for_their_poll(
         play.runner.leave(jobs[50], stop=True)
         assert isinstance(await outcome(jobs[50]), TaskCancelled)
         assert play.loop.time() - stopped <= 0.5
+
+    play.run(scene())
+
+
+def test_a_stop_gives_up_waiting_for_a_platform_that_does_not_answer(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "1")
+    cloud = play.cloud(lasts=100)
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        play.engine.takes = 60.0
+        await asyncio.sleep(30)
+        stopped = play.loop.time()
+        play.runner.leave(job, stop=True)
+        play.engine.takes = 0.1
+        error = await outcome(job)
+        assert isinstance(error, TaskTimeout)
+        assert "at no further charge" in str(error)
+        assert play.loop.time() - stopped <= 0.5
+        assert await outcome(await begun(play, cloud)) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 1
+
+
+def test_a_platform_that_does_not_answer_a_cancel_is_not_waited_for(play: Play) -> None:
+    cloud = play.cloud(lasts=1000, cancels=True)
+    cloud.script["cancel"] = [ServerFault("busy", status=503, retry_after=100.0)]
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await asyncio.sleep(20)
+        stopped = play.loop.time()
+        play.runner.leave(job, stop=True)
+        error = await outcome(job)
+        assert isinstance(error, TransportError)
+        assert "at no further charge" in str(error)
+        assert play.loop.time() - stopped <= 31.0
 
     play.run(scene())
 

@@ -9,14 +9,85 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_THREADS = 48
+_THREADS = 48  # for each name
 _TRANSFERS = 24  # fewer than _THREADS, so that polls always find a thread during transfers
+
+LEDGER, EDITOR = "ledger", "editor"  # workers that wait for no platform
+
+_workers_name: ContextVar[str] = ContextVar("skyport_workers", default="local")
+
+
+@contextmanager
+def workers(name: str) -> Iterator[None]:
+    """Blocking calls awaited in here have threads of their own, and so does each platform: one
+    that hangs holds up nobody else."""
+    token = _workers_name.set(name)
+    try:
+        yield
+    finally:
+        _workers_name.reset(token)
+
+
+class Call(Future[T]):
+    """A blocking call in a thread. Cancelled while it is made, it is abandoned.
+
+    abandoned  whether nobody waits for it any more
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.abandoned = False
+        self._wake: list[Callable[[], object]] = []
+        self._waking = threading.Lock()
+
+    def on_abandoned(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called from another thread once the call is abandoned; it must not block."""
+        with self._waking:
+            self._wake.append(wake)
+            if self.abandoned:
+                wake()
+
+    def forget(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called no more."""
+        with self._waking, suppress(ValueError):
+            self._wake.remove(wake)
+
+    @contextmanager
+    def being_made(self) -> Iterator[None]:
+        """It is this thread's call; after it there is nothing to wake any more."""
+        _thread.call = self
+        try:
+            yield
+        finally:
+            _thread.call = None
+            with self._waking:
+                self._wake.clear()
+
+    def cancel(self) -> bool:
+        if super().cancel():
+            return True
+        with self._waking:
+            self.abandoned = True
+            for wake in self._wake:
+                wake()
+        return False
+
+
+_thread = threading.local()
+
+
+def current_call() -> Call[Any] | None:
+    """The call that this thread makes; None in a thread that is not ours."""
+    call: Call[Any] | None = getattr(_thread, "call", None)
+    return call
 
 
 class Workers:
@@ -26,15 +97,16 @@ class Workers:
     a closed ComfyUI alive.
     """
 
-    def __init__(self, max_threads: int) -> None:
+    def __init__(self, max_threads: int, name: str = "local") -> None:
         self._max_threads = max_threads
+        self._name = name
         self._started = 0
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Call[Any], Callable[[], Any]]] = queue.SimpleQueue()
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        future: Future[T] = Future()
+        future: Call[T] = Call()
         self._queue.put((future, call))
         if not self._idle.acquire(blocking=False):
             self._start_one()
@@ -45,8 +117,8 @@ class Workers:
             if self._started >= self._max_threads:
                 return
             self._started += 1
-            number = self._started
-        threading.Thread(target=self._work, name=f"skyport-{number}", daemon=True).start()
+            name = f"skyport-{self._name}-{self._started}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
         while True:
@@ -54,22 +126,29 @@ class Workers:
             self._idle.release()
 
     @staticmethod
-    def _run_call(future: Future[T], call: Callable[[], T]) -> None:
+    def _run_call(future: Call[T], call: Callable[[], T]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            future.set_result(call())
+            with future.being_made():
+                result = call()
         except BaseException as error:
             future.set_exception(error)
+        else:
+            future.set_result(result)
 
 
 class Engine:
-    """Runs coroutines that outlive the nodes waiting for them."""
+    """Runs coroutines that outlive the nodes waiting for them.
+
+    threads    blocking calls at the same time, for each name of `workers`
+    transfers  how many of them may be transfers
+    """
 
     def __init__(self, threads: int = _THREADS, transfers: int = _TRANSFERS) -> None:
-        self._workers = Workers(threads)
-        self._transfers = transfers
-        self._transfer_slots: asyncio.Semaphore | None = None
+        self._threads, self._transfers = threads, transfers
+        self._workers: dict[str, Workers] = {}
+        self._transfer_slots: dict[str, asyncio.Semaphore] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
@@ -97,13 +176,17 @@ class Engine:
 
     async def blocking(self, call: Callable[[], T]) -> T:
         """Await a short blocking call (a poll, a ledger write) in one of our threads."""
-        return await asyncio.wrap_future(self._workers.submit(call))
+        name = _workers_name.get()
+        if name not in self._workers:
+            self._workers[name] = Workers(self._threads, name)
+        return await asyncio.wrap_future(self._workers[name].submit(call))
 
     async def transfer(self, call: Callable[[], T]) -> T:
         """Await a blocking transfer; their number is limited so that polls stay on time."""
-        if self._transfer_slots is None:
-            self._transfer_slots = asyncio.Semaphore(self._transfers)
-        async with self._transfer_slots:
+        name = _workers_name.get()
+        if name not in self._transfer_slots:
+            self._transfer_slots[name] = asyncio.Semaphore(self._transfers)
+        async with self._transfer_slots[name]:
             return await self.blocking(call)
 
 

@@ -137,7 +137,7 @@ class TaskUnresolved(SkyportError):
 
 
 class TaskTimeout(SkyportError):
-    """We stopped waiting; the task goes on under `task_id`."""
+    """We stopped waiting, at the time limit or when told to; the task goes on as `task_id`."""
 
 
 class TaskCancelled(SkyportError):

@@ -47,7 +47,7 @@ class UploadCache:
         self._engine = engine
         self._store = store
         self._hosted: dict[str, _Hosted] = {}
-        self._under_way: dict[str, asyncio.Future[str]] = {}
+        self._under_way: dict[str, _Upload] = {}
 
     async def url(self, key: str, upload: Upload) -> str:
         """The URL stored under `key`, else the one from `upload`, which also returns its lifetime.
@@ -59,16 +59,17 @@ class UploadCache:
         if hosted is not None and not hosted.lifetime.is_over:
             return self._reused(key, hosted)
         if key not in self._under_way:
-            self._under_way[key] = asyncio.ensure_future(self._find_or_upload(key, upload))
-        # Shielded: cancelling one caller must not cancel the upload for the others.
-        return await asyncio.shield(self._under_way[key])
+            self._under_way[key] = _Upload(asyncio.ensure_future(self._find_or_upload(key, upload)))
+        under_way = self._under_way[key]
+        try:
+            return await under_way.join()
+        finally:
+            if under_way.is_over() and self._under_way.get(key) is under_way:
+                del self._under_way[key]
 
     async def _find_or_upload(self, key: str, upload: Upload) -> str:
-        try:
-            found = await self._find_stored(key)
-            url, lifetime = found or await self._upload_and_store(key, upload)
-        finally:
-            del self._under_way[key]
+        found = await self._find_stored(key)
+        url, lifetime = found or await self._upload_and_store(key, upload)
         hosted = _Hosted(url, self._lifetime(lifetime))
         self._drop_ended()
         if lifetime > 0:
@@ -105,6 +106,28 @@ class UploadCache:
         if store and lifetime > _MIN_LIFETIME:
             await self._engine.blocking(lambda: store.note(key, url, lifetime))
         return url, lifetime
+
+
+class _Upload:
+    """An upload under way; the last caller to be cancelled cancels it."""
+
+    def __init__(self, url: asyncio.Future[str]) -> None:
+        self._url = url
+        self._callers = 0
+
+    async def join(self) -> str:
+        self._callers += 1
+        try:
+            # Shielded: cancelling one caller must not cancel the upload for the others.
+            return await asyncio.shield(self._url)
+        finally:
+            self._callers -= 1
+            if not self._callers:
+                self._url.cancel()
+
+    def is_over(self) -> bool:
+        """Whether it has ended, or nobody waits for it."""
+        return self._url.done() or not self._callers
 
 
 def is_fetchable(url: str, own_host: str) -> bool:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from threading import local
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,21 +25,24 @@ from .error_answers import (
     parse_error_body,
     parse_retry_after,
 )
+from .failures import describe_failure
 from .public_hosts import exact_exchange
 from .request_body import RequestBody, file_body, form_body, text_body
-from .response import Response, StreamListener
+from .response import LineReader, Response, StreamListener
 from .session import (
     MAX_REDIRECTS,
+    NORMAL_RATE,
     REDIRECTS,
     WIRE_ERRORS,
     Session,
     Timeout,
     cut_short,
-    describe_failure,
     origin,
     origin_text,
     redirect_target,
+    shared_session,
 )
+from .slow_answers import MinimumRate
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
@@ -63,17 +66,19 @@ class Http:
         headers: Mapping[str, str],
         *,
         timeout: Timeout = (10, 60),
+        rate: MinimumRate = NORMAL_RATE,
     ) -> None:
         self.label = label
         self.base_url = base_url.strip().rstrip("/")
         self.timeout = timeout
+        self.rate = rate
         self._headers = dict(headers)
         self._origin = origin(self.base_url)
-        self._threads = local()
         self._told_time: tuple[float, float] | None = None  # by the platform, by time.monotonic
         # Whether a JSON object is an answer of the platform; its Provider knows better.
         self.is_own_form: Callable[[Mapping[str, Json]], bool] = bool
         self.has_answered = self.base_url in _ANSWERED
+        self._session: Session | None = None  # of the reads
 
     @property
     def host(self) -> str:
@@ -103,7 +108,7 @@ class Http:
         url = self._url(path)
         for _ in range(MAX_REDIRECTS + 1):
             request = requests.Request("GET", url, params=params)
-            answer, redirect = self._exchange(self._thread_session(), request, None)
+            answer, redirect = self._exchange(self._read_session(), request, None)
             if redirect is None:
                 return self._raise_for_status(answer)
             if origin(redirect) != origin(url):
@@ -156,7 +161,12 @@ class Http:
             request = requests.Request("PUT", url, headers=dict(headers))
             _set_body(request, body)
             exchange = exact_exchange(
-                request, key={}, own_host=self.host, label=self.label, timeout=self.timeout
+                request,
+                key={},
+                own_host=self.host,
+                label=self.label,
+                timeout=self.timeout,
+                rate=self.rate,
             )
             return self._raise_for_status(self._receive(exchange, body)[0])
 
@@ -177,7 +187,8 @@ class Http:
         _set_body(request, body)
         # A new session is a new connection. The platform may close one that was kept alive just as
         # the request goes out, and then nobody knows whether it was accepted, and charged.
-        with Session() as session:
+        rate = self.rate if listener is None else replace(self.rate, seconds=listener.patience)
+        with Session(rate) as session:
             answer, redirect = self._exchange(session, request, body, listener)
         if redirect is not None:
             raise self._redirect_error(answer, redirect)
@@ -236,14 +247,12 @@ class Http:
     def _read(
         self, response: requests.Response, listener: StreamListener | None = None
     ) -> Response:
-        content, consumed = bytearray(), 0
-        streaming = listener is not None and _is_stream(response)
-        for chunk in response.iter_content(_chunk_size(response) if streaming else _CHUNK):
+        lines = self._lines(response, listener) if listener and _is_stream(response) else None
+        content = bytearray()
+        for chunk in _pieces(response) if lines else response.iter_content(_CHUNK):
             content += chunk
-            if listener is not None and streaming:
-                consumed, finished = self._feed_lines(listener, content, consumed)
-                if finished:
-                    return self._response(response, content)
+            if lines and lines.feed(chunk):
+                return self._response(response, content)
             if len(content) > MAX_BYTES:
                 raise BadResult(
                     tr("The answer is larger than {count} MB.", count=MAX_BYTES >> 20),
@@ -252,36 +261,23 @@ class Http:
                 )
         if cut_short(response):
             raise ChunkedEncodingError("short body")
-        if listener is not None and streaming:
-            self._feed_lines(
-                listener, content[consumed:] + b"\n", 0
-            )  # a last line may lack a line break
+        if lines:
+            lines.feed(b"\n")  # a last line may lack a line break
         return self._response(response, content)
+
+    def _lines(self, response: requests.Response, listener: StreamListener) -> LineReader:
+        wire: Any = response.raw._original_response  # a MeteredResponse
+        return LineReader(listener, self._without_key, wire.line_read)
 
     def _response(self, response: requests.Response, content: bytearray) -> Response:
         return Response(
             self.label, response.status_code, response.headers, self._without_key(bytes(content))
         )
 
-    def _feed_lines(
-        self, listener: StreamListener, content: bytearray, consumed: int
-    ) -> tuple[int, bool]:
-        """Pass the complete lines after `consumed` to `listener`.
-
-        Returns where the next line starts, and whether `listener` has finished.
-        """
-        while (end := content.find(b"\n", consumed)) >= 0:
-            line = self._without_key(bytes(content[consumed:end])).decode("utf-8", "replace")
-            consumed = end + 1
-            if listener.on_line(line.rstrip("\r")):
-                return consumed, True
-        return consumed, False
-
-    def _thread_session(self) -> Session:
-        if not hasattr(self._threads, "session"):
-            self._threads.session = Session()
-        session: Session = self._threads.session
-        return session
+    def _read_session(self) -> Session:
+        if self._session is None:
+            self._session = shared_session(self._origin, self.rate)
+        return self._session
 
     # -- addresses and keys -----------------------------------------------------------------
 
@@ -368,9 +364,14 @@ def _is_stream(response: requests.Response) -> bool:
     return response.ok and kind.strip().lower().startswith(STREAM)
 
 
-def _chunk_size(response: requests.Response) -> int:
-    """How much to read at once: without chunked encoding, a larger read waits for all of it."""
-    return _CHUNK if "chunked" in response.headers.get("Transfer-Encoding", "").lower() else 1
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The body of a stream in pieces, each as soon as it has arrived."""
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    if chunked or not hasattr(response.raw, "read1"):
+        # Without chunked encoding, a larger read of an older urllib3 waits for all of it.
+        yield from response.iter_content(_CHUNK if chunked else 1)
+    else:
+        yield from iter(lambda: response.raw.read1(_CHUNK, decode_content=True), b"")
 
 
 def _set_body(request: requests.Request, body: RequestBody) -> None:

@@ -106,6 +106,11 @@ def _error_class(status: int, words: str) -> type[ApiError]:
 
 
 def _advice(error_class: type[ApiError], label: str, status: int) -> str:
+    if status == 407:
+        return tr(
+            "A proxy asks for a user name and a password: write them into HTTPS_PROXY, as in "
+            "http://name:password@host:port."
+        )
     if error_class is AuthRejected:
         return tr(
             "Check the key ({name}_API_KEY, or `skyport keys list`): it may lack this permission.",

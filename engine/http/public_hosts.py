@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection
 
 from ..base.errors import BadResult
 from ..base.words import tr
-from .session import Session, Timeout, origin, origin_text, plain_host
+from .session import NORMAL_RATE, Session, Timeout, origin, origin_text, plain_host
+from .slow_answers import MeteredAdapter, MinimumRate
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,6 +36,7 @@ def exact_exchange(
     own_host: str,
     label: str,
     timeout: Timeout,
+    rate: MinimumRate = NORMAL_RATE,
 ) -> Iterator[requests.Response]:
     """Send `request` to the exact URL it has and yield the answer, its body not yet read.
 
@@ -49,7 +50,7 @@ def exact_exchange(
         _refuse_local_name(server, label)
     request.url = server
     with Session() as session:
-        adapter = _ExactAdapter(target, label if guarded else None)
+        adapter = _exact_adapter(target, label if guarded else None, rate)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         with session.exchange(request, key, timeout) as response:
@@ -106,43 +107,15 @@ def _normalized(server: str) -> str | None:
 # -- connections --------------------------------------------------------------------------------
 
 
-class _ExactAdapter(HTTPAdapter):
+def _exact_adapter(target: str, guard: str | None, rate: MinimumRate) -> MeteredAdapter:
     """Sends one request with exactly `target`, whatever requests and urllib3 would make of it.
 
-    guard  label of the platform whose URL must lead to a public address; None allows any address
+    guard  label of the platform whose URL must lead to a public address; None allows any address.
+           A proxy resolves the name itself and may run on this machine, so it is not guarded.
     """
-
-    def __init__(self, target: str, guard: str | None) -> None:
-        self._target = target
-        self._guard = guard
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        _patch_connections(
-            self.poolmanager,
-            [_ExactTarget] if self._guard is None else [_ExactTarget, _PublicOnly],
-            self._attributes,
-        )
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """A proxy resolves the name itself and may run on this machine, so it is not guarded."""
-        manager = super().proxy_manager_for(*args, **kwargs)
-        _patch_connections(manager, [_ExactTarget], self._attributes)
-        return manager
-
-    @property
-    def _attributes(self) -> dict[str, Any]:
-        return {"exact_target": self._target, "guard": self._guard or ""}
-
-
-def _patch_connections(manager: Any, mixins: list[type], attributes: dict[str, Any]) -> None:
-    """Mix `mixins` and `attributes` into the class of every connection that `manager` opens."""
-    pools = {}
-    for scheme, pool in manager.pool_classes_by_scheme.items():
-        connection = type("Connection", (*mixins, pool.ConnectionCls), attributes)
-        pools[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
-    manager.pool_classes_by_scheme = pools
+    mixins = [_ExactTarget] if guard is None else [_ExactTarget, _PublicOnly]
+    attributes = {"exact_target": target, "guard": guard or ""}
+    return MeteredAdapter(rate, mixins, [_ExactTarget], attributes)
 
 
 class _ExactTarget(HTTPConnection):

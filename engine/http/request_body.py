@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 from requests_toolbelt import MultipartEncoder
 
+from ..base.background import current_call
 from ..base.errors import InvalidInput
 from ..base.types import Field, MediaFile, Report
 from ..base.words import tr
+from .slow_answers import Abandoned
 
 _CHUNK = 256 * 1024  # bytes
 
@@ -44,8 +46,12 @@ class RequestBody:
         """The next bytes, up to `_CHUNK` of them even if fewer are asked for.
 
         http.client asks for 8 KB at a time, sends whatever it gets, and stops only at the end.
+        Raises Abandoned once nobody waits for the answer.
         """
         self.begun = True
+        call = current_call()
+        if call is not None and call.abandoned:
+            raise Abandoned("abandoned")
         chunk = self._source.read(_CHUNK if 0 < size < _CHUNK else size)
         self._done += len(chunk)
         if chunk and self._report is not None:

@@ -42,6 +42,39 @@ class StreamListener:
     patience: float
 
 
+class LineReader:
+    """Splits a stream into the lines of its listener.
+
+    clean      applied to the bytes of each line
+    line_read  called whenever a line is complete
+    """
+
+    def __init__(
+        self,
+        listener: StreamListener,
+        clean: Callable[[bytes], bytes],
+        line_read: Callable[[], object],
+    ) -> None:
+        self._listener = listener
+        self._clean = clean
+        self._line_read = line_read
+        self._rest: list[bytes] = []
+        line_read()
+
+    def feed(self, piece: bytes) -> bool:
+        """Pass on the lines that `piece` completes; whether the listener has finished."""
+        if b"\n" not in piece:
+            self._rest.append(piece)
+            return False
+        *lines, rest = b"".join((*self._rest, piece)).split(b"\n")
+        self._rest = [rest]
+        self._line_read()
+        return any(self._listener.on_line(self._text(line)) for line in lines)
+
+    def _text(self, line: bytes) -> str:
+        return self._clean(line).decode("utf-8", "replace").rstrip("\r")
+
+
 def read_json(response: Response) -> Json:
     """The JSON in an answer that is not an error.
 

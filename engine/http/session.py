@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Mapping
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from importlib import metadata
-from typing import Any
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakValueDictionary
 
 import requests
 import urllib3.exceptions
 from requests.auth import AuthBase
+from requests.utils import select_proxy
 
 from ..base.words import tr
+from .failures import setup_fault
+from .slow_answers import MeteredAdapter, MinimumRate
 
 Timeout = tuple[float, float]  # seconds to connect, seconds without a byte
 Origin = tuple[str, str, int]  # scheme, host, port
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
+NORMAL_RATE = MinimumRate()
 
 # What a failed connection can raise from requests, urllib3 and the socket below them.
 WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -31,8 +34,11 @@ WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 class Session(requests.Session):
     """A session without cookies, redirects or ~/.netrc; HTTP(S)_PROXY and NO_PROXY are obeyed."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: MinimumRate = NORMAL_RATE) -> None:
         super().__init__()
+        adapter = MeteredAdapter(rate)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
         self.headers["User-Agent"] = f"ComfyUI-Skyport/{version()}"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -43,7 +49,14 @@ class Session(requests.Session):
         request.auth = _KeyAuth(key)
         prepared = self.prepare_request(request)
         settings = self.merge_environment_settings(prepared.url or "", {}, True, None, None)
-        return self.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        try:
+            return self.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        except (*WIRE_ERRORS, ValueError) as error:
+            proxy = select_proxy(prepared.url or "", settings["proxies"])
+            fault = setup_fault(error, proxy, settings["verify"])
+            if fault is None:
+                raise
+        raise fault
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Always None: requests would read a redirect's body and prepare the next request."""
@@ -63,6 +76,18 @@ class _KeyAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.update(self._headers)
         return request
+
+
+def shared_session(server: Origin | None, rate: MinimumRate) -> Session:
+    """The session of everybody who reads from `server`, so that they share its connections."""
+    with _sharing:
+        session = _shared.get((server, rate)) or Session(rate)
+        _shared[server, rate] = session
+        return session
+
+
+_sharing = threading.Lock()
+_shared: WeakValueDictionary[tuple[Origin | None, MinimumRate], Session] = WeakValueDictionary()
 
 
 @lru_cache(maxsize=1)
@@ -127,41 +152,3 @@ def cut_short(response: requests.Response) -> bool:
     """Whether fewer bytes came than Content-Length says: older urllib3 does not check."""
     expected = response.headers.get("Content-Length", "")
     return expected.isdigit() and int(response.raw.tell()) < int(expected)
-
-
-def describe_failure(error: BaseException) -> str:
-    """What went wrong with the connection. The exceptions' own texts hold full URLs."""
-    causes = list(_causes(error))
-
-    def first_of_type(*kinds: type[BaseException]) -> Any:
-        return next((e for e in causes if isinstance(e, kinds)), None)
-
-    if first_of_type(requests.exceptions.ProxyError, urllib3.exceptions.ProxyError):
-        return tr("the proxy refused the connection")
-    if first_of_type(ssl.SSLError, requests.exceptions.SSLError):
-        reason = getattr(first_of_type(ssl.SSLError), "reason", None) or "TLS"
-        return tr("no secure connection could be established ({reason})", reason=reason)
-    if first_of_type(socket.gaierror):
-        return tr("the host name could not be resolved")
-    if first_of_type(ConnectionRefusedError):
-        return tr("the connection was refused")
-    if first_of_type(urllib3.exceptions.ConnectTimeoutError):
-        return tr("the connection timed out")
-    if first_of_type(TimeoutError, socket.timeout, urllib3.exceptions.ReadTimeoutError):
-        return tr("it did not answer in time")
-    if first_of_type(urllib3.exceptions.NewConnectionError):
-        return tr("no connection could be established")
-    return tr("the connection was cut")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and all its causes: urllib3 also keeps causes in args and `reason`."""
-    waiting, seen = [error], set[int]()
-    while waiting:
-        link = waiting.pop(0)
-        if id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        inner = (*link.args, getattr(link, "reason", None), link.__cause__, link.__context__)
-        waiting.extend(e for e in inner if isinstance(e, BaseException))

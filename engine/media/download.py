@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import requests
 
@@ -16,12 +17,12 @@ from ..base.types import Report, ResultFile, no_report
 from ..base.words import tr
 from ..http.client import Http
 from ..http.error_answers import api_error, parse_error_body, parse_retry_after
+from ..http.failures import describe_failure
 from ..http.public_hosts import exact_exchange
 from ..http.session import (
     MAX_REDIRECTS,
     WIRE_ERRORS,
     cut_short,
-    describe_failure,
     origin_text,
     redirect_target,
 )
@@ -59,7 +60,7 @@ class Download:
     """The download of one result; `attempt` may be repeated and resumes where the last one stopped.
 
     url     used byte for byte as given
-    target  path of the file without its extension; `<target>.<pid>.part` until it is complete
+    target  path of the file without its extension; it has the extension .part until it is complete
     cap     largest size to accept, in bytes
     text    whether plain text is a result too
     """
@@ -72,18 +73,40 @@ class Download:
     text: bool = False
     _part: PartialFile = field(init=False, repr=False)
     _etag: str = field(default="", init=False, repr=False)
+    _file: ResultFile | None = field(default=None, init=False, repr=False)
+    _given_up: bool = field(default=False, init=False, repr=False)
+    _attempting: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._part = PartialFile(self.target)
 
     def attempt(self) -> ResultFile:
-        """Fetch what is still missing, once.
+        """Fetch what is still missing, once; nothing is left of it after `give_up`.
 
         Raises TransportError when the connection broke (worth repeating), NotFound when the link
         expired (401, 403, 404, 410; see `link_expired`), another ApiError for other answers, and
         BadResult where repeating does not help: a private host, too many bytes, no media file, a
         full disk.
         """
+        try:
+            with self._attempting:
+                self._file = self._fetch()
+                return self._file
+        finally:
+            if self._given_up:
+                self.give_up()
+
+    def give_up(self) -> None:
+        """Nobody wants it any more: remove it, or let the attempt that is being made do so."""
+        self._given_up = True
+        if not self._attempting.acquire(blocking=False):
+            return
+        self.discard()
+        if self._file is not None:
+            self._file.path.unlink(missing_ok=True)
+        self._attempting.release()
+
+    def _fetch(self) -> ResultFile:
         failure: SkyportError
         try:
             with self._open() as (response, url):
@@ -120,6 +143,7 @@ class Download:
                     own_host=self.http.host,
                     label=self.http.label,
                     timeout=self.http.timeout,
+                    rate=self.http.rate,
                 )
                 response = hops.enter_context(exchange)
                 target = redirect_target(url, response)

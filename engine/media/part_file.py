@@ -21,6 +21,7 @@ from .hashing import BackgroundSha256
 
 CHUNK = 64 * 1024  # a broken connection loses what has come of one
 LARGE_CHUNK = 256 * 1024  # for large files, which lose little by it: each chunk costs time
+_numbers = itertools.count(1)
 
 
 class PartialFile:
@@ -29,8 +30,9 @@ class PartialFile:
     def __init__(self, target: Path) -> None:
         self._stem = _safe(target.name)
         self._folder = target.parent
-        # Two processes may be fetching one task's result at the same time.
-        self._path = self._folder / f"{self._stem}.{os.getpid()}.part"
+        # Two processes may be fetching one task's result at the same time, and in this one a
+        # thread that is to stop may still be writing.
+        self._path = self._folder / f"{self._stem}.{next(_numbers)}.{os.getpid()}.part"
         self._stream: BinaryIO | None = None
         self._sha256 = BackgroundSha256()
         self.size = 0

@@ -14,17 +14,19 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..base.background import Engine
+from ..base.background import Engine, workers
 from ..base.errors import BadResult, SkyportError
 from ..base.types import Json, Model
 from ..base.words import tr
 from ..http.retry import retrying
 from ..settings import folders
+from ..settings.json_file import unusable
 from .provider import Provider
 
 _CONCURRENT = 4  # requests for model details at the same time
@@ -81,8 +83,9 @@ class Catalogue:
     async def refresh(self, provider: Provider, engine: Engine) -> Refreshed:
         """Fetch the platform's models and cache them. After a SkyportError the old ones stay."""
         before = self._rows()
-        listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
-        live, unread = await _completed(provider, engine, listed, before)
+        with workers(provider.name):
+            listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
+            live, unread = await _completed(provider, engine, listed, before)
         if not live:
             raise BadResult(
                 tr("The platform lists no models."),
@@ -176,10 +179,18 @@ def _cached(path: Path) -> list[Json]:
 
 
 def _write(path: Path, rows: list[Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(rows, ensure_ascii=False, indent=1)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # What UTF-8 cannot hold is written as JSON's own escape.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unusable(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _mtime(path: Path) -> float | None:

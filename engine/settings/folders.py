@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
 
+from ..base.errors import InvalidInput
+from ..base.words import tr
 from .json_file import unusable
 
 _PACK = Path(__file__).parents[2]
@@ -46,6 +49,37 @@ def home() -> Path:
     except OSError as error:
         raise unusable(path, error) from error
     return path.absolute()
+
+
+def check_writable(folder: Path) -> None:
+    """Try to write where `folder` is, or would be made. Leaves nothing.
+
+    Raises InvalidInput if that fails.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=_nearest(folder.absolute())) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            tr(
+                "Results cannot be written to {folder}: {reason}.",
+                folder=folder,
+                reason=getattr(error, "strerror", None) or error,
+            ),
+            do=tr(
+                "Make it writable, or choose another one: results_dir in the settings, or --output."
+            ),
+        ) from None
+
+
+def _nearest(folder: Path) -> Path:
+    """`folder`, or the first of its parents that exists."""
+    try:
+        folder.lstat()
+    except FileNotFoundError:
+        return _nearest(folder.parent)
+    return folder
 
 
 def user_folder() -> Path:

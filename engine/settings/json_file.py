@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from filelock import SoftFileLock, Timeout
 
 from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import tr
 
+LOCK_PATIENCE = 10.0  # seconds for which nobody alive holds the lock of a file
+_updating = threading.Lock()
 _NO_FILE: dict[str, Json] = {}
 _cache: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
 
@@ -49,6 +55,24 @@ def write(path: Path, tree: Mapping[str, Json]) -> None:
             _cache.pop(path, None)
     except OSError as error:
         raise unusable(path, error) from error
+
+
+@contextmanager
+def updating(path: Path) -> Iterator[None]:
+    """What is read from `path` in here is still there when it is written back.
+
+    No other thread and no other process changes it meanwhile. Where no lock file can be made, the
+    file itself cannot be written either.
+    """
+    with _updating, ExitStack() as stack:
+        lock = SoftFileLock(f"{path}.lock", timeout=LOCK_PATIENCE)
+        with suppress(OSError):
+            try:
+                stack.enter_context(lock)
+            except Timeout:  # whoever holds it has died
+                os.unlink(lock.lock_file)
+                stack.enter_context(lock)
+        yield
 
 
 def _parsed(path: Path) -> dict[str, Json]:

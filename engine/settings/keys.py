@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,14 +72,14 @@ def _how_to_set(platform: str, help: str) -> str:
 def set_key(platform: str, value: str) -> Key:
     """Store `value` in keys.json. Raises InvalidInput where an HTTP header cannot hold it."""
     key = Key(_validated(value, platform), "file")
-    with _writing:
+    with json_file.updating(_file()):
         json_file.write(_file(), {**_stored(_file()), platform: key.value})
     return key
 
 
 def remove(platform: str) -> bool:
     """Remove the stored key; False where there was none. One in the environment stays."""
-    with _writing:
+    with json_file.updating(_file()):
         stored = dict(_stored(_file()))
         was_stored = stored.pop(platform, None) is not None
         if was_stored:
@@ -128,7 +127,7 @@ def set_s3(access: str, secret: str) -> Key:
         S3_ACCESS: _validated(access, tr("access key ID")),
         S3_SECRET: _validated(secret, tr("secret access key")),
     }
-    with _writing:
+    with json_file.updating(_file()):
         json_file.write(_file(), {**_stored(_file()), **pair})
     return Key(pair[S3_ACCESS], "file")
 
@@ -188,7 +187,6 @@ def url_variable(platform: str) -> str:
 
 # -- inside -------------------------------------------------------------------------------------
 
-_writing = threading.Lock()
 _warned: set[Path] = set()
 
 

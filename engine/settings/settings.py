@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -216,7 +215,6 @@ class Settings:
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))
 
 
-_writing = threading.Lock()
 # Content of the file, texts of the environment, and the settings that they make.
 _loaded: tuple[Mapping[str, Json], Mapping[str, str], Settings] | None = None
 
@@ -244,9 +242,11 @@ def save(changes: Mapping[str, Json]) -> Settings:
     unknown = set(changes) - set(_PARSERS)
     if unknown:
         raise InvalidInput(tr("There is no setting named {name}.", name=sorted(unknown)[0]))
-    with _writing:
+    with json_file.updating(_file()):
         tree = _merged(json_file.read(_file()), changes)
-        _from_file(tree)
+        folder = _from_file(tree).get("results_dir")
+        if folder is not None and changes.get("results_dir") is not None:
+            folders.check_writable(folder)
         json_file.write(_file(), tree)
     return load()
 

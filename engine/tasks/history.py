@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ..base.background import workers
 from ..base.errors import InvalidInput, SkyportError
 from ..base.types import Result
 from ..base.words import tr
@@ -243,7 +244,8 @@ async def cancel(runner: Runner, provider: Provider, row: Row, reason: str) -> b
     fingerprint, cancelled = row.record.fingerprint, False
     runner.set_cancel_reason(fingerprint, reason)
     try:
-        cancelled = await retrying(lambda: provider.cancel(task), run_blocking=blocking)
+        with workers(provider.name):
+            cancelled = await retrying(lambda: provider.cancel(task), run_blocking=blocking)
     finally:
         if not cancelled:
             runner.set_cancel_reason(fingerprint, "")

@@ -121,13 +121,30 @@ class Job:
         try:
             while not running.done():
                 stopping = asyncio.ensure_future(self.stop.wait())
-                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                stopping.cancel()
+                try:
+                    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    stopping.cancel()
                 if self.stop.is_set() and not running.done():
                     raise Stopped
             return running.result()
         finally:
             running.cancel()
+
+
+async def within(seconds: float | None, work: Coroutine[Any, Any, T], error: Exception) -> T:
+    """The outcome of `work`, or `error` once it has taken so long; None waits as long as it does.
+
+    Unlike `asyncio.wait_for` it cannot take a timeout of the work for its own.
+    """
+    running = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({running}, timeout=seconds)
+        if not running.done():
+            raise error
+        return running.result()
+    finally:
+        running.cancel()
 
 
 class TransferProgress:

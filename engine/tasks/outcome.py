@@ -93,6 +93,16 @@ def time_limit_error(job: Job, task: Task) -> TaskTimeout:
     )
 
 
+def download_stopped_error(job: Job, task: Task) -> TaskTimeout:
+    return TaskTimeout(
+        tr("Stopped while its result was being downloaded."), **_task_fields(job, task)
+    )
+
+
+def poll_stopped_error(job: Job, task: Task) -> TaskTimeout:
+    return TaskTimeout(tr("Stopped while the platform did not answer."), **_task_fields(job, task))
+
+
 def is_final(error: SkyportError) -> bool:
     """Whether it is proved that the task will never bring a result."""
     return isinstance(error, (TaskFailed, TaskCancelled))

@@ -22,6 +22,7 @@ _LONGER_INTERVAL = 1.55  # if the end is within _FORECAST_RANGE and _FORECAST_MA
 _FORECAST_RANGE, _FORECAST_MARGIN = 75.0, 2.0  # seconds; later ends cannot be predicted well enough
 _EXTRA_POLL_DELAYS = (0.12, 0.72)  # the second is for an end that comes slightly late
 _MAX_EXTRA_POLLS = 2  # per task; more could exhaust its polls of the minute
+_LATE = 10.0  # seconds after a poll; the next one is due much earlier
 _MIN_GAIN = 0.2  # an extra poll closer than this to a regular one is not worth it
 
 
@@ -38,6 +39,10 @@ class Pace:
         early = self._polls and now < self._polls[-1] + _INTERVAL - _MIN_GAIN
         self._extra_polls_left -= 1 if early else 0
         self._polls.append(now)
+
+    def is_late(self, now: float) -> bool:
+        """Whether the last poll has been without an answer for longer than any should take."""
+        return bool(self._polls) and now - self._polls[-1] > _LATE
 
     def earliest_poll(self) -> float:
         """The earliest time at which another poll stays within the limit."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from ..base.background import Engine, all_of
 from ..base.errors import InvalidInput, SkyportError
@@ -17,12 +20,20 @@ from ..media.limits import check
 from ..settings import settings
 from .job import Job, TransferProgress
 
+T = TypeVar("T")
+
 
 class TempFolder:
-    """A folder for fetched files, created on first use and removed after they are uploaded."""
+    """A folder for fetched files, created on first use and removed after they are uploaded.
+
+    It outlives the `with` only until the last thread that writes into it has ended.
+    """
 
     def __init__(self) -> None:
         self._folder: TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+        self._writers = 0
+        self._left = False
 
     @property
     def path(self) -> Path:
@@ -30,11 +41,29 @@ class TempFolder:
             self._folder = TemporaryDirectory(prefix="skyport-", ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
+    def writing(self, write: Callable[[], T]) -> T:
+        """What `write`, which writes into the folder, returns. Raises OSError after the `with`."""
+        with self._lock:
+            if self._left:
+                raise FileNotFoundError(self.path)
+            self._writers += 1
+        try:
+            return write()
+        finally:
+            with self._lock:
+                self._writers -= 1
+                self._remove_unused()
+
     def __enter__(self) -> TempFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
+        with self._lock:
+            self._left = True
+            self._remove_unused()
+
+    def _remove_unused(self) -> None:
+        if self._left and not self._writers and self._folder is not None:
             self._folder.cleanup()
 
 
@@ -52,7 +81,7 @@ async def fetch_remote_files(
     job.enter("fetching")
     progress = TransferProgress(job)
     downloads = [
-        _fetch(engine, job, remote, folder.path / f"{remote.what}_{number}", progress.part())
+        _fetch(engine, job, remote, folder, number, progress.part())
         for number, remote in enumerate(remotes, 1)
     ]
     files = dict(zip(remotes, await all_of(downloads), strict=True))
@@ -62,12 +91,15 @@ async def fetch_remote_files(
 
 
 async def _fetch(
-    engine: Engine, job: Job, remote: RemoteFile, target: Path, report: Report
+    engine: Engine, job: Job, remote: RemoteFile, folder: TempFolder, number: int, report: Report
 ) -> MediaFile:
+    target = folder.path / f"{remote.what}_{number}"
     cap = settings.load().max_result_mb * 1024 * 1024
     download = Download(job.provider.http, remote.url, target, cap, report)
     try:
-        result = await retrying(download.attempt, run_blocking=engine.transfer)
+        result = await retrying(
+            lambda: folder.writing(download.attempt), run_blocking=engine.transfer
+        )
         file = await engine.blocking(lambda: describe(result.path))
     except SkyportError as error:
         raise _unusable(job, remote, error.what) from None

@@ -8,12 +8,21 @@ from datetime import date
 from pathlib import Path
 
 from ..base.background import Engine, all_of
-from ..base.errors import SkyportError
 from ..base.types import Kind, Output, Result, ResultFile, Task, TaskState
 from ..http.retry import retrying
 from ..media.download import Download, keep
-from ..settings import settings
+from ..settings import folders, settings
 from .job import Job, TransferProgress
+
+
+async def check_writable(engine: Engine, job: Job, into: Path) -> None:
+    """Raises InvalidInput if results of `job` cannot be written: asked before they are paid for."""
+    folder = _folder(job.provider.name, into)
+    await engine.blocking(lambda: folders.check_writable(folder))
+
+
+def _folder(platform: str, into: Path) -> Path:
+    return into / platform / date.today().isoformat()
 
 
 async def download_outputs(
@@ -21,7 +30,7 @@ async def download_outputs(
 ) -> Result:
     """Download every output of `state` in parallel, to `into`/platform/date."""
     progress = TransferProgress(job)
-    folder = into / task.platform / date.today().isoformat()
+    folder = _folder(task.platform, into)
     downloadable = [output for output in state.outputs if output.url or output.data]
     stem = f"{_file_name(job.request.title)}_{_file_name(task.id)}"
     files = await all_of(
@@ -51,8 +60,8 @@ async def _fetch(
         download = Download(job.provider.http, output.url, target, cap, progress.part(), text=True)
         try:
             file = await retrying(download.attempt, run_blocking=engine.transfer)
-        except SkyportError:
-            download.discard()
+        except BaseException:
+            download.give_up()
             raise
     return replace(file, url=output.url, node_id=output.node_id, title=output.title)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from ..base.background import Engine
+from ..base.background import LEDGER, Engine, workers
 from ..ledger.ledger import Ledger, Row, State
 from ..media.files import is_intact
 from ..settings import settings
@@ -80,4 +80,5 @@ class ResumeCheck:
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Await a ledger call in a thread: the caller goes on once its write is on disk."""
-        return await self._blocking(call)
+        with workers(LEDGER):
+            return await self._blocking(call)

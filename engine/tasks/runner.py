@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base.background import Engine
+from ..base.background import Engine, workers
 from ..base.errors import (
     ApiError,
     BadResult,
@@ -35,10 +35,12 @@ from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..media.download import link_expired
 from ..platforms.provider import Provider
 from ..settings import settings
-from .job import Job, Stopped
+from .job import Job, Stopped, within
 from .outcome import (
+    download_stopped_error,
     empty_answer_error,
     is_final,
+    poll_stopped_error,
     raise_unless_succeeded,
     scrub_state,
     sender_died_error,
@@ -48,7 +50,7 @@ from .outcome import (
     with_resume_hint,
 )
 from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
-from .results import download_outputs
+from .results import check_writable, download_outputs
 from .resume import ResumeCheck
 from .submit import Submitter
 from .waiting import Waiting
@@ -59,6 +61,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
 LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
+_CANCEL_LIMIT = 30.0  # seconds for a platform to answer that it cancels
 
 
 class Runner:
@@ -141,7 +144,8 @@ class Runner:
         self, provider: Provider, request: Request, files: Sequence[MediaFile]
     ) -> list[str]:
         """The URL of each file for requests like `request`; a file is uploaded only once."""
-        return await self._submitter.host(provider, request, files)
+        with workers(provider.name):
+            return await self._submitter.host(provider, request, files)
 
     async def _join(self, fresh: Job, into: Path) -> Job:
         """The equal job in progress, else `fresh`; with one more watcher."""
@@ -181,7 +185,8 @@ class Runner:
 
     async def _run_job(self, job: Job, into: Path) -> None:
         try:
-            result = await self.run_task(job, into)
+            with workers(job.provider.name):
+                result = await self.run_task(job, into)
         except asyncio.CancelledError:
             self._finish(job).set_exception(TaskCancelled(tr("The operation was cancelled.")))
         except BaseException as error:
@@ -213,6 +218,8 @@ class Runner:
     async def _resume_or_submit(self, job: Job, into: Path) -> Result:
         while True:
             row = await self._resume.row_to_resume(job)
+            if row is None and job.existing_task is None:
+                await check_writable(self.engine, job, into)
             if row and row.result:
                 return await self._with_warnings(job, replace(row.result, reused=True))
             if row and row.task and job.provider.answers_at_once(job.request):
@@ -272,7 +279,10 @@ class Runner:
 
     async def _finish_task(self, job: Job, task: Task, row: Row | None, into: Path) -> Result:
         try:
-            return await self._wait_and_download(job, task, row, into)
+            limit = settings.load().time_limit_s
+            return await within(
+                limit, self._wait_and_download(job, task, row, into), time_limit_error(job, task)
+            )
         except TaskUnresolved as error:
             text, answer = str(error), error.answer
             await self._resume.in_thread(
@@ -296,7 +306,7 @@ class Runner:
                 self._durations[_duration_key(job.request)].append(pace.duration())
         job.enter("downloading", state=state)
         try:
-            return await download_outputs(self.engine, job, task, state, into)
+            return await self._download(job, task, state, into)
         except ApiError as error:
             if not link_expired(error):
                 raise
@@ -304,11 +314,19 @@ class Runner:
         job.stop.clear()  # too late to cancel, and the result is paid for
         state = await self._wait(job, task, row, pace)
         try:
-            return await download_outputs(self.engine, job, task, state, into)
+            return await self._download(job, task, state, into)
         except ApiError as error:
             if link_expired(error):
                 raise unresolved_error(job, task, error.what) from None
             raise
+
+    async def _download(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
+        """The results of `state`. A stop ends the download at once; the task keeps its results."""
+        try:
+            return await job.unless_stopped(download_outputs(self.engine, job, task, state, into))
+        except Stopped:
+            job.open.clear()  # new watchers must not join a job that is ending
+            raise download_stopped_error(job, task) from None
 
     async def _wait(self, job: Job, task: Task, row: Row | None, pace: Pace) -> TaskState:
         """Poll until the task has succeeded, and record where its results are.
@@ -318,24 +336,21 @@ class Runner:
         now, patience = _now(), settings.load().patience_s
         waiting = Waiting(now, now - _age(row))
         forecast = Forecast(now, await self._usual_duration(job.request))
-        limit = settings.load().time_limit_s
-        deadline = None if limit is None else now + limit
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
         while True:
             due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
-            try:
-                state = await self._next_state(job, task, pace, due, deadline)
-            except (ApiError, BadResult, TransportError) as error:
-                ended = waiting.fail(error, _now())
+            answer = await self._next_answer(job, task, pace, due)
+            if isinstance(answer, SkyportError):
+                waiting.fail(answer, _now())
             else:
-                ended = waiting.take(state, _now())
-                forecast.observe(_now(), state.progress)
-                await self._record_state(job, state)
-                if state.known and not state.status.terminal:
+                ended = waiting.take(answer, _now())
+                forecast.observe(_now(), answer.progress)
+                await self._record_state(job, answer)
+                if answer.known and not answer.status.terminal:
                     look_until = None
                 if ended and not waiting.unresolved:
-                    return await self._ended(job, task, state)
+                    return await self._ended(job, task, answer)
             self._show_silence(job, waiting)
             if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
                 raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
@@ -369,28 +384,33 @@ class Runner:
                 lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
             )
 
-    async def _next_state(
-        self, job: Job, task: Task, pace: Pace, due: float, deadline: float | None
-    ) -> TaskState:
-        """The answer to the next poll, when it is due. A stop or the time limit interrupts it."""
-        while deadline is None or _now() < deadline:
-            polling = job.unless_stopped(self._poll(job, task, pace, due))
+    async def _next_answer(
+        self, job: Job, task: Task, pace: Pace, due: float
+    ) -> TaskState | SkyportError:
+        """The answer to the next poll when it is due, or what came instead."""
+        while True:
             try:
-                return await asyncio.wait_for(
-                    polling, None if deadline is None else deadline - _now()
-                )
+                return await job.unless_stopped(self._poll(job, task, pace, due))
             except Stopped:
+                is_late = pace.is_late(_now())
                 await self._cancel(job, task)
-            except asyncio.TimeoutError:
-                break
-        raise time_limit_error(job, task)
+                if is_late and job.watchers <= 0:
+                    job.open.clear()  # it holds no slot for a platform that does not answer
+                    raise poll_stopped_error(job, task) from None
 
     async def _cancel(self, job: Job, task: Task) -> None:
         """Stop the task if the platform can; else it runs on, and its watchers keep waiting."""
         job.open.clear()
         cancelled = False
         try:
-            cancelled = await self._call(lambda: job.provider.cancel(task))
+            cancelled = await within(
+                _CANCEL_LIMIT,
+                self._call(lambda: job.provider.cancel(task)),
+                TransportError(
+                    tr("It did not answer when asked to cancel the task."),
+                    platform=job.provider.label,
+                ),
+            )
         finally:
             if not cancelled:  # else the job stays closed until it has finished
                 job.open.set()
@@ -398,7 +418,7 @@ class Runner:
             raise job.stop_error(task)
         job.stop.clear()
 
-    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState:
+    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState | SkyportError:
         await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
         await self._rate_limiter(job.provider.name).wait()
         pace.record_poll(_now())
@@ -435,17 +455,20 @@ def _job_from_row(provider: Provider, row: Row) -> Job:
     return Job(provider, request, row.record, row.task)
 
 
-def _ask(provider: Provider, task: Task) -> TaskState:
-    """One poll. Whatever goes wrong while its answer is read, it is no answer."""
+def _ask(provider: Provider, task: Task) -> TaskState | SkyportError:
+    """The answer to one poll, or what came instead of it.
+
+    Whatever goes wrong while an answer is read, it is none.
+    """
     try:
         return scrub_state(provider.poll(task))
+    except (ApiError, BadResult, TransportError) as error:
+        return error
     except SkyportError:
         raise
     except Exception as error:
-        reason = type(error).__name__
-    raise BadResult(
-        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
-    )
+        what = tr("The answer could not be read: {reason}", reason=type(error).__name__)
+        return BadResult(what, platform=provider.label)
 
 
 def _age(row: Row | None) -> float:

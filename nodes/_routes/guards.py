@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ...engine.base.background import EDITOR, workers
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.words import tr
 from ...engine.tasks.public_view import redact
@@ -22,7 +23,8 @@ def json_errors(handler: Handler) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            return await handler(request)
+            with workers(EDITOR):
+                return await handler(request)
         except SkyportError as error:
             payload = {"error": type(error).__name__, "message": redact(str(error))}
             return web.json_response(payload, status=400)

@@ -24,6 +24,8 @@ async def _refresh_old() -> None:
                 await providers.refresh(platform)
         except SkyportError as error:
             _log.info("Skyport: %s", error)
+        except Exception:  # one platform must not keep the others from being asked
+            _log.exception("Skyport could not refresh the models of %s", platform)
         await asyncio.sleep(0)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from ... import providers
+from ...engine.base.background import workers
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Cluster, Json
 from ...engine.base.words import tr
@@ -144,7 +145,8 @@ async def _test(request: web.Request) -> web.Response:
     """{"ok", "message"}: the answer to one free query, without retries: the user is waiting."""
     name = _platform_name(await read_json_object(request))
     try:
-        message = await in_thread(lambda: providers.connect(name).check())
+        with workers(name):
+            message = await in_thread(lambda: providers.connect(name).check())
     except SkyportError as error:
         return web.json_response({"ok": False, "message": redact(str(error))})
     return web.json_response({"ok": True, "message": message})
@@ -207,7 +209,8 @@ async def _clusters(request: web.Request) -> web.Response:
     provider = await in_thread(lambda: providers.connect(name))
     if not hasattr(provider, "clusters"):
         raise InvalidInput(tr("this platform has no clusters."), platform=provider.label)
-    clusters: list[Cluster] = await in_thread(provider.clusters)
+    with workers(name):
+        clusters: list[Cluster] = await in_thread(provider.clusters)
     return web.json_response({"clusters": [_cluster(one) for one in clusters]})
 
 
