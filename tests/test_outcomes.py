@@ -97,6 +97,7 @@ class Platform(Cloud):
 
     def __init__(self, clock: Callable[[], float], world: World) -> None:
         super().__init__(clock, cancels=True)
+        self.http.has_answered = True  # it is no wrong address
         self.world = world
 
     def submit(self, request: Request, report: Report = no_report) -> str | TaskState:
