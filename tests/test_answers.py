@@ -480,16 +480,38 @@ def test_the_envelope_of_the_public_server_is_read_too() -> None:
     assert "system busy" in str(poll_error(endpoint, answer_json(busy)))
 
 
-def test_a_failure_that_says_the_task_does_not_exist_is_no_failure() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "image file does not exist",
+        "Task failed: model not found",
+        "the task has an unknown parameter",
+        "unknown task type",
+        "job stopped, source not found",
+    ],
+)
+def test_a_failure_for_want_of_something_else_is_a_failure(words: str) -> None:
     endpoint = next(e for e in ENDPOINTS if e.name == VIDEOS)
-    body = {"status": "FAILED", "error": "taskid=7 not exist"}
-    assert isinstance(poll_error(endpoint, answer_json(body)), NotFound)
+    assert read(endpoint, {"status": "FAILED", "error": words}).status is Status.FAILED
 
 
-def test_a_failure_for_want_of_an_input_is_a_failure() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "taskid=7 not exist",
+        "Task oc-000001 does not exist.",
+        "task 'abc-1' not found",
+        "No such task",
+        "task with id 7 was not found",
+        "unknown task id",
+        "\u4efb\u52a1 7 \u4e0d\u5b58\u5728",
+        "prompt_id 763289064770885 not found",
+    ],
+)
+def test_a_failure_that_says_the_task_does_not_exist_is_no_failure(words: str) -> None:
     endpoint = next(e for e in ENDPOINTS if e.name == VIDEOS)
-    body = {"status": "FAILED", "error": "image file does not exist"}
-    assert read(endpoint, body).status is Status.FAILED
+    error = poll_error(endpoint, answer_json({"status": "FAILED", "error": words}))
+    assert isinstance(error, NotFound)
 
 
 def test_a_deep_answer_is_no_answer() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import socket
 import traceback
 from collections.abc import Callable
@@ -672,3 +673,24 @@ def test_the_guard_is_in_the_way_of_every_connection_whatever_its_scheme(
     assert isinstance(error, BadResult)
     assert "not a public host" in str(error)
     assert server.connections == 0
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["\u7535\u5f71" * 100, "t" * 300, "CON", "nul.png", "a/b\\c:d", "half \ud83d", "..", "x."],
+)
+def test_any_name_becomes_one_that_every_disk_takes(tmp_path: Path, stem: str) -> None:
+    files = [keep(PNG, tmp_path / f"{stem}_{n}".replace("/", "_")) for n in (1, 2)]
+    names = [file.path.name for file in files]
+    assert len(set(names)) == 2
+    for name in names:
+        assert len(name.encode()) <= 200
+        assert re.fullmatch(r"[^\\/:*?\"<>|\x00-\x1f]+(?<![. ])", name)
+
+
+def test_long_names_that_begin_alike_stay_two(tmp_path: Path) -> None:
+    first, second = (keep(PNG, tmp_path / f"{'t' * 200}_{n}") for n in (1, 2))
+    assert first.path.stem != second.path.stem.removesuffix("_2")

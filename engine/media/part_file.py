@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
 import re
@@ -21,6 +22,8 @@ from .hashing import BackgroundSha256
 
 CHUNK = 64 * 1024  # a broken connection loses what has come of one
 LARGE_CHUNK = 256 * 1024  # for large files, which lose little by it: each chunk costs time
+_MAX_NAME = 140  # bytes of a name without what is added to it; a disk takes 255
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # by Windows
 _numbers = itertools.count(1)
 
 
@@ -159,8 +162,18 @@ def _is_running(pid: int) -> bool:
 
 
 def _safe(name: str) -> str:
-    """`name` as a file name for every system: the task id in it comes from outside."""
-    return re.sub(r"[^\w.+-]", "_", name).strip(".")[:120] or "result"
+    """`name` as a file name for every system: the task id in it comes from outside.
+
+    A long one keeps its beginning, and a hash of all of it: two names never become one.
+    """
+    plain = re.sub(r"[^\w.+-]", "_", name).strip(".") or "result"
+    if _RESERVED.fullmatch(plain.partition(".")[0]):
+        plain = f"_{plain}"
+    encoded = plain.encode("utf-8", "replace")
+    if len(encoded) <= _MAX_NAME:
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{encoded[:_MAX_NAME].decode('utf-8', 'ignore').rstrip('._')}_{digest}"
 
 
 def _no_media(head: bytes, content_type: str) -> BadResult:

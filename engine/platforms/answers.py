@@ -41,11 +41,13 @@ _NO_REASON = frozenset(("success", "succeed", "succeeded", "ok", "none", "null",
 _INNER = ("data", "output", "task", "result", "response")  # objects that may describe the task
 _ECHO = re.compile(r"parameters|params|inputs?|request|payload|model")
 _DEPTH = 3
+# Nothing but its id may stand between: "Task failed: image not found" says something else.
 _NO_TASK = re.compile(
-    r"\b(task|job|prompt)s?([ _-]?id)?\b.{0,80}\b(not[ _]exists?|not found|does(n.t| not) exist"
-    r"|unknown)|no such (task|job|prompt)|unknown (task|job|prompt)"
-    "|\u4efb\u52a1.{0,40}(\u4e0d\u5b58\u5728|\u672a\u627e\u5230)",
-    re.IGNORECASE | re.DOTALL,
+    r"\b(?:task|job|prompt)s?[ _-]?(?:id)?\b(?: with(?: the)? id)?[\s:=#'\"\[(]*[\w-]*['\")\]]*\s*"
+    r"(?:is |was |has been |do(?:es)? )?(?:not[ _]exists?|not found|n.t exist|unknown|gone\b)"
+    r"|(?:no such|unknown|invalid) (?:task|job|prompt)(?:[ _-]?id)?(?!\s*\w)"
+    "|\u4efb\u52a1[^\uff0c\u3002,;:\uff1a]{0,40}(?:\u4e0d\u5b58\u5728|\u672a\u627e\u5230|\u627e\u4e0d\u5230)",
+    re.IGNORECASE,
 )
 
 
