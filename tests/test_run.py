@@ -12,13 +12,13 @@ from scripted import Answer, Scripted, answer_page
 from skyport.engine.base.errors import (
     BadResult,
     InputRejected,
-    NotFound,
     OutcomeUnknown,
     ServerFault,
     SkyportError,
     TaskCancelled,
     TaskFailed,
     TaskTimeout,
+    TaskUnresolved,
     TransportError,
 )
 from skyport.engine.base.types import Output, Status, Task, TaskState
@@ -167,44 +167,6 @@ def test_equal_items_of_a_batch_are_tasks_of_their_own(play: Play, tmp_path: Pat
 # -- the wait -------------------------------------------------------------------------------
 
 
-def test_an_unknown_word_is_believed_for_ten_polls_then_named_with_the_task(
-    play: Play, tmp_path: Path
-) -> None:
-    cloud = play.cloud(lasts=1000, word="Frobnicating")
-    error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, BadResult)
-    assert error.task_id == "1"
-    assert "Frobnicating" in str(error)
-    assert "at no further charge" in str(error)
-    assert cloud.counts["poll"] == 10
-
-
-def test_an_unknown_word_that_passes_is_forgiven(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud(lasts=12, word="Frobnicating")  # nine polls
-    assert play.result(cloud, order(), tmp_path).texts == ("done",)
-
-
-def test_a_task_the_platform_does_not_know_at_once_is_not_given_up(
-    play: Play, tmp_path: Path
-) -> None:
-    cloud = play.cloud()
-    cloud.script["poll"] = [NotFound("no such task", status=404)] * 3
-    assert play.result(cloud, order(), tmp_path).texts == ("done",)
-    assert cloud.counts["submit"] == 1
-
-
-def test_a_task_the_platform_never_knows_is_given_up_and_made_anew(
-    play: Play, tmp_path: Path
-) -> None:
-    cloud = play.cloud()
-    cloud.script["poll"] = [NotFound("no such task", status=404)] * 10
-    error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, NotFound)
-    assert error.task_id == "1"
-    assert "not lost" not in str(error)
-    assert play.result(cloud, order(), tmp_path).task_id == "2"
-
-
 def test_there_is_no_time_limit_unless_one_is_set(play: Play, tmp_path: Path) -> None:
     cloud = play.cloud(lasts=6 * 3600.0)
     assert play.result(cloud, order(), tmp_path).texts == ("done",)
@@ -237,38 +199,42 @@ def test_a_time_limit_holds_while_polls_fail(
     assert play.loop.time() - began == pytest.approx(30.0)
 
 
-def test_a_task_is_not_lost_when_the_platform_cannot_be_reached(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud()
-    cloud.script["poll"] = [TransportError("no answer")] * 5
+def test_a_platform_that_cannot_be_reached_is_asked_on_until_the_patience_of_the_settings_ends(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_PATIENCE_S", "120")
+    cloud = play.cloud(lasts=200)
+    cloud.script["poll"] = [TransportError("no answer")] * 9
+    began = play.loop.time()
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, TransportError)
+    assert isinstance(error, TaskTimeout)
     assert error.task_id == "1"
+    assert "has not answered for 2 minutes; last: no answer" in str(error)
     assert "at no further charge" in str(error)
+    assert 120 <= play.loop.time() - began <= 160
     result = play.result(cloud, order(), tmp_path)
     assert (result.task_id, cloud.counts["submit"]) == ("1", 1)
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
-def test_a_task_that_failed_says_why_and_is_made_anew_by_the_next_run(
-    play: Play, tmp_path: Path, status: Status
+@pytest.mark.parametrize(
+    ("status", "kind", "text"),
+    [
+        (Status.FAILED, TaskFailed, "Cloud task 1: The task failed: the picture is not allowed"),
+        (Status.CANCELLED, TaskCancelled, "Cloud task 1: the picture is not allowed"),
+    ],
+    ids=["failed", "cancelled"],
+)
+def test_a_task_that_ended_badly_says_why_and_is_made_anew_by_the_next_run(
+    play: Play, tmp_path: Path, status: Status, kind: type[SkyportError], text: str
 ) -> None:
     cloud = play.cloud()
     words = TaskState(status, "Fail", message="the picture is not allowed")
     cloud.poll = lambda task: words  # type: ignore[method-assign]
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, TaskFailed)
-    assert str(error).startswith("Cloud task 1: The task failed: the picture is not allowed")
+    assert isinstance(error, kind)
+    assert str(error).startswith(text)
     error_of(play, cloud, tmp_path)
     assert cloud.counts["submit"] == 2
-
-
-def test_a_task_that_brought_nothing_is_an_error_with_its_id(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud()
-    cloud.outputs = ()
-    error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, BadResult)
-    assert "task 1" in str(error)
-    assert "not lost" not in str(error)
 
 
 def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:
@@ -409,21 +375,23 @@ def test_a_result_that_is_not_there_yet_is_not_given_up(
     cloud = linked(play, server, "/a.png")
     server.on("/a.png", Answer(404), Answer(404), Answer(body=PNG))
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, NotFound)
+    assert isinstance(error, TaskUnresolved)
     assert error.task_id == "1"
-    assert "at no further charge" in str(error)
+    assert "404" in str(error)
+    assert "Queue again to look again, at no charge" in str(error)
     result = play.result(cloud, order(), tmp_path)
     assert (result.task_id, result.files[0].path.read_bytes()) == ("1", PNG)
+    assert cloud.counts["submit"] == 1
 
 
-def test_a_task_that_fails_when_asked_for_a_fresh_link_is_not_taken_for_done(
+def test_a_task_without_results_when_asked_for_a_fresh_link_is_not_taken_for_done(
     play: Play, tmp_path: Path, server: Scripted
 ) -> None:
     cloud = linked(play, server, "/a.png")
     server.on("/a.png", lambda seen: (setattr(cloud, "outputs", ()), Answer(410))[1])
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, BadResult)
-    assert "returned nothing" in str(error)
+    assert isinstance(error, TaskUnresolved)
+    assert "names no result" in str(error)
 
 
 def test_one_bad_file_of_several_loses_nothing(

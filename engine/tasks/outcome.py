@@ -63,6 +63,15 @@ def unresolved_error(job: Job, task: Task, reason: str) -> TaskUnresolved:
     )
 
 
+def look_reason(seconds: float, words: str) -> str:
+    """Why a task is still unresolved after it was looked at again; `words` came last."""
+    return tr(
+        "It was looked at again for {seconds} seconds, and no result came; last: {words}",
+        seconds=round(seconds),
+        words=words,
+    )
+
+
 def empty_answer_error(job: Job, state: TaskState) -> OutcomeUnknown:
     """The error for an order that was answered at once, with nothing: it cannot be asked again."""
     return OutcomeUnknown(

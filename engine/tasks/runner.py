@@ -39,6 +39,7 @@ from .job import Job, Stopped
 from .outcome import (
     empty_answer_error,
     is_final,
+    look_reason,
     raise_unless_succeeded,
     scrub_state,
     sender_died_error,
@@ -323,23 +324,22 @@ class Runner:
         job.show(usual=forecast.usual)
         while True:
             due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
-            try:
-                state = await self._next_state(job, task, pace, due, deadline)
-            except (ApiError, BadResult, TransportError) as error:
-                ended = waiting.fail(error, _now())
+            answer = await self._next_state(job, task, pace, due, deadline)
+            if isinstance(answer, SkyportError):
+                ended = waiting.fail(answer, _now())
             else:
-                ended = waiting.take(state, _now())
+                state, ended = answer, waiting.take(answer, _now())
                 forecast.observe(_now(), state.progress)
-                await self._record_state(job, state)
                 if state.known and not state.status.terminal:
                     look_until = None
+                await self._record_state(job, state, looking=look_until is not None)
                 if ended and not waiting.unresolved:
                     return await self._ended(job, task, state)
             self._show_silence(job, waiting)
             if waiting.gave_up(_now()):
                 raise silence_error(job, task, waiting.last_words, patience)
             if waiting.unresolved or (look_until is not None and _now() >= look_until):
-                reason = waiting.unresolved or waiting.last_words or (row.error if row else "")
+                reason = waiting.unresolved or look_reason(LOOK, waiting.last_words)
                 failure = unresolved_error(job, task, reason)
                 failure.answer = waiting.answer
                 raise failure
@@ -358,20 +358,26 @@ class Runner:
         since = waiting.silent
         job.show(silent=None if since is None else time.monotonic() - (_now() - since))
 
-    async def _record_state(self, job: Job, state: TaskState) -> None:
-        """Show the state; record it in the ledger if its status or cost is new."""
+    async def _record_state(self, job: Job, state: TaskState, looking: bool) -> None:
+        """Show the state; record it in the ledger if its status or cost is new.
+
+        With `looking`, nothing proves yet that the task is more than unresolved.
+        """
         before = job.snapshot.state
         job.show(state=state)
         is_new = before is None or (before.status, before.cost) != (state.status, state.cost)
-        if is_new and not state.status.terminal:
+        if is_new and not state.status.terminal and not looking:
             await self._resume.in_thread(
                 lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
             )
 
     async def _next_state(
         self, job: Job, task: Task, pace: Pace, due: float, deadline: float | None
-    ) -> TaskState:
-        """The answer to the next poll, when it is due. A stop or the time limit interrupts it."""
+    ) -> TaskState | SkyportError:
+        """The answer to the next poll, when it is due, or its error.
+
+        A stop or the time limit interrupts it. Raises what a failed cancel raises.
+        """
         while deadline is None or _now() < deadline:
             polling = job.unless_stopped(self._poll(job, task, pace, due))
             try:
@@ -380,6 +386,8 @@ class Runner:
                 )
             except Stopped:
                 await self._cancel(job, task)
+            except (ApiError, BadResult, TransportError) as error:
+                return error
             except asyncio.TimeoutError:
                 break
         raise time_limit_error(job, task)
