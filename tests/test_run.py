@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted import Answer, Scripted, answer_page
 from skyport.engine.base.errors import (
+    ApiError,
+    AuthRejected,
     BadResult,
     InputRejected,
+    NotFound,
     OutcomeUnknown,
+    OutOfCredit,
+    RateLimited,
     ServerFault,
     SkyportError,
     TaskCancelled,
@@ -22,6 +28,8 @@ from skyport.engine.base.errors import (
     TransportError,
 )
 from skyport.engine.base.types import Output, Status, Task, TaskState
+from skyport.engine.http.error_answers import api_error
+from skyport.engine.ledger.ledger import State, record_of
 from virtual import Cloud, Play, clip, ended, most_within, order
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -116,20 +124,124 @@ def test_an_upload_that_fails_is_tried_again_by_the_next_run(play: Play, tmp_pat
 # -- the submit -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [TransportError("the connection was cut"), ServerFault("Bad Gateway", status=502)],
-    ids=["cut", "gateway"],
-)
-def test_a_submit_without_an_answer_is_unknown_and_never_made_again(
+def own(error: ApiError) -> ApiError:
+    """`error` as the platform words it itself; without this it is anybody's page."""
+    error.own_form = True
+    return error
+
+
+def page(status: int) -> ApiError:
+    return api_error("Cloud", status, "nginx")
+
+
+def submits(cloud: Cloud, *answers: Exception) -> None:
+    """What the platform says to the next submits, and whose words these are."""
+    inner, left = cloud.submit, list(answers)
+
+    def submit(*about: Any) -> str:
+        if not left:
+            return inner(*about)
+        cloud.log.append(("submit", "", cloud.clock()))
+        raise left.pop(0)
+
+    cloud.submit = submit  # type: ignore[method-assign]
+
+
+DOUBTED = {
+    "cut": TransportError("the connection was cut"),
+    "a page of 200": BadResult("got text/html"),
+    "a redirect": ApiError("redirects", status=302),
+    **{f"page {status}": page(status) for status in (400, 402, 408, 409, 422, 429)},
+    **{f"page {status}": page(status) for status in (500, 502, 503, 504, 524, 599)},
+    **{f"own {n}": own(ServerFault("crashed", status=n)) for n in (500, 502, 504, 524)},
+    "own 408": own(InputRejected("too slow", status=408)),
+}
+
+
+@pytest.mark.parametrize("trouble", DOUBTED.values(), ids=DOUBTED)
+def test_a_submit_without_proof_is_unknown_and_never_made_again(
     play: Play, tmp_path: Path, trouble: SkyportError
 ) -> None:
     cloud = play.cloud()
-    cloud.script["submit"] = [trouble]
+    submits(cloud, trouble)
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, OutcomeUnknown)
+    assert trouble.what in str(error)
     assert "may have been charged" in str(error)
-    assert cloud.counts == {"prepare": 1, "submit": 1}
+    assert len(cloud.times("submit")) == 1
+    assert outcome_of(play, cloud) is State.UNKNOWN
+
+
+REFUSED = {
+    **{f"own {n}": own(InputRejected("bad", status=n)) for n in (400, 409, 422)},
+    "own 401": own(AuthRejected("no key", status=401)),
+    "own 403": own(AuthRejected("not yours", status=403)),
+    "own 404": own(NotFound("no such model", status=404)),
+    "own code": own(InputRejected("bad", status=200, code="1003")),
+    "own 402": own(OutOfCredit("pay", status=402)),
+    "own 429 of money": own(OutOfCredit("no balance", status=429)),
+    "own 503 of money": own(OutOfCredit("no balance", status=503)),
+}
+
+
+@pytest.mark.parametrize("trouble", REFUSED.values(), ids=REFUSED)
+def test_what_the_platform_refuses_itself_has_failed_in_its_words(
+    play: Play, tmp_path: Path, trouble: SkyportError
+) -> None:
+    cloud = play.cloud()
+    submits(cloud, trouble)
+    assert error_of(play, cloud, tmp_path) is trouble
+    assert len(cloud.times("submit")) == 1
+    assert outcome_of(play, cloud) is State.FAILED
+    assert play.result(cloud, order(), tmp_path).warnings == ()  # and it is ordered anew at once
+
+
+@pytest.mark.parametrize("kind", [RateLimited, ServerFault])
+def test_a_platform_that_says_later_is_asked_five_times_then_believed(
+    play: Play, tmp_path: Path, kind: type[ApiError]
+) -> None:
+    cloud = play.cloud()
+    status = 429 if kind is RateLimited else 503
+    submits(cloud, *[own(kind("later", status=status, retry_after=7.0)) for _ in range(5)])
+    assert isinstance(error_of(play, cloud, tmp_path), kind)
+    times = cloud.times("submit")
+    assert [b - a for a, b in pairwise(times)] == [7.0] * 4
+    assert outcome_of(play, cloud) is State.FAILED
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 411, 413, 414, 431])
+def test_what_is_refused_on_the_way_has_failed_and_says_who_spoke(
+    play: Play, tmp_path: Path, status: int
+) -> None:
+    cloud = play.cloud()
+    submits(cloud, page(status))
+    error = error_of(play, cloud, tmp_path)
+    assert "Not the platform itself but a proxy or gateway on the way answered so" in str(error)
+    assert "nothing was charged" in str(error)
+    assert outcome_of(play, cloud) is State.FAILED
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_a_page_that_knows_no_such_address_names_the_address_unless_it_ever_answered(
+    play: Play, tmp_path: Path, status: int
+) -> None:
+    cloud = play.cloud()
+    submits(cloud, page(status))
+    error = error_of(play, cloud, tmp_path)
+    assert "Nothing was charged: http://127.0.0.1:1 has never answered as Cloud does" in str(error)
+    assert "CLOUD_BASE_URL" in str(error)
+    assert outcome_of(play, cloud) is State.FAILED
+
+    play.result(cloud, order(), tmp_path)  # another process may have ordered it: the ledger knows
+    submits(cloud, page(status))
+    with pytest.raises(OutcomeUnknown):
+        play.result(cloud, order(seed=2), tmp_path)
+
+
+def outcome_of(play: Play, cloud: Cloud) -> State:
+    row = play.runner.ledger.find(record_of(order(), cloud.http.base_url).fingerprint)
+    assert row is not None
+    return row.state
 
 
 def test_a_submit_that_never_left_is_made_again(play: Play, tmp_path: Path) -> None:

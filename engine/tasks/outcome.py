@@ -17,7 +17,12 @@ from ..base.errors import (
 from ..base.shown_text import scrub
 from ..base.types import Status, Task, TaskState
 from ..base.words import tr
-from ..http.retry import may_be_accepted, outcome_unknown, refused_on_the_way
+from ..http.retry import (
+    is_wrong_address,
+    may_be_accepted,
+    outcome_unknown,
+    refused_on_the_way,
+)
 from ..ledger.ledger import Row, State
 from .job import Job
 
@@ -118,6 +123,14 @@ def submit_error(job: Job, error: BaseException, *, address_known: bool) -> Base
             "charged."
         )
         error.do = f"{error.do} {spoke}".strip()
+    elif isinstance(error, SkyportError) and is_wrong_address(error):
+        error.do = tr(
+            "Nothing was charged: {address} has never answered as {platform} does. Check "
+            "{name}_BASE_URL.",
+            address=job.provider.http.base_url,
+            platform=label,
+            name=label.upper(),
+        )
     return error
 
 
