@@ -406,12 +406,21 @@ def test_an_equal_order_looks_again_for_a_minute_at_most_and_sends_nothing(
     assert row.answer
 
 
-def test_an_unresolved_task_that_runs_after_all_is_waited_for(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud(lasts=1000)
-    says(cloud, EMPTY, last=130)
-    error_of(play, cloud, tmp_path)
-    result = play.result(cloud, order(), tmp_path)
-    assert (result.task_id, cloud.counts["submit"]) == ("1", 1)
+@pytest.mark.parametrize("first", [RUNNING, STRANGE], ids=["at once", "after a strange word"])
+def test_an_unresolved_task_that_runs_after_all_is_waited_for(
+    tmp_path: Path, first: TaskState
+) -> None:
+    play, ledger = on_time()
+    with play:
+        cloud = play.cloud(lasts=1000)
+        says(cloud, EMPTY, last=130)
+        error_of(play, cloud, tmp_path)
+        says(cloud, first, last=10)
+        states: list[State] = []
+        play.loop.call_later(100, lambda: states.append(only_row(ledger).state))
+        result = play.result(cloud, order(), tmp_path)
+        assert (result.task_id, cloud.counts["submit"]) == ("1", 1)
+    assert states == [State.RUNNING]
 
 
 # -- the collector's looks ----------------------------------------------------------------------

@@ -365,7 +365,8 @@ class Runner:
         """
         before = job.snapshot.state
         job.show(state=state)
-        is_new = before is None or (before.status, before.cost) != (state.status, state.cost)
+        news = (state.status, state.known, state.cost)
+        is_new = before is None or (before.status, before.known, before.cost) != news
         if is_new and not state.status.terminal and not looking:
             await self._resume.in_thread(
                 lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
