@@ -5,7 +5,8 @@ parent FOLDER        the same, with a child of its own that lives longer
 intend FOLDER MARK   be one of several that submit the same order at the same moment
 open FOLDER          be one of several that open the same ledger at the same moment
 full FOLDER BYTES    lose the disk between an intent and the answer of the submit
-work PLAN            bring home all that the plan asks for, as a queue of ComfyUI would
+work PLAN            bring home all that the plan asks for, as a queue of ComfyUI would; a person
+                     queues again what may have been charged
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from _waiting import PATIENCE
 from PIL import Image
 from skyport import providers
+from skyport.engine.base.errors import OutcomeUnknown
 from skyport.engine.base.types import Model, Request, Result, Task
 from skyport.engine.ledger.ledger import State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
@@ -112,12 +114,15 @@ def work(plan: str) -> None:
     jobs = [runner.start(platform, request(one), into=results()) for one in wanted]
     threading.Thread(target=_watch, args=(jobs,), daemon=True).start()
     numbers = {job.future: number for number, job in enumerate(jobs)}
-    for future in as_completed(numbers):
-        job = jobs[numbers[future]]
-        result = future.result()
+    for number in map(numbers.__getitem__, as_completed(numbers)):
+        if isinstance(jobs[number].future.exception(), OutcomeUnknown):
+            runner.record_told(jobs[number])
+            jobs[number] = runner.start(platform, request(wanted[number]), into=results())
+        job = jobs[number]
+        result = job.future.result()
         _look_at(result)
         runner.record_delivered(job)
-        tell("got", numbers[future], _how(job, result), len(result.warnings))
+        tell("got", number, _how(job, result), len(result.warnings))
 
 
 def request(one: Mapping[str, str]) -> Request:

@@ -240,6 +240,14 @@ def test_a_strange_word_is_shown_and_runs(endpoint: Endpoint) -> None:
 
 
 @each_endpoint
+def test_the_answer_is_kept_where_it_may_be_the_last_one(endpoint: Endpoint) -> None:
+    kept = ("UNKNOWN", endpoint.success, endpoint.failure, endpoint.running)
+    answers = [read(endpoint, endpoint.wrap({"status": word})).answer for word in kept]
+    assert [bool(answer) for answer in answers] == [True, True, True, False]
+    assert '"UNKNOWN"' in answers[0]
+
+
+@each_endpoint
 def test_a_strange_word_beside_a_result_has_succeeded(endpoint: Endpoint) -> None:
     state = read(endpoint, endpoint.wrap({"status": "Ready", "video_url": FILM}))
     assert (state.status, state.outputs[0].url) == (Status.SUCCEEDED, FILM)

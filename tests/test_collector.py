@@ -13,7 +13,6 @@ from skyport.engine.base.errors import (
     AuthRejected,
     MissingKey,
     OutcomeUnknown,
-    ServerFault,
     TaskCancelled,
 )
 from skyport.engine.base.types import Request, Task
@@ -133,8 +132,8 @@ def test_a_task_of_our_own_whose_job_broke_off_is_taken_up_again(
 ) -> None:
     ours = process()
     cloud = ours.cloud(lasts=40)
-    cloud.script["poll"] = [ServerFault("busy", status=500)] * 5
-    with pytest.raises(ServerFault):
+    cloud.script["poll"] = [AuthRejected("no", status=401)]
+    with pytest.raises(AuthRejected):
         ours.play.result(cloud, order(), ours.into)
     ours.collects_for(60, ours.connect(cloud))
     assert ours.row(fingerprint()).state is State.SUCCEEDED
@@ -275,6 +274,7 @@ def test_if_that_process_dies_nothing_is_sent_again_but_by_a_person(
     with pytest.raises(OutcomeUnknown, match="may have been charged"):
         second.play.run(ended(job))
     assert cloud.log == []
+    second.play.runner.record_told(job)
     result = second.play.result(cloud, order(), second.into)
     assert cloud.counts["submit"] == 1
     assert "may have been charged" in result.warnings[0]

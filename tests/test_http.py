@@ -27,7 +27,6 @@ from skyport.engine.base.errors import (
     InputRejected,
     InvalidInput,
     NotFound,
-    OutcomeUnknown,
     OutOfCredit,
     RateLimited,
     ServerFault,
@@ -39,7 +38,13 @@ from skyport.engine.http.client import Http
 from skyport.engine.http.error_answers import api_error, message_in, parse_retry_after
 from skyport.engine.http.failures import describe_failure
 from skyport.engine.http.response import Response, StreamListener, read_json
-from skyport.engine.http.retry import pause, retrying, should_repeat
+from skyport.engine.http.retry import (
+    may_be_accepted,
+    outcome_unknown,
+    pause,
+    retrying,
+    should_repeat,
+)
 from skyport.engine.http.slow_answers import MinimumRate
 
 KEY = "AI-0123456789abcdef"
@@ -229,6 +234,7 @@ def test_a_submit_that_found_nobody_listening_is_made_again(server: Scripted) ->
     error, pauses = carry(lambda: away.post_json("submit", {}), submit=True)
     assert isinstance(error, TransportError)
     assert error.sent is False
+    assert not may_be_accepted(error)
     assert len(pauses) == 4
 
 
@@ -263,32 +269,45 @@ def test_a_submit_turned_away_for_want_of_money_is_not(server: Scripted, status:
     ],
     ids=["dropped", "cut", "bad JSON", "page", "502", "504", "524", "408", "no HTTP", "303"],
 )
-def test_a_submit_without_a_readable_answer_is_sent_once_and_its_outcome_is_unknown(
+def test_a_submit_without_a_readable_answer_is_sent_once_and_may_be_accepted(
     server: Scripted, trouble: Answer
 ) -> None:
     server.on("/submit", trouble, answer_json({"task_id": 7}))
     error, pauses = submit(server)
-    assert isinstance(error, OutcomeUnknown)
+    assert may_be_accepted(error)
     assert server.counts["/submit"] == 1
     assert pauses == []
-    assert "may have been charged" in str(error)
-    assert error.platform == "HaiYi"
+    unknown = outcome_unknown(error, "HaiYi")
+    assert "may have been charged" in str(unknown)
+    assert error.what in str(unknown)
+    assert unknown.platform == "HaiYi"
 
 
-def test_a_submit_the_platform_says_it_failed_is_believed_and_not_sent_again(
+def test_a_fault_of_the_platforms_server_proves_nothing_in_whatever_words(
     server: Scripted,
 ) -> None:
     server.on("/submit", answer_json({"msg": "worker crashed"}, 500), answer_json({"task_id": 7}))
     error, _ = submit(server)
     assert isinstance(error, ServerFault)
+    assert error.own_form
+    assert may_be_accepted(error)
+    assert "worker crashed" in str(outcome_unknown(error, "HaiYi"))
     assert server.counts["/submit"] == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_page_that_turns_a_submit_away_is_not_believed(server: Scripted, status: int) -> None:
+    server.on("/submit", answer_page("too many requests", status), answer_json({"task_id": 7}))
+    error, pauses = submit(server)
+    assert may_be_accepted(error)
+    assert (pauses, server.counts["/submit"]) == ([], 1)
 
 
 def test_a_submit_that_timed_out_is_sent_once(server: Scripted) -> None:
     server.on("/submit", Answer(delay=PATIENCE), answer_json({"task_id": 7}))
     http = api(server, timeout=(PATIENCE, 0.05))
     error, _ = carry(lambda: http.post_json("submit", {}), submit=True)
-    assert isinstance(error, OutcomeUnknown)
+    assert may_be_accepted(error)
     assert server.counts["/submit"] == 1
 
 
@@ -321,14 +340,14 @@ def test_reads_of_several_threads_share_a_connection(server: Scripted) -> None:
     assert server.connections == 1
 
 
-def test_a_form_cut_while_its_file_goes_out_is_an_unknown_outcome(
+def test_a_form_cut_while_its_file_goes_out_is_sent_once_and_may_be_accepted(
     server: Scripted, tmp_path: Path
 ) -> None:
     server.on("/run", Answer(drop="before"), answer_json({"task_id": 7}))
     file = media(tmp_path, b"\x89PNG" * 500_000)
     http = api(server)
     error, _ = carry(lambda: http.post_form("run", [("image", file)]), submit=True)
-    assert isinstance(error, OutcomeUnknown)
+    assert may_be_accepted(error)
     assert server.counts["/run"] == 1
 
 
@@ -366,7 +385,7 @@ def test_a_submit_whose_answer_trickles_has_an_unknown_outcome(
 ) -> None:
     server.on("/submit", answer, answer_json({"task_id": 7}))
     error, pauses = carry(lambda: slow(server).post_json("submit", {}), submit=True)
-    assert isinstance(error, OutcomeUnknown)
+    assert may_be_accepted(error)
     assert "its answer came too slowly" in str(error)
     assert (server.counts["/submit"], pauses) == (1, [])
 

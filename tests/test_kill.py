@@ -250,12 +250,12 @@ def each_charge_is_explained(theatre: Theatre, rows: Sequence[Row]) -> int:
     orphans = [task for task in theatre.box.tasks if str(task.id) not in known]
     to_epoch = max(time.time() - time.monotonic() for _ in range(9))  # a pause between makes less
     groups = grouped(rows)
-    parse_error_body: Counter[str] = Counter()
+    charged: Counter[str] = Counter()
     for task in sorted(orphans, key=lambda task: task.began):
         about = wish(task.plan.fields)
-        parse_error_body[about] += 1
+        charged[about] += 1
         before = [row for row in groups[about] if row.created <= task.began + to_epoch]
-        assert parse_error_body[about] <= sum(row.state is State.UNKNOWN for row in before)
+        assert charged[about] <= sum(row.state is State.UNKNOWN for row in before)
     return len(orphans)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InputRejected, SkyportError, TransportError
-from skyport.engine.base.types import MediaFile, Result, Task
+from skyport.engine.base.types import MediaFile, Result, Status, Task, TaskState
 from skyport.engine.ledger.ledger import Row, State, TaskRecord, fingerprint_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
@@ -38,6 +38,18 @@ class Recording(Store):
     def record_accepted(self, order: TaskRecord, task: Task) -> None:
         self.note("accepted", task.id)
         super().record_accepted(order, task)
+
+    def record_success(self, fingerprint: str, state: TaskState) -> None:
+        self.note("found", state.word)
+        super().record_success(fingerprint, state)
+
+    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+        self.note("unresolved", answer)
+        super().record_unresolved(fingerprint, error, answer)
+
+    def record_told(self, fingerprint: str) -> None:
+        self.note("told")
+        super().record_told(fingerprint)
 
     def record_result(self, fingerprint: str, result: Result) -> None:
         self.note("finished", result.task_id)
@@ -75,6 +87,7 @@ def test_the_intent_is_written_before_the_submit_and_the_id_right_after(tmp_path
         ("submit", "1"),
         ("accepted", "1"),
         ("poll", "1"),
+        ("found", "success"),
         ("finished", "1"),
         ("delivered", ""),
     ]
@@ -100,18 +113,26 @@ def test_a_refused_submit_is_written_off(tmp_path: Path) -> None:
     ]
 
 
-def test_a_cut_submit_is_written_off_as_unknown(tmp_path: Path) -> None:
+def test_a_cut_submit_is_written_off_as_unknown_before_a_person_is_told(tmp_path: Path) -> None:
     def cut(cloud: Cloud) -> None:
         cloud.script["submit"] = [TransportError("cut")]
 
-    assert story(tmp_path, cut)[-1] == ("ended", "unknown")
+    assert story(tmp_path, cut)[-2:] == [("ended", "unknown"), ("told", "")]
 
 
 def test_what_may_come_yet_is_not_written_off(tmp_path: Path) -> None:
     def unreachable(cloud: Cloud) -> None:
-        cloud.script["poll"] = [TransportError("no answer")] * 5
+        cloud.script["poll"] = [TransportError("no answer")] * 1000
 
-    assert "ended" not in dict(story(tmp_path, unreachable))
+    assert story(tmp_path, unreachable)[-1] == ("poll", "1")
+
+
+def test_what_nothing_proves_is_not_written_off_either(tmp_path: Path) -> None:
+    def empty(cloud: Cloud) -> None:
+        said = TaskState(Status.SUCCEEDED, "success", answer="{}")
+        cloud.poll = lambda task: said  # type: ignore[method-assign]
+
+    assert story(tmp_path, empty)[-1] == ("unresolved", "{}")
 
 
 # -- fingerprints ---------------------------------------------------------------------------

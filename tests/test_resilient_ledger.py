@@ -21,7 +21,14 @@ import pytest
 from _waiting import PATIENCE
 from filelock import FileLock
 from processes import Children
-from skyport.engine.base.errors import ServerFault, TaskFailed
+from skyport.engine.base.errors import (
+    ApiError,
+    InputRejected,
+    OutcomeUnknown,
+    ServerFault,
+    SkyportError,
+    TaskFailed,
+)
 from skyport.engine.base.types import Result, Status, Task, TaskState
 from skyport.engine.ledger.ledger import Query, Row, State, TaskRecord, record_of
 from skyport.engine.ledger.migrations import VERSION
@@ -198,24 +205,73 @@ class Refusing(Cloud):
 
     def submit(self, *about: object) -> str:
         self.disk.fill()
-        raise ServerFault("no", status=500)
+        self.failure.own_form = True
+        raise self.failure
 
     disk: SmallDisk
+    failure: ApiError
 
 
+@pytest.mark.parametrize(
+    ("failure", "raised", "state"),
+    [
+        (InputRejected("no", status=400), InputRejected, State.FAILED),
+        (ServerFault("no", status=500), OutcomeUnknown, State.UNKNOWN),
+    ],
+    ids=["refused", "in doubt"],
+)
 def test_a_submit_that_fails_while_the_disk_fills_up_may_be_ordered_again(
-    keep: Callable[[Path], ResilientLedger], disk: SmallDisk, tmp_path: Path
+    keep: Callable[[Path], ResilientLedger],
+    disk: SmallDisk,
+    tmp_path: Path,
+    failure: ApiError,
+    raised: type[SkyportError],
+    state: State,
 ) -> None:
     keeper = keep(disk.path)
     with Play(keeper) as play:
         refusing = Refusing(play.loop.time)
-        refusing.disk = disk
-        with pytest.raises(ServerFault):
+        refusing.disk, refusing.failure = disk, failure
+        with pytest.raises(raised):
             play.result(refusing, order(), tmp_path)
-        assert known(keeper, mark_of(refusing)).state is State.FAILED
+        row = known(keeper, mark_of(refusing))
+        assert (row.state, row.told) == (state, state is State.UNKNOWN)
         assert keeper.disk is not None
         assert [row.state for row in keeper.disk.rows(Query())] == [State.INTENT]
-        assert play.result(play.cloud(), order(), tmp_path).texts == ("done",)
+        result = play.result(play.cloud(), order(), tmp_path)
+        assert (result.texts, len(result.warnings)) == (("done",), int(row.told))
+
+
+def test_a_person_is_told_of_an_order_in_doubt_once_even_if_the_disk_is_full_by_then(
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
+) -> None:
+    keeper = keep(disk.path)
+    keeper.record_intent(kept())
+    keeper.record_end("a", State.UNKNOWN, "no answer")
+    disk.fill()
+    keeper.record_told("a")
+    assert known(keeper).told
+    disk.make_room()
+    keeper.record_intent(kept("b"))
+    assert keeper.disk is not None
+    assert [(row.state, row.told) for row in keeper.disk.rows(Query())] == [
+        (State.INTENT, False),
+        (State.UNKNOWN, True),
+    ]
+
+
+def test_an_order_that_cannot_be_set_apart_on_disk_is_not_taken_for_another_in_memory(
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
+) -> None:
+    keeper = keep(disk.path)
+    for fingerprint in ("a", "b"):
+        keeper.record_accepted(kept(fingerprint), task(fingerprint))
+        keeper.record_unresolved(fingerprint, "no result", "{}")
+    disk.fill()
+    keeper.record_unresolved("b", "no result", "{}")
+    with pytest.raises(SkyportError, match="cannot be written"):
+        keeper.set_apart(1)
+    assert [known(keeper, each).state for each in "ab"] == [State.UNRESOLVED] * 2
 
 
 class Failing(Cloud):

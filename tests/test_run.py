@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted import Answer, Scripted, answer_page
 from skyport.engine.base.errors import (
+    ApiError,
+    AuthRejected,
     BadResult,
     InputRejected,
     InvalidInput,
     NotFound,
     OutcomeUnknown,
+    OutOfCredit,
+    RateLimited,
     ServerFault,
     SkyportError,
     TaskCancelled,
     TaskFailed,
     TaskTimeout,
+    TaskUnresolved,
     TransportError,
 )
 from skyport.engine.base.types import Output, Report, Request, Status, Task, TaskState, no_report
+from skyport.engine.http.error_answers import api_error
+from skyport.engine.ledger.ledger import State, record_of
 from virtual import Cloud, Play, clip, ended, most_within, order
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -117,20 +125,124 @@ def test_an_upload_that_fails_is_tried_again_by_the_next_run(play: Play, tmp_pat
 # -- the submit -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [TransportError("the connection was cut"), ServerFault("Bad Gateway", status=502)],
-    ids=["cut", "gateway"],
-)
-def test_a_submit_without_an_answer_is_unknown_and_never_made_again(
+def own(error: ApiError) -> ApiError:
+    """`error` as the platform words it itself; without this it is anybody's page."""
+    error.own_form = True
+    return error
+
+
+def page(status: int) -> ApiError:
+    return api_error("Cloud", status, "nginx")
+
+
+def submits(cloud: Cloud, *answers: Exception) -> None:
+    """What the platform says to the next submits, and whose words these are."""
+    inner, left = cloud.submit, list(answers)
+
+    def submit(*about: Any) -> str:
+        if not left:
+            return inner(*about)
+        cloud.log.append(("submit", "", cloud.clock()))
+        raise left.pop(0)
+
+    cloud.submit = submit  # type: ignore[method-assign]
+
+
+DOUBTED = {
+    "cut": TransportError("the connection was cut"),
+    "a page of 200": BadResult("got text/html"),
+    "a redirect": ApiError("redirects", status=302),
+    **{f"page {status}": page(status) for status in (400, 402, 408, 409, 422, 429)},
+    **{f"page {status}": page(status) for status in (500, 502, 503, 504, 524, 599)},
+    **{f"own {n}": own(ServerFault("crashed", status=n)) for n in (500, 502, 504, 524)},
+    "own 408": own(InputRejected("too slow", status=408)),
+}
+
+
+@pytest.mark.parametrize("trouble", DOUBTED.values(), ids=DOUBTED)
+def test_a_submit_without_proof_is_unknown_and_never_made_again(
     play: Play, tmp_path: Path, trouble: SkyportError
 ) -> None:
     cloud = play.cloud()
-    cloud.script["submit"] = [trouble]
+    submits(cloud, trouble)
     error = error_of(play, cloud, tmp_path)
     assert isinstance(error, OutcomeUnknown)
+    assert trouble.what in str(error)
     assert "may have been charged" in str(error)
-    assert cloud.counts == {"prepare": 1, "submit": 1}
+    assert len(cloud.times("submit")) == 1
+    assert outcome_of(play, cloud) is State.UNKNOWN
+
+
+REFUSED = {
+    **{f"own {n}": own(InputRejected("bad", status=n)) for n in (400, 409, 422)},
+    "own 401": own(AuthRejected("no key", status=401)),
+    "own 403": own(AuthRejected("not yours", status=403)),
+    "own 404": own(NotFound("no such model", status=404)),
+    "own code": own(InputRejected("bad", status=200, code="1003")),
+    "own 402": own(OutOfCredit("pay", status=402)),
+    "own 429 of money": own(OutOfCredit("no balance", status=429)),
+    "own 503 of money": own(OutOfCredit("no balance", status=503)),
+}
+
+
+@pytest.mark.parametrize("trouble", REFUSED.values(), ids=REFUSED)
+def test_what_the_platform_refuses_itself_has_failed_in_its_words(
+    play: Play, tmp_path: Path, trouble: SkyportError
+) -> None:
+    cloud = play.cloud()
+    submits(cloud, trouble)
+    assert error_of(play, cloud, tmp_path) is trouble
+    assert len(cloud.times("submit")) == 1
+    assert outcome_of(play, cloud) is State.FAILED
+    assert play.result(cloud, order(), tmp_path).warnings == ()  # and it is ordered anew at once
+
+
+@pytest.mark.parametrize("kind", [RateLimited, ServerFault])
+def test_a_platform_that_says_later_is_asked_five_times_then_believed(
+    play: Play, tmp_path: Path, kind: type[ApiError]
+) -> None:
+    cloud = play.cloud()
+    status = 429 if kind is RateLimited else 503
+    submits(cloud, *[own(kind("later", status=status, retry_after=7.0)) for _ in range(5)])
+    assert isinstance(error_of(play, cloud, tmp_path), kind)
+    times = cloud.times("submit")
+    assert [b - a for a, b in pairwise(times)] == [7.0] * 4
+    assert outcome_of(play, cloud) is State.FAILED
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 411, 413, 414, 431])
+def test_what_is_refused_on_the_way_has_failed_and_says_who_spoke(
+    play: Play, tmp_path: Path, status: int
+) -> None:
+    cloud = play.cloud()
+    submits(cloud, page(status))
+    error = error_of(play, cloud, tmp_path)
+    assert "Not the platform itself but a proxy or gateway on the way answered so" in str(error)
+    assert "nothing was charged" in str(error)
+    assert outcome_of(play, cloud) is State.FAILED
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_a_page_that_knows_no_such_address_names_the_address_unless_it_ever_answered(
+    play: Play, tmp_path: Path, status: int
+) -> None:
+    cloud = play.cloud()
+    submits(cloud, page(status))
+    error = error_of(play, cloud, tmp_path)
+    assert "Nothing was charged: http://127.0.0.1:1 has never answered as Cloud does" in str(error)
+    assert "CLOUD_BASE_URL" in str(error)
+    assert outcome_of(play, cloud) is State.FAILED
+
+    play.result(cloud, order(), tmp_path)  # another process may have ordered it: the ledger knows
+    submits(cloud, page(status))
+    with pytest.raises(OutcomeUnknown):
+        play.result(cloud, order(seed=2), tmp_path)
+
+
+def outcome_of(play: Play, cloud: Cloud) -> State:
+    row = play.runner.ledger.find(record_of(order(), cloud.http.base_url).fingerprint)
+    assert row is not None
+    return row.state
 
 
 def test_a_submit_that_never_left_is_made_again(play: Play, tmp_path: Path) -> None:
@@ -166,44 +278,6 @@ def test_equal_items_of_a_batch_are_tasks_of_their_own(play: Play, tmp_path: Pat
 
 
 # -- the wait -------------------------------------------------------------------------------
-
-
-def test_an_unknown_word_is_believed_for_ten_polls_then_named_with_the_task(
-    play: Play, tmp_path: Path
-) -> None:
-    cloud = play.cloud(lasts=1000, word="Frobnicating")
-    error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, BadResult)
-    assert error.task_id == "1"
-    assert "Frobnicating" in str(error)
-    assert "at no further charge" in str(error)
-    assert cloud.counts["poll"] == 10
-
-
-def test_an_unknown_word_that_passes_is_forgiven(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud(lasts=12, word="Frobnicating")  # nine polls
-    assert play.result(cloud, order(), tmp_path).texts == ("done",)
-
-
-def test_a_task_the_platform_does_not_know_at_once_is_not_given_up(
-    play: Play, tmp_path: Path
-) -> None:
-    cloud = play.cloud()
-    cloud.script["poll"] = [NotFound("no such task", status=404)] * 3
-    assert play.result(cloud, order(), tmp_path).texts == ("done",)
-    assert cloud.counts["submit"] == 1
-
-
-def test_a_task_the_platform_never_knows_is_given_up_and_made_anew(
-    play: Play, tmp_path: Path
-) -> None:
-    cloud = play.cloud()
-    cloud.script["poll"] = [NotFound("no such task", status=404)] * 10
-    error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, NotFound)
-    assert error.task_id == "1"
-    assert "not lost" not in str(error)
-    assert play.result(cloud, order(), tmp_path).task_id == "2"
 
 
 def test_there_is_no_time_limit_unless_one_is_set(play: Play, tmp_path: Path) -> None:
@@ -305,38 +379,42 @@ def test_a_task_already_paid_for_is_attached_to_though_its_folder_takes_nothing(
     assert play.result(cloud, order(), tmp_path).task_id == "1"
 
 
-def test_a_task_is_not_lost_when_the_platform_cannot_be_reached(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud()
-    cloud.script["poll"] = [TransportError("no answer")] * 5
+def test_a_platform_that_cannot_be_reached_is_asked_on_until_the_patience_of_the_settings_ends(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_PATIENCE_S", "120")
+    cloud = play.cloud(lasts=200)
+    cloud.script["poll"] = [TransportError("no answer")] * 9
+    began = play.loop.time()
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, TransportError)
+    assert isinstance(error, TaskTimeout)
     assert error.task_id == "1"
+    assert "has not answered for 2 minutes; last: no answer" in str(error)
     assert "at no further charge" in str(error)
+    assert 120 <= play.loop.time() - began <= 160
     result = play.result(cloud, order(), tmp_path)
     assert (result.task_id, cloud.counts["submit"]) == ("1", 1)
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
-def test_a_task_that_failed_says_why_and_is_made_anew_by_the_next_run(
-    play: Play, tmp_path: Path, status: Status
+@pytest.mark.parametrize(
+    ("status", "kind", "text"),
+    [
+        (Status.FAILED, TaskFailed, "Cloud task 1: The task failed: the picture is not allowed"),
+        (Status.CANCELLED, TaskCancelled, "Cloud task 1: the picture is not allowed"),
+    ],
+    ids=["failed", "cancelled"],
+)
+def test_a_task_that_ended_badly_says_why_and_is_made_anew_by_the_next_run(
+    play: Play, tmp_path: Path, status: Status, kind: type[SkyportError], text: str
 ) -> None:
     cloud = play.cloud()
     words = TaskState(status, "Fail", message="the picture is not allowed")
     cloud.poll = lambda task: words  # type: ignore[method-assign]
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, TaskFailed)
-    assert str(error).startswith("Cloud task 1: The task failed: the picture is not allowed")
+    assert isinstance(error, kind)
+    assert str(error).startswith(text)
     error_of(play, cloud, tmp_path)
     assert cloud.counts["submit"] == 2
-
-
-def test_a_task_that_brought_nothing_is_an_error_with_its_id(play: Play, tmp_path: Path) -> None:
-    cloud = play.cloud()
-    cloud.outputs = ()
-    error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, BadResult)
-    assert "task 1" in str(error)
-    assert "not lost" not in str(error)
 
 
 def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:
@@ -477,21 +555,23 @@ def test_a_result_that_is_not_there_yet_is_not_given_up(
     cloud = linked(play, server, "/a.png")
     server.on("/a.png", Answer(404), Answer(404), Answer(body=PNG))
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, NotFound)
+    assert isinstance(error, TaskUnresolved)
     assert error.task_id == "1"
-    assert "at no further charge" in str(error)
+    assert "404" in str(error)
+    assert "Queue again to look again, at no charge" in str(error)
     result = play.result(cloud, order(), tmp_path)
     assert (result.task_id, result.files[0].path.read_bytes()) == ("1", PNG)
+    assert cloud.counts["submit"] == 1
 
 
-def test_a_task_that_fails_when_asked_for_a_fresh_link_is_not_taken_for_done(
+def test_a_task_without_results_when_asked_for_a_fresh_link_is_not_taken_for_done(
     play: Play, tmp_path: Path, server: Scripted
 ) -> None:
     cloud = linked(play, server, "/a.png")
     server.on("/a.png", lambda seen: (setattr(cloud, "outputs", ()), Answer(410))[1])
     error = error_of(play, cloud, tmp_path)
-    assert isinstance(error, BadResult)
-    assert "returned nothing" in str(error)
+    assert isinstance(error, TaskUnresolved)
+    assert "names no result" in str(error)
 
 
 def test_one_bad_file_of_several_loses_nothing(

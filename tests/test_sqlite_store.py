@@ -17,11 +17,20 @@ from _clock import StoppedClock
 from _waiting import PATIENCE
 from bench import ledger as bench
 from processes import Children
-from skyport.engine.base.types import Kind, Request, Result, ResultFile, Task
+from skyport.engine.base.types import (
+    Kind,
+    Output,
+    Request,
+    Result,
+    ResultFile,
+    Status,
+    Task,
+    TaskState,
+)
 from skyport.engine.ledger.ledger import (
+    ATTACHABLE,
     EVERYTHING,
     OPEN,
-    UNDER_WAY,
     Query,
     Row,
     Source,
@@ -118,6 +127,10 @@ WAYS: dict[State, Callable[[Store, str], object]] = {
         bring(s, State.SUBMITTED, m),
         s.record_progress(m, State.DETACHED),
     ),
+    State.UNRESOLVED: lambda s, m: (
+        bring(s, State.RUNNING, m),
+        s.record_unresolved(m, "no result", "{}"),
+    ),
     State.SUCCEEDED: lambda s, m: (bring(s, State.RUNNING, m), s.record_result(m, result(m))),
     State.DELIVERED: lambda s, m: (bring(s, State.SUCCEEDED, m), s.record_delivered(m)),
     State.FAILED: lambda s, m: (bring(s, State.RUNNING, m), s.record_end(m, State.FAILED, "no")),
@@ -203,6 +216,7 @@ def changes(store: Store) -> dict[str, Callable[[], object]]:
     """Every call that says something of an order which was begun."""
     return {
         "seen": lambda: store.record_progress("a", State.RUNNING, 5.0),
+        "doubted": lambda: store.record_unresolved("a", "late", "late"),
         "finished": lambda: store.record_result("a", result("a", texts=("late",))),
         "ended": lambda: store.record_end("a", State.FAILED, "late"),
         "spoiled": lambda: store.mark_files_lost("a"),
@@ -212,8 +226,9 @@ def changes(store: Store) -> dict[str, Callable[[], object]]:
 
 # What the calls above make of each state; all others leave it as it is.
 MOVES = {
-    **{(s, "seen"): State.RUNNING for s in UNDER_WAY},
-    **{(s, "finished"): State.SUCCEEDED for s in UNDER_WAY},
+    **{(s, "seen"): State.RUNNING for s in ATTACHABLE},
+    **{(s, "doubted"): State.UNRESOLVED for s in ATTACHABLE},
+    **{(s, "finished"): State.SUCCEEDED for s in ATTACHABLE},
     **{(s, "ended"): State.FAILED for s in OPEN},
     (State.SUCCEEDED, "delivered"): State.DELIVERED,
     (State.SUCCEEDED, "spoiled"): State.DETACHED,
@@ -221,7 +236,7 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("call", ["seen", "finished", "ended", "spoiled", "delivered"])
+@pytest.mark.parametrize("call", ["seen", "doubted", "finished", "ended", "spoiled", "delivered"])
 @pytest.mark.parametrize("state", WAYS)
 def test_a_call_moves_a_row_only_where_that_makes_sense(
     state: State, call: str, store: Store
@@ -266,6 +281,127 @@ def test_a_result_handed_over_again_was_delivered_just_now(store: Store, stores:
     stores.clock.now += 50
     store.record_delivered("a")
     assert known(store).delivered == stores.clock.now
+
+
+# -- orders in doubt ----------------------------------------------------------------------------
+
+
+def test_an_unresolved_order_keeps_since_when_and_the_last_answer_there_was(
+    store: Store, stores: Stores
+) -> None:
+    bring(store, State.RUNNING)
+    since = stores.clock.now
+    store.record_unresolved("a", "no result", '{"status": "success"}')
+    stores.clock.now += 60
+    store.record_unresolved("a", "no answer", "")
+    row = known(store)
+    assert (row.ended, row.error, row.answer) == (since, "no answer", '{"status": "success"}')
+    stores.clock.now += 60
+    store.record_progress("a", State.RUNNING)  # it lives after all
+    store.record_unresolved("a", "lost again", "{}")
+    assert known(store).ended == stores.clock.now
+
+
+def test_a_result_ends_every_doubt(store: Store) -> None:
+    bring(store, State.UNRESOLVED)
+    store.record_result("a", result("a"))
+    row = known(store)
+    assert (row.state, row.error, row.answer) == (State.SUCCEEDED, "", "")
+
+
+def test_an_order_set_apart_makes_room_for_an_equal_one_and_may_still_bring_a_result(
+    store: Store,
+) -> None:
+    before = bring(store, State.UNRESOLVED)
+    assert store.set_apart(before.id)
+    assert store.find("a") is None
+    assert store.record_intent(order()) is None
+    apart = store.get(before.id)
+    assert apart is not None
+    mark = apart.record.fingerprint
+    assert replace(apart, record=before.record) == before
+    store.record_result(mark, result("a"))
+    assert known(store, mark).state is State.SUCCEEDED
+    assert known(store).state is State.INTENT
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_only_an_unresolved_order_is_set_apart(state: State, store: Store) -> None:
+    before = bring(store, state)
+    assert store.set_apart(before.id) is (state is State.UNRESOLVED)
+    assert (store.find("a") == before) is (state is not State.UNRESOLVED)
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_only_an_unknown_order_can_have_been_told_of(state: State, stores: Stores) -> None:
+    store = stores.open()
+    before = bring(store, state)
+    store.record_told("a")
+    after = replace(before, told=state is State.UNKNOWN)
+    assert known(store) == after
+    if state is not State.INTENT:
+        stores.die(store)
+        assert known(stores.open()) == after
+
+
+def test_an_order_made_anew_has_not_been_told_of(store: Store) -> None:
+    bring(store, State.UNKNOWN)
+    store.record_told("a")
+    bring(store, State.UNKNOWN)
+    assert [row.told for row in store.rows(EVERYTHING)] == [False, True]
+
+
+def test_where_the_results_are_is_kept_until_they_are_here(stores: Stores) -> None:
+    store = stores.open()
+    bring(store, State.RUNNING)
+    outputs = (
+        Output(url="https://out.example/\u706f.png?Signature=%2F+x", node_id="9", title="Save"),
+        Output(text="a fox"),
+    )
+    state = TaskState(
+        Status.SUCCEEDED,
+        "success",
+        1.0,
+        cost=0.25,
+        outputs=outputs,
+        warnings=("careful",),
+        details=(("queue", "3 s"),),
+    )
+    store.record_success("a", state)
+    stores.die(store)
+    again = stores.open()
+    assert known(again).success == state
+    again.record_result("a", result("a"))
+    assert known(again).success is None
+    again.mark_files_lost("a")
+    assert known(again).success is None  # the addresses may have ended by now
+
+
+def test_results_that_came_inside_the_answer_are_asked_for_again(store: Store) -> None:
+    bring(store, State.RUNNING)
+    state = TaskState(Status.SUCCEEDED, "success", 1.0, outputs=(Output(data=b"png"),))
+    store.record_success("a", state)
+    assert known(store).success is None
+
+
+def test_an_address_that_ever_accepted_an_order_is_known(store: Store) -> None:
+    bring(store, State.INTENT)
+    assert not store.has_accepted(PLACE)
+    bring(store, State.SUBMITTED, "b")
+    store.record_end("b", State.FAILED, "no")
+    assert store.has_accepted(PLACE)
+    assert not store.has_accepted("https://elsewhere.example")
+
+
+def test_no_text_that_comes_in_keeps_a_row_from_being_written(store: Store) -> None:
+    half = "half a pair \ud83d"
+    store.record_intent(order(title=half, request={"prompt": half}))
+    store.record_accepted(order(), task(half))
+    store.record_unresolved("a", half, half)
+    whole = "half a pair \ufffd"
+    row = known(store)
+    assert row.task == task(whole)
+    assert (row.record.title, row.error, row.answer) == (whole, whole, whole)
 
 
 # -- several processes --------------------------------------------------------------------------
@@ -321,12 +457,12 @@ def test_tasks_of_a_living_process_are_left_to_it(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_only_what_is_under_way_can_be_abandoned(state: State, stores: Stores) -> None:
+def test_only_what_may_still_bring_a_result_can_be_abandoned(state: State, stores: Stores) -> None:
     dead = stores.open()
     bring(dead, state)
     stores.die(dead)
     found = [row.state for row in stores.open().abandoned()]
-    assert found == ([state] if state in UNDER_WAY else [])
+    assert found == ([state] if state in ATTACHABLE else [])
 
 
 def test_an_abandoned_task_is_adopted_by_one_process_only(stores: Stores) -> None:
@@ -415,6 +551,7 @@ def test_files_come_back_as_they_were_given(store: Store, tmp_path: Path) -> Non
     )
     tune = ResultFile(tmp_path / "b.mp3", Kind.AUDIO, "audio/mpeg", 5, "cd" * 32)
     brought = result("a", files=(tune, picture), texts=("x", ""), warnings=("w",), cost=0.25)
+    brought = replace(brought, details=(("tokens", "12"),))
     bring(store, State.RUNNING)
     store.record_result("a", brought)
     assert known(store).result == brought

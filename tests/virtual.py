@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 from skyport.engine.base.background import Engine
-from skyport.engine.base.errors import ApiError
+from skyport.engine.base.errors import ApiError, SkyportError
 from skyport.engine.base.types import (
     MediaFile,
     Output,
@@ -195,7 +195,11 @@ class Play:
 
     async def carried(self, provider: Provider, request: Request, into: Path) -> Result:
         job = await self.runner.begin(provider, request, into)
-        result = await ended(job)
+        try:
+            result = await ended(job)
+        except SkyportError:
+            self.runner.record_told(job)
+            raise
         self.runner.record_delivered(job)
         return result
 

@@ -129,6 +129,12 @@ def refused_on_the_way(error: BaseException) -> bool:
     return isinstance(error, ApiError) and not error.own_form and not may_be_accepted(error)
 
 
+def is_wrong_address(error: BaseException) -> bool:
+    """Whether somebody says that there is no such address, in words that are not the platform's."""
+    is_page = isinstance(error, ApiError) and not error.own_form
+    return is_page and getattr(error, "http", 0) in _NO_SUCH_ADDRESS
+
+
 def no_task_id_error(label: str, words: str = "") -> OutcomeUnknown:
     """The error for a submit that was accepted but whose answer, `words`, holds no task id."""
     what = tr(

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from filelock import FileLock
 
+from ..base.errors import SkyportError
 from ..base.events import notify
 from ..base.types import Result, Task, TaskState
 from ..base.words import tr
@@ -100,7 +101,19 @@ class ResilientLedger:
         self._write(lambda store: store.record_told(fingerprint), fingerprint)
 
     def set_apart(self, row_id: int) -> bool:
-        return self._write(lambda store: store.set_apart(row_id), "")
+        """Raises SkyportError if that cannot be written: in memory, numbers mean other rows."""
+        with self._lock:
+            try:
+                if self.disk is None:
+                    return self.memory.set_apart(row_id)
+                self._flush_to_disk(self.disk)
+                return self.disk.set_apart(row_id)
+            except _DISK_ERRORS as error:
+                self._report(error)
+                failure = self._refused
+            finally:
+                notify()
+        raise SkyportError(failure)
 
     def has_accepted(self, base_url: str) -> bool:
         return self.memory.has_accepted(base_url) or self._read_disk(
@@ -181,7 +194,9 @@ class ResilientLedger:
         if row is None and fingerprint in self._tasks:
             self.memory.record_accepted(*self._tasks[fingerprint])
         # An intent of another process stays on disk, where that process can end it.
-        elif row and (row.task or (row.state in OPEN and row.owner == self.owner.id)):
+        elif row and (
+            row.task or row.state is State.UNKNOWN or (row.state in OPEN and self.is_own(row))
+        ):
             self.memory.import_row(row)
 
     def _read_disk(self, read: Callable[[Store], T], default: T) -> T:

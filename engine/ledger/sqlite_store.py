@@ -288,8 +288,9 @@ class Store:
         with self._transaction():
             task_id = row.task.id if row.task else None
             self._db.execute(
-                f"DELETE FROM tasks WHERE mark = ? AND (state {_in(OPEN)} OR task_id = ?)",
-                (row.record.fingerprint, task_id),
+                f"DELETE FROM tasks WHERE mark = ? AND (state {_in(OPEN)} OR task_id = ? "
+                "OR (task_id = '' AND created = ?))",
+                (row.record.fingerprint, task_id, row.created),
             )
             values = row_values(row)
             row_id = self._insert(row.record)

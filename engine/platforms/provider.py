@@ -202,7 +202,8 @@ class Provider:
             self.raise_refusal(body)
         if state.status is Status.FAILED and says_no_such_task(state.message):
             raise self._refusal(body, state.message)
-        return replace(state, answer=shown_answer(body)) if state.status.terminal else state
+        is_last = state.status.terminal or not state.known
+        return replace(state, answer=shown_answer(body)) if is_last else state
 
     def raise_refusal(self, body: Json) -> None:
         """Raise the ApiError for an answer with HTTP 200 that says it is one."""

@@ -49,6 +49,8 @@ class Backoff:
     def _permits_look(self, row: Row) -> bool:
         """Whether one of LOOKS has come since the last look, which a restart forgets."""
         age, last = self._clock() - row.ended, self._looks.get(row.record.fingerprint, 0.0)
+        if last > age:  # it ran again since
+            last = 0.0
         due = any(last < moment <= age for moment in LOOKS)
         if due:
             self._looks[row.record.fingerprint] = age

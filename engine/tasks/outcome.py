@@ -17,7 +17,12 @@ from ..base.errors import (
 from ..base.shown_text import scrub
 from ..base.types import Status, Task, TaskState
 from ..base.words import tr
-from ..http.retry import may_be_accepted, outcome_unknown, refused_on_the_way
+from ..http.retry import (
+    is_wrong_address,
+    may_be_accepted,
+    outcome_unknown,
+    refused_on_the_way,
+)
 from ..ledger.ledger import Row, State
 from .job import Job
 
@@ -60,6 +65,15 @@ def unresolved_error(job: Job, task: Task, reason: str) -> TaskUnresolved:
             "`skyport jobs anew`."
         ),
         **_task_fields(job, task),
+    )
+
+
+def look_reason(seconds: float, words: str) -> str:
+    """Why a task is still unresolved after it was looked at again; `words` came last."""
+    return tr(
+        "It was looked at again for {seconds} seconds, and no result came; last: {words}",
+        seconds=round(seconds),
+        words=words,
     )
 
 
@@ -119,6 +133,14 @@ def submit_error(job: Job, error: BaseException, *, address_known: bool) -> Base
             "charged."
         )
         error.do = f"{error.do} {spoke}".strip()
+    elif isinstance(error, SkyportError) and is_wrong_address(error):
+        error.do = tr(
+            "Nothing was charged: {address} has never answered as {platform} does. Check "
+            "{name}_BASE_URL.",
+            address=job.provider.http.base_url,
+            platform=label,
+            name=label.upper(),
+        )
     return error
 
 

@@ -35,7 +35,7 @@ class Pace:
         self._extra_polls_left = _MAX_EXTRA_POLLS
 
     def record_poll(self, now: float) -> None:
-        """Record a poll; every attempt of a retried poll counts."""
+        """Record a poll; one that brings no answer counts too."""
         early = self._polls and now < self._polls[-1] + _INTERVAL - _MIN_GAIN
         self._extra_polls_left -= 1 if early else 0
         self._polls.append(now)

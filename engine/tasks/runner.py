@@ -40,6 +40,7 @@ from .outcome import (
     download_stopped_error,
     empty_answer_error,
     is_final,
+    look_reason,
     poll_stopped_error,
     raise_unless_succeeded,
     scrub_state,
@@ -346,16 +347,16 @@ class Runner:
             else:
                 ended = waiting.take(answer, _now())
                 forecast.observe(_now(), answer.progress)
-                await self._record_state(job, answer)
                 if answer.known and not answer.status.terminal:
                     look_until = None
+                await self._record_state(job, answer, looking=look_until is not None)
                 if ended and not waiting.unresolved:
                     return await self._ended(job, task, answer)
             self._show_silence(job, waiting)
             if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
                 raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
             if waiting.unresolved or (look_until is not None and _now() >= look_until):
-                reason = waiting.unresolved or waiting.last_words or (row.error if row else "")
+                reason = waiting.unresolved or look_reason(LOOK, waiting.last_words)
                 failure = unresolved_error(job, task, reason)
                 failure.answer = waiting.answer
                 raise failure
@@ -374,12 +375,16 @@ class Runner:
         since = waiting.silent
         job.show(silent=None if since is None else time.monotonic() - (_now() - since))
 
-    async def _record_state(self, job: Job, state: TaskState) -> None:
-        """Show the state; record it in the ledger if its status or cost is new."""
+    async def _record_state(self, job: Job, state: TaskState, looking: bool) -> None:
+        """Show the state; record it in the ledger if its status or cost is new.
+
+        With `looking`, nothing proves yet that the task is more than unresolved.
+        """
         before = job.snapshot.state
         job.show(state=state)
-        is_new = before is None or (before.status, before.cost) != (state.status, state.cost)
-        if is_new and not state.status.terminal:
+        news = (state.status, state.known, state.cost)
+        is_new = before is None or (before.status, before.known, before.cost) != news
+        if is_new and not state.status.terminal and not looking:
             await self._resume.in_thread(
                 lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
             )

@@ -13,6 +13,7 @@ from ..base.errors import (
     NotFound,
     SkyportError,
 )
+from ..base.shown_text import shorten
 from ..base.types import Status, TaskState
 from ..base.words import tr
 from ..platforms.last_answer import shown_answer
@@ -77,7 +78,7 @@ class Waiting:
         return False
 
     def _unknown(self, state: TaskState, now: float) -> bool:
-        self.last_words = state.word or state.message
+        self.last_words = state.word or state.message or shorten(state.answer)
         plain = replace(state, answer="")
         if plain != self._state:
             self._state, self._unchanged_since = plain, now
