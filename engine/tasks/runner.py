@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import statistics
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,18 +16,15 @@ from typing import Any, TypeVar
 from ..base.background import Engine, workers
 from ..base.errors import (
     ApiError,
-    BadResult,
     OutcomeUnknown,
     SkyportError,
     TaskCancelled,
     TaskUnresolved,
-    TransportError,
 )
 from ..base.events import notify
-from ..base.types import MediaFile, Request, Result, Status, Task, TaskState
+from ..base.types import MediaFile, Request, Result, Task, TaskState
 from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
-from ..http.retry import retrying
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..media.download import link_expired
 from ..platforms.provider import Provider
@@ -40,29 +34,21 @@ from .outcome import (
     download_stopped_error,
     empty_answer_error,
     is_final,
-    look_reason,
-    poll_stopped_error,
-    raise_unless_succeeded,
     scrub_state,
     sender_died_error,
-    silence_error,
     time_limit_error,
     unresolved_error,
     with_resume_hint,
 )
-from .polling import POLLS_A_SECOND, ConcurrencyLimit, Forecast, Pace, RateLimiter
+from .poller import Poller
+from .polling import ConcurrencyLimit, Pace
 from .results import check_writable, download_outputs
 from .resume import ResumeCheck
 from .submit import Submitter
-from .waiting import Waiting
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-_MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
-LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
-_CANCEL_LIMIT = 30.0  # seconds for a platform to answer that it cancels
 
 
 class Runner:
@@ -75,12 +61,10 @@ class Runner:
         self.ledger = ledger
         self._resume = ResumeCheck(ledger, engine)
         self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, url_store))
+        self._poller = Poller(engine, ledger, self._resume)
         self._jobs: dict[str, Job] = {}
-        self._rate_limiters: dict[str, RateLimiter] = {}
         self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
         self._background_writes: set[asyncio.Future[None]] = set()  # the loop holds tasks weakly
-        self._durations: dict[tuple[str, str, str], deque[float]] = {}
-        self._durations_lock = asyncio.Lock()
 
     # -- for other threads ------------------------------------------------------------------
 
@@ -302,9 +286,9 @@ class Runner:
         pace = Pace(_now())
         state = row.success if row else None
         if state is None:
-            state = await self._wait(job, task, row, pace)
+            state = await self._poller.wait(job, task, row, pace)
             if not job.snapshot.attached:
-                self._durations[_duration_key(job.request)].append(pace.duration())
+                self._poller.add_duration(job.request, pace.duration())
         job.enter("downloading", state=state)
         try:
             return await self._download(job, task, state, into)
@@ -313,7 +297,7 @@ class Runner:
                 raise
         # A result's URL expires: the platform is asked for a new one, once.
         job.stop.clear()  # too late to cancel, and the result is paid for
-        state = await self._wait(job, task, row, pace)
+        state = await self._poller.wait(job, task, row, pace)
         try:
             return await self._download(job, task, state, into)
         except ApiError as error:
@@ -329,128 +313,12 @@ class Runner:
             job.open.clear()  # new watchers must not join a job that is ending
             raise download_stopped_error(job, task) from None
 
-    async def _wait(self, job: Job, task: Task, row: Row | None, pace: Pace) -> TaskState:
-        """Poll until the task has succeeded, and record where its results are.
-
-        Raises TaskFailed, TaskCancelled, TaskUnresolved, TaskTimeout; AuthRejected for the key.
-        """
-        now, patience = _now(), settings.load().patience_s
-        waiting = Waiting(now, now - _age(row))
-        forecast = Forecast(now, await self._usual_duration(job.request))
-        look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
-        job.show(usual=forecast.usual)
-        while True:
-            due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
-            answer = await self._next_answer(job, task, pace, due)
-            if isinstance(answer, SkyportError):
-                waiting.fail(answer, _now())
-            else:
-                ended = waiting.take(answer, _now())
-                forecast.observe(_now(), answer.progress)
-                if answer.known and not answer.status.terminal:
-                    look_until = None
-                await self._record_state(job, answer, looking=look_until is not None)
-                if ended and not waiting.unresolved:
-                    return await self._ended(job, task, answer)
-            self._show_silence(job, waiting)
-            if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
-                raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
-            if waiting.unresolved or (look_until is not None and _now() >= look_until):
-                reason = waiting.unresolved or look_reason(LOOK, waiting.last_words)
-                failure = unresolved_error(job, task, reason)
-                failure.answer = waiting.answer
-                raise failure
-
-    async def _ended(self, job: Job, task: Task, state: TaskState) -> TaskState:
-        """`state` if the task succeeded; its addresses are recorded before any is fetched."""
-        if state.status is Status.CANCELLED and not job.cancel_reason:
-            row = await self._resume.in_thread(lambda: self.ledger.find(job.fingerprint))
-            if row is not None and row.task == task and row.state is State.CANCELLED:
-                job.cancel_reason = row.error  # another process has cancelled it
-        raise_unless_succeeded(job, task, state)
-        await self._resume.in_thread(lambda: self.ledger.record_success(job.fingerprint, state))
-        return state
-
-    def _show_silence(self, job: Job, waiting: Waiting) -> None:
-        since = waiting.silent
-        job.show(silent=None if since is None else time.monotonic() - (_now() - since))
-
-    async def _record_state(self, job: Job, state: TaskState, looking: bool) -> None:
-        """Show the state; record it in the ledger if its status or cost is new.
-
-        With `looking`, nothing proves yet that the task is more than unresolved.
-        """
-        before = job.snapshot.state
-        job.show(state=state)
-        news = (state.status, state.known, state.cost)
-        is_new = before is None or (before.status, before.known, before.cost) != news
-        if is_new and not state.status.terminal and not looking:
-            await self._resume.in_thread(
-                lambda: self.ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
-            )
-
-    async def _next_answer(
-        self, job: Job, task: Task, pace: Pace, due: float
-    ) -> TaskState | SkyportError:
-        """The answer to the next poll when it is due, or what came instead."""
-        while True:
-            try:
-                return await job.unless_stopped(self._poll(job, task, pace, due))
-            except Stopped:
-                is_late = pace.is_late(_now())
-                await self._cancel(job, task)
-                if is_late and job.watchers <= 0:
-                    job.open.clear()  # it holds no slot for a platform that does not answer
-                    raise poll_stopped_error(job, task) from None
-
-    async def _cancel(self, job: Job, task: Task) -> None:
-        """Stop the task if the platform can; else it runs on, and its watchers keep waiting."""
-        job.open.clear()
-        cancelled = False
-        try:
-            cancelled = await within(
-                _CANCEL_LIMIT,
-                self._call(lambda: job.provider.cancel(task)),
-                TransportError(
-                    tr("It did not answer when asked to cancel the task."),
-                    platform=job.provider.label,
-                ),
-            )
-        finally:
-            if not cancelled:  # else the job stays closed until it has finished
-                job.open.set()
-        if cancelled:
-            raise job.stop_error(task)
-        job.stop.clear()
-
-    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState | SkyportError:
-        await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
-        await self._rate_limiter(job.provider.name).wait()
-        pace.record_poll(_now())
-        return await self.engine.blocking(lambda: _ask(job.provider, task))
-
     # -- shared by the jobs of a platform ---------------------------------------------------
-
-    async def _call(self, call: Callable[[], T]) -> T:
-        return await retrying(call, run_blocking=self.engine.blocking)
-
-    def _rate_limiter(self, platform: str) -> RateLimiter:
-        return self._rate_limiters.setdefault(platform, RateLimiter(POLLS_A_SECOND))
 
     def _concurrency_limit(self, platform: str) -> ConcurrencyLimit:
         return self._concurrency_limits.setdefault(
             platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
         )
-
-    async def _usual_duration(self, request: Request) -> float | None:
-        """Median duration of such tasks in seconds: from the ledger, then updated here."""
-        key = _duration_key(request)
-        async with self._durations_lock:  # or every task of a large batch would ask the ledger
-            if key not in self._durations:
-                past = await self._resume.in_thread(lambda: self.ledger.past_durations(*key))
-                self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
-        durations = self._durations[key]
-        return statistics.median(durations) if durations else None
 
 
 def _job_from_row(provider: Provider, row: Row) -> Job:
@@ -460,31 +328,5 @@ def _job_from_row(provider: Provider, row: Row) -> Job:
     return Job(provider, request, row.record, row.task)
 
 
-def _ask(provider: Provider, task: Task) -> TaskState | SkyportError:
-    """The answer to one poll, or what came instead of it.
-
-    Whatever goes wrong while an answer is read, it is none.
-    """
-    try:
-        return scrub_state(provider.poll(task))
-    except (ApiError, BadResult, TransportError) as error:
-        return error
-    except SkyportError:
-        raise
-    except Exception as error:
-        what = tr("The answer could not be read: {reason}", reason=type(error).__name__)
-        return BadResult(what, platform=provider.label)
-
-
-def _age(row: Row | None) -> float:
-    """Seconds since the task of `row` was submitted; 0 for one of this moment."""
-    return max(0.0, time.time() - row.submitted) if row and row.submitted else 0.0
-
-
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _duration_key(request: Request) -> tuple[str, str, str]:
-    """Requests with the same key take about the same time."""
-    return request.platform, request.endpoint, request.title

@@ -1,0 +1,194 @@
+"""Polls a task until it ends, or until nothing more can be learnt of it."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import deque
+
+from ..base.background import Engine
+from ..base.errors import ApiError, BadResult, SkyportError, TransportError
+from ..base.types import Request, Status, Task, TaskState
+from ..base.words import tr
+from ..http.retry import retrying
+from ..ledger.ledger import Ledger, Row, State
+from ..platforms.provider import Provider
+from ..settings import settings
+from .job import Job, Stopped, within
+from .outcome import (
+    look_reason,
+    poll_stopped_error,
+    raise_unless_succeeded,
+    scrub_state,
+    silence_error,
+    unresolved_error,
+)
+from .polling import POLLS_A_SECOND, Forecast, Pace, RateLimiter
+from .resume import ResumeCheck
+from .waiting import Waiting
+
+LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
+_MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
+_CANCEL_LIMIT = 30.0  # seconds for a platform to answer that it cancels
+
+
+class Poller:
+    """The polls of all tasks. Runs on the engine's loop and uses its clock."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, resume: ResumeCheck) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._in_thread = resume.in_thread
+        self._rate_limiters: dict[str, RateLimiter] = {}
+        self._durations: dict[tuple[str, str, str], deque[float]] = {}
+        self._durations_lock = asyncio.Lock()
+
+    async def wait(self, job: Job, task: Task, row: Row | None, pace: Pace) -> TaskState:
+        """Poll until the task has succeeded, and record where its results are.
+
+        Raises TaskFailed, TaskCancelled, TaskUnresolved, TaskTimeout; AuthRejected for the key.
+        """
+        now, patience = _now(), settings.load().patience_s
+        waiting = Waiting(now, now - _age(row))
+        forecast = Forecast(now, await self._usual_duration(job.request))
+        look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
+        job.show(usual=forecast.usual)
+        while True:
+            due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
+            answer = await self._next_answer(job, task, pace, due)
+            if isinstance(answer, SkyportError):
+                waiting.fail(answer, _now())
+            else:
+                ended = waiting.take(answer, _now())
+                forecast.observe(_now(), answer.progress)
+                if answer.known and not answer.status.terminal:
+                    look_until = None
+                await self._record_state(job, answer, looking=look_until is not None)
+                if ended and not waiting.unresolved:
+                    return await self._ended(job, task, answer)
+            self._show_silence(job, waiting)
+            if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
+                raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
+            if waiting.unresolved or (look_until is not None and _now() >= look_until):
+                reason = waiting.unresolved or look_reason(LOOK, waiting.last_words)
+                failure = unresolved_error(job, task, reason)
+                failure.answer = waiting.answer
+                raise failure
+
+    async def _ended(self, job: Job, task: Task, state: TaskState) -> TaskState:
+        """`state` if the task succeeded; its addresses are recorded before any is fetched."""
+        if state.status is Status.CANCELLED and not job.cancel_reason:
+            row = await self._in_thread(lambda: self._ledger.find(job.fingerprint))
+            if row is not None and row.task == task and row.state is State.CANCELLED:
+                job.cancel_reason = row.error  # another process has cancelled it
+        raise_unless_succeeded(job, task, state)
+        await self._in_thread(lambda: self._ledger.record_success(job.fingerprint, state))
+        return state
+
+    def _show_silence(self, job: Job, waiting: Waiting) -> None:
+        since = waiting.silent
+        job.show(silent=None if since is None else time.monotonic() - (_now() - since))
+
+    async def _record_state(self, job: Job, state: TaskState, looking: bool) -> None:
+        """Show the state; record it in the ledger if its status or cost is new.
+
+        With `looking`, nothing proves yet that the task is more than unresolved.
+        """
+        before = job.snapshot.state
+        job.show(state=state)
+        news = (state.status, state.known, state.cost)
+        is_new = before is None or (before.status, before.known, before.cost) != news
+        if is_new and not state.status.terminal and not looking:
+            await self._in_thread(
+                lambda: self._ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
+            )
+
+    async def _next_answer(
+        self, job: Job, task: Task, pace: Pace, due: float
+    ) -> TaskState | SkyportError:
+        """The answer to the next poll when it is due, or what came instead."""
+        while True:
+            try:
+                return await job.unless_stopped(self._poll(job, task, pace, due))
+            except Stopped:
+                is_late = pace.is_late(_now())
+                await self._cancel(job, task)
+                if is_late and job.watchers <= 0:
+                    job.open.clear()  # it holds no slot for a platform that does not answer
+                    raise poll_stopped_error(job, task) from None
+
+    async def _cancel(self, job: Job, task: Task) -> None:
+        """Stop the task if the platform can; else it runs on, and its watchers keep waiting."""
+        job.open.clear()
+        cancelled = False
+        try:
+            cancelled = await within(
+                _CANCEL_LIMIT,
+                retrying(lambda: job.provider.cancel(task), run_blocking=self._engine.blocking),
+                TransportError(
+                    tr("It did not answer when asked to cancel the task."),
+                    platform=job.provider.label,
+                ),
+            )
+        finally:
+            if not cancelled:  # else the job stays closed until it has finished
+                job.open.set()
+        if cancelled:
+            raise job.stop_error(task)
+        job.stop.clear()
+
+    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState | SkyportError:
+        await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
+        await self._rate_limiter(job.provider.name).wait()
+        pace.record_poll(_now())
+        return await self._engine.blocking(lambda: _ask(job.provider, task))
+
+    # -- shared by the tasks of a platform --------------------------------------------------
+
+    def add_duration(self, request: Request, seconds: float) -> None:
+        """Note how long a task took, for the forecasts of the next ones."""
+        self._durations[_duration_key(request)].append(seconds)
+
+    def _rate_limiter(self, platform: str) -> RateLimiter:
+        return self._rate_limiters.setdefault(platform, RateLimiter(POLLS_A_SECOND))
+
+    async def _usual_duration(self, request: Request) -> float | None:
+        """Median duration of such tasks in seconds: from the ledger, then updated here."""
+        key = _duration_key(request)
+        async with self._durations_lock:  # or every task of a large batch would ask the ledger
+            if key not in self._durations:
+                past = await self._in_thread(lambda: self._ledger.past_durations(*key))
+                self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
+        durations = self._durations[key]
+        return statistics.median(durations) if durations else None
+
+
+def _ask(provider: Provider, task: Task) -> TaskState | SkyportError:
+    """The answer to one poll, or what came instead of it.
+
+    Whatever goes wrong while an answer is read, it is none.
+    """
+    try:
+        return scrub_state(provider.poll(task))
+    except (ApiError, BadResult, TransportError) as error:
+        return error
+    except SkyportError:
+        raise
+    except Exception as error:
+        what = tr("The answer could not be read: {reason}", reason=type(error).__name__)
+        return BadResult(what, platform=provider.label)
+
+
+def _age(row: Row | None) -> float:
+    """Seconds since the task of `row` was submitted; 0 for one of this moment."""
+    return max(0.0, time.time() - row.submitted) if row and row.submitted else 0.0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _duration_key(request: Request) -> tuple[str, str, str]:
+    """Requests with the same key take about the same time."""
+    return request.platform, request.endpoint, request.title
