@@ -68,7 +68,7 @@ def no_task() -> ApiError:
 
 
 def waiting(submitted: float = 0.0, now: float = 0.0) -> Waiting:
-    return Waiting(now, submitted, PATIENCE)
+    return Waiting(now, submitted)
 
 
 def takes(wait: Waiting, said: Said, now: float) -> bool:
@@ -221,12 +221,12 @@ def test_a_pause_the_platform_asks_for_is_kept_up_to_two_minutes(
 
 def test_after_fifteen_minutes_without_an_answer_its_watchers_stop_waiting() -> None:
     wait = waiting()
-    assert not wait.gave_up(DAY)  # nothing has failed
+    assert not wait.gave_up(DAY, PATIENCE)  # nothing has failed
     wait.fail(TransportError("no answer"), 100.0)
-    assert not wait.gave_up(100.0 + PATIENCE - 1)
-    assert wait.gave_up(100.0 + PATIENCE)
+    assert not wait.gave_up(100.0 + PATIENCE - 1, PATIENCE)
+    assert wait.gave_up(100.0 + PATIENCE, PATIENCE)
     wait.fail(no_task(), 100.0 + PATIENCE)  # which is an answer
-    assert not wait.gave_up(100.0 + PATIENCE)
+    assert not wait.gave_up(100.0 + PATIENCE, PATIENCE)
 
 
 @pytest.mark.parametrize("status", [401, 403])
