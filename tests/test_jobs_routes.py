@@ -337,7 +337,9 @@ def test_a_task_is_cancelled_where_the_platform_can(ledger: HostLedger, page: Pa
     (row,) = listed(ledger.host)["jobs"]
     body = act(ledger.host, "cancel", job=row["job"]).json()
     assert body == {"cancelled": True, "asked": False}
-    assert handle.result().status == "error"
+    run = handle.result()
+    assert (run.status, run.error.type) == ("error", "TaskCancelled")
+    assert "It was cancelled in the list of jobs." in run.error.message
     (row,) = listed(ledger.host)["jobs"]
     assert (row["state"], row["error"]) == (
         "cancelled",
