@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Row
-from ..engine.tasks.public_view import redact, state_of
+from ..engine.tasks.public_view import is_short, redact, state_of, without_keys
 
 if TYPE_CHECKING:
     from ..engine.base.types import Result
@@ -54,7 +54,7 @@ def day_of(moment: float) -> str:
 
 
 def facts_of(row: Row) -> Iterator[tuple[str, str]]:
-    """(name, value) of everything but the request and the texts."""
+    """(name, value) of everything but the request, the texts and the platform's answer."""
     from ..engine.tasks import history
 
     facts = [
@@ -82,6 +82,9 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
 
     for warning in result.warnings if result else ():
         yield tr("warning"), redact(warning)
+    for name, value in result.details if result else ():
+        if is_short(value):
+            yield name, redact(value)
     for file in result.files if result else ():
         note = "" if is_intact(file) else f", {tr('gone or changed')}"
         yield (
@@ -90,6 +93,25 @@ def _facts_of_result(result: Result | None) -> Iterator[tuple[str, str]]:
         )
         if file.url:
             yield tr("address"), redact(file.url)
+
+
+def texts_of(row: Row) -> Iterator[tuple[str, str]]:
+    """(name, text) of what takes more than a line: texts of the result, the last answer."""
+    result = row.result
+    for text in result.texts if result else ():
+        yield tr("text"), text
+    for name, value in result.details if result else ():
+        if not is_short(value):
+            yield name, redact(value)
+    if row.answer:
+        yield tr("the platform's last answer"), _indented(without_keys(row.answer))
+
+
+def _indented(answer: str) -> str:
+    try:
+        return json.dumps(json.loads(answer), ensure_ascii=False, indent=1)
+    except ValueError:  # it was too long to keep whole
+        return answer
 
 
 def _moment(seconds: float) -> str:

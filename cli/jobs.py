@@ -15,7 +15,7 @@ from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
 from ..engine.settings import folders
 from ..engine.tasks.public_view import redact, row_to_json
-from ._rows import cells_of, day_of, facts_of, print_json
+from ._rows import cells_of, day_of, facts_of, print_json, texts_of
 from ._table import clean, table
 
 if TYPE_CHECKING:
@@ -40,9 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _action(actions, "show", _show, tr("show everything known about one")),
         _action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
         _action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
+        _action(actions, "anew", _anew, tr("let one be ordered anew, which costs again")),
     ]
     for each in single:
         each.add_argument("job", metavar="N", help=tr("our number, the task id, or latest"))
+    single[0].add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help=tr("print it as JSON")
+    )
+    single[3].add_argument("--yes", action="store_true", help=tr("do not ask"))
     single[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
     prune = _action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
     prune.add_argument(
@@ -166,16 +171,19 @@ def _note_hidden_rows(query: Query, shown: int) -> None:
 
 def _show(args: argparse.Namespace) -> int:
     row = _find_row(args)
+    if args.json:
+        print_json(row_to_json(row))
+        return 0
     for name, value in facts_of(row):
         print(f"{name}: {clean(value)}")
-    for text in row.result.texts if row.result else ():
-        print(f"{tr('text')}:", *map(clean, text.splitlines()), sep="\n")
+    for name, text in texts_of(row):
+        print(f"{name}:", *map(clean, text.splitlines()), sep="\n")
     print(f"{tr('request')}:")
     print_json(redact(row.record.request))
     return 0
 
 
-# -- fetch, cancel, prune -----------------------------------------------------------------------
+# -- fetch, cancel, anew, prune -----------------------------------------------------------------
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -227,6 +235,40 @@ def _request_cancel(row: Row, provider: Provider) -> int:
     )
     print(text, file=sys.stderr)
     return 1
+
+
+def _anew(args: argparse.Namespace) -> int:
+    """Returns 1 where the user would rather not."""
+    from ..engine.tasks import history
+
+    row, runner = _find_row(args), providers.runner()
+    history.raise_unless_blocked(runner, row)
+    if not args.yes and not _confirm_anew(row):
+        print(tr("Nothing has been changed."), file=sys.stderr)
+        return 1
+    runner.engine.run(history.order_anew(runner, row))
+    print(tr("Queue its workflow again to order it anew: that costs again."))
+    if row.task:
+        text = tr("`skyport jobs fetch {number}` still looks for this one.", number=row.id)
+        print(text)
+    return 0
+
+
+def _confirm_anew(row: Row) -> bool:
+    from ..engine.tasks import history
+
+    if not sys.stdin.isatty():
+        raise SkyportError(
+            tr("Ordering anew costs again, and must be confirmed."), do=tr("Add --yes.")
+        )
+    print(
+        tr(
+            "Job {job} may have been charged, and ordering it anew costs again.",
+            job=history.line(row),
+        )
+    )
+    print(tr("Order it anew? [y/N]"), end=" ", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _prune(args: argparse.Namespace) -> int:

@@ -56,12 +56,17 @@ class HostLedger:
         if state in (State.RUNNING, State.DETACHED):
             self.store.record_progress(order.fingerprint, state, more.get("cost"))
         elif state in (State.SUCCEEDED, State.DELIVERED):
-            files, texts = tuple(more.get("files", ())), tuple(more.get("texts", ()))
-            self.store.record_result(
-                order.fingerprint, Result(task, files, texts=texts, cost=more.get("cost"))
+            files, texts, details = (
+                tuple(more.get(name, ())) for name in ("files", "texts", "details")
             )
+            result = Result(task, files, texts=texts, details=details, cost=more.get("cost"))
+            self.store.record_result(order.fingerprint, result)
             if state is State.DELIVERED:
                 self.store.record_delivered(order.fingerprint)
+        elif state is State.UNRESOLVED:
+            self.store.record_unresolved(
+                order.fingerprint, more.get("error", "it names no result"), more.get("answer", "")
+            )
         elif state in (State.FAILED, State.CANCELLED, State.UNKNOWN):
             self.store.record_end(
                 order.fingerprint, state, more.get("error", "the platform's reason")

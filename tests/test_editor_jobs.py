@@ -15,7 +15,7 @@ from _host_ledger import HostLedger, picture
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment
-from skyport.engine.ledger.ledger import State
+from skyport.engine.ledger.ledger import EVERYTHING, State
 from skyport.sandbox import start
 
 pytestmark = NEEDS_EDITOR
@@ -205,6 +205,37 @@ def test_a_node_that_is_not_in_the_graph_is_said_to_be_missing(jobs: Editor, led
     jobs.page.click(".skyport-row")
     jobs.page.click(".skyport-detail button[title='Show the node']")
     jobs.page.wait_for_selector("text=The node 77 that ran this job is not in the open graph.")
+
+
+def test_an_unresolved_job_shows_its_last_answer_and_is_ordered_anew_after_a_yes(
+    jobs: Editor, ledger: HostLedger
+):
+    ledger.add(State.UNRESOLVED, title="open end", answer='{"file": "https://cdn.example/a.png"}')
+    page, mark = jobs.page, ledger.store.rows(EVERYTHING)[0].record.fingerprint
+    show(jobs)
+    page.select_option(".skyport-choices select >> nth=0", "unresolved")
+    assert page.inner_text(".skyport-row .skyport-state") == "unresolved"
+    assert page.locator(".skyport-row button[title='Look again']").count() == 1
+    page.click(".skyport-row")
+    page.wait_for_selector(".skyport-detail .skyport-fold[open] pre")
+    assert "https://cdn.example/a.png" in page.inner_text(".skyport-detail .skyport-fold pre")
+    page.click(".skyport-detail button[title='Order anew']")
+    page.wait_for_selector("text=Ordering it anew costs again.")
+    assert ledger.store.find(mark) is not None, "nobody has said yes"
+    page.get_by_role("button", name="Confirm").click()
+    page.wait_for_selector("text=Queue its workflow again to order it anew: that costs again.")
+    assert ledger.store.find(mark) is None
+
+
+def test_the_reasoning_of_an_answer_is_folded_and_short_details_stand_with_the_facts(
+    jobs: Editor, ledger: HostLedger
+):
+    details = [("queued", "1.2 s"), ("reasoning", "because " * 20)]
+    ledger.add(State.DELIVERED, texts=["hello"], details=details)
+    show(jobs)
+    jobs.page.click(".skyport-row")
+    jobs.page.wait_for_selector(".skyport-facts dd >> text=1.2 s")
+    assert jobs.page.locator(".skyport-fold:not([open]) summary").inner_text() == "reasoning"
 
 
 def test_the_list_speaks_the_editors_language_at_once(jobs: Editor, ledger: HostLedger):

@@ -4,8 +4,10 @@ was paid for comes back; and that `skyport run --output` holds what it reused.
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from sandboxes import environment, set_environment
 from skyport import providers
 from skyport.cli.jobs import _request_cancel
 from skyport.cli.run import copy_into
+from skyport.engine.base.errors import OutcomeUnknown
 from skyport.engine.base.types import Kind, Model, Request, Result, ResultFile, Task
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import Source, State, TaskRecord, record_of
@@ -57,9 +60,13 @@ def kept(
     ledger.record_accepted(order, Task("haiyi", order.endpoint, task_id))
     if state in (State.RUNNING, State.DETACHED):
         ledger.record_progress(order.fingerprint, state, more.get("cost"))
+    if state is State.UNRESOLVED:
+        reason = more.get("error", "the platform names no result")
+        ledger.record_unresolved(order.fingerprint, reason, more.get("answer", ""))
     if state in (State.SUCCEEDED, State.DELIVERED):
-        files = tuple(more.get("files", ()))
-        ledger.record_result(order.fingerprint, Result(task_id, files, cost=more.get("cost")))
+        files, details = tuple(more.get("files", ())), tuple(more.get("details", ()))
+        result = Result(task_id, files, details=details, cost=more.get("cost"))
+        ledger.record_result(order.fingerprint, result)
     if state is State.DELIVERED:
         ledger.record_delivered(order.fingerprint)
     return order
@@ -207,6 +214,37 @@ def test_show_tells_the_error(skyport):
     assert "error: HaiYi: no wind" in skyport("jobs", "show", "1").lines
 
 
+ANSWER = '{"status": "SUCCESS", "files": ["https://cdn.example/a.png?name=1"], "id": "SECRET"}'
+
+
+def test_show_tells_the_last_answer_with_its_addresses_and_without_keys(skyport, monkeypatch):
+    monkeypatch.setenv("HAIYI_API_KEY", SECRET)
+    kept(State.UNRESOLVED, answer=ANSWER.replace("SECRET", SECRET))
+    result = skyport("jobs", "show", 1)
+    assert "state: unresolved" in result.lines
+    shown = result.out.partition("the platform's last answer:\n")[2].partition("request:")[0]
+    assert json.loads(shown) == json.loads(ANSWER.replace("SECRET", "..."))
+    assert json.loads(skyport("jobs", "show", 1, "--json").out)["answer"] == (
+        ANSWER.replace("SECRET", "...")
+    )
+
+
+def test_an_answer_that_was_cut_is_shown_as_it_is(skyport):
+    kept(State.UNRESOLVED, answer='{"status": "SUC...')
+    assert '{"status": "SUC...' in skyport("jobs", "show", 1).lines
+
+
+def test_show_tells_the_details_and_long_ones_as_a_text(skyport):
+    thought = "first this,\nthen that"
+    kept(State.DELIVERED, details=[("queued", "1.2 s"), ("reasoning", thought)])
+    lines = skyport("jobs", "show", 1).lines
+    assert "queued: 1.2 s" in lines
+    start = lines.index("reasoning:")
+    assert lines[start + 1 : start + 3] == thought.splitlines()
+    body = json.loads(skyport("jobs", "show", 1, "--json").out)
+    assert body["details"] == [["queued", "1.2 s"], ["reasoning", thought]]
+
+
 @pytest.mark.parametrize("name", ["2", "A-7", "#2", "latest"])
 def test_a_job_is_named_by_number_task_id_or_latest(skyport, name):
     kept(State.RUNNING, "one", task_id="24317")
@@ -326,6 +364,106 @@ def test_a_copy_never_replaces_another_file_of_that_name(tmp_path):
     ]
     assert names == ["a.png", "a_2.png", "a.png", "a_2.png"]
     assert sorted(path.read_bytes() for path in out.iterdir()) == [b"one", b"two"]
+
+
+# -- order anew ---------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """A terminal at which this is typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def left_open(state: State, cloud: Sandbox) -> TaskRecord:
+    """A job that keeps its order from being sent again."""
+    return kept(state, place=cloud.base_url("haiyi"), task_id="no-such-task")
+
+
+def ordered_again() -> Result:
+    """The result of the order that `kept` left in the ledger, given once more."""
+    job = providers.runner().start(
+        providers.connect("haiyi"), request("a lighthouse"), providers.results()
+    )
+    return job.future.result(PATIENCE)
+
+
+@pytest.mark.parametrize("state", [State.UNRESOLVED, State.UNKNOWN])
+def test_an_order_is_new_once_a_person_has_said_so(skyport, cloud, state):
+    left_open(state, cloud)
+    result = skyport("jobs", "anew", 1, "--yes")
+    assert result.code == 0, result.err
+    assert "costs again" in result.out
+    before = cloud.charges["haiyi"]
+    ordered_again()
+    assert cloud.charges["haiyi"] > before
+    assert [line.split()[0] for line in skyport("jobs").lines[2:4]] == ["2", "1"]
+
+
+def test_ordering_anew_sends_nothing_itself_and_leaves_the_job_to_be_fetched(skyport, cloud):
+    [file] = finished("to be looked for").files
+    ledger, row = providers.ledger(), providers.ledger().disk.get(1)
+    ledger.mark_files_lost(row.record.fingerprint)
+    ledger.record_unresolved(row.record.fingerprint, "it names no result", "")
+    file.path.unlink()
+    before = cloud.charges["haiyi"]
+    assert "`skyport jobs fetch 1`" in skyport("jobs", "anew", 1, "--yes").out
+    result = skyport("jobs", "fetch", 1)
+    assert result.code == 0, result.err
+    assert file.path.is_file()
+    assert cloud.charges["haiyi"] == before
+    assert "state: delivered" in skyport("jobs", "show", 1).lines
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("y\n", 0), ("yes\n", 0), ("n\n", 1), ("\n", 1), ("", 1)]
+)
+def test_a_person_at_a_terminal_is_asked_first(skyport, cloud, monkeypatch, typed, code):
+    order = left_open(State.UNRESOLVED, cloud)
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    result = skyport("jobs", "anew", 1)
+    assert result.code == code
+    assert "costs again" in result.out
+    assert (providers.ledger().find(order.fingerprint) is None) == (code == 0)
+
+
+def test_without_a_terminal_the_yes_must_be_on_the_command_line(skyport, cloud, monkeypatch):
+    order = left_open(State.UNRESOLVED, cloud)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    result = skyport("jobs", "anew", 1)
+    assert result.code == 1
+    assert "--yes" in result.err
+    assert providers.ledger().find(order.fingerprint) is not None
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.DELIVERED, State.FAILED, State.CANCELLED])
+def test_only_what_blocks_its_order_can_be_ordered_anew(skyport, state):
+    kept(state)
+    result = skyport("jobs", "anew", 1, "--yes")
+    assert result.code == 1
+    assert "need not be ordered anew" in result.err
+
+
+def test_who_fetches_what_was_never_answered_is_told_what_to_do_and_may_order_it_then(
+    skyport, cloud
+):
+    order = left_open(State.UNKNOWN, cloud)
+    with pytest.raises(OutcomeUnknown):
+        ordered_again()
+    assert not providers.ledger().find(order.fingerprint).told
+    result = skyport("jobs", "fetch", 1)
+    assert result.code == 1
+    assert "check your tasks on the platform" in result.err
+    assert "costs again" in result.err
+    assert providers.ledger().find(order.fingerprint).told
+
+
+def test_unresolved_jobs_can_be_listed(skyport):
+    kept(State.UNRESOLVED, "one", task_id="1")
+    kept(State.RUNNING, "two", task_id="2")
+    result = skyport("jobs", "list", "--state", "unresolved")
+    assert [line.split()[0] for line in result.lines[2:]] == ["1"]
 
 
 # -- cancel and prune ---------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def test_no_answer_shows_a_key_or_the_query_of_an_address(ledger: HostLedger, sa
     assert "X-Signature" not in text
 
 
-@pytest.mark.parametrize("verb", ["cancel", "fetch"])
+@pytest.mark.parametrize("verb", ["cancel", "fetch", "anew"])
 def test_nothing_acts_without_our_header_or_for_another_page(host: Host, verb: str):
     path = f"/skyport/jobs/{verb}"
     assert host.route("POST", path, json={"job": 1}).status_code == 403
@@ -337,7 +337,9 @@ def test_a_task_is_cancelled_where_the_platform_can(ledger: HostLedger, page: Pa
     (row,) = listed(ledger.host)["jobs"]
     body = act(ledger.host, "cancel", job=row["job"]).json()
     assert body == {"cancelled": True, "asked": False}
-    assert handle.result().status == "error"
+    run = handle.result()
+    assert (run.status, run.error.type) == ("error", "TaskCancelled")
+    assert "It was cancelled in the list of jobs." in run.error.message
     (row,) = listed(ledger.host)["jobs"]
     assert (row["state"], row["error"]) == (
         "cancelled",
@@ -392,6 +394,50 @@ def test_what_is_over_is_neither_cancelled_nor_fetched(ledger: HostLedger):
     assert (cancelled.status_code, fetched.status_code) == (400, 400)
     assert "not in progress" in cancelled.json()["message"]
     assert "no credit" in fetched.json()["message"]
+
+
+def test_an_unresolved_job_tells_its_last_answer_with_addresses_and_without_keys(
+    ledger: HostLedger, sandbox: Sandbox
+):
+    key = sandbox.key("haiyi")
+    answer = f'{{"file": "https://cdn.example/a.png?name=1", "by": "{key}"}}'
+    job = ledger.add(State.UNRESOLVED, answer=answer, error="it names no result")
+    body = ledger.host.route("GET", f"/skyport/jobs/{job}").json()
+    assert body["answer"] == '{"file": "https://cdn.example/a.png?name=1", "by": "..."}'
+    assert (body["state"], body["error"]) == ("unresolved", "it names no result")
+    assert numbers(ledger.host, state="unresolved") == [job]
+
+
+def test_a_job_tells_its_details(ledger: HostLedger):
+    job = ledger.add(State.DELIVERED, details=[("queued", "1.2 s"), ("reasoning", SIGNED)])
+    body = ledger.host.route("GET", f"/skyport/jobs/{job}").json()
+    assert body["details"] == [["queued", "1.2 s"], ["reasoning", SIGNED.partition("?")[0]]]
+
+
+def test_a_job_is_ordered_anew_only_where_it_blocks_its_order_and_pages_hear_of_it(
+    ledger: HostLedger, page: Page
+):
+    unresolved, unknown = ledger.add(State.UNRESOLVED, "open"), ledger.add(State.UNKNOWN)
+    before = {row["job"]: row["mark"] for row in listed(ledger.host)["jobs"]}
+    for job in (unresolved, unknown):
+        assert act(ledger.host, "anew", job=job).json() == {"anew": True}
+    assert ledger.store.find(before[unresolved]) is None, "an equal order is a new one"
+    told = ledger.store.find(before[unknown])
+    assert told is not None
+    assert told.told
+    until(lambda: ("open", "unresolved") in page.rows())
+    failed = act(ledger.host, "anew", job=ledger.add(State.FAILED))
+    assert (failed.status_code, failed.json()["error"]) == (400, "InvalidInput")
+
+
+def test_who_fetches_what_was_never_answered_is_told_so(ledger: HostLedger):
+    job = ledger.add(State.UNKNOWN)
+    answer = act(ledger.host, "fetch", job=job)
+    assert answer.status_code == 400
+    assert "costs again" in answer.json()["message"]
+    row = ledger.store.get(job)
+    assert row is not None
+    assert row.told
 
 
 def test_the_texts_are_json(ledger: HostLedger):

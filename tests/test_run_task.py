@@ -1,4 +1,6 @@
-"""Pins what a node that waits does about Interrupt: it sees it in time, and begins nothing more."""
+"""Pins what a node that waits does about Interrupt: it sees it in time, and begins nothing more;
+and what it says: since when no answer comes, what the platform adds, how an open end is settled.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,29 @@ from _waiting import PATIENCE, until
 from comfy import model_management as host
 from server import PromptServer
 from skyport import providers
-from skyport.engine.base.types import Result, Task
+from skyport.engine.base.errors import InvalidInput, TaskUnresolved
+from skyport.engine.base.types import Result, Status, Task, TaskState
 from skyport.engine.http.client import Http
-from skyport.nodes._base import run_task
-from virtual import Cloud, VirtualLoop, order
+from skyport.engine.ledger.ledger import State, record_of
+from skyport.engine.tasks import history
+from skyport.engine.tasks.job import Job
+from skyport.engine.tasks.progress import DOT
+from skyport.nodes._base import progress, run_task
+from virtual import Cloud, Play, VirtualLoop, ended, order
 
+said: list[str] = []  # below the node
 PROMISED = 0.5  # seconds after which an interrupt is seen at the latest
 
 
 @pytest.fixture(autouse=True)
 def process(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process of its own, in which nobody has interrupted anything, with nobody to tell."""
-    page = SimpleNamespace(client_id="", send_progress_text=lambda *_, **__: None)
+    page = SimpleNamespace(
+        client_id="",
+        send_progress_text=lambda text, *_, **__: said.append(text),
+        send_sync=lambda *_: None,
+    )
+    said.clear()
     monkeypatch.setattr(PromptServer, "instance", page, raising=False)
     monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "results"))
     host.interrupt_current_processing(False)
@@ -124,3 +137,77 @@ def test_what_an_interrupted_batch_is_about_to_begin_is_stopped_with_the_rest() 
     until(lambda: not runner.under_way())
     assert narrow.asked == 3
     assert cloud.counts["cancel"] == cloud.counts["submit"]
+
+
+# -- what it says -------------------------------------------------------------------------------
+
+
+def test_a_node_says_since_when_no_answer_comes() -> None:
+    cloud, now = Cloud(time.monotonic), time.monotonic()
+    job = Job(cloud, order(), record_of(order(), cloud.http.base_url))
+    job.show(stage="running", since=now - 60, silent=now - 45)
+    assert progress.text_of([job], now).split(DOT)[-2:] == ["1:00", "no answer for 0:45"]
+
+
+def test_a_node_says_how_far_the_node_is_that_runs_there() -> None:
+    cloud, now = Cloud(time.monotonic), time.monotonic()
+    job = Job(cloud, order(), record_of(order(), cloud.http.base_url))
+    state = TaskState(Status.RUNNING, progress=0.5, node="KSampler", node_progress=0.25)
+    job.show(stage="running", since=now, state=state)
+    assert progress.text_of([job], now).split(DOT)[1:3] == ["running 50 %", "KSampler 25 %"]
+
+
+def test_a_finished_node_says_what_the_platform_adds_but_not_its_reasoning() -> None:
+    facts = (("queued", "1.2 s"), ("reasoning", "a word and " * 20), ("traceid", "5f2c"))
+    results = [Result("1", details=facts), Result("2", warnings=("it may rain",))]
+    asyncio.run(progress.show_finished("7", "Cloud thing", results))
+    assert said[-1].splitlines()[1:] == [f"queued 1.2 s{DOT}traceid 5f2c", "it may rain"]
+
+
+def test_an_open_end_says_what_the_platform_said_and_what_each_way_on_costs(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = play.cloud()
+    cloud.outputs = ()
+    for _ in ("ordered", "looked at again"):
+        with pytest.raises(TaskUnresolved) as caught:
+            play.result(cloud, order(), tmp_path)
+        text = str(caught.value)
+        assert text.startswith("Cloud task 1: The platform says that the task succeeded, and names")
+        assert "Queue again to look again, at no charge." in text
+        assert "which costs again: another seed, Order anew in the list of jobs" in text
+    assert cloud.counts["submit"] == 1
+
+
+def test_an_open_end_that_a_person_orders_anew_is_a_new_task_and_the_old_one_stays(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = play.cloud()
+    cloud.outputs, found = (), cloud.outputs
+    with pytest.raises(TaskUnresolved):
+        play.result(cloud, order(), tmp_path)
+    row = play.runner.ledger.find(record_of(order(), cloud.http.base_url).fingerprint)
+    assert row is not None
+    play.run(history.order_anew(play.runner, row))
+    cloud.outputs = found
+    assert play.result(cloud, order(), tmp_path).task_id == "2"
+    assert [one.state for one in play.runner.ledger.abandoned()] == [State.UNRESOLVED]
+
+
+def test_what_is_being_looked_at_is_not_ordered_anew_meanwhile(play: Play, tmp_path: Path) -> None:
+    cloud = play.cloud()
+    cloud.outputs = ()
+    with pytest.raises(TaskUnresolved):
+        play.result(cloud, order(), tmp_path)
+    row = play.runner.ledger.find(record_of(order(), cloud.http.base_url).fingerprint)
+    assert row is not None
+
+    async def scene() -> None:
+        job = await play.runner.attach(cloud, row, tmp_path)
+        with pytest.raises(InvalidInput, match="right now"):
+            await history.order_anew(play.runner, row)
+        with pytest.raises(TaskUnresolved):
+            await ended(job)
+        await history.order_anew(play.runner, row)
+
+    play.run(scene())

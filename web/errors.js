@@ -3,20 +3,25 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { dismiss, notice } from "./notices.js";
 import { openSettings } from "./settings/open.js";
-import { wordsOf } from "./errors/words.js";
+import { toneOf, wordsOf } from "./errors/words.js";
 import { findNode } from "./jobs/path.js";
 import { say } from "./words.js";
 
 app.registerExtension({
   name: "Skyport.Errors",
   setup() {
-    api.addEventListener("execution_start", () => dismiss("bad"));
+    const shown = [];
+    api.addEventListener("execution_start", () => {
+      dismiss("bad");
+      for (const one of shown.splice(0)) one.remove();
+    });
     api.addEventListener("execution_error", ({ detail }) => {
       const told = wordsOf(detail);
       if (!told) return;
       const node = findNode(app.rootGraph ?? app.graph, detail.node_id)?.node;
       const actions = told.settings ? [[say("Open settings"), openSettings]] : [];
-      notice({ tone: "bad", title: node?.title || detail.node_type, text: told.text, actions });
+      const title = node?.title || detail.node_type;
+      shown.push(notice({ tone: toneOf(detail), title, text: told.text, actions }));
     });
   },
 });

@@ -163,9 +163,9 @@ async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
     """
     blocking = runner.engine.blocking
     if row.task is None or row.state not in RETRIEVABLE:
-        raise InvalidInput(
-            _no_result_reason(row), do=tr("Queue its workflow again to start a new one.")
-        )
+        if row.state is State.UNKNOWN:  # this error says so to a person, who may order it anew
+            await blocking(lambda: runner.ledger.record_told(row.record.fingerprint))
+        raise InvalidInput(_no_result_reason(row), do=_next_step(row))
     provider = await blocking(lambda: provider_for(connect, row))
     is_over = row.state not in ATTACHABLE
     if is_over and not await blocking(lambda: discard_files(runner.ledger, row)):
@@ -254,17 +254,9 @@ async def cancel(runner: Runner, provider: Provider, row: Row, reason: str) -> b
     return cancelled
 
 
-async def order_anew(runner: Runner, row: Row) -> None:
-    """Let the next equal order be a new one, which costs again. The job itself stays fetchable.
-
-    Raises InvalidInput if `row` does not keep its order from being sent again.
-    """
-    blocking = runner.engine.blocking
-    if row.state is State.UNKNOWN:
-        await blocking(lambda: runner.ledger.record_told(row.record.fingerprint))
-    elif row.state is not State.UNRESOLVED or not await blocking(
-        lambda: runner.ledger.set_apart(row.id)
-    ):
+def raise_unless_blocked(runner: Runner, row: Row) -> None:
+    """Raises InvalidInput if `row` does not keep its order from being sent again, or not yet."""
+    if row.state not in (State.UNRESOLVED, State.UNKNOWN):
         raise InvalidInput(
             tr(
                 "Job {number} need not be ordered anew: {state}.",
@@ -274,6 +266,26 @@ async def order_anew(runner: Runner, row: Row) -> None:
             do=tr("Queue its workflow again, or change the seed for another result."),
             platform=label(row),
         )
+    if runner.is_running(row.record.fingerprint):
+        raise InvalidInput(
+            tr("The platform is being asked about job {number} right now.", number=row.id),
+            do=tr("Order it anew once that has ended, in about a minute."),
+            platform=label(row),
+        )
+
+
+async def order_anew(runner: Runner, row: Row) -> None:
+    """Let the next equal order be a new one, which costs again. The job itself stays fetchable.
+
+    Raises what `raise_unless_blocked` raises, also where the job has ended in the meantime.
+    """
+    raise_unless_blocked(runner, row)
+    blocking = runner.engine.blocking
+    if row.state is State.UNKNOWN:
+        await blocking(lambda: runner.ledger.record_told(row.record.fingerprint))
+    elif not await blocking(lambda: runner.ledger.set_apart(row.id)):
+        newest = await blocking(lambda: runner.ledger.find(row.record.fingerprint))
+        raise_unless_blocked(runner, newest or row)
 
 
 def _no_result_reason(row: Row) -> str:
@@ -287,3 +299,9 @@ def _no_result_reason(row: Row) -> str:
         "platform.",
         job=values["job"],
     )
+
+
+def _next_step(row: Row) -> str:
+    if row.state is State.UNKNOWN:
+        return tr("If it is not there, queue its workflow again: that costs again.")
+    return tr("Queue its workflow again to start a new one.")

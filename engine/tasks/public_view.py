@@ -16,6 +16,7 @@ from ..platforms import registry
 from ..settings import keys
 
 _PROMPTS = ("prompt", "text", "content")  # keys under which requests hold a prompt
+_SHORT = 80  # characters of a detail beside its name
 
 
 def state_of(state: State) -> str:
@@ -61,6 +62,11 @@ def row_to_json(row: Row) -> dict[str, Any]:
     )
     # Without signatures already; the rest of its addresses is what a person looks for.
     return {**view, "answer": without_keys(row.answer)}
+
+
+def is_short(detail: str) -> bool:
+    """Whether the value of a detail fits beside its name, as a model's reasoning does not."""
+    return len(detail) <= _SHORT and "\n" not in detail
 
 
 def first_prompt(request: Json) -> str:

@@ -66,12 +66,12 @@ class Waiting:
         return state.status.terminal
 
     def _without_results(self, state: TaskState) -> bool:
-        self.last_words = state.message or state.word
+        self.last_words = tr(
+            "The platform says that the task succeeded, and names no result: {reason}",
+            reason=state.message or tr("no output in its answer"),
+        )
         if self._looks == len(RESULT_PAUSES):
-            self.unresolved = tr(
-                "The platform says that the task succeeded, and names no result: {reason}",
-                reason=state.message or tr("no output in its answer"),
-            )
+            self.unresolved = self.last_words
             return True
         self.pause = RESULT_PAUSES[self._looks]
         self._looks += 1

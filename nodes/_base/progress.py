@@ -17,8 +17,10 @@ from ...engine.base.types import Result
 from ...engine.base.words import tr
 from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT, progress_text
+from ...engine.tasks.public_view import is_short
 
 _INTERVAL = 0.4  # seconds
+_MAX_DETAILS = 4  # tasks of a batch whose details are shown
 _TAIL_LENGTH = 600  # characters of an answer that is still streaming
 _last: dict[str, tuple[float, str]] = {}
 
@@ -41,9 +43,8 @@ async def show_finished(node_id: str, title: str, results: Sequence[Result]) -> 
     _last.pop(node_id, None)
     await _bar(node_id, 1.0)
     warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
-    ledger_trouble = providers.ledger().trouble
-    lines = [_headline(title, results), *warnings, *([ledger_trouble] if ledger_trouble else [])]
-    send_text(node_id, "\n".join(lines))
+    lines = [_headline(title, results), *_details(results), *warnings, providers.ledger().trouble]
+    send_text(node_id, "\n".join(filter(None, lines)))
 
 
 def show_stopped(node_id: str, jobs: Sequence[Job]) -> None:
@@ -75,6 +76,15 @@ def _headline(title: str, results: Sequence[Result]) -> str:
     if all(result.reused for result in results):
         parts.append(tr("reused, no charge; change the seed for a new one"))
     return DOT.join(parts)
+
+
+def _details(results: Sequence[Result]) -> list[str]:
+    """`queued 1.2 s . ran 8.0 s . traceid 5f2c`, a line a task, the first few only."""
+    lines = [
+        DOT.join(f"{name} {value}" for name, value in result.details if is_short(value))
+        for result in results
+    ]
+    return [*filter(None, lines)][:_MAX_DETAILS]
 
 
 def text_of(jobs: Sequence[Job], now: float) -> str:

@@ -1,7 +1,8 @@
 """Notifies open pages of changes in the jobs; sends nothing while nothing changes.
 
 The event `skyport.jobs` has {"live": jobs running in this process, "rows": ledger rows that
-have changed, "notices": [{"mark", "message"}]}.
+have changed, "notices": [{"mark", "message", "severity"}]}; severity is "info", "warn" or
+"error".
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class _Events:
         self._due = False
         self._sending: set[asyncio.Future[None]] = set()  # a loop holds its tasks only weakly
 
-    def gather(self, fingerprint: str, notice: str = "") -> None:
+    def gather(self, fingerprint: str, notice: dict[str, str] | None = None) -> None:
         with self._lock:
             if fingerprint:
                 self._fingerprints.add(fingerprint)
             if notice:
-                self._notices.append({"mark": fingerprint, "message": notice})
+                self._notices.append({"mark": fingerprint, **notice})
             if self._due:
                 return
             self._due = True
@@ -95,6 +96,6 @@ def begin() -> None:
     events.subscribe(_events.gather)
 
 
-def notice(fingerprint: str, message: Any) -> None:
+def notice(fingerprint: str, message: Any, severity: str = "error") -> None:
     """Shows a message about a job on every open list."""
-    _events.gather(fingerprint, str(message))
+    _events.gather(fingerprint, {"message": str(message), "severity": severity})

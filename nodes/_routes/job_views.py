@@ -95,6 +95,7 @@ def _live(job: Job, now: float) -> dict[str, Any]:
         "usual": snapshot.usual,
         "share": progress_text(job, now).share,
         "attached": snapshot.attached,
+        "silent": None if snapshot.silent is None else now - snapshot.silent,
         "moved": snapshot.transferred,
         "total": snapshot.total,
         **_polled(snapshot),
@@ -109,6 +110,7 @@ def _polled(snapshot: JobSnapshot) -> dict[str, Any]:
         "status": state.status.value if state.known else state.word,
         "progress": state.progress,
         "remote": state.node,
+        "remote_progress": state.node_progress,
         "queue": list(state.queue),
         "cost": state.cost,
     }

@@ -1,4 +1,4 @@
-"""Routes of the job list: pages of the ledger, totals, one job and its files; cancel and fetch.
+"""Routes of the job list: pages of the ledger, totals, one job and its files; what is done to one.
 
 A file is identified by its job and its index among the job's files, never by a path.
 """
@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from ... import providers
-from ...engine.base.errors import BadResult, InvalidInput, SkyportError
+from ...engine.base import events
+from ...engine.base.errors import (
+    BadResult,
+    InvalidInput,
+    SkyportError,
+    TaskCancelled,
+    TaskUnresolved,
+)
 from ...engine.base.types import Kind, ResultFile
 from ...engine.base.words import tr
 from ...engine.ledger.ledger import Query, Row, State
@@ -46,6 +53,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     routes.get(one + r"/files/{number:\d{1,6}}")(json_errors(_file))
     routes.post("/skyport/jobs/cancel")(json_errors(same_origin_only(_cancel)))
     routes.post("/skyport/jobs/fetch")(json_errors(same_origin_only(_fetch)))
+    routes.post("/skyport/jobs/anew")(json_errors(same_origin_only(_anew)))
 
 
 # -- list ---------------------------------------------------------------------------------------
@@ -177,7 +185,7 @@ async def _row(number: int) -> Row:
     return row
 
 
-# -- cancel and fetch ---------------------------------------------------------------------------
+# -- cancel, fetch, order anew ------------------------------------------------------------------
 
 
 async def _cancel(request: web.Request) -> web.Response:
@@ -217,9 +225,25 @@ async def _deliver_when_done(job: Job) -> None:
     try:
         await asyncio.wrap_future(job.future)
     except SkyportError as error:
-        job_events.notice(job.fingerprint, redact(str(error)))
+        job_events.notice(job.fingerprint, redact(str(error)), _severity(error))
+        await runner.engine.blocking(lambda: runner.record_told(job))
     else:
         await runner.engine.blocking(lambda: runner.record_delivered(job))
+
+
+def _severity(error: SkyportError) -> str:
+    if isinstance(error, TaskCancelled):
+        return "info"
+    return "warn" if isinstance(error, TaskUnresolved) else "error"
+
+
+async def _anew(request: web.Request) -> web.Response:
+    """{"anew": true}: the next equal order is a new one, which costs again; takes {"job"}."""
+    row = await _row_of(await _body(request))
+    await _on_engine(history.order_anew(providers.runner(), row))
+    renewed = await _row(row.id)
+    events.notify(renewed.record.fingerprint)  # the order's own is that of the next one now
+    return web.json_response({"anew": True})
 
 
 async def _on_engine(work: Coroutine[Any, Any, T]) -> T:

@@ -1,7 +1,7 @@
 // Pins what forms keep by name, what is told of a key, a cost and an error: the logic without an editor.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { wordsOf } from "../../web/errors/words.js";
+import { toneOf, wordsOf } from "../../web/errors/words.js";
 import { badgeOf } from "../../web/forms/badge.js";
 import { choicesOf, refit } from "../../web/forms/refit.js";
 import { isGone, refitted, remembered, valuesOf } from "../../web/forms/values.js";
@@ -192,4 +192,7 @@ test("errors of our nodes are told in full; those that the page mends lead there
   assert.equal(wordsOf({ ...detail, exception_type: "a.TaskFailed" }).settings, false);
   assert.equal(wordsOf({ ...detail, exception_type: "a.InvalidInput", exception_message: "set HAPPYHORSE_BASE_URL" }).settings, true);
   assert.equal(wordsOf({ ...detail, node_type: "KSampler" }), null);
+  assert.deepEqual(["a.TaskCancelled", "a.TaskFailed", undefined].map((exception_type) => toneOf({ ...detail, exception_type })), [
+    "warn", "bad", "bad",
+  ]);
 });

@@ -1,8 +1,8 @@
 // Pins the arithmetic of the job list: what is drawn, what is asked for, how events change it.
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Book } from "../../web/jobs/book.js";
-import { age, amount, clock, seenWords, sizeText, stateWord, toneOf, totals } from "../../web/jobs/format.js";
+import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
+import { GROUP_WORDS, age, amount, clock, laidOut, seenWords, sizeText, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
 import { findNode, ranIt } from "../../web/jobs/path.js";
 import { follow } from "../../web/words.js";
@@ -121,6 +121,28 @@ test("what is on its way is seen at its row, and not at an older row of an equal
   assert.deepEqual(held.items().items.map((item) => Boolean(item.live)), [true, false]);
 });
 
+test("a job that is looked at again is seen at its row, from its first moment", () => {
+  for (const state of ["unresolved", "running"]) {
+    const held = book([row(9, { state })], { live: [live({ task: "", stage: "waiting" })] });
+    assert.deepEqual(held.items().items.map(({ key, live }) => [key, Boolean(live)]), [[9, true]]);
+  }
+});
+
+test("a job that is unresolved is not under way, and has a filter and a colour of its own", () => {
+  const open = row(9, { state: "unresolved" });
+  assert.equal(isUnderWay(open), false);
+  assert.deepEqual(GROUPS.unresolved, ["unresolved"]);
+  assert.deepEqual([GROUP_WORDS.unresolved(), stateWord("unresolved"), toneOf("unresolved")], ["Unresolved", "unresolved", "warn"]);
+  const held = book([open], { filter: { group: "unresolved" } });
+  held.hear({ live: [], rows: [row(9)] }, 0);
+  assert.deepEqual(numbers(held), []);
+});
+
+test("only what was never answered or is unresolved is ordered anew by a person", () => {
+  const states = ["unknown", "unresolved", "running", "delivered", "failed", "cancelled"];
+  assert.deepEqual(states.filter((state) => blocks({ state })), ["unknown", "unresolved"]);
+});
+
 test("a job that is not submitted yet stands above the rows", () => {
   const early = live({ mark: "new", task: "", stage: "uploading" });
   const held = book(rows(2, 1), { live: [early] });
@@ -137,6 +159,23 @@ test("a running job tells state, remote node, time, queue and cost", () => {
   const little = live({ status: "WARMUP", progress: null, remote: "", usual: null, queue: [2, null], cost: null });
   assert.deepEqual(seenWords(little, 0), ["WARMUP", "0:37", "queue 2"]);
   assert.deepEqual(seenWords(live({ stage: "uploading", moved: 1, total: 4 }), 0), ["uploading 25 %"]);
+});
+
+test("a running job tells how far its node is, and since when no answer comes", () => {
+  const words = seenWords(live({ remote_progress: 0.5, silent: 44, queue: [null, null], cost: null }), 1000);
+  assert.deepEqual(words, ["running 42 %", "KSampler 50 %", "0:38 of about 1:30", "no answer for 0:45"]);
+});
+
+test("details that are long, as reasoning is, are set apart from those that fit on a line", () => {
+  const thought = ["reasoning", "x".repeat(81)];
+  const lines = ["reasoning", "one\ntwo"];
+  const { short, long } = splitDetails([["queued", "1.2 s"], thought, ["traceid", "5f2c"], lines]);
+  assert.deepEqual([short, long], [[["queued", "1.2 s"], ["traceid", "5f2c"]], [thought, lines]]);
+});
+
+test("the last answer is laid out, and shown as it is where it was cut", () => {
+  assert.equal(laidOut('{"a": [1]}'), '{\n "a": [\n  1\n ]\n}');
+  assert.equal(laidOut('{"a": [1, 2...'), '{"a": [1, 2...');
 });
 
 test("numbers are as people read them", () => {

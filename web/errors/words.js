@@ -10,3 +10,6 @@ export function wordsOf(detail) {
   const text = String(detail.exception_message ?? "").trim();
   return { text: text || kind, settings: MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) };
 }
+
+/** "warn" where somebody has cancelled the task, which is no failure; else "bad". */
+export const toneOf = (detail) => (String(detail.exception_type).endsWith("TaskCancelled") ? "warn" : "bad");

@@ -3,6 +3,7 @@ import { app } from "../../../scripts/app.js";
 import { act } from "../server.js";
 import { say } from "../words.js";
 import { el } from "./elements.js";
+import { isUnresolved } from "./book.js";
 import * as graph from "./graph.js";
 
 /** severity: success, info, warn or error. */
@@ -37,7 +38,16 @@ export async function cancel({ row, live }) {
 export async function fetchAgain(row) {
   const { fetched } = await act("jobs/fetch", { job: row.job });
   if (fetched) tell("success", say("The results of job {number} are on this disk.", { number: row.job }));
+  else if (isUnresolved(row)) tell("info", say("The platform is asked again about job {number}, at no charge.", { number: row.job }));
   else tell("info", say("Job {number} is being fetched.", { number: row.job }));
+}
+
+/** Let the order of a job be sent again, once the user has said yes. */
+export async function orderAnew(row) {
+  const message = say("Job {number} may have been charged. Ordering it anew costs again.", { number: row.job });
+  if (!(await app.extensionManager.dialog.confirm({ title: say("Order anew"), message }))) return;
+  await act("jobs/anew", { job: row.job });
+  tell("success", say("Queue its workflow again to order it anew: that costs again."));
 }
 
 export async function copy(text) {

@@ -5,12 +5,17 @@ export const GROUPS = {
   "": [],
   active: UNDER_WAY,
   done: ["succeeded", "delivered"],
+  unresolved: ["unresolved"],
   failed: ["failed"],
   cancelled: ["cancelled"],
   unknown: ["unknown"],
 };
 
 export const isUnderWay = (row) => UNDER_WAY.includes(row.state);
+export const isUnresolved = (row) => row.state === "unresolved";
+/** Whether its order is sent again only after a person has said so. */
+export const blocks = (row) => isUnresolved(row) || row.state === "unknown";
+const mayMove = (row) => isUnderWay(row) || isUnresolved(row);
 export const hasResult = (row) => GROUPS.done.includes(row.state);
 
 export class Book {
@@ -84,14 +89,14 @@ export class Book {
 
   /** What is seen of a row on its way, if this ComfyUI carries it. */
   liveOf(row) {
-    return isUnderWay(row) ? this.live.get(row.mark) : undefined;
+    return mayMove(row) ? this.live.get(row.mark) : undefined;
   }
 
   /** Jobs on their way that the ledger does not hold yet: nothing is submitted. */
   get early() {
     const { group, platform, text } = this.filter;
     if (group && group !== "active") return [];
-    const kept = new Set(this.rows.filter(isUnderWay).map((row) => row.mark));
+    const kept = new Set(this.rows.filter(mayMove).map((row) => row.mark));
     return [...this.live.values()].filter(
       (one) =>
         !one.task &&

@@ -1,13 +1,13 @@
 // One job in full: its results, its details, and what can be done with it.
 import { ask } from "../server.js";
 import { say } from "../words.js";
-import { hasResult, isUnderWay } from "./book.js";
+import { blocks, hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el } from "./elements.js";
-import { amount, seenWords, stateWord, toneOf } from "./format.js";
+import { amount, laidOut, seenWords, splitDetails, stateWord, toneOf } from "./format.js";
 import { player } from "./player.js";
 
 export class JobDetail {
-  /** on: {back(), load(row), show(row), cancel(item), fetch(row), copy(text)} */
+  /** on: {back(), load(row), show(row), cancel(item), fetch(row), anew(row), copy(text)} */
   constructor(on) {
     this.on = on;
     this.element = el("section.detail", {
@@ -83,6 +83,7 @@ export class JobDetail {
       ...(this.told?.files ?? []).map((file, number) => player(row.job, file, number)),
       ...(this.told?.texts ?? []).map((text) => el("pre.text", { tabindex: "0" }, text)),
       ...(this.told?.warnings ?? []).map((text) => el("p.warn", {}, text)),
+      ...this.#folded(),
       this.#facts(),
     ];
     this.element.replaceChildren(...parts.filter(Boolean));
@@ -108,10 +109,21 @@ export class JobDetail {
       done && button(say("Load into graph"), "plus-circle", () => this.on.load(row)),
       (row ?? live).node && button(say("Show the node"), "search", () => this.on.show(row ?? live)),
       row?.task && (done || busy) && button(say("Fetch again"), "download", () => this.on.fetch(row)),
+      row?.task && isUnresolved(row) && !live && button(say("Look again"), "refresh", () => this.on.fetch(row)),
+      row && blocks(row) && !live && button(say("Order anew"), "replay", () => this.on.anew(row)),
       busy && button(say("Cancel"), "times", () => this.on.cancel(this.item)),
       row?.task && button(say("Copy task id"), "copy", () => this.on.copy(row.task)),
     ];
     return el("div.actions", {}, ...can.filter(Boolean));
+  }
+
+  /** What is read on demand: long details, and the platform's last answer. */
+  #folded() {
+    const long = splitDetails(this.told?.details ?? []).long;
+    const fold = ([name, text], open = false) =>
+      el("details.fold", { open }, el("summary", {}, name), el("pre.text", { tabindex: "0" }, text));
+    const answer = this.told?.answer;
+    return [...long.map((one) => fold(one)), ...(answer ? [fold([say("The platform's last answer"), laidOut(answer)], true)] : [])];
   }
 
   #facts() {
@@ -127,8 +139,9 @@ export class JobDetail {
       [say("Submitted"), row && moment(row.submitted)],
       [say("Ended"), row && moment(row.ended)],
       [say("Node"), (row ?? live).node],
+      ...splitDetails(this.told?.details ?? []).short,
     ];
-    const told = facts.filter(([, value]) => value);
-    return el("dl.facts", {}, ...told.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+    const known = facts.filter(([, value]) => value);
+    return el("dl.facts", {}, ...known.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   }
 }

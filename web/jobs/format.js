@@ -33,6 +33,7 @@ const STATES = {
   detached: () => say("in the background"),
   succeeded: () => say("ready"),
   delivered: () => say("done"),
+  unresolved: () => say("unresolved"),
   failed: () => say("failed"),
   cancelled: () => say("cancelled"),
   unknown: () => say("outcome unknown"),
@@ -41,7 +42,14 @@ const STATES = {
 /** The state in words; a word of a newer version as it is. */
 export const stateWord = (state) => STATES[state]?.() ?? state;
 
-const TONES = { succeeded: "good", delivered: "good", failed: "bad", unknown: "warn", cancelled: "quiet" };
+const TONES = {
+  succeeded: "good",
+  delivered: "good",
+  unresolved: "warn",
+  failed: "bad",
+  unknown: "warn",
+  cancelled: "quiet",
+};
 
 /** The colour of a state: good, bad, warn, quiet or busy. */
 export const toneOf = (state) => TONES[state] ?? "busy";
@@ -50,6 +58,7 @@ export const GROUP_WORDS = {
   "": () => say("All states"),
   active: () => say("Under way"),
   done: () => say("With result"),
+  unresolved: () => say("Unresolved"),
   failed: () => say("Failed"),
   cancelled: () => say("Cancelled"),
   unknown: () => say("Outcome unknown"),
@@ -72,11 +81,12 @@ const STATUSES = { queued: () => say("queued"), running: () => say("running") };
 export function seenWords(live, now) {
   const words = [`${stageWord(live)}${share(live)}`];
   if (live.stage !== "running") return words;
-  if (live.remote) words.push(live.remote);
+  if (live.remote) words.push(live.remote_progress ? `${live.remote} ${percent(live.remote_progress)}` : live.remote);
   words.push(timeWord(live, now));
   const [place, length] = live.queue;
   if (place !== null) words.push(say("queue {place}", { place: length === null ? place : `${place}/${length}` }));
   if (live.cost !== null) words.push(amount(live.cost));
+  if ((live.silent ?? null) !== null) words.push(say("no answer for {time}", { time: clock(since(live, live.silent, now)) }));
   return words;
 }
 
@@ -86,13 +96,37 @@ function stageWord(live) {
 }
 
 function share(live) {
-  if (live.stage === "running") return live.progress === null ? "" : ` ${Math.round(live.progress * 100)} %`;
+  if (live.stage === "running") return live.progress === null ? "" : ` ${percent(live.progress)}`;
   return live.total ? ` ${Math.floor((100 * live.moved) / live.total)} %` : "";
 }
 
+const percent = (part) => `${Math.round(part * 100)} %`;
+
+/** What were `seconds` when the server told of `live`. */
+const since = (live, seconds, now) => seconds + (now - live.at) / 1000;
+
 function timeWord(live, now) {
-  const time = clock(live.elapsed + (now - live.at) / 1000);
+  const time = clock(since(live, live.elapsed, now));
   return live.usual ? say("{time} of about {usual}", { time, usual: clock(live.usual) }) : time;
+}
+
+// -- details and the last answer ------------------------------------------------------------------
+
+const SHORT = 80; // characters of a detail beside its name
+
+/** The details of a job: [[name, value]] that fit on a line, and those that are long, as reasoning is. */
+export function splitDetails(details) {
+  const fits = ([, value]) => value.length <= SHORT && !value.includes("\n");
+  return { short: details.filter(fits), long: details.filter((one) => !fits(one)) };
+}
+
+/** An answer that was kept, on several lines; as it is where it was too long to be kept whole. */
+export function laidOut(answer) {
+  try {
+    return JSON.stringify(JSON.parse(answer), null, 1);
+  } catch {
+    return answer;
+  }
 }
 
 // -- sums ----------------------------------------------------------------------------------------

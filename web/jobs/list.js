@@ -1,7 +1,7 @@
 // The list of jobs: draws only the rows that are seen, so that thousands scroll as well as ten.
 import { addressOf } from "../server.js";
 import { say } from "../words.js";
-import { hasResult, isUnderWay } from "./book.js";
+import { hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el, icon } from "./elements.js";
 import { age, amount, seenWords, stateWord, toneOf } from "./format.js";
 import { ROW, reveal, stepped, windowOf } from "./paging.js";
@@ -11,7 +11,7 @@ const PICTURES = { video: "video", audio: "volume-up", text: "align-left", image
 let serial = 0;
 
 export class JobList {
-  /** on: {open(item), near(to), load(row), cancel(item)} */
+  /** on: {open(item), near(to), load(row), cancel(item), fetch(row)} */
   constructor(on) {
     this.on = on;
     this.items = [];
@@ -140,6 +140,7 @@ export class JobList {
       return made;
     };
     if (isBusy(item)) return quick(say("Cancel"), "times", () => this.on.cancel(now()));
+    if (isUnresolved(item.row)) return quick(say("Look again"), "refresh", () => this.on.fetch(item.row));
     if (hasResult(item.row)) return quick(say("Load into graph"), "plus-circle", () => this.on.load(item.row));
     return null;
   }

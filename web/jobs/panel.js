@@ -23,6 +23,7 @@ export class Panel {
       copy: (text) => this.#try(() => acts.copy(text)),
       cancel: (item) => this.#try(() => acts.cancel(item), true),
       fetch: (row) => this.#try(() => acts.fetchAgain(row), true),
+      anew: (row) => this.#try(() => acts.orderAnew(row), true),
     };
     this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh() });
     this.list = new JobList({ ...on, open: (item) => this.#open(item), near: (to) => this.#near(to) });
@@ -66,7 +67,7 @@ export class Panel {
   hear(told) {
     const stale = this.book.hear(told, performance.now());
     this.#draw();
-    for (const { message } of told.notices) acts.tell("error", message);
+    for (const { message, severity } of told.notices) acts.tell(severity, message);
     if (stale) this.refresh();
     else if (told.rows.length) this.sums.renew();
   }

@@ -45,6 +45,7 @@ export const tasks = () =>
       placeholder: (told) => told?.results ?? "",
     }),
     textRow({ name: "time_limit_s", kind: "number", label: say("Time limit"), hint: say("seconds to wait for one task; empty waits as long as it runs") }),
+    textRow({ name: "patience_s", kind: "number", label: say("Patience"), hint: say("seconds without any answer of the platform after which a node stops waiting; the task goes on") }),
     textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
   );
 
