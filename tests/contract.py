@@ -18,7 +18,6 @@ from _waiting import PATIENT
 from scripted import Answer, LoggedRequest, Reply, Scripted, answer_json, answer_page
 from skyport.engine.base.errors import (
     AuthRejected,
-    BadResult,
     InputRejected,
     NotFound,
     OutcomeUnknown,
@@ -28,6 +27,7 @@ from skyport.engine.base.errors import (
     SkyportError,
     TaskFailed,
     TaskTimeout,
+    TaskUnresolved,
 )
 from skyport.engine.base.types import MediaFile, Request, Status, Task
 from skyport.engine.http.client import Http
@@ -47,7 +47,6 @@ ERRORS = [
     (400, "prompt is missing", InputRejected),
     (422, "prompt is too long", InputRejected),
     (404, "no such model", NotFound),
-    (500, "internal error", ServerFault),
 ]
 
 
@@ -87,6 +86,10 @@ class PlatformContract:
     def state(self, word: str, *urls: str, reason: str = "") -> Any:
         """The answer to a poll: results at `urls`, or the `reason` of a failure."""
         raise NotImplementedError
+
+    def refusal(self, status: int, words: str) -> Any:
+        """The answer to a request that is refused with this HTTP status."""
+        return {"code": status, "msg": words, "data": None}
 
     # -- a platform that behaves ------------------------------------------------------------
 
@@ -190,8 +193,9 @@ class PlatformContract:
             answer_page("Bad gateway", 502),
             answer_page("Please sign in"),
             answer_json({}),
+            answer_json({"msg": "Too many requests"}, 429),
         ],
-        ids=["dropped", "cut body", "bad JSON", "gateway", "page", "no id"],
+        ids=["dropped", "cut body", "bad JSON", "gateway", "page", "no id", "another's 429"],
     )
     def test_a_submit_is_made_once_and_may_have_been_charged(
         self, server: Scripted, play: Play, tmp_path: Path, trouble: Answer
@@ -204,6 +208,15 @@ class PlatformContract:
         assert server.counts[self.submit_path] == 1
         assert server.counts[self.poll_path] == 0
 
+    def test_a_fault_of_the_platform_after_a_submit_may_have_been_charged(
+        self, server: Scripted, play: Play, tmp_path: Path
+    ) -> None:
+        server.on(self.submit_path, answer_json(self.refusal(500, "internal error"), 500))
+        error = self.outcome(play, server, tmp_path)
+        assert isinstance(error, OutcomeUnknown)
+        assert "internal error" in str(error)
+        assert server.counts[self.submit_path] == 1
+
     @pytest.mark.parametrize(("status", "words", "kind"), ERRORS)
     def test_a_refused_submit_says_why_in_the_platforms_words(
         self,
@@ -214,7 +227,7 @@ class PlatformContract:
         words: str,
         kind: type[SkyportError],
     ) -> None:
-        server.on(self.submit_path, answer_json({"code": status, "msg": words}, status))
+        server.on(self.submit_path, answer_json(self.refusal(status, words), status))
         error = self.outcome(play, server, tmp_path)
         assert type(error) is kind
         assert words in str(error)
@@ -224,7 +237,7 @@ class PlatformContract:
     def test_a_submit_turned_away_for_a_moment_is_made_again(
         self, server: Scripted, play: Play, tmp_path: Path
     ) -> None:
-        busy = answer_json({"msg": "Too many requests"}, 429, retry_after="7")
+        busy = answer_json(self.refusal(429, "Too many requests"), 429, retry_after="7")
         server.on(self.submit_path, busy, answer_json(self.accepted()))
         began = play.loop.time()
         assert self.outcome(play, server, tmp_path).files
@@ -245,15 +258,41 @@ class PlatformContract:
     def endpoint(self) -> str:
         return self.request(MediaFile(Path(), "a.png", "image/png", "0" * 64, 1)).endpoint
 
-    def test_an_unknown_word_is_named_with_the_task_after_ten_polls(
+    def test_a_strange_word_that_stays_for_ten_minutes_proves_nothing(
         self, server: Scripted, play: Play, tmp_path: Path
     ) -> None:
         self.polls(server, answer_json(self.state("frobnicating")))
+        began = play.loop.time()
         error = self.outcome(play, server, tmp_path)
-        assert isinstance(error, BadResult)
+        assert isinstance(error, TaskUnresolved)
         assert "frobnicating" in str(error)
         assert f"task {self.task_id}" in str(error)
-        assert server.counts[self.poll_path] == 10
+        assert 600 <= play.loop.time() - began < 700
+        self.result_is_found_later(server, play, tmp_path)
+
+    def test_a_strange_word_is_waited_on(
+        self, server: Scripted, play: Play, tmp_path: Path
+    ) -> None:
+        waits = [answer_json(self.state("frobnicating"))] * 12
+        self.polls(server, *waits, self.success(server))
+        assert self.outcome(play, server, tmp_path).files
+
+    def test_a_node_stops_waiting_for_a_silent_platform_and_the_task_goes_on(
+        self, server: Scripted, play: Play, tmp_path: Path
+    ) -> None:
+        self.polls(server, self.running(), answer_json({"message": "hello"}))
+        began = play.loop.time()
+        error = self.outcome(play, server, tmp_path)
+        assert isinstance(error, TaskTimeout)
+        assert "has not answered for 15 minutes" in str(error)
+        assert "hello" in str(error)
+        assert 900 <= play.loop.time() - began < 960
+        self.result_is_found_later(server, play, tmp_path)
+
+    def result_is_found_later(self, server: Scripted, play: Play, folder: Path) -> None:
+        self.polls(server, self.success(server))
+        assert self.outcome(play, server, folder).files
+        assert server.counts[self.submit_path] == 1
 
     def test_a_failed_task_is_named_with_the_platforms_reason(
         self, server: Scripted, play: Play, tmp_path: Path
@@ -265,23 +304,27 @@ class PlatformContract:
         assert f"task {self.task_id}" in str(error)
         assert "the picture is not allowed" in str(error)
 
-    def test_a_success_without_a_result_is_an_error(
+    def test_a_success_without_a_result_is_looked_at_again_for_two_minutes(
         self, server: Scripted, play: Play, tmp_path: Path
     ) -> None:
         self.polls(server, answer_json(self.state(self.word(Status.SUCCEEDED))))
+        began = play.loop.time()
         error = self.outcome(play, server, tmp_path)
-        assert isinstance(error, BadResult)
+        assert isinstance(error, TaskUnresolved)
         assert f"task {self.task_id}" in str(error)
+        assert 120 <= play.loop.time() - began < 180
+        self.result_is_found_later(server, play, tmp_path)
 
     @pytest.mark.parametrize(
         "trouble",
         [
             answer_json({"msg": "busy"}, 503),
+            answer_page("Not found", 404),
             answer_page("Bad gateway", 502),
             Answer(drop="after"),
             Answer(body=b'{"broken'),
         ],
-        ids=["busy", "gateway", "dropped", "bad JSON"],
+        ids=["busy", "no such page", "gateway", "dropped", "bad JSON"],
     )
     def test_a_poll_that_fails_is_made_again(
         self, server: Scripted, play: Play, tmp_path: Path, trouble: Answer
@@ -293,7 +336,7 @@ class PlatformContract:
     def test_a_key_refused_while_waiting_loses_nothing(
         self, server: Scripted, play: Play, tmp_path: Path
     ) -> None:
-        refused = answer_json({"code": 401, "msg": "Unauthorized"}, 401)
+        refused = answer_json(self.refusal(401, "Unauthorized"), 401)
         self.polls(server, self.running(), refused, self.success(server))
         error = self.outcome(play, server, tmp_path)
         assert type(error) is AuthRejected
@@ -346,7 +389,9 @@ class PlatformContract:
 class HostingContract(PlatformContract):
     """A platform that hosts files itself, ahead of the submit."""
 
-    @pytest.mark.parametrize(("status", "words", "kind"), ERRORS)
+    @pytest.mark.parametrize(
+        ("status", "words", "kind"), [*ERRORS, (500, "internal error", ServerFault)]
+    )
     def test_a_refused_upload_says_why_and_nothing_is_submitted(
         self,
         server: Scripted,
@@ -356,7 +401,7 @@ class HostingContract(PlatformContract):
         words: str,
         kind: type[SkyportError],
     ) -> None:
-        server.on(self.upload_path, answer_json({"code": status, "msg": words}, status))
+        server.on(self.upload_path, answer_json(self.refusal(status, words), status))
         error = self.outcome(play, server, tmp_path)
         assert type(error) is kind
         assert words in str(error)

@@ -22,7 +22,9 @@ from skyport.engine.base.errors import (
     OutOfCredit,
     RateLimited,
     ServerFault,
+    TaskCancelled,
     TaskFailed,
+    TaskTimeout,
 )
 from skyport.engine.base.types import MediaFile, Output, Request, Status, Task
 from skyport.engine.http.client import Http
@@ -119,6 +121,9 @@ class TestWorkflows(HostingContract):
     def state(self, word: str, *urls: str, reason: str = "") -> Any:
         status = int(word) if word.isdigit() else word
         return details(status, {"2": list(urls)}, reason)
+
+    def refusal(self, status: int, words: str) -> Any:
+        return envelope(None, status, words)
 
     def test_the_key_goes_to_the_platform_and_not_to_a_result_host(
         self, server: Scripted, play: Play, tmp_path: Path
@@ -516,7 +521,6 @@ def test_a_submit_answered_without_an_id_may_have_been_charged(
         (20404, "no such workflow", InputRejected),
         (-1, "no such workflow", InputRejected),
         ("E_PARAM", "no such workflow", InputRejected),
-        (None, "no such workflow", InputRejected),
     ],
 )
 def test_a_code_other_than_0_is_an_error_with_code_message_and_trace(
@@ -528,7 +532,13 @@ def test_a_code_other_than_0_is_an_error_with_code_message_and_trace(
     assert type(caught.value) is kind
     assert message in str(caught.value)
     assert TRACE in str(caught.value)
-    assert code is None or f"code {code}" in str(caught.value)
+    assert f"code {code}" in str(caught.value)
+
+
+def test_words_without_a_code_prove_no_refusal_and_are_told(server: Scripted) -> None:
+    server.on(PROMPT, answer_json(envelope(None, None, "no such workflow")))
+    with pytest.raises(OutcomeUnknown, match=r"may have been charged.*no such workflow"):
+        platform(server).submit(gpugeek.workflow({"1": LOAD}, ID))
 
 
 def test_an_http_error_shows_code_message_and_trace_too(server: Scripted) -> None:
@@ -598,12 +608,13 @@ def test_results_of_a_task_that_has_not_ended_well_are_not_taken(server: Scripte
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (details(4, reason="out of memory"), r"out of memory \(queued 0\.0 s, ran 0\.1 s\)"),
+        (
+            details(4, reason="out of memory"),
+            r"out of memory \(queued 0\.0 s, ran 0\.1 s, traceid ",
+        ),
         (details(4, reason="x", queue_duration=65000, run_duration="5140"), "65.0 s, ran 5.1 s"),
-        (details(4, reason="too old", run_duration=None), r"too old\."),
+        (details(4, reason="too old", run_duration=None), r"too old \(queued 0\.0 s, traceid "),
         (details(4), "failed.*without a reason"),
-        (details(5), "cancelled on the platform .*not by Skyport"),
-        (details(5, reason="stopped by admin"), "stopped by admin"),
     ],
 )
 def test_a_task_that_ended_badly_says_why(
@@ -615,12 +626,31 @@ def test_a_task_that_ended_badly_says_why(
     assert "GPUGeek task 763289064770885" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (details(5), r"cancelled on the platform, not by Skyport\."),
+        (
+            details(5, reason="stopped by admin"),
+            "on the platform, not by Skyport: stopped by admin",
+        ),
+    ],
+)
+def test_a_task_that_was_cancelled_there_says_so(
+    server: Scripted, tmp_path: Path, answer: Any, words: str
+) -> None:
+    server.on(DETAILS, answer_json(answer))
+    with Play() as play, pytest.raises(TaskCancelled, match=words) as caught:
+        play.result(platform(server), gpugeek.workflow({"1": LOAD}, ID), tmp_path)
+    assert "GPUGeek task 763289064770885" in str(caught.value)
+
+
 def test_an_error_code_while_waiting_loses_nothing(server: Scripted, tmp_path: Path) -> None:
     """What the codes mean is documented nowhere, so none of them ends a task that was paid for."""
     server.on(DETAILS, answer_json(envelope(None, 50013, "try later")))
     request = gpugeek.workflow({"1": LOAD}, ID)
     with Play() as play:
-        with pytest.raises(InputRejected, match="no further charge"):
+        with pytest.raises(TaskTimeout, match=r"try later .*no further charge"):
             play.result(platform(server), request, tmp_path)
         server.on(DETAILS, answer_json(details(3, {"2": "done"})))
         assert play.result(platform(server), request, tmp_path).texts == ("done",)

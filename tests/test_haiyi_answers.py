@@ -32,7 +32,8 @@ VIEW = f"{BASE}/api/view?type=output&filename="
 
 
 def state_of(body: Any) -> TaskState:
-    return _answers.generation(body, Task("haiyi", GENERATE, "1", frozenset({INPUT})), BASE)
+    task = Task("haiyi", GENERATE, "1", frozenset({INPUT}))
+    return _answers.GENERATION.state(body, task, BASE)
 
 
 def urls(body: Any) -> list[str]:
@@ -71,7 +72,7 @@ def test_the_status_of_the_task_counts_and_not_that_of_the_answer() -> None:
     assert state_of({"status": "success", "data": {"task_status": "running"}}).word == "running"
 
 
-@pytest.mark.parametrize("body", [None, [], "text", 5, {}, {"status": None}, {"status": 7}, [B]])
+@pytest.mark.parametrize("body", [None, [], "text", 5, {}, {"status": None}, {"status": 7}])
 def test_an_answer_without_a_known_status_is_running_for_now(body: Any) -> None:
     state = state_of(body)
     assert (state.status, state.known, state.outputs) == (Status.RUNNING, False, ())
@@ -207,7 +208,7 @@ def test_views_are_told_apart_by_their_query() -> None:
 def test_text_that_only_begins_like_an_address_does_no_harm() -> None:
     task = Task("haiyi", GENERATE, "1", frozenset({"http://[is this?", "http://x y"}))
     body = done(url=A, text="http://[broken", more="[1, {")
-    assert [o.url for o in _answers.generation(body, task, BASE).outputs] == [A]
+    assert [o.url for o in _answers.GENERATION.state(body, task, BASE).outputs] == [A]
 
 
 JSON = st.recursive(
@@ -230,9 +231,9 @@ def test_no_answer_whatsoever_breaks_the_reading(body: Any) -> None:
     assert isinstance(state_of(body), TaskState)
     task = Task("haiyi", APP, "1")
     for tree in (body, {"status": "success", "outputs": body, "progress": body}):
-        assert isinstance(_answers.workflow(tree, task, BASE), TaskState)
-        assert isinstance(_answers.generation(tree, task, BASE), TaskState)
-    _answers.task_id(body)
+        assert isinstance(_answers.WORKFLOW.state(tree, task, BASE), TaskState)
+        assert isinstance(_answers.GENERATION.state(tree, task, BASE), TaskState)
+    assert isinstance(_answers.WORKFLOW.find_task_id(body), str)
 
 
 # -- apps/task and workflow/task ------------------------------------------------------------
@@ -240,7 +241,7 @@ def test_no_answer_whatsoever_breaks_the_reading(body: Any) -> None:
 
 def ran(status: str = "success", *outputs: Any, **more: Any) -> TaskState:
     data = {"status": status, "outputs": list(outputs), **more}
-    return _answers.workflow(data, Task("haiyi", APP, "215"), BASE)
+    return _answers.WORKFLOW.state({"code": 0, "data": data}, Task("haiyi", APP, "215"), BASE)
 
 
 def row(output: Any, error_type: str = "info", title: str = "Save", node: Any = "81") -> Any:
@@ -268,10 +269,13 @@ def test_the_node_at_work_is_shown_where_it_is_known(title: Any, shown: str) -> 
     progress = {"curr_node": {"id": 3, "title": title, "progress": 50}, "total_progress": 42}
     state = ran("running", progress=progress)
     assert (state.node, state.progress) == (shown, pytest.approx(0.42))
+    assert state.node_progress == (0.5 if shown else None)
 
 
-@pytest.mark.parametrize(("percent", "share"), [(0.5, 0.005), (1.0, 0.01), (1, 0.01), ("7", 0.07)])
-def test_total_progress_is_a_percentage_even_when_it_is_small(percent: Any, share: float) -> None:
+@pytest.mark.parametrize(("percent", "share"), [(1.0, 0.01), (1, 0.01), ("7", 0.07), (0.45, 0.45)])
+def test_total_progress_is_a_percentage_unless_it_is_less_than_one(
+    percent: Any, share: float
+) -> None:
     state = ran("running", progress={"total_progress": percent})
     assert state.progress == pytest.approx(share)
 
@@ -305,7 +309,7 @@ def test_a_success_whose_nodes_all_failed_brings_their_words_and_nothing_else() 
     [
         ("HAIYI_1.mp4", VIEW + "HAIYI_1.mp4"),
         (FOX, VIEW + QUOTED_FOX),
-        (VIEW + FOX, VIEW + FOX),
+        (VIEW + FOX, VIEW + QUOTED_FOX),
         (B, B),
     ],
 )
@@ -323,8 +327,7 @@ def test_an_empty_output_is_none(value: Any) -> None:
 
 @pytest.mark.parametrize("outputs", [None, {}, "text", 5, [None, "text"]])
 def test_outputs_that_are_no_rows_are_none(outputs: Any) -> None:
-    data = {"status": "success", "outputs": outputs}
-    assert _answers.workflow(data, Task("haiyi", APP, "1"), BASE).outputs == ()
+    assert ran("success", outputs=outputs).outputs == ()
 
 
 # -- model rows -----------------------------------------------------------------------------

@@ -84,20 +84,8 @@ class HappyHorseContract(HostingContract):
     def hosted(self, url: str) -> Any:
         return {"url": url}
 
-    def test_an_unknown_word_is_named_with_the_task_after_ten_polls(
-        self, server: Scripted, play: Play, tmp_path: Path
-    ) -> None:
-        """Not here: no word in progress is documented, so what is no end is on its way."""
-        waits = [answer_json(self.state("frobnicating"))] * 12
-        self.polls(server, *waits, self.success(server))
-        assert self.outcome(play, server, tmp_path).files
-
-    def test_an_answer_without_a_status_is_not_waited_on_for_ever(
-        self, server: Scripted, play: Play, tmp_path: Path
-    ) -> None:
-        self.polls(server, answer_json({"message": "hello"}))
-        assert isinstance(self.outcome(play, server, tmp_path), BadResult)
-        assert server.counts[self.poll_path] == 10
+    def refusal(self, status: int, words: str) -> Any:
+        return {"error": {"message": words, "type": "invalid_request"}}
 
 
 class TestEdits(HappyHorseContract):
@@ -354,11 +342,18 @@ def test_the_state_of_the_answer_is_not_that_of_the_task(
     assert (found.status, found.word, found.progress) == (Status.RUNNING, "IN_PROGRESS", 0.3)
 
 
-@pytest.mark.parametrize("answer", [None, [], "done", {"status": 7}, {"data": None}, {"data": []}])
-def test_an_answer_of_another_shape_tells_nothing(
+@pytest.mark.parametrize("answer", [None, [], "done", {"status": 7}, {"data": None}])
+def test_an_answer_of_another_shape_is_none(
     server: Scripted, platform: HappyHorse, answer: Any
 ) -> None:
-    found = state(server, platform, answer)
+    with pytest.raises(BadResult, match="not the platform's"):
+        state(server, platform, answer)
+
+
+def test_an_answer_that_is_empty_so_far_tells_nothing(
+    server: Scripted, platform: HappyHorse
+) -> None:
+    found = state(server, platform, {"data": []})
     assert (found.status, found.known, found.outputs) == (Status.RUNNING, False, ())
 
 

@@ -12,10 +12,10 @@ from contract import KEY, PNG
 from scripted import Answer, Scripted, answer_json
 from skyport.engine.base.errors import (
     AuthRejected,
-    BadResult,
     InputRejected,
     OutcomeUnknown,
     OutOfCredit,
+    TaskUnresolved,
 )
 from skyport.engine.base.json_tree import without_signature
 from skyport.engine.base.types import Status, Task, TaskState
@@ -104,7 +104,7 @@ def test_what_stands_beside_a_result_and_is_none_is_not_missed(
 
 
 def test_where_no_picture_can_be_read_it_is_said_so(server: Scripted, tmp_path: Path) -> None:
-    with pytest.raises(BadResult, match=r"1 of the results in its answer cannot be read"):
+    with pytest.raises(TaskUnresolved, match=r"1 of the results in its answer cannot be read"):
         outcome(server, pictures({"b64_json": "no base64 at all!"}), tmp_path)
 
 
@@ -162,7 +162,8 @@ def test_a_signature_is_no_part_of_what_a_url_names(query: str) -> None:
         ({"output": {"task_status": "failed", "fail_reason": "no size"}}, InputRejected, "no size"),
         ({"status": "FAILURE", "message": "no such size"}, InputRejected, "no such size"),
         ({"code": 401, "message": "who are you"}, AuthRejected, "who are you"),
-        ({"message": "insufficient balance", "data": None}, OutOfCredit, "insufficient balance"),
+        ({"code": 1, "message": "insufficient balance", "data": None}, OutOfCredit, "balance"),
+        ({"message": "insufficient balance", "data": None}, OutcomeUnknown, "balance"),
         ({"error": {"code": "bad_size"}}, InputRejected, "bad_size"),
         ({"message": "look at your page"}, OutcomeUnknown, "look at your page"),
         ({"message": "success", "data": {}}, OutcomeUnknown, "no task id"),
@@ -179,7 +180,7 @@ def test_a_submit_without_a_task_tells_what_the_platform_said(
 def test_a_poll_that_is_answered_with_words_alone_is_told_with_them(
     server: Scripted, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadResult, match="no such task"):
+    with pytest.raises(TaskUnresolved, match="no such task"):
         outcome(server, {"error": {"message": "no such task"}}, tmp_path)
 
 

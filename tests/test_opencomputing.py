@@ -86,6 +86,9 @@ class TestFrames(PlatformContract):
         made = {"video": urls[0]} if urls else {}
         return {**body, **made, **({"error": reason} if reason else {})}
 
+    def refusal(self, status: int, words: str) -> Any:
+        return {"error": words}
+
 
 class TestReferences(TestFrames):
     def request(self, file: MediaFile) -> Request:

@@ -20,7 +20,6 @@ from scripted import Answer, Scripted, answer_json, answer_page
 from skyport.engine.base.background import Engine
 from skyport.engine.base.errors import (
     AuthRejected,
-    BadResult,
     InputRejected,
     OutcomeUnknown,
     OutOfCredit,
@@ -30,7 +29,7 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Request, Task
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import Query, State, record_of
+from skyport.engine.ledger.ledger import Ledger, Query, State, record_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
@@ -96,6 +95,11 @@ def outcome(play: Play, server: Scripted, *replies: Answer, folder: Path = Path(
         return play.result(platform(server.url), request(), folder)
     except SkyportError as error:
         return error
+
+
+def tell(ledger: Ledger, server: Scripted) -> None:
+    """A person has seen the error of the question that `outcome` asks."""
+    ledger.record_told(record_of(request(), server.url).fingerprint)
 
 
 # -- what is sent ---------------------------------------------------------------------------
@@ -240,10 +244,64 @@ def test_a_chunk_that_cannot_be_read_is_told_and_the_rest_is_kept(
     assert "could not be read" in result.warnings[0]
 
 
-def test_an_empty_answer_is_an_error_with_its_id(play: Play, server: Scripted) -> None:
-    error = outcome(play, server, stream(chunk(), END))
-    assert isinstance(error, BadResult)
+@pytest.mark.parametrize(
+    "answer",
+    [stream(chunk(), END), answer_json({"id": "chatcmpl-7", "choices": [], "finish": "1"})],
+    ids=["stream", "whole"],
+)
+def test_an_empty_answer_may_have_been_charged_and_is_told_before_the_next_is_asked(
+    play: Play, server: Scripted, answer: Answer
+) -> None:
+    error = outcome(play, server, answer)
+    assert isinstance(error, OutcomeUnknown)
     assert "task chatcmpl-7" in str(error)
+    assert "may have been charged" in str(error)
+    assert isinstance(outcome(play, server, stream(chunk("a fox"), END)), OutcomeUnknown)
+    assert server.counts[CHAT] == 1
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+def test_a_character_that_comes_in_two_halves_is_joined(
+    play: Play, server: Scripted, kind: str
+) -> None:
+    halves = [chunk("a \ud83d"), chunk("\ude0a fox"), END]
+    body = "".join(f"data: {json.dumps(half)}\n\n" for half in halves).encode()
+    result = outcome(play, server, Answer(body=body, headers=(("Content-Type", kind),)))
+    assert result.texts == ("a \U0001f60a fox",)
+
+
+def test_half_a_character_is_not_shown_before_its_other_half_has_come(server: Scripted) -> None:
+    halves = [chunk("a \ud83d"), chunk("\ude0a"), chunk(" \ud83d"), END]
+    body = "".join(f"data: {json.dumps(half)}\n\n" for half in halves).encode()
+    server.on(CHAT, Answer(body=body, headers=STREAM))
+    received: list[str] = []
+    _, state = platform(server.url).answer(request(), received.append)
+    assert received == ["a ", "a \U0001f60a", "a \U0001f60a "]
+    assert state.outputs[0].text == "a \U0001f60a \ufffd"
+
+
+def test_tokens_and_reasoning_are_told_beside_the_answer(play: Play, server: Scripted) -> None:
+    usage = {"credits": 0.25, "prompt_tokens": 7, "completion_tokens": 3, "model": "qwen3-max"}
+    delta = {"content": None, "reasoning_content": "Hm. \ud83d"}
+    other = {"content": None, "reasoning_content": "\ude0a"}
+    thoughts = [chunk(choices=[{"index": 0, "delta": one}]) for one in (delta, other)]
+    chunks = [*thoughts, chunk("a fox"), {**END, "usage": usage}]
+    body = "".join(f"data: {json.dumps(one)}\n\n" for one in chunks).encode()
+    server.on(CHAT, Answer(body=body, headers=STREAM))
+    _, state = platform(server.url).answer(request(), lambda text: None)
+    assert state.cost == 0.25
+    assert dict(state.details) == {
+        "prompt_tokens": "7",
+        "completion_tokens": "3",
+        "reasoning": "Hm. \U0001f60a",
+    }
+
+
+def test_a_stream_sent_as_json_is_read_as_one(play: Play, server: Scripted) -> None:
+    body = events(chunk("a "), chunk("fox"), END)
+    headers = (("Content-Type", "application/json"),)
+    result = outcome(play, server, Answer(body=body, headers=headers))
+    assert (result.texts, result.cost, result.warnings) == (("a fox",), 0.25, ())
 
 
 # -- what goes wrong ------------------------------------------------------------------------
@@ -352,6 +410,7 @@ def test_after_a_broken_answer_the_next_queue_asks_anew_and_says_what_happened(
     play: Play, server: Scripted
 ) -> None:
     assert isinstance(outcome(play, server, Answer(drop="after")), OutcomeUnknown)
+    tell(play.runner.ledger, server)
     result = outcome(play, server, stream(chunk("a fox"), END))
     assert result.texts == ("a fox",)
     assert "never answered" in result.warnings[0]
@@ -422,6 +481,11 @@ def test_a_crash_between_answer_and_keeping_is_told_once_and_never_polled(
         assert found is not None
         assert found.state is State.UNKNOWN
         assert server.seen == []
+        refused = outcome(play, server, stream(chunk("x"), END))
+        assert isinstance(refused, OutcomeUnknown)
+        assert "never answered" in str(refused)
+        assert server.seen == []
+        tell(ledger, server)
         assert "never answered" in outcome(play, server, stream(chunk("x"), END)).warnings[0]
 
 

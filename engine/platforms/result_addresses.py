@@ -79,7 +79,7 @@ class Addresses:
     def at(self, value: Json) -> list[Output]:
         """The results in `value`, which stands where results stand."""
         self._lost = 0
-        return self._distinct(output for output, _ in self._walk(value, named=True))
+        return self._distinct((output for output, _ in self._walk(value, named=True)), equal=True)
 
     def anywhere(self, body: Json) -> list[Output]:
         """The results in the whole `body`.
@@ -104,7 +104,8 @@ class Addresses:
             return f"{self._base_url.partition(':')[0]}:{_legal(text)}"
         if _FILE_NAME.fullmatch(text) and (url := self._named(text)):
             return url
-        return self._absolute(text) if _PATH.fullmatch(text) else ""
+        is_path = _PATH.fullmatch(text) and ".." not in text.split("/")
+        return self._absolute(text) if is_path else ""
 
     def _absolute(self, path: str) -> str:
         """The URL of a path: below the base URL, unless it repeats the path of that."""
@@ -126,9 +127,17 @@ class Addresses:
                 yield from self._walk_key(str(key).lower(), value, named, depth - 1)
         elif isinstance(tree, list):
             for value in tree:
-                yield from self._walk(value, named=named, depth=depth - 1)
+                yield from self._walk_entry(value, named, depth - 1)
         elif isinstance(tree, str):
             yield from self._read(tree.strip(), named, depth - 1)
+
+    def _walk_entry(self, value: Json, named: bool, depth: int) -> Iterator[tuple[Output, bool]]:
+        """Every result in an entry of a list; one that is meant as a result and is none is lost."""
+        lost, found = self._lost, list(self._walk(value, named=named, depth=depth))
+        is_result = isinstance(value, dict) and not {"url", *_INLINE_KEYS}.isdisjoint(value)
+        if named and is_result and not found and self._lost == lost:
+            self._lost += 1
+        yield from found
 
     def _walk_key(
         self, key: str, value: Json, named: bool, depth: int
@@ -160,11 +169,14 @@ class Addresses:
             elif text:
                 self._lost += 1
 
-    def _distinct(self, outputs: Iterator[Output]) -> list[Output]:
-        """Each result once, without what the request sent."""
+    def _distinct(self, outputs: Iterator[Output], equal: bool = False) -> list[Output]:
+        """Each result once, without what the request sent.
+
+        equal  whether equal files inside the answer are several results
+        """
         found: dict[object, Output] = {}
-        for output in outputs:
-            key = identity(output.url) if output.url else output.data
+        for number, output in enumerate(outputs):
+            key = identity(output.url) if output.url else number if equal else output.data
             is_sent = output.url and {key, without_signature(output.url)} & self._sent
             if not is_sent:
                 found.setdefault(key, output)

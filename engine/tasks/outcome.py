@@ -40,9 +40,8 @@ def scrub_state(state: TaskState) -> TaskState:
 def raise_unless_succeeded(job: Job, task: Task, state: TaskState) -> TaskState:
     """`state` if the task succeeded. Raises TaskFailed or TaskCancelled otherwise."""
     if state.status is Status.CANCELLED:
-        by_whom = job.cancel_reason or state.message
         raise TaskCancelled(
-            by_whom or tr("The task was cancelled on the platform, not by Skyport."),
+            job.cancel_reason or _cancelled_there(state.message),
             do=tr("Queue again for a new one."),
             **_task_fields(job, task),
         )
@@ -54,6 +53,12 @@ def raise_unless_succeeded(job: Job, task: Task, state: TaskState) -> TaskState:
             **_task_fields(job, task),
         )
     return state
+
+
+def _cancelled_there(reason: str) -> str:
+    if not reason:
+        return tr("The task was cancelled on the platform, not by Skyport.")
+    return tr("The task was cancelled on the platform, not by Skyport: {reason}", reason=reason)
 
 
 def unresolved_error(job: Job, task: Task, reason: str) -> TaskUnresolved:
@@ -77,7 +82,7 @@ def look_reason(seconds: float, words: str) -> str:
     )
 
 
-def empty_answer_error(job: Job, state: TaskState) -> OutcomeUnknown:
+def empty_answer_error(job: Job, task: Task, state: TaskState) -> OutcomeUnknown:
     """The error for an order that was answered at once, with nothing: it cannot be asked again."""
     return OutcomeUnknown(
         tr(
@@ -85,7 +90,7 @@ def empty_answer_error(job: Job, state: TaskState) -> OutcomeUnknown:
             reason=state.message or tr("no output in its answer"),
         ),
         do=tr("It may have been charged. Queue again for a new answer, which is charged again."),
-        platform=job.provider.label,
+        **_task_fields(job, task),
     )
 
 

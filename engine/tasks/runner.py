@@ -240,7 +240,7 @@ class Runner:
         It is paid for: its answer is read to the end and stored, whoever still waits.
         """
         if not state.outputs:
-            error = empty_answer_error(job, state)
+            error = empty_answer_error(job, task, state)
             await self._resume.record_end(job, error)
             raise error
         await self._resume.in_thread(lambda: self.ledger.record_success(job.fingerprint, state))

@@ -60,8 +60,6 @@ def _queue(details: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 def _reason(body: Json, details: Mapping[str, Any], state: TaskState) -> str:
     words = state.message
-    if state.status is Status.CANCELLED:
-        return words or tr("it was cancelled on the platform (status 5), not by Skyport")
     if state.status is not Status.FAILED:
         return words
     words = words or tr("status 4 (failed), without a reason")

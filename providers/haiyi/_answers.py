@@ -48,12 +48,15 @@ class _WorkflowForm(_Form):
         errors = [_message(row) for row in rows if row.get("error_type") == "error"]
         warnings = [_message(row) for row in rows if row.get("error_type") == "warning"]
         has_results = state.status is Status.SUCCEEDED and bool(state.outputs)
+        node = _node_title(body)
         return replace(
             state,
-            node=_node_title(body),
+            node=node,
             message="; ".join(errors) or state.message or "; ".join(warnings),
             warnings=(*state.warnings, *warnings, *(errors if has_results else ())),
-            node_progress=share(_current_node(body).get("progress"), percent=True),
+            node_progress=share(_current_node(body).get("progress"), percent=True)
+            if node
+            else None,
         )
 
     def outputs(self, body: Json, task: Task, base_url: str) -> tuple[tuple[Output, ...], str]:
