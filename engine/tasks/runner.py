@@ -398,7 +398,9 @@ class Runner:
         job.open.clear()
         cancelled = False
         try:
-            cancelled = await self._call(lambda: job.provider.cancel(task))
+            cancelled = await self._call(
+                lambda: _ask(job.provider, lambda: job.provider.cancel(task))
+            )
         finally:
             if not cancelled:  # else the job stays closed until it has finished
                 job.open.set()
@@ -410,7 +412,10 @@ class Runner:
         await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
         await self._rate_limiter(job.provider.name).wait()
         pace.record_poll(_now())
-        return await self.engine.blocking(lambda: _ask(job.provider, task))
+        provider = job.provider
+        return await self.engine.blocking(
+            lambda: _ask(provider, lambda: scrub_state(provider.poll(task)))
+        )
 
     # -- shared by the jobs of a platform ---------------------------------------------------
 
@@ -443,10 +448,10 @@ def _job_from_row(provider: Provider, row: Row) -> Job:
     return Job(provider, request, row.record, row.task)
 
 
-def _ask(provider: Provider, task: Task) -> TaskState:
-    """One poll. Whatever goes wrong while its answer is read, it is no answer."""
+def _ask(provider: Provider, call: Callable[[], T]) -> T:
+    """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
     try:
-        return scrub_state(provider.poll(task))
+        return call()
     except SkyportError:
         raise
     except Exception as error:
