@@ -14,6 +14,8 @@ from _waiting import PATIENCE, until
 from scripted import Answer, Scripted
 from skyport.engine.base.background import Engine
 from skyport.engine.base.errors import (
+    BadResult,
+    InputRejected,
     RateLimited,
     ServerFault,
     SkyportError,
@@ -492,21 +494,33 @@ def test_a_platform_that_does_not_answer_a_cancel_is_not_waited_for(play: Play) 
     play.run(scene())
 
 
-def test_a_cancel_that_fails_leaves_the_task_to_the_next_run(play: Play) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "raised", "asked"),
+    [
+        (TransportError("no answer"), TransportError, 5),
+        (InputRejected("not now", status=400), InputRejected, 1),
+        (BadResult("a page"), BadResult, 1),
+        (KeyError("data"), BadResult, 1),
+    ],
+    ids=["no answer", "refused", "a page", "unreadable"],
+)
+def test_a_cancel_that_fails_leaves_the_task_to_the_next_run(
+    play: Play, trouble: Exception, raised: type[SkyportError], asked: int
+) -> None:
     cloud = play.cloud(lasts=100)
-    cloud.script["cancel"] = [TransportError("no answer")] * 5
+    cloud.script["cancel"] = [trouble] * asked
 
     async def scene() -> None:
         job = await begun(play, cloud)
         await asyncio.sleep(20)
         play.runner.leave(job, stop=True)
         result = await outcome(job)
-        assert isinstance(result, TransportError)
+        assert isinstance(result, raised)
         assert "at no further charge" in str(result)
         assert await outcome(await begun(play, cloud)) == "done"
 
     play.run(scene())
-    assert cloud.counts["submit"] == 1
+    assert (cloud.counts["cancel"], cloud.counts["submit"]) == (asked, 1)
 
 
 # -- several who wait -----------------------------------------------------------------------

@@ -6,6 +6,9 @@ import asyncio
 import statistics
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from ..base.background import Engine
 from ..base.errors import ApiError, BadResult, SkyportError, TransportError
@@ -27,6 +30,8 @@ from .outcome import (
 from .polling import POLLS_A_SECOND, Forecast, Pace, RateLimiter
 from .resume import ResumeCheck
 from .waiting import Waiting
+
+T = TypeVar("T")
 
 LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
@@ -122,10 +127,11 @@ class Poller:
         """Stop the task if the platform can; else it runs on, and its watchers keep waiting."""
         job.open.clear()
         cancelled = False
+        cancel = partial(_ask, job.provider, lambda: job.provider.cancel(task))
         try:
             cancelled = await within(
                 _CANCEL_LIMIT,
-                retrying(lambda: job.provider.cancel(task), run_blocking=self._engine.blocking),
+                retrying(cancel, run_blocking=self._engine.blocking),
                 TransportError(
                     tr("It did not answer when asked to cancel the task."),
                     platform=job.provider.label,
@@ -142,7 +148,12 @@ class Poller:
         await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
         await self._rate_limiter(job.provider.name).wait()
         pace.record_poll(_now())
-        return await self._engine.blocking(lambda: _ask(job.provider, task))
+        provider = job.provider
+        poll = partial(_ask, provider, lambda: scrub_state(provider.poll(task)))
+        try:
+            return await self._engine.blocking(poll)
+        except (ApiError, BadResult, TransportError) as error:
+            return error
 
     # -- shared by the tasks of a platform --------------------------------------------------
 
@@ -164,20 +175,17 @@ class Poller:
         return statistics.median(durations) if durations else None
 
 
-def _ask(provider: Provider, task: Task) -> TaskState | SkyportError:
-    """The answer to one poll, or what came instead of it.
-
-    Whatever goes wrong while an answer is read, it is none.
-    """
+def _ask(provider: Provider, call: Callable[[], T]) -> T:
+    """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
     try:
-        return scrub_state(provider.poll(task))
-    except (ApiError, BadResult, TransportError) as error:
-        return error
+        return call()
     except SkyportError:
         raise
     except Exception as error:
-        what = tr("The answer could not be read: {reason}", reason=type(error).__name__)
-        return BadResult(what, platform=provider.label)
+        reason = type(error).__name__
+    raise BadResult(
+        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
+    )
 
 
 def _age(row: Row | None) -> float:
