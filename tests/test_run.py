@@ -400,7 +400,11 @@ def test_a_platform_that_cannot_be_reached_is_asked_on_until_the_patience_of_the
     ("status", "kind", "text"),
     [
         (Status.FAILED, TaskFailed, "Cloud task 1: The task failed: the picture is not allowed"),
-        (Status.CANCELLED, TaskCancelled, "Cloud task 1: the picture is not allowed"),
+        (
+            Status.CANCELLED,
+            TaskCancelled,
+            "Cloud task 1: The task was cancelled on the platform, not by Skyport: the picture",
+        ),
     ],
     ids=["failed", "cancelled"],
 )
