@@ -39,9 +39,11 @@ class Recording(Store):
         self.note("accepted", task.id)
         super().record_accepted(order, task)
 
-    def record_success(self, fingerprint: str, state: TaskState) -> None:
+    def record_success(
+        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+    ) -> None:
         self.note("found", state.word)
-        super().record_success(fingerprint, state)
+        super().record_success(fingerprint, state, with_files=with_files)
 
     def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
         self.note("unresolved", answer)

@@ -384,6 +384,14 @@ def test_results_that_came_inside_the_answer_are_asked_for_again(store: Store) -
     assert known(store).success is None
 
 
+def test_results_inside_an_answer_that_cannot_be_asked_for_again_are_kept(store: Store) -> None:
+    bring(store, State.RUNNING)
+    outputs = (Output(data=b"\x89PNG\x00"), Output(text="a fox"))
+    state = TaskState(Status.SUCCEEDED, "success", 1.0, outputs=outputs)
+    store.record_success("a", state, with_files=True)
+    assert known(store).success == state
+
+
 def test_an_address_that_ever_accepted_an_order_is_known(store: Store) -> None:
     bring(store, State.INTENT)
     assert not store.has_accepted(PLACE)

@@ -143,8 +143,13 @@ class Ledger(Protocol):
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         """Record that the task is running or detached, and its cost if that is known."""
 
-    def record_success(self, fingerprint: str, state: TaskState) -> None:
-        """Record where the results are, before any of them is fetched."""
+    def record_success(
+        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+    ) -> None:
+        """Record where the results are, before any of them is fetched.
+
+        with_files  also those that came inside the answer, which cannot be asked for again
+        """
 
     def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
         """Record that it is not known how the task ended, and the platform's last answer."""

@@ -91,8 +91,13 @@ class ResilientLedger:
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)
 
-    def record_success(self, fingerprint: str, state: TaskState) -> None:
-        self._write(lambda store: store.record_success(fingerprint, state), fingerprint)
+    def record_success(
+        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+    ) -> None:
+        self._write(
+            lambda store: store.record_success(fingerprint, state, with_files=with_files),
+            fingerprint,
+        )
 
     def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
         self._write(lambda store: store.record_unresolved(fingerprint, error, answer), fingerprint)

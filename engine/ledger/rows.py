@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..base.types import Json, Kind, Output, Result, ResultFile, Status, Task, TaskState
@@ -22,26 +22,30 @@ def row_values(row: Row) -> dict[str, Json]:
         "state": row.state.value,
         "task_id": task_id,
         "sent": json.dumps(sent),
-        "success": success_text(row.success) if row.success else "",
+        "success": success_text(row.success, with_files=True) if row.success else "",
         "told": int(row.told),
     }
 
 
-def success_text(state: TaskState) -> str:
+def success_text(state: TaskState, *, with_files: bool = False) -> str:
     """What is kept of the answer that named the results; "" where they came inside it.
 
-    Their bytes can be asked for again, and would make the row as large as the files.
+    Their bytes can be asked for again, and would make the row as large as the files: `with_files`
+    keeps them all the same.
     """
-    if any(output.data for output in state.outputs):
+    if not with_files and any(output.data for output in state.outputs):
         return ""
     tree = {
-        "outputs": [asdict(replace(output, data=b"")) for output in state.outputs],
+        "outputs": [_output_values(output) for output in state.outputs],
         "details": state.details,
         **{name: getattr(state, name) for name in ("word", "cost", "warnings")},
     }
-    for output in tree["outputs"]:
-        del output["data"]
     return json.dumps(tree)
+
+
+def _output_values(output: Output) -> dict[str, str]:
+    values = {name: getattr(output, name) for name in ("url", "text", "node_id", "title")}
+    return {**values, "data": base64.b64encode(output.data).decode()} if output.data else values
 
 
 def _to_success(text: str) -> TaskState | None:
@@ -53,7 +57,10 @@ def _to_success(text: str) -> TaskState | None:
         tree["word"],
         progress=1.0,
         cost=tree["cost"],
-        outputs=tuple(Output(**output) for output in tree["outputs"]),
+        outputs=tuple(
+            Output(**{**output, "data": base64.b64decode(output.get("data", ""))})
+            for output in tree["outputs"]
+        ),
         warnings=tuple(tree["warnings"]),
         details=_pairs(tree["details"]),
     )

@@ -127,9 +127,11 @@ class Store:
                 (state.value, self._owner.id, cost, fingerprint),
             )
 
-    def record_success(self, fingerprint: str, state: TaskState) -> None:
+    def record_success(
+        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+    ) -> None:
         with self._transaction():
-            self._update_open_row(fingerprint, success=success_text(state))
+            self._update_open_row(fingerprint, success=success_text(state, with_files=with_files))
 
     def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
         with self._transaction():

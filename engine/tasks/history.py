@@ -22,6 +22,7 @@ from ..media.files import is_intact
 from ..platforms.provider import Provider
 from ..platforms.registry import provider_class
 from .job import Job
+from .poller import read_answer
 from .public_view import state_of
 from .runner import Runner
 
@@ -242,10 +243,11 @@ async def cancel(runner: Runner, provider: Provider, row: Row, reason: str) -> b
     task, blocking = row.task, runner.engine.blocking
     assert task is not None
     fingerprint, cancelled = row.record.fingerprint, False
+    cancel_task = partial(read_answer, provider, lambda: provider.cancel(task))
     runner.set_cancel_reason(fingerprint, reason)
     try:
         with workers(provider.name):
-            cancelled = await retrying(lambda: provider.cancel(task), run_blocking=blocking)
+            cancelled = await retrying(cancel_task, run_blocking=blocking)
     finally:
         if not cancelled:
             runner.set_cancel_reason(fingerprint, "")

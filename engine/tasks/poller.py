@@ -61,6 +61,7 @@ class Poller:
         job.show(usual=forecast.usual)
         while True:
             due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
+            due = due if look_until is None else min(due, look_until)
             answer = await self._next_answer(job, task, pace, due)
             if isinstance(answer, SkyportError):
                 waiting.fail(answer, _now())
@@ -127,7 +128,7 @@ class Poller:
         """Stop the task if the platform can; else it runs on, and its watchers keep waiting."""
         job.open.clear()
         cancelled = False
-        cancel = partial(_ask, job.provider, lambda: job.provider.cancel(task))
+        cancel = partial(read_answer, job.provider, lambda: job.provider.cancel(task))
         try:
             cancelled = await within(
                 _CANCEL_LIMIT,
@@ -149,7 +150,7 @@ class Poller:
         await self._rate_limiter(job.provider.name).wait()
         pace.record_poll(_now())
         provider = job.provider
-        poll = partial(_ask, provider, lambda: scrub_state(provider.poll(task)))
+        poll = partial(read_answer, provider, lambda: scrub_state(provider.poll(task)))
         try:
             return await self._engine.blocking(poll)
         except (ApiError, BadResult, TransportError) as error:
@@ -175,7 +176,7 @@ class Poller:
         return statistics.median(durations) if durations else None
 
 
-def _ask(provider: Provider, call: Callable[[], T]) -> T:
+def read_answer(provider: Provider, call: Callable[[], T]) -> T:
     """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
     try:
         return call()

@@ -243,7 +243,9 @@ class Runner:
             error = empty_answer_error(job, task, state)
             await self._resume.record_end(job, error)
             raise error
-        await self._resume.in_thread(lambda: self.ledger.record_success(job.fingerprint, state))
+        await self._resume.in_thread(
+            lambda: self.ledger.record_success(job.fingerprint, state, with_files=True)
+        )
         result = await download_outputs(self.engine, job, task, state, into)
         return await self._save_result(job, result)
 
