@@ -466,10 +466,9 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(cloud: Host) 
     ("words", "kind", "expected"),
     [
         ("[[fail:no harbour found]]", "TaskFailed", "no harbour found"),
-        ("[[empty]]", "BadResult", "returned nothing"),
         ("[[balance]]", "OutOfCredit", "Insufficient balance"),
         ("[[cut_after]]", "OutcomeUnknown", "charged"),
-        ("[[status:500]]", "ServerFault", "500"),
+        ("[[status:500]]", "OutcomeUnknown", "500"),
         ("[[private]]", "BadResult", "10.20.30.40"),
     ],
 )

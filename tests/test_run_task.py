@@ -113,7 +113,10 @@ class Narrow(Http):
 
     def __init__(self) -> None:
         self.asked, self.may = 0, threading.Event()
+        self.may.set()  # while it is built, it asks for its own address
         super().__init__("Cloud", "http://127.0.0.1:1", {})
+        self.asked = 0
+        self.may.clear()
 
     @property
     def base_url(self) -> str:
@@ -131,7 +134,6 @@ def test_what_an_interrupted_batch_is_about_to_begin_is_stopped_with_the_rest() 
     """The engine is in the middle of beginning the three, and hears of the interrupt after it."""
     runner, cloud = providers.runner(), Cloud(time.monotonic, lasts=3600.0, cancels=True)
     cloud.http = narrow = Narrow()
-    narrow.asked = 0
     asyncio.run(interrupted(cloud, lambda: narrow.asked == 2))
     narrow.may.set()
     until(lambda: not runner.under_way())
