@@ -65,7 +65,10 @@ class HostLedger:
                 self.store.record_delivered(order.fingerprint)
         elif state is State.UNRESOLVED:
             self.store.record_unresolved(
-                order.fingerprint, more.get("error", "it names no result"), more.get("answer", "")
+                order.fingerprint,
+                "",
+                more.get("error", "it names no result"),
+                more.get("answer", ""),
             )
         elif state in (State.FAILED, State.CANCELLED, State.UNKNOWN):
             self.store.record_end(

@@ -62,7 +62,7 @@ def kept(
         ledger.record_progress(order.fingerprint, state, more.get("cost"))
     if state is State.UNRESOLVED:
         reason = more.get("error", "the platform names no result")
-        ledger.record_unresolved(order.fingerprint, reason, more.get("answer", ""))
+        ledger.record_unresolved(order.fingerprint, "", reason, more.get("answer", ""))
     if state in (State.SUCCEEDED, State.DELIVERED):
         files, details = tuple(more.get("files", ())), tuple(more.get("details", ()))
         result = Result(task_id, files, details=details, cost=more.get("cost"))
@@ -405,7 +405,7 @@ def test_ordering_anew_sends_nothing_itself_and_leaves_the_job_to_be_fetched(sky
     [file] = finished("to be looked for").files
     ledger, row = providers.ledger(), providers.ledger().disk.get(1)
     ledger.mark_files_lost(row.record.fingerprint)
-    ledger.record_unresolved(row.record.fingerprint, "it names no result", "")
+    ledger.record_unresolved(row.record.fingerprint, "", "it names no result", "")
     file.path.unlink()
     before = cloud.charges["haiyi"]
     assert "`skyport jobs fetch 1`" in skyport("jobs", "anew", 1, "--yes").out

@@ -40,14 +40,14 @@ class Recording(Store):
         super().record_accepted(order, task)
 
     def record_success(
-        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
     ) -> None:
         self.note("found", state.word)
-        super().record_success(fingerprint, state, with_files=with_files)
+        super().record_success(fingerprint, task_id, state, with_files=with_files)
 
-    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+    def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         self.note("unresolved", answer)
-        super().record_unresolved(fingerprint, error, answer)
+        super().record_unresolved(fingerprint, task_id, error, answer)
 
     def record_told(self, fingerprint: str) -> None:
         self.note("told")
@@ -61,9 +61,9 @@ class Recording(Store):
         self.note("delivered")
         super().record_delivered(fingerprint)
 
-    def record_end(self, fingerprint: str, state: State, error: str) -> None:
+    def record_end(self, fingerprint: str, state: State, error: str, task_id: str = "") -> None:
         self.note("ended", state.value)
-        super().record_end(fingerprint, state, error)
+        super().record_end(fingerprint, state, error, task_id)
 
 
 def story(into: Path, how: Any = None, *, lasts: float = 0.5) -> list[tuple[str, str]]:

@@ -266,9 +266,9 @@ def test_an_order_that_cannot_be_set_apart_on_disk_is_not_taken_for_another_in_m
     keeper = keep(disk.path)
     for fingerprint in ("a", "b"):
         keeper.record_accepted(kept(fingerprint), task(fingerprint))
-        keeper.record_unresolved(fingerprint, "no result", "{}")
+        keeper.record_unresolved(fingerprint, "", "no result", "{}")
     disk.fill()
-    keeper.record_unresolved("b", "no result", "{}")
+    keeper.record_unresolved("b", "", "no result", "{}")
     with pytest.raises(SkyportError, match="cannot be written"):
         keeper.set_apart(1)
     assert [known(keeper, each).state for each in "ab"] == [State.UNRESOLVED] * 2

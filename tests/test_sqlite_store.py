@@ -129,7 +129,7 @@ WAYS: dict[State, Callable[[Store, str], object]] = {
     ),
     State.UNRESOLVED: lambda s, m: (
         bring(s, State.RUNNING, m),
-        s.record_unresolved(m, "no result", "{}"),
+        s.record_unresolved(m, "", "no result", "{}"),
     ),
     State.SUCCEEDED: lambda s, m: (bring(s, State.RUNNING, m), s.record_result(m, result(m))),
     State.DELIVERED: lambda s, m: (bring(s, State.SUCCEEDED, m), s.record_delivered(m)),
@@ -216,7 +216,7 @@ def changes(store: Store) -> dict[str, Callable[[], object]]:
     """Every call that says something of an order which was begun."""
     return {
         "seen": lambda: store.record_progress("a", State.RUNNING, 5.0),
-        "doubted": lambda: store.record_unresolved("a", "late", "late"),
+        "doubted": lambda: store.record_unresolved("a", "", "late", "late"),
         "finished": lambda: store.record_result("a", result("a", texts=("late",))),
         "ended": lambda: store.record_end("a", State.FAILED, "late"),
         "spoiled": lambda: store.mark_files_lost("a"),
@@ -291,14 +291,14 @@ def test_an_unresolved_order_keeps_since_when_and_the_last_answer_there_was(
 ) -> None:
     bring(store, State.RUNNING)
     since = stores.clock.now
-    store.record_unresolved("a", "no result", '{"status": "success"}')
+    store.record_unresolved("a", "", "no result", '{"status": "success"}')
     stores.clock.now += 60
-    store.record_unresolved("a", "no answer", "")
+    store.record_unresolved("a", "", "no answer", "")
     row = known(store)
     assert (row.ended, row.error, row.answer) == (since, "no answer", '{"status": "success"}')
     stores.clock.now += 60
     store.record_progress("a", State.RUNNING)  # it lives after all
-    store.record_unresolved("a", "lost again", "{}")
+    store.record_unresolved("a", "", "lost again", "{}")
     assert known(store).ended == stores.clock.now
 
 
@@ -367,7 +367,7 @@ def test_where_the_results_are_is_kept_until_they_are_here(stores: Stores) -> No
         warnings=("careful",),
         details=(("queue", "3 s"),),
     )
-    store.record_success("a", state)
+    store.record_success("a", "", state)
     stores.die(store)
     again = stores.open()
     assert known(again).success == state
@@ -380,7 +380,7 @@ def test_where_the_results_are_is_kept_until_they_are_here(stores: Stores) -> No
 def test_results_that_came_inside_the_answer_are_asked_for_again(store: Store) -> None:
     bring(store, State.RUNNING)
     state = TaskState(Status.SUCCEEDED, "success", 1.0, outputs=(Output(data=b"png"),))
-    store.record_success("a", state)
+    store.record_success("a", "", state)
     assert known(store).success is None
 
 
@@ -388,8 +388,22 @@ def test_results_inside_an_answer_that_cannot_be_asked_for_again_are_kept(store:
     bring(store, State.RUNNING)
     outputs = (Output(data=b"\x89PNG\x00"), Output(text="a fox"))
     state = TaskState(Status.SUCCEEDED, "success", 1.0, outputs=outputs)
-    store.record_success("a", state, with_files=True)
+    store.record_success("a", "", state, with_files=True)
     assert known(store).success == state
+
+
+def test_what_becomes_of_a_task_set_apart_does_not_touch_the_order_made_anew(store: Store) -> None:
+    bring(store, State.UNRESOLVED)
+    old = known(store)
+    assert old.task is not None
+    assert store.set_apart(old.id)
+    store.record_accepted(order(), Task("cloud", "make", "new"))
+    late = TaskState(Status.SUCCEEDED, "success", 1.0, outputs=(Output(text="late"),))
+    store.record_success("a", old.task.id, late)
+    store.record_unresolved("a", old.task.id, "still nothing", "{}")
+    store.record_end("a", State.FAILED, "it failed after all", old.task.id)
+    row = known(store)
+    assert (row.state, row.success, row.error) == (State.SUBMITTED, None, "")
 
 
 def test_an_address_that_ever_accepted_an_order_is_known(store: Store) -> None:
@@ -405,7 +419,7 @@ def test_no_text_that_comes_in_keeps_a_row_from_being_written(store: Store) -> N
     half = "half a pair \ud83d"
     store.record_intent(order(title=half, request={"prompt": half}))
     store.record_accepted(order(), task(half))
-    store.record_unresolved("a", half, half)
+    store.record_unresolved("a", "", half, half)
     whole = "half a pair \ufffd"
     row = known(store)
     assert row.task == task(whole)

@@ -144,14 +144,14 @@ class Ledger(Protocol):
         """Record that the task is running or detached, and its cost if that is known."""
 
     def record_success(
-        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
     ) -> None:
         """Record where the results are, before any of them is fetched.
 
         with_files  also those that came inside the answer, which cannot be asked for again
         """
 
-    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+    def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         """Record that it is not known how the task ended, and the platform's last answer."""
 
     def record_told(self, fingerprint: str) -> None:
@@ -169,8 +169,11 @@ class Ledger(Protocol):
     def mark_files_lost(self, fingerprint: str) -> None:
         """Record that the files are missing or unreadable; the platform still has them."""
 
-    def record_end(self, fingerprint: str, state: State, error: str) -> None:
-        """Record that the order ended without a result: failed, cancelled or unknown."""
+    def record_end(self, fingerprint: str, state: State, error: str, task_id: str = "") -> None:
+        """Record that the order ended without a result: failed, cancelled or unknown.
+
+        With `task_id`, only if that is its task: a person may have ordered anew meanwhile.
+        """
 
     def latest_unknown(self, fingerprint: str) -> Row | None:
         """The order's latest row in state unknown that is newer than its last delivery."""

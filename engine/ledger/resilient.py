@@ -92,15 +92,18 @@ class ResilientLedger:
         self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)
 
     def record_success(
-        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
     ) -> None:
         self._write(
-            lambda store: store.record_success(fingerprint, state, with_files=with_files),
+            lambda store: store.record_success(fingerprint, task_id, state, with_files=with_files),
             fingerprint,
         )
 
-    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
-        self._write(lambda store: store.record_unresolved(fingerprint, error, answer), fingerprint)
+    def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
+        self._write(
+            lambda store: store.record_unresolved(fingerprint, task_id, error, answer),
+            fingerprint,
+        )
 
     def record_told(self, fingerprint: str) -> None:
         self._write(lambda store: store.record_told(fingerprint), fingerprint)
@@ -135,8 +138,8 @@ class ResilientLedger:
     def mark_files_lost(self, fingerprint: str) -> None:
         self._write(lambda store: store.mark_files_lost(fingerprint), fingerprint)
 
-    def record_end(self, fingerprint: str, state: State, error: str) -> None:
-        self._write(lambda store: store.record_end(fingerprint, state, error), fingerprint)
+    def record_end(self, fingerprint: str, state: State, error: str, task_id: str = "") -> None:
+        self._write(lambda store: store.record_end(fingerprint, state, error, task_id), fingerprint)
         self._tasks.pop(fingerprint, None)
 
     def is_own(self, row: Row) -> bool:

@@ -128,19 +128,21 @@ class Store:
             )
 
     def record_success(
-        self, fingerprint: str, state: TaskState, *, with_files: bool = False
+        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
     ) -> None:
+        success = success_text(state, with_files=with_files)
         with self._transaction():
-            self._update_open_row(fingerprint, success=success_text(state, with_files=with_files))
+            self._update_open_row(fingerprint, task_id, success=success)
 
-    def record_unresolved(self, fingerprint: str, error: str, answer: str) -> None:
+    def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         with self._transaction():
             row = self.find(fingerprint)
             if row is None or row.state not in ATTACHABLE:
-                return
+                return  # it has got its result, or has been ordered anew
             since = row.ended if row.state is State.UNRESOLVED else self._now()
             self._update_open_row(
                 fingerprint,
+                task_id,
                 state=State.UNRESOLVED.value,
                 owner=self._owner.id,
                 ended=since,
@@ -199,9 +201,10 @@ class Store:
                     "UPDATE tasks SET state = ? WHERE id = ?", (State.DETACHED.value, row.id)
                 )
 
-    def record_end(self, fingerprint: str, state: State, error: str) -> None:
+    def record_end(self, fingerprint: str, state: State, error: str, task_id: str = "") -> None:
+        ended = {"state": state.value, "ended": self._now(), "error": error}
         with self._transaction():
-            self._update_open_row(fingerprint, state=state.value, ended=self._now(), error=error)
+            self._update_open_row(fingerprint, task_id, **ended)
 
     # -- listings -----------------------------------------------------------------------------
 
@@ -401,12 +404,13 @@ class Store:
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def _update_open_row(self, fingerprint: str, **values: Json) -> None:
-        """Set `values` in the order's open row."""
+    def _update_open_row(self, fingerprint: str, of_task: str = "", **values: Json) -> None:
+        """Set `values` in the order's open row; with `of_task`, only if that is its task."""
         assignments = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(
-            f"UPDATE tasks SET {assignments} WHERE mark = ? AND state {_in(OPEN)}",
-            _storable(*values.values(), fingerprint),
+            f"UPDATE tasks SET {assignments} WHERE mark = ? AND state {_in(OPEN)} "
+            "AND ? IN ('', task_id)",
+            _storable(*values.values(), fingerprint, of_task),
         )
 
     def _fetch_one(self, sql: str, *values: Json) -> Row | None:

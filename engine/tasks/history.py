@@ -252,7 +252,8 @@ async def cancel(runner: Runner, provider: Provider, row: Row, reason: str) -> b
         if not cancelled:
             runner.set_cancel_reason(fingerprint, "")
     if cancelled:
-        await blocking(lambda: runner.ledger.record_end(fingerprint, State.CANCELLED, reason))
+        end = partial(runner.ledger.record_end, fingerprint, State.CANCELLED, reason, task.id)
+        await blocking(end)
     return cancelled
 
 

@@ -89,7 +89,7 @@ class Poller:
             if row is not None and row.task == task and row.state is State.CANCELLED:
                 job.cancel_reason = row.error  # another process has cancelled it
         raise_unless_succeeded(job, task, state)
-        await self._in_thread(lambda: self._ledger.record_success(job.fingerprint, state))
+        await self._in_thread(lambda: self._ledger.record_success(job.fingerprint, task.id, state))
         return state
 
     def _show_silence(self, job: Job, waiting: Waiting) -> None:

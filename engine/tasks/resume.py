@@ -75,7 +75,9 @@ class ResumeCheck:
     async def record_end(self, job: Job, error: BaseException) -> None:
         """Record that the order ended with `error` and will bring no result."""
         await self.in_thread(
-            lambda: self._ledger.record_end(job.fingerprint, end_state(error), str(error))
+            lambda: self._ledger.record_end(
+                job.fingerprint, end_state(error), str(error), getattr(error, "task_id", "")
+            )
         )
 
     async def in_thread(self, call: Callable[[], T]) -> T:

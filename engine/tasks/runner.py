@@ -244,7 +244,7 @@ class Runner:
             await self._resume.record_end(job, error)
             raise error
         await self._resume.in_thread(
-            lambda: self.ledger.record_success(job.fingerprint, state, with_files=True)
+            lambda: self.ledger.record_success(job.fingerprint, task.id, state, with_files=True)
         )
         result = await download_outputs(self.engine, job, task, state, into)
         return await self._save_result(job, result)
@@ -273,7 +273,7 @@ class Runner:
         except TaskUnresolved as error:
             text, answer = str(error), error.answer
             await self._resume.in_thread(
-                lambda: self.ledger.record_unresolved(job.fingerprint, text, answer)
+                lambda: self.ledger.record_unresolved(job.fingerprint, task.id, text, answer)
             )
             raise
         except SkyportError as error:
