@@ -8,8 +8,14 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..base.shown_text import valid_unicode
 from ..base.types import Json, Kind, Output, Result, ResultFile, Status, Task, TaskState
 from .ledger import ATTACHABLE, Row, Source, State, TaskRecord
+
+
+def storable(*values: Json) -> tuple[Json, ...]:
+    """`values` as SQLite takes them: a lone surrogate in a text must not cost a row."""
+    return tuple(valid_unicode(value) if isinstance(value, str) else value for value in values)
 
 
 def row_values(row: Row) -> dict[str, Json]:

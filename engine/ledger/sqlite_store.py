@@ -11,16 +11,13 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from ..base.shown_text import valid_unicode
 from ..base.types import Json, Result, Task, TaskState
 from .ledger import (
     ATTACHABLE,
     EVERYTHING,
     OPEN,
     OVER,
-    UNDER_WAY,
     Query,
     Row,
     Spent,
@@ -30,7 +27,8 @@ from .ledger import (
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
 from .retention import cutoff
-from .rows import file_values, row_values, success_text, to_row
+from .rows import file_values, row_values, storable, success_text, to_row
+from .sql import in_states, states_before, where_clause
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
@@ -91,7 +89,7 @@ class Store:
             found = self._db.execute(
                 "SELECT ended - submitted FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?) "
                 "WHERE platform = ? AND endpoint = ? AND title = ? AND submitted > 0 "
-                f"AND state {_in((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
+                f"AND state {in_states((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
                 (_SCANNED_ROWS, platform, endpoint, title, _MAX_DURATIONS),
             ).fetchall()
         return [seconds for (seconds,) in found]
@@ -99,7 +97,8 @@ class Store:
     def record_intent(self, record: TaskRecord) -> Row | None:
         with self._transaction():
             existing = self._fetch_one(
-                f"SELECT * FROM tasks WHERE mark = ? AND state {_in(OPEN)}", record.fingerprint
+                f"SELECT * FROM tasks WHERE mark = ? AND state {in_states(OPEN)}",
+                record.fingerprint,
             )
             if existing is not None:
                 return existing
@@ -122,7 +121,7 @@ class Store:
         with self._transaction():
             self._db.execute(
                 "UPDATE tasks SET state = ?, owner = ?, cost = coalesce(?, cost) "
-                f"WHERE mark = ? AND state {_in(_before(state))}",
+                f"WHERE mark = ? AND state {in_states(states_before(state))}",
                 # Its owner is who handles the task: another process may have adopted it.
                 (state.value, self._owner.id, cost, fingerprint),
             )
@@ -213,12 +212,12 @@ class Store:
 
     def rows(self, query: Query) -> list[Row]:
         """The rows that match `query`, newest first."""
-        where, values = _where(query)
+        where, values = where_clause(query)
         sql = f"SELECT * FROM tasks {where} ORDER BY id DESC LIMIT ? OFFSET ?"
         return self._fetch_all(sql, *values, query.limit, query.offset)
 
     def count(self, query: Query) -> int:
-        where, values = _where(query)
+        where, values = where_clause(query)
         with self._lock:
             return int(
                 self._db.execute(f"SELECT count(*) FROM tasks {where}", values).fetchone()[0]
@@ -226,7 +225,9 @@ class Store:
 
     def abandoned(self) -> list[Row]:
         """Tasks without a result that belong to this process or to a dead one, oldest first."""
-        rows = self._fetch_all(f"SELECT * FROM tasks WHERE state {_in(ATTACHABLE)} ORDER BY id")
+        rows = self._fetch_all(
+            f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} ORDER BY id"
+        )
         return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
 
     def adopt(self, row: Row) -> bool:
@@ -234,14 +235,14 @@ class Store:
         with self._transaction():
             cursor = self._db.execute(
                 f"UPDATE tasks SET owner = ? WHERE id = ? AND owner = ? "
-                f"AND state {_in(ATTACHABLE)}",
+                f"AND state {in_states(ATTACHABLE)}",
                 (self._owner.id, row.id, row.owner),
             )
             return cursor.rowcount == 1
 
     def spent(self, query: Query = EVERYTHING) -> list[Spent]:
         """Cost per day and platform of the rows that match `query`, newest day first."""
-        where, values = _where(query, "cost IS NOT NULL")
+        where, values = where_clause(query, "cost IS NOT NULL")
         with self._lock:
             found = self._db.execute(
                 "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
@@ -272,7 +273,7 @@ class Store:
             )
             last_use = cutoff((moment for (moment,) in times), older_than_s)
             deleted = self._db.execute(
-                f"DELETE FROM tasks WHERE state {_in(OVER)} AND {_LAST_USE} <= ?", (last_use,)
+                f"DELETE FROM tasks WHERE state {in_states(OVER)} AND {_LAST_USE} <= ?", (last_use,)
             )
             return deleted.rowcount
 
@@ -293,7 +294,7 @@ class Store:
         with self._transaction():
             task_id = row.task.id if row.task else None
             self._db.execute(
-                f"DELETE FROM tasks WHERE mark = ? AND (state {_in(OPEN)} OR task_id = ? "
+                f"DELETE FROM tasks WHERE mark = ? AND (state {in_states(OPEN)} OR task_id = ? "
                 "OR (task_id = '' AND created = ?))",
                 (row.record.fingerprint, task_id, row.created),
             )
@@ -361,7 +362,7 @@ class Store:
         cursor = self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
             "prompt_id, owner, created) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            _storable(
+            storable(
                 record.fingerprint,
                 record.platform,
                 record.base_url,
@@ -381,7 +382,7 @@ class Store:
         self._db.executemany(
             f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
             [
-                _storable(task, number, *file_values(file))
+                storable(task, number, *file_values(file))
                 for number, file in enumerate(result.files)
             ],
         )
@@ -392,13 +393,13 @@ class Store:
         self._db.execute(
             "UPDATE tasks SET texts = ?, warnings = ?, details = ?, cost = coalesce(?, cost) "
             "WHERE id = ?",
-            _storable(texts, warnings, details, result.cost, task),
+            storable(texts, warnings, details, result.cost, task),
         )
 
     def _open_row_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
         """The id of the order's open row; with `task_id`, only if that is its task."""
         found = self._db.execute(
-            f"SELECT id FROM tasks WHERE mark = ? AND state {_in(OPEN)} "
+            f"SELECT id FROM tasks WHERE mark = ? AND state {in_states(OPEN)} "
             "AND coalesce(?, task_id) = task_id",
             (fingerprint, task_id),
         ).fetchone()
@@ -408,9 +409,9 @@ class Store:
         """Set `values` in the order's open row; with `of_task`, only if that is its task."""
         assignments = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(
-            f"UPDATE tasks SET {assignments} WHERE mark = ? AND state {_in(OPEN)} "
+            f"UPDATE tasks SET {assignments} WHERE mark = ? AND state {in_states(OPEN)} "
             "AND ? IN ('', task_id)",
-            _storable(*values.values(), fingerprint, of_task),
+            storable(*values.values(), fingerprint, of_task),
         )
 
     def _fetch_one(self, sql: str, *values: Json) -> Row | None:
@@ -426,33 +427,3 @@ class Store:
             return ()
         sql = "SELECT * FROM files WHERE task = ? ORDER BY number"
         return self._db.execute(sql, (row["id"],)).fetchall()
-
-
-def _storable(*values: Json) -> tuple[Json, ...]:
-    """`values` as SQLite takes them: a lone surrogate in a text must not cost a row."""
-    return tuple(valid_unicode(value) if isinstance(value, str) else value for value in values)
-
-
-def _before(state: State) -> Sequence[State]:
-    """The states from which a task can get into `state`: an unresolved one can run again."""
-    return ATTACHABLE if state is State.RUNNING else UNDER_WAY
-
-
-def _in(states: Sequence[State]) -> str:
-    return f"IN ({', '.join(repr(state.value) for state in states)})"
-
-
-def _where(query: Query, *extra: str) -> tuple[str, list[Any]]:
-    conditions, values = [*extra], list[Any]()
-    if query.before:
-        conditions.append("id < ?")
-        values.append(query.before)
-    if query.states:
-        conditions.append(f"state {_in(query.states)}")
-    if query.platform:
-        conditions.append("platform = ?")
-        values.append(query.platform)
-    if query.text:
-        conditions.append("instr(lower(title || ' ' || task_id || ' ' || request), lower(?)) > 0")
-        values.append(query.text)
-    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), values

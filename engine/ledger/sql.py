@@ -1,0 +1,33 @@
+"""Parts of SQL that several statements share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .ledger import ATTACHABLE, UNDER_WAY, Query, State
+
+
+def states_before(state: State) -> Sequence[State]:
+    """The states from which a task can get into `state`: an unresolved one can run again."""
+    return ATTACHABLE if state is State.RUNNING else UNDER_WAY
+
+
+def in_states(states: Sequence[State]) -> str:
+    return f"IN ({', '.join(repr(state.value) for state in states)})"
+
+
+def where_clause(query: Query, *extra: str) -> tuple[str, list[Any]]:
+    conditions, values = [*extra], list[Any]()
+    if query.before:
+        conditions.append("id < ?")
+        values.append(query.before)
+    if query.states:
+        conditions.append(f"state {in_states(query.states)}")
+    if query.platform:
+        conditions.append("platform = ?")
+        values.append(query.platform)
+    if query.text:
+        conditions.append("instr(lower(title || ' ' || task_id || ' ' || request), lower(?)) > 0")
+        values.append(query.text)
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), values
