@@ -137,7 +137,7 @@ export class JobDetail {
       [say("Cost"), row && row.cost !== null ? amount(row.cost) : ""],
       [say("Ordered"), row && moment(row.created)],
       [say("Submitted"), row && moment(row.submitted)],
-      [say("Ended"), row && moment(row.ended)],
+      [row?.state === "unresolved" ? say("Unresolved since") : say("Ended"), row && moment(row.ended)],
       [say("Node"), (row ?? live).node],
       ...splitDetails(this.told?.details ?? []).short,
     ];
