@@ -23,7 +23,7 @@ export default {
   "Day": "日期",
   "Each platform counts in a unit of its own.": "各平台的计费单位不同，不可相加。",
   "Ended": "结束时间",
-  "Unresolved since": "未决时间",
+  "Unresolved since": "结果待定自",
   "Failed": "失败",
   "Fetch again": "重新取回",
   "Folder in the bucket": "存储桶内的文件夹",
