@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -236,6 +237,56 @@ def test_a_gateway_that_never_lets_an_answer_through_costs_once_a_queue(
         assert charged_since(before, sandbox)["haiyi"] == queue
 
 
+def test_a_page_in_place_of_a_chats_answer_may_be_a_charge_too(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    prompt, before = seen(chat("a page, and no word")), charges(sandbox)
+    sandbox.faults.add("POST /opencomputing/*", "page", status=502, taken=True)
+    failed(cloud, prompt, "OutcomeUnknown", "502", MAY_BE_CHARGED)
+    assert charged_since(before, sandbox)["opencomputing"] == 1
+    again = succeeded(cloud.run(prompt))
+    assert again.probe("seen")["value"].startswith("a page, and no word.")
+    assert NEVER_ANSWERED in again.texts["make"][-1]
+    assert charged_since(before, sandbox)["opencomputing"] == 2
+
+
+def test_of_a_batch_only_the_item_without_an_answer_is_ordered_again(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    values = {"model": "sandbox/sandbox-ink", "model.style": "ink", "model.strength": 0.5}
+    values |= {"model.image": link("pictures"), "prompt": "three in ink"}
+    prompt = seen(node("SkyportHaiyiStyleTransfer", values, seed=1))
+    prompt["pictures"] = node("ProbeImage", seed=3, batch=3, width=64, height=64)
+    before = charges(sandbox)
+    submit = "POST /haiyi/openapi/v1/generate/image"
+    sandbox.faults.add(submit, "page", status=503, taken=True, skip=1)
+    failed(cloud, prompt, "OutcomeUnknown", MAY_BE_CHARGED, "Of 3 items, these failed")
+    assert charged_since(before, sandbox)["haiyi"] == 3
+    again = succeeded(cloud.run(prompt))
+    assert again.probe("seen")["shape"][0] == 3
+    assert NEVER_ANSWERED in again.texts["make"][-1]
+    assert charged_since(before, sandbox)["haiyi"] == 4
+
+
+def test_what_went_wrong_after_an_interrupt_is_said_before_it_is_ordered_again(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    words, answered = "interrupted before the answer", threading.Event()
+    prompt, before = one(cloud, "haiyi", words), charges(sandbox)
+    sandbox.faults.add("POST /haiyi/*", "delay", until=answered, seconds=300, handled=True)
+    sandbox.faults.add("POST /haiyi/*", "page", status=504, taken=True)
+    handle = cloud.start(prompt)
+    until(lambda: charged_since(before, sandbox)["haiyi"] == 1)
+    cloud.interrupt()
+    assert handle.result().status == "interrupted"
+    answered.set()
+    until(lambda: job_of(cloud, words)["state"] == "unknown")
+    failed(cloud, prompt, "OutcomeUnknown", NEVER_ANSWERED)
+    assert charged_since(before, sandbox)["haiyi"] == 1
+    assert NEVER_ANSWERED in succeeded(cloud.run(prompt)).texts["make"][-1]
+    assert charged_since(before, sandbox)["haiyi"] == 2
+
+
 def die_while_sending(host: Host, words: str) -> None:
     """Another process sends the order of the newest job with `words` again, and dies."""
     owner = Owner(host.home / "owners")
@@ -282,6 +333,31 @@ def test_success_without_a_result_is_looked_at_again_by_an_equal_queue_at_no_cha
     assert succeeded(cloud.run(prompt)).probe("seen")["type"] == "IMAGE"
     assert job_of(cloud, words)["state"] == "delivered"
     assert charged_since(before, sandbox)[platform] == 1
+
+
+def load_it(host: Host, job: int) -> None:
+    load = node("SkyportLoadResult", job=job)
+    run = succeeded(host.run(graph(load=load, seen=node("ProbeSink", value=link("load")))))
+    assert run.probe("seen")["type"] == "IMAGE"
+
+
+def fetch_it(host: Host, job: int) -> None:
+    act(host, "fetch", job=job)
+
+
+@pytest.mark.parametrize("look", [load_it, fetch_it])
+def test_a_late_result_comes_by_its_job_too_and_the_equal_queue_reuses_it(
+    cloud: Host, sandbox: Sandbox, times: Callable[..., None], look: Callable[[Host, int], None]
+) -> None:
+    times(RESULT_PAUSES=[0.0])
+    words = f"[[late:2]] looked for by its job, {look.__name__}"
+    prompt, before = one(cloud, "haiyi", words), charges(sandbox)
+    failed(cloud, prompt, "TaskUnresolved", "at no charge")
+    look(cloud, job_of(cloud, words)["id"])
+    until(lambda: job_of(cloud, words)["state"] == "delivered")
+    run = succeeded(cloud.run(prompt))
+    assert "reused, no charge" in run.texts["make"][-1]
+    assert charged_since(before, sandbox)["haiyi"] == 1
 
 
 def test_an_equal_queue_that_finds_nothing_new_says_so_again(
