@@ -15,7 +15,7 @@ from bench.lateness import noticed_late
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InvalidInput, ServerFault
-from skyport.engine.base.types import Result, Task
+from skyport.engine.base.types import Result, Status, Task, TaskState
 from skyport.engine.ledger.ledger import record_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
@@ -26,6 +26,7 @@ from skyport.engine.tasks.polling import (
     Pace,
     RateLimiter,
 )
+from skyport.engine.tasks.waiting import Waiting
 from virtual import Cloud, Play, VirtualLoop, most_within, order
 
 POLLS_A_SECOND = 12  # what a platform is promised
@@ -319,3 +320,25 @@ def test_progress_that_says_nothing_is_not_believed() -> None:
     for now, share in ((1.0, 0.0), (2.0, None), (3.0, 1.0), (4.0, 0.9), (5.0, 0.1)):
         forecast.observe(now, share)
     assert forecast.expected_end() is None
+
+
+# -- a status of no table -----------------------------------------------------------------------
+
+
+def thinking(number: int, progress: float | None = None) -> TaskState:
+    """An answer with an id and a counter of its own, as platforms number what they answer."""
+    details = (("ran", f"{number} s"), ("traceid", f"5f2c{number}"))
+    return TaskState(Status.RUNNING, "thinking", progress, known=False, details=details)
+
+
+def test_an_id_of_each_answers_own_is_no_change_of_a_status_of_no_table() -> None:
+    waiting = Waiting(0.0, submitted=0.0)
+    taken = [waiting.take(thinking(now), now) for now in (0, 300, 599)]
+    assert (taken, waiting.unresolved) == ([False] * 3, "")
+    assert waiting.take(thinking(600), 600)
+    assert '"thinking" for 10 minutes' in waiting.unresolved
+
+
+def test_progress_is_a_change_of_a_status_of_no_table() -> None:
+    waiting = Waiting(0.0, submitted=0.0)
+    assert not any(waiting.take(thinking(now, now / 6000), now) for now in range(0, 3600, 300))

@@ -79,7 +79,7 @@ class Waiting:
 
     def _unknown(self, state: TaskState, now: float) -> bool:
         self.last_words = state.word or state.message or shorten(state.answer)
-        plain = replace(state, answer="")
+        plain = replace(state, answer="", details=())  # an answer's own id is no change of the task
         if plain != self._state:
             self._state, self._unchanged_since = plain, now
         if now - self._unchanged_since < UNCHANGED_FOR:
