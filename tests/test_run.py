@@ -20,6 +20,7 @@ from skyport.engine.base.errors import (
     TaskCancelled,
     TaskFailed,
     TaskTimeout,
+    TaskUnresolved,
     TransportError,
 )
 from skyport.engine.base.types import Output, Report, Request, Status, Task, TaskState, no_report
@@ -337,6 +338,18 @@ def test_a_task_that_brought_nothing_is_an_error_with_its_id(play: Play, tmp_pat
     assert isinstance(error, BadResult)
     assert "task 1" in str(error)
     assert "not lost" not in str(error)
+
+
+def test_a_task_without_results_that_is_looked_at_again_says_in_words_what_is_missing(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = play.cloud()
+    cloud.outputs = ()
+    first, again = error_of(play, cloud, tmp_path), error_of(play, cloud, tmp_path)
+    assert isinstance(again, TaskUnresolved)
+    words = "The platform says that the task succeeded, and names no result: "
+    assert first.what == again.what == words + "no output in its answer"
+    assert cloud.counts["submit"] == 1
 
 
 def test_what_can_be_seen_tells_every_stage(play: Play, tmp_path: Path) -> None:

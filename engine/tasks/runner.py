@@ -355,7 +355,8 @@ class Runner:
             if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
                 raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
             if waiting.unresolved or (look_until is not None and _now() >= look_until):
-                reason = waiting.unresolved or waiting.last_words or (row.error if row else "")
+                reason = waiting.unresolved or waiting.doubt or waiting.last_words
+                reason = reason or (row.error if row else "")
                 failure = unresolved_error(job, task, reason)
                 failure.answer = waiting.answer
                 raise failure

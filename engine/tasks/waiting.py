@@ -30,6 +30,7 @@ class Waiting:
     submitted  when the task was submitted
     pause      the least seconds until the next poll
     silent     since when no answer has come, None while answers come
+    doubt      what the last answer leaves open about the end of the task, "" for nothing
     unresolved why nothing proves how the task ended, "" as long as there is hope
     answer     the platform's last answer, for a person to read
     """
@@ -38,6 +39,7 @@ class Waiting:
         self.pause = 0.0
         self.silent: float | None = None
         self.last_words = ""
+        self.doubt = ""
         self.unresolved = ""
         self.answer = ""
         self._submitted = submitted
@@ -59,6 +61,7 @@ class Waiting:
         if state.status is Status.SUCCEEDED and not state.outputs:
             return self._without_results(state)
         self._looks = 0
+        self.doubt = ""
         if not state.known:
             return self._unknown(state, now)
         self._state = None
@@ -66,11 +69,12 @@ class Waiting:
 
     def _without_results(self, state: TaskState) -> bool:
         self.last_words = state.message or state.word
+        self.doubt = tr(
+            "The platform says that the task succeeded, and names no result: {reason}",
+            reason=state.message or tr("no output in its answer"),
+        )
         if self._looks == len(RESULT_PAUSES):
-            self.unresolved = tr(
-                "The platform says that the task succeeded, and names no result: {reason}",
-                reason=state.message or tr("no output in its answer"),
-            )
+            self.unresolved = self.doubt
             return True
         self.pause = RESULT_PAUSES[self._looks]
         self._looks += 1
@@ -81,13 +85,14 @@ class Waiting:
         plain = replace(state, answer="")
         if plain != self._state:
             self._state, self._unchanged_since = plain, now
-        if now - self._unchanged_since < UNCHANGED_FOR:
-            return False
-        self.unresolved = tr(
+        self.doubt = tr(
             'The task has reported "{word}" for {minutes} minutes, which is not a known status.',
             word=self.last_words,
             minutes=round(UNCHANGED_FOR / 60),
         )
+        if now - self._unchanged_since < UNCHANGED_FOR:
+            return False
+        self.unresolved = self.doubt
         return True
 
     # -- no answer --------------------------------------------------------------------------
