@@ -137,8 +137,13 @@ class Ledger(Protocol):
     def record_intent(self, record: TaskRecord) -> Row | None:
         """Record that the order is about to be sent; or return the open row it already has."""
 
-    def record_accepted(self, record: TaskRecord, task: Task) -> None:
-        """Record that the platform accepted the order; written before anything else is done."""
+    def record_accepted(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
+        """Record that the platform accepted the order; written before anything else is done.
+
+        success  the answer, where it already names the results
+        """
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         """Record that the task is running or detached, and its cost if that is known."""

@@ -83,9 +83,11 @@ class ResilientLedger:
     def record_intent(self, record: TaskRecord) -> Row | None:
         return self._write(lambda store: store.record_intent(record), record.fingerprint)
 
-    def record_accepted(self, record: TaskRecord, task: Task) -> None:
+    def record_accepted(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
         self._tasks[record.fingerprint] = (record, task)
-        self._write(lambda store: store.record_accepted(record, task), record.fingerprint)
+        self._write(lambda store: store.record_accepted(record, task, success), record.fingerprint)
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)

@@ -106,7 +106,9 @@ class Store:
             self._insert(record)
         return None
 
-    def record_accepted(self, record: TaskRecord, task: Task) -> None:
+    def record_accepted(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
         with self._transaction():
             if not self._open_row_id(record.fingerprint):
                 self._insert(record)
@@ -116,6 +118,7 @@ class Store:
                 task_id=task.id,
                 sent=json.dumps(sorted(task.sent)),
                 submitted=self._now(),
+                success=success_text(success) if success else "",
             )
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:

@@ -240,7 +240,7 @@ class Runner:
             return None
         task, state = sent
         if state is not None:
-            return await self._deliver_answer(job, task, scrub_state(state), into)
+            return await self._deliver_answer(job, task, state, into)
         job.enter("running", task_id=task.id, attached=False)
         return await self._save_result(job, await self._finish_task(job, task, None, into))
 
@@ -252,13 +252,12 @@ class Runner:
     async def _deliver_answer(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
         """The result of an order that was answered with it.
 
-        It is paid for: its answer is read to the end and stored, whoever still waits.
+        It is paid for: its answer was read to the end and stored, whoever still waits.
         """
         if not state.outputs:
             error = empty_answer_error(job, state)
             await self._resume.record_end(job, error)
             raise error
-        await self._resume.in_thread(lambda: self.ledger.record_success(job.fingerprint, state))
         result = await download_outputs(self.engine, job, task, state, into)
         return await self._save_result(job, result)
 
