@@ -6,12 +6,13 @@ intend FOLDER MARK   be one of several that submit the same order at the same mo
 open FOLDER          be one of several that open the same ledger at the same moment
 full FOLDER BYTES    lose the disk between an intent and the answer of the submit
 work PLAN            bring home all that the plan asks for, as a queue of ComfyUI would
+queue PLAN           the same with orders that go wrong, each queued until it is over: see queued.py
+fetch                bring home what the ledger has open
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -21,8 +22,10 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
+import queued
 from _waiting import PATIENCE
 from PIL import Image
+from queued import tell
 from skyport import providers
 from skyport.engine.base.types import Model, Request, Result, Task
 from skyport.engine.ledger.ledger import State, TaskRecord
@@ -42,11 +45,6 @@ def order(fingerprint: str) -> TaskRecord:
     return TaskRecord(
         fingerprint, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": fingerprint}
     )
-
-
-def tell(*words: object) -> None:
-    """One line, which has left this process when this returns."""
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 def own(folder: str) -> None:
@@ -153,5 +151,7 @@ if __name__ == "__main__":
         "open": open_ledger,
         "full": full,
         "work": work,
+        "queue": queued.queue,
+        "fetch": queued.fetch_all,
     }
     acts[sys.argv[1]](*sys.argv[2:])
