@@ -186,7 +186,13 @@ class Account:
         unknown = sum(row.state is State.UNKNOWN and not row.task for row in self.rows)
         # Where its answer brings the id, only a kill can have kept it away.
         explained = self.cut_off if self.wish.is_answered else unknown
-        return max(0, self.charges - known - explained)
+        return max(0, self.charges - known - explained - self._failed_at_once)
+
+    @property
+    def _failed_at_once(self) -> int:
+        """Tasks that failed in the answer to their submit, which names no id then."""
+        refused = sum(row.state is State.FAILED and not row.task for row in self.rows)
+        return min(self.charges - len(self.tasks), refused)
 
     @property
     def _undelivered(self) -> Sequence[Row]:
