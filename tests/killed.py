@@ -7,12 +7,13 @@ open FOLDER          be one of several that open the same ledger at the same mom
 full FOLDER BYTES    lose the disk between an intent and the answer of the submit
 work PLAN            bring home all that the plan asks for, as a queue of ComfyUI would; a person
                      queues again what may have been charged
+queue PLAN           the same with orders that go wrong, each queued until it is over: see queued.py
+fetch                bring home what the ledger has open
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -22,8 +23,10 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
+import queued
 from _waiting import PATIENCE
 from PIL import Image
+from queued import tell
 from skyport import providers
 from skyport.engine.base.errors import OutcomeUnknown
 from skyport.engine.base.types import Model, Request, Result, Task
@@ -44,11 +47,6 @@ def order(fingerprint: str) -> TaskRecord:
     return TaskRecord(
         fingerprint, "cloud", "http://127.0.0.1:1", "make", "thing", {"prompt": fingerprint}
     )
-
-
-def tell(*words: object) -> None:
-    """One line, which has left this process when this returns."""
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 def own(folder: str) -> None:
@@ -158,5 +156,7 @@ if __name__ == "__main__":
         "open": open_ledger,
         "full": full,
         "work": work,
+        "queue": queued.queue,
+        "fetch": queued.fetch_all,
     }
     acts[sys.argv[1]](*sys.argv[2:])

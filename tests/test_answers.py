@@ -356,6 +356,14 @@ def test_an_answer_at_once_is_the_result(endpoint: Endpoint) -> None:
     assert [output.url for output in state.outputs] == [FILM]
 
 
+@each_endpoint
+def test_an_answer_at_once_keeps_the_id_beside_it(endpoint: Endpoint) -> None:
+    said = {"status": "succeeded", "task_id": "vendor-7", "video_url": FILM}
+    state = submit(endpoint, answer_json(endpoint.wrap(said)))
+    assert isinstance(state, TaskState)
+    assert (state.task_id, state.outputs[0].url) == ("vendor-7", FILM)
+
+
 # -- what proves that a submit was refused ------------------------------------------------------
 
 FORMS: dict[str, Callable[[str], Any]] = {

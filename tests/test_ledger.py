@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skyport.engine.base.errors import InputRejected, SkyportError, TransportError
-from skyport.engine.base.types import MediaFile, Result, Status, Task, TaskState
+from skyport.engine.base.errors import InputRejected, NotFound, SkyportError, TransportError
+from skyport.engine.base.types import (
+    MediaFile,
+    Report,
+    Request,
+    Result,
+    Status,
+    Task,
+    TaskState,
+    no_report,
+)
 from skyport.engine.ledger.ledger import Row, State, TaskRecord, fingerprint_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
@@ -35,15 +44,15 @@ class Recording(Store):
         self.note("intend", order.title)
         return super().record_intent(order)
 
-    def record_accepted(self, order: TaskRecord, task: Task) -> None:
-        self.note("accepted", task.id)
-        super().record_accepted(order, task)
-
-    def record_success(
-        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
+    def record_accepted(
+        self, order: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
+        self.note("accepted", task.id)
+        super().record_accepted(order, task, success)
+
+    def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         self.note("found", state.word)
-        super().record_success(fingerprint, task_id, state, with_files=with_files)
+        super().record_success(fingerprint, task_id, state)
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         self.note("unresolved", answer)
@@ -120,6 +129,50 @@ def test_a_cut_submit_is_written_off_as_unknown_before_a_person_is_told(tmp_path
         cloud.script["submit"] = [TransportError("cut")]
 
     assert story(tmp_path, cut)[-2:] == [("ended", "unknown"), ("told", "")]
+
+
+class Died(Exception):
+    """In place of the end of a process."""
+
+
+class DiesOnceAccepted(Store):
+    def record_accepted(self, *what: Any) -> None:
+        super().record_accepted(*what)
+        raise Died
+
+
+class AtOnce(Cloud):
+    """A platform that answers a submit with the result itself, and can never be asked again."""
+
+    def submit(self, request: Request, report: Report = no_report) -> TaskState:
+        super().submit(request, report)
+        return TaskState(Status.SUCCEEDED, "success", 1.0, outputs=self.outputs)
+
+    def poll(self, task: Task) -> TaskState:
+        raise NotFound("no such task", status=404, own_form=True)
+
+
+class Chat(AtOnce):
+    """The same, by an endpoint that always does."""
+
+    def answers_at_once(self, request: Request) -> bool:
+        return True
+
+    def answer(self, request: Request, on_text: Any) -> tuple[str, TaskState]:
+        return "chat-1", self.submit(request)
+
+
+@pytest.mark.parametrize("kind", [AtOnce, Chat])
+def test_an_answer_that_is_the_result_is_written_together_with_its_id(
+    kind: type[AtOnce], tmp_path: Path
+) -> None:
+    ledger = DiesOnceAccepted(None, Owner(None))
+    with Play(ledger) as play:
+        cloud = kind(play.loop.time)
+        with pytest.raises(Died):
+            play.result(cloud, order(), tmp_path)
+        assert play.result(cloud, order(), tmp_path).texts == ("done",)
+    assert cloud.counts["submit"] == 1
 
 
 def test_what_may_come_yet_is_not_written_off(tmp_path: Path) -> None:

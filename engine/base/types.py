@@ -230,6 +230,7 @@ class TaskState:
     known     False if `word` is in no table: treated as running until it never changes
     details   (name, value) of what else the platform says: time in the queue, tokens
     answer    the whole answer, scrubbed, "" where that was not asked for
+    task_id   of a submit that was answered with the result: the id beside it, "" for none
     """
 
     status: Status
@@ -245,6 +246,7 @@ class TaskState:
     known: bool = True
     details: tuple[tuple[str, str], ...] = ()
     answer: str = ""
+    task_id: str = ""
 
 
 @dataclass(frozen=True)

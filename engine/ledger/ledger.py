@@ -137,19 +137,19 @@ class Ledger(Protocol):
     def record_intent(self, record: TaskRecord) -> Row | None:
         """Record that the order is about to be sent; or return the open row it already has."""
 
-    def record_accepted(self, record: TaskRecord, task: Task) -> None:
-        """Record that the platform accepted the order; written before anything else is done."""
+    def record_accepted(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
+        """Record that the platform accepted the order; written before anything else is done.
+
+        success  the answer, where it already is the result: it is kept whole, with the files inside
+        """
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         """Record that the task is running or detached, and its cost if that is known."""
 
-    def record_success(
-        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
-    ) -> None:
-        """Record where the results are, before any of them is fetched.
-
-        with_files  also those that came inside the answer, which cannot be asked for again
-        """
+    def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
+        """Record where the results are, before any of them is fetched."""
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         """Record that it is not known how the task ended, and the platform's last answer."""

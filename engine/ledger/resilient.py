@@ -84,20 +84,17 @@ class ResilientLedger:
     def record_intent(self, record: TaskRecord) -> Row | None:
         return self._write(lambda store: store.record_intent(record), record.fingerprint)
 
-    def record_accepted(self, record: TaskRecord, task: Task) -> None:
+    def record_accepted(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
         self._tasks[record.fingerprint] = (record, task)
-        self._write(lambda store: store.record_accepted(record, task), record.fingerprint)
+        self._write(lambda store: store.record_accepted(record, task, success), record.fingerprint)
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)
 
-    def record_success(
-        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
-    ) -> None:
-        self._write(
-            lambda store: store.record_success(fingerprint, task_id, state, with_files=with_files),
-            fingerprint,
-        )
+    def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
+        self._write(lambda store: store.record_success(fingerprint, task_id, state), fingerprint)
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         self._write(

@@ -105,7 +105,9 @@ class Store:
             self._insert(record)
         return None
 
-    def record_accepted(self, record: TaskRecord, task: Task) -> None:
+    def record_accepted(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
         with self._transaction():
             if not self._open_row_id(record.fingerprint):
                 self._insert(record)
@@ -115,6 +117,7 @@ class Store:
                 task_id=task.id,
                 sent=json.dumps(sorted(task.sent)),
                 submitted=self._now(),
+                success=success_text(success, with_files=True) if success else "",
             )
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
@@ -126,12 +129,9 @@ class Store:
                 (state.value, self._owner.id, cost, fingerprint),
             )
 
-    def record_success(
-        self, fingerprint: str, task_id: str, state: TaskState, *, with_files: bool = False
-    ) -> None:
-        success = success_text(state, with_files=with_files)
+    def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         with self._transaction():
-            self._update_open_row(fingerprint, task_id, success=success)
+            self._update_open_row(fingerprint, task_id, success=success_text(state))
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         with self._transaction():

@@ -174,16 +174,24 @@ class Provider:
                 return task_id
             raise
         body = read_json(response)
-        if task_id := form.find_task_id(body):
+        task_id = form.find_task_id(body)
+        if state := self._result_in(request, body, form):
+            return replace(state, task_id=task_id)
+        if task_id:
             return task_id
         if not self.http.recognise(body):
             raise no_task_id_error(self.label, as_text(body)[:300])
         self.raise_refusal(body)
+        raise no_task_id_error(self.label, reason(body))
+
+    def _result_in(self, request: Request, body: Json, form: AnswerForm) -> TaskState | None:
+        """The final state where the answer to a submit is the result itself."""
+        if not self.http.recognise(body) or refusal(body):
+            return None
         task = Task(self.name, request.endpoint, "", urls_in(request.payload))
         state = form.state(body, task, self.http.base_url)
-        if state.status is Status.SUCCEEDED and state.outputs:
-            return state
-        raise no_task_id_error(self.label, reason(body))
+        is_result = state.status is Status.SUCCEEDED and bool(state.word) and bool(state.outputs)
+        return state if is_result else None
 
     def read_state(self, body: Json, task: Task) -> TaskState:
         """The state that the answer to a poll describes.

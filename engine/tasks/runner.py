@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ..base.background import Engine, workers
 from ..base.errors import (
     ApiError,
+    BadResult,
     OutcomeUnknown,
     SkyportError,
     TaskCancelled,
@@ -34,7 +35,6 @@ from .outcome import (
     download_stopped_error,
     empty_answer_error,
     is_final,
-    scrub_state,
     sender_died_error,
     time_limit_error,
     unresolved_error,
@@ -218,16 +218,15 @@ class Runner:
     async def _send(self, job: Job, into: Path) -> Result | None:
         """The result of an order sent now; None if another process has sent it."""
         if job.provider.answers_at_once(job.request):
-            sent: tuple[Task, TaskState | None] | None = await self._submitter.answer(job)
-        else:
-            sent = await self._submitter.submit(job)
+            answer = await self._submitter.answer(job)
+            return None if answer is None else await self._deliver_answer(job, *answer, into)
+        sent = await self._submitter.submit(job)
         if sent is None:
             return None
-        task, state = sent
-        if state is not None:
-            return await self._deliver_answer(job, task, scrub_state(state), into)
+        task, success = sent
         job.enter("running", task_id=task.id, attached=False)
-        return await self._save_result(job, await self._finish_task(job, task, None, into))
+        result = await self._finish_task(job, task, None, into, success)
+        return await self._save_result(job, result)
 
     async def _with_warnings(self, job: Job, result: Result) -> Result:
         """`result` with the warnings of its request and of earlier attempts."""
@@ -235,17 +234,14 @@ class Runner:
         return replace(result, warnings=(*warnings, *result.warnings)) if warnings else result
 
     async def _deliver_answer(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
-        """The result of an order that was answered with it.
+        """The result of an order that can only be answered with it: nothing can be polled.
 
-        It is paid for: its answer is read to the end and stored, whoever still waits.
+        It is paid for: its answer was read to the end and stored, whoever still waits.
         """
         if not state.outputs:
             error = empty_answer_error(job, task, state)
             await self._resume.record_end(job, error)
             raise error
-        await self._resume.in_thread(
-            lambda: self.ledger.record_success(job.fingerprint, task.id, state, with_files=True)
-        )
         result = await download_outputs(self.engine, job, task, state, into)
         return await self._save_result(job, result)
 
@@ -264,11 +260,20 @@ class Runner:
 
     # -- wait -------------------------------------------------------------------------------
 
-    async def _finish_task(self, job: Job, task: Task, row: Row | None, into: Path) -> Result:
+    async def _finish_task(
+        self,
+        job: Job,
+        task: Task,
+        row: Row | None,
+        into: Path,
+        success: TaskState | None = None,
+    ) -> Result:
         try:
             limit = settings.load().time_limit_s
             return await within(
-                limit, self._wait_and_download(job, task, row, into), time_limit_error(job, task)
+                limit,
+                self._wait_and_download(job, task, row, into, success),
+                time_limit_error(job, task),
             )
         except TaskUnresolved as error:
             text, answer = str(error), error.answer
@@ -284,9 +289,13 @@ class Runner:
                 raise
             raise with_resume_hint(error) from None
 
-    async def _wait_and_download(self, job: Job, task: Task, row: Row | None, into: Path) -> Result:
+    async def _wait_and_download(
+        self, job: Job, task: Task, row: Row | None, into: Path, success: TaskState | None
+    ) -> Result:
+        """The results of the task. `success` is the answer that named them, if it is there."""
         pace = Pace(_now())
-        state = row.success if row else None
+        stored = success or (row.success if row else None)
+        state = stored
         if state is None:
             state = await self._poller.wait(job, task, row, pace)
             if not job.snapshot.attached:
@@ -294,10 +303,10 @@ class Runner:
         job.enter("downloading", state=state)
         try:
             return await self._download(job, task, state, into)
-        except ApiError as error:
-            if not link_expired(error):
+        except (ApiError, BadResult) as error:
+            if not (stored or link_expired(error)):
                 raise
-        # A result's URL expires: the platform is asked for a new one, once.
+        # A result's URL expires, or was none: the platform is asked for a new one, once.
         job.stop.clear()  # too late to cancel, and the result is paid for
         state = await self._poller.wait(job, task, row, pace)
         try:

@@ -17,7 +17,7 @@ from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from .job import Job, Stopped, TransferProgress
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
-from .outcome import submit_error
+from .outcome import scrub_state, submit_error
 from .remote_media import TempFolder, fetch_remote_files
 from .resume import ResumeCheck
 
@@ -52,10 +52,11 @@ class Submitter:
         request, accepted = sent_once
         # Signatures and the key ids beside them do not belong in the ledger.
         sent = frozenset(map(without_signature, urls_in(request.payload)))
-        task_id = accepted if isinstance(accepted, str) else job.fingerprint[:12]
-        task = Task(request.platform, request.endpoint, task_id, sent)
-        await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
-        return task, None if isinstance(accepted, str) else accepted
+        task_id = accepted if isinstance(accepted, str) else accepted.task_id
+        task = Task(request.platform, request.endpoint, task_id or job.fingerprint[:12], sent)
+        success = None if isinstance(accepted, str) else scrub_state(accepted)
+        await self._record_accepted(job, task, success)
+        return task, success
 
     async def answer(self, job: Job) -> tuple[Task, TaskState] | None:
         """The platform's answer; None if another process has sent the order."""
@@ -66,9 +67,16 @@ class Submitter:
             return None
         request, (answer_id, state) = sent_once
         task = Task(request.platform, request.endpoint, answer_id or job.fingerprint[:12])
-        await self._resume.in_thread(lambda: self._ledger.record_accepted(job.record, task))
+        success = scrub_state(state)
+        await self._record_accepted(job, task, success)
         job.show(task_id=task.id)
-        return task, state
+        return task, success
+
+    async def _record_accepted(self, job: Job, task: Task, success: TaskState | None) -> None:
+        """One write: a process that dies after it has lost neither the id nor the answer."""
+        await self._resume.in_thread(
+            lambda: self._ledger.record_accepted(job.record, task, success)
+        )
 
     async def host(
         self,
