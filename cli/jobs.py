@@ -255,12 +255,11 @@ def _anew(args: argparse.Namespace) -> int:
 
 
 def _confirm_anew(row: Row) -> bool:
+    """Whether a person at a terminal confirms it; a script has said so by the command itself."""
     from ..engine.tasks import history
 
     if not sys.stdin.isatty():
-        raise SkyportError(
-            tr("Ordering anew costs again, and must be confirmed."), do=tr("Add --yes.")
-        )
+        return True
     print(
         tr(
             "Job {job} may have been charged, and ordering it anew costs again.",

@@ -428,13 +428,13 @@ def test_a_person_at_a_terminal_is_asked_first(skyport, cloud, monkeypatch, type
     assert (providers.ledger().find(order.fingerprint) is None) == (code == 0)
 
 
-def test_without_a_terminal_the_yes_must_be_on_the_command_line(skyport, cloud, monkeypatch):
+def test_a_script_that_orders_anew_is_not_asked(skyport, cloud, monkeypatch):
     order = left_open(State.UNRESOLVED, cloud)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     result = skyport("jobs", "anew", 1)
-    assert result.code == 1
-    assert "--yes" in result.err
-    assert providers.ledger().find(order.fingerprint) is not None
+    assert result.code == 0
+    assert "that costs again" in result.out
+    assert providers.ledger().find(order.fingerprint) is None
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.DELIVERED, State.FAILED, State.CANCELLED])
