@@ -22,7 +22,7 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import Output, Request, Status, Task, TaskState
 from skyport.engine.http.client import Http
-from skyport.engine.http.retry import may_be_accepted
+from skyport.engine.http.retry import may_be_accepted, should_repeat
 from skyport.engine.platforms.provider import Provider
 from skyport.providers import names, provider_class
 from skyport.providers.gpugeek import WORKFLOW as GPUGEEK
@@ -417,6 +417,16 @@ def test_what_is_not_its_own_form_proves_nothing(
     error = submit(endpoint, OTHERS[form](status))
     assert isinstance(error, SkyportError)
     assert may_be_accepted(error, address_known=True)
+
+
+@pytest.mark.parametrize(
+    "endpoint", [e for e in ENDPOINTS if e.platform in ("haiyi", "happyhorse")], ids=str
+)
+def test_an_error_worded_by_its_status_alone_is_a_gateways(endpoint: Endpoint) -> None:
+    """Of a platform whose document shows no errors; where it does, the document decides."""
+    error = submit(endpoint, answer_json({"error": "Service Unavailable"}, 503))
+    assert may_be_accepted(error)
+    assert not should_repeat(error, submit=True)
 
 
 @each_platform

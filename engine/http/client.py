@@ -20,6 +20,7 @@ from ..base.types import Field, Json, MediaFile, Report, no_report
 from ..base.words import tr
 from .error_answers import (
     api_error,
+    is_of_a_web_server,
     json_object,
     parse_date,
     parse_error_body,
@@ -172,7 +173,7 @@ class Http:
 
     def recognise(self, body: Json) -> bool:
         """Whether `body` is an answer of the platform; remembers that one has come."""
-        if not isinstance(body, dict) or not self.is_own_form(body):
+        if not isinstance(body, dict) or is_of_a_web_server(body) or not self.is_own_form(body):
             return False
         self.has_answered = True
         _ANSWERED.add(self.base_url)

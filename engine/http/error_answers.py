@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 from ..base.errors import (
@@ -25,6 +26,10 @@ from ..base.words import tr
 _MESSAGE_KEYS = (
     *("message", "msg", "error", "detail", "error_msg", "error_message", "err_msg"),
     *("fail_reason", "failure_reason", "fail_msg", "reason"),
+)
+# Not 401 and 403: these are about the key, whoever says so.
+_STATUS_PHRASES = frozenset(
+    HTTPStatus(status).phrase.lower() for status in HTTPStatus if status >= 404
 )
 _CODE_KEYS = ("code", "error_code", "err_code", "status_code", "type")
 
@@ -80,6 +85,16 @@ def api_error(
         platform=label,
         **answer,
     )
+
+
+def is_of_a_web_server(body: Mapping[str, Json]) -> bool:
+    """Whether an error has the fields of a web server's or a framework's own error page."""
+    return {"timestamp", "path"} <= body.keys()
+
+
+def is_status_phrase(words: Json) -> bool:
+    """Whether an error is worded by nothing but its HTTP status, as a gateway does it."""
+    return isinstance(words, str) and words.strip().lower() in _STATUS_PHRASES
 
 
 def http_status(code: Json) -> int:

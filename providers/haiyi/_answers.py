@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ...engine.base.json_tree import parse_object, share
 from ...engine.base.types import Json, Output, Status, Task, TaskState
+from ...engine.http.error_answers import is_status_phrase
 from ...engine.platforms.answers import AnswerForm, layers
 from ...engine.platforms.result_addresses import Addresses
 
@@ -20,13 +21,11 @@ _LISTS = ("outputs", "output")
 
 def is_own_form(body: Mapping[str, Json]) -> bool:
     """`{code, msg, data}` of workflows, the bare body of generation, or an error in either."""
-    if "timestamp" in body and "path" in body:  # of a web server, not of the platform
-        return False
     has_envelope = "code" in body and any(key in body for key in _ENVELOPE)
     word = body.get("status") or body.get("task_status") or body.get("state")
     return (
         has_envelope
-        or bool(body.get("error"))
+        or bool(body.get("error") and not is_status_phrase(body["error"]))
         or isinstance(word, str)
         or any(key in body for key in _OWN_KEYS)
     )

@@ -8,23 +8,23 @@ from dataclasses import replace
 from ...engine.base.json_tree import number
 from ...engine.base.types import Json, Task, TaskState
 from ...engine.base.words import tr
+from ...engine.http.error_answers import is_status_phrase
 from ...engine.platforms.answers import AnswerForm, layers
 
 _OWN_KEYS = (
-    *("id", "task_id", "output", "data", "results", "metadata", "progress", "error"),
+    *("id", "task_id", "output", "data", "results", "metadata", "progress"),
     *("fail_reason", "video_url", "media_url", "result_url", "task_status"),
 )
 
 
 def is_own_form(body: Mapping[str, Json]) -> bool:
     """The bodies of the document; errors, which it does not show, as such interfaces word them."""
-    if "timestamp" in body and "path" in body:  # of a web server, not of the platform
-        return False
     has_code = "code" in body and ("message" in body or "data" in body)
     return (
         has_code
         or isinstance(body.get("status"), str)
         or any(body.get(key) not in (None, "") for key in _OWN_KEYS)
+        or bool(body.get("error") and not is_status_phrase(body["error"]))
     )
 
 

@@ -19,8 +19,6 @@ _OWN_KEYS = ("taskid", "task_id", "error", "choices", "data", "video", "image")
 
 def is_own_form(body: Mapping[str, Json]) -> bool:
     """A task, `{"error": ...}`, or either in the envelope of the public server."""
-    if "timestamp" in body and "path" in body:  # of a web server, not of the platform
-        return False
     has_key = any(body.get(key) not in (None, "") for key in _OWN_KEYS)
     return has_key or isinstance(body.get("status"), str)
 
