@@ -77,6 +77,7 @@ class Job:
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
         self.watchers = 0
+        self.is_awaited = False  # by a watcher or by somebody who looks; the collector is nobody
         self.cancel_reason = ""  # who cancels the task, while the platform is asked to
         self.stop = asyncio.Event()
         self.open = asyncio.Event()

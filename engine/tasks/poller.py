@@ -74,7 +74,7 @@ class Poller:
                 if ended and not waiting.unresolved:
                     return await self._ended(job, task, answer)
             self._show_silence(job, waiting)
-            if waiting.gave_up(_now(), patience if job.watchers > 0 else LOOK):
+            if waiting.gave_up(_now(), patience if job.is_awaited else LOOK):
                 raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
             if waiting.unresolved or (look_until is not None and _now() >= look_until):
                 reason = waiting.unresolved or look_reason(LOOK, waiting.last_words)

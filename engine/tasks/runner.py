@@ -118,7 +118,9 @@ class Runner:
 
         The caller only looks: it does not keep the job from being stopped, and need not leave it.
         """
-        return await self._find_or_launch(_job_from_row(provider, row), into)
+        job = await self._find_or_launch(_job_from_row(provider, row), into)
+        job.is_awaited = True
+        return job
 
     async def resume(self, provider: Provider, row: Row, into: Path) -> None:
         """Finish a task that nobody waits for, unless it is already in progress here."""
@@ -137,6 +139,7 @@ class Runner:
         job = await self._find_or_launch(fresh, into)
         job.stop.clear()
         job.watchers += 1
+        job.is_awaited = True
         return job
 
     async def _find_or_launch(self, fresh: Job, into: Path) -> Job:
