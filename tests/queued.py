@@ -25,7 +25,7 @@ from skyport.engine.ledger.ledger import ATTACHABLE, Query, Row, State
 from skyport.engine.media.files import describe, is_intact
 from skyport.engine.platforms.provider import Provider
 from skyport.engine.settings.settings import results
-from skyport.engine.tasks import collector, history, polling, runner, waiting
+from skyport.engine.tasks import collector, history, poller, polling, waiting
 from skyport.engine.tasks.job import Job
 
 SPEED = 50  # waits are so much shorter than in life
@@ -47,8 +47,8 @@ def speed_up() -> None:
     waiting.MISSING_FOR /= SPEED
     waiting.UNCHANGED_FOR /= SPEED
     waiting.MAX_PAUSE /= SPEED
-    runner.LOOK /= SPEED
-    runner.POLLS_A_SECOND *= SPEED
+    poller.LOOK /= SPEED
+    poller.POLLS_A_SECOND *= SPEED
     polling.POLLS_A_MINUTE *= SPEED
     polling._INTERVAL /= SPEED
     polling._LONGER_INTERVAL /= SPEED
