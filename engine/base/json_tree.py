@@ -13,9 +13,10 @@ from .shown_text import valid_unicode
 from .types import Field, Json, MediaFile
 
 _MAX_INNER = 1_000_000  # characters of JSON in a text
-_SIGNED = re.compile(
-    r"(^|[&?])[^=&]*(sig|token|expire|auth|credential|access_?key|secret)[^=&]*=", re.IGNORECASE
-)
+_SIGNATURE = r"sig|token|expire|auth|credential|access_?key|secret"
+_SIGNED = re.compile(rf"(^|[&?])[^=&]*({_SIGNATURE})[^=&]*=", re.IGNORECASE)
+# Names of the parameters of a query that belong to its signature, with all that a cloud adds.
+SIGNATURE_NAME = re.compile(rf"{_SIGNATURE}|^x-(amz|oss|tos|cos)-", re.IGNORECASE)
 
 
 def parse(text: bytes | str) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from ..base.json_tree import SIGNATURE_NAME
 from ..base.shown_text import valid_unicode
 from ..base.types import Json
 
@@ -12,9 +13,6 @@ MAX_ANSWER = 16 * 1024  # bytes kept of an answer
 _MAX_TEXT = 2000  # characters kept of one text in it, which may be a picture
 _SECRET_KEY = re.compile(r"token|secret|api_?key|authorization|password|signature|credential", re.I)
 _URL = re.compile(r"(https?://[^\s\"'<>?#\\]*)\?([^\s\"'<>#\\]*)(#[^\s\"'<>\\]*)?", re.I)
-_SIGNED = re.compile(
-    r"sig|token|expire|auth|credential|access_?key|secret|^x-(amz|oss|tos|cos)-", re.I
-)
 
 
 def shown_answer(body: Json, most: int = MAX_ANSWER) -> str:
@@ -30,7 +28,7 @@ def without_signatures(text: str) -> str:
 
 
 def _unsigned(address: str, query: str) -> str:
-    pairs = [pair for pair in query.split("&") if not _SIGNED.search(pair.partition("=")[0])]
+    pairs = [pair for pair in query.split("&") if not SIGNATURE_NAME.search(pair.partition("=")[0])]
     return f"{address}?{'&'.join(pairs)}" if pairs else address
 
 

@@ -174,19 +174,19 @@ class Provider:
                 return task_id
             raise
         body = read_json(response)
-        task_id = form.find_task_id(body)
-        if state := self._result_in(request, body, form):
+        task_id, is_own = form.find_task_id(body), self.http.recognise(body)
+        if is_own and (state := self._result_in(request, body, form)):
             return replace(state, task_id=task_id)
         if task_id:
             return task_id
-        if not self.http.recognise(body):
+        if not is_own:
             raise no_task_id_error(self.label, as_text(body)[:300])
         self.raise_refusal(body)
         raise no_task_id_error(self.label, reason(body))
 
     def _result_in(self, request: Request, body: Json, form: AnswerForm) -> TaskState | None:
         """The final state where the answer to a submit is the result itself."""
-        if not self.http.recognise(body) or refusal(body):
+        if refusal(body):
             return None
         task = Task(self.name, request.endpoint, "", urls_in(request.payload))
         state = form.state(body, task, self.http.base_url)

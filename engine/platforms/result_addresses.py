@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from ..base.json_tree import parse, without_signature
+from ..base.json_tree import SIGNATURE_NAME, parse, without_signature
 from ..base.types import Json, Output
 from ..base.words import tr
 
@@ -34,9 +34,6 @@ _PATH = re.compile(
 _URL = re.compile(r"https?://[^\s/?#][^\n\r]*", re.I)
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.I)
 _ILLEGAL = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
-_SIGNED = re.compile(
-    r"sig|token|expire|auth|credential|access_?key|secret|^x-(amz|oss|tos|cos)-", re.I
-)
 _STANDARD_BASE64 = str.maketrans("-_", "+/")  # from the URL-safe alphabet
 _DEPTH = 40
 
@@ -190,7 +187,7 @@ def identity(url: str) -> str:
         query = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:  # the request may have sent any text that begins like a URL
         return url
-    kept = [f"{name}={value}" for name, value in query if not _SIGNED.search(name)]
+    kept = [f"{name}={value}" for name, value in query if not SIGNATURE_NAME.search(name)]
     return f"{parts.netloc.lower()}{parts.path}?{'&'.join(kept)}"
 
 
