@@ -196,6 +196,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """A sum in a unit: a currency (`CNY`) or a platform's credits. Units are never added up."""
+
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
 class Task:
     """A task that a platform accepted. `sent` are its input URLs, which are never results."""
 

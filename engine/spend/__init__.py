@@ -1,0 +1,1 @@
+"""What orders cost, and how much may be spent."""
