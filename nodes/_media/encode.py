@@ -1,4 +1,4 @@
-"""Encodes tensors, VIDEO and AUDIO as files for upload; blocking. `decode.py` is the reverse."""
+"""Encodes tensors, VIDEO and AUDIO as files for upload; blocking."""
 
 from __future__ import annotations
 
