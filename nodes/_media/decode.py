@@ -24,7 +24,7 @@ from ...engine.media.container import (
     unreadable,
     video_stream,
 )
-from ...engine.media.files import sniff
+from ...engine.media.files import sniff_file
 from .memory import free_memory, refuse_too_large
 from .pictures import first_pixels
 
@@ -194,6 +194,6 @@ def _first_pixels(path: Path) -> np.ndarray:
 def _is_video(path: Path) -> bool:
     try:
         with open(path, "rb") as stream:
-            return not sniff(stream.read(8192)).startswith("image/")
+            return not sniff_file(path, stream.read(8192)).startswith("image/")
     except OSError as error:
         raise unreadable(path, error) from error
