@@ -15,6 +15,7 @@ from skyport.engine.base.types import Kind
 from skyport.engine.media.file_type import FileType, detect
 from skyport.engine.media.files import describe, sniff
 from skyport.engine.media.formats import name_by_type
+from skyport.sandbox._files import identify
 
 CASES = Path(__file__).parent / "fixtures" / "media"
 OCTETS = "application/octet-stream"
@@ -248,6 +249,21 @@ def test_a_tga_without_its_ending_is_known_by_its_mark_at_the_end(tmp_path: Path
     path = tmp_path / "a.bin"
     Image.new("RGB", (5, 4), "teal").save(path, "TGA")
     assert kind_of(path) == of("image", "x-tga", "tga")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "mime"),
+    [("a.ts", "aac", "audio/mp2t"), ("a.mp4", "aac", "audio/mp4"), ("a.mp2", "mp2", "audio/mpeg")],
+)
+def test_the_sandbox_takes_sound_for_sound(
+    tmp_path: Path, name: str, codec: str, mime: str
+) -> None:
+    assert identify(coded(tmp_path / name, codec), name).mime == mime
+
+
+def test_the_sandbox_knows_a_video_without_a_header(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.ts", pictures(5, 64, 48))
+    assert identify(path, "a.ts").mime == "video/mp2t"
 
 
 # -- the name that goes up --------------------------------------------------------------------
