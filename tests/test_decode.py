@@ -16,19 +16,16 @@ from _clips import RATE, declare_frames, pictures, tone, turned, write_clip, wri
 from PIL import Image
 from skyport.engine.base.errors import BadResult
 from skyport.nodes._media.decode import (
-    FramesTooLarge,
-    batch_images,
     check_video,
-    decode_audio,
     decode_frames,
-    decode_image,
     frame_count,
-    free_memory,
-    has_audio,
     open_video,
     thumbnail,
 )
 from skyport.nodes._media.encode import probe
+from skyport.nodes._media.memory import FramesTooLarge, free_memory
+from skyport.nodes._media.pictures import batch_images, decode_image
+from skyport.nodes._media.sound import decode_audio, has_audio
 
 RNG = np.random.default_rng(7)
 

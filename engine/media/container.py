@@ -21,6 +21,8 @@ _LENIENT: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 )
 
+_COVER = av.stream.Disposition.attached_pic
+
 
 @contextmanager
 def open_container(path: Path) -> Iterator[Any]:
@@ -38,10 +40,13 @@ def open_raw(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first video stream that can be decoded. Raises BadResult where there is none."""
+    """The first video stream that can be decoded. Raises BadResult where there is none.
+
+    The cover of a song is no video.
+    """
     for stream in container.streams.video:
         # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
-        if stream.codec_context is not None:
+        if stream.codec_context is not None and not stream.disposition & _COVER:
             return stream
     raise unreadable(path, tr("it has no video track"))
 

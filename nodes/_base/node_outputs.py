@@ -15,7 +15,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ...engine.base.errors import BadResult
 from ...engine.base.types import Kind, Result, ResultFile
 from ...engine.base.words import tr
-from .._media import decode
+from .._media import decode, memory, pictures, sound
 
 Linked = Collection[str]
 
@@ -70,7 +70,7 @@ def with_task(error: BadResult, results: Sequence[Result], label: str) -> BadRes
 def _build(name: str, results: _Results) -> Any:
     try:
         return _BUILDERS[name](results)
-    except decode.FramesTooLarge as error:
+    except memory.FramesTooLarge as error:
         return ExecutionBlocker(str(error))
 
 
@@ -94,7 +94,7 @@ class _Results:
 
 def _images(results: _Results) -> Any:
     files = results.of(Kind.IMAGE)
-    return decode.batch_images([file.path for file in files]) or results.missing("image")
+    return pictures.batch_images([file.path for file in files]) or results.missing("image")
 
 
 def _video(results: _Results) -> Any:
@@ -114,8 +114,8 @@ def _audio(results: _Results) -> Any:
     if "audio" not in results.linked:
         return ExecutionBlocker(None)
     videos = results.of(Kind.VIDEO)
-    files = results.of(Kind.AUDIO) or [f for f in videos if decode.has_audio(f.path)]
-    return [decode.decode_audio(file.path) for file in files] or results.missing("audio")
+    files = results.of(Kind.AUDIO) or [f for f in videos if sound.has_audio(f.path)]
+    return [sound.decode_audio(file.path) for file in files] or results.missing("audio")
 
 
 def _text(results: _Results) -> Any:

@@ -1,144 +1,35 @@
-"""Decodes result files to IMAGE, VIDEO and AUDIO; blocking. Broken files raise BadResult."""
+"""Decodes videos to VIDEO and IMAGE; previews of results. Blocking; raises BadResult."""
 
 from __future__ import annotations
 
 import os
 import struct
-import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image
 
-from ...engine.base.errors import SkyportError
 from ...engine.base.words import tr
 from ...engine.media.container import (
-    audio_stream,
     first_frame,
     iter_frames,
     open_container,
     unreadable,
     video_stream,
 )
-from ...engine.media.files import size_text, sniff
+from ...engine.media.files import sniff_file
+from .memory import free_memory, refuse_too_large
+from .pictures import first_pixels
 
-# Formats whose further pictures are frames. Not TIFF (pages), not MPO (a phone's depth map).
-_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _FULL = np.float32(255)
 _THREADS = min(4, os.cpu_count() or 1)
-_NOT_A_PICTURE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-
-
-class FramesTooLarge(SkyportError):
-    """The frames do not fit in free memory. `needed` and `free` are in bytes."""
-
-    def __init__(self, what: str, *, needed: int, free: int, do: str = "") -> None:
-        super().__init__(what, do=do)
-        self.needed = needed
-        self.free = free
-
-
-# -- pictures ---------------------------------------------------------------------------------
-
-
-def decode_image(path: str | Path) -> torch.Tensor:
-    """IMAGE [N,H,W,C] float32 0..1 of a picture; N is 1, or the number of frames of an animation.
-
-    C is 4 where the file has transparency, else 3; an 8-bit value v arrives as exactly v / 255.
-    Grey, palette and CMYK become RGB, EXIF orientation is applied, 16-bit grey keeps its steps
-    and 16-bit colour is read at 8 bits.
-    Raises BadResult, and FramesTooLarge for an animation beyond free memory.
-    """
-    with _picture(Path(path)) as image:
-        count = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-        if count == 1:
-            return _tensor_of([_array(image)])
-        _refuse_too_large(count, image.size, None)
-        return _tensor_of([_array(each) for each in ImageSequence.Iterator(image)])
-
-
-def batch_images(paths: Sequence[str | Path]) -> list[torch.Tensor]:
-    """The pictures in order: one batch for each run of equal size and channel count."""
-    pictures = [decode_image(path) for path in paths]
-    runs = (list(run) for _, run in groupby(pictures, key=lambda picture: picture.shape[1:]))
-    return [run[0] if len(run) == 1 else torch.cat(run) for run in runs]
-
-
-def thumbnail(path: str | Path, side: int = 512) -> Image.Image:
-    """An RGB preview of at most `side` pixels a side: of the image, or a video's first frame."""
-    path = Path(path)
-    small = Image.fromarray(_first_pixels(path))
-    small.thumbnail((side, side))
-    return small
-
-
-@contextmanager
-def _picture(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as image:
-            yield image
-    except _NOT_A_PICTURE as error:
-        raise unreadable(path, error) from error
-
-
-def _array(image: Image.Image) -> np.ndarray:
-    """[H,W,C] in 0..255, C 3 or 4: uint8, or float32 for pictures of more than 8 bits."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return _wide_grey(image)
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-
-
-def _wide_grey(image: Image.Image) -> np.ndarray:
-    # "F" holds 0..1 by custom, "I" holds a 16-bit PNG's values.
-    scale = 255.0 if image.mode == "F" else 255.0 / 65535.0
-    grey = np.clip(np.asarray(image).astype(np.float32) * np.float32(scale), 0, 255)
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
-def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
-    batch = np.empty((len(frames), *frames[0].shape), dtype=np.float32)
-    for target, frame in zip(batch, frames, strict=True):
-        np.divide(frame, _FULL, out=target)
-    return torch.from_numpy(batch)
-
-
-def _first_pixels(path: Path) -> np.ndarray:
-    if _is_video(path):
-        with open_container(path) as container:
-            return _Upright()(
-                first_frame(iter_frames(container, video_stream(container, path)), path)
-            )
-    with _picture(path) as image:
-        return np.ascontiguousarray(_array(image)[..., :3]).astype(np.uint8)
-
-
-def _is_video(path: Path) -> bool:
-    try:
-        with open(path, "rb") as stream:
-            return not sniff(stream.read(8192)).startswith("image/")
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-# -- video ------------------------------------------------------------------------------------
 
 
 def open_video(path: str | Path) -> Any:
@@ -238,7 +129,7 @@ class _Filling:
             self._under_way.popleft().result()
 
     def _refuse_too_large(self, count: int) -> None:
-        _refuse_too_large(count, (self._shape[1], self._shape[0]), self._free)
+        refuse_too_large(count, (self._shape[1], self._shape[0]), self._free)
 
 
 class _Upright:
@@ -282,100 +173,27 @@ def _is_truncated(path: Path) -> bool:
     return False
 
 
-# -- memory -----------------------------------------------------------------------------------
+# -- previews ---------------------------------------------------------------------------------
 
 
-def free_memory() -> int | None:
-    """Bytes of available main memory; None if unknown."""
-    host = sys.modules.get("comfy.model_management")  # always loaded in ComfyUI
-    ask = getattr(host, "get_free_memory", None)
-    if ask is not None:
-        return int(ask(torch.device("cpu")))
-    try:
-        import psutil
-    except ImportError:
-        return _free_by_kernel()
-    return int(psutil.virtual_memory().available)
-
-
-def _free_by_kernel() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = (line.split() for line in lines if line.startswith("MemAvailable:"))
-    return next((int(kilobytes) * 1024 for _, kilobytes, _ in found), None)
-
-
-def _refuse_too_large(count: int, size: tuple[int, int], free: int | None) -> None:
-    width, height = size
-    needed = count * width * height * 3 * 4
-    free = free_memory() if free is None else free
-    if free is None or needed <= free:
-        return
-    raise FramesTooLarge(
-        tr(
-            "{count} frames of {width} x {height} need {needed} of memory; {free} is free.",
-            count=count,
-            width=width,
-            height=height,
-            needed=size_text(needed),
-            free=size_text(free),
-        ),
-        needed=needed,
-        free=free,
-        do=tr(
-            "Use `video` instead of `frames`, take fewer frames from it with a node that trims "
-            "videos, or ask for a shorter or smaller video."
-        ),
-    )
-
-
-# -- sound ------------------------------------------------------------------------------------
-
-
-def has_audio(path: str | Path) -> bool:
-    """True if an audio or video file has a sound track that can be decoded. Raises BadResult."""
-    with open_container(Path(path)) as container:
-        return audio_stream(container) is not None
-
-
-def decode_audio(path: str | Path) -> dict[str, Any]:
-    """AUDIO {"waveform": float32 [1,C,T], "sample_rate"} of an audio file or a video's sound track.
-
-    Rate and channels stay as they are. Raises BadResult, also where there is no sound.
-    """
+def thumbnail(path: str | Path, side: int = 512) -> Image.Image:
+    """An RGB preview of at most `side` pixels a side: of the image, or a video's first frame."""
     path = Path(path)
+    small = Image.fromarray(_first_pixels(path))
+    small.thumbnail((side, side))
+    return small
+
+
+def _first_pixels(path: Path) -> np.ndarray:
+    if not _is_video(path):
+        return first_pixels(path)
     with open_container(path) as container:
-        stream = audio_stream(container)
-        if stream is None:
-            raise unreadable(path, tr("it has no sound track"))
-        pieces, rate = _planar(iter_frames(container, stream))
-    if not pieces:
-        raise unreadable(path, tr("no sound could be decoded"))
-    waveform = torch.from_numpy(np.concatenate(pieces, axis=1))[None]
-    return {"waveform": waveform, "sample_rate": rate}
+        return _Upright()(first_frame(iter_frames(container, video_stream(container, path)), path))
 
 
-def _planar(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
-    """float32 [C,T] pieces of any sample format, and their rate: that of the first frame."""
-    first = next(frames, None)
-    if first is None:
-        return [], 0
-    target = {"format": "fltp", "layout": first.layout.name, "rate": first.sample_rate}
-    resampler = av.AudioResampler(**target)
-    shape, pieces = _shape_of(first), []
-    for frame in chain([first], frames):
-        if _shape_of(frame) != shape:  # changed mid-stream, which a resampler refuses
-            pieces += _drain_resampler(resampler)
-            resampler, shape = av.AudioResampler(**target), _shape_of(frame)
-        pieces += [out.to_ndarray() for out in resampler.resample(frame)]
-    return pieces + _drain_resampler(resampler), first.sample_rate
-
-
-def _shape_of(frame: Any) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _drain_resampler(resampler: av.AudioResampler) -> list[np.ndarray]:
-    return [out.to_ndarray() for out in resampler.resample(None)]
+def _is_video(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return not sniff_file(path, stream.read(8192)).startswith("image/")
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -25,7 +25,7 @@ from .._kinds import local_files
 from .._kinds.form_values import media_folder
 from .._kinds.remote_inputs import Chain
 from .._kinds.run_workflow import RunWorkflowNode
-from .._media import decode, encode
+from .._media import decode, encode, pictures, sound
 
 _WORKFLOW = "workflow"  # the input that the remote part replaces
 _KINDS = {"IMAGE": Kind.IMAGE, "MASK": Kind.IMAGE, "VIDEO": Kind.VIDEO, "AUDIO": Kind.AUDIO}
@@ -136,10 +136,10 @@ def _decode(kind: str, files: Sequence[ResultFile]) -> list[Any]:
     """The values: a list of one if the local node would return a single value."""
     paths = [file.path for file in files]
     if kind == "IMAGE":
-        return list(decode.batch_images(paths))
+        return list(pictures.batch_images(paths))
     if kind == "MASK":
-        return [images[..., 0] for images in decode.batch_images(paths)]
-    return [(decode.open_video if kind == "VIDEO" else decode.decode_audio)(p) for p in paths]
+        return [images[..., 0] for images in pictures.batch_images(paths)]
+    return [(decode.open_video if kind == "VIDEO" else sound.decode_audio)(p) for p in paths]
 
 
 def _no_value(part: RemotePart, kind: str) -> BadResult:
