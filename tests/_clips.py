@@ -57,11 +57,16 @@ def tone(channels: int, seconds: float) -> np.ndarray:
 
 def turned(path: Path) -> Path:
     """Writes a quarter turn into the display matrix of an mp4, as phones do."""
+    return with_matrix(path, 0, 1, -1, 0)
+
+
+def with_matrix(path: Path, a: float, b: float, c: float, d: float) -> Path:
+    """Writes (a b, c d) into the display matrix of an mp4 that has none."""
     data = bytearray(path.read_bytes())
     upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    on_its_side = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    a, b, c, d = (int(value * (1 << 16)) for value in (a, b, c, d))
     at = data.index(upright, data.index(b"tkhd"))
-    data[at : at + len(upright)] = on_its_side
+    data[at : at + len(upright)] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
 

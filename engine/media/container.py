@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import av
 
 from ..base.errors import BadResult
 from ..base.words import tr
+from .wholeness import codec_name
 
 _log = logging.getLogger("skyport")
 
@@ -40,15 +42,22 @@ def open_raw(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first video stream that can be decoded. Raises BadResult where there is none.
-
-    The cover of a song is no video.
-    """
-    for stream in container.streams.video:
+    """The first video stream that can be decoded and is no cover. Raises BadResult for none."""
+    films = [stream for stream in container.streams.video if not _is_cover(stream)]
+    for stream in films:
         # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
-        if stream.codec_context is not None and not stream.disposition & _COVER:
+        if stream.codec_context is not None:
             return stream
-    raise unreadable(path, tr("it has no video track"))
+    if not films:
+        raise unreadable(path, tr("it has no video track"))
+    codec = codec_name(path, films[0].index)
+    if not codec:
+        raise unreadable(path, tr("PyAV has no decoder for its video track"))
+    raise unreadable(path, tr('PyAV has no decoder for its video, codec "{codec}"', codec=codec))
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & _COVER)
 
 
 def audio_stream(container: Any) -> Any:
@@ -56,22 +65,76 @@ def audio_stream(container: Any) -> Any:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
-def iter_frames(container: Any, stream: Any) -> Iterator[Any]:
-    """The frames of `stream`; packets that cannot be decoded are skipped, as players do."""
-    broken = 0
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            broken += 1
-    if broken:
+@dataclass
+class Losses:
+    """What a decoder could not make of a stream's packets."""
+
+    broken: int = 0  # packets
+    empty: int = 0  # packets
+    cut: str = ""  # why reading ended before the file did
+    behind: bool = False  # the last packets gave no frame
+
+    def __bool__(self) -> bool:
+        return bool(self.broken or self.empty or self.cut)
+
+
+def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
+    """The frames of `stream` that can be decoded, as players show them.
+
+    What cannot is counted in `losses`, or warned of where that is None.
+    """
+    counted = Losses() if losses is None else losses
+    last_packet = last_frame = -1
+    for packet in _packets(container, stream, counted):
+        last_packet = max(last_packet, _time(packet))
+        for frame in _decoded(stream, packet, counted):
+            last_frame = max(last_frame, _time(frame))
+            yield frame
+    counted.behind = last_packet > last_frame
+    if losses is None:
+        warn_of_losses(Path(container.name).name, counted)
+
+
+def _time(item: Any) -> int:
+    return -1 if item is None or item.pts is None else int(item.pts)
+
+
+def warn_of_losses(name: str, losses: Losses) -> None:
+    """Says in the log what is missing of the file `name`, if anything is."""
+    if losses.broken:
+        _log.warning(tr("{name}: skipped {count} broken packets.", name=name, count=losses.broken))
+    if losses.empty:
+        _log.warning(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
+    if losses.cut:
         _log.warning(
-            tr(
-                "{name}: skipped {count} broken packets.",
-                name=Path(container.name).name,
-                count=broken,
-            )
+            tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut)
         )
+
+
+def _packets(container: Any, stream: Any, losses: Losses) -> Iterator[Any]:
+    """The packets that hold something; last, the one at which a decoder gives what it still has."""
+    end = None
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+            elif packet.dts is None:
+                end = packet
+            else:  # an earlier picture once more, or a gap; it would end the decoder
+                losses.empty += 1
+    except av.error.FFmpegError as error:
+        losses.cut = str(error.strerror or error).rstrip(".")
+    yield end
+
+
+def _decoded(stream: Any, packet: Any, losses: Losses) -> Sequence[Any]:
+    try:
+        return list(stream.decode(packet))
+    except av.error.MemoryError:
+        raise
+    except av.error.FFmpegError:
+        losses.broken += 1
+        return ()
 
 
 def first_frame(frames: Iterator[Any], path: Path) -> Any:
