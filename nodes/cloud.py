@@ -156,7 +156,7 @@ class LoadResult(CloudNode):
 
     @classmethod
     def fingerprint_inputs(cls, job: Any = None, **_: Any) -> Any:
-        return recent_jobs.fingerprint_of(job)
+        return recent_jobs.fingerprint_of(job), super().fingerprint_inputs()
 
     @classmethod
     async def work(cls, job: Any) -> io.NodeOutput:

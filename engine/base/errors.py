@@ -15,6 +15,10 @@ SkyportError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
 from .types import Json
 from .words import tr
 
@@ -145,6 +149,11 @@ class TaskCancelled(SkyportError):
 
 
 class BadResult(SkyportError):
-    """The platform's answer or file could not be read. `final`: asking again gives the same."""
+    """The platform's answer or file could not be read.
+
+    final       asking again gives the same
+    unreadable  files of the result that cannot be decoded, by path, and why
+    """
 
     final = False
+    unreadable: Mapping[Path, str] = MappingProxyType({})

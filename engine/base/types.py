@@ -12,12 +12,13 @@ Json = Any  # a JSON tree as `json` gives it
 
 
 class Kind(str, enum.Enum):
-    """The kind of a medium, determined from its bytes."""
+    """The kind of a file, determined from its bytes. FILE is any result that is no medium."""
 
     IMAGE = "image"
     VIDEO = "video"
     AUDIO = "audio"
     TEXT = "text"
+    FILE = "file"
 
 
 class Status(enum.Enum):
@@ -222,13 +223,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Output:
-    """One output of a finished task: a `url` to download, `data` (decoded bytes), or `text`."""
+    """One output of a finished task: a `url` to download, `data` (decoded bytes), or `text`.
+
+    unreadable  whether the answer holds a file that cannot be decoded: nothing else is set then
+    """
 
     url: str = ""
     data: bytes = b""
     text: str = ""
     node_id: str = ""
     title: str = ""
+    unreadable: bool = False
 
 
 @dataclass(frozen=True)
@@ -279,8 +284,28 @@ class ResultFile:
 
 
 @dataclass(frozen=True)
+class MissingResult:
+    """A result that a finished task has made and that is not on this disk.
+
+    number  its position among the files of the task, from 1
+    url     "" where it came inside the answer
+    reason  why it is missing, and what helps
+    path    of its file, if one came that cannot be decoded; "" otherwise
+    """
+
+    number: int
+    url: str = ""
+    reason: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
-    """The result of a finished task; `details` as in TaskState."""
+    """The result of a finished task; `details` as in TaskState.
+
+    texts       of the answer, then those of `text_files`
+    missing     files of the task that are not among `files`: asked for again, only they are fetched
+    """
 
     task_id: str
     files: tuple[ResultFile, ...] = ()
@@ -289,6 +314,8 @@ class Result:
     details: tuple[tuple[str, str], ...] = ()
     cost: float | None = None
     reused: bool = False
+    text_files: tuple[ResultFile, ...] = ()
+    missing: tuple[MissingResult, ...] = ()
 
     def of(self, kind: Kind) -> tuple[ResultFile, ...]:
         return tuple(f for f in self.files if f.kind is kind)

@@ -78,7 +78,8 @@ class TaskRecord:
 class Row:
     """One order and its outcome. Times are seconds since the epoch, 0 for not yet.
 
-    success  the answer that named the results, until they are on this disk
+    success  the answer that named the results, until all of them are on this disk
+    kept     of a task whose results are fetched again: what it has brought before
     answer   the platform's last answer to an unresolved order, scrubbed
     told     whether a person was given the error of an unknown order
     """
@@ -98,6 +99,12 @@ class Row:
     success: TaskState | None = None
     answer: str = ""
     told: bool = False
+    kept: Result | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some of its results are on this disk, and others are missing."""
+        return self.result is not None and bool(self.result.missing)
 
 
 @dataclass(frozen=True)
@@ -161,13 +168,16 @@ class Ledger(Protocol):
         """Make the unresolved row an order of its own: the next equal order is a new one."""
 
     def record_result(self, fingerprint: str, result: Result) -> None:
-        """Record that the results are on this disk."""
+        """Record that the results are on this disk, or some of them and which are missing."""
 
     def record_delivered(self, fingerprint: str) -> None:
         """Record that a caller has received the result."""
 
+    def record_missing(self, fingerprint: str, result: Result) -> None:
+        """Record what is left of the results after some were found to be unreadable."""
+
     def mark_files_lost(self, fingerprint: str) -> None:
-        """Record that the files are missing or unreadable; the platform still has them."""
+        """Record that files are missing or unreadable; the platform still has them."""
 
     def record_end(self, fingerprint: str, state: State, error: str, task_id: str = "") -> None:
         """Record that the order ended without a result: failed, cancelled or unknown.

@@ -132,6 +132,9 @@ class ResilientLedger:
         self._write(lambda store: store.record_delivered(fingerprint), fingerprint)
         self._tasks.pop(fingerprint, None)
 
+    def record_missing(self, fingerprint: str, result: Result) -> None:
+        self._write(lambda store: store.record_missing(fingerprint, result), fingerprint)
+
     def mark_files_lost(self, fingerprint: str) -> None:
         self._write(lambda store: store.mark_files_lost(fingerprint), fingerprint)
 

@@ -6,10 +6,21 @@ import base64
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from ..base.shown_text import valid_unicode
-from ..base.types import Json, Kind, Output, Result, ResultFile, Status, Task, TaskState
+from ..base.types import (
+    Json,
+    Kind,
+    MissingResult,
+    Output,
+    Result,
+    ResultFile,
+    Status,
+    Task,
+    TaskState,
+)
 from .ledger import ATTACHABLE, Row, Source, State, TaskRecord
 
 
@@ -28,9 +39,15 @@ def row_values(row: Row) -> dict[str, Json]:
         "state": row.state.value,
         "task_id": task_id,
         "sent": json.dumps(sent),
-        "success": success_text(row.success, with_files=True) if row.success else "",
+        "success": _success_of(row),
         "told": int(row.told),
     }
+
+
+def _success_of(row: Row) -> str:
+    text = success_text(row.success, with_files=True) if row.success else ""
+    result = row.result or row.kept
+    return with_missing(text, result.missing if result else ())
 
 
 def success_text(state: TaskState, *, with_files: bool = False) -> str:
@@ -49,15 +66,30 @@ def success_text(state: TaskState, *, with_files: bool = False) -> str:
     return json.dumps(tree)
 
 
-def _output_values(output: Output) -> dict[str, str]:
+def with_missing(success: str, missing: Sequence[MissingResult]) -> str:
+    """The text of `success_text`, "" included, with the results that are missing."""
+    tree = json.loads(success or "{}")
+    tree["missing"] = [asdict(one) for one in missing]
+    return json.dumps(tree) if missing else success
+
+
+def missing_in(success: str) -> tuple[MissingResult, ...]:
+    """The missing results in the text of `with_missing`."""
+    tree = json.loads(success or "{}")
+    return tuple(MissingResult(**one) for one in tree.get("missing", ()))
+
+
+def _output_values(output: Output) -> dict[str, Json]:
     values = {name: getattr(output, name) for name in ("url", "text", "node_id", "title")}
+    if output.unreadable:
+        values["unreadable"] = True
     return {**values, "data": base64.b64encode(output.data).decode()} if output.data else values
 
 
 def _to_success(text: str) -> TaskState | None:
-    if not text:
+    tree = json.loads(text or "{}")
+    if "outputs" not in tree:
         return None
-    tree = json.loads(text)
     return TaskState(
         Status.SUCCEEDED,
         tree["word"],
@@ -102,18 +134,21 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
     if row["task_id"]:
         sent = frozenset(json.loads(row["sent"]))
         task = Task(row["platform"], row["endpoint"], row["task_id"], sent)
-    has_result = task is not None and state in (State.SUCCEEDED, State.DELIVERED)
+    result = _to_result(row, files) if task is not None else None
+    is_here = state in (State.SUCCEEDED, State.DELIVERED)
+    is_kept = state in ATTACHABLE and bool(files or row["success"])
     times = {name: row[name] for name in ("created", "submitted", "ended", "delivered")}
     return Row(
         id=row["id"],
         state=state,
         record=record,
         task=task,
-        result=_to_result(row, files) if has_result else None,
+        result=result if is_here else None,
+        kept=result if is_kept else None,
         owner=row["owner"],
         cost=row["cost"],
         error=row["error"],
-        success=_to_success(row["success"]) if state in ATTACHABLE else None,
+        success=_to_success(row["success"]) if is_here or state in ATTACHABLE else None,
         answer=row["answer"],
         told=bool(row["told"]),
         **times,
@@ -121,18 +156,21 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
 
 
 def _to_result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
+    every = [
+        ResultFile(
+            path=Path(file["path"]),
+            kind=Kind(file["kind"]),
+            **{n: file[n] for n in ("mime", "size", "sha256", "url", "node_id", "title")},
+        )
+        for file in files
+    ]
     return Result(
         task_id=row["task_id"],
-        files=tuple(
-            ResultFile(
-                path=Path(file["path"]),
-                kind=Kind(file["kind"]),
-                **{n: file[n] for n in ("mime", "size", "sha256", "url", "node_id", "title")},
-            )
-            for file in files
-        ),
+        files=tuple(file for file in every if file.kind is not Kind.TEXT),
         texts=tuple(json.loads(row["texts"])),
         warnings=tuple(json.loads(row["warnings"])),
         details=_pairs(json.loads(row["details"])),
         cost=row["cost"],
+        text_files=tuple(file for file in every if file.kind is Kind.TEXT),
+        missing=missing_in(row["success"]),
     )

@@ -17,6 +17,14 @@ def in_states(states: Sequence[State]) -> str:
     return f"IN ({', '.join(repr(state.value) for state in states)})"
 
 
+HAVE_RESULT = (State.SUCCEEDED, State.DELIVERED)
+# Nothing may have replaced it: an equal order can be open only once.
+IS_PARTIAL = (
+    f"state {in_states(HAVE_RESULT)} AND success != '' AND NOT EXISTS "
+    "(SELECT 1 FROM tasks AS newer WHERE newer.mark = tasks.mark AND newer.id > tasks.id)"
+)
+
+
 def where_clause(query: Query, *extra: str) -> tuple[str, list[Any]]:
     conditions, values = [*extra], list[Any]()
     if query.before:

@@ -27,8 +27,8 @@ from .ledger import (
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
 from .retention import cutoff
-from .rows import file_values, row_values, storable, success_text, to_row
-from .sql import in_states, states_before, where_clause
+from .rows import file_values, row_values, storable, success_text, to_row, with_missing
+from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
@@ -131,7 +131,10 @@ class Store:
 
     def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         with self._transaction():
-            self._update_open_row(fingerprint, task_id, success=success_text(state))
+            row = self.find(fingerprint)
+            before = (row.result or row.kept) if row else None
+            text = with_missing(success_text(state), before.missing if before else ())
+            self._update_open_row(fingerprint, task_id, success=text)
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         with self._transaction():
@@ -170,18 +173,25 @@ class Store:
 
     def record_result(self, fingerprint: str, result: Result) -> None:
         with self._transaction():
-            task = self._open_row_id(fingerprint, result.task_id)
-            if task is None:
+            row_id = self._open_row_id(fingerprint, result.task_id)
+            row = self.get(row_id) if row_id is not None else None
+            if row is None:
                 return
-            self._write_result(task, result)
+            self._write_result(row.id, result)
             self._update_open_row(
                 fingerprint,
                 state=State.SUCCEEDED.value,
-                ended=self._now(),
+                # What is missing is looked for from the moment on when it was first.
+                ended=row.ended if result.missing and row.ended else self._now(),
                 error="",
                 answer="",
-                success="",
             )
+
+    def record_missing(self, fingerprint: str, result: Result) -> None:
+        with self._transaction():
+            row = self.find(fingerprint)
+            if row and row.result and row.result.task_id == result.task_id:
+                self._write_result(row.id, result)
 
     def record_delivered(self, fingerprint: str) -> None:
         with self._transaction():
@@ -224,18 +234,24 @@ class Store:
             )
 
     def abandoned(self) -> list[Row]:
-        """Tasks without a result that belong to this process or to a dead one, oldest first."""
+        """Tasks that lack results and belong to this process or to a dead one, oldest first."""
+        newest = f"id > (SELECT coalesce(max(id), 0) - {_SCANNED_ROWS} FROM tasks)"
         rows = self._fetch_all(
-            f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} ORDER BY id"
+            f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} "
+            f"OR ({newest} AND {IS_PARTIAL}) ORDER BY id"
         )
         return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
 
     def adopt(self, row: Row) -> bool:
-        """Take over an abandoned row. False if another process was faster or the task has ended."""
+        """Take over an abandoned row, to fetch what it lacks.
+
+        False if another process was faster or the task has ended.
+        """
         with self._transaction():
             cursor = self._db.execute(
-                f"UPDATE tasks SET owner = ? WHERE id = ? AND owner = ? "
-                f"AND state {in_states(ATTACHABLE)}",
+                f"UPDATE tasks SET owner = ?, state = CASE WHEN state {in_states(HAVE_RESULT)} "
+                "THEN 'detached' ELSE state END WHERE id = ? AND owner = ? "
+                f"AND (state {in_states(ATTACHABLE)} OR ({IS_PARTIAL}))",
                 (self._owner.id, row.id, row.owner),
             )
             return cursor.rowcount == 1
@@ -304,8 +320,13 @@ class Store:
             self._db.execute(
                 f"UPDATE tasks SET {assignments} WHERE id = ?", (*values.values(), row_id)
             )
-            if row.result is not None:
-                self._write_result(row_id, row.result)
+            result = row.result or row.kept
+            if result is not None:
+                self._write_result(row_id, result)
+            if row.success is not None:
+                self._db.execute(
+                    "UPDATE tasks SET success = ? WHERE id = ?", (values["success"], row_id)
+                )
 
     def copy_to(self, other: Store) -> None:
         """Make `other` a copy of this one."""
@@ -383,17 +404,19 @@ class Store:
             f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
             [
                 storable(task, number, *file_values(file))
-                for number, file in enumerate(result.files)
+                for number, file in enumerate((*result.files, *result.text_files))
             ],
         )
+        found = self._db.execute("SELECT success FROM tasks WHERE id = ?", (task,)).fetchone()
+        success = with_missing(found[0], result.missing) if result.missing else ""
         texts, warnings, details = (
             json.dumps(value, ensure_ascii=False)
             for value in (result.texts, result.warnings, result.details)
         )
         self._db.execute(
-            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, cost = coalesce(?, cost) "
-            "WHERE id = ?",
-            storable(texts, warnings, details, result.cost, task),
+            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, success = ?, "
+            "cost = coalesce(?, cost) WHERE id = ?",
+            storable(texts, warnings, details, success, result.cost, task),
         )
 
     def _open_row_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
@@ -423,7 +446,7 @@ class Store:
             return [to_row(row, self._file_rows(row)) for row in rows]
 
     def _file_rows(self, row: sqlite3.Row) -> Sequence[sqlite3.Row]:
-        if row["state"] not in (State.SUCCEEDED.value, State.DELIVERED.value):
+        if State(row["state"]) not in (*ATTACHABLE, *HAVE_RESULT):
             return ()
         sql = "SELECT * FROM files WHERE task = ? ORDER BY number"
         return self._db.execute(sql, (row["id"],)).fetchall()

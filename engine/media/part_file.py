@@ -16,6 +16,7 @@ from ..base.errors import BadResult
 from ..base.shown_text import visible_text
 from ..base.types import ResultFile
 from ..base.words import tr
+from .data_files import binary_ending, data_type, safe_extension
 from .file_type import HEAD_BYTES, FileType, detect
 from .files import is_text
 from .hashing import BackgroundSha256
@@ -23,7 +24,10 @@ from .hashing import BackgroundSha256
 CHUNK = 64 * 1024  # a broken connection loses what has come of one
 LARGE_CHUNK = 256 * 1024  # for large files, which lose little by it: each chunk costs time
 _MAX_NAME = 140  # bytes of a name without what is added to it; a disk takes 255
-_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # by Windows
+_RESERVED = re.compile(  # by Windows, which takes superscript digits for digits
+    "con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE
+)
+_MIME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
 _numbers = itertools.count(1)
 
 
@@ -31,7 +35,7 @@ class PartialFile:
     """A file being written. Its methods raise BadResult where the disk refuses."""
 
     def __init__(self, target: Path) -> None:
-        self._stem = _safe(target.name)
+        self._stem = safe_name(target.name)
         self._folder = target.parent
         # Two processes may be fetching one task's result at the same time, and in this one a
         # thread that is to stop may still be writing.
@@ -68,7 +72,10 @@ class PartialFile:
         self.size += len(chunk)
 
     def settle(self, content_type: str, name: str, text: bool) -> ResultFile:
-        """Give the complete file its final name. Raises BadResult where it is no media file."""
+        """Give the complete file its final name. Raises BadResult where it is no media file.
+
+        text  whether other files are results too: texts, archives, 3D models
+        """
         with self._disk():
             assert self._stream is not None
             self._stream.flush()
@@ -77,15 +84,16 @@ class PartialFile:
             self.close()
             with open(self._path, "rb") as written:
                 head = written.read(HEAD_BYTES)
-            file_type = detect(self._path, head, content_type, name, text=text)
-        if file_type is None:
-            raise _no_media(head, content_type)
+            file_type = _type_of(self._path, head, content_type, name, text)
         return self._rename(file_type, sha256)
 
     def _rename(self, file_type: FileType, sha256: str) -> ResultFile:
+        extension = safe_extension(file_type.extension)
+        # It may come from a header, and goes into one of ours.
+        mime = file_type.mime if _MIME.fullmatch(file_type.mime) else "application/octet-stream"
         with self._disk():
-            path = _rename_to_free(self._path, self._folder, self._stem, file_type.extension)
-        return ResultFile(path, file_type.kind, file_type.mime, self.size, sha256)
+            path = _rename_to_free(self._path, self._folder, self._stem, extension)
+        return ResultFile(path, file_type.kind, mime, self.size, sha256)
 
     def discard(self) -> None:
         self.close()
@@ -116,6 +124,17 @@ class PartialFile:
                     "lost."
                 ),
             ) from None
+
+
+def _type_of(path: Path, head: bytes, content_type: str, name: str, text: bool) -> FileType:
+    data = data_type(head, content_type, name) if text else None
+    # What its bytes show goes before what a host calls it.
+    is_data = data and binary_ending(head)
+    media = None if is_data else detect(path, head, content_type, name, text=text)
+    found = media or data
+    if found is None:
+        raise _no_media(head, content_type)
+    return found
 
 
 def _rename_to_free(part: Path, folder: Path, stem: str, extension: str) -> Path:
@@ -161,7 +180,7 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """`name` as a file name for every system: the task id in it comes from outside.
 
     A long one keeps its beginning, and a hash of all of it: two names never become one.

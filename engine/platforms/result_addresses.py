@@ -63,30 +63,25 @@ class Addresses:
         self._sent = {identity(url) for url in sent} | {without_signature(url) for url in sent}
         self._not_results = not_results
         self._named = named
-        self._lost = 0
-
-    @property
-    def unreadable(self) -> str:
-        """Words on the results that were there and could not be read, "" if there are none."""
-        count = self._lost
-        if not count:
-            return ""
-        return tr("{count} of the results in its answer cannot be read.", count=count)
+        self.unreadable = ""
 
     def at(self, value: Json) -> list[Output]:
         """The results in `value`, which stands where results stand."""
-        self._lost = 0
-        return self._distinct((output for output, _ in self._walk(value, named=True)), equal=True)
+        found = (output for output, _ in self._walk(value, named=True))
+        return self._readable(self._distinct(found, equal=True))
 
     def anywhere(self, body: Json) -> list[Output]:
         """The results in the whole `body`.
 
         An address under an unusual key (a link to a page) counts only if no usual key holds one.
         """
-        self._lost = 0
         found = list(self._walk(body, named=False))
-        usual = self._distinct(output for output, named in found if named)
-        return usual or self._distinct(output for output, _ in found)
+        usual = self._readable(self._distinct(output for output, named in found if named))
+        return usual or self._readable(self._distinct(output for output, _ in found))
+
+    def _readable(self, outputs: list[Output]) -> list[Output]:
+        outputs, self.unreadable = if_readable(outputs)
+        return outputs
 
     def address(self, text: str) -> str:
         """`text`, an address in any spelling, as a URL that can be fetched; "" for anything else.
@@ -130,10 +125,10 @@ class Addresses:
 
     def _walk_entry(self, value: Json, named: bool, depth: int) -> Iterator[tuple[Output, bool]]:
         """Every result in an entry of a list; one that is meant as a result and is none is lost."""
-        lost, found = self._lost, list(self._walk(value, named=named, depth=depth))
+        found = list(self._walk(value, named=named, depth=depth))
         is_result = isinstance(value, dict) and not {"url", *_INLINE_KEYS}.isdisjoint(value)
-        if named and is_result and not found and self._lost == lost:
-            self._lost += 1
+        if named and is_result and not found:
+            yield Output(unreadable=True), True
         yield from found
 
     def _walk_key(
@@ -164,7 +159,7 @@ class Addresses:
             if data:
                 yield Output(data=data), True
             elif text:
-                self._lost += 1
+                yield Output(unreadable=True), True
 
     def _distinct(self, outputs: Iterator[Output], equal: bool = False) -> list[Output]:
         """Each result once, without what the request sent.
@@ -173,22 +168,38 @@ class Addresses:
         """
         found: dict[object, Output] = {}
         for number, output in enumerate(outputs):
-            key = identity(output.url) if output.url else number if equal else output.data
+            own = equal or output.unreadable
+            key = identity(output.url) if output.url else number if own else output.data
             is_sent = output.url and {key, without_signature(output.url)} & self._sent
             if not is_sent:
                 found.setdefault(key, output)
         return list(found.values())
 
 
+def if_readable(outputs: list[Output]) -> tuple[list[Output], str]:
+    """`outputs`, the unreadable ones included, if any can be read; and words on those, or "".
+
+    An answer of which nothing can be read has no results.
+    """
+    lost = sum(output.unreadable for output in outputs)
+    words = tr("{count} of the results in its answer cannot be read.", count=lost) if lost else ""
+    return (outputs if lost < len(outputs) else []), words
+
+
 def identity(url: str) -> str:
     """The part of a URL that stays the same when it is signed anew."""
     try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
+        return f"{urlsplit(url).netloc.lower()}{identity_on_host(url)}"
     except ValueError:  # the request may have sent any text that begins like a URL
         return url
+
+
+def identity_on_host(url: str) -> str:
+    """The part of a URL that stays the same when it is signed anew and moved to another host."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
     kept = [f"{name}={value}" for name, value in query if not SIGNATURE_NAME.search(name)]
-    return f"{parts.netloc.lower()}{parts.path}?{'&'.join(kept)}"
+    return f"{parts.path}?{'&'.join(kept)}"
 
 
 def decoded(text: str) -> bytes:

@@ -25,7 +25,7 @@ _DAY = 86400.0
 Connect = Callable[[str], Provider]
 
 
-# An unresolved task is looked at so many seconds after it became so.
+# An unresolved task, or one with missing results, is looked at so many seconds after it became so.
 LOOKS = (60.0, 120.0, 300.0, 900.0, 1800.0, *(3600.0 + 7200.0 * n for n in range(12)))
 
 
@@ -38,7 +38,7 @@ class Backoff:
         self._looks: dict[str, float] = {}  # fingerprint: age of the task at its last look
 
     def permits(self, row: Row, now: float) -> bool:
-        if row.state is State.UNRESOLVED:
+        if row.state is State.UNRESOLVED or row.is_partial:
             return self._permits_look(row)
         due, pause = self._tries.get(row.record.fingerprint, (now, 2 * INTERVAL))
         if now < due:
@@ -79,7 +79,10 @@ async def collect(
     into: Path,
     backoff: Backoff | None = None,
 ) -> int:
-    """Resume every abandoned task whose platform is set up here; returns how many."""
+    """Resume every abandoned task whose platform is set up here; returns how many.
+
+    One whose results have come in part too: only the missing ones are fetched.
+    """
     blocking = runner.engine.blocking
     backoff = backoff or Backoff()
     await blocking(ledger.recover)

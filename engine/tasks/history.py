@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,8 @@ from ..platforms.registry import provider_class
 from .job import Job
 from .poller import read_answer
 from .public_view import state_of
+from .results import part_on_disk, without_files
+from .results import record_unreadable as record_files_unreadable
 from .runner import Runner
 
 T = TypeVar("T")
@@ -138,9 +140,31 @@ async def wait_until_submitted(runner: Runner, row: Row) -> Row:
 
 
 def local_result(row: Row) -> Result | None:
-    """The result of `row` if all its files are intact on this disk. Reads them whole."""
+    """The result of `row` if it is whole and intact on this disk. Reads its files whole."""
     result = row.result
-    return result if result is not None and all(map(is_intact, result.files)) else None
+    if result is None or result.missing or not all(map(is_intact, result.files)):
+        return None
+    return result
+
+
+async def local_or_job(runner: Runner, connect: Connect, row: Row, into: Path) -> Result | Job:
+    """The result of `row` from this disk; else a job that fetches what it lacks.
+
+    Where there can be none, what is intact of the result; if that is nothing, raises what `attach`
+    raises.
+    """
+    blocking = runner.engine.blocking
+    result = await blocking(lambda: local_result(row))
+    if result is not None:
+        return result
+    try:
+        return await attach(runner, connect, row, into)
+    except SkyportError as error:
+        failure = error
+    result = await blocking(lambda: part_on_disk(row.result, str(failure)))
+    if result is None:
+        raise failure
+    return result
 
 
 async def fetch(runner: Runner, connect: Connect, row: Row, into: Path) -> Result | Job:
@@ -150,11 +174,10 @@ async def fetch(runner: Runner, connect: Connect, row: Row, into: Path) -> Resul
     """
     blocking = runner.engine.blocking
     row = await wait_until_submitted(runner, row)
-    result = await blocking(lambda: local_result(row))
-    if result is None:
-        return await attach(runner, connect, row, into)
-    await blocking(lambda: record_delivered(runner.ledger, row))
-    return result
+    found = await local_or_job(runner, connect, row, into)
+    if isinstance(found, Result):
+        await blocking(lambda: record_delivered(runner.ledger, row))
+    return found
 
 
 async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
@@ -188,6 +211,15 @@ def discard_files(ledger: Ledger, row: Row) -> bool:
     if newest:
         ledger.mark_files_lost(row.record.fingerprint)
     return newest
+
+
+def record_unreadable(
+    ledger: Ledger, row: Row, result: Result, reasons: Mapping[Path, str]
+) -> Result:
+    """`result` of `row` without the files that cannot be decoded for these reasons."""
+    if _is_newest(ledger, row):
+        return record_files_unreadable(ledger, row.record.fingerprint, result, reasons)
+    return without_files(result, reasons)
 
 
 def record_delivered(ledger: Ledger, row: Row) -> None:

@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..base.background import LEDGER, Engine, workers
+from ..base.types import Result
 from ..ledger.ledger import Ledger, Row, State
 from ..media.files import is_intact
 from ..settings import settings
 from .job import Job, Stopped
 from .outcome import end_state, sender_died_error, unanswered_warning
+from .results import part_on_disk
 
 T = TypeVar("T")
 
@@ -41,10 +43,10 @@ class ResumeCheck:
                 raise sender_died_error(job, row)
             if row.state is State.UNKNOWN:
                 return None
-            if row.state is State.DELIVERED and not settings.load().reuse_results:
+            if row.state is State.DELIVERED and not (row.is_partial or _reuses_results()):
                 return None
             if row.state is not State.INTENT:
-                return await self._drop_lost_result(row)
+                return await self._without_lost_result(row)
             if self._ledger.is_own(row):
                 # This process is not sending it any more, or we had joined that job: its end could
                 # not be written.
@@ -64,13 +66,24 @@ class ResumeCheck:
         unanswered = await self.in_thread(lambda: self._ledger.latest_unknown(job.fingerprint))
         return [] if unanswered is None else [unanswered_warning(unanswered)]
 
-    async def _drop_lost_result(self, row: Row) -> Row:
-        """`row`, without its result if its files are missing or changed on this disk."""
+    async def part_on_disk(self, job: Job, reason: str) -> Result | None:
+        """What the job has brought so far and is intact on this disk; None if it is nothing.
+
+        reason  why the rest cannot be fetched now
+        """
+        row = await self.in_thread(lambda: self._ledger.find(job.fingerprint))
+        result = (row.result or row.kept) if row else None
+        return await self._blocking(lambda: part_on_disk(result, reason))
+
+    async def _without_lost_result(self, row: Row) -> Row:
+        """`row`, without its result if files of it are missing, or changed on this disk."""
         result = row.result
-        if result is None or await self._blocking(lambda: all(map(is_intact, result.files))):
+        if result is None:
+            return row
+        if not result.missing and await self._blocking(lambda: all(map(is_intact, result.files))):
             return row
         await self.in_thread(lambda: self._ledger.mark_files_lost(row.record.fingerprint))
-        return replace(row, result=None)
+        return replace(row, result=None, kept=result)
 
     async def record_end(self, job: Job, error: BaseException) -> None:
         """Record that the order ended with `error` and will bring no result."""
@@ -84,3 +97,7 @@ class ResumeCheck:
         """Await a ledger call in a thread: the caller goes on once its write is on disk."""
         with workers(LEDGER):
             return await self._blocking(call)
+
+
+def _reuses_results() -> bool:
+    return settings.load().reuse_results

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..base.background import Engine, workers
 from ..base.errors import (
@@ -40,9 +40,9 @@ from .outcome import (
     unresolved_error,
     with_resume_hint,
 )
-from .poller import Poller
+from .poller import LOOK, Poller
 from .polling import ConcurrencyLimit, Pace
-from .results import check_writable, download_outputs
+from .results import Results, check_writable, fetch_results, record_unreadable
 from .resume import ResumeCheck
 from .submit import Submitter
 
@@ -90,6 +90,13 @@ class Runner:
     def mark_files_lost(self, job: Job) -> None:
         """The caller cannot read the result's files: the next start downloads them again."""
         self.ledger.mark_files_lost(job.fingerprint)
+
+    def record_unreadable(self, job: Job, reasons: Mapping[Path, str]) -> Result:
+        """The result without the files of these paths, which cannot be decoded for these reasons.
+
+        The next start downloads them, and only them, again.
+        """
+        return record_unreadable(self.ledger, job.fingerprint, job.future.result(), reasons)
 
     def under_way(self) -> list[Job]:
         """The jobs in progress in this process, oldest first."""
@@ -214,7 +221,7 @@ class Runner:
                 return await self._stored_answer(job, row.task, row, into)
             if task := row.task if row else job.existing_task:
                 job.enter("running", task_id=task.id, attached=True)
-                return await self._save_result(job, await self._finish_task(job, task, row, into))
+                return await self._finish_task(job, task, row, into)
             if (result := await self._send(job, into)) is not None:
                 return result
 
@@ -228,15 +235,16 @@ class Runner:
             return None
         task, success = sent
         job.enter("running", task_id=task.id, attached=False)
-        result = await self._finish_task(job, task, None, into, success)
-        return await self._save_result(job, result)
+        return await self._finish_task(job, task, None, into, success)
 
     async def _with_warnings(self, job: Job, result: Result) -> Result:
         """`result` with the warnings of its request and of earlier attempts."""
         warnings = (*job.request.warnings, *await self._resume.warnings(job))
         return replace(result, warnings=(*warnings, *result.warnings)) if warnings else result
 
-    async def _deliver_answer(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
+    async def _deliver_answer(
+        self, job: Job, task: Task, state: TaskState, into: Path, row: Row | None = None
+    ) -> Result:
         """The result of an order that can only be answered with it: nothing can be polled.
 
         It is paid for: its answer was read to the end and stored, whoever still waits.
@@ -245,19 +253,23 @@ class Runner:
             error = empty_answer_error(job, task, state)
             await self._resume.record_end(job, error)
             raise error
-        result = await download_outputs(self.engine, job, task, state, into)
-        return await self._save_result(job, result)
+        earlier = row.kept if row else None
+        results = await fetch_results(self.engine, job, task, state, into, earlier)
+        return await self._save_result(job, results.whole_or_part(), row)
 
     async def _stored_answer(self, job: Job, task: Task, row: Row, into: Path) -> Result:
         """The result of an order whose process died after the answer had come."""
         if row.success is not None:
-            return await self._deliver_answer(job, task, row.success, into)
+            return await self._deliver_answer(job, task, row.success, into, row)
         error = sender_died_error(job, row)
         await self._resume.record_end(job, error)
         raise error
 
-    async def _save_result(self, job: Job, result: Result) -> Result:
+    async def _save_result(self, job: Job, result: Result, row: Row | None) -> Result:
         await self._resume.in_thread(lambda: self.ledger.record_result(job.fingerprint, result))
+        if row and row.delivered and row.kept and result.missing and result.files == row.kept.files:
+            # Nothing new has come of what a caller has received already.
+            await self._resume.in_thread(lambda: self.ledger.record_delivered(job.fingerprint))
         job.enter("done")
         return await self._with_warnings(job, result)
 
@@ -271,32 +283,43 @@ class Runner:
         into: Path,
         success: TaskState | None = None,
     ) -> Result:
+        """The results of the task, or those that have come, recorded."""
         try:
             limit = settings.load().time_limit_s
-            return await within(
+            result = await within(
                 limit,
                 self._wait_and_download(job, task, row, into, success),
                 time_limit_error(job, task),
             )
-        except TaskUnresolved as error:
+        except SkyportError as error:
+            failure = error
+        else:
+            return await self._save_result(job, result, row)
+        part = None if job.stop.is_set() else await self._resume.part_on_disk(job, str(failure))
+        if part is None:
+            await self._record_failure(job, task, failure)
+        return await self._save_result(job, part, row)
+
+    async def _record_failure(self, job: Job, task: Task, error: SkyportError) -> NoReturn:
+        """Record how a task ended that has brought nothing, and raise that."""
+        if isinstance(error, TaskUnresolved):
             text, answer = str(error), error.answer
             await self._resume.in_thread(
                 lambda: self.ledger.record_unresolved(job.fingerprint, task.id, text, answer)
             )
-            raise
-        except SkyportError as error:
-            error.task_id = task.id
-            if is_final(error):
-                await self._submitter.forget_if_lost(job, error)
-                await self._resume.record_end(job, error)
-                raise
-            raise with_resume_hint(error) from None
+            raise error
+        error.task_id = task.id
+        if is_final(error):
+            await self._submitter.forget_if_lost(job, error)
+            await self._resume.record_end(job, error)
+            raise error
+        raise with_resume_hint(error)
 
     async def _wait_and_download(
         self, job: Job, task: Task, row: Row | None, into: Path, success: TaskState | None
     ) -> Result:
         """The results of the task. `success` is the answer that named them, if it is there."""
-        pace = Pace(_now())
+        pace, earlier = Pace(_now()), row.kept if row else None
         stored = success or (row.success if row else None)
         state = stored
         if state is None:
@@ -304,25 +327,36 @@ class Runner:
             if not job.snapshot.attached:
                 self._poller.add_duration(job.request, pace.duration())
         job.enter("downloading", state=state)
-        try:
-            return await self._download(job, task, state, into)
-        except (ApiError, BadResult) as error:
-            if not (stored or link_expired(error)):
-                raise
+        results = await self._download(job, task, state, into, earlier)
+        renewable = [e for e in results.errors if link_expired(e) or (stored and _was_answered(e))]
+        if not renewable:
+            return results.whole_or_part()
         # A result's URL expires, or was none: the platform is asked for a new one, once.
         job.stop.clear()  # too late to cancel, and the result is paid for
+        if results.has_any:
+            return await self._download_rest(job, task, row, into, pace, results.result)
         state = await self._poller.wait(job, task, row, pace)
-        try:
-            return await self._download(job, task, state, into)
-        except ApiError as error:
-            if link_expired(error):
-                raise unresolved_error(job, task, error.what) from None
-            raise
+        results = await self._download(job, task, state, into, earlier)
+        if not results.has_any and link_expired(results.errors[0]):
+            raise unresolved_error(job, task, results.errors[0].what)
+        return results.whole_or_part()
 
-    async def _download(self, job: Job, task: Task, state: TaskState, into: Path) -> Result:
+    async def _download_rest(
+        self, job: Job, task: Task, row: Row | None, into: Path, pace: Pace, part: Result
+    ) -> Result:
+        """`part`, with what the addresses bring that are asked for anew; silence ends that soon."""
+        await self._resume.in_thread(lambda: self.ledger.record_result(job.fingerprint, part))
+        silent = time_limit_error(job, task)
+        state = await within(LOOK, self._poller.wait(job, task, row, pace), silent)
+        return (await self._download(job, task, state, into, part)).whole_or_part()
+
+    async def _download(
+        self, job: Job, task: Task, state: TaskState, into: Path, earlier: Result | None
+    ) -> Results:
         """The results of `state`. A stop ends the download at once; the task keeps its results."""
+        fetching = fetch_results(self.engine, job, task, state, into, earlier)
         try:
-            return await job.unless_stopped(download_outputs(self.engine, job, task, state, into))
+            return await job.unless_stopped(fetching)
         except Stopped:
             job.open.clear()  # new watchers must not join a job that is ending
             raise download_stopped_error(job, task) from None
@@ -333,6 +367,10 @@ class Runner:
         return self._concurrency_limits.setdefault(
             platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
         )
+
+
+def _was_answered(error: SkyportError) -> bool:
+    return isinstance(error, (ApiError, BadResult))
 
 
 def _job_from_row(provider: Provider, row: Row) -> Job:

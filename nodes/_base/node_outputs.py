@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import folder_paths
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ...engine.base.errors import BadResult
+from ...engine.base.errors import BadResult, SkyportError
 from ...engine.base.types import Kind, Result, ResultFile
 from ...engine.base.words import tr
+from ...engine.media.container import unreadable
 from .._media import decode, memory, pictures, sound
 
+T = TypeVar("T")
 Linked = Collection[str]
 
 IMAGES = ("images", "urls")
 STYLED = ("images", "video", "urls")
 VIDEO = ("video", "frames", "audio", "url")
 AUDIO = ("audio", "url")
-ALL = ("images", "video", "frames", "audio", "text", "urls")
+ALL = ("images", "video", "frames", "audio", "text", "urls", "files")
 
 _TYPES: dict[str, Any] = {
     "images": io.Image,
@@ -33,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "text": io.String,
     "url": io.String,
     "urls": io.String,
+    "files": io.String,
 }
 COSTLY = ("frames", "audio")  # decoded only when something is linked to them
 
@@ -42,20 +47,31 @@ def declare(names: Sequence[str]) -> list[Any]:
     return [_TYPES[name].Output(name, display_name=name, is_output_list=True) for name in names]
 
 
+class Delivered(io.NodeOutput):
+    """The outputs of a node.
+
+    unreadable  files that were left out as they cannot be decoded, by path, and why
+    notes       what else its user must know
+    """
+
+    unreadable: Mapping[Path, str] = MappingProxyType({})
+    notes: Sequence[str] = ()
+
+
 def deliver(
     names: Sequence[str], results: Sequence[Result], linked: Linked, label: str
-) -> io.NodeOutput:
+) -> Delivered:
     """The outputs `names` of a node, in order; blocking: call it in a thread.
 
-    An output that the platform sent nothing for is blocked with a reason. Raises BadResult for
-    files that cannot be read.
+    An output that the platform sent nothing for is blocked with a reason. A file that cannot be
+    read does not withhold the others; raises BadResult for a task of which none can be read.
     """
-    sorted_results = _Results(results, linked, label)
-    try:
-        values = [_build(name, sorted_results) for name in names]
-    except BadResult as error:
-        raise with_task(error, results, label) from None
-    return io.NodeOutput(*values, ui=node_ui(results))
+    reader = FileReader()
+    sorted_results = _Results(results, linked, label, reader)
+    values = [_build(name, sorted_results) for name in names]
+    for result in results:
+        reader.raise_if_nothing_is_left(result, results, label)
+    return reader.delivered(values, results)
 
 
 def with_task(error: BadResult, results: Sequence[Result], label: str) -> BadResult:
@@ -74,48 +90,140 @@ def _build(name: str, results: _Results) -> Any:
         return ExecutionBlocker(str(error))
 
 
+class FileReader:
+    """Decodes files, each by itself: one that cannot be decoded is left out and noted."""
+
+    def __init__(self) -> None:
+        self.errors: dict[Path, BadResult] = {}
+        self.notes: dict[str, None] = {}
+
+    def each(self, files: Sequence[ResultFile], decode_one: Callable[[Path], T]) -> list[T]:
+        """What `decode_one` makes of the files. Raises FramesTooLarge if none fits in memory."""
+        values, too_large = [], None
+        for file in (file for file in files if file.path not in self.errors):
+            try:
+                values.append(_read(file.path, decode_one))
+            except memory.FramesTooLarge as error:
+                too_large = error
+                self.notes[str(error)] = None
+            except BadResult as error:
+                self.errors[file.path] = error
+        if too_large and not values:
+            raise too_large
+        return values
+
+    def batch(
+        self, files: Sequence[ResultFile], decode_all: Callable[[list[Path]], list[T]]
+    ) -> list[T]:
+        """What `decode_all` makes of the files together, in order."""
+        try:
+            return decode_all([file.path for file in files])
+        except (BadResult, memory.FramesTooLarge):
+            readable = self.each(files, lambda path: (decode_all([path]), path)[1])
+        return decode_all(readable) if readable else []
+
+    def reasons(self) -> dict[Path, str]:
+        return {path: str(SkyportError(e.what, do=e.do)) for path, e in self.errors.items()}
+
+    def raise_if_nothing_is_left(
+        self, result: Result, results: Sequence[Result], label: str
+    ) -> None:
+        """Raises BadResult if no file of `result` can be read, and it has nothing else."""
+        lost = [file.path for file in result.files if file.path in self.errors]
+        if lost and len(lost) == len(result.files) and not result.texts:
+            reasons = self.reasons()
+            error = with_task(self.errors[lost[0]], results, label)
+            error.unreadable = reasons
+            raise error
+
+    def delivered(self, values: Sequence[Any], results: Sequence[Result]) -> Delivered:
+        """The outputs, with a preview of the files that can be read."""
+        reasons = self.reasons()
+        shown = [
+            replace(one, files=tuple(f for f in one.files if f.path not in reasons))
+            for one in results
+        ]
+        output = Delivered(*values, ui=node_ui(shown))
+        output.unreadable, output.notes = reasons, tuple(self.notes)
+        return output
+
+
+def _read(path: Path, decode_one: Callable[[Path], T]) -> T:
+    try:
+        return decode_one(path)
+    except SkyportError:
+        raise
+    except Exception as error:  # a decoder's own: one file must not withhold the others
+        raise unreadable(path, f"{type(error).__name__} {error}".strip()) from error
+
+
 class _Results:
     """The results of one run, by kind."""
 
-    def __init__(self, results: Sequence[Result], linked: Linked, label: str) -> None:
+    def __init__(
+        self, results: Sequence[Result], linked: Linked, label: str, reader: FileReader
+    ) -> None:
+        self.results = results
         self.files = [file for result in results for file in result.files]
         self.texts = [text for result in results for text in result.texts]
         self.linked = linked
         self.label = label
+        self.reader = reader
 
     def of(self, kind: Kind) -> list[ResultFile]:
-        return [file for file in self.files if file.kind is kind]
+        """The files of this kind that are not known to be unreadable."""
+        errors = self.reader.errors
+        return [file for file in self.files if file.kind is kind and file.path not in errors]
 
     def missing(self, what: str) -> ExecutionBlocker:
-        return ExecutionBlocker(
-            tr("{platform} sent no {what} for this task.", platform=self.label, what=what)
-        )
+        """Blocks an output with its reason, and with those of results that have not come."""
+        text = tr("{platform} sent no {what} for this task.", platform=self.label, what=what)
+        reasons = [one.reason for result in self.results for one in result.missing]
+        return ExecutionBlocker(" ".join([text, *reasons, *self.reader.reasons().values()]))
+
+    def from_tracks(self, files: Sequence[ResultFile], decode_one: Callable[[Path], T]) -> Any:
+        """What tracks of files bring that are delivered as a whole too; else a blocker, or []."""
+        tracks = FileReader()
+        values = tracks.each(files, decode_one)
+        reasons = [*tracks.notes, *tracks.reasons().values()]
+        if reasons and not values:
+            return ExecutionBlocker(" ".join(reasons))
+        self.reader.notes.update(dict.fromkeys(reasons))
+        return values
 
 
 def _images(results: _Results) -> Any:
     files = results.of(Kind.IMAGE)
-    return pictures.batch_images([file.path for file in files]) or results.missing("image")
+    return results.reader.batch(files, pictures.batch_images) or results.missing("image")
 
 
 def _video(results: _Results) -> Any:
     videos = results.of(Kind.VIDEO)
-    return [decode.open_video(file.path) for file in videos] or results.missing("video")
+    return results.reader.each(videos, decode.open_video) or results.missing("video")
 
 
 def _frames(results: _Results) -> Any:
     if "frames" not in results.linked:
         return ExecutionBlocker(None)
     videos = results.of(Kind.VIDEO)
-    return [decode.decode_frames(file.path) for file in videos] or results.missing("video")
+    return results.from_tracks(videos, decode.decode_frames) or results.missing("video")
 
 
 def _audio(results: _Results) -> Any:
     """Audio files, or the sound tracks of the videos where there are none."""
     if "audio" not in results.linked:
         return ExecutionBlocker(None)
-    videos = results.of(Kind.VIDEO)
-    files = results.of(Kind.AUDIO) or [f for f in videos if sound.has_audio(f.path)]
-    return [sound.decode_audio(file.path) for file in files] or results.missing("audio")
+    if files := results.of(Kind.AUDIO):
+        return results.reader.each(files, sound.decode_audio) or results.missing("audio")
+    videos = [file for file in results.of(Kind.VIDEO) if _has_audio(file.path)]
+    return results.from_tracks(videos, sound.decode_audio) or results.missing("audio")
+
+
+def _has_audio(path: Path) -> bool:
+    try:
+        return sound.has_audio(path)
+    except BadResult:
+        return False
 
 
 def _text(results: _Results) -> Any:
@@ -126,6 +234,12 @@ def _urls(results: _Results) -> Any:
     return [file.url for file in results.files if file.url] or results.missing("URL")
 
 
+def _paths(results: _Results) -> Any:
+    return [str(file.path) for file in results.of(Kind.FILE)] or results.missing(
+        tr("file other than images, videos and audio")
+    )
+
+
 _BUILDERS: dict[str, Callable[[_Results], Any]] = {
     "images": _images,
     "video": _video,
@@ -134,6 +248,7 @@ _BUILDERS: dict[str, Callable[[_Results], Any]] = {
     "text": _text,
     "url": _urls,
     "urls": _urls,
+    "files": _paths,
 }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import comfy.model_management as host
@@ -24,7 +24,9 @@ from ...engine.ledger.ledger import Row, Source, fingerprint_of
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
+from ...engine.tasks.results import has_any_of
 from . import progress
+from .node_outputs import Delivered
 
 T = TypeVar("T")
 MakeRequests = Callable[[], tuple[Provider, Sequence[Request]]]
@@ -62,17 +64,18 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
     """
     runner = providers.runner()
     row = await interruptible(history.wait_until_submitted(runner, row))
-    result = await in_thread(lambda: history.local_result(row))
-    if result is None:
-        attach = partial(history.attach, runner, providers.connect, row, providers.results())
+    into = providers.results()
+    found = await interruptible(history.local_or_job(runner, providers.connect, row, into))
+    if isinstance(found, Job):
 
         async def begin(jobs: list[Job]) -> None:
-            jobs.append(await attach())
+            jobs.append(found)
 
         return await _follow(node_id, begin, deliver, watching=False)
-    output = await in_thread(lambda: _deliver_past(row, result, deliver))
+    output, result = await in_thread(lambda: _deliver_past(row, found, deliver))
     title = f"{history.label(row)} {history.title(row)}"
-    await progress.show_finished(node_id, title, [result])
+    await progress.show_finished(node_id, title, [result], _notes(output))
+    _note_partial(node_id, [result])
     return output
 
 
@@ -101,8 +104,9 @@ async def _follow(
         raise
     await in_thread(lambda: _record_told(jobs))
     results = _results(jobs)
-    output = await in_thread(lambda: _deliver(jobs, results, deliver))
-    await progress.show_finished(node_id, progress.name_of(jobs[0]), results)
+    output, results = await in_thread(lambda: _deliver(jobs, results, deliver))
+    await progress.show_finished(node_id, progress.name_of(jobs[0]), results, _notes(output))
+    _note_partial(node_id, results)
     return output
 
 
@@ -193,28 +197,71 @@ def _record_told(jobs: Sequence[Job]) -> None:
         runner.record_told(job)
 
 
-def _deliver(jobs: Sequence[Job], results: list[Result], deliver: Callable[[list[Result]], T]) -> T:
+def _deliver(
+    jobs: Sequence[Job], results: list[Result], deliver: Callable[[list[Result]], T]
+) -> tuple[T, list[Result]]:
+    """What `deliver` made of the results, and the results without what could not be decoded."""
     runner = providers.runner()
     try:
         output = deliver(results)
-    except BadResult:
+    except BadResult as error:
         for job in jobs:
-            runner.mark_files_lost(job)
+            if not error.unreadable:
+                runner.mark_files_lost(job)
+            elif has_any_of(job.future.result(), error.unreadable):
+                runner.record_unreadable(job, error.unreadable)
         raise
-    for job in jobs:
+    reasons = _unreadable(output)
+    for number, job in enumerate(jobs):
+        if has_any_of(results[number], reasons):
+            results[number] = runner.record_unreadable(job, reasons)
         runner.record_delivered(job)
-    return output
+    return output, results
 
 
-def _deliver_past(row: Row, result: Result, deliver: Callable[[list[Result]], T]) -> T:
+def _deliver_past(
+    row: Row, result: Result, deliver: Callable[[list[Result]], T]
+) -> tuple[T, Result]:
     ledger = providers.runner().ledger
     try:
         output = deliver([result])
-    except BadResult:
-        history.discard_files(ledger, row)
+    except BadResult as error:
+        if error.unreadable:
+            history.record_unreadable(ledger, row, result, error.unreadable)
+        else:
+            history.discard_files(ledger, row)
         raise
+    if reasons := _unreadable(output):
+        result = history.record_unreadable(ledger, row, result, reasons)
     history.record_delivered(ledger, row)
-    return output
+    return output, result
+
+
+def _unreadable(output: Any) -> Mapping[Path, str]:
+    return output.unreadable if isinstance(output, Delivered) else {}
+
+
+def _notes(output: Any) -> Sequence[str]:
+    return output.notes if isinstance(output, Delivered) else ()
+
+
+# -- run again for what is missing --------------------------------------------------------------
+
+_partial_runs: Counter[str] = Counter()
+
+
+def _note_partial(node_id: str, results: Sequence[Result]) -> None:
+    if any(result.missing for result in results):
+        _partial_runs[node_id] += 1
+
+
+def partial_runs(node_id: str | None) -> int:
+    """How often the node has delivered without all results.
+
+    As part of its fingerprint it keeps ComfyUI from reusing such outputs: queued again, the node
+    runs, and fetches what is missing.
+    """
+    return _partial_runs[node_id or ""]
 
 
 def _combined_error(errors: dict[int, BaseException | None], count: int) -> BaseException:

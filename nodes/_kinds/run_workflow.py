@@ -55,6 +55,11 @@ class RunWorkflowNode(CloudNode):
 
     @classmethod
     def fingerprint_inputs(cls, workflow: Any = None, **_: Any) -> Any:
+        """Changes when a local file that the workflow names changes, or results were missing."""
+        return cls.file_stamps(workflow), super().fingerprint_inputs()
+
+    @classmethod
+    def file_stamps(cls, workflow: Any) -> Any:
         """Changes when a local file that the workflow names changes."""
         if not cls.local_files or not workflow:
             return None

@@ -116,12 +116,15 @@ def value_of(part: RemotePart, saver: str, results: Sequence[Result], label: str
         _saved_by(result, saver, _KINDS[kind], alone=len(part.saves) == 1) for result in results
     ]
     files = [file for result in saved for file in result.files]
-    try:
-        if not files:
-            raise _no_value(part, kind)
-        return io.NodeOutput(_decode(kind, files), ui=node_outputs.node_ui(saved))
-    except BadResult as error:
-        raise node_outputs.with_task(error, results, label) from None
+    reader = node_outputs.FileReader()
+    values = _decode(kind, files, reader) if files else []
+    for result in saved:
+        reader.raise_if_nothing_is_left(result, results, label)
+    if not values:
+        error = _no_value(part, kind)
+        error.do = " ".join([error.do, *(w for one in results for w in one.warnings)]).strip()
+        raise node_outputs.with_task(error, results, label)
+    return reader.delivered([values], saved)
 
 
 def _saved_by(result: Result, saver: str, kind: Kind, *, alone: bool) -> Result:
@@ -132,14 +135,13 @@ def _saved_by(result: Result, saver: str, kind: Kind, *, alone: bool) -> Result:
     return replace(result, files=tuple(files), texts=())
 
 
-def _decode(kind: str, files: Sequence[ResultFile]) -> list[Any]:
+def _decode(kind: str, files: Sequence[ResultFile], reader: node_outputs.FileReader) -> list[Any]:
     """The values: a list of one if the local node would return a single value."""
-    paths = [file.path for file in files]
     if kind == "IMAGE":
-        return list(pictures.batch_images(paths))
+        return reader.batch(files, pictures.batch_images)
     if kind == "MASK":
-        return [images[..., 0] for images in pictures.batch_images(paths)]
-    return [(decode.open_video if kind == "VIDEO" else sound.decode_audio)(p) for p in paths]
+        return [images[..., 0] for images in reader.batch(files, pictures.batch_images)]
+    return reader.each(files, decode.open_video if kind == "VIDEO" else sound.decode_audio)
 
 
 def _no_value(part: RemotePart, kind: str) -> BadResult:

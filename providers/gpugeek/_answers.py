@@ -10,6 +10,7 @@ from ...engine.base.json_tree import leaves, number
 from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.base.words import tr
 from ...engine.platforms.answers import AnswerForm, layers
+from ...engine.platforms.result_addresses import Addresses, if_readable
 
 _WORDS = {
     "1": Status.QUEUED,
@@ -40,16 +41,22 @@ class _Form(AnswerForm):
         found = [
             replace(output, node_id=str(node_id))
             for node_id, values in by_node.items()
-            for output in addresses.at(values) or _texts(values)
+            for output in addresses.at(values) or _others(values, addresses)
         ]
-        return (tuple(found), "") if found else super().outputs(body, task, base_url)
+        found, unreadable = if_readable(found)
+        if found or unreadable:
+            return tuple(found), unreadable
+        return super().outputs(body, task, base_url)
 
 
 FORM = _Form(home="data", task_id=("data.prompt_id",), words=_WORDS)
 
 
-def _texts(values: Json) -> Iterator[Output]:
-    """Whatever is no address is a node's text."""
+def _others(values: Json, addresses: Addresses) -> Iterator[Output]:
+    """Whatever is no address is a node's text, or a file that cannot be decoded."""
+    if addresses.unreadable:
+        yield from (Output(unreadable=True) for _ in leaves(values, str))
+        return
     yield from (Output(text=text) for text in leaves(values, str) if text.strip())
 
 

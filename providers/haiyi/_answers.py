@@ -11,7 +11,7 @@ from ...engine.base.json_tree import parse_object, share
 from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.http.error_answers import is_status_phrase
 from ...engine.platforms.answers import AnswerForm, layers
-from ...engine.platforms.result_addresses import Addresses
+from ...engine.platforms.result_addresses import Addresses, if_readable
 
 _ENVELOPE = ("msg", "message", "data", "detail")
 _OWN_KEYS = ("task_id", "success", "outputs", "parameter_rules")
@@ -62,8 +62,10 @@ class _WorkflowForm(_Form):
         """The outputs by node; where none are listed so, every address in the body."""
         addresses = self.addresses(task, base_url)
         rows = _rows(body)
-        if outputs := tuple(output for row in rows for output in _outputs(row, addresses)):
-            return outputs, ""
+        found = [output for row in rows for output in _outputs(row, addresses)]
+        outputs, unreadable = if_readable(found)
+        if found:
+            return tuple(outputs), unreadable
         return ((), "") if rows else super().outputs(body, task, base_url)
 
 
@@ -99,7 +101,8 @@ def _outputs(row: Mapping[str, Any], addresses: Addresses) -> Iterator[Output]:
         found = addresses.at(each)
         yield from (replace(output, **node) for output in found)
         if not found and isinstance(each, str) and each.strip():
-            yield Output(text=each, **node)
+            is_file = bool(addresses.unreadable)
+            yield Output(text="" if is_file else each, unreadable=is_file, **node)
 
 
 def _message(row: Mapping[str, Any]) -> str:
