@@ -31,7 +31,10 @@ def every_route() -> list[tuple[str, str]]:
     table = web.RouteTableDef()
     register.add_to(table)
     routes = [one for one in table if isinstance(one, web.RouteDef)]
-    return [(one.method, re.sub(r"\{(\w+)[^/]*\}", _value, one.path).rstrip("}")) for one in routes]
+    return [
+        (one.method.replace("*", "GET"), re.sub(r"\{(\w+)[^/]*\}", _value, one.path).rstrip("}"))
+        for one in routes
+    ]
 
 
 def _value(variable: re.Match[str]) -> str:

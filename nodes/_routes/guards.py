@@ -40,6 +40,10 @@ class GuardedRoutes:
         """A route that acts: it also needs a JSON body and our header."""
         self._routes.post(path)(_json_errors(_own_page_only(_our_request_only(handler))))
 
+    def nothing_else(self, path: str) -> None:
+        """Answers 404 to all that no route takes: ComfyUI would look for a file of that name."""
+        self._routes.route("*", path)(_json_errors(_own_page_only(_no_such_route)))
+
 
 async def read_json_object(request: web.Request) -> dict[str, Any]:
     """The JSON object in the body of a request, with valid Unicode and finite numbers only.
@@ -65,7 +69,7 @@ async def _read(request: web.Request) -> bytes:
             content += chunk
             if len(content) > _MAX_BODY:
                 raise ValueError("too large")
-    except (HttpProcessingError, aiohttp.ClientError, web.RequestPayloadError) as error:
+    except (HttpProcessingError, aiohttp.ClientError, web.RequestPayloadError, OSError) as error:
         raise ValueError("broken") from error
     return bytes(content)
 
@@ -117,6 +121,10 @@ def _our_request_only(handler: Handler) -> Handler:
         return await handler(request)
 
     return guarded
+
+
+async def _no_such_route(_: web.Request) -> web.Response:
+    return _error(404, "NotFound", tr("Skyport has no such route."))
 
 
 def _allowed_hosts() -> Collection[str]:

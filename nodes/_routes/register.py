@@ -22,6 +22,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     guarded.post("/skyport/language", _set_language)
     for group in (split, jobs, prices, settings):
         group.add_to(guarded)
+    guarded.nothing_else("/skyport/{rest:.*}")
 
 
 async def _models(request: web.Request) -> web.Response:
