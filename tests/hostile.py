@@ -61,6 +61,10 @@ NAMES = (
     ),
     *("allowed_hosts", "catalogue_hours", "sandbox", "", "\0", "\ud800", "__proto__", "nobody"),
 )
+FACTS = (
+    *("cost", "price", "fee", "usage", "progress", "queue", "queue_place", "position", "percent"),
+    *("current_node", "elapsed", "created", "consume", "total_cost", "nodes", "\0", "\ud800"),
+)
 CLASSES = ("SkyportRunInCloud", "SkyportKeepLocal", "SkyportRemoteInput", "SkyportLoadResult")
 OTHERS = ("ProbeImage", "ProbeSink", "LoadImage", "Elsewhere", "", "\ud800")
 
@@ -165,6 +169,77 @@ class Hostile:
         if self.often(0.2):
             node[self.one_of(*node)] = self.value()
         return node
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def answer(self, tree: dict[str, Tree]) -> bytes:
+        """An answer, byte by byte, that says at least `tree`, or nothing at all."""
+        more = {self.one_of(*FACTS): self.value() for _ in range(self.one_of(0, 1, 3))}
+        text = json.dumps({**more, **tree}, ensure_ascii=self.often())
+        if self.often(0.3):
+            odd = self.one_of(
+                "NaN", "-1e999", "7" * 5000, '"\\ud800"', *map(self.deep, (300, 20_000))
+            )
+            text = f'{{"{self.one_of(*FACTS)}": {odd}, {text[1:]}'
+        body = text.encode("utf-8", "surrogatepass")
+        nothing = (
+            b"",
+            b"\0",
+            b"<html>",
+            body[:-1],
+            body.decode("utf-8", "replace").encode("utf-16"),
+        )
+        return self.response(self.one_of(*nothing) if self.often(0.2) else body)
+
+    def response(self, body: bytes) -> bytes:
+        names = ("Content-Type", "Content-Disposition", "Retry-After", "Date", "Location", "ETag")
+        more = (
+            "Set-Cookie",
+            "Content-Range",
+            "Accept-Ranges",
+            "Content-Encoding",
+            "X-Other",
+            "Age",
+        )
+        lines = [f"HTTP/1.1 200 {self.one_of('OK', '', self.header()[:99])}"]
+        if self.often(0.9):
+            lines.append(f"Content-Length: {self.one_of(*[len(body)] * 9, self.header())}")
+        odd = range(self.one_of(0, 1, 1, 3))
+        lines += [f"{self.one_of(*names, *more)}: {self.header()}" for _ in odd]
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+    def header(self) -> str:
+        return self.one_of(
+            *(
+                "",
+                "\0",
+                "image/png\0.exe",
+                "\xff\xfe",
+                "\xb2",
+                "a" * 60_000,
+                "b" * 100_000,
+                ";" * 999,
+            ),
+            *(
+                "application/json; charset=foo",
+                "application/json; charset=",
+                'text/x; charset="',
+                "%00",
+            ),
+            *(
+                "9" * 5000,
+                "-1",
+                "1e999",
+                "Sun, 99 Foo 99999 99:99:99 +9999",
+                "Mon, 01 Jan 0001 00:00:00",
+            ),
+            *("Fri, 31 Dec 9999 23:59:59 -2359", "http://[", "//[", "[x", "http://\0/", "?" * 3000),
+            *(
+                "attachment; filename*=UTF-8''%00%ff%2f..%2f",
+                'attachment; filename="',
+                "bytes 5-1/\xb2",
+            ),
+        )
 
     # -- requests -----------------------------------------------------------------------------
 
