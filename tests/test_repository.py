@@ -62,6 +62,26 @@ def test_a_requirement_is_a_floor_and_nothing_that_comes_with_the_host(requireme
     assert name not in {"torch", "torchvision", "torchaudio", "torchsde", "aiohttp"}
 
 
+@pytest.mark.parametrize("name", ["SECURITY.md", "SECURITY.zh-CN.md"])
+def test_what_the_security_document_claims_has_a_module_and_a_test(name):
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    tests = re.findall(r"`(test_\w+\.py)::(\w+)`", text)
+    modules = re.findall(r"`((?:engine|nodes|web)/[\w/.]*)`", text)
+    assert len(tests) > 25
+    assert [m for m in modules if not (ROOT / m).exists()] == []
+    assert [
+        f"{file}::{test}"
+        for file, test in tests
+        if not re.search(rf"^def {test}\(", (ROOT / "tests" / file).read_text("utf-8"), re.M)
+    ] == []
+
+
+def test_both_security_documents_claim_the_same():
+    texts = [(ROOT / "docs" / f"SECURITY{end}.md").read_text("utf-8") for end in ("", ".zh-CN")]
+    first, second = (re.findall(r"`[\w/.]+\.py(?:::\w+)?`", text) for text in texts)
+    assert first == second
+
+
 def test_the_registry_finds_what_it_asks_for():
     comfy = PROJECT["tool"]["comfy"]
     assert PROJECT["project"]["name"] == "skyport"

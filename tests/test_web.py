@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,15 @@ NODE = shutil.which("node")
 def version() -> tuple[int, ...]:
     result = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
     return tuple(map(int, result.strip().lstrip("v").split(".")[:2]))
+
+
+def test_no_script_makes_markup_of_text():
+    makers = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|Function\("
+    )
+    scripts = sorted((HERE.parent.parent / "web").rglob("*.js"))
+    assert len(scripts) > 20
+    assert [one.name for one in scripts if makers.search(one.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.skipif(NODE is None, reason="Node.js is not installed")

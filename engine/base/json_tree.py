@@ -12,6 +12,10 @@ from typing import Any
 from .shown_text import valid_unicode
 from .types import Field, Json, MediaFile
 
+MAX_DEPTH = 100  # levels of JSON that are read; no platform and no workflow has nearly as many
+_MAX_DIGITS = 400
+# A text, also one without an end, or a bracket.
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 _MAX_INNER = 1_000_000  # characters of JSON in a text
 _SIGNATURE = r"sig|token|expire|auth|credential|access_?key|secret"
 _SIGNED = re.compile(rf"(^|[&?])[^=&]*({_SIGNATURE})[^=&]*=", re.IGNORECASE)
@@ -20,13 +24,71 @@ SIGNATURE_NAME = re.compile(rf"{_SIGNATURE}|^x-(amz|oss|tos|cos)-", re.IGNORECAS
 
 
 def parse(text: bytes | str) -> Json:
-    """The JSON in `text`, with valid Unicode only. Raises ValueError if it is not JSON."""
-    try:
-        tree = json.loads(text)
-        plain = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-        return _with_valid_texts(tree) if b"\\ud" in plain.lower() else tree
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    """The JSON in `text`, with valid Unicode and finite numbers only.
+
+    Numbers that are none (NaN, 1e999) and what is nested deeper than MAX_DEPTH become None; whole
+    numbers of more than 400 digits become text. Raises ValueError if it is not JSON.
+    """
+    return _loaded(_shallow(_decoded(text, "replace")), lambda word: None)
+
+
+def parse_strict(text: bytes | str) -> Json:
+    """The JSON in `text`, with valid Unicode only; for what a person's own page has sent.
+
+    Raises ValueError if it is not JSON, is nested deeper than MAX_DEPTH, or holds numbers that are
+    not finite.
+    """
+    decoded = _decoded(text, "strict")
+    if _shallow(decoded) != decoded:
+        raise ValueError("nested too deeply")
+    return _loaded(decoded, _refuse_number)
+
+
+def _decoded(text: bytes | str, errors: str) -> str:
+    if isinstance(text, str):
+        return valid_unicode(text)
+    return text.decode(json.detect_encoding(text), errors)
+
+
+def _loaded(text: str, not_finite: Callable[[str], Json]) -> Json:
+    def read_float(digits: str) -> Json:
+        value = float(digits)
+        return value if math.isfinite(value) else not_finite(digits)
+
+    tree = json.loads(
+        text, parse_float=read_float, parse_int=_whole_number, parse_constant=not_finite
+    )
+    return _with_valid_texts(tree) if "\\ud" in text.lower() else tree
+
+
+def _refuse_number(digits: str) -> Json:
+    raise ValueError("a number that is not finite")
+
+
+def _whole_number(digits: str) -> Json:
+    """Python itself refuses to read, and to write, a number of some thousand digits."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
+
+
+def _shallow(text: str) -> str:
+    """JSON with null in the place of everything that is nested deeper than MAX_DEPTH.
+
+    How deep the standard library reads, and when it fails, differs with Python and the stack.
+    """
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return text
+    kept: list[str] = []
+    depth = begin = 0
+    for token in _TOKEN.finditer(text):
+        first = text[token.start()]
+        if first in "[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                kept += (text[begin : token.start()], "null")
+        elif first in "]}":
+            begin = token.end() if depth == MAX_DEPTH + 1 else begin
+            depth -= 1
+    return "".join((*kept, text[begin:])) if depth <= MAX_DEPTH else text[:begin]
 
 
 def parse_object(text: str) -> Json:

@@ -150,5 +150,11 @@ def redirect_target(url: str, response: requests.Response) -> str | None:
 
 def cut_short(response: requests.Response) -> bool:
     """Whether fewer bytes came than Content-Length says: older urllib3 does not check."""
-    expected = response.headers.get("Content-Length", "")
-    return expected.isdigit() and int(response.raw.tell()) < int(expected)
+    expected = content_length(response)
+    return expected is not None and int(response.raw.tell()) < expected
+
+
+def content_length(response: requests.Response) -> int | None:
+    """The bytes that an answer says it has; None if it does not, or nobody could count them."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None

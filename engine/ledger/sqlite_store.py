@@ -32,6 +32,7 @@ from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
+_MAX_ID = 2**63 - 1  # what SQLite can hold
 _MAX_DURATIONS = 20  # durations returned at most
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 
@@ -218,6 +219,8 @@ class Store:
     # -- listings -----------------------------------------------------------------------------
 
     def get(self, row_id: int) -> Row | None:
+        if not 0 < row_id <= _MAX_ID:
+            return None
         return self._fetch_one("SELECT * FROM tasks WHERE id = ?", row_id)
 
     def rows(self, query: Query) -> list[Row]:

@@ -22,6 +22,7 @@ from ..http.public_hosts import exact_exchange
 from ..http.session import (
     MAX_REDIRECTS,
     WIRE_ERRORS,
+    content_length,
     cut_short,
     origin_text,
     redirect_target,
@@ -210,13 +211,12 @@ class Download:
         self._etag = _resumable(response)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             return None
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdigit() else None
+        return content_length(response)
 
     def _check_range(self, response: requests.Response) -> int | None:
         """The whole size from a 206, which must continue exactly where the partial file ends."""
         content_range = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range.strip())
+        match = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", content_range.strip())
         is_same = response.headers.get("ETag", self._etag) == self._etag
         if not match or not self._etag or int(match[1]) != self._part.size or not is_same:
             self.discard()

@@ -79,6 +79,15 @@ def _prefix(value: Any) -> str:
     raise InvalidSetting(tr("a path of letters, digits, dots, dashes, underscores and slashes"))
 
 
+def _hosts(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, (list, tuple)) and all(isinstance(one, str) for one in parts):
+        names = tuple(one.strip().lower() for one in parts if one.strip())
+        if names and all(re.fullmatch(r"(\*\.)?[a-z0-9._-]+", name) for name in names):
+            return names
+    raise InvalidSetting(tr("names such as comfy.example.com or *.example.com"))
+
+
 def _hours(value: Any) -> float:
     # An S3 signature is valid for a week at most.
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value <= 168:
@@ -182,6 +191,8 @@ class Settings:
     s3_prefix        folder in the bucket
     s3_hours         hours for which the URL of a file in it is valid
     happyhorse_media how media go to HappyHorse: "url", or "inline" for inside the request
+    allowed_hosts    names under which a proxy or tunnel leads to ComfyUI, also *.example.com; where
+                     there are any, no other name is answered, only addresses and localhost
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
@@ -210,6 +221,9 @@ class Settings:
     s3_hours: float = field(default=24, metadata=_setting("SKYPORT_S3_HOURS", _hours))
     happyhorse_media: str = field(
         default=URL, metadata=_setting("SKYPORT_HAPPYHORSE_MEDIA", _media_form)
+    )
+    allowed_hosts: tuple[str, ...] = field(
+        default=(), metadata=_setting("SKYPORT_ALLOWED_HOSTS", _hosts)
     )
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))

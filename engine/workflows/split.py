@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.words import tr
-from .api_format import Workflow
+from .api_format import Workflow, is_link
 from .extra_outputs import with_extra_outputs
 from .graph import (
     PART_INPUT,
@@ -82,12 +82,28 @@ class RemotePart:
 
     @classmethod
     def from_json(cls, text: str) -> RemotePart:
-        payload = json.loads(text)
-        return cls(
-            nodes=payload["nodes"],
-            entries=payload["entries"],
-            saves=[((node_id, output), kind) for node_id, output, kind in payload["saves"]],
-            value=tuple(payload["value"]) if payload["value"] else None,
+        """Raises ValueError for a text that `to_json` does not make: anyone can write a prompt."""
+        try:
+            payload = json.loads(text)
+            saves = [((node_id, output), kind) for node_id, output, kind in payload["saves"]]
+            value = tuple(payload["value"]) if payload["value"] else None
+            part = cls(dict(payload["nodes"]), dict(payload["entries"]), saves, value)
+            is_whole = part._is_whole()
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
+            raise ValueError("no remote part") from error
+        if not is_whole:
+            raise ValueError("no remote part")
+        return part
+
+    def _is_whole(self) -> bool:
+        """Whether its parts are what they should be, and its outputs are those of its nodes."""
+        outputs = dict(self.saves)
+        return (
+            all(is_node(node) for node in self.nodes.values())
+            and all(is_link(list(link)) and link[0] in self.nodes for link in outputs)
+            and all(kind in MEDIA for kind in outputs.values())
+            and all(isinstance(targets, list) for targets in self.entries.values())
+            and (self.value is None or self.value in outputs)
         )
 
 

@@ -34,6 +34,6 @@ def _editor_language() -> str | None:
     path = Path(folder_paths.get_user_directory()) / "default" / "comfy.settings.json"
     try:
         locale = json.loads(path.read_text(encoding="utf-8")).get("Comfy.Locale")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return locale if isinstance(locale, str) else None

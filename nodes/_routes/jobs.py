@@ -33,7 +33,7 @@ from ...engine.tasks.public_view import redact, row_to_json
 from .._base.run_task import in_thread
 from .._media import decode
 from . import job_events, job_views
-from .guards import json_errors, same_origin_only
+from .guards import GuardedRoutes, read_json_object
 
 T = TypeVar("T")
 
@@ -44,16 +44,16 @@ _INLINE = ("image/", "video/", "audio/", "text/plain")
 _SCRIPTED = ("svg", "xml", "html")  # could run a script on our origin
 
 
-def add_to(routes: web.RouteTableDef) -> None:
+def add_to(routes: GuardedRoutes) -> None:
     one = r"/skyport/jobs/{job:\d{1,18}}"
-    routes.get("/skyport/jobs")(json_errors(_page))
-    routes.get("/skyport/jobs/spent")(json_errors(_spent))
-    routes.get(one)(json_errors(_one))
-    routes.get(one + "/thumbnail")(json_errors(_thumbnail))
-    routes.get(one + r"/files/{number:\d{1,6}}")(json_errors(_file))
-    routes.post("/skyport/jobs/cancel")(json_errors(same_origin_only(_cancel)))
-    routes.post("/skyport/jobs/fetch")(json_errors(same_origin_only(_fetch)))
-    routes.post("/skyport/jobs/anew")(json_errors(same_origin_only(_anew)))
+    routes.get("/skyport/jobs", _page)
+    routes.get("/skyport/jobs/spent", _spent)
+    routes.get(one, _one)
+    routes.get(one + "/thumbnail", _thumbnail)
+    routes.get(one + r"/files/{number:\d{1,6}}", _file)
+    routes.post("/skyport/jobs/cancel", _cancel)
+    routes.post("/skyport/jobs/fetch", _fetch)
+    routes.post("/skyport/jobs/anew", _anew)
 
 
 # -- list ---------------------------------------------------------------------------------------
@@ -251,11 +251,7 @@ async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        payload = await request.json()
-    except ValueError:
-        payload = None
-    payload = payload if isinstance(payload, dict) else {}
+    payload = await read_json_object(request)
     job, fingerprint = payload.get("job"), payload.get("mark")
     if type(job) is int or isinstance(fingerprint, str):
         return {"job": job if type(job) is int else 0, "mark": fingerprint if fingerprint else ""}

@@ -15,7 +15,7 @@ from ...engine.settings import keys, settings
 from ...engine.tasks import history
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
-from .guards import json_errors
+from .guards import GuardedRoutes
 
 _MAX_TASKS = 2000  # tasks examined
 _SAMPLES = 5  # tasks of a model that its price is computed from
@@ -24,8 +24,8 @@ _LOOPBACK = "http://127.0.0.1:"
 Costs = dict[tuple[str, str], list[float]]
 
 
-def add_to(routes: web.RouteTableDef) -> None:
-    routes.get("/skyport/forms")(json_errors(_forms))
+def add_to(routes: GuardedRoutes) -> None:
+    routes.get("/skyport/forms", _forms)
 
 
 async def _forms(_: web.Request) -> web.Response:

@@ -11,20 +11,18 @@ from ... import providers
 from ...engine.base.types import Model
 from .._base import editor_language
 from . import jobs, prices, settings, split
-from .guards import json_errors, same_origin_only
+from .guards import GuardedRoutes, read_json_object
 
 
 def add_to(routes: web.RouteTableDef) -> None:
     """Registers every route."""
-    routes.get("/skyport/models/{platform}")(json_errors(_models))
-    routes.post("/skyport/models/{platform}/refresh")(
-        json_errors(same_origin_only(_refresh_models))
-    )
-    routes.post("/skyport/language")(json_errors(same_origin_only(_set_language)))
-    split.add_to(routes)
-    jobs.add_to(routes)
-    prices.add_to(routes)
-    settings.add_to(routes)
+    guarded = GuardedRoutes(routes)
+    guarded.get("/skyport/models/{platform}", _models)
+    guarded.post("/skyport/models/{platform}/refresh", _refresh_models)
+    guarded.post("/skyport/language", _set_language)
+    for group in (split, jobs, prices, settings):
+        group.add_to(guarded)
+    guarded.nothing_else("/skyport/{rest:.*}")
 
 
 async def _models(request: web.Request) -> web.Response:
@@ -49,8 +47,7 @@ async def _refresh_models(request: web.Request) -> web.Response:
 
 
 async def _set_language(request: web.Request) -> web.Response:
-    payload = await request.json()
-    locale = payload.get("locale") if isinstance(payload, dict) else None
+    locale = (await read_json_object(request)).get("locale")
     if isinstance(locale, str):
         editor_language.set_browser_locale(locale)
     return web.json_response({})

@@ -22,16 +22,16 @@ from ...engine.settings import folders, keys, settings
 from ...engine.tasks.public_view import redact
 from .._base import editor_language
 from .._base.run_task import in_thread
-from .guards import Handler, json_errors, read_json_object, same_origin_only
+from .guards import GuardedRoutes, Handler, read_json_object
 
 S3 = "s3"  # the bucket of media hosting: two keys in one
 _MAX_KEY_LENGTH = 4096  # characters of a key; no platform's is nearly as long
 
 
-def add_to(routes: web.RouteTableDef) -> None:
-    routes.get("/skyport/setup")(json_errors(_setup))
+def add_to(routes: GuardedRoutes) -> None:
+    routes.get("/skyport/setup", _setup)
     for path, handler in _HANDLERS.items():
-        routes.post(f"/skyport/setup/{path}")(json_errors(same_origin_only(handler)))
+        routes.post(f"/skyport/setup/{path}", handler)
 
 
 # -- what is set --------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import REFUSED_INPUT
 from .._base.run_task import in_thread
 from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
-from .guards import json_errors, read_json_object, same_origin_only
+from .guards import GuardedRoutes, read_json_object
 
 
-def add_to(routes: web.RouteTableDef) -> None:
-    routes.post("/skyport/cut")(json_errors(same_origin_only(_cut)))
+def add_to(routes: GuardedRoutes) -> None:
+    routes.post("/skyport/cut", _cut)
 
 
 async def _cut(request: web.Request) -> web.Response:
@@ -45,7 +45,7 @@ def split_view(left: Workflow) -> dict[str, Any]:
             for node_id, clouds in _clouds(left).items()
         },
         "troubles": {
-            node_id: node["inputs"]["value"]
+            node_id: str(_inputs(node).get("value", ""))
             for node_id, node in left.items()
             if REFUSED_INPUT in _inputs(node)
         },
@@ -59,7 +59,7 @@ def _clouds(left: Workflow) -> dict[str, list[str]]:
         part = remote_part_of(left, node_id) if _inputs(node) else None
         for sent in part.nodes if part else ():
             clouds_of_node = clouds.setdefault(sent, [])
-            if (cloud := str(node["inputs"].get("where"))) not in clouds_of_node:
+            if (cloud := str(_inputs(node).get("where"))) not in clouds_of_node:
                 clouds_of_node.append(cloud)
     return clouds
 

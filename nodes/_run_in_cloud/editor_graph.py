@@ -6,7 +6,7 @@ The prompt lacks the class and the widgets of such nodes; the graph has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from ...engine.workflows.api_format import Workflow
@@ -15,6 +15,7 @@ _AFTER_SEED = ("fixed", "increment", "decrement", "randomize")  # a widget witho
 _AFTER_UPLOAD = "image"  # the upload button after a file name has none either
 # Names of such widgets; the one after a seed may be named by its value.
 _SOCKETLESS = ("control_after_generate", "control_before_generate", "upload", *_AFTER_SEED)
+_MAX_LEVELS = 100  # of subgraphs inside each other
 _PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget it does not know
 
 
@@ -27,20 +28,38 @@ def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return {}
     definitions = graph.get("definitions")
     subgraphs = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
-    return dict(_nodes(graph, {str(one.get("id")): one for one in subgraphs}, ""))
+    by_id = {str(one.get("id")): one for one in subgraphs}
+    return dict(_nodes(graph, by_id, _with_containers(data["prompt"])))
 
 
 def _nodes(
-    graph: Mapping[str, Any], subgraphs: Mapping[str, Any], prefix: str
+    graph: Mapping[str, Any], subgraphs: Mapping[str, Any], wanted: Set[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Nodes inside a subgraph have ids like "12:5" in a prompt."""
-    for node in _dicts(graph.get("nodes")):
-        name, kind = f"{prefix}{node.get('id')}", str(node.get("type"))
-        if kind in subgraphs:
-            # A subgraph that held itself would never end.
-            others = {key: one for key, one in subgraphs.items() if key != kind}
-            yield from _nodes(subgraphs[kind], others, f"{name}:")
-        yield name, node
+    """The nodes with a `wanted` id; inside a subgraph they have ids like "12:5" in a prompt.
+
+    Only those: a few subgraphs that hold each other twice make more nodes than any memory holds.
+    """
+    stack = [("", graph)]
+    seen: set[str] = set()
+    while stack:
+        prefix, graph = stack.pop()
+        for node in _dicts(graph.get("nodes")):
+            name = f"{prefix}{node.get('id')}"
+            if name in wanted and name not in seen:
+                seen.add(name)
+                yield name, node
+                if (kind := str(node.get("type"))) in subgraphs:
+                    stack.append((f"{name}:", subgraphs[kind]))
+
+
+def _with_containers(node_ids: Iterable[str]) -> set[str]:
+    """The ids, and those of the subgraphs that the nodes are in."""
+    found: set[str] = set()
+    for node_id in node_ids:
+        found.add(node_id)
+        if node_id.count(":") <= _MAX_LEVELS:
+            found.update(node_id[:end] for end, letter in enumerate(node_id) if letter == ":")
+    return found
 
 
 def complete(prompt: Workflow, graph: Mapping[str, Mapping[str, Any]]) -> tuple[Workflow, set[str]]:

@@ -36,28 +36,41 @@ def split_prompt(data: Mapping[str, Any]) -> Workflow:
     prompt: Workflow = data["prompt"]
     if not any(is_node(node) and _is_run(node) for node in prompt.values()):
         return prompt
+    try:
+        return _split(prompt, data)
+    except Exception:
+        reason = _log_failure()
+        runs = {k: node for k, node in prompt.items() if is_node(node) and _is_run(node)}
+        return {**prompt, **{k: refused_node(node, reason) for k, node in runs.items()}}
+
+
+def _log_failure() -> str:
+    """The text for a failure whose traceback is now in ComfyUI's log."""
+    _log.exception("Skyport could not split the prompt")
+    return tr("Skyport could not split this workflow; see ComfyUI's log for the reason.")
+
+
+def _split(prompt: Workflow, data: Mapping[str, Any]) -> Workflow:
     graph = editor_graph.nodes_in(data)
     prompt, nameless = editor_graph.complete(prompt, graph)
     # ComfyUI itself refuses what is not a prompt.
     if not all(map(is_node, prompt.values())):
         return prompt
-    try:
-        with node_classes.caching():
-            left = split(prompt, _facts({**data, "prompt": prompt}, graph))
-            return {
-                k: _stamp_files(_refuse_unnamed_widgets(node, nameless)) for k, node in left.items()
-            }
-    except Exception:
-        _log.exception("Skyport could not split the prompt")
-        reason = tr("Skyport could not split this workflow; see ComfyUI's log for the reason.")
-        return {k: refused_node(n, reason) if _is_run(n) else n for k, n in prompt.items()}
+    with node_classes.caching():
+        left = split(prompt, _facts({**data, "prompt": prompt}, graph))
+        return {
+            k: _stamp_files(_refuse_unnamed_widgets(node, nameless)) for k, node in left.items()
+        }
 
 
 def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart | None:
     """What a Run in Cloud node sends; None if the prompt was not split for it."""
-    node = (prompt or {}).get(node_id) or {}
-    text = node.get("inputs", {}).get(PART_INPUT)
-    return RemotePart.from_json(text) if isinstance(text, str) else None
+    node: Any = (prompt or {}).get(node_id)
+    text = node["inputs"].get(PART_INPUT) if is_node(node) else None
+    try:
+        return RemotePart.from_json(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def _is_run(node: Mapping[str, Any]) -> bool:
@@ -86,6 +99,8 @@ def _stamp_files(node: dict[str, Any]) -> dict[str, Any]:
         stamps = local_files.stamps(RemotePart.from_json(node["inputs"][PART_INPUT]).nodes)
     except InvalidInput as error:
         return refused_node(node, str(error))
+    except ValueError:
+        return refused_node(node, _log_failure())
     return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
 
 

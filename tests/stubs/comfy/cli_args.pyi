@@ -1,0 +1,3 @@
+import argparse
+
+args: argparse.Namespace
