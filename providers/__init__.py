@@ -7,10 +7,11 @@ result = job.future.result()
 
 from __future__ import annotations
 
-import threading
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..engine.base import forks
 from ..engine.base.background import Engine
 from ..engine.base.errors import InvalidInput
 from ..engine.hosting.choice import ChosenHost
@@ -46,7 +47,7 @@ settings.use_media_hosts(public_hosts)
 
 _SANDBOX_REALM = "sandbox"
 _catalogues: dict[tuple[str, str], Catalogue] = {}
-_starting = threading.Lock()
+_starting = forks.Lock()
 
 
 def connect(platform: str) -> Provider:
@@ -118,3 +119,14 @@ def _base_url(cls: type[Provider]) -> str:
         return keys.base_url(cls.name, cls.label, cls.default_base_url)
     except InvalidInput:
         return ""
+
+
+def _start_anew() -> None:
+    """A forked process has its own runner and ledger: jobs in progress are its parent's."""
+    runner.cache_clear()
+    ledger.cache_clear()
+    _catalogues.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_start_anew)

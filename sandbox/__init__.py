@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import pkgutil
 import shutil
 import tempfile
@@ -59,7 +60,7 @@ class Sandbox:
 
     def __init__(self, address: tuple[str, int], pace: float, clock: Callable[[], float]) -> None:
         root = Path(tempfile.mkdtemp(prefix="skyport-sandbox-"))
-        self._clean = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+        self._clean = weakref.finalize(self, _remove, root, os.getpid())
         self._host = address[0]
         self.faults = Faults()
         self.log = Log()
@@ -113,6 +114,12 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _remove(folder: Path, process: int) -> None:
+    """Remove `folder`, unless this is a fork of the `process` whose it is."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _loopback(host: str) -> str:

@@ -129,8 +129,40 @@ def test_spaces_around_a_pasted_key_are_dropped(home):
 
 
 @pytest.mark.parametrize(
+    "pasted",
+    [
+        *('"{}"', "'{}'", "`{}`", "<{}>", "\u201c{}\u201d", "\u2018{}\u2019", '"{}', "{}'", "{};"),
+        *("Bearer {}", "bearer  {}", "Authorization: Bearer {}", "x-api-key: {}", "token={}"),
+        *("HAIYI_API_KEY={}", "HAIYI_API_KEY = '{}'", "MY_ACCOUNT={}", 'api_key: "{}",'),
+        *('export HAIYI_API_KEY="{}"', "set HAIYI_API_KEY={}", 'setx HAIYI_API_KEY "{}"'),
+        *('$env:HAIYI_API_KEY = "{}"', '"api_key": "{}",', 'HAIYI_API_KEY="Bearer {}"'),
+        *("\ufeff{}\u200b", "\u200b <\u00a0{}\u3000> \n", "\u202a{}\u202c", "\u2060\u00ad{}"),
+    ],
+)
+@pytest.mark.parametrize("key", [SECRET, "c2VjcmV0LWtleQ==", "SECRET0KEY=", "mF_9.B5f-4.1JqM"])
+def test_what_is_pasted_around_a_key_is_dropped_wherever_it_is_set(
+    home, monkeypatch, pasted: str, key: str
+):
+    text = pasted.format(key)
+    assert keys.set_key("haiyi", text).value == key
+    assert stored(home) == {"haiyi": key}
+    monkeypatch.setenv("GPUGEEK_API_KEY", text)
+    assert keys.find("gpugeek") == keys.Key(key, "environment")
+
+
+@pytest.mark.parametrize(
+    "key", ["AKIA:SECRET", "a=b", "ABC==", "ABC=", "key-1", "bearer-1", "a/+b"]
+)
+def test_a_key_that_only_looks_wrapped_stays_as_it_is(key):
+    assert keys.set_key("haiyi", key).value == key
+
+
+@pytest.mark.parametrize(
     "value",
-    ["", "  ", "two words", "Bearer abc", "a\nb", "a\x00b", "a\x7fb", "a\u200bb", "\u5bc6\u94a5"],
+    [
+        *("", "  ", "two words", "a\nb", "a\x00b", "a\x7fb", "\u5bc6\u94a5", "\uff21\uff22"),
+        *("Bearer", "''", "\u200b", "HAIYI_API_KEY=", "export HAIYI_API_KEY=", "Bearer two words"),
+    ],
 )
 def test_what_no_header_can_carry_is_refused_and_the_old_key_stays(home, value):
     keys.set_key("haiyi", SECRET)

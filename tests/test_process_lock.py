@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from processes import Children
+from _waiting import PATIENCE
+from processes import Children, python_path
 from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.resilient import ResilientLedger
 
+fcntl: Any = pytest.importorskip("fcntl") if os.name == "posix" else None
 LONG_AGO = time.time() - 3600
 
 
@@ -106,3 +113,95 @@ def test_without_a_folder_a_process_is_alone() -> None:
     assert alone.is_alive(alone.id)
     assert not alone.is_alive("0" * 32)
     alone.close()
+
+
+# -- disks without locks ------------------------------------------------------------------------
+
+# flock as Lustre, some NFS and some FUSE disks answer it.
+WITHOUT_LOCKS = """
+import errno, fcntl, os, sys
+def refuse(*_):
+    raise OSError(errno.{error}, os.strerror(errno.{error}))
+fcntl.flock = refuse
+"""
+OWN = """
+from pathlib import Path
+from typing import Any
+from skyport.engine.ledger.process_lock import Owner
+owner = Owner(Path(sys.argv[1]))
+print(owner.id, flush=True)
+"""
+POSIX = pytest.mark.skipif(os.name != "posix", reason="there is no flock here")
+NO_LOCKS = ("ENOSYS", "ENOLCK", "ENOTSUP", "EINVAL")
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch, error: str = "ENOSYS") -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(getattr(errno, error), os.strerror(getattr(errno, error)))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+def own_elsewhere(folder: Path, error: str, more: str) -> str:
+    """The id that a process had on such a disk, once it is dead; `more` is what it did last."""
+    code = WITHOUT_LOCKS.format(error=error) + OWN + more
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        env=python_path(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    return done.stdout.strip()
+
+
+@POSIX
+@pytest.mark.parametrize("error", NO_LOCKS)
+def test_a_disk_without_locks_is_worked_with_and_a_dead_process_on_it_seen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: str,
+) -> None:
+    without_locks(monkeypatch, error)
+    me, other = Owner(tmp_path), Owner(tmp_path)
+    assert me.is_alive(other.id)
+    assert other.is_alive(me.id)
+    assert "no file locks" in caplog.text
+    assert "SKYPORT_HOME" in caplog.text
+    killed = own_elsewhere(tmp_path, error, "os.kill(os.getpid(), 9)")
+    assert (tmp_path / f"{killed}.lock").exists()
+    assert not me.is_alive(killed)
+    other.close()
+    assert not me.is_alive(other.id)
+    assert locks(tmp_path) == [me.id]
+    me.close()
+
+
+@POSIX
+def test_a_process_on_another_machine_lives_as_long_as_it_touches_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    me = Owner(tmp_path)
+    path = tmp_path / "elsewhere.lock"
+    path.write_text(json.dumps({"pid": 1, "machine": "another one"}))
+    assert me.is_alive("elsewhere")
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    assert not me.is_alive("elsewhere")
+    assert locks(tmp_path) == [me.id]
+    me.close()
+
+
+@POSIX
+def test_a_broken_ledger_is_moved_aside_without_locks_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 400)
+    ledger = ResilientLedger(tmp_path)
+    assert ledger.disk is not None
+    assert (tmp_path / "ledger.broken-1.db").exists()
+    assert not (tmp_path / "ledger.lock").exists()
+    ledger.disk.close()
+    ledger.owner.close()

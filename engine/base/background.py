@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from . import forks
+
 T = TypeVar("T")
 
 _THREADS = 48  # for each name
@@ -138,19 +140,38 @@ class Workers:
             future.set_result(result)
 
 
+_of_parent: list[object] = []
+
+
 class Engine:
     """Runs coroutines that outlive the nodes waiting for them.
 
     threads    blocking calls at the same time, for each name of `workers`
     transfers  how many of them may be transfers
+
+    After a fork the child starts anew: the threads and what they work on are the parent's.
     """
 
     def __init__(self, threads: int = _THREADS, transfers: int = _TRANSFERS) -> None:
         self._threads, self._transfers = threads, transfers
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._start_anew()
+        forks.watch(self)
+
+    def _start_anew(self) -> None:
         self._workers: dict[str, Workers] = {}
         self._transfer_slots: dict[str, asyncio.Semaphore] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+
+    def before_fork(self) -> None:
+        pass
+
+    def after_fork(self, in_child: bool) -> None:
+        if in_child:
+            # Kept: closing it would take the parent's loop its wake-ups, which both share.
+            _of_parent.append(self._loop)
+            self._loop = None
+            self._start_anew()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from contextlib import suppress
 
 Subscriber = Callable[[str], None]
 
 _log = logging.getLogger(__name__)
 _subscribers: list[Subscriber] = []
+
+if hasattr(os, "register_at_fork"):  # a child would write into the connections of its parent
+    os.register_at_fork(after_in_child=_subscribers.clear)
 
 
 def subscribe(call: Subscriber) -> Callable[[], None]:
@@ -18,7 +23,12 @@ def subscribe(call: Subscriber) -> Callable[[], None]:
     The returned function unsubscribes it.
     """
     _subscribers.append(call)
-    return lambda: _subscribers.remove(call)
+    return lambda: _unsubscribe(call)
+
+
+def _unsubscribe(call: Subscriber) -> None:
+    with suppress(ValueError):  # in a forked process
+        _subscribers.remove(call)
 
 
 def notify(fingerprint: str = "") -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from ..base import forks
 from ..base.background import Engine
 from ..base.errors import SkyportError
 from ..base.lifetime import Lifetime
@@ -28,6 +29,8 @@ _MIN_LIFETIME = 900.0  # seconds; shorter-lived URLs are not worth storing
 _BUSY = 2.0  # seconds to wait for another process; then the file is uploaded again
 _TIMEOUT = (5.0, 10.0)
 _TOLERANCE = 60.0  # seconds by which another process may have read a later time
+
+_one_at_a_time = forks.Lock(waits=True)  # SQLite must not be at work
 
 Upload = Callable[[], Awaitable[tuple[str, float]]]
 
@@ -189,7 +192,7 @@ class UploadUrlStore:
 
     def _execute(self, sql: str, *values: str | float) -> list[tuple[str, float]]:
         try:
-            with closing(self._connect()) as db, db:
+            with _one_at_a_time, closing(self._connect()) as db, db:
                 return db.execute(sql, values).fetchall()
         except (sqlite3.OperationalError, OSError) as error:  # busy, full, of a newer Skyport
             _log.debug("%s: %s", self._path, error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
@@ -16,6 +15,7 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 from requests.utils import select_proxy
 
+from ..base import forks
 from ..base.words import tr
 from .failures import setup_fault
 from .slow_answers import MeteredAdapter, MinimumRate
@@ -36,11 +36,23 @@ class Session(requests.Session):
 
     def __init__(self, rate: MinimumRate = NORMAL_RATE) -> None:
         super().__init__()
-        adapter = MeteredAdapter(rate)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
+        self._rate = rate
+        self._connect_anew()
         self.headers["User-Agent"] = f"ComfyUI-Skyport/{version()}"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        forks.watch(self)
+
+    def _connect_anew(self) -> None:
+        adapter = MeteredAdapter(self._rate)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def before_fork(self) -> None:
+        pass
+
+    def after_fork(self, in_child: bool) -> None:
+        if in_child:  # two processes on one connection would read each other's answers
+            self._connect_anew()
 
     def exchange(
         self, request: requests.Request, key: Mapping[str, str], timeout: Timeout
@@ -86,7 +98,7 @@ def shared_session(server: Origin | None, rate: MinimumRate) -> Session:
         return session
 
 
-_sharing = threading.Lock()
+_sharing = forks.Lock()
 _shared: WeakValueDictionary[tuple[Origin | None, MinimumRate], Session] = WeakValueDictionary()
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from filelock import FileLock
-
+from ..base import forks
 from ..base.errors import SkyportError
 from ..base.events import notify
 from ..base.types import Result, Task, TaskState
@@ -22,14 +21,18 @@ from ..base.words import tr
 from .ledger import EVERYTHING, OPEN, Row, State, TaskRecord
 from .process_lock import Owner
 from .sqlite_store import Store
+from .system_lock import exclusive
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _DISK_ERRORS = (sqlite3.Error, OSError)
 _HEADER = b"SQLite format 3\0"
+# What SQLite says where a disk has no locks, or none that other machines see.
+_NETWORK_ERRORS = ("locking protocol", "database is locked", "disk I/O error")
 _SUFFIXES = ("", "-wal", "-shm")  # of the files of an SQLite database
 _LOCK_TIMEOUT = 60.0  # seconds to wait for another process that moves a broken file aside
+_of_parent: list[Store] = []
 
 
 class ResilientLedger:
@@ -41,6 +44,7 @@ class ResilientLedger:
     """
 
     def __init__(self, home: Path) -> None:
+        self._path = home / "ledger.db"
         self._replaced = self._refused = ""
         self._lock = threading.RLock()
         # In case the disk cannot be read any more.
@@ -49,12 +53,26 @@ class ResilientLedger:
         self.owner = Owner(None)
         try:
             self.owner = Owner(home / "owners")
-            self.disk = self._open(home / "ledger.db")
+            self.disk = self._open(self._path)
         except _DISK_ERRORS as error:
             self._report(error)
+        self._begin_memory()
+        forks.watch(self)
+
+    def _begin_memory(self) -> None:
         self.memory = Store(None, self.owner)
         if self.disk is None:
-            self._load_read_only(home / "ledger.db")
+            self._load_read_only(self._path)
+
+    def before_fork(self) -> None:
+        pass
+
+    def after_fork(self, in_child: bool) -> None:
+        if in_child:  # what is in memory is the parent's to write
+            self._lock = threading.RLock()
+            self._tasks = {}
+            _of_parent.append(self.memory)  # never closed: a thread of the parent may be in it
+            self._begin_memory()
 
     @property
     def trouble(self) -> str:
@@ -222,6 +240,11 @@ class ResilientLedger:
             "exits. Check the disk and the data folder.",
             error=error,
         )
+        if any(words in str(error) for words in _NETWORK_ERRORS):
+            message += " " + tr(
+                "If the folder is on a network disk (NFS, Lustre), it may lack file locks: set "
+                "SKYPORT_HOME to a folder on a local disk."
+            )
         if message != self._refused:
             _log.warning("Skyport: %s", message)
         self._refused = message
@@ -246,7 +269,7 @@ class ResilientLedger:
             if not _is_broken(error):
                 raise
         # Two processes may find it broken at once, and only one of them may move it.
-        with FileLock(path.with_suffix(".lock"), timeout=_LOCK_TIMEOUT):
+        with exclusive(path.with_suffix(".lock"), _LOCK_TIMEOUT):
             return self._replace_broken(path)
 
     def _replace_broken(self, path: Path) -> Store:

@@ -9,10 +9,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..base import forks
 from ..base.types import Json, Result, Task, TaskState
+from .connection import connect, enable_wal
 from .ledger import (
     ATTACHABLE,
     EVERYTHING,
@@ -30,7 +32,6 @@ from .retention import cutoff
 from .rows import file_values, row_values, storable, success_text, to_row, with_missing
 from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
 
-_BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_ID = 2**63 - 1  # what SQLite can hold
 _MAX_DURATIONS = 20  # durations returned at most
@@ -49,24 +50,41 @@ class Store:
     ) -> None:
         self._owner = owner
         self._now = now
+        self._is_to_open = False
+        self._path = path
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            path or ":memory:", timeout=_BUSY, isolation_level=None, check_same_thread=False
-        )
-        self._db.row_factory = sqlite3.Row
-        # Not at exit: our threads may still be writing then, and SQLite needs no clean close.
-        self._closing = weakref.finalize(self, self._db.close)
-        self._closing.atexit = False
+        self._connect()
         try:
             self._prepare_database(path)
             self.recover()
         except BaseException:
-            self._db.close()
+            self._closing()
             raise
+        forks.watch(self)
+
+    def _connect(self) -> None:
+        self._db = connect(self._path)
+        # Not at exit: our threads may still be writing then, and SQLite needs no clean close.
+        self._closing = weakref.finalize(self, self._db.close)
+        self._closing.atexit = False
 
     def close(self) -> None:
         with self._lock:
             self._closing()
+
+    def before_fork(self) -> None:
+        """Closes the connection: SQLite's locks do not survive a fork, and fail in both."""
+        self._lock.acquire()
+        if self._path is not None and self._closing.alive:
+            self._closing()
+            self._is_to_open = True
+
+    def after_fork(self, in_child: bool) -> None:
+        if self._is_to_open:
+            self._is_to_open = False
+            with suppress(sqlite3.Error):  # told by the next call
+                self._connect()
+        self._lock.release()
 
     # -- the life of an order -----------------------------------------------------------------
 
@@ -346,25 +364,10 @@ class Store:
         version = version_of(self._db)
         if path is not None:
             os.chmod(path, 0o600)
-        self._enable_wal()
-        # An order must survive a power failure, not only a crash: money is at stake.
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
+        enable_wal(self._db)
         if version < VERSION:
             with self._transaction():
                 migrate(self._db)
-
-    def _enable_wal(self) -> None:
-        """Switch to WAL; SQLite's own timeout does not cover this while another process is busy."""
-        deadline = time.monotonic() + _BUSY
-        while True:
-            try:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

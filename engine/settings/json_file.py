@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import SoftFileLock, Timeout
-
+from ..base import forks
 from ..base.errors import InvalidInput
+from ..base.soft_lock import soft_lock
 from ..base.types import Json
 from ..base.words import tr
 
 LOCK_PATIENCE = 10.0  # seconds for which nobody alive holds the lock of a file
-_updating = threading.Lock()
+_updating = forks.Lock()
 _NO_FILE: dict[str, Json] = {}
 _cache: dict[Path, tuple[tuple[int, ...], dict[str, Json]]] = {}
 
@@ -64,14 +63,7 @@ def updating(path: Path) -> Iterator[None]:
     No other thread and no other process changes it meanwhile. Where no lock file can be made, the
     file itself cannot be written either.
     """
-    with _updating, ExitStack() as stack:
-        lock = SoftFileLock(f"{path}.lock", timeout=LOCK_PATIENCE)
-        with suppress(OSError):
-            try:
-                stack.enter_context(lock)
-            except Timeout:  # whoever holds it has died
-                os.unlink(lock.lock_file)
-                stack.enter_context(lock)
+    with _updating, soft_lock(Path(f"{path}.lock"), LOCK_PATIENCE):
         yield
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -245,8 +247,8 @@ def _is_readable_by_others(path: Path) -> bool:
 
 
 def _validated(value: object, where: str) -> str:
-    """`value` without spaces around it, where a header can hold it and it looks like one key."""
-    text = value.strip() if isinstance(value, str) else ""
+    """The key in `value`, where a header can hold it and it looks like one key."""
+    text = _unwrapped(value) if isinstance(value, str) else ""
     if text and all(c.isprintable() and not c.isspace() and ord(c) < 256 for c in text):
         return text
     raise InvalidInput(
@@ -257,3 +259,21 @@ def _validated(value: object, where: str) -> str:
         ),
         do=tr("Copy the key again, with nothing before or after it."),
     )
+
+
+_AROUND = "\"'`<>,;\u201c\u201d\u2018\u2019\u300c\u300d"  # what a key is quoted in
+_BEFORE = re.compile(
+    r"(?:export\s|setx?\s|\$env:)\s*\w+\s*=?"  # of a shell
+    r"|(?-i:[A-Z_][A-Z0-9_]*)\s*=(?=\s*[^=\s])"  # a key itself may end in = or ==
+    r"|(?-i:[A-Z0-9_]+_(?:KEY|TOKEN|SECRET))\s*=$"
+    r"|[\w-]*(?:key|token|secret|authorization)[\"']?\s*[:=](?=\s*[^=\s])"
+    r"|bearer(?:\s|$)",
+    re.IGNORECASE,
+)
+
+
+def _unwrapped(text: str) -> str:
+    """`text` without invisible characters, and without quotes, a name or "Bearer" around it."""
+    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    inner = _BEFORE.sub("", visible.strip().strip(_AROUND), count=1)
+    return text if inner == text else _unwrapped(inner)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TypeVar
 
 from ..base.background import Engine, all_of
@@ -30,16 +33,18 @@ class TempFolder:
     """
 
     def __init__(self) -> None:
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder = ""
         self._lock = threading.Lock()
         self._writers = 0
         self._left = False
 
     @property
     def path(self) -> Path:
-        if self._folder is None:
-            self._folder = TemporaryDirectory(prefix="skyport-", ignore_cleanup_errors=True)
-        return Path(self._folder.name)
+        if not self._folder:
+            self._folder = mkdtemp(prefix="skyport-")
+            # Also at exit, if that comes first.
+            self._remove = weakref.finalize(self, _remove, self._folder, os.getpid())
+        return Path(self._folder)
 
     def writing(self, write: Callable[[], T]) -> T:
         """What `write`, which writes into the folder, returns. Raises OSError after the `with`."""
@@ -63,8 +68,14 @@ class TempFolder:
             self._remove_unused()
 
     def _remove_unused(self) -> None:
-        if self._left and not self._writers and self._folder is not None:
-            self._folder.cleanup()
+        if self._left and not self._writers and self._folder:
+            self._remove()
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove `folder`, unless this is a fork of the `process` whose it is."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def fetch_remote_files(
