@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -290,3 +291,53 @@ def test_the_fastest_is_the_one_whose_tasks_took_the_least_time_so_far(
     assert run.status == "success", run.error
     assert charged() == ["happyhorse", "opencomputing", "opencomputing"]
     assert "fastest so far" in said(run)
+
+
+@pytest.fixture
+def priced(cloud: Host) -> Iterator[Callable[..., None]]:
+    """Writes the person's own prices of happyhorse-1.0-t2v: (amount, unit) by platform."""
+    path = cloud.home / "prices.json"
+
+    def write(**prices: tuple[float, str]) -> None:
+        tree = {
+            platform: {"happyhorse-1.0-t2v": {"per": "call", "amount": amount, "unit": unit}}
+            for platform, (amount, unit) in prices.items()
+        }
+        path.write_text(json.dumps(tree))
+
+    yield write
+    path.unlink()
+
+
+def test_the_cheapest_is_the_one_with_the_lowest_known_price(
+    cloud: Host, priced: Callable[..., None], charged: Callable[[], list[str]]
+) -> None:
+    priced(happyhorse=(0.5, "CNY"), opencomputing=(0.4, "CNY"))
+    made = anywhere("text2video", "happyhorse", seed=24, order="cheapest")
+    run = cloud.run(graph(any=made))
+    assert run.status == "success", run.error
+    assert charged() == ["opencomputing"]
+    assert "cheapest known price" in said(run)
+
+
+def test_prices_in_different_units_are_not_compared(
+    cloud: Host, priced: Callable[..., None], charged: Callable[[], list[str]]
+) -> None:
+    priced(happyhorse=(500, "points"), opencomputing=(0.4, "CNY"))
+    made = anywhere("text2video", "happyhorse", seed=25, order="cheapest")
+    run = cloud.run(graph(any=made))
+    assert run.status == "success", run.error
+    assert charged() == ["happyhorse"]
+    assert "prices in CNY, points cannot be compared" in said(run)
+
+
+def test_the_form_shows_the_price_on_each_platform(
+    cloud: Host, priced: Callable[..., None]
+) -> None:
+    priced(happyhorse=(0.5, "CNY"), opencomputing=(0.4, "CNY"))
+    forms = cloud.route("GET", "/skyport/forms").json()["nodes"]["SkyportAnyTextToVideo"]
+    choices = forms["models"]["happyhorse"]["choices"]
+    assert [(one["platform"], one["price"]["amount"], one["price"]["unit"]) for one in choices] == [
+        ("happyhorse", 0.5, "CNY"),
+        ("opencomputing", 0.4, "CNY"),
+    ]

@@ -112,6 +112,8 @@ export default {
   "about {cost} a task, by the price list": "每个任务约 {cost}，依据平台价格表",
   "nothing to pay": "无需付费",
   "nothing to pay: {count} reused": "无需付费：复用 {count} 个结果",
+  "{label}: about {cost}": "{label}：约 {cost}",
+  "{label}: unknown": "{label}：价格未知",
   "{tasks}, cost unknown": "{tasks}，费用未知",
   "{tasks}, about {sums}": "{tasks}，约 {sums}",
   "{tasks}, about {sums} + {unknown} unknown": "{tasks}，约 {sums}，另有 {unknown} 个费用未知",

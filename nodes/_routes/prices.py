@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from ... import providers
 from ...engine.base.errors import SkyportError
-from ...engine.base.types import Model
+from ...engine.base.types import Model, Param
+from ...engine.platforms.families import Member, families, shared_params
 from ...engine.settings import keys, settings
 from ...engine.spend.drivers import key_of_form
 from ...engine.spend.price import Price
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
+from .._kinds.any_platform import AnyNode
 from .guards import json_errors
 
 _LOOPBACK = "http://127.0.0.1"  # whatever port the sandbox has: prices are the same
@@ -36,31 +39,55 @@ def _forms_payload() -> dict[str, Any]:
             name: {"label": providers.provider_class(name).label, "ready": _ready(name)}
             for name in names
         },
-        "nodes": {node.id: {"platform": node.platform, "models": _models(node)} for node in forms},
+        "nodes": {
+            **{node.id: {"platform": node.platform, "models": _models(node)} for node in forms},
+            **{node.id: {"platform": "", "models": _families(node)} for node in _any_nodes()},
+        },
     }
+
+
+def _any_nodes() -> list[type[AnyNode]]:
+    return [node for node in all_nodes() if issubclass(node, AnyNode)]
+
+
+def _families(node: type[AnyNode]) -> dict[str, Any]:
+    """For each family the price on each of its platforms, with the values the form begins with."""
+    return {
+        family: {"choices": [_choice(member, shared_params(members)) for member in members]}
+        for family, members in families(node.task).items()
+    }
+
+
+def _choice(member: Member, shared: Sequence[Param]) -> dict[str, Any]:
+    values = member.own_values({param.name: param.default for param in shared})
+    price, text = _price(member.platform, member.model, values, member.own_task)
+    return {"platform": member.platform, "price": price, "text": text}
 
 
 def _models(node: Any) -> dict[str, Any]:
     models = (*node.models(), *node.other_models()) if hasattr(node, "models") else ()
-    base_url = _base_url(node.platform)
-    return {model.id: _model(model, base_url) for model in models}
+    return {model.id: _model(model) for model in models}
 
 
-def _model(model: Model, base_url: str) -> dict[str, Any]:
+def _model(model: Model) -> dict[str, Any]:
     """What the model costs with the values that its form begins with."""
     name = model.id.removesuffix(f" ({model.task})")
-    node_tasks = providers.provider_class(model.platform).node_tasks
-    key = key_of_form(model.platform, name, {}, model.task if node_tasks else "")
-    book = providers.price_book()
+    price, text = _price(model.platform, name, {}, model.task)
+    return {"retired": model.retired, "price": price, "text": text}
+
+
+def _price(
+    platform: str, model: str, values: Mapping[str, Any], task: str
+) -> tuple[dict[str, Any] | None, str]:
+    """What such an order costs, and what the platform says of it in its own words."""
+    node_tasks = providers.provider_class(platform).node_tasks
+    key = key_of_form(platform, model, values, task if node_tasks else "")
+    book, base_url = providers.price_book(), _base_url(platform)
     try:
-        price, text = book.price_of(key, base_url), book.text(key, base_url)
+        price = book.price_of(key, base_url)
+        return price_json(price) if price else None, book.text(key, base_url)
     except SkyportError:  # the person's own prices: an order, and the estimate, say what is wrong
-        price, text = None, ""
-    return {
-        "retired": model.retired,
-        "price": price_json(price) if price else None,
-        "text": text,
-    }
+        return None, ""
 
 
 def price_json(price: Price) -> dict[str, Any]:

@@ -137,7 +137,11 @@ test("only choices that bring widgets along are of that kind", () => {
 
 const price = (amount, origin, tasks) => ({ amount, lowest: amount, highest: amount, unit: "CNY", origin, tasks });
 const FORMS = {
-  platforms: { haiyi: { ready: true }, gpugeek: { ready: false } },
+  platforms: {
+    haiyi: { label: "HaiYi", ready: true },
+    happyhorse: { label: "HappyHorse", ready: true },
+    gpugeek: { label: "GPUGeek", ready: false },
+  },
   nodes: {
     A: {
       platform: "haiyi",
@@ -152,6 +156,20 @@ const FORMS = {
       },
     },
     B: { platform: "gpugeek", models: {} },
+    Any: {
+      platform: "",
+      models: {
+        kling: {
+          choices: [
+            { platform: "gpugeek", price: price(1, "told", 0) },
+            { platform: "haiyi", price: price(0.5, "own", 0) },
+            { platform: "happyhorse", price: null },
+          ],
+        },
+        new: { choices: [{ platform: "haiyi", price: null }] },
+        locked: { choices: [{ platform: "gpugeek", price: price(1, "told", 0) }] },
+      },
+    },
   },
 };
 const text = (...about) => badgeOf(FORMS, ...about).text;
@@ -165,6 +183,12 @@ test("a badge tells the usual cost, and first what is wrong", () => {
   assert.equal(text("A", "old", false), "no longer offered");
   assert.equal(text("A", "dear", true), "model not offered");
   assert.equal(text("B", undefined, false), "no API key");
+});
+
+test("a family shows what each platform with a key asks", () => {
+  assert.equal(text("Any", "kling", false), "HaiYi: about 0.5 CNY \u00b7 HappyHorse: unknown");
+  assert.equal(text("Any", "new", false), "");
+  assert.equal(text("Any", "locked", false), "no API key");
 });
 
 test("nothing known is no badge", () => {

@@ -7,11 +7,25 @@ export function badgeOf(forms, type, model, gone) {
   if (gone) return { text: say("model not offered"), tone: "bad" };
   const form = forms?.nodes[type];
   if (!form) return { text: "", tone: "" };
+  const choices = form.models[model]?.choices;
+  if (choices) return choicesBadge(forms, choices);
   if (!forms.platforms[form.platform]?.ready) return { text: say("no API key"), tone: "bad" };
   const known = form.models[model];
   if (known?.retired) return { text: say("no longer offered"), tone: "warn" };
   if (known?.price) return { text: priceWords(known.price), tone: "cost" };
   return { text: shown(known?.text ?? ""), tone: known?.text ? "cost" : "" };
+}
+
+/** What each platform of a family asks; those without a key are left out, as the node does. */
+function choicesBadge({ platforms }, choices) {
+  const ready = choices.filter(({ platform }) => platforms[platform]?.ready);
+  if (!ready.length) return { text: say("no API key"), tone: "bad" };
+  const priced = ready.map(({ platform, price }) => {
+    const { label } = platforms[platform];
+    return price ? say("{label}: about {cost}", { label, cost: money(price) }) : say("{label}: unknown", { label });
+  });
+  const known = ready.some(({ price }) => price);
+  return { text: known ? priced.join(" \u00b7 ") : "", tone: known ? "cost" : "" };
 }
 
 const MOST = 60; // characters of a platform's own words
