@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from ..base.errors import (
+    ApiError,
+    InvalidInput,
+    MissingKey,
     OutcomeUnknown,
     SkyportError,
     TaskCancelled,
     TaskFailed,
     TaskTimeout,
     TaskUnresolved,
+    TransportError,
 )
 from ..base.shown_text import scrub
 from ..base.types import Status, Task, TaskState
@@ -155,6 +159,13 @@ def end_state(error: BaseException) -> State:
         return State.CANCELLED
     is_known = isinstance(error, SkyportError) and not isinstance(error, OutcomeUnknown)
     return State.FAILED if is_known else State.UNKNOWN
+
+
+def is_uncharged(error: BaseException | None) -> bool:
+    """Whether `error` proves that the order was never accepted, and so cost nothing."""
+    if not isinstance(error, SkyportError) or error.task_id:
+        return False
+    return isinstance(error, (MissingKey, InvalidInput, ApiError, TransportError))
 
 
 def unanswered_warning(row: Row) -> str:

@@ -24,6 +24,7 @@ from ...engine.ledger.ledger import Row, Source, fingerprint_of
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
+from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
 from . import progress
 from .node_outputs import Delivered
@@ -46,11 +47,11 @@ async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list
     InterruptProcessingException when the user interrupts, and a single SkyportError that names
     every failed item; the results of the others are kept for the next time.
     """
-    runner, into, source = providers.runner(), providers.results(), _source(node_id)
+    runner, into, source = providers.runner(), providers.results(), source_of(node_id)
 
     async def begin(jobs: list[Job]) -> None:
         provider, requests = await runner.engine.blocking(make_requests)
-        for one in _number_copies(requests):
+        for one in number_copies(requests):
             jobs.append(await runner.begin(provider, one, into, source))
 
     return await _follow(node_id, begin, deliver)
@@ -85,7 +86,12 @@ async def _follow(
     deliver: Callable[[list[Result]], T],
     watching: bool = True,
 ) -> T:
-    """Waits for the jobs that `begin` starts or joins, and delivers their results.
+    """Waits for the jobs that `begin` starts or joins, and delivers their results."""
+    return await finish(node_id, await wait_for_jobs(node_id, begin, watching), deliver)
+
+
+async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> list[Job]:
+    """The jobs that `begin` starts or joins, once all have ended, successfully or not.
 
     watching  the jobs run for this node: Interrupt cancels their tasks, if the platform can
     """
@@ -102,10 +108,26 @@ async def _follow(
         if stopped:
             progress.show_stopped(node_id, jobs)
         raise
+    return jobs
+
+
+async def finish(
+    node_id: str,
+    jobs: list[Job],
+    deliver: Callable[[list[Result]], T],
+    note: str = "",
+    errors: Mapping[int, BaseException] | None = None,
+) -> T:
+    """Delivers the results of jobs that have ended; `note` is shown beside the platform's name.
+
+    Raises a single SkyportError that names every failed item. `errors` are told in place of those
+    of the jobs at these positions.
+    """
     await in_thread(lambda: _record_told(jobs))
-    results = _results(jobs)
-    output, results = await in_thread(lambda: _deliver(jobs, results, deliver))
-    await progress.show_finished(node_id, progress.name_of(jobs[0]), results, _notes(output))
+    found = _results(jobs, errors or {})
+    output, results = await in_thread(lambda: _deliver(jobs, found, deliver))
+    title = DOT.join(filter(None, (progress.name_of(jobs[0]), note)))
+    await progress.show_finished(node_id, title, results, _notes(output))
     _note_partial(node_id, results)
     return output
 
@@ -121,7 +143,7 @@ def _leave(jobs: list[Job], stop: bool) -> None:
     runner.engine.loop.call_soon_threadsafe(leave)
 
 
-def _source(node_id: str) -> Source:
+def source_of(node_id: str) -> Source:
     """The node and the prompt that are being executed."""
     context = get_executing_context()
     return Source(node_id, (context.prompt_id if context else "") or "")
@@ -182,9 +204,13 @@ def _event_on_end(jobs: Sequence[Job]) -> asyncio.Event:
     return event
 
 
-def _results(jobs: Sequence[Job]) -> list[Result]:
+def _results(jobs: Sequence[Job], told: Mapping[int, BaseException]) -> list[Result]:
     """The results of all jobs. Raises an error that names the failed ones."""
-    errors = {n: job.future.exception() for n, job in enumerate(jobs, 1) if job.future.exception()}
+    errors = {
+        n + 1: told.get(n) or job.future.exception()
+        for n, job in enumerate(jobs)
+        if job.future.exception()
+    }
     if errors:
         raise _combined_error(errors, len(jobs))
     return [job.future.result() for job in jobs]
@@ -288,7 +314,7 @@ def _other_items(errors: dict[int, BaseException | None], count: int) -> str:
     )
 
 
-def _number_copies(requests: Sequence[Request]) -> list[Request]:
+def number_copies(requests: Sequence[Request]) -> list[Request]:
     """Numbers equal requests of one batch, so that each is a task of its own."""
     seen: Counter[str] = Counter()
     numbered = []

@@ -1,27 +1,25 @@
-"""The models of each node and what they cost before, for the badges on nodes."""
+"""The models of each node and what they cost, for the badges on nodes."""
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from ... import providers
 from ...engine.base.errors import SkyportError
-from ...engine.base.types import Model
+from ...engine.base.types import Model, Param
+from ...engine.platforms.families import Member, families, shared_params
 from ...engine.settings import keys, settings
-from ...engine.tasks import history
+from ...engine.spend.drivers import key_of_form
+from ...engine.spend.price import Price
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
+from .._kinds.any_platform import AnyNode
 from .guards import GuardedRoutes
 
-_MAX_TASKS = 2000  # tasks examined
-_SAMPLES = 5  # tasks of a model that its price is computed from
-_LOOPBACK = "http://127.0.0.1:"
-
-Costs = dict[tuple[str, str], list[float]]
+_LOOPBACK = "http://127.0.0.1"  # whatever port the sandbox has: prices are the same
 
 
 def add_to(routes: GuardedRoutes) -> None:
@@ -35,7 +33,6 @@ async def _forms(_: web.Request) -> web.Response:
 def _forms_payload() -> dict[str, Any]:
     """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}."""
     names = providers.names()
-    costs = _known_costs()
     forms: list[Any] = [n for n in all_nodes() if getattr(n, "platform", None) in names]
     return {
         "platforms": {
@@ -43,51 +40,77 @@ def _forms_payload() -> dict[str, Any]:
             for name in names
         },
         "nodes": {
-            node.id: {"platform": node.platform, "models": _models(node, costs)} for node in forms
+            **{node.id: {"platform": node.platform, "models": _models(node)} for node in forms},
+            **{node.id: {"platform": "", "models": _families(node)} for node in _any_nodes()},
         },
     }
 
 
-def _models(node: Any, costs: Costs) -> dict[str, Any]:
-    models = (*node.models(), *node.other_models()) if hasattr(node, "models") else ()
-    return {model.id: _model(model, costs) for model in models}
+def _any_nodes() -> list[type[AnyNode]]:
+    return [node for node in all_nodes() if issubclass(node, AnyNode)]
 
 
-def _model(model: Model, costs: Costs) -> dict[str, Any]:
-    # HaiYi's tasks are titled without the maker of the model.
-    titles = (model.id, model.id.partition("/")[2])
-    samples = next((prices for t in titles if (prices := costs.get((model.platform, t)))), [])
+def _families(node: type[AnyNode]) -> dict[str, Any]:
+    """For each family the price on each of its platforms, with the values the form begins with."""
     return {
-        "retired": model.retired,
-        "cost": statistics.median(samples) if samples else None,
-        "tasks": len(samples),
+        family: {"choices": [_choice(member, shared_params(members)) for member in members]}
+        for family, members in families(node.task).items()
     }
 
 
-def _known_costs() -> Costs:
-    """What the newest tasks of each model cost, by platform and title."""
-    costs: Costs = defaultdict(list)
+def _choice(member: Member, shared: Sequence[Param]) -> dict[str, Any]:
+    values = member.own_values({param.name: param.default for param in shared})
+    price, text = _price(member.platform, member.model, values, member.own_task)
+    return {"platform": member.platform, "price": price, "text": text}
+
+
+def _models(node: Any) -> dict[str, Any]:
+    models = (*node.models(), *node.other_models()) if hasattr(node, "models") else ()
+    return {model.id: _model(model) for model in models}
+
+
+def _model(model: Model) -> dict[str, Any]:
+    """What the model costs with the values that its form begins with."""
+    name = model.id.removesuffix(f" ({model.task})")
+    price, text = _price(model.platform, name, {}, model.task)
+    return {"retired": model.retired, "price": price, "text": text}
+
+
+def _price(
+    platform: str, model: str, values: Mapping[str, Any], task: str
+) -> tuple[dict[str, Any] | None, str]:
+    """What such an order costs, and what the platform says of it in its own words."""
+    node_tasks = providers.provider_class(platform).node_tasks
+    key = key_of_form(platform, model, values, task if node_tasks else "")
+    book, base_url = providers.price_book(), _base_url(platform)
     try:
-        rows = history.read(providers.ledger(), lambda store: store.costs(_MAX_TASKS))
-    except SkyportError:
-        return costs
-    here = {name: _base_url(name) for name in providers.names()}
-    for platform, base_url, title, cost in rows:
-        samples = costs[platform, title]
-        if base_url.startswith(here.get(platform, "-")) and len(samples) < _SAMPLES:
-            samples.append(cost)
-    return costs
+        price = book.price_of(key, base_url)
+        return price_json(price) if price else None, book.text(key, base_url)
+    except SkyportError:  # the person's own prices: an order, and the estimate, say what is wrong
+        return None, ""
+
+
+def price_json(price: Price) -> dict[str, Any]:
+    """A price as the page shows it."""
+    return {
+        "amount": price.amount.value,
+        "unit": price.amount.unit,
+        "lowest": price.lowest,
+        "highest": price.highest,
+        "origin": price.origin.value,
+        "tasks": price.tasks,
+        "text": price.text,
+    }
 
 
 def _base_url(platform: str) -> str:
-    """The base URL that tasks go to now; those of the sandbox cost nothing."""
+    """The address that tasks go to now, "" where none is set."""
     if settings.load().sandbox:
         return _LOOPBACK
-    kind = providers.provider_class(platform)
     try:
-        return keys.base_url(platform, kind.label, kind.default_base_url)
+        return providers.address(platform)
     except SkyportError:
-        return "-"
+        return ""
 
 
 def _ready(platform: str) -> bool:

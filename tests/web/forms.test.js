@@ -135,24 +135,60 @@ test("only choices that bring widgets along are of that kind", () => {
 
 // -- words ---------------------------------------------------------------------------------------
 
+const price = (amount, origin, tasks) => ({ amount, lowest: amount, highest: amount, unit: "CNY", origin, tasks });
 const FORMS = {
-  platforms: { haiyi: { ready: true }, gpugeek: { ready: false } },
+  platforms: {
+    haiyi: { label: "HaiYi", ready: true },
+    happyhorse: { label: "HappyHorse", ready: true },
+    gpugeek: { label: "GPUGeek", ready: false },
+  },
   nodes: {
     A: {
       platform: "haiyi",
-      models: { dear: { retired: false, cost: 0.11234, tasks: 5 }, old: { retired: true, cost: 1, tasks: 1 }, free: { retired: false, cost: 0, tasks: 1 }, new: { retired: false, cost: null, tasks: 0 } },
+      models: {
+        dear: { retired: false, price: price(0.11234, "learnt", 5) },
+        old: { retired: true, price: price(1, "learnt", 1) },
+        free: { retired: false, price: price(0, "learnt", 1) },
+        mine: { retired: false, price: price(0.5, "own", 0) },
+        listed: { retired: false, price: { ...price(0.3, "told", 0), highest: 0.45 } },
+        vague: { retired: false, price: null, text: "billed by use" },
+        new: { retired: false, price: null, text: "" },
+      },
     },
     B: { platform: "gpugeek", models: {} },
+    Any: {
+      platform: "",
+      models: {
+        kling: {
+          choices: [
+            { platform: "gpugeek", price: price(1, "told", 0) },
+            { platform: "haiyi", price: price(0.5, "own", 0) },
+            { platform: "happyhorse", price: null },
+          ],
+        },
+        new: { choices: [{ platform: "haiyi", price: null }] },
+        locked: { choices: [{ platform: "gpugeek", price: price(1, "told", 0) }] },
+      },
+    },
   },
 };
 const text = (...about) => badgeOf(FORMS, ...about).text;
 
 test("a badge tells the usual cost, and first what is wrong", () => {
-  assert.equal(text("A", "dear", false), "about 0.112 a task, from your last 5");
-  assert.equal(text("A", "free", false), "about 0 a task, from your last one");
+  assert.equal(text("A", "dear", false), "about 0.112 CNY a task, from your last 5");
+  assert.equal(text("A", "free", false), "about 0 CNY a task, from your last one");
+  assert.equal(text("A", "mine", false), "about 0.5 CNY a task, by your prices");
+  assert.equal(text("A", "listed", false), "about 0.3-0.45 CNY a task, by the price list");
+  assert.equal(text("A", "vague", false), "billed by use");
   assert.equal(text("A", "old", false), "no longer offered");
   assert.equal(text("A", "dear", true), "model not offered");
   assert.equal(text("B", undefined, false), "no API key");
+});
+
+test("a family shows what each platform with a key asks", () => {
+  assert.equal(text("Any", "kling", false), "HaiYi: about 0.5 CNY \u00b7 HappyHorse: unknown");
+  assert.equal(text("Any", "new", false), "");
+  assert.equal(text("Any", "locked", false), "no API key");
 });
 
 test("nothing known is no badge", () => {

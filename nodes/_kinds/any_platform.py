@@ -1,0 +1,239 @@
+"""The base of nodes that send a task to whichever of several platforms takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+from typing import Any
+
+from comfy_api.latest import io
+
+from ... import providers
+from ...engine.base.errors import InvalidInput, MissingKey, SkyportError
+from ...engine.base.types import Model, Param, Request
+from ...engine.base.words import language, tr
+from ...engine.ledger.ledger import OPEN, State, fingerprint_of
+from ...engine.platforms.families import Member, families, shared_params
+from ...engine.platforms.provider import Provider
+from ...engine.settings import settings
+from ...engine.spend.ranking import AS_LISTED, CHEAPEST, ORDERS, by_duration, by_price
+from .._base import fall_over, node_outputs, prompt_marks, run_task
+from .._base.registry import all_nodes
+from . import schema
+from .generate import GenerateNode
+
+PLATFORMS = "platforms"  # the text field in which a person reorders or leaves out platforms
+
+
+class AnyNode(GenerateNode):
+    """A node whose models are families, each offered by several platforms."""
+
+    platform = ""
+    category = "Skyport/Any"
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema.node_schema(
+            cls,
+            [
+                *(schema.socket_input(socket) for socket in cls.sockets),
+                schema.prompt_input(),
+                schema.seed_input(),
+                io.Combo.Input("order", options=list(ORDERS), default=AS_LISTED),
+                io.Boolean.Input("next_if_refused", default=True),
+                cls.model_choice(),
+            ],
+            node_outputs.declare(cls.outputs),
+        )
+
+    @classmethod
+    def models(cls) -> tuple[Model, ...]:
+        """The families as models: what their rows share, and the platforms that offer them."""
+        return _as_models(cls.task, language())
+
+    @classmethod
+    async def work(
+        cls,
+        prompt: str,
+        seed: int,
+        model: Mapping[str, Any] | None = None,
+        order: str = AS_LISTED,
+        next_if_refused: bool = True,
+        **media: Any,
+    ) -> io.NodeOutput:
+        if model is None:
+            raise InvalidInput(prompt_marks.missing_model(cls.id))
+        chosen = model
+        build = cls.output_builder(cls.outputs, cls.title)
+
+        def make_plan() -> fall_over.Plan:
+            candidates, refusals = _candidates(cls.task, prompt, seed, chosen, media)
+            reasons = [str(one) for one in refusals]
+            if refusals and not next_if_refused:
+                raise refusals[0]
+            if not candidates:
+                raise fall_over.all_refused(reasons)
+            return _plan(candidates, order, next_if_refused, reasons)
+
+        return await fall_over.run(cls.hidden.unique_id, make_plan, build)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A platform that could take the node's items, and the request for each of them."""
+
+    provider: Provider
+    requests: Sequence[Request]
+
+
+@lru_cache(maxsize=8)
+def _as_models(task: str, _language: str) -> tuple[Model, ...]:
+    return tuple(_as_model(task, name, members) for name, members in families(task).items())
+
+
+def _as_model(task: str, family: str, members: Sequence[Member]) -> Model:
+    platforms = ", ".join(dict.fromkeys(member.platform for member in members))
+    hint = tr("The platforms to ask, in this order; remove those that it must not be sent to.")
+    listed = Param(PLATFORMS, "string", required=True, default=platforms, help=hint)
+    return Model("", family, task, params=(*shared_params(members), listed))
+
+
+def _candidates(
+    task: str, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
+) -> tuple[list[_Candidate], list[SkyportError]]:
+    """The platforms that are ready, as listed, and what keeps the others from taking it.
+
+    Raises MissingKey where none has a key, and InvalidInput for names of no platform.
+    """
+    candidates: list[_Candidate] = []
+    refusals: list[SkyportError] = []
+    for member, provider in _ready(_listed(task, chosen)):
+        try:
+            candidates.append(_Candidate(provider, _requests(member, prompt, seed, chosen, media)))
+        except InvalidInput as error:
+            error.platform = error.platform or provider.label
+            refusals.append(error)
+    return candidates, refusals
+
+
+def _ready(members: Sequence[Member]) -> list[tuple[Member, Provider]]:
+    """The members whose platform has a key and an address. Raises the first's error without any."""
+    ready, errors = [], []
+    for member in members:
+        try:
+            ready.append((member, providers.connect(member.platform)))
+        except (MissingKey, InvalidInput) as error:
+            errors.append(error)
+    if not ready:
+        raise errors[0]
+    return ready
+
+
+def _listed(task: str, chosen: Mapping[str, Any]) -> list[Member]:
+    """The family's members on the platforms that the node lists, in that order."""
+    members = families(task).get(chosen["model"], ())
+    names = [name.strip().lower() for name in str(chosen.get(PLATFORMS) or "").split(",")]
+    wanted = [name for name in names if name] or [member.platform for member in members]
+    offered = {member.platform for member in members}
+    for name in wanted:
+        if name not in offered:
+            raise InvalidInput(
+                tr('"{name}" does not offer {family} here.', name=name, family=chosen["model"]),
+                do=tr("The platforms are: {names}.", names=", ".join(sorted(offered))),
+            )
+    unique = dict.fromkeys(wanted)
+    return [member for name in unique for member in members if member.platform == name]
+
+
+def _requests(
+    member: Member, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
+) -> list[Request]:
+    """The requests that the platform's own node would make, so that they are the same orders."""
+    node = _own_node(member)
+    row = next((one for one in node.models() if one.id == member.model), None)
+    if row is None:
+        raise InvalidInput(
+            tr('The model "{name}" is not offered.', name=member.model),
+            do=tr("Refresh the list of models."),
+        )
+    shared = {name: chosen[name] for name in member.parameters if name in chosen}
+    on_node = {socket.id for socket in node.sockets}
+    own_media = {member.media[name]: value for name, value in media.items()}
+    values = {
+        **_defaults(row, node.node_params()),
+        **member.own_values(shared),
+        **{name: value for name, value in own_media.items() if name not in on_node},
+    }
+    sockets = {name: value for name, value in own_media.items() if name in on_node}
+    requests = node.requests(prompt, seed, {"model": row.id, **values}, sockets)
+    return run_task.number_copies(requests)
+
+
+def _own_node(member: Member) -> type[GenerateNode]:
+    """The platform's own node for the member's task."""
+    return next(
+        node
+        for node in all_nodes()
+        if issubclass(node, GenerateNode)
+        and (node.platform, node.task) == (member.platform, member.own_task)
+    )
+
+
+def _defaults(row: Model, on_node: frozenset[str]) -> dict[str, Any]:
+    """What the widgets of the platform's own node start with."""
+    inputs = schema.nested_inputs(row, on_node)
+    return {one.id: one.default for one in inputs if getattr(one, "default", None) is not None}
+
+
+# -- which one first ----------------------------------------------------------------------------
+
+
+def _plan(
+    candidates: Sequence[_Candidate], order: str, next_if_refused: bool, refusals: Sequence[str]
+) -> fall_over.Plan:
+    ranked, note = _ranked(candidates, order)
+    items = [
+        _where_it_is_first([fall_over.Choice(one.provider, one.requests[item]) for one in ranked])
+        for item in range(len(ranked[0].requests))
+    ]
+    if not next_if_refused:
+        items = [choices[:1] for choices in items]
+    return fall_over.Plan(items, note if len(ranked) > 1 else "", refusals)
+
+
+def _ranked(candidates: Sequence[_Candidate], order: str) -> tuple[list[_Candidate], str]:
+    if order == AS_LISTED:
+        return list(candidates), ""
+    rank = by_price if order == CHEAPEST else by_duration
+    measure: Any = _price if order == CHEAPEST else _usual_duration
+    indices, note = rank([measure(one) for one in candidates])
+    return [candidates[index] for index in indices], note
+
+
+def _price(candidate: _Candidate) -> Any:
+    base_url = candidate.provider.http.base_url
+    return providers.price_book().price(candidate.requests[0], base_url)
+
+
+def _usual_duration(candidate: _Candidate) -> float | None:
+    request = candidate.requests[0]
+    past = providers.ledger().past_durations(request.platform, request.endpoint, request.title)
+    return median(past) if past else None
+
+
+def _where_it_is_first(choices: list[fall_over.Choice]) -> list[fall_over.Choice]:
+    """`choices`, the one first that already has the order: it is not to be paid for twice."""
+    return sorted(choices, key=lambda choice: not _is_ordered(choice))
+
+
+def _is_ordered(choice: fall_over.Choice) -> bool:
+    """Whether the order is under way or delivered there, or was sent and nobody was told."""
+    fingerprint = fingerprint_of(choice.request, choice.provider.http.base_url)
+    row = providers.ledger().find(fingerprint)
+    if row is None:
+        return False
+    if row.state is State.DELIVERED:
+        return settings.load().reuse_results
+    return row.state in OPEN or (row.state is State.UNKNOWN and not row.told)

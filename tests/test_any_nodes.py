@@ -1,0 +1,343 @@
+"""Pins the nodes over several platforms: one order, one charge, whichever platform takes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from host import Host, Run, graph, link, node
+from sandboxes import environment, failed
+from skyport import providers
+from skyport.engine.platforms import families
+from skyport.sandbox import Sandbox
+
+PLATFORMS = ("haiyi", "happyhorse", "opencomputing")
+NODE = {
+    "text2image": "SkyportAnyTextToImage",
+    "text2video": "SkyportAnyTextToVideo",
+    "image2video": "SkyportAnyImageToVideo",
+}
+OWN = {
+    ("haiyi", "text2image"): "SkyportHaiyiTextToImage",
+    ("haiyi", "text2video"): "SkyportHaiyiTextToVideo",
+    ("haiyi", "image2video"): "SkyportHaiyiImageToVideo",
+    ("happyhorse", "text2image"): "SkyportHappyHorseTextToImage",
+    ("happyhorse", "text2video"): "SkyportHappyHorseTextToVideo",
+    ("happyhorse", "image2video"): "SkyportHappyHorseImageToVideo",
+    ("opencomputing", "text2image"): "SkyportOpenComputingTextToImage",
+    ("opencomputing", "text2video"): "SkyportOpenComputingTextToVideo",
+    ("opencomputing", "image2video"): "SkyportOpenComputingImageToVideo",
+}
+MEMBERS = [
+    member for task in NODE for members in families.families(task).values() for member in members
+]
+PICTURE = node("ProbeImage", seed=1, width=320, height=320)
+
+
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, *PLATFORMS)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_refuses(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    for name in PLATFORMS:
+        sandbox.platforms[name].always = ""
+
+
+def anywhere(task: str, family: str, platforms: str = "", **more: Any) -> dict[str, Any]:
+    """The node as it is made, with that family; `more` may name any of its widgets."""
+    shared = families.shared_params(families.families(task)[family])
+    listed = ", ".join(dict.fromkeys(m.platform for m in families.families(task)[family]))
+    widgets = {f"model.{param.name}": widget(param.default, param.choices) for param in shared}
+    values = {
+        "prompt": "a fox",
+        "seed": 7,
+        "order": "as listed",
+        "next_if_refused": True,
+        "model": family,
+        **widgets,
+        "model.platforms": platforms or listed,
+        **({"image": ["picture", 0]} if task == "image2video" else {}),
+    }
+    return node(NODE[task], {**values, **{k.replace("__", "."): v for k, v in more.items()}})
+
+
+def widget(default: Any, choices: Any) -> Any:
+    """As the editor holds it: the options of a closed list are texts."""
+    return str(default) if choices else default
+
+
+def own(host: Host, member: families.Member) -> dict[str, Any]:
+    """The platform's own node, just made, with the values that the family's node starts with."""
+    members = families.families(member.task)[member.family]
+    values = {param.name: param.default for param in families.shared_params(members)}
+    class_type = OWN[member.platform, member.task]
+    form = forms(host, class_type)[member.model]
+    widgets = {f"model.{name}": about["default"] for name, about in form.items()}
+    shared = {
+        f"model.{name}": str(value) if isinstance(widgets[f"model.{name}"], str) else value
+        for name, value in member.own_values(values).items()
+    }
+    media = {}
+    for name in member.media.values():
+        nested = name in ("key_frames_start",)
+        media[f"model.{name}" if nested else name] = ["picture", 0]
+    common = {"prompt": "a fox", "seed": 7, "model": member.model}
+    return node(class_type, {**common, **widgets, **shared, **media})
+
+
+def forms(host: Host, class_type: str) -> dict[str, Any]:
+    """The widgets of each model, with what they start with."""
+    options = host.object_info(class_type)["input"]["required"]["model"][1]["options"]
+    return {
+        one["key"]: {
+            name: about
+            for name, (_, about) in one["inputs"].get("required", {}).items()
+            if "default" in about
+        }
+        for one in options
+    }
+
+
+@pytest.fixture
+def charged(cloud: Host, sandbox: Sandbox) -> Callable[[], list[str]]:
+    """The platform of each order that was accepted since the test began."""
+    before = sandbox.charges.copy()
+    return lambda: sorted((sandbox.charges - before).elements())
+
+
+def said(run: Run) -> str:
+    """What the node said when it had run."""
+    return run.texts["any"][-1]
+
+
+# -- the families -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda m: f"{m.task}-{m.family}-{m.platform}")
+def test_every_parameter_of_a_family_is_one_of_each_of_its_rows(member: families.Member) -> None:
+    cls = providers.provider_class(member.platform)
+    rows = [cls.read_row(row) for row in cls.built_in_rows()]
+    (row,) = [one for one in rows if (one.id, one.task) == (member.model, member.own_task)]
+    assert [name for name in member.parameters.values() if row.param(name) is None] == []
+
+
+@pytest.mark.parametrize("task", NODE)
+def test_the_node_of_a_task_offers_its_families_and_what_they_share(cloud: Host, task: str) -> None:
+    offered = forms(cloud, NODE[task])
+    assert set(offered) == set(families.families(task))
+    for family, members in families.families(task).items():
+        names = {param.name for param in families.shared_params(members)}
+        assert set(offered[family]) == names | {"platforms"}
+
+
+@pytest.mark.parametrize("task", NODE)
+def test_an_order_is_that_of_the_platforms_own_node(
+    cloud: Host, charged: Callable[[], list[str]], task: str
+) -> None:
+    """So a result of the one is reused by the other, whichever ran first."""
+    members = [member for member in MEMBERS if member.task == task]
+    nodes = {
+        f"n{n}": anywhere(task, member.family, member.platform) for n, member in enumerate(members)
+    }
+    run = cloud.run(graph(picture=PICTURE, **nodes))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert charged() == sorted(member.platform for member in members)
+    again = {f"o{n}": own(cloud, member) for n, member in enumerate(members)}
+    run = cloud.run(graph(picture=PICTURE, **again))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert charged() == sorted(member.platform for member in members)
+
+
+# -- going on to the next platform --------------------------------------------------------------
+
+
+def test_an_empty_balance_sends_the_order_to_the_next_platform_and_says_so(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+    made = anywhere("text2video", "happyhorse", seed=11)
+    run = cloud.run(graph(any=made, sink=node("ProbeSink", value=link("any"))))
+    assert run.status == "success", run.error
+    assert run.probe("sink")["type"] == "VIDEO"
+    assert charged() == ["opencomputing"]
+    assert "Not taken, and nothing was charged there: HappyHorse" in said(run)
+    jobs = cloud.route("GET", "/skyport/jobs?limit=2").json()["jobs"]
+    states = {(job["platform"], job["state"]) for job in jobs}
+    assert states == {("opencomputing", "delivered"), ("happyhorse", "failed")}
+
+
+def test_an_order_that_fell_over_stays_where_it_was_taken_once_the_first_takes_it_again(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+    made = graph(any=anywhere("text2video", "happyhorse", seed=12))
+    assert cloud.run(made).status == "success"
+    sandbox.platforms["happyhorse"].always = ""
+    again = graph(
+        any=anywhere("text2video", "happyhorse", seed=12),
+        extra=node("ProbeImage", seed=4, width=8, height=8),
+    )
+    run = cloud.run({**again, "sink": node("ProbeSink", value=link("any"))})
+    assert run.status == "success", run.error
+    assert charged() == ["opencomputing"]
+
+
+def test_nothing_goes_on_after_a_task_that_may_have_been_charged(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    sandbox.platforms["happyhorse"].always = "[[cut_after]]"
+    run = cloud.run(graph(any=anywhere("text2video", "happyhorse", seed=13)))
+    assert run.status == "error"
+    assert charged() == ["happyhorse"]
+    sandbox.platforms["happyhorse"].always = ""
+    failed(
+        cloud,
+        graph(any=anywhere("text2video", "happyhorse", seed=14, prompt="x [[fail:no fox]]")),
+        "TaskFailed",
+        "no fox",
+    )
+    assert charged() == ["happyhorse", "happyhorse"]
+
+
+def test_without_going_on_the_first_refusal_is_the_error(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+    made = anywhere("text2video", "happyhorse", seed=15, next_if_refused=False)
+    failed(cloud, graph(any=made), "OutOfCredit", "HappyHorse")
+    assert charged() == []
+
+
+def test_where_all_refuse_one_error_names_each_and_nothing_is_charged(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    for name in ("happyhorse", "opencomputing"):
+        sandbox.platforms[name].always = "[[balance]]"
+    made = anywhere("text2video", "happyhorse", seed=16)
+    run = failed(
+        cloud, graph(any=made), "InvalidInput", "No platform took it", "nothing was charged"
+    )
+    assert run.error is not None
+    assert run.error.message.index("HappyHorse") < run.error.message.index("OpenComputing")
+    assert charged() == []
+
+
+def test_each_picture_of_a_batch_goes_on_by_itself(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    """One platform takes one of two, as its balance ends between them."""
+    sandbox.faults.add(
+        "POST /v1/videos", "status", status=429, body={"error": {"message": "Insufficient balance"}}
+    )
+    batch = node("ProbeImage", seed=3, width=320, height=320, batch=2)
+    made = anywhere("image2video", "happyhorse", seed=17)
+    run = cloud.run(graph(picture=batch, any=made, sink=node("ProbeSink", value=link("any"))))
+    assert run.status == "success", run.error
+    assert charged() == ["happyhorse", "opencomputing"]
+
+
+def test_the_list_of_platforms_orders_them_and_leaves_out_the_others(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    made = anywhere("text2video", "happyhorse", "OpenComputing", seed=18)
+    assert cloud.run(graph(any=made)).status == "success"
+    assert charged() == ["opencomputing"]
+    wrong = anywhere("text2video", "happyhorse", "haiyi", seed=19)
+    failed(cloud, graph(any=wrong), "InvalidInput", "haiyi", "happyhorse, opencomputing")
+    assert charged() == ["opencomputing"]
+
+
+def test_a_picture_that_one_platform_refuses_goes_to_the_next(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    """Refused here, by the limits of its row, before anything is uploaded."""
+    small = node("ProbeImage", seed=5, width=200, height=200)
+    run = cloud.run(graph(picture=small, any=anywhere("image2video", "happyhorse", seed=20)))
+    assert run.status == "success", run.error
+    assert charged() == ["opencomputing"]
+    assert "at least 300" in said(run)
+
+
+def test_without_a_key_of_any_platform_the_error_says_how_to_set_one(
+    cloud: Host, monkeypatch: pytest.MonkeyPatch, charged: Callable[[], list[str]]
+) -> None:
+    only = anywhere("text2video", "happyhorse", seed=21)
+    for name in ("HAPPYHORSE", "OPENCOMPUTING"):
+        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
+    if cloud.kind != "standin":
+        pytest.skip("a running ComfyUI keeps the keys that it was started with")
+    failed(cloud, graph(any=only), "MissingKey", "HappyHorse")
+    assert charged() == []
+
+
+# -- which one first ----------------------------------------------------------------------------
+
+
+def test_the_fastest_is_the_one_whose_tasks_took_the_least_time_so_far(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    slow, quick = (
+        anywhere("text2video", "happyhorse", name, seed=22, prompt=prompt)
+        for name, prompt in (("happyhorse", "a fox [[slow:40]]"), ("opencomputing", "a fox"))
+    )
+    assert cloud.run(graph(slow=slow, quick=quick)).status == "success"
+    made = anywhere("text2video", "happyhorse", seed=23, order="fastest")
+    run = cloud.run(graph(any=made))
+    assert run.status == "success", run.error
+    assert charged() == ["happyhorse", "opencomputing", "opencomputing"]
+    assert "fastest so far" in said(run)
+
+
+@pytest.fixture
+def priced(cloud: Host) -> Iterator[Callable[..., None]]:
+    """Writes the person's own prices of happyhorse-1.0-t2v: (amount, unit) by platform."""
+    path = cloud.home / "prices.json"
+
+    def write(**prices: tuple[float, str]) -> None:
+        tree = {
+            platform: {"happyhorse-1.0-t2v": {"per": "call", "amount": amount, "unit": unit}}
+            for platform, (amount, unit) in prices.items()
+        }
+        path.write_text(json.dumps(tree))
+
+    yield write
+    path.unlink()
+
+
+def test_the_cheapest_is_the_one_with_the_lowest_known_price(
+    cloud: Host, priced: Callable[..., None], charged: Callable[[], list[str]]
+) -> None:
+    priced(happyhorse=(0.5, "CNY"), opencomputing=(0.4, "CNY"))
+    made = anywhere("text2video", "happyhorse", seed=24, order="cheapest")
+    run = cloud.run(graph(any=made))
+    assert run.status == "success", run.error
+    assert charged() == ["opencomputing"]
+    assert "cheapest known price" in said(run)
+
+
+def test_prices_in_different_units_are_not_compared(
+    cloud: Host, priced: Callable[..., None], charged: Callable[[], list[str]]
+) -> None:
+    priced(happyhorse=(500, "points"), opencomputing=(0.4, "CNY"))
+    made = anywhere("text2video", "happyhorse", seed=25, order="cheapest")
+    run = cloud.run(graph(any=made))
+    assert run.status == "success", run.error
+    assert charged() == ["happyhorse"]
+    assert "prices in CNY, points cannot be compared" in said(run)
+
+
+def test_the_form_shows_the_price_on_each_platform(
+    cloud: Host, priced: Callable[..., None]
+) -> None:
+    priced(happyhorse=(0.5, "CNY"), opencomputing=(0.4, "CNY"))
+    forms = cloud.route("GET", "/skyport/forms").json()["nodes"]["SkyportAnyTextToVideo"]
+    choices = forms["models"]["happyhorse"]["choices"]
+    assert [(one["platform"], one["price"]["amount"], one["price"]["unit"]) for one in choices] == [
+        ("happyhorse", 0.5, "CNY"),
+        ("opencomputing", 0.4, "CNY"),
+    ]
