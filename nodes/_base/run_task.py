@@ -48,7 +48,7 @@ async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list
 
     async def begin(jobs: list[Job]) -> None:
         provider, requests = await runner.engine.blocking(make_requests)
-        for one in _number_copies(requests):
+        for one in number_copies(requests):
             jobs.append(await runner.begin(provider, one, into, source))
 
     return await _follow(node_id, begin, deliver)
@@ -241,7 +241,7 @@ def _other_items(errors: dict[int, BaseException | None], count: int) -> str:
     )
 
 
-def _number_copies(requests: Sequence[Request]) -> list[Request]:
+def number_copies(requests: Sequence[Request]) -> list[Request]:
     """Numbers equal requests of one batch, so that each is a task of its own."""
     seen: Counter[str] = Counter()
     numbered = []
