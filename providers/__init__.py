@@ -24,6 +24,7 @@ from ..engine.platforms.provider import Provider
 from ..engine.platforms.registry import names, provider_class, public_hosts
 from ..engine.settings import folders, keys, settings
 from ..engine.settings.settings import results
+from ..engine.spend.estimate import Estimator
 from ..engine.spend.price_book import PriceBook
 from ..engine.spend.told_prices import ToldPrices
 from ..engine.tasks.collector import collect_forever
@@ -36,6 +37,7 @@ __all__ = [
     "address",
     "catalogue",
     "connect",
+    "estimator",
     "ledger",
     "names",
     "price_book",
@@ -129,6 +131,11 @@ def price_book() -> PriceBook:
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
     return Runner(Engine(), ledger(), UploadUrlStore(folders.home() / "hosted.db"))
+
+
+def estimator() -> Estimator:
+    """Estimates what prompts cost, one after the other."""
+    return Estimator(price_book(), ledger(), address)
 
 
 def start_collector() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...engine.base.types import Result
+from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from . import node_outputs, prompt_marks, run_task
 
@@ -25,6 +25,14 @@ class CloudNode(io.ComfyNode):
     def fingerprint_inputs(cls, **_: Any) -> Any:
         """Changes once results were missing, so that the node runs again and fetches them."""
         return run_task.partial_runs(getattr(cls.hidden, "unique_id", None))
+
+    @classmethod
+    def orders(cls, *_: Any, **inputs: Any) -> Sequence[Request] | None:
+        """The requests that `work` would send for these constant inputs; None where not known.
+
+        Override where they can be built without a medium. Blocks; raises what `work` raises.
+        """
+        return None
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:

@@ -10,7 +10,7 @@ from aiohttp import web
 from ... import providers
 from ...engine.base.types import Model
 from .._base import editor_language
-from . import jobs, prices, settings, split
+from . import estimate, jobs, prices, settings, split
 from .guards import GuardedRoutes, read_json_object
 
 
@@ -20,7 +20,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     guarded.get("/skyport/models/{platform}", _models)
     guarded.post("/skyport/models/{platform}/refresh", _refresh_models)
     guarded.post("/skyport/language", _set_language)
-    for group in (split, jobs, prices, settings):
+    for group in (split, jobs, prices, estimate, settings):
         group.add_to(guarded)
     guarded.nothing_else("/skyport/{rest:.*}")
 
