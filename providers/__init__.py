@@ -43,6 +43,7 @@ __all__ = [
 
 registry.register_package(__name__, __path__)
 settings.use_media_hosts(public_hosts)
+settings.use_platforms(names)
 
 _SANDBOX_REALM = "sandbox"
 _catalogues: dict[tuple[str, str], Catalogue] = {}

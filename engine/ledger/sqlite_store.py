@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..base.types import Json, Result, Task, TaskState
+from .budget import Limit, Use
+from .charges import Charges, Others, charge_columns, no_others
 from .ledger import (
     ATTACHABLE,
     EVERYTHING,
@@ -20,6 +22,7 @@ from .ledger import (
     OVER,
     Query,
     Row,
+    Spending,
     Spent,
     State,
     TaskRecord,
@@ -34,6 +37,11 @@ _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_DURATIONS = 20  # durations returned at most
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
+# The most that a task was expected to cost, or was told to so far: it may still become less.
+_CHARGE_SO_FAR = (
+    "CASE WHEN charge IS NULL THEN ? WHEN charge_unit = unit "
+    "THEN max(charge, coalesce(?, charge)) ELSE charge END"
+)
 
 
 class Store:
@@ -53,6 +61,7 @@ class Store:
             path or ":memory:", timeout=_BUSY, isolation_level=None, check_same_thread=False
         )
         self._db.row_factory = sqlite3.Row
+        self._charges = Charges(self._db, owner.id, now)
         # Not at exit: our threads may still be writing then, and SQLite needs no clean close.
         self._closing = weakref.finalize(self, self._db.close)
         self._closing.atexit = False
@@ -94,7 +103,27 @@ class Store:
             ).fetchall()
         return [seconds for (seconds,) in found]
 
-    def record_intent(self, record: TaskRecord) -> Row | None:
+    def reserve(
+        self,
+        records: Sequence[TaskRecord],
+        limits: Sequence[Limit],
+        reuse: bool,
+        others: Others = no_others,
+    ) -> list[str]:
+        self._drop_dead_reservations()
+        with self._transaction():
+            return self._charges.reserve(records, limits, reuse, others)
+
+    def release(self, fingerprints: Sequence[str]) -> None:
+        with self._transaction():
+            self._charges.release(fingerprints)
+
+    def record_intent(
+        self,
+        record: TaskRecord,
+        *limits: Limit,
+        others: Others = no_others,
+    ) -> Row | None:
         with self._transaction():
             existing = self._fetch_one(
                 f"SELECT * FROM tasks WHERE mark = ? AND state {in_states(OPEN)}",
@@ -102,6 +131,7 @@ class Store:
             )
             if existing is not None:
                 return existing
+            self._charges.claim(record, limits, others)
             self._insert(record)
         return None
 
@@ -110,6 +140,7 @@ class Store:
     ) -> None:
         with self._transaction():
             if not self._open_row_id(record.fingerprint):
+                self._charges.claim(record, (), no_others)
                 self._insert(record)
             self._update_open_row(
                 record.fingerprint,
@@ -123,15 +154,21 @@ class Store:
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         with self._transaction():
             self._db.execute(
-                "UPDATE tasks SET state = ?, owner = ?, cost = coalesce(?, cost) "
+                f"UPDATE tasks SET charge = {_CHARGE_SO_FAR}, state = ?, owner = ?, "
+                "cost = coalesce(?, cost) "
                 f"WHERE mark = ? AND state {in_states(states_before(state))}",
                 # Its owner is who handles the task: another process may have adopted it.
-                (state.value, self._owner.id, cost, fingerprint),
+                (cost, cost, state.value, self._owner.id, cost, fingerprint),
             )
+
+    def record_cost(self, fingerprint: str, task_id: str, cost: float) -> None:
+        with self._transaction():
+            self._write_cost(self._open_row_id(fingerprint, task_id), cost)
 
     def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         with self._transaction():
             self._update_open_row(fingerprint, task_id, success=success_text(state))
+            self._write_cost(self._open_row_id(fingerprint, task_id), state.cost)
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         with self._transaction():
@@ -246,10 +283,28 @@ class Store:
         with self._lock:
             found = self._db.execute(
                 "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
-                f"sum(cost) FROM tasks {where} GROUP BY day, platform ORDER BY day DESC, platform",
+                f"sum(cost), unit FROM tasks {where} GROUP BY day, platform, unit "
+                "ORDER BY day DESC, platform, unit",
                 values,
             ).fetchall()
         return [Spent(*row) for row in found]
+
+    def reserved(self) -> list[str]:
+        """The orders that something is reserved for, by their fingerprints."""
+        with self._lock:
+            return self._charges.reserved()
+
+    def spending(self, since: float) -> list[Spending]:
+        """What orders made since then count for, newest day first."""
+        with self._lock:
+            return self._charges.since(since)
+
+    def used(
+        self, limit: Limit, local: bool, queue: str = "", asked: frozenset[str] = frozenset()
+    ) -> Sequence[Use]:
+        """What counts against `limit` now, other than reservations of the orders `asked` for."""
+        with self._transaction("DEFERRED"):  # rows and reservations of one moment
+            return self._charges.used(limit, local, queue, asked)
 
     def costs(self, newest: int) -> list[tuple[str, str, str, float]]:
         """(platform, base URL, title, cost) of the newest rows with a known cost, newest first."""
@@ -272,12 +327,12 @@ class Store:
                 (self._now(),),
             )
             last_use = cutoff((moment for (moment,) in times), older_than_s)
-            deleted = self._db.execute(
-                f"DELETE FROM tasks WHERE state {in_states(OVER)} AND {_LAST_USE} <= ?", (last_use,)
-            )
-            return deleted.rowcount
+            old = f"state {in_states(OVER)} AND {_LAST_USE} <= ?"
+            self._charges.keep_pruned(old, last_use)
+            return self._db.execute(f"DELETE FROM tasks WHERE {old}", (last_use,)).rowcount
 
     def recover(self) -> None:
+        self._drop_dead_reservations()
         rows = self._fetch_all("SELECT * FROM tasks WHERE state = 'intent'")
         for row in (row for row in rows if not self._owner.is_alive(row.owner)):
             with self._transaction():
@@ -286,6 +341,14 @@ class Store:
                     "WHERE id = ? AND state = 'intent'",
                     (self._now(), row.id),
                 )
+
+    def _drop_dead_reservations(self) -> None:
+        with self._lock:
+            owners = self._charges.owners()
+        for owner in owners:
+            if not self._owner.is_alive(owner):
+                with self._transaction():
+                    self._charges.release_all(owner)
 
     # -- between two stores ---------------------------------------------------------------------
 
@@ -343,10 +406,10 @@ class Store:
                 time.sleep(0.02)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
         """One transaction. IMMEDIATE, so that nobody writes between its reads and its writes."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"BEGIN {kind}")
             try:
                 yield
                 self._db.execute("COMMIT")
@@ -361,7 +424,8 @@ class Store:
     def _insert(self, record: TaskRecord) -> int | None:
         cursor = self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
-            "prompt_id, owner, created) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "prompt_id, owner, created, queue, unit, charge, charge_unit) "
+            f"VALUES (?, 'intent', {', '.join('?' * 13)})",
             storable(
                 record.fingerprint,
                 record.platform,
@@ -373,6 +437,9 @@ class Store:
                 record.source.prompt_id,
                 self._owner.id,
                 self._now(),
+                self._charges.queue_of(record),
+                record.unit,
+                *charge_columns(record),
             ),
         )
         return cursor.lastrowid
@@ -391,10 +458,18 @@ class Store:
             for value in (result.texts, result.warnings, result.details)
         )
         self._db.execute(
-            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, cost = coalesce(?, cost) "
-            "WHERE id = ?",
-            storable(texts, warnings, details, result.cost, task),
+            "UPDATE tasks SET texts = ?, warnings = ?, details = ? WHERE id = ?",
+            storable(texts, warnings, details, task),
         )
+        self._write_cost(task, result.cost)
+
+    def _write_cost(self, row_id: int | None, cost: float | None) -> None:
+        """What the task cost in the end, if the platform has told it."""
+        if cost is not None:
+            self._db.execute(
+                "UPDATE tasks SET cost = ?, charge = ?, charge_unit = unit WHERE id = ?",
+                (cost, cost, row_id),
+            )
 
     def _open_row_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
         """The id of the order's open row; with `task_id`, only if that is its task."""

@@ -48,8 +48,7 @@ async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list
 
     async def begin(jobs: list[Job]) -> None:
         provider, requests = await runner.engine.blocking(make_requests)
-        for one in _number_copies(requests):
-            jobs.append(await runner.begin(provider, one, into, source))
+        await runner.begin_all(provider, _number_copies(requests), into, source, jobs)
 
     return await _follow(node_id, begin, deliver)
 
