@@ -12,12 +12,13 @@ from contextlib import suppress
 from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr, use_language
 from ..engine.settings import settings
-from . import clusters, demo, jobs, keys, models, run, sandbox
+from . import clusters, demo, jobs, keys, models, run, sandbox, spend
 
 _COMMANDS = {
     "demo": demo,
     "run": run,
     "jobs": jobs,
+    "spend": spend,
     "models": models,
     "clusters": clusters,
     "keys": keys,
