@@ -151,7 +151,10 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
     oldest = min(day_of(row.created) for row in rows)
     sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
     if sums:
-        days = [[one.day, one.platform, str(one.tasks), f"{one.cost:g}"] for one in sums]
+        days = [
+            [one.day, one.platform, str(one.tasks), f"{one.cost:g} {one.unit}".strip()]
+            for one in sums
+        ]
         print()
         print(tr("Charged for all tasks of these days, where the platform reports it:"))
         print(table([tr("day"), tr("platform"), tr("tasks"), tr("cost")], days))

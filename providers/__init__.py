@@ -51,6 +51,7 @@ __all__ = [
 
 registry.register_package(__name__, __path__)
 settings.use_media_hosts(public_hosts)
+settings.use_platforms(names)
 
 _SANDBOX_REALM = "sandbox"
 _PRICE_TIMEOUT = (3.0, 8.0)  # seconds to connect, and without a byte: nobody waits long for prices

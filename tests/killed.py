@@ -3,6 +3,8 @@
 own FOLDER           hold an Owner there until stdin ends
 parent FOLDER        the same, with a child of its own that lives longer
 intend FOLDER MARK   be one of several that submit the same order at the same moment
+spend FOLDER LIMIT SEED COUNT
+                     be one of several that order at random prices under one limit of a day
 open FOLDER          be one of several that open the same ledger at the same moment
 full FOLDER BYTES    lose the disk between an intent and the answer of the submit
 work PLAN            bring home all that the plan asks for, as a queue of ComfyUI would; a person
@@ -14,12 +16,15 @@ fetch                bring home what the ledger has open
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +33,9 @@ from _waiting import PATIENCE
 from PIL import Image
 from queued import tell
 from skyport import providers
-from skyport.engine.base.errors import OutcomeUnknown
-from skyport.engine.base.types import Model, Request, Result, Task
+from skyport.engine.base.errors import LimitReached, OutcomeUnknown
+from skyport.engine.base.types import Amount, Model, Request, Result, Task
+from skyport.engine.ledger.budget import MICRO, Limit, Period
 from skyport.engine.ledger.ledger import State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.resilient import ResilientLedger
@@ -68,6 +74,54 @@ def intend(folder: str, fingerprint: str) -> None:
     sys.stdin.readline()
     tell("mine" if store.record_intent(order(fingerprint)) is None else "taken")
     sys.stdin.read()
+
+
+def spend(folder: str, most: str, seed: str, count: str) -> None:
+    """Tells after each order what counts so far; a limit that is reached is no end."""
+    store = Store(Path(folder, "ledger.db"), Owner(Path(folder, "owners")))
+    limit = Limit("limit_cost_per_day", Period.DAY, float(most), "cost")
+    tell("ready")
+    sys.stdin.readline()
+
+    def one(number: int) -> None:
+        buy(store, limit, f"{seed}-{number}", random.Random(f"{seed} {number}"))
+        tell(sum(use.micros for use in store.used(limit, False)) / MICRO)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(one, range(int(count))))
+
+
+def buy(store: Store, limit: Limit, name: str, chance: random.Random) -> None:
+    """One fan-out of one to three orders, each of which is sent, refused or given up."""
+    records = [
+        replace(
+            order(f"{name}.{n}"), base_url="https://x", unit="CNY", price=Amount(cents / 100, "CNY")
+        )
+        for n, cents in enumerate(chance.choices(range(1, 60), k=chance.randint(1, 3)))
+    ]
+    if chance.random() < 0.8:
+        try:
+            store.reserve(records, [limit], reuse=True)
+        except LimitReached:
+            return
+    for each in records:
+        with suppress(LimitReached):
+            deal(store, limit, each, chance.random())
+
+
+def deal(store: Store, limit: Limit, one: TaskRecord, luck: float) -> None:
+    """What is told is at most the price: what a platform charges beyond it, no limit can stop."""
+    if luck < 0.2:
+        store.release([one.fingerprint])
+        return
+    store.record_intent(one, limit)
+    if luck < 0.4:
+        store.record_end(one.fingerprint, State.FAILED, "refused")
+        return
+    store.record_accepted(one, Task("cloud", "make", one.fingerprint))
+    if luck < 0.8 and one.price:
+        cost = one.price.value * luck
+        store.record_result(one.fingerprint, Result(one.fingerprint, cost=cost))
 
 
 def open_ledger(folder: str) -> None:
@@ -153,6 +207,7 @@ if __name__ == "__main__":
         "own": own,
         "parent": parent,
         "intend": intend,
+        "spend": spend,
         "open": open_ledger,
         "full": full,
         "work": work,

@@ -2,6 +2,7 @@
 
 SkyportError
 +- MissingKey, InvalidInput             refused here, before anything was sent
+|  +- LimitReached                      a limit of tasks or of cost
 +- TransportError                       no answer after retries
 +- ApiError                             the platform answered with an error
 |  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
@@ -55,6 +56,10 @@ class MissingKey(SkyportError):
 
 class InvalidInput(SkyportError):
     """Refused here: nothing was uploaded, nothing was charged."""
+
+
+class LimitReached(InvalidInput):
+    """A limit of the settings holds no more tasks, or not so much cost: nothing was sent."""
 
 
 class TransportError(SkyportError):

@@ -6,10 +6,11 @@ import enum
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..base.types import Json, MediaFile, RemoteFile, Request, Result, Task, TaskState
+from ..base.types import Amount, Json, MediaFile, RemoteFile, Request, Result, Task, TaskState
+from .budget import Limit
 
 
 class State(str, enum.Enum):
@@ -63,6 +64,9 @@ class TaskRecord:
     fingerprint  equal for equal requests
     base_url     of the platform it is sent to
     request      its payload, with every file replaced by its hash
+    unit         in which the platform tells costs, "" where it tells none
+    price        what it counts for in limits of cost: the most that it is expected to cost, until
+                 the platform tells its cost; None if it is unknown
     """
 
     fingerprint: str
@@ -72,6 +76,8 @@ class TaskRecord:
     title: str
     request: Json
     source: Source = NOBODY
+    unit: str = ""
+    price: Amount | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -106,15 +112,44 @@ class Row:
         """Whether some of its results are on this disk, and others are missing."""
         return self.result is not None and bool(self.result.missing)
 
+    @property
+    def unit(self) -> str:
+        """The unit of `cost`."""
+        return self.record.unit
+
 
 @dataclass(frozen=True)
 class Spent:
-    """What a platform charged on a day (local time), as far as it reports costs."""
+    """What a platform charged on a day (local time), as far as it reports costs, in one unit."""
 
     day: str
     platform: str
     tasks: int
     cost: float
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What orders of one kind count for, on a day (local time) and in one unit.
+
+    local     whether they went to this machine, as those of the sandbox do
+    prompt    the ComfyUI prompt that they ran in, "" for those of a command
+    charged   what the platform told for them
+    expected  what those are expected to cost whose cost it has not told
+    unknown   how many of the tasks are of unknown price
+    """
+
+    day: str
+    local: bool
+    platform: str
+    title: str
+    prompt: str
+    unit: str
+    tasks: int
+    charged: float
+    expected: float
+    unknown: int
 
 
 @dataclass(frozen=True)
@@ -151,8 +186,24 @@ class Ledger(Protocol):
     def find(self, fingerprint: str) -> Row | None:
         """The order's latest row in any state; None if there is none."""
 
-    def record_intent(self, record: TaskRecord) -> Row | None:
-        """Record that the order is about to be sent; or return the open row it already has."""
+    def reserve(
+        self, records: Sequence[TaskRecord], limits: Sequence[Limit], reuse: bool
+    ) -> list[str]:
+        """Set aside what the orders count for that would be sent now; returns their fingerprints.
+
+        All of them or, raising LimitReached, none. With `reuse`, stored results are delivered again
+        and count nothing. Lasts until the intent is recorded, `release`, or the process' death.
+        """
+
+    def release(self, fingerprints: Sequence[str]) -> None:
+        """Give up what this process has reserved for these orders and has not sent."""
+
+    def record_intent(self, record: TaskRecord, *limits: Limit) -> Row | None:
+        """Record that the order is about to be sent; or return the open row it already has.
+
+        What was reserved for it counts in its row from now on. Raises LimitReached if nothing was
+        reserved and a limit does not hold it any more.
+        """
 
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
@@ -164,6 +215,9 @@ class Ledger(Protocol):
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         """Record that the task is running or detached, and its cost if that is known."""
+
+    def record_cost(self, fingerprint: str, task_id: str, cost: float) -> None:
+        """Record what the task cost in the end, however it ended."""
 
     def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         """Record where the results are, before any of them is fetched."""
@@ -208,7 +262,16 @@ class Ledger(Protocol):
         """Whether the platform at this address has ever accepted an order."""
 
     def recover(self) -> None:
-        """Mark orders that a dead process was about to send as unknown."""
+        """Mark orders that a dead process was about to send as unknown; drop what it reserved."""
+
+
+def must_be_sent(state: State | None, told: bool, reuse: bool) -> bool:
+    """Whether an order whose newest row is in `state` is sent when it is queued now."""
+    if state is State.UNKNOWN:
+        return told
+    if state is State.DELIVERED:
+        return not reuse
+    return state in (None, State.FAILED, State.CANCELLED)
 
 
 def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskRecord:

@@ -59,6 +59,44 @@ _STEPS = (
     CREATE UNIQUE INDEX one_open_order ON tasks (mark)
         WHERE state IN ('intent', 'submitted', 'running', 'detached', 'unresolved', 'succeeded');
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN unit TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN charge REAL;
+    ALTER TABLE tasks ADD COLUMN charge_unit TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN queue TEXT NOT NULL DEFAULT '';
+    UPDATE tasks SET queue = prompt_id, charge = cost, unit = CASE platform
+        WHEN 'gpugeek' THEN 'CNY' WHEN 'opencomputing' THEN 'credits'
+        WHEN 'happyhorse' THEN 'USD' ELSE '' END;
+    UPDATE tasks SET charge_unit = unit;
+    CREATE INDEX tasks_by_time ON tasks (created);
+    CREATE INDEX tasks_by_queue ON tasks (queue);
+    CREATE TABLE reservations (
+        mark TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        platform TEXT NOT NULL,
+        place TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        created REAL NOT NULL,
+        charge REAL,
+        charge_unit TEXT NOT NULL,
+        PRIMARY KEY (mark, owner)
+    ) WITHOUT ROWID;
+    CREATE TABLE pruned (
+        platform TEXT NOT NULL,
+        place TEXT NOT NULL,
+        title TEXT NOT NULL,
+        prompt_id TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        created REAL NOT NULL,
+        cost REAL,
+        charge REAL,
+        charge_unit TEXT NOT NULL
+    );
+    CREATE VIEW counted AS
+        SELECT platform, place, title, prompt_id, queue, created, cost, charge, charge_unit
+        FROM tasks WHERE NOT (state IN ('failed', 'cancelled') AND task_id = '')
+        UNION ALL SELECT * FROM pruned;
+    """,
 )
 VERSION = len(_STEPS)
 

@@ -6,7 +6,7 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from ..base.errors import SkyportError
 from ..base.events import notify
 from ..base.types import Result, Task, TaskState
 from ..base.words import tr
+from .budget import Limit, Use
 from .ledger import EVERYTHING, OPEN, Charge, Row, State, TaskRecord
 from .process_lock import Owner
 from .sqlite_store import Store
@@ -99,8 +100,29 @@ class ResilientLedger:
             lambda disk: disk.past_durations(*key), none
         )
 
-    def record_intent(self, record: TaskRecord) -> Row | None:
-        return self._write(lambda store: store.record_intent(record), record.fingerprint)
+    def reserve(
+        self, records: Sequence[TaskRecord], limits: Sequence[Limit], reuse: bool
+    ) -> list[str]:
+        with self._lock:
+            if self.disk is not None:
+                try:
+                    self._flush_to_disk(self.disk)
+                    return self.disk.reserve(records, limits, reuse)
+                except _DISK_ERRORS as error:
+                    self._report(error)
+            return self.memory.reserve(records, limits, reuse, self._used_on_disk)
+
+    def release(self, fingerprints: Sequence[str]) -> None:
+        self.memory.release(fingerprints)
+        self._read_disk(lambda disk: disk.release(fingerprints), None)
+
+    def record_intent(self, record: TaskRecord, *limits: Limit) -> Row | None:
+        def write(store: Store) -> Row | None:
+            if store is self.memory:
+                return store.record_intent(record, *limits, others=self._used_on_disk)
+            return store.record_intent(record, *limits)
+
+        return self._write(write, record.fingerprint)
 
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
@@ -110,6 +132,9 @@ class ResilientLedger:
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         self._write(lambda store: store.record_progress(fingerprint, state, cost), fingerprint)
+
+    def record_cost(self, fingerprint: str, task_id: str, cost: float) -> None:
+        self._write(lambda store: store.record_cost(fingerprint, task_id, cost), fingerprint)
 
     def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         self._write(lambda store: store.record_success(fingerprint, task_id, state), fingerprint)
@@ -237,6 +262,13 @@ class ResilientLedger:
             row.task or row.state is State.UNKNOWN or (row.state in OPEN and self.is_own(row))
         ):
             self.memory.import_row(row)
+
+    def _used_on_disk(
+        self, limit: Limit, local: bool, queue: str, asked: frozenset[str]
+    ) -> Sequence[Use]:
+        """What counts against `limit` there, as far as the disk can still be read."""
+        none: Sequence[Use] = ()
+        return self._read_disk(lambda disk: disk.used(limit, local, queue, asked), none)
 
     def _read_disk(self, read: Callable[[Store], T], default: T) -> T:
         if self.disk is None:

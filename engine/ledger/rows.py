@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..base.shown_text import valid_unicode
 from ..base.types import (
+    Amount,
     Json,
     Kind,
     MissingResult,
@@ -127,7 +128,8 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         source=Source(row["node_id"], row["prompt_id"]),
         fingerprint=row["mark"],
         base_url=row["place"],
-        **{name: row[name] for name in ("platform", "endpoint", "title")},
+        price=None if row["charge"] is None else Amount(row["charge"], row["charge_unit"]),
+        **{name: row[name] for name in ("platform", "endpoint", "title", "unit")},
     )
     state = State(row["state"])
     task = None

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from ..base import forks
 from ..base.types import Json, Result, Task, TaskState
+from .budget import Limit, Use
+from .charges import Charges, Others, charge_columns, no_others
 from .connection import connect, enable_wal
 from .ledger import (
     ATTACHABLE,
@@ -23,6 +25,7 @@ from .ledger import (
     Charge,
     Query,
     Row,
+    Spending,
     Spent,
     State,
     TaskRecord,
@@ -37,6 +40,11 @@ _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_ID = 2**63 - 1  # what SQLite can hold
 _MAX_DURATIONS = 20  # durations returned at most
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
+# The most that a task was expected to cost, or was told to so far: it may still become less.
+_CHARGE_SO_FAR = (
+    "CASE WHEN charge IS NULL THEN ? WHEN charge_unit = unit "
+    "THEN max(charge, coalesce(?, charge)) ELSE charge END"
+)
 
 
 class Store:
@@ -65,6 +73,7 @@ class Store:
 
     def _connect(self) -> None:
         self._db = connect(self._path)
+        self._charges = Charges(self._db, self._owner, self._now)
         # Not at exit: our threads may still be writing then, and SQLite needs no clean close.
         self._closing = weakref.finalize(self, self._db.close)
         self._closing.atexit = False
@@ -114,7 +123,27 @@ class Store:
             ).fetchall()
         return [seconds for (seconds,) in found]
 
-    def record_intent(self, record: TaskRecord) -> Row | None:
+    def reserve(
+        self,
+        records: Sequence[TaskRecord],
+        limits: Sequence[Limit],
+        reuse: bool,
+        others: Others = no_others,
+    ) -> list[str]:
+        self._drop_dead_reservations()
+        with self._transaction():
+            return self._charges.reserve(records, limits, reuse, others)
+
+    def release(self, fingerprints: Sequence[str]) -> None:
+        with self._transaction():
+            self._charges.release(fingerprints)
+
+    def record_intent(
+        self,
+        record: TaskRecord,
+        *limits: Limit,
+        others: Others = no_others,
+    ) -> Row | None:
         with self._transaction():
             existing = self._fetch_one(
                 f"SELECT * FROM tasks WHERE mark = ? AND state {in_states(OPEN)}",
@@ -122,6 +151,7 @@ class Store:
             )
             if existing is not None:
                 return existing
+            self._charges.claim(record, limits, others)
             self._insert(record)
         return None
 
@@ -130,6 +160,7 @@ class Store:
     ) -> None:
         with self._transaction():
             if not self._open_row_id(record.fingerprint):
+                self._charges.claim(record, (), no_others)
                 self._insert(record)
             self._update_open_row(
                 record.fingerprint,
@@ -143,11 +174,16 @@ class Store:
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
         with self._transaction():
             self._db.execute(
-                "UPDATE tasks SET state = ?, owner = ?, cost = coalesce(?, cost) "
+                f"UPDATE tasks SET charge = {_CHARGE_SO_FAR}, state = ?, owner = ?, "
+                "cost = coalesce(?, cost) "
                 f"WHERE mark = ? AND state {in_states(states_before(state))}",
                 # Its owner is who handles the task: another process may have adopted it.
-                (state.value, self._owner.id, cost, fingerprint),
+                (cost, cost, state.value, self._owner.id, cost, fingerprint),
             )
+
+    def record_cost(self, fingerprint: str, task_id: str, cost: float) -> None:
+        with self._transaction():
+            self._write_cost(self._open_row_id(fingerprint, task_id), cost)
 
     def record_success(self, fingerprint: str, task_id: str, state: TaskState) -> None:
         with self._transaction():
@@ -155,6 +191,7 @@ class Store:
             before = (row.result or row.kept) if row else None
             text = with_missing(success_text(state), before.missing if before else ())
             self._update_open_row(fingerprint, task_id, success=text)
+            self._write_cost(self._open_row_id(fingerprint, task_id), state.cost)
 
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         with self._transaction():
@@ -284,10 +321,28 @@ class Store:
         with self._lock:
             found = self._db.execute(
                 "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
-                f"sum(cost) FROM tasks {where} GROUP BY day, platform ORDER BY day DESC, platform",
+                f"sum(cost), unit FROM tasks {where} GROUP BY day, platform, unit "
+                "ORDER BY day DESC, platform, unit",
                 values,
             ).fetchall()
         return [Spent(*row) for row in found]
+
+    def reserved(self) -> list[str]:
+        """The orders that something is reserved for, by their fingerprints."""
+        with self._lock:
+            return self._charges.reserved()
+
+    def spending(self, since: float) -> list[Spending]:
+        """What orders made since then count for, newest day first."""
+        with self._lock:
+            return self._charges.since(since)
+
+    def used(
+        self, limit: Limit, local: bool, queue: str = "", asked: frozenset[str] = frozenset()
+    ) -> Sequence[Use]:
+        """What counts against `limit` now, other than reservations of the orders `asked` for."""
+        with self._transaction("DEFERRED"):  # rows and reservations of one moment
+            return self._charges.used(limit, local, queue, asked)
 
     def charges(self, platform: str, newest: int) -> list[Charge]:
         """What the platform's newest tasks with a result and a known cost were charged."""
@@ -317,12 +372,12 @@ class Store:
                 (self._now(),),
             )
             last_use = cutoff((moment for (moment,) in times), older_than_s)
-            deleted = self._db.execute(
-                f"DELETE FROM tasks WHERE state {in_states(OVER)} AND {_LAST_USE} <= ?", (last_use,)
-            )
-            return deleted.rowcount
+            old = f"state {in_states(OVER)} AND {_LAST_USE} <= ?"
+            self._charges.keep_pruned(old, last_use)
+            return self._db.execute(f"DELETE FROM tasks WHERE {old}", (last_use,)).rowcount
 
     def recover(self) -> None:
+        self._drop_dead_reservations()
         rows = self._fetch_all("SELECT * FROM tasks WHERE state = 'intent'")
         for row in (row for row in rows if not self._owner.is_alive(row.owner)):
             with self._transaction():
@@ -331,6 +386,14 @@ class Store:
                     "WHERE id = ? AND state = 'intent'",
                     (self._now(), row.id),
                 )
+
+    def _drop_dead_reservations(self) -> None:
+        with self._lock:
+            owners = self._charges.owners()
+        for owner in owners:
+            if not self._owner.is_alive(owner):
+                with self._transaction():
+                    self._charges.release_all(owner)
 
     # -- between two stores ---------------------------------------------------------------------
 
@@ -378,10 +441,10 @@ class Store:
                 migrate(self._db)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
         """One transaction. IMMEDIATE, so that nobody writes between its reads and its writes."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"BEGIN {kind}")
             try:
                 yield
                 self._db.execute("COMMIT")
@@ -396,7 +459,8 @@ class Store:
     def _insert(self, record: TaskRecord) -> int | None:
         cursor = self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
-            "prompt_id, owner, created) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "prompt_id, owner, created, queue, unit, charge, charge_unit) "
+            f"VALUES (?, 'intent', {', '.join('?' * 13)})",
             storable(
                 record.fingerprint,
                 record.platform,
@@ -408,6 +472,9 @@ class Store:
                 record.source.prompt_id,
                 self._owner.id,
                 self._now(),
+                self._charges.queue_of(record),
+                record.unit,
+                *charge_columns(record),
             ),
         )
         return cursor.lastrowid
@@ -428,10 +495,18 @@ class Store:
             for value in (result.texts, result.warnings, result.details)
         )
         self._db.execute(
-            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, success = ?, "
-            "cost = coalesce(?, cost) WHERE id = ?",
-            storable(texts, warnings, details, success, result.cost, task),
+            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, success = ? WHERE id = ?",
+            storable(texts, warnings, details, success, task),
         )
+        self._write_cost(task, result.cost)
+
+    def _write_cost(self, row_id: int | None, cost: float | None) -> None:
+        """What the task cost in the end, if the platform has told it."""
+        if cost is not None:
+            self._db.execute(
+                "UPDATE tasks SET cost = ?, charge = ?, charge_unit = unit WHERE id = ?",
+                (cost, cost, row_id),
+            )
 
     def _open_row_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
         """The id of the order's open row; with `task_id`, only if that is its task."""

@@ -16,11 +16,14 @@ from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import tr
 from . import folders, json_file
+from .caps import Caps, costs, tasks
+from .invalid import InvalidSetting
 
 URL, INLINE = "url", "inline"  # how media go to a platform: by address, or inside the request
 _MEDIA_FORMS = (URL, INLINE)
 _OWN_HOSTS = ("auto", "s3")  # media hosts besides the platforms whose uploads are public
 _public_hosts: Callable[[], Sequence[str]] = tuple
+_platforms: Callable[[], Sequence[str]] = tuple
 
 
 def use_media_hosts(public: Callable[[], Sequence[str]]) -> None:
@@ -29,18 +32,13 @@ def use_media_hosts(public: Callable[[], Sequence[str]]) -> None:
     _public_hosts = public
 
 
+def use_platforms(names: Callable[[], Sequence[str]]) -> None:
+    """Register `names`, which lists the platforms that a limit may name."""
+    global _platforms
+    _platforms = names
+
+
 # -- what each kind of setting accepts ----------------------------------------------------------
-
-
-class InvalidSetting(Exception):
-    """A value that a setting cannot take; the text says what it takes ("a number above 0").
-
-    inside  the part of the setting that holds the value: ".haiyi"
-    """
-
-    def __init__(self, expected: str, inside: str = "") -> None:
-        super().__init__(expected)
-        self.inside = inside
 
 
 def _count(value: Any) -> int:
@@ -178,6 +176,14 @@ def _platform_address(name: str, url: Any) -> str:
         raise InvalidSetting(str(invalid), inside=f".{name}") from None
 
 
+def _task_caps(value: Any) -> Caps:
+    return tasks(value, _platforms())
+
+
+def _cost_caps(value: Any) -> Caps:
+    return costs(value, _platforms())
+
+
 def validated(parse: Callable[[Any], Any], value: Any, where: str) -> Any:
     """`value` parsed by `parse`. Raises InvalidInput, which names `where` and never the value."""
     try:
@@ -223,6 +229,9 @@ class Settings:
     happyhorse_media how media go to HappyHorse: "url", or "inline" for inside the request
     allowed_hosts    names under which a proxy or tunnel leads to ComfyUI, also *.example.com; where
                      there are any, no other name is answered, only addresses and localhost
+    limit_tasks_per_queue, limit_tasks_per_day, limit_cost_per_day, limit_cost_per_month
+                     at most so many tasks or so much cost: a number, "20, gpugeek=5" or
+                     {"all": 20, "gpugeek": 5}, costs also with a unit ("5 CNY")
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
@@ -255,6 +264,18 @@ class Settings:
     )
     allowed_hosts: tuple[str, ...] = field(
         default=(), metadata=_setting("SKYPORT_ALLOWED_HOSTS", _hosts)
+    )
+    limit_tasks_per_queue: Caps = field(
+        default=Caps(), metadata=_setting("SKYPORT_LIMIT_TASKS_PER_QUEUE", _task_caps)
+    )
+    limit_tasks_per_day: Caps = field(
+        default=Caps(), metadata=_setting("SKYPORT_LIMIT_TASKS_PER_DAY", _task_caps)
+    )
+    limit_cost_per_day: Caps = field(
+        default=Caps(), metadata=_setting("SKYPORT_LIMIT_COST_PER_DAY", _cost_caps)
+    )
+    limit_cost_per_month: Caps = field(
+        default=Caps(), metadata=_setting("SKYPORT_LIMIT_COST_PER_MONTH", _cost_caps)
     )
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))

@@ -56,6 +56,8 @@ class Job:
     `snapshot` and `future` may be read from any thread.
 
     existing_task  its task, for a job made from the ledger, which has no request to send
+    has_share      whether a part of the limits was set aside for it and for equal jobs
+    is_reserved    whether it still is: until it is sent
     reused_urls    of its files, as it was sent: hosted for earlier requests
     stop           set when the last watcher has asked to stop it
     open           cleared while that is handled: new watchers wait for the outcome
@@ -72,6 +74,7 @@ class Job:
         self.request = request
         self.record = record
         self.existing_task = existing_task
+        self.has_share = self.is_reserved = False
         self.reused_urls: tuple[ReusedUrl, ...] = ()
         self.snapshot = JobSnapshot(since=time.monotonic())
         self.future: Future[Result] = Future()

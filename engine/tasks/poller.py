@@ -88,6 +88,9 @@ class Poller:
             row = await self._in_thread(lambda: self._ledger.find(job.fingerprint))
             if row is not None and row.task == task and row.state is State.CANCELLED:
                 job.cancel_reason = row.error  # another process has cancelled it
+        cost = state.cost
+        if cost is not None:
+            await self._in_thread(lambda: self._ledger.record_cost(job.fingerprint, task.id, cost))
         raise_unless_succeeded(job, task, state)
         await self._in_thread(lambda: self._ledger.record_success(job.fingerprint, task.id, state))
         return state

@@ -42,6 +42,7 @@ from .outcome import (
 )
 from .poller import LOOK, Poller
 from .polling import ConcurrencyLimit, Pace
+from .reservations import PriceOf, Reservations
 from .results import Results, check_writable, fetch_results, record_unreadable
 from .resume import ResumeCheck
 from .submit import Submitter
@@ -55,11 +56,16 @@ class Runner:
     """Starts jobs and keeps track of those in progress. One for the life of the process."""
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, url_store: UploadUrlStore | None = None
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        url_store: UploadUrlStore | None = None,
+        price: PriceOf | None = None,
     ) -> None:
         self.engine = engine
         self.ledger = ledger
         self._resume = ResumeCheck(ledger, engine)
+        self._reservations = Reservations(ledger, self._resume, price)
         self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, url_store))
         self._poller = Poller(engine, ledger, self._resume)
         self._jobs: dict[str, Job] = {}
@@ -117,8 +123,26 @@ class Runner:
         self, provider: Provider, request: Request, into: Path, source: Source = NOBODY
     ) -> Job:
         """`start`, for callers on the engine's loop."""
-        record = record_of(request, provider.http.base_url, source)
-        return await self._join(Job(provider, request, record), into)
+        return (await self.begin_all(provider, [request], into, source))[0]
+
+    async def begin_all(
+        self,
+        provider: Provider,
+        requests: Sequence[Request],
+        into: Path,
+        source: Source = NOBODY,
+        begun: list[Job] | None = None,
+    ) -> list[Job]:
+        """`begin` for a fan-out, in order. Raises LimitReached, with none begun, if not all fit.
+
+        begun  gets each job as it begins, for a caller that may be cancelled meanwhile
+        """
+        begun, base_url = [] if begun is None else begun, provider.http.base_url
+        jobs = [Job(provider, one, record_of(one, base_url, source)) for one in requests]
+        async with self._reservations.held(self._not_running(jobs)):
+            for job in jobs:
+                begun.append(await self._join(job, into))
+        return begun
 
     async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
         """The job of a task in the ledger whose request is not available.
@@ -154,6 +178,9 @@ class Runner:
             await job.open.wait()
         return job or self._launch(fresh, into)
 
+    def _not_running(self, jobs: Sequence[Job]) -> list[Job]:
+        return [job for job in jobs if not self.is_running(job.fingerprint)]
+
     def is_running(self, fingerprint: str) -> bool:
         """Whether the order is in progress in this process."""
         return fingerprint in self._jobs
@@ -181,7 +208,7 @@ class Runner:
     async def _run_job(self, job: Job, into: Path) -> None:
         try:
             with workers(job.provider.name):
-                result = await self.run_task(job, into)
+                result = await self._run_and_give_back(job, into)
         except asyncio.CancelledError:
             self._finish(job).set_exception(TaskCancelled(tr("The operation was cancelled.")))
         except BaseException as error:
@@ -190,6 +217,12 @@ class Runner:
             self._finish(job).set_exception(error)
         else:
             self._finish(job).set_result(result)
+
+    async def _run_and_give_back(self, job: Job, into: Path) -> Result:
+        try:
+            return await self.run_task(job, into)
+        finally:
+            await self._reservations.give_back([job])
 
     def _finish(self, job: Job) -> Any:
         """Forget the job before its watchers wake: the next equal request asks the ledger."""

@@ -15,6 +15,7 @@ from ..hosting.upload_cache import UploadCache
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
+from ..spend import limits
 from .job import Job, Stopped, TransferProgress
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
 from .outcome import scrub_state, submit_error
@@ -144,8 +145,10 @@ class Submitter:
         except Stopped:
             raise job.stop_error() from None
         job.enter("submitting")
-        if await self._resume.in_thread(lambda: self._ledger.record_intent(job.record)):
+        in_force = limits.current()
+        if await self._resume.in_thread(lambda: self._ledger.record_intent(job.record, *in_force)):
             return None
+        job.is_reserved = False  # it counts in its row now
         return request
 
     async def _prepare(self, job: Job, folder: TempFolder) -> Request:

@@ -51,8 +51,7 @@ async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list
 
     async def begin(jobs: list[Job]) -> None:
         provider, requests = await runner.engine.blocking(make_requests)
-        for one in number_copies(requests):
-            jobs.append(await runner.begin(provider, one, into, source))
+        await runner.begin_all(provider, number_copies(requests), into, source, jobs)
 
     return await _follow(node_id, begin, deliver)
 

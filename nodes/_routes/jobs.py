@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Coroutine
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -27,6 +28,7 @@ from ...engine.base.errors import (
 from ...engine.base.types import Kind, ResultFile
 from ...engine.base.words import tr
 from ...engine.ledger.ledger import Query, Row, State
+from ...engine.spend import report
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
 from ...engine.tasks.public_view import redact, row_to_json
@@ -48,6 +50,7 @@ def add_to(routes: GuardedRoutes) -> None:
     one = r"/skyport/jobs/{job:\d{1,18}}"
     routes.get("/skyport/jobs", _page)
     routes.get("/skyport/jobs/spent", _spent)
+    routes.get("/skyport/spend", _spend)
     routes.get(one, _one)
     routes.get(one + "/thumbnail", _thumbnail)
     routes.get(one + r"/files/{number:\d{1,6}}", _file)
@@ -70,6 +73,19 @@ async def _spent(request: web.Request) -> web.Response:
     query = replace(_query(request), before=0)
     sums = await in_thread(lambda: history.read(_ledger(), lambda store: store.spent(query)))
     return web.json_response({"spent": [asdict(one) for one in sums]})
+
+
+async def _spend(request: web.Request) -> web.Response:
+    """Sums of today, this month and the latest days, and what the limits leave: `by` and `days`."""
+    by, days = request.query.get("by", "platform"), request.query.get("days", "30")
+    if by not in report.KINDS or not (days.isascii() and days.isdigit() and 0 < int(days) <= 3660):
+        raise InvalidInput(tr("Ask for by=platform, model or graph, and for 1 to 3660 days."))
+    found = await in_thread(
+        lambda: history.read(
+            _ledger(), lambda store: report.report(store, by, int(days), time.time())
+        )
+    )
+    return web.json_response(redact(report.report_to_json(found, by)))
 
 
 def _page_payload(query: Query) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Cluster, Json
 from ...engine.base.words import tr
 from ...engine.settings import folders, keys, settings
+from ...engine.settings.caps import Caps
 from ...engine.tasks.public_view import redact
 from .._base import editor_language
 from .._base.run_task import in_thread
@@ -116,7 +117,7 @@ def _settings_view(current: settings.Settings) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Json:
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, (Path, Caps)) else value
 
 
 # -- keys ---------------------------------------------------------------------------------------

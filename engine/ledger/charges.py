@@ -1,0 +1,184 @@
+"""What the orders in the ledger's file count for in limits, and what is reserved for new ones."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from .budget import MICRO, MOST, Limit, Period, Use, check, micros
+from .ledger import Spending, State, TaskRecord, must_be_sent
+from .process_lock import Owner
+from .rows import storable
+
+Others = Callable[[Limit, bool, str, frozenset[str]], Sequence[Use]]  # `used` of another store
+
+_YEAR = 366 * 86400.0
+_MICROS = f"CAST(round(min(max(charge, 0), {MOST}) * {MICRO}) AS INTEGER)"
+_LOCAL = "place LIKE 'http://127.0.0.1:%'"  # the sandbox: what it imitates is not paid for
+_COLUMNS = "platform, place, title, prompt_id, queue, created, cost, charge, charge_unit"
+
+
+def no_others(*_: object) -> Sequence[Use]:
+    """What another store counts, where there is no other."""
+    return ()
+
+
+class Charges:
+    """Sums and reservations in the store's database. Its writes are parts of a transaction."""
+
+    def __init__(self, db: sqlite3.Connection, owner: Owner, now: Callable[[], float]) -> None:
+        self._db = db
+        self._owner = owner
+        self._now = now
+
+    # -- reservations -------------------------------------------------------------------------
+
+    def reserve(
+        self, records: Sequence[TaskRecord], limits: Sequence[Limit], reuse: bool, others: Others
+    ) -> list[str]:
+        """See `Ledger.reserve`. `others` is what counts that this store does not know."""
+        unique = {record.fingerprint: record for record in records}
+        asked = [record for record in unique.values() if self._must_be_sent(record, reuse)]
+        self._check(asked, limits, others)
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO reservations VALUES ({', '.join('?' * 8)})",
+            [self._reservation(record) for record in asked],
+        )
+        return [record.fingerprint for record in asked]
+
+    def claim(self, record: TaskRecord, limits: Sequence[Limit], others: Others) -> None:
+        """Raises LimitReached unless the order is reserved or there is room for it."""
+        sql = "SELECT EXISTS (SELECT 1 FROM reservations WHERE mark = ? AND owner = ?)"
+        if not self._db.execute(sql, (record.fingerprint, self._owner.id)).fetchone()[0]:
+            self._check([record], limits, others)
+        # Of every process: whoever wants to send the order after this one counts anew.
+        self._db.execute("DELETE FROM reservations WHERE mark = ?", (record.fingerprint,))
+
+    def release(self, fingerprints: Iterable[str]) -> None:
+        self._db.executemany(
+            "DELETE FROM reservations WHERE mark = ? AND owner = ?",
+            [(fingerprint, self._owner.id) for fingerprint in fingerprints],
+        )
+
+    def release_all(self, owner: str) -> None:
+        self._db.execute("DELETE FROM reservations WHERE owner = ?", (owner,))
+
+    def owners(self) -> list[str]:
+        """The processes that have reserved something."""
+        rows = self._db.execute("SELECT DISTINCT owner FROM reservations").fetchall()
+        return [owner for (owner,) in rows]
+
+    def reserved(self) -> list[str]:
+        rows = self._db.execute("SELECT DISTINCT mark FROM reservations ORDER BY mark").fetchall()
+        return [mark for (mark,) in rows]
+
+    def queue_of(self, record: TaskRecord) -> str:
+        """What a limit for one queue holds for: a prompt of ComfyUI, else a run of a command."""
+        return record.source.prompt_id or self._owner.id
+
+    def _must_be_sent(self, record: TaskRecord, reuse: bool) -> bool:
+        sql = "SELECT state, told FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1"
+        newest = self._db.execute(sql, (record.fingerprint,)).fetchone()
+        state, told = (State(newest[0]), bool(newest[1])) if newest else (None, False)
+        return must_be_sent(state, told, reuse)
+
+    def _check(self, asked: Sequence[TaskRecord], limits: Sequence[Limit], others: Others) -> None:
+        """Raises LimitReached. The orders of a fan-out have one queue and one address."""
+        if not asked or not limits:
+            return
+        local = asked[0].base_url.startswith("http://127.0.0.1:")
+        marks = frozenset(record.fingerprint for record in asked)
+        key = local, self.queue_of(asked[0]), marks
+        check(
+            limits,
+            lambda limit: [*self.used(limit, *key), *others(limit, *key)],
+            [_use_of(record) for record in asked],
+        )
+
+    def _reservation(self, record: TaskRecord) -> Sequence[object]:
+        return storable(
+            record.fingerprint,
+            self._owner.id,
+            record.platform,
+            record.base_url,
+            self.queue_of(record),
+            self._now(),
+            *charge_columns(record),
+        )
+
+    # -- sums -----------------------------------------------------------------------------------
+
+    def used(self, limit: Limit, local: bool, queue: str, asked: frozenset[str]) -> list[Use]:
+        """What counts against `limit`, other than reservations of the orders `asked` for.
+
+        Orders that are dated later than now count too: a clock that is set back frees nothing.
+        """
+        is_queue = limit.period is Period.QUEUE
+        rows = self._db.execute(
+            f"SELECT platform, charge_unit, count(*), coalesce(sum({_MICROS}), 0), "
+            f"sum(charge IS NULL) FROM counted WHERE {'queue = ?' if is_queue else 'created >= ?'} "
+            f"AND ({_LOCAL}) = ? GROUP BY platform, charge_unit",
+            (queue if is_queue else start_of(limit.period, self._now()), local),
+        ).fetchall()
+        reserved = self._reserved(local, queue if is_queue else "", asked)
+        return [*(Use(*row) for row in rows), *reserved]
+
+    def _reserved(self, local: bool, queue: str, asked: frozenset[str]) -> Iterable[Use]:
+        """Reservations, whenever they were made: their orders are still to be sent.
+
+        Equal orders of several processes count once: only one of them is sent.
+        """
+        rows = self._db.execute(
+            "SELECT mark, platform, charge, charge_unit FROM reservations "
+            f"WHERE ({_LOCAL}) = ? AND ? IN ('', queue)",
+            (local, queue),
+        ).fetchall()
+        by_order = {mark: order for mark, *order in rows if mark not in asked}
+        return [
+            Use(platform, unit, 1, micros(charge or 0), int(charge is None))
+            for platform, charge, unit in by_order.values()
+        ]
+
+    def since(self, moment: float) -> list[Spending]:
+        """What all orders made since `moment` count for, newest day first."""
+        told, expected = (
+            f"coalesce(sum(CASE WHEN cost IS {null} THEN {_MICROS} END), 0) / {MICRO}.0"
+            for null in ("NOT NULL", "NULL")
+        )
+        rows = self._db.execute(
+            f"SELECT date(created, 'unixepoch', 'localtime') AS day, {_LOCAL} AS local, platform, "
+            f"title, prompt_id, charge_unit, count(*), {told}, {expected}, sum(charge IS NULL) "
+            "FROM counted WHERE created >= ? "
+            "GROUP BY day, local, platform, title, prompt_id, charge_unit "
+            "ORDER BY day DESC, local, platform, title",
+            (moment,),
+        ).fetchall()
+        return [Spending(day, bool(local), *values) for day, local, *values in rows]
+
+    def keep_pruned(self, condition: str, *values: object) -> None:
+        """Keep for a year what the rows count for that are about to be deleted."""
+        oldest = self._now() - _YEAR
+        self._db.execute("DELETE FROM pruned WHERE created < ?", (oldest,))
+        self._db.execute(
+            f"INSERT INTO pruned SELECT {_COLUMNS} FROM tasks WHERE created >= ? "
+            f"AND NOT (state IN ('failed', 'cancelled') AND task_id = '') AND {condition}",
+            (oldest, *values),
+        )
+
+
+def start_of(period: Period, now: float) -> float:
+    """When the day or the month of `now` began in local time, in seconds since the epoch."""
+    today = time.localtime(now)
+    day = today.tm_mday if period is Period.DAY else 1
+    return time.mktime((today.tm_year, today.tm_mon, day, 0, 0, 0, 0, 0, -1))
+
+
+def charge_columns(record: TaskRecord) -> tuple[float | None, str]:
+    """What an order counts for: `charge` and `charge_unit`."""
+    return (record.price.value, record.price.unit) if record.price else (None, record.unit)
+
+
+def _use_of(record: TaskRecord) -> Use:
+    charge, unit = charge_columns(record)
+    return Use(record.platform, unit, 1, micros(charge or 0), int(charge is None))
