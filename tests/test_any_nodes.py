@@ -115,6 +115,15 @@ def said(run: Run) -> str:
     return run.texts["any"][-1]
 
 
+@pytest.fixture
+def limited(cloud: Host) -> Iterator[Callable[[str], None]]:
+    """Sets how many tasks one queue may make."""
+
+    path = cloud.home / "settings.json"
+    yield lambda value: path.write_text(json.dumps({"limit_tasks_per_queue": value})) and None
+    path.unlink()
+
+
 # -- the families -------------------------------------------------------------------------------
 
 
@@ -273,6 +282,27 @@ def test_without_a_key_of_any_platform_the_error_says_how_to_set_one(
         pytest.skip("a running ComfyUI keeps the keys that it was started with")
     failed(cloud, graph(any=only), "MissingKey", "HappyHorse")
     assert charged() == []
+
+
+def test_a_limit_for_one_platform_sends_the_whole_batch_to_the_next(
+    cloud: Host, limited: Callable[[str], None], charged: Callable[[], list[str]]
+) -> None:
+    limited("happyhorse=1")
+    batch = node("ProbeImage", seed=6, width=320, height=320, batch=2)
+    run = cloud.run(graph(picture=batch, any=anywhere("image2video", "happyhorse", seed=26)))
+    assert run.status == "success", run.error
+    assert charged() == ["opencomputing", "opencomputing"]
+    assert "limit" in said(run)
+
+
+def test_a_limit_over_all_platforms_refuses_before_anything_is_sent(
+    cloud: Host, sandbox: Sandbox, limited: Callable[[str], None]
+) -> None:
+    limited("1")
+    batch = node("ProbeImage", seed=7, width=320, height=320, batch=2)
+    made = graph(picture=batch, any=anywhere("image2video", "happyhorse", seed=27))
+    failed(cloud, made, "InvalidInput", "nothing was charged", "HappyHorse", "OpenComputing")
+    assert [seen.path for seen in sandbox.log if seen.method == "POST"] == []
 
 
 # -- which one first ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ... import providers
-from ...engine.base.errors import InvalidInput, SkyportError
+from ...engine.base.errors import InvalidInput, LimitReached, SkyportError
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.platforms.provider import Provider
@@ -50,16 +50,12 @@ async def run(
     plan = await run_task.in_thread(make_plan)
     items = [_Item(list(choices), list(plan.refusals)) for choices in plan.items]
     while asked := [item for item in items if item.may_go_on()]:
-        jobs = await _round(node_id, [item.next_choice() for item in asked])
-        for item, job in zip(asked, jobs, strict=True):
-            item.end(job)
-    errors = {
-        n: all_refused(item.refusals)
-        for n, item in enumerate(items)
-        if item.is_refused() and len(item.refusals) > 1
-    }
+        await _round(node_id, asked)
     jobs = [item.job for item in items if item.job]
-    return await run_task.finish(node_id, jobs, deliver, plan.note, errors)
+    errors = {n: item.error() for n, item in enumerate(items, 1) if item.error()}
+    if errors:
+        raise await run_task.error_of(jobs, errors, len(items))
+    return await run_task.finish(node_id, jobs, deliver, plan.note)
 
 
 class _Item:
@@ -67,40 +63,69 @@ class _Item:
 
     def __init__(self, choices: list[Choice], refusals: list[str]) -> None:
         self._choices = choices
-        self.refusals = refusals
+        self._refusals = refusals
+        self._refused: SkyportError | None = None  # by the choice that was asked last
         self.job: Job | None = None
 
     def may_go_on(self) -> bool:
-        return bool(self._choices) and (self.job is None or self.is_refused())
-
-    def is_refused(self) -> bool:
-        return self.job is not None and is_uncharged(self.job.future.exception())
+        is_new = self.job is None and self._refused is None
+        return bool(self._choices) and (is_new or self._refused is not None)
 
     def next_choice(self) -> Choice:
         """The next choice; its result says which platforms did not take the item, and why."""
+        self._refused, self.job = None, None
         choice = self._choices.pop(0)
         warnings = [
             tr("Not taken, and nothing was charged there: {refusal}", refusal=one)
-            for one in self.refusals
+            for one in self._refusals
         ]
         request = replace(choice.request, warnings=(*choice.request.warnings, *warnings))
         return replace(choice, request=request)
 
-    def end(self, job: Job) -> None:
-        self.job = job
-        if self.is_refused():
-            self.refusals.append(str(job.future.exception()))
+    def refuse(self, error: SkyportError) -> None:
+        self._refused = error
+        self._refusals.append(str(error))
+
+    def error(self) -> BaseException | None:
+        """Why the item has no result; None if it has one."""
+        if self._refused is None:
+            return self.job.future.exception() if self.job else None
+        return all_refused(self._refusals) if len(self._refusals) > 1 else self._refused
 
 
-async def _round(node_id: str, choices: Sequence[Choice]) -> list[Job]:
-    """The jobs of these choices, once all have ended."""
+async def _round(node_id: str, items: Sequence[_Item]) -> None:
+    """Asks the next platform of each item, and waits until all have ended."""
     runner, into, source = providers.runner(), providers.results(), run_task.source_of(node_id)
+    choices = [(item, item.next_choice()) for item in items]
 
     async def begin(jobs: list[Job]) -> None:
-        for choice in choices:
-            jobs.append(await runner.begin(choice.provider, choice.request, into, source))
+        for provider, group in _by_provider(choices):
+            before, requests = len(jobs), [choice.request for _, choice in group]
+            try:
+                await runner.begin_all(provider, requests, into, source, jobs)
+            except LimitReached as error:
+                for item, _ in group:
+                    item.refuse(error)
+                continue
+            for (item, _), job in zip(group, jobs[before:], strict=True):
+                item.job = job
 
-    return await run_task.wait_for_jobs(node_id, begin)
+    await run_task.wait_for_jobs(node_id, begin)
+    for item, _ in choices:
+        error = item.job.future.exception() if item.job else None
+        if isinstance(error, SkyportError) and is_uncharged(error):
+            item.refuse(error)
+
+
+Asked = tuple[_Item, Choice]
+
+
+def _by_provider(choices: Sequence[Asked]) -> list[tuple[Provider, list[Asked]]]:
+    """The choices of each platform together: a limit holds all of them, or none."""
+    groups: dict[str, tuple[Provider, list[Asked]]] = {}
+    for item, choice in choices:
+        groups.setdefault(choice.provider.name, (choice.provider, []))[1].append((item, choice))
+    return list(groups.values())
 
 
 def all_refused(reasons: Sequence[str]) -> SkyportError:

@@ -115,20 +115,28 @@ async def finish(
     jobs: list[Job],
     deliver: Callable[[list[Result]], T],
     note: str = "",
-    errors: Mapping[int, BaseException] | None = None,
 ) -> T:
     """Delivers the results of jobs that have ended; `note` is shown beside the platform's name.
 
-    Raises a single SkyportError that names every failed item. `errors` are told in place of those
-    of the jobs at these positions.
+    Raises a single SkyportError that names every failed item.
     """
-    await in_thread(lambda: _record_told(jobs))
-    found = _results(jobs, errors or {})
+    errors = {n: job.future.exception() for n, job in enumerate(jobs, 1) if job.future.exception()}
+    if errors:
+        raise await error_of(jobs, errors, len(jobs))
+    found = [job.future.result() for job in jobs]
     output, results = await in_thread(lambda: _deliver(jobs, found, deliver))
     title = DOT.join(filter(None, (progress.name_of(jobs[0]), note)))
     await progress.show_finished(node_id, title, results, _notes(output))
     _note_partial(node_id, results)
     return output
+
+
+async def error_of(
+    jobs: Sequence[Job], errors: Mapping[int, BaseException | None], count: int
+) -> BaseException:
+    """One error for those of `count` items, by number; what its jobs say is recorded as told."""
+    await in_thread(lambda: _record_told(jobs))
+    return _combined_error(errors, count)
 
 
 def _leave(jobs: list[Job], stop: bool) -> None:
@@ -201,18 +209,6 @@ def _event_on_end(jobs: Sequence[Job]) -> asyncio.Event:
     for job in jobs:
         job.future.add_done_callback(wake)
     return event
-
-
-def _results(jobs: Sequence[Job], told: Mapping[int, BaseException]) -> list[Result]:
-    """The results of all jobs. Raises an error that names the failed ones."""
-    errors = {
-        n + 1: told.get(n) or job.future.exception()
-        for n, job in enumerate(jobs)
-        if job.future.exception()
-    }
-    if errors:
-        raise _combined_error(errors, len(jobs))
-    return [job.future.result() for job in jobs]
 
 
 def _record_told(jobs: Sequence[Job]) -> None:
@@ -289,7 +285,7 @@ def partial_runs(node_id: str | None) -> int:
     return _partial_runs[node_id or ""]
 
 
-def _combined_error(errors: dict[int, BaseException | None], count: int) -> BaseException:
+def _combined_error(errors: Mapping[int, BaseException | None], count: int) -> BaseException:
     first = next(error for error in errors.values() if error is not None)
     if isinstance(first, TaskCancelled) and host.processing_interrupted():
         return host.InterruptProcessingException()
@@ -301,7 +297,7 @@ def _combined_error(errors: dict[int, BaseException | None], count: int) -> Base
     return first
 
 
-def _other_items(errors: dict[int, BaseException | None], count: int) -> str:
+def _other_items(errors: Mapping[int, BaseException | None], count: int) -> str:
     """What happened to the other items of a batch."""
     if count == 1:
         return ""
