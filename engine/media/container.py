@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,7 @@ import av
 
 from ..base.errors import BadResult
 from ..base.words import tr
-
-_log = logging.getLogger("skyport")
+from .notes import note
 
 # Tags in an odd encoding must not lose a result that was paid for. PyAV 19 reads any tag and no
 # longer takes the argument.
@@ -65,13 +63,8 @@ def iter_frames(container: Any, stream: Any) -> Iterator[Any]:
         except av.error.InvalidDataError:
             broken += 1
     if broken:
-        _log.warning(
-            tr(
-                "{name}: skipped {count} broken packets.",
-                name=Path(container.name).name,
-                count=broken,
-            )
-        )
+        name = Path(container.name).name
+        note(tr("{name}: skipped {count} broken packets.", name=name, count=broken))
 
 
 def first_frame(frames: Iterator[Any], path: Path) -> Any:
