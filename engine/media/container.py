@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +55,36 @@ def audio_stream(container: Any) -> Any:
 
 
 def iter_frames(container: Any, stream: Any) -> Iterator[Any]:
-    """The frames of `stream`; packets that cannot be decoded are skipped, as players do."""
-    broken = 0
-    for packet in container.demux(stream):
+    """The frames of `stream`; packets that cannot be decoded are skipped, with a note.
+
+    A file whose end cannot be read ends there. Raises FFmpegError where not even its beginning can.
+    """
+    name, broken, has_begun = Path(container.name).name, 0, False
+    for packet in _packets(container, stream, name):
+        if not packet.size:  # an empty one would be taken for the end
+            continue
+        has_begun = True
         try:
             yield from packet.decode()
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             broken += 1
+    if has_begun:
+        with suppress(av.error.FFmpegError):
+            yield from stream.decode(None)
     if broken:
-        name = Path(container.name).name
         note(tr("{name}: skipped {count} broken packets.", name=name, count=broken))
+
+
+def _packets(container: Any, stream: Any, name: str) -> Iterator[Any]:
+    has_begun = False
+    try:
+        for packet in container.demux(stream):
+            yield packet
+            has_begun = True
+    except av.error.FFmpegError:
+        if not has_begun:
+            raise
+        note(tr("{name}: its end could not be read.", name=name))
 
 
 def first_frame(frames: Iterator[Any], path: Path) -> Any:
