@@ -299,6 +299,15 @@ def test_a_format_without_a_decoder_is_told_by_its_name(
         thumbnail(path)
 
 
+def test_a_picture_without_a_decoder_does_not_cost_the_others(tmp_path: Path) -> None:
+    Image.fromarray(noise(4, 5, 3)).save(tmp_path / "a.png")
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    with collected() as notes:
+        (batch,) = batch_images([tmp_path / "a.png", tmp_path / "b.heic"])
+    assert batch.shape == (1, 4, 5, 3)
+    assert [text.partition(":")[0] for text in notes] == ["b.heic cannot be decoded"]
+
+
 # -- memory -----------------------------------------------------------------------------------
 
 

@@ -67,12 +67,13 @@ def batch_images(
 ) -> list[torch.Tensor]:
     """The pictures in order: one batch for each run of equal size and channel count.
 
-    They count together against `free_bytes`. Raises as `decode_image`.
+    They count together against `free_bytes`. One that is not decoded here is left out, with a
+    note, where others are. Raises as `decode_image`.
     """
-    files = [Path(path) for path in paths]
-    _refuse_too_large(files, free_bytes)
+    sizes = _sizes([Path(path) for path in paths])
+    _refuse_too_large(sizes, free_bytes)
     batches: list[_Batch] = []
-    for file in files:
+    for file, _ in sizes:
         with _picture(file) as image:
             for frame in _frames(image, file):
                 if not batches or batches[-1].shape != frame.shape:
@@ -84,7 +85,7 @@ def batch_images(
 def first_pixels(path: Path) -> np.ndarray:
     """The picture, or an animation's first frame, as uint8 [H,W,3]. Raises BadResult."""
     try:
-        _refuse_too_large([path], None)
+        _refuse_too_large(_sizes([path]), None)
         with _picture(path) as image:
             frame = next(_frames(image, path))
             pixels = np.empty(frame.shape, dtype=np.uint8)
@@ -128,9 +129,24 @@ def _not_decoded(path: Path, reason: str) -> NotDecoded:
 # -- memory -----------------------------------------------------------------------------------
 
 
-def _refuse_too_large(paths: Sequence[Path], free_bytes: int | None) -> None:
+def _sizes(paths: Sequence[Path]) -> list[tuple[Path, _Size]]:
+    """What each picture takes; raises NotDecoded where none is decoded here."""
+    sizes, errors = [], []
+    for path in paths:
+        try:
+            sizes.append((path, _Size.of(path)))
+        except NotDecoded as error:
+            errors.append(error)
+    if errors and not sizes:
+        raise errors[0]
+    for each in errors:
+        note(str(each))
+    return sizes
+
+
+def _refuse_too_large(pictures: Sequence[tuple[Path, _Size]], free_bytes: int | None) -> None:
     """Raises FramesTooLarge where all tensors, and one decoder's own memory, are not free."""
-    sizes = [_Size.of(path) for path in paths]
+    paths, sizes = [path for path, _ in pictures], [size for _, size in pictures]
     needed = sum(size.tensor for size in sizes) + max((size.decoder for size in sizes), default=0)
     free = free_memory() if free_bytes is None else free_bytes
     if free is None or needed <= free:
