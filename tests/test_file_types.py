@@ -305,6 +305,8 @@ def test_a_picture_goes_up_under_the_extension_of_its_bytes(
         ("song.mp3", "audio/wav", "song.wav"),
         ("film.m2ts", "video/mp2t", "film.m2ts"),
         ("film.mp4", "video/mp2t", "film.ts"),
+        ("raw.cr2", "image/x-canon-cr2", "raw.cr2"),
+        ("plan.dwg", "image/vnd.dwg", "plan.dwg"),
     ],
 )
 def test_names_of_one_format_stay_and_those_of_another_are_replaced(

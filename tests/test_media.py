@@ -248,6 +248,13 @@ def in_memory(frames: int = 6, width: int = 64) -> Any:
     return InputImpl.VideoFromComponents(Types.VideoComponents(images, Fraction(10), audio))
 
 
+def test_a_transport_stream_behind_a_video_goes_up_as_it_is(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.ts", pictures(10, 64, 48), sound=tone(1, 1.0))
+    file = encode_video(InputImpl.VideoFromFile(str(path)), tmp_path / "up")
+    assert (file.path, file.mime, file.upload_name) == (path, "video/mp2t", "a.ts")
+    assert (file.width, file.height, file.codec) == (64, 48, "h264")
+
+
 def test_a_video_on_disk_is_sent_as_the_file_itself(tmp_path: Path, clip: Path) -> None:
     file = encode_video(InputImpl.VideoFromFile(str(clip)), tmp_path / "sent")
     assert file.path == clip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ import av
 
 from ..base.errors import BadResult
 from ..base.words import tr
+from .notes import note
 from .wholeness import codec_name
-
-_log = logging.getLogger("skyport")
 
 # Tags in an odd encoding must not lose a result that was paid for. PyAV 19 reads any tag and no
 # longer takes the argument.
@@ -81,7 +79,7 @@ class Losses:
 def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
     """The frames of `stream` that can be decoded, as players show them.
 
-    What cannot is counted in `losses`, or warned of where that is None.
+    What cannot is counted in `losses`, or noted where that is None.
     """
     counted = Losses() if losses is None else losses
     last_packet = last_frame = -1
@@ -92,23 +90,21 @@ def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> It
             yield frame
     counted.behind = last_packet > last_frame
     if losses is None:
-        warn_of_losses(Path(container.name).name, counted)
+        note_losses(Path(container.name).name, counted)
 
 
 def _time(item: Any) -> int:
     return -1 if item is None or item.pts is None else int(item.pts)
 
 
-def warn_of_losses(name: str, losses: Losses) -> None:
-    """Says in the log what is missing of the file `name`, if anything is."""
+def note_losses(name: str, losses: Losses) -> None:
+    """Notes what is missing of the file `name`, if anything is."""
     if losses.broken:
-        _log.warning(tr("{name}: skipped {count} broken packets.", name=name, count=losses.broken))
+        note(tr("{name}: skipped {count} broken packets.", name=name, count=losses.broken))
     if losses.empty:
-        _log.warning(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
+        note(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
     if losses.cut:
-        _log.warning(
-            tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut)
-        )
+        note(tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut))
 
 
 def _packets(container: Any, stream: Any, losses: Losses) -> Iterator[Any]:

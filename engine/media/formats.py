@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 
 # Names of a format that differ from the MIME type's second half; the first is the extension.
 _SPELLINGS = {
@@ -97,12 +98,8 @@ def name_by_type(name: str, mime: str) -> str:
     An extension of another format is replaced, one of no known format kept as part of the name.
     """
     written = _extension_in(name)
-    if written in (
-        *spellings(mime),
-        *_ALSO.get(mime, ()),
-        extension(mime),
-        mime.rpartition("/")[2],
-    ):
+    words = re.split(r"[/.-]", mime)[1:]  # "x-canon-cr2" is called cr2
+    if written in (*spellings(mime), *_ALSO.get(mime, ()), *words):
         return name
     stem = name[: -len(written) - 1] if written and _is_media_name(name) else name
     return f"{stem}.{extension(mime)}"

@@ -21,6 +21,7 @@ from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.http.retry import retrying
 from ...engine.ledger.ledger import Row, Source, fingerprint_of
+from ...engine.media import notes
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
@@ -72,9 +73,11 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
             jobs.append(found)
 
         return await _follow(node_id, begin, deliver, watching=False)
-    output, result = await in_thread(lambda: _deliver_past(row, found, deliver))
+    (output, result), said = await in_thread(
+        lambda: _noting(lambda: _deliver_past(row, found, deliver))
+    )
     title = f"{history.label(row)} {history.title(row)}"
-    await progress.show_finished(node_id, title, [result], _notes(output))
+    await progress.show_finished(node_id, title, [result], [*_notes(output), *said])
     _note_partial(node_id, [result])
     return output
 
@@ -124,9 +127,11 @@ async def finish(
     if errors:
         raise await error_of(jobs, errors, len(jobs))
     found = [job.future.result() for job in jobs]
-    output, results = await in_thread(lambda: _deliver(jobs, found, deliver))
+    (output, results), said = await in_thread(
+        lambda: _noting(lambda: _deliver(jobs, found, deliver))
+    )
     title = DOT.join(filter(None, (progress.name_of(jobs[0]), note)))
-    await progress.show_finished(node_id, title, results, _notes(output))
+    await progress.show_finished(node_id, title, results, [*_notes(output), *said])
     _note_partial(node_id, results)
     return output
 
@@ -137,6 +142,12 @@ async def error_of(
     """One error for those of `count` items, by number; what its jobs say is recorded as told."""
     await in_thread(lambda: _record_told(jobs))
     return _combined_error(errors, count)
+
+
+def _noting(call: Callable[[], T]) -> tuple[T, list[str]]:
+    """What `call` returns, and what the person should know of files that were read in part."""
+    with notes.collected() as texts:
+        return call(), texts
 
 
 def _leave(jobs: list[Job], stop: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,17 @@ from ...engine.media.container import (
     Losses,
     first_frame,
     iter_frames,
+    note_losses,
     open_container,
     unreadable,
     video_stream,
-    warn_of_losses,
 )
 from ...engine.media.files import sniff_file
+from ...engine.media.notes import note
 from ...engine.media.wholeness import is_cut, is_truncated
 from .colours import FrameConverter
 from .frame_batch import FrameBatch
 from .pictures import first_pixels
-
-_log = logging.getLogger("skyport")
 
 
 def open_video(path: str | Path) -> Any:
@@ -72,9 +70,9 @@ def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.T
     if whole is not None:
         return whole
     frames, losses = _decode(path, count, free_bytes, "SLICE")
-    warn_of_losses(path.name, losses)
+    note_losses(path.name, losses)
     if is_cut(path):
-        _log.warning(
+        note(
             tr(
                 "{name}: its end is missing; {count} frames are there.",
                 name=path.name,
