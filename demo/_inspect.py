@@ -19,7 +19,7 @@ from ..engine.media.container import (
     unreadable,
     video_stream,
 )
-from ..engine.media.files import sniff
+from ..engine.media.files import sniff_file
 
 _UNREADABLE = (av.error.FFmpegError, OSError, ValueError, SyntaxError)
 _SKY, _SOUND = (32, 28, 64), (255, 200, 120)
@@ -28,7 +28,7 @@ _SKY, _SOUND = (32, 28, 64), (255, 200, 120)
 def kind_of(path: Path) -> Kind:
     """The kind of the file, by its bytes. Raises BadResult where it is no media file."""
     with path.open("rb") as file:
-        mime = sniff(file.read(8192))
+        mime = sniff_file(path, file.read(8192))
     try:
         return Kind(mime.partition("/")[0])
     except ValueError:

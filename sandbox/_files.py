@@ -16,11 +16,21 @@ from email.message import Message
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import av
 import filetype
 
 from ._body import Refusal
 from ._faults import Twists, paced
 
+_COVER = av.stream.Disposition.attached_pic
+_HEADERLESS = {  # by FFmpeg's names
+    "mpegts": ("mp2t", "ts"),
+    "mp3": ("mpeg", "mp3"),
+    "aac": ("aac", "aac"),
+    "w64": ("x-w64", "w64"),
+    "au": ("basic", "au"),
+    "caf": ("x-caf", "caf"),
+}
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -67,9 +77,25 @@ def identify(path: Path, name: str) -> StoredFile:
     if not size:
         raise Refusal(400, f"The file {name!r} is empty.")
     guess = filetype.guess(str(path))
-    if not guess or guess.mime.split("/")[0] not in ("image", "video", "audio"):
+    mime, ending = (guess.mime, guess.extension) if guess else ("", "")
+    if not mime.startswith("image/"):
+        mime, ending = _by_tracks(path, mime, ending)
+    if mime.split("/")[0] not in ("image", "video", "audio"):
         raise Refusal(400, f"The file {name!r} is no image, video or audio file.")
-    return StoredFile(path, name, guess.mime, guess.extension, size, _etag(path))
+    return StoredFile(path, name, mime, ending, size, _etag(path))
+
+
+def _by_tracks(path: Path, mime: str, ending: str) -> tuple[str, str]:
+    """`mime` and `ending`, as the tracks say: video or sound alone, also without a header."""
+    try:
+        with av.open(str(path)) as container:
+            pictures = [s for s in container.streams.video if not s.disposition & _COVER]
+            subtype, ending = _HEADERLESS.get(container.format.name, ("", ending))
+    except (av.error.FFmpegError, OSError, ValueError):  # older PyAVs: tags that are no UTF-8
+        return mime, ending
+    if subtype or mime.startswith(("video/", "audio/")):
+        mime = f"{'video' if pictures else 'audio'}/{subtype or mime.split('/')[1]}"
+    return mime, ending
 
 
 def result_file(path: Path, twists: Twists) -> StoredFile:

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.base.types import Kind, MediaFile, MediaRule
-from skyport.engine.media.files import describe, extension, size_text, sniff
+from skyport.engine.media.files import describe, size_text, sniff
+from skyport.engine.media.formats import extension
 from skyport.engine.media.limits import check
 
 MB = 1024 * 1024

@@ -42,6 +42,7 @@ class MediaFile:
     different bytes each time, and an equal order must stay equal.
     size is in bytes; width and height in pixels, duration in seconds, None if unknown.
     codec is that of a video, by FFmpeg's name (`h264`), "" if unknown.
+    corrected_name has the extension of the format that the bytes are in, "" where `name` has it.
     """
 
     path: Path
@@ -53,10 +54,16 @@ class MediaFile:
     height: int | None = None
     duration: float | None = None
     codec: str = ""
+    corrected_name: str = ""
 
     @property
     def kind(self) -> Kind:
         return Kind(self.mime.split("/")[0])
+
+    @property
+    def upload_name(self) -> str:
+        """The name for a platform."""
+        return self.corrected_name or self.name
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ..base.types import MediaFile, Report, no_report
 from ..base.words import tr
 from ..http.client import Http
 from ..http.session import origin_text
-from ..media.files import extension
+from ..media.formats import extension
 from ..platforms.media_host import account
 from ..settings import keys
 from ..settings.settings import Settings

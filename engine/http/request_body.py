@@ -79,7 +79,7 @@ def form_body(fields: Sequence[tuple[str, Field]], report: Report) -> Iterator[R
         for name, value in fields:
             if isinstance(value, MediaFile):
                 reader = stack.enter_context(SizedFileReader(value))
-                parts.append((name, (value.name, reader, value.mime)))
+                parts.append((name, (value.upload_name, reader, value.mime)))
             else:
                 parts.append((name, value))
         encoder = MultipartEncoder(parts)

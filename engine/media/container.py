@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +12,16 @@ import av
 
 from ..base.errors import BadResult
 from ..base.words import tr
+from .notes import note
 from .wholeness import codec_name
-
-_log = logging.getLogger("skyport")
 
 # Tags in an odd encoding must not lose a result that was paid for. PyAV 19 reads any tag and no
 # longer takes the argument.
 _LENIENT: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 )
+
+_COVER = av.stream.Disposition.attached_pic
 
 
 @contextmanager
@@ -40,22 +40,27 @@ def open_raw(path: Path) -> Any:
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first video stream that can be decoded and is no cover. Raises BadResult for none."""
-    films = [stream for stream in container.streams.video if not _is_cover(stream)]
+    """The first video stream that can be decoded. Raises BadResult where there is none."""
+    films = video_streams(container, path)
     for stream in films:
         # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
         if stream.codec_context is not None:
             return stream
-    if not films:
-        raise unreadable(path, tr("it has no video track"))
     codec = codec_name(path, films[0].index)
     if not codec:
         raise unreadable(path, tr("PyAV has no decoder for its video track"))
     raise unreadable(path, tr('PyAV has no decoder for its video, codec "{codec}"', codec=codec))
 
 
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+def video_streams(container: Any, path: Path) -> list[Any]:
+    """The video streams, of any codec. Raises BadResult where there is none.
+
+    The cover of a song is no video.
+    """
+    films = [stream for stream in container.streams.video if not stream.disposition & _COVER]
+    if not films:
+        raise unreadable(path, tr("it has no video track"))
+    return films
 
 
 def audio_stream(container: Any) -> Any:
@@ -73,13 +78,13 @@ class Losses:
     behind: bool = False  # the last packets gave no frame
 
     def __bool__(self) -> bool:
-        return bool(self.broken or self.empty or self.cut)
+        return bool(self.broken or self.empty or self.cut or self.behind)
 
 
 def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
     """The frames of `stream` that can be decoded, as players show them.
 
-    What cannot is counted in `losses`, or warned of where that is None.
+    What cannot is counted in `losses`, or noted where that is None.
     """
     counted = Losses() if losses is None else losses
     last_packet = last_frame = -1
@@ -88,25 +93,31 @@ def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> It
         for frame in _decoded(stream, packet, counted):
             last_frame = max(last_frame, _time(frame))
             yield frame
-    counted.behind = last_packet > last_frame
+    counted.behind = stream.type == "video" and last_packet > last_frame
     if losses is None:
-        warn_of_losses(Path(container.name).name, counted)
+        note_losses(Path(container.name).name, counted)
 
 
 def _time(item: Any) -> int:
-    return -1 if item is None or item.pts is None else int(item.pts)
+    is_shown = item is not None and item.pts is not None and not getattr(item, "is_discard", False)
+    return int(item.pts) if is_shown else -1
 
 
-def warn_of_losses(name: str, losses: Losses) -> None:
-    """Says in the log what is missing of the file `name`, if anything is."""
+def note_losses(name: str, losses: Losses) -> None:
+    """Says what is missing of the file `name`, if anything is."""
     if losses.broken:
-        _log.warning(tr("{name}: skipped {count} broken packets.", name=name, count=losses.broken))
+        note(tr("{name}: skipped {count} broken packets.", name=name, count=losses.broken))
     if losses.empty:
-        _log.warning(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
+        note(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
     if losses.cut:
-        _log.warning(
-            tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut)
-        )
+        note(tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut))
+    elif losses.behind:
+        note(tr("{name}: its last frames cannot be decoded.", name=name))
+
+
+def count_packets(container: Any, stream: Any) -> int:
+    """How many packets of `stream` hold something, as far as the file can be read."""
+    return sum(1 for packet in _packets(container, stream, Losses()) if packet and packet.size)
 
 
 def _packets(container: Any, stream: Any, losses: Losses) -> Iterator[Any]:

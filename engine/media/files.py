@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 import filetype
 from PIL import Image
@@ -13,33 +13,24 @@ from PIL import Image
 from ..base.errors import InvalidInput
 from ..base.types import Kind, MediaFile, ResultFile
 from ..base.words import tr
+from .formats import mime_by_name, name_by_type
+from .signatures import id3_size, is_bmp, mime_by_bytes
+from .tracks import has_pictures
 
 _HEAD = 8192  # bytes that show what a file is
 _CHUNK = 1024 * 1024
+_TGA_END = b"TRUEVISION-XFILE.\0"
 _MEDIA = (Kind.IMAGE.value, Kind.VIDEO.value, Kind.AUDIO.value)
 
 # Libraries write the left, the platforms' samples the right.
 _USUAL = {"audio/x-wav": "audio/wav", "audio/x-flac": "audio/flac", "audio/x-aiff": "audio/aiff"}
 
-# Names of a format that differ from the MIME type's second half; the first is the extension.
-_SPELLINGS = {
-    "image/jpeg": ("jpg", "jpeg", "jpe"),
-    "image/apng": ("png", "apng"),
-    "image/tiff": ("tif", "tiff"),
-    "image/heic": ("heic", "heif"),
-    "image/x-icon": ("ico",),
-    "video/quicktime": ("mov",),
-    "video/x-matroska": ("mkv",),
-    "video/x-msvideo": ("avi",),
-    "video/x-m4v": ("m4v", "mp4"),
-    "video/x-ms-wmv": ("wmv",),
-    "video/3gpp": ("3gp",),
-    "video/mpeg": ("mpg", "mpeg"),
-    "audio/mpeg": ("mp3", "mpeg"),
-    "audio/mp4": ("m4a", "mp4"),
-    "audio/ogg": ("ogg", "oga", "opus"),
-    "audio/wav": ("wav", "wave", "vnd.wave"),
-}
+# Containers of video with sound or of sound alone: the Content-Type knows better which it is.
+_VIDEO_OR_AUDIO = ("mp4", "webm", "x-matroska", "x-ms-asf")
+
+# The sound of a container that usually holds a video.
+_SOUND_ALONE = {"video/quicktime": "audio/mp4", "video/x-m4v": "audio/mp4"}
+_SOUND_ALONE |= {"video/x-ms-wmv": "audio/x-ms-wma"}
 
 
 def describe(path: str | Path, name: str | None = None) -> MediaFile:
@@ -57,15 +48,59 @@ def describe(path: str | Path, name: str | None = None) -> MediaFile:
         sha256, size = sha256_of(path)
     except OSError as error:
         raise _refused(shown, error.strerror or str(error)) from error
-    return MediaFile(path, shown, mime, sha256, size, width, height)
+    upload_name = name_by_type(shown, mime)
+    return MediaFile(
+        path,
+        shown,
+        mime,
+        sha256,
+        size,
+        width,
+        height,
+        corrected_name="" if upload_name == shown else upload_name,
+    )
 
 
 def sniff(head: bytes) -> str:
     """The MIME type that a file's first bytes show, "" where they show none."""
+    if own := mime_by_bytes(head):
+        return own
     mime = filetype.guess_mime(head)
     if mime is None:
         return "video/mp4" if head[4:8] == b"ftyp" else ""
-    return _USUAL.get(mime, str(mime))
+    return "" if mime == "image/bmp" and not is_bmp(head) else _USUAL.get(mime, str(mime))
+
+
+def sniff_file(path: Path, head: bytes, declared: str = "") -> str:
+    """Like `sniff` for the file that begins with `head`, by its tracks too. Raises OSError.
+
+    A container of sound alone is audio, one with a picture track is video; where the tracks cannot
+    be read, it is what `declared`, a Content-Type, says.
+    """
+    with open(path, "rb") as stream:
+        if size := id3_size(head):  # other sound than MP3 may follow
+            stream.seek(size)
+            behind = sniff(stream.read(_HEAD))
+            return behind if behind.startswith("audio/") else "audio/mpeg"
+        mime = sniff(head) or _mime_by_end(stream)
+        pictures = has_pictures(stream, mime)
+    if pictures is None:
+        return _as_declared(mime, declared)
+    if pictures:
+        return mime.replace("audio/", "video/", 1)
+    return _SOUND_ALONE.get(mime, mime.replace("video/", "audio/", 1))
+
+
+def _as_declared(mime: str, declared: str) -> str:
+    container, main = mime.partition("/")[2], declared.partition("/")[0]
+    is_declared = container in _VIDEO_OR_AUDIO and main in ("audio", "video")
+    return f"{main}/{container}" if is_declared else mime
+
+
+def _mime_by_end(stream: BinaryIO) -> str:
+    """The type of a file whose only mark stands at its end: a TGA picture."""
+    stream.seek(-min(len(_TGA_END), stream.seek(0, 2)), 2)
+    return "image/x-tga" if stream.read() == _TGA_END else ""
 
 
 def is_text(head: bytes) -> bool:
@@ -73,16 +108,6 @@ def is_text(head: bytes) -> bool:
     if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
         return False
     return len(head.decode("utf-8", "ignore").encode()) >= len(head) - 3
-
-
-def spellings(mime: str) -> tuple[str, ...]:
-    """Names of the format (extensions or words) other than the MIME type's second half."""
-    return _SPELLINGS.get(mime, ())
-
-
-def extension(mime: str) -> str:
-    """The usual file name extension of `mime`, without the dot."""
-    return _SPELLINGS.get(mime, (mime.rpartition("/")[2].removeprefix("x-"),))[0]
 
 
 def is_intact(file: ResultFile) -> bool:
@@ -119,7 +144,7 @@ def _media_mime(path: Path, shown: str) -> str:
         head = stream.read(_HEAD)
     if not head:
         raise _refused(shown, tr("it is empty"))
-    mime = sniff(head) or _mime_of_name(shown, head)
+    mime = sniff_file(path, head) or _mime_of_name(shown, head)
     if mime.partition("/")[0] not in _MEDIA:
         raise _refused(shown, tr("it is no image, video or audio file"))
     return mime
@@ -129,7 +154,7 @@ def _mime_of_name(name: str, head: bytes) -> str:
     # A web server's error page saved as clip.mp4 must not pass for a video.
     if is_text(head):
         return ""
-    mime = mimetypes.guess_type(name)[0] or ""
+    mime = mime_by_name(name)
     return _USUAL.get(mime, mime)
 
 

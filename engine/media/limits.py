@@ -8,7 +8,8 @@ from dataclasses import fields
 from ..base.errors import InvalidInput
 from ..base.types import MediaFile, MediaRule
 from ..base.words import tr
-from .files import size_text, spellings
+from .files import size_text
+from .formats import spellings
 
 
 def check(file: MediaFile, rule: MediaRule, what: str, who: str = "") -> None:

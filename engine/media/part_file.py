@@ -77,7 +77,7 @@ class PartialFile:
             self.close()
             with open(self._path, "rb") as written:
                 head = written.read(HEAD_BYTES)
-        file_type = detect(head, content_type, name, text=text)
+            file_type = detect(self._path, head, content_type, name, text=text)
         if file_type is None:
             raise _no_media(head, content_type)
         return self._rename(file_type, sha256)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,21 @@ from ...engine.base.errors import BadResult
 from ...engine.base.words import tr
 from ...engine.media.container import (
     Losses,
+    count_packets,
     first_frame,
     iter_frames,
+    note_losses,
     open_container,
     unreadable,
     video_stream,
-    warn_of_losses,
+    video_streams,
 )
-from ...engine.media.files import sniff
+from ...engine.media.files import sniff_file
+from ...engine.media.notes import note
 from ...engine.media.wholeness import is_cut, is_truncated
 from .colours import FrameConverter
 from .frame_batch import FrameBatch
 from .pictures import first_pixels
-
-_log = logging.getLogger("skyport")
 
 
 def open_video(path: str | Path) -> Any:
@@ -40,10 +40,13 @@ def open_video(path: str | Path) -> Any:
 
 
 def check_video(path: str | Path) -> None:
-    """Raises BadResult if the file has no video track or is evidently truncated."""
+    """Raises BadResult if the file has no video track or is evidently truncated.
+
+    A codec that cannot be decoded here may still be played, saved or uploaded.
+    """
     path = Path(path)
     with open_container(path) as container:
-        video_stream(container, path)
+        video_streams(container, path)
     if is_truncated(path):
         raise unreadable(path, tr("its end is missing"))
 
@@ -56,7 +59,7 @@ def frame_count(path: str | Path) -> int:
     path = Path(path)
     with open_container(path) as container:
         stream = video_stream(container, path)
-        return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        return stream.frames or count_packets(container, stream)
 
 
 def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.Tensor:
@@ -72,9 +75,9 @@ def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.T
     if whole is not None:
         return whole
     frames, losses = _decode(path, count, free_bytes, "SLICE")
-    warn_of_losses(path.name, losses)
+    note_losses(path.name, losses)
     if is_cut(path):
-        _log.warning(
+        note(
             tr(
                 "{name}: its end is missing; {count} frames are there.",
                 name=path.name,
@@ -90,7 +93,7 @@ def _decoded(path: Path, count: int, free_bytes: int | None) -> torch.Tensor | N
         frames, losses = _decode(path, count, free_bytes, "AUTO")
     except BadResult:
         return None
-    is_whole = not (losses or losses.behind or is_cut(path))
+    is_whole = not (losses or is_cut(path))
     return frames if is_whole else None
 
 
@@ -103,10 +106,18 @@ def _decode(
         stream.thread_type = threads
         frames = iter_frames(container, stream, losses)
         first = first_frame(frames, path)
+        if _is_transparent(stream, first):
+            note(tr("{name}: `frames` are without its transparency.", name=path.name))
         with FrameBatch(count, FrameConverter(first), free_bytes) as batch:
             for frame in chain([first], frames):
                 batch.add(frame)
             return batch.tensor(), losses
+
+
+def _is_transparent(stream: Any, frame: Any) -> bool:
+    """Whether it has an alpha plane, or VP8 and VP9's second picture, which FFmpeg passes over."""
+    planes = frame.format.name.startswith(("yuva", "gbrap", "ya"))
+    return planes or stream.metadata.get("alpha_mode") == "1"
 
 
 # -- previews ---------------------------------------------------------------------------------
@@ -131,6 +142,6 @@ def _first_pixels(path: Path) -> np.ndarray:
 def _is_video(path: Path) -> bool:
     try:
         with open(path, "rb") as stream:
-            return not sniff(stream.read(8192)).startswith("image/")
+            return not sniff_file(path, stream.read(8192)).startswith("image/")
     except OSError as error:
         raise unreadable(path, error) from error

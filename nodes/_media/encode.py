@@ -24,7 +24,8 @@ from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Kind, MediaFile
 from ...engine.base.words import tr
 from ...engine.media.container import open_raw
-from ...engine.media.files import describe, extension, sha256_of
+from ...engine.media.files import describe, sha256_of
+from ...engine.media.formats import extension
 from . import mp3
 
 # FFmpeg's encoder: as small as Pillow's default, from photos to drawings, in half the time.
@@ -391,7 +392,7 @@ def _rename_to_hash(draft: MediaFile, folder: Path) -> MediaFile:
     final = folder / f"{draft.sha256[:16]}.{extension(draft.mime)}"
     if not (final.is_file() and final.stat().st_size == draft.size):
         _rename(draft.path, final)
-    return replace(draft, path=final, name=final.name)
+    return replace(draft, path=final, name=final.name, corrected_name="")
 
 
 def _rename(draft: Path, final: Path) -> None:

@@ -18,7 +18,7 @@ from ...engine.base.errors import (
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
 from ...engine.http.response import read_json
-from ...engine.media.files import extension
+from ...engine.media.formats import extension
 from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.provider import Accepted, Provider
 from . import _answers, _links
