@@ -22,7 +22,9 @@ SAMPLINGS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}  # columns and rows a 
 def scene(height: int, width: int) -> np.ndarray:
     """float64 [H,W,3] 0..1: bright colours that change smoothly, black, white and grey."""
     y, x = np.mgrid[0:height, 0:width] / 64
-    waves = np.stack([np.sin(7 * x + 2 * y), np.sin(3 * y + 1 - 4 * x), np.cos(5 * x * y + 2)], -1)
+    waves = np.stack(
+        [np.sin(7 * x + 2 * y), np.sin(3 * y + 1 - 4 * x), np.cos(5 * x + 4 * y + 2)], -1
+    )
     rgb = 0.5 + 0.5 * waves
     rgb[: height // 8, : width // 2] = 0
     rgb[: height // 8, width // 2 :] = 1

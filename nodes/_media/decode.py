@@ -117,7 +117,7 @@ def _decode(
 def _is_transparent(stream: Any, frame: Any) -> bool:
     """Whether it has an alpha plane, or VP8 and VP9's second picture, which FFmpeg passes over."""
     planes = frame.format.name.startswith(("yuva", "gbrap", "ya"))
-    return planes or stream.metadata.get("alpha_mode") == "1"
+    return bool(planes or stream.metadata.get("alpha_mode") == "1")
 
 
 # -- previews ---------------------------------------------------------------------------------
