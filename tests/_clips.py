@@ -71,6 +71,23 @@ def with_matrix(path: Path, a: float, b: float, c: float, d: float) -> Path:
     return path
 
 
+def with_cover(path: Path, picture: bytes) -> Path:
+    """Writes a PNG as cover into an mp4 whose index is at its end: the file's first track."""
+    data = path.read_bytes()
+    at = data.rindex(b"moov") - 4
+    cover = _box(b"covr", _box(b"data", struct.pack(">II", 14, 0) + picture))
+    handler = _box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    tags = _box(b"udta", _box(b"meta", bytes(4) + handler + _box(b"ilst", cover)))
+    path.write_bytes(data[:at] + _box(b"moov", tags + data[at + 8 :]))
+    return path
+
+
+def with_codec(path: Path, name: bytes) -> Path:
+    """Calls the H.264 of an mp4 something else."""
+    path.write_bytes(path.read_bytes().replace(b"avc1\0\0", name + b"\0\0"))
+    return path
+
+
 def declare_frames(path: Path, count: int) -> Path:
     """Lets an avi's headers claim `count` frames, whatever it holds."""
     data = bytearray(path.read_bytes())
@@ -78,6 +95,10 @@ def declare_frames(path: Path, count: int) -> Path:
     struct.pack_into("<I", data, data.index(b"strh") + 8 + 32, count)
     path.write_bytes(data)
     return path
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", len(content) + 8, name) + content
 
 
 def _voice(

@@ -22,7 +22,9 @@ SAMPLINGS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}  # columns and rows a 
 def scene(height: int, width: int) -> np.ndarray:
     """float64 [H,W,3] 0..1: bright colours that change smoothly, black, white and grey."""
     y, x = np.mgrid[0:height, 0:width] / 64
-    waves = np.stack([np.sin(7 * x + 2 * y), np.sin(3 * y + 1 - 4 * x), np.cos(5 * x * y + 2)], -1)
+    waves = np.stack(
+        [np.sin(7 * x + 2 * y), np.sin(3 * y + 1 - 4 * x), np.cos(5 * x + 4 * y + 2)], -1
+    )
     rgb = 0.5 + 0.5 * waves
     rgb[: height // 8, : width // 2] = 0
     rgb[: height // 8, width // 2 :] = 1
@@ -36,17 +38,28 @@ def pixel_format(sampling: str, bits: int) -> str:
 def planes(rgb: np.ndarray, matrix: str, full: bool, bits: int, sampling: str) -> list[np.ndarray]:
     """Y, Cb and Cr of `rgb`; each chroma sample is the mean of the pixels that it stands for."""
     columns, rows = SAMPLINGS[sampling]
-    top = (1 << bits) - 1
     luma, blue, red = _yuv(rgb, matrix)
-    step = 1 << (bits - 8)
-    y_scale, y_zero, c_scale = (top, 0, top) if full else (219 * step, 16 * step, 224 * step)
+    y_scale, y_zero, c_scale, c_zero = _scales(full, bits)
     levels = [
         luma * y_scale + y_zero,
-        _mean(blue, columns, rows) * c_scale + 128 * step,
-        _mean(red, columns, rows) * c_scale + 128 * step,
+        _mean(blue, columns, rows) * c_scale + c_zero,
+        _mean(red, columns, rows) * c_scale + c_zero,
     ]
+    top = (1 << bits) - 1
     dtype = np.uint8 if bits == 8 else np.dtype("<u2")
     return [np.clip(np.floor(each + 0.5), 0, top).astype(dtype) for each in levels]
+
+
+def true_colours(levels: list[np.ndarray], matrix: str, full: bool, bits: int) -> np.ndarray:
+    """float64 [H,W,3] 0..1 that Y, Cb and Cr of one size stand for."""
+    _, kr, kb = MATRICES[matrix]
+    y_scale, y_zero, c_scale, c_zero = _scales(full, bits)
+    luma, blue, red = (each.astype(float) for each in levels)
+    luma = (luma - y_zero) / y_scale
+    blue = luma + 2 * (1 - kb) * (blue - c_zero) / c_scale
+    red = luma + 2 * (1 - kr) * (red - c_zero) / c_scale
+    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+    return np.clip(np.stack([red, green, blue], -1), 0, 1)
 
 
 def write_planes(
@@ -104,6 +117,13 @@ def _yuv(rgb: np.ndarray, matrix: str) -> tuple[np.ndarray, ...]:
     red, green, blue = np.moveaxis(rgb, -1, 0)
     luma = kr * red + (1 - kr - kb) * green + kb * blue
     return luma, (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
+
+
+def _scales(full: bool, bits: int) -> tuple[float, float, float, float]:
+    """Of luma and chroma, each: what one stands for, and where nought is."""
+    step = 1 << (bits - 8)
+    top = (1 << bits) - 1
+    return (top, 0, top, 128 * step) if full else (219 * step, 16 * step, 224 * step, 128 * step)
 
 
 def _mean(chroma: np.ndarray, columns: int, rows: int) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import wave
+from io import BytesIO
 from pathlib import Path
 from zlib import compress, crc32
 
@@ -12,9 +14,20 @@ import numpy as np
 import pytest
 import standin  # noqa: F401  (makes comfy_api importable)
 import torch
-from _clips import RATE, declare_frames, pictures, tone, turned, write_clip, write_sound
+from _clips import (
+    RATE,
+    declare_frames,
+    pictures,
+    tone,
+    turned,
+    with_codec,
+    with_cover,
+    write_clip,
+    write_sound,
+)
 from PIL import Image
 from skyport.engine.base.errors import BadResult
+from skyport.engine.media import notes
 from skyport.nodes._media.decode import (
     check_video,
     decode_frames,
@@ -27,6 +40,7 @@ from skyport.nodes._media.memory import FramesTooLarge, free_memory
 from skyport.nodes._media.pictures import batch_images, decode_image
 from skyport.nodes._media.sound import decode_audio, has_audio
 
+MEDIA = Path(__file__).parent / "fixtures" / "media"
 RNG = np.random.default_rng(7)
 
 
@@ -59,7 +73,8 @@ def reference_frames(path: Path) -> torch.Tensor:
         frames = list(container.decode(video=0))
     if frames[0].format.is_rgb:
         return torch.stack([torch.from_numpy(f.to_ndarray(format="rgb24")) for f in frames]) / 255
-    levels = np.stack([frame.to_ndarray(format="gbrpf32le") for frame in frames])
+    alone = {} if int(av.__version__.split(".")[0]) < 17 else {"threads": 1}
+    levels = np.stack([frame.to_ndarray(format="gbrpf32le", **alone) for frame in frames])
     return (torch.from_numpy(levels) * (65535 / 65280)).clamp(0, 1)
 
 
@@ -317,6 +332,120 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         open_video(path)
     with pytest.raises(BadResult, match="no video track"):
         decode_frames(path)
+
+
+# -- files that differ ------------------------------------------------------------------------
+
+
+def png() -> bytes:
+    stream = BytesIO()
+    Image.new("RGB", (16, 16), "red").save(stream, "PNG")
+    return stream.getvalue()
+
+
+def noted(path: Path) -> tuple[torch.Tensor, str]:
+    """The frames, and what a person is told of them."""
+    with notes.collected() as texts:
+        frames = decode_frames(path)
+    return frames, "\n".join(texts)
+
+
+def test_a_cover_before_the_film_is_not_taken_for_it(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", pictures(5, 64, 48), sound=tone(1, 0.5))
+    expected = decode_frames(path)
+    with_cover(path, png())
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].width == 16
+    assert torch.equal(decode_frames(path), expected)
+    assert thumbnail(path).size == (64, 48)
+    assert open_video(path).get_stream_source() == str(path)
+
+
+def test_a_song_with_a_cover_is_no_video(tmp_path: Path) -> None:
+    path = with_cover(write_sound(tmp_path / "a.m4a", tone(1, 0.2), "aac", "fltp"), png())
+    for read in (open_video, decode_frames):
+        with pytest.raises(BadResult, match="no video track"):
+            read(path)
+    assert has_audio(path)
+
+
+def test_frames_of_an_unknown_codec_are_refused_by_its_name(tmp_path: Path) -> None:
+    path = with_codec(write_clip(tmp_path / "a.mp4", pictures(5, 64, 48)), b"xq77")
+    with pytest.raises(BadResult, match=r'a\.mp4.*PyAV has no decoder.*"xq77".*kept at'):
+        decode_frames(path)
+    assert open_video(path).get_stream_source() == str(path)
+
+
+def test_a_sound_track_without_a_packet_leaves_the_frames(tmp_path: Path) -> None:
+    path = shutil.copy(MEDIA / "empty_sound_track.mp4", tmp_path)
+    frames, told = noted(Path(path))
+    assert len(frames) == 10
+    assert told == ""
+
+
+def test_packets_that_repeat_a_picture_cost_no_other(tmp_path: Path) -> None:
+    """Theora codes a picture that did not change as a packet of no bytes."""
+    path = Path(shutil.copy(MEDIA / "repeated_pictures.ogv", tmp_path))
+    frames, told = noted(path)
+    assert len(frames) == 2
+    assert frames[0, 24, 24, 2] < 0.2 < 0.8 < frames[1, 24, 24, 2]
+    assert told == "repeated_pictures.ogv: 5 packets hold no frame."
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.avi", "mpeg4"), ("a.mkv", "ffv1")],
+)
+def test_what_a_cut_file_still_holds_is_delivered_and_its_end_is_missed(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    path = write_clip(tmp_path / name, pictures(20, 64, 48), codec)
+    whole = decode_frames(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.7)])
+    frames, told = noted(path)
+    assert 1 <= len(frames) < 20
+    assert torch.equal(frames[:-1], whole[: len(frames) - 1])
+    assert f"{name}: its end is missing; {len(frames)} frames are there." in told
+
+
+def test_every_frame_but_the_broken_ones_is_delivered(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mov", pictures(20, 64, 48), "prores_ks", "yuv422p10le")
+    whole = decode_frames(path)
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    for number in (7, 18, 19):
+        data = data.replace(packets[number], b"\xff" * len(packets[number]))
+    path.write_bytes(data)
+    frames, told = noted(path)
+    assert torch.equal(frames[:7], whole[:7])
+    assert torch.equal(frames[7:], whole[8:18])
+    assert "a.mov: skipped 3 broken packets." in told
+
+
+def test_a_whole_file_is_told_nothing_of(tmp_path: Path) -> None:
+    for name, codec in (("a.mp4", "libx264"), ("a.webm", "libvpx"), ("a.ts", "libx264")):
+        path = write_clip(tmp_path / name, pictures(9, 64, 48), codec, sound=None)
+        assert noted(path)[1] == ""
+
+
+def test_transparency_that_frames_cannot_have_is_told(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", pictures(3, 64, 48), "ffv1", "yuva420p")
+    frames, told = noted(path)
+    assert frames.shape == (3, 48, 64, 3)
+    assert told == "a.mkv: `frames` are without its transparency."
+
+
+def test_frames_that_change_their_size_take_that_of_the_first(tmp_path: Path) -> None:
+    small, large = (
+        write_clip(tmp_path / name, pictures(3, *size)).read_bytes()
+        for name, size in (("small.ts", (64, 48)), ("large.ts", (128, 96)))
+    )
+    path = tmp_path / "a.ts"
+    path.write_bytes(small + large)
+    frames = decode_frames(path)
+    assert frames.shape == (6, 48, 64, 3)
+    assert (frames[0] - frames[3]).abs().mean() < 0.1
 
 
 # -- sound ------------------------------------------------------------------------------------

@@ -41,21 +41,26 @@ def open_raw(path: Path) -> Any:
 
 def video_stream(container: Any, path: Path) -> Any:
     """The first video stream that can be decoded and is no cover. Raises BadResult for none."""
-    films = [stream for stream in container.streams.video if not _is_cover(stream)]
+    films = video_streams(container, path)
     for stream in films:
         # No codec context: FFmpeg has no decoder, and touching the stream's packets can crash.
         if stream.codec_context is not None:
             return stream
-    if not films:
-        raise unreadable(path, tr("it has no video track"))
     codec = codec_name(path, films[0].index)
     if not codec:
         raise unreadable(path, tr("PyAV has no decoder for its video track"))
     raise unreadable(path, tr('PyAV has no decoder for its video, codec "{codec}"', codec=codec))
 
 
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & _COVER)
+def video_streams(container: Any, path: Path) -> list[Any]:
+    """The video streams, of any codec. Raises BadResult where there is none.
+
+    The cover of a song is no video.
+    """
+    films = [stream for stream in container.streams.video if not stream.disposition & _COVER]
+    if not films:
+        raise unreadable(path, tr("it has no video track"))
+    return films
 
 
 def audio_stream(container: Any) -> Any:
@@ -73,7 +78,7 @@ class Losses:
     behind: bool = False  # the last packets gave no frame
 
     def __bool__(self) -> bool:
-        return bool(self.broken or self.empty or self.cut)
+        return bool(self.broken or self.empty or self.cut or self.behind)
 
 
 def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
@@ -88,13 +93,14 @@ def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> It
         for frame in _decoded(stream, packet, counted):
             last_frame = max(last_frame, _time(frame))
             yield frame
-    counted.behind = last_packet > last_frame
+    counted.behind = stream.type == "video" and last_packet > last_frame
     if losses is None:
         note_losses(Path(container.name).name, counted)
 
 
 def _time(item: Any) -> int:
-    return -1 if item is None or item.pts is None else int(item.pts)
+    is_shown = item is not None and item.pts is not None and not getattr(item, "is_discard", False)
+    return int(item.pts) if is_shown else -1
 
 
 def note_losses(name: str, losses: Losses) -> None:
@@ -105,6 +111,13 @@ def note_losses(name: str, losses: Losses) -> None:
         note(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
     if losses.cut:
         note(tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut))
+    elif losses.behind:
+        note(tr("{name}: its last frames cannot be decoded.", name=name))
+
+
+def count_packets(container: Any, stream: Any) -> int:
+    """How many packets of `stream` hold something, as far as the file can be read."""
+    return sum(1 for packet in _packets(container, stream, Losses()) if packet and packet.size)
 
 
 def _packets(container: Any, stream: Any, losses: Losses) -> Iterator[Any]:

@@ -18,6 +18,8 @@ _BT601 = 5  # what FFmpeg takes for frames that name no matrix, or one it cannot
 _MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)  # AVColorSpace that FFmpeg converts
 _DEEP_RGB = frozenset(f"{kind}{bits}le" for kind in ("gbrp", "gbrap") for bits in (10, 12, 14, 16))
 _OLD = int(av.__version__.partition(".")[0]) < 17  # takes matrix and range as arguments only
+# Threads of its own for every frame would be too many, and each may overwrite where the next began.
+_ALONE: dict[str, Any] = {} if _OLD else {"threads": 1}
 
 
 class FrameConverter:
@@ -60,7 +62,7 @@ class FrameConverter:
         converter = getattr(self._of_thread, "converter", None)
         if converter is None:
             converter = self._of_thread.converter = VideoReformatter()
-        return converter.reformat(frame, **wanted)
+        return converter.reformat(frame, **_ALONE, **wanted)
 
 
 # -- colours ----------------------------------------------------------------------------------
@@ -72,13 +74,10 @@ def _is_plain_rgb(form: Any) -> bool:
 
 
 def _matrix(frame: Any) -> dict[str, Any]:
-    """What the reformatter must be given besides the frame's own tags.
-
-    Without the threads of its own that newer releases start for every frame.
-    """
+    """What the reformatter must be given besides the frame's own tags."""
     matrix = frame.colorspace if frame.colorspace in _MATRICES else _BT601
     if not _OLD:
-        return {"threads": 1} if matrix == frame.colorspace else {"src_colorspace": matrix}
+        return {"src_colorspace": matrix} if matrix != frame.colorspace else {}
     # It converts by the matrix only where another one is asked for, of which RGB keeps nothing.
     return {
         "src_colorspace": matrix,

@@ -14,12 +14,14 @@ from ...engine.base.errors import BadResult
 from ...engine.base.words import tr
 from ...engine.media.container import (
     Losses,
+    count_packets,
     first_frame,
     iter_frames,
     note_losses,
     open_container,
     unreadable,
     video_stream,
+    video_streams,
 )
 from ...engine.media.files import sniff_file
 from ...engine.media.notes import note
@@ -38,10 +40,13 @@ def open_video(path: str | Path) -> Any:
 
 
 def check_video(path: str | Path) -> None:
-    """Raises BadResult if the file has no video track or is evidently truncated."""
+    """Raises BadResult if the file has no video track or is evidently truncated.
+
+    A codec that cannot be decoded here may still be played, saved or uploaded.
+    """
     path = Path(path)
     with open_container(path) as container:
-        video_stream(container, path)
+        video_streams(container, path)
     if is_truncated(path):
         raise unreadable(path, tr("its end is missing"))
 
@@ -54,7 +59,7 @@ def frame_count(path: str | Path) -> int:
     path = Path(path)
     with open_container(path) as container:
         stream = video_stream(container, path)
-        return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+        return stream.frames or count_packets(container, stream)
 
 
 def decode_frames(path: str | Path, *, free_bytes: int | None = None) -> torch.Tensor:
@@ -88,7 +93,7 @@ def _decoded(path: Path, count: int, free_bytes: int | None) -> torch.Tensor | N
         frames, losses = _decode(path, count, free_bytes, "AUTO")
     except BadResult:
         return None
-    is_whole = not (losses or losses.behind or is_cut(path))
+    is_whole = not (losses or is_cut(path))
     return frames if is_whole else None
 
 
@@ -101,10 +106,18 @@ def _decode(
         stream.thread_type = threads
         frames = iter_frames(container, stream, losses)
         first = first_frame(frames, path)
+        if _is_transparent(stream, first):
+            note(tr("{name}: `frames` are without its transparency.", name=path.name))
         with FrameBatch(count, FrameConverter(first), free_bytes) as batch:
             for frame in chain([first], frames):
                 batch.add(frame)
             return batch.tensor(), losses
+
+
+def _is_transparent(stream: Any, frame: Any) -> bool:
+    """Whether it has an alpha plane, or VP8 and VP9's second picture, which FFmpeg passes over."""
+    planes = frame.format.name.startswith(("yuva", "gbrap", "ya"))
+    return bool(planes or stream.metadata.get("alpha_mode") == "1")
 
 
 # -- previews ---------------------------------------------------------------------------------
