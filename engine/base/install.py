@@ -46,7 +46,12 @@ def command(options: str = "") -> str:
     """The command that installs what is required, with this Python, for a shell."""
     file = PACK / "requirements.txt"
     packages = f"-r {_quoted(file)}" if file.is_file() else " ".join(map(_quoted, _requirements()))
-    return f"{_quoted(sys.executable)} -s -m pip install {options}{packages}"
+    return pip(options + packages)
+
+
+def pip(packages: str) -> str:
+    """The command that installs `packages`, as pip's command line has them, with this Python."""
+    return f"{_quoted(sys.executable)} -s -m pip install {packages}"
 
 
 def version() -> str:
