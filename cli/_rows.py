@@ -120,5 +120,5 @@ def _moment(seconds: float) -> str:
 
 def print_json(tree: Any) -> None:
     """Print `tree` as JSON, escaped where the terminal is not UTF-8."""
-    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+    ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "").lower()
     print(json.dumps(tree, ensure_ascii=ascii_only, indent=1))

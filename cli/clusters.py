@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .. import providers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.words import tr
+from ._rows import print_json
 from ._table import table
 
 if TYPE_CHECKING:
-    from ..engine.base.types import Cluster
+    from ..engine.base.types import Cluster, Json
 
 
 def about() -> str:
@@ -20,9 +23,19 @@ def about() -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform", choices=providers.names(), help=tr("one platform only"))
+    parser.add_argument("--json", action="store_true", help=tr("print everything as JSON"))
 
 
 def run(args: argparse.Namespace) -> int:
+    found = [(name, each) for name in _platforms(args.platform) for each in _clusters(name)]
+    if args.json:
+        print_json([_view(*each) for each in found])
+    else:
+        print(_as_table(found))
+    return 0
+
+
+def _as_table(found: Sequence[tuple[str, Cluster]]) -> str:
     head = [
         tr("platform"),
         tr("cluster"),
@@ -31,9 +44,13 @@ def run(args: argparse.Namespace) -> int:
         tr("at most"),
         tr("free"),
     ]
-    rows = [_row(name, each) for name in _platforms(args.platform) for each in _clusters(name)]
-    print(table(head, rows))
-    return 0
+    return table(head, [_row(*each) for each in found])
+
+
+def _view(platform: str, cluster: Cluster) -> dict[str, Json]:
+    """`most` and `free` are null where the platform does not tell."""
+    free = None if cluster.most is None else cluster.room
+    return {"platform": platform, **asdict(cluster), "free": free}
 
 
 def _platforms(platform: str | None) -> list[str]:

@@ -44,9 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ]
     for each in single:
         each.add_argument("job", metavar="N", help=tr("our number, the task id, or latest"))
-    single[0].add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help=tr("print it as JSON")
-    )
+    for each in single[:2]:
+        each.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help=tr("print it as JSON")
+        )
     single[3].add_argument("--yes", action="store_true", help=tr("do not ask"))
     single[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
     prune = _action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
@@ -195,7 +196,7 @@ def _fetch(args: argparse.Namespace) -> int:
     if args.output:
         folders.check_writable(args.output.absolute())
     result = _fetch_result(_find_row(args))
-    print_result(copy_into(result, args.output.absolute()) if args.output else result)
+    print_result(copy_into(result, args.output.absolute()) if args.output else result, args.json)
     return 0
 
 

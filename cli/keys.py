@@ -10,6 +10,7 @@ import sys
 from .. import providers
 from ..engine.base.words import tr
 from ..engine.settings import keys
+from ._rows import print_json
 from ._table import table
 
 _S3 = "s3"  # the bucket of media hosting: a pair of keys
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", metavar="set|list|remove", help=tr("what to do"))
     parser.add_argument("platform", nargs="?", help=tr("whose key"))
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help=tr("print the list as JSON"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,6 +41,9 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     pair = keys.s3()
     listing = {**keys.listing(providers.names()), _S3: pair[0] if pair else None}
+    if args.json:
+        print_json([_view(name, key) for name, key in listing.items()])
+        return 0
     sources = {"environment": tr("environment"), "file": tr("keys.json")}
     rows = [
         [platform, key.masked() if key else tr("not set"), sources[key.source] if key else ""]
@@ -46,6 +51,15 @@ def _list(args: argparse.Namespace) -> int:
     ]
     print(table([tr("platform"), tr("key"), tr("from")], rows))
     return 0
+
+
+def _view(name: str, key: keys.Key | None) -> dict[str, str | None]:
+    """`key` is masked, and null where none is set; `source` is "environment" or "file"."""
+    return {
+        "platform": name,
+        "key": key.masked() if key else None,
+        "source": key.source if key else None,
+    }
 
 
 def _set(args: argparse.Namespace) -> int:

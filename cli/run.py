@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from .. import providers
 from ..engine.base.errors import InvalidInput
 from ..engine.base.words import tr
+from ..engine.tasks.public_view import result_to_json
+from ._rows import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=tr("with another number, the same run is submitted again"),
     )
     parser.add_argument("--output", type=Path, help=tr("folder of the results"))
+    parser.add_argument("--json", action="store_true", help=tr("print it as JSON"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
     result = wait_for(providers.runner().start(provider, request, into))
-    print_result(copy_into(result, into) if args.output else result)
+    print_result(copy_into(result, into) if args.output else result, args.json)
     return 0
 
 
@@ -122,6 +126,8 @@ def _value(target: str, text: str) -> Any:
     """The media file that `text` names, else `text` itself."""
     from ..engine.media.files import describe
 
+    if not _is_text(text):
+        raise InvalidInput(tr("{target}: the value is not valid UTF-8.", target=target))
     path = os.path.expanduser(text)
     if os.path.isfile(path):
         return describe(path)
@@ -133,6 +139,15 @@ def _value(target: str, text: str) -> Any:
     return text
 
 
+def _is_text(text: str) -> bool:
+    """Whether it is Unicode; bytes of an argument that are not come as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _names_a_medium(text: str) -> bool:
     if "\n" in text or text.startswith(("http://", "https://")):
         return False
@@ -142,8 +157,15 @@ def _names_a_medium(text: str) -> bool:
 # -- wait ---------------------------------------------------------------------------------------
 
 
+class StoppedWaiting(KeyboardInterrupt):
+    """Ctrl-C; what becomes of the task has been said."""
+
+
 def wait_for(job: Job, *, stop: bool = True) -> Result:
-    """Show progress until the result is there. On Ctrl-C, `stop` also cancels the task."""
+    """Show progress until the result is there. On Ctrl-C, `stop` also cancels the task.
+
+    Raises StoppedWaiting then, once it has said what goes on.
+    """
     from ..engine.tasks.progress import progress_text
     from ._board import watch
 
@@ -151,37 +173,53 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
     try:
         watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
     except KeyboardInterrupt:
-        providers.runner().leave(job, stop=stop)
-        _report_unfinished(job, stop)
-        raise
+        _stop_waiting(job, stop)
+        raise StoppedWaiting from None
     providers.runner().record_told(job)
     result = job.future.result()
     providers.runner().record_delivered(job)
     return result
 
 
+def _stop_waiting(job: Job, stop: bool) -> None:
+    runner = providers.runner()
+    if stop:
+        runner.stop(job)  # still watched: the runner logs what nobody watches
+    _report_unfinished(job, stop)
+    runner.leave(job, stop=stop)
+
+
 def _report_unfinished(job: Job, stop: bool) -> None:
-    """Say what goes on at the platform; waits briefly for the task id of a submit under way."""
+    """Say what goes on at the platform; waits briefly for the task id of a submit under way.
+
+    Another Ctrl-C ends that wait.
+    """
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
-    while not job.future.done() and time.monotonic() < until:
-        if job.snapshot.task_id and not cancels:
-            break
-        time.sleep(0.05)
+    with suppress(KeyboardInterrupt):
+        while not job.future.done() and time.monotonic() < until:
+            if job.snapshot.task_id and not cancels:
+                break
+            time.sleep(0.05)
     print(_unfinished_text(job), file=sys.stderr)
 
 
 def _unfinished_text(job: Job) -> str:
-    if job.future.done():
-        return str(job.future.exception() or "")
     label, task_id = job.provider.label, job.snapshot.task_id
-    if not task_id:
-        return tr("{platform} has not answered: a task may have started there.", platform=label)
-    return tr(
-        "{platform} task {id} is still running there: it is not cancelled and may be charged.",
-        platform=label,
-        id=task_id,
-    )
+    if job.future.done() and (error := job.future.exception()):
+        return str(error)
+    if job.future.done():
+        text = tr("{platform} task {id} has ended.", platform=label, id=task_id)
+    elif task_id:
+        text = tr(
+            "{platform} task {id} is still running there: it is not cancelled and may be charged.",
+            platform=label,
+            id=task_id,
+        )
+    else:
+        text = tr("{platform} has not answered: a task may have started there.", platform=label)
+    more = tr("The same command goes on with it at no further charge; `skyport jobs` lists it.")
+    return f"{text} {more}"
 
 
 # -- the result ---------------------------------------------------------------------------------
@@ -228,13 +266,16 @@ def _copy(source: Path, target: Path) -> None:
         ) from None
 
 
-def print_result(result: Result) -> None:
-    """Print the paths and texts of a result, with its warnings."""
+def print_result(result: Result, as_json: bool = False) -> None:
+    """Print the paths and texts of a result, with its warnings; or all of it as JSON."""
     if result.reused:
         print(tr("reused, no charge; use another --seed for a new one"), file=sys.stderr)
     for warning in (*result.warnings, providers.ledger().trouble):
         if warning:
             print(tr("Warning: {text}", text=warning), file=sys.stderr)
+    if as_json:
+        print_json(result_to_json(result))
+        return
     for file in result.files:
         print(file.path)
     for text in result.texts:

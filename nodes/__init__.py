@@ -8,19 +8,16 @@ from typing import Any
 
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
-from comfyui_version import __version__ as comfyui_version
 from server import PromptServer
 
 from .. import providers
 from ..engine.base.errors import SkyportError
-from ..engine.base.words import tr
 from ..engine.settings import folders
 from ._base import editor_language, node_outputs, prompt_marks
 from ._base.registry import all_nodes, register_package
 from ._routes import job_events, refresh_models, register
 from ._run_in_cloud.prompt_hook import on_prompt
 
-OLDEST_COMFYUI = (0, 26, 0)
 _log = logging.getLogger(__name__)
 
 register_package(__name__, __path__)
@@ -33,7 +30,6 @@ class Skyport(ComfyExtension):
 
 def extension() -> Skyport:
     """Sets up folders, background work, the prompt hook and routes as ComfyUI loads the pack."""
-    _check_version(comfyui_version)
     folders.use_home(Path(folder_paths.get_system_user_directory("skyport")))
     folders.use_results(Path(folder_paths.get_output_directory()) / "skyport")
     editor_language.update_language()
@@ -65,17 +61,3 @@ def _watch(nodes: list[type[Any]]) -> None:
             prompt_marks.watch(node.id, costly)
         if hasattr(node, "offered_models"):
             prompt_marks.watch_model(node.id, node.offered_models)
-
-
-def _check_version(version: str) -> None:
-    """Raises RuntimeError on a ComfyUI too old for the pack; it shows in ComfyUI's log."""
-    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-    if numbers and numbers < OLDEST_COMFYUI:
-        oldest = ".".join(map(str, OLDEST_COMFYUI))
-        raise RuntimeError(
-            tr(
-                "Skyport needs ComfyUI {oldest} or newer; this is {version}. Update ComfyUI.",
-                oldest=oldest,
-                version=version,
-            )
-        )

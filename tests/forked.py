@@ -2,6 +2,7 @@
 
 order   a job is under way in the parent; the child orders one of its own and ends
 ledger  both write to the ledger, by objects made before the fork
+many    several threads fork at once
 """
 
 from __future__ import annotations
@@ -127,5 +128,35 @@ def write_in_child(number: int) -> list[Any]:
     ]
 
 
+def many_forks(picture: str) -> dict[str, Any]:
+    """Several threads fork at once."""
+    ledger = providers.ledger()
+    ledger.record_intent(order("first"))
+    warnings.simplefilter("ignore", DeprecationWarning)
+    ended: list[int] = []
+    threads = [threading.Thread(target=fork_thrice, args=(ended,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.record_intent(order("last"))
+    written = ledger.disk is not None and ledger.disk.find("last") is not None
+    return {"children": ended.count(0), "writable": written}
+
+
+def fork_thrice(ended: list[int]) -> None:
+    done = 0
+    while done < 3:
+        try:
+            pid = os.fork()
+        except RuntimeError:  # newer filelocks refuse a fork amid another one
+            continue
+        done += 1
+        if pid == 0:
+            os._exit(0 if providers.ledger().find("first") else 1)
+        ended.append(os.waitpid(pid, 0)[1])
+
+
 if __name__ == "__main__":
-    print(json.dumps({"order": forked_order, "ledger": forked_ledger}[sys.argv[1]](sys.argv[2])))
+    acts = {"order": forked_order, "ledger": forked_ledger, "many": many_forks}
+    print(json.dumps(acts[sys.argv[1]](sys.argv[2])))

@@ -19,6 +19,7 @@ import pytest
 from _clock import LONG
 from _waiting import PATIENCE, until
 from PIL import Image
+from processes import python_path
 from sandboxes import environment, set_environment
 from skyport.cli._board import _Lines
 from skyport.cli._table import cut, table, width
@@ -530,3 +531,153 @@ def command(*argv: object) -> list[str]:
         "from skyport.cli import main; sys.exit(main())"
     )
     return [sys.executable, "-c", code, *map(str, argv)]
+
+
+# -- other programs read it ---------------------------------------------------------------------
+
+
+def process_of(*argv: object, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command(*argv), cwd=ROOT, stderr=subprocess.PIPE, **{"stdout": subprocess.PIPE, **options}
+    )
+
+
+@pytest.mark.parametrize(
+    "start", [("-m", "skyport"), ("-c", "from skyport.cli import main; main()")]
+)
+def test_it_states_its_version(start):
+    argv = [sys.executable, *start, "--version"]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT.parent, env=python_path())
+    stated = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert stated
+    assert (done.stdout, done.returncode) == (f"skyport {stated[1]}\n", 0), done.stderr
+
+
+def test_clusters_as_json(skyport, cloud):
+    found = json.loads(skyport("clusters", "--json").out)
+    assert {tuple(one) for one in found} == {
+        ("platform", "name", "label", "running", "most", "free")
+    }
+    assert {one["platform"] for one in found} == {"haiyi"}
+    assert any(one["free"] is None for one in found)
+    assert any(one["free"] == one["most"] - one["running"] for one in found if one["most"])
+
+
+def test_keys_as_json_are_masked(skyport, monkeypatch):
+    keys.set_key("haiyi", SECRET)
+    monkeypatch.setenv("GPUGEEK_API_KEY", SECRET + "2")
+    result = skyport("keys", "list", "--json")
+    found = {one.pop("platform"): one for one in json.loads(result.out)}
+    assert found["haiyi"] == {"key": "...9876", "source": "file"}
+    assert found["gpugeek"] == {"key": "...8762", "source": "environment"}
+    assert found["s3"] == found["happyhorse"] == {"key": None, "source": None}
+    assert SECRET not in result.all
+
+
+def test_a_run_and_a_fetch_as_json(skyport, cloud, workflow, picture, tmp_path):
+    argv = haiyi_run(workflow, tmp_path / "out", "--input", f"73.image={picture}", "--json")
+    first, again = skyport(*argv), skyport(*argv)
+    fetched = skyport("jobs", "fetch", "latest", "--json", "--output", tmp_path / "copies")
+    shapes = [json.loads(result.out) for result in (first, again, fetched)]
+    names = {"task", "cost", "reused", "files", "texts", "warnings", "details"}
+    assert [set(one) for one in shapes] == [names] * 3
+    assert [one["reused"] for one in shapes[:2]] == [False, True]
+    assert [Path(one["files"][0]["path"]).is_file() for one in shapes] == [True] * 3
+    assert Path(shapes[2]["files"][0]["path"]).parent == tmp_path / "copies"
+    assert shapes[0]["task"] == str(list(cloud.tasks)[-1].id)
+
+
+# -- what goes wrong around it ------------------------------------------------------------------
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("argv", [("models",), ("models", "--json"), ("keys", "list"), ("--help",)])
+def test_a_full_disk_is_one_line(argv):
+    with FULL.open("wb") as full, process_of(*argv, stdout=full) as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert err.decode().splitlines() == ["skyport: No space left on device"]
+
+
+@pytest.mark.parametrize("argv", [("models", "--json"), ("keys", "list"), ("jobs", "--help")])
+def test_a_reader_that_has_gone_ends_it_quietly(argv):
+    read, write = os.pipe()
+    os.close(read)
+    with process_of(*argv, stdout=write) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_it_goes_without_any_stream():
+    code = "import os, sys; os.closerange(0, 3); os.execv(sys.executable, sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", code, *command("keys", "list")], cwd=ROOT)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
+def test_a_terminal_of_few_letters_is_no_error(encoding):
+    env = {**os.environ, "PYTHONIOENCODING": encoding, "SKYPORT_LANG": "zh", "PYTHONUTF8": "0"}
+    for argv in (("keys", "list"), ("--help",), ("models", "--json"), ("run",)):
+        done = subprocess.run(command(*argv), capture_output=True, cwd=ROOT, env=env)
+        assert done.returncode == (2 if argv == ("run",) else 0)
+        assert b"Error" not in done.stderr
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_workflow_nested_too_deeply_is_a_plain_error(skyport, cloud, tmp_path, depth):
+    path = tmp_path / "deep.json"
+    inputs = "[" * depth + "]" * depth
+    path.write_text('{"1": {"class_type": "A", "inputs": {"a": ' + inputs + "}}}")
+    result = skyport("run", path, "--platform", "haiyi", "--output", tmp_path)
+    assert result.code == 1
+    assert result.err.startswith("skyport: ")
+    assert list(cloud.log.of("POST", SUBMIT)) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="arguments are bytes on POSIX")
+def test_arguments_that_are_no_utf8_are_a_plain_error(skyport, cloud, workflow, tmp_path):
+    run = skyport(*haiyi_run(workflow, tmp_path, "--input", "10.filename_prefix=\udcff"))
+    assert (run.code, "10.filename_prefix" in run.err) == (1, True)
+    found = skyport("jobs", "--search", "\udcff")
+    assert (found.code, found.err) == (
+        1,
+        "skyport: An argument or the name of a file is not valid UTF-8.\n",
+    )
+    missing = skyport("run", "\udcff.json", "--platform", "haiyi")
+    assert (missing.code, "cannot be read" in missing.err) == (1, True)
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(skyport, monkeypatch):
+    monkeypatch.setenv("SKYPORT_HOME", "~nobody-of-that-name/skyport")
+    result = skyport("keys", "list")
+    assert (result.code, "Set SKYPORT_HOME" in result.err) == (1, True)
+
+
+@pytest.mark.parametrize("platform", ["haiyi", "gpugeek"])
+def test_a_second_ctrl_c_ends_at_once_and_all_is_said_once(
+    cloud, gpugeek, workflow, picture, tmp_path, platform
+):
+    if os.name == "nt":
+        pytest.skip("no SIGINT for a child there")
+    given = {"haiyi": haiyi_run, "gpugeek": gpugeek_run}[platform](workflow, tmp_path)
+    more = () if platform == "haiyi" else ("--workflow-id", WORKFLOW_ID)
+    slow = ("--input", f"73.image={picture}", "--input", f"10.filename_prefix={LONG}")
+    with subprocess.Popen(
+        command(*given, *more, *slow), stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "queued" in line or "running" in line)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        output = process.stderr.read()
+        assert process.wait(PATIENCE) == 130
+    task = list(cloud.tasks)[-1]
+    assert output.count(f"task {task.id}") == 1
+    assert "Stopped." not in output
+    if platform == "haiyi":
+        assert (
+            "The same command goes on with it at no further charge; `skyport jobs` lists" in output
+        )

@@ -58,3 +58,7 @@ def test_a_fork_amid_writes_breaks_no_ledger_and_writes_nothing_twice(tmp_path: 
     assert result["children"] == [[True, False, 0, ""]] * 5
     assert (result["of children"], result["twice"]) == (5, 0)
     assert (result["intact"], result["trouble"]) == ("ok", "")
+
+
+def test_threads_that_fork_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    assert found("many", tmp_path) == {"children": 12, "writable": True}

@@ -8,6 +8,7 @@ import hashlib
 import random
 import re
 import ssl
+import sys
 import threading
 import traceback
 import tracemalloc
@@ -670,6 +671,7 @@ def test_proxies_of_the_environment_are_honoured(
 # -- this machine's proxy and certificates --------------------------------------------------
 
 SECURE = "https://api.example.com"
+PIP = f'"{sys.executable}" -s -m pip install'
 
 
 def refused_words(base_url: str, monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
@@ -689,7 +691,7 @@ def refused_words(base_url: str, monkeypatch: pytest.MonkeyPatch, **env: str) ->
     [
         (
             "socks5h://me:s3cret@127.0.0.1:1",
-            "socks5h://127.0.0.1:1 needs another package: run",
+            f"socks5h://127.0.0.1:1 needs another package: run {PIP} pysocks and restart",
         ),
         ("htp://me:s3cret@127.0.0.1:1", "htp://127.0.0.1:1 is not the address of a proxy"),
         ("http://127.0.0.1:99999", "http://127.0.0.1:99999 is not the address of a proxy"),

@@ -496,7 +496,7 @@ def test_without_boto3_it_is_said_how_to_install_it(no_boto3: None, named: str) 
     settings.save({"media_host": named, "s3_bucket": "pictures"})
     with pytest.raises(InvalidInput, match=r'pip install "skyport\[s3\]"') as caught:
         choose("Bare", providers.connect)
-    assert "Python that runs ComfyUI" in str(caught.value)
+    assert "-s -m pip install boto3" in str(caught.value)
 
 
 def test_what_is_meant_for_a_bucket_goes_nowhere_else(haiyi: Any, no_boto3: None) -> None:

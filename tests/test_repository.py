@@ -5,15 +5,20 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import string
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +38,8 @@ def python_files() -> list[Path]:
     return sorted(path for path in paths if path.is_file() and not path.is_symlink())
 
 
+SETUPTOOLS = int(version("setuptools").partition(".")[0]) if find_spec("setuptools") else 0
+WHEEL_FOLDERS = ("web", "locales", "example_workflows", "demo", "sandbox", "providers")
 ALL_CODE = python_files()
 PACKAGE = [path for path in ALL_CODE if "tests" not in path.relative_to(ROOT).parts]
 FOLDERS = {path.relative_to(ROOT).parts[0] for path in PACKAGE if path.parent != ROOT}
@@ -90,6 +97,48 @@ def test_the_registry_finds_what_it_asks_for():
     assert comfy["PublisherId"]
     assert comfy["DisplayName"]
     assert re.fullmatch(r">=\d+\.\d+\.\d+", comfy["requires-comfyui"])
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "ratio"), [("Icon", (400, 400), (1, 1)), ("Banner", (2100, 900), (21, 9))]
+)
+def test_the_registry_shows_pictures_of_the_shape_it_asks_for(name, most, ratio):
+    url = PROJECT["tool"]["comfy"][name]
+    home = PROJECT["project"]["urls"]["Repository"].removeprefix("https://github.com/")
+    root, _, path = url.partition("/main/")
+    assert root == f"https://raw.githubusercontent.com/{home}"
+    with Image.open(ROOT / path) as picture:
+        assert picture.format == "PNG"
+        assert picture.width * ratio[1] == picture.height * ratio[0]
+        assert picture.size <= most
+    assert (ROOT / path).stat().st_size < 60_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names in a wheel that is built from what git keeps."""
+    source, into = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if not name.startswith("tests/") and (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, source / name)
+    build = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", build, str(into)], cwd=source, check=True, capture_output=True
+    )
+    [path] = into.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return set(archive.namelist())
+
+
+@pytest.mark.skipif(SETUPTOOLS < 77, reason="setuptools 77 or newer is needed")
+def test_a_wheel_holds_everything_that_is_read_when_it_runs(wheel):
+    files = (path for name in WHEEL_FOLDERS for path in (ROOT / name).rglob("*") if path.is_file())
+    wanted = {f"skyport/{name_of(path)}" for path in files if "__pycache__" not in path.parts}
+    assert {name for name in wanted - wheel if "README" not in name} == set()
+    assert {f"skyport/{name_of(path)}" for path in PACKAGE} - wheel == set()
+    assert [name for name in wheel if name.startswith("skyport/tests/")] == []
 
 
 def test_scripts_are_not_loaded_twice():

@@ -20,6 +20,7 @@ class ForkAware(Protocol):
 
 _known: set[weakref.ref[ForkAware]] = set()
 _forking: list[ForkAware] = []  # alive until the fork is over
+_one_at_a_time = threading.Lock()
 
 
 def watch(thing: ForkAware) -> None:
@@ -57,16 +58,20 @@ class Lock:
 
 
 def _before() -> None:
-    # A copy in one step: other threads may go on adding.
-    _forking.extend(thing for ref in list(_known) if (thing := ref()) is not None)
-    for thing in _forking:
-        thing.before_fork()
+    _one_at_a_time.acquire()
+    for ref in list(_known):  # a copy in one step: other threads may go on adding
+        if (thing := ref()) is not None:
+            thing.before_fork()
+            _forking.append(thing)
 
 
 def _after(in_child: bool) -> None:
-    for thing in _forking:
-        thing.after_fork(in_child)
-    _forking.clear()
+    try:
+        for thing in _forking:
+            thing.after_fork(in_child)
+    finally:
+        _forking.clear()
+        _one_at_a_time.release()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

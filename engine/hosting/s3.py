@@ -17,6 +17,7 @@ from ..base.errors import (
     SkyportError,
     TransportError,
 )
+from ..base.install import pip
 from ..base.types import MediaFile, Report, no_report
 from ..base.words import tr
 from ..http.client import Http
@@ -132,8 +133,9 @@ def not_installed() -> InvalidInput:
     return InvalidInput(
         tr("boto3 is not installed."),
         do=tr(
-            'Install it with `pip install "skyport[s3]"`; inside ComfyUI, run `pip install boto3` '
-            "with the Python that runs ComfyUI."
+            'Install it with `pip install "skyport[s3]"`; inside ComfyUI, run {command} and '
+            "restart.",
+            command=pip("boto3"),
         ),
         platform=LABEL,
     )

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 import urllib3.exceptions
 
+from ..base.install import pip
 from ..base.words import tr
 from .slow_answers import TooSlow
 
@@ -93,8 +94,9 @@ def _proxy_fault(error: BaseException, proxy: str) -> str:
 def _unusable_proxy(proxy: str, lacks_package: bool) -> str:
     if lacks_package and re.match(r"socks[45]", proxy, re.IGNORECASE):
         return tr(
-            "the proxy {proxy} needs another package: run `pip install pysocks`, then restart",
+            "the proxy {proxy} needs another package: run {command} and restart",
             proxy=_shown(proxy),
+            command=pip("pysocks"),
         )
     return tr(
         "{proxy} is not the address of a proxy: correct HTTPS_PROXY or HTTP_PROXY, as in "

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
-from importlib import metadata
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakValueDictionary
 
@@ -15,7 +13,7 @@ import urllib3.exceptions
 from requests.auth import AuthBase
 from requests.utils import select_proxy
 
-from ..base import forks
+from ..base import forks, install
 from ..base.words import tr
 from .failures import setup_fault
 from .slow_answers import MeteredAdapter, MinimumRate
@@ -38,7 +36,7 @@ class Session(requests.Session):
         super().__init__()
         self._rate = rate
         self._connect_anew()
-        self.headers["User-Agent"] = f"ComfyUI-Skyport/{version()}"
+        self.headers["User-Agent"] = f"ComfyUI-Skyport/{install.version()}"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         forks.watch(self)
 
@@ -100,15 +98,6 @@ def shared_session(server: Origin | None, rate: MinimumRate) -> Session:
 
 _sharing = forks.Lock()
 _shared: WeakValueDictionary[tuple[Origin | None, MinimumRate], Session] = WeakValueDictionary()
-
-
-@lru_cache(maxsize=1)
-def version() -> str:
-    """Skyport's version; "0" if it is not installed as a package, as under ComfyUI."""
-    try:
-        return metadata.version("skyport")
-    except metadata.PackageNotFoundError:
-        return "0"
 
 
 def origin(url: str) -> Origin | None:

@@ -86,7 +86,8 @@ class Store:
         """Closes the connection: SQLite's locks do not survive a fork, and fail in both."""
         self._lock.acquire()
         if self._path is not None and self._closing.alive:
-            self._closing()
+            with suppress(sqlite3.Error):
+                self._closing()
             self._is_to_open = True
 
     def after_fork(self, in_child: bool) -> None:

@@ -40,15 +40,22 @@ def home() -> Path:
     The first of: SKYPORT_HOME; the host's; where the pack is in a ComfyUI's custom_nodes, that
     ComfyUI's folder for us, so that the command and the nodes share keys and models; the user's.
     """
-    variable = os.environ.get("SKYPORT_HOME")
-    configured = Path(variable).expanduser() if variable else _host_home
-    path = configured or beside_comfyui(_PACK) or user_folder()
+    path = _named_home() or _host_home or beside_comfyui(_PACK) or user_folder()
     try:
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(path, error) from error
     return path.absolute()
+
+
+def _named_home() -> Path | None:
+    """What SKYPORT_HOME names. Raises InvalidInput where "~" in it stands for nobody's folder."""
+    variable = os.environ.get("SKYPORT_HOME")
+    try:
+        return Path(variable).expanduser() if variable else None
+    except RuntimeError:
+        raise _no_home() from None
 
 
 def check_writable(folder: Path) -> None:
@@ -83,8 +90,21 @@ def _nearest(folder: Path) -> Path:
 
 
 def user_folder() -> Path:
-    """The user's data folder, for whatever runs outside a ComfyUI. Not created here."""
-    return Path(platformdirs.user_data_dir("skyport", appauthor=False))
+    """The user's data folder, for whatever runs outside a ComfyUI. Not created here.
+
+    Raises InvalidInput where the user has no home folder, as in some containers.
+    """
+    path = Path(platformdirs.user_data_dir("skyport", appauthor=False))
+    if path.is_absolute():
+        return path
+    raise _no_home()
+
+
+def _no_home() -> InvalidInput:
+    return InvalidInput(
+        tr("This user has no home folder."),
+        do=tr("Set SKYPORT_HOME to the full path of a data folder."),
+    )
 
 
 def beside_comfyui(pack: Path) -> Path | None:

@@ -214,7 +214,10 @@ def _files() -> list[Path]:
     """The files searched for keys, in order. SKYPORT_HOME, once set, is the only folder."""
     if os.environ.get("SKYPORT_HOME"):
         return [_file()]
-    return list(dict.fromkeys([_file(), folders.user_folder() / "keys.json"]))
+    files = [_file()]
+    with suppress(InvalidInput):  # no home folder: ComfyUI has one of its own
+        files.append(folders.user_folder() / "keys.json")
+    return list(dict.fromkeys(files))
 
 
 def _stored(path: Path) -> dict[str, str]:

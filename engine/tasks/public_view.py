@@ -9,7 +9,7 @@ from typing import Any
 
 from ..base.errors import SkyportError
 from ..base.shown_text import scrub
-from ..base.types import Json, ResultFile
+from ..base.types import Json, Result, ResultFile
 from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..platforms import registry
@@ -54,14 +54,33 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "prompt": row.record.source.prompt_id,
             "fingerprint": row.record.fingerprint,
             "request": row.record.request,
-            "files": [_file(file) for file in result.files] if result else [],
-            "texts": list(result.texts) if result else [],
-            "warnings": list(result.warnings) if result else [],
-            "details": [list(detail) for detail in result.details] if result else [],
+            **_contents(result or Result("")),
         }
     )
     # Without signatures already; the rest of its addresses is what a person looks for.
     return {**view, "answer": without_keys(row.answer)}
+
+
+def result_to_json(result: Result) -> dict[str, Any]:
+    """`result` as a JSON object, without secrets: the fields that its row has too."""
+    view: dict[str, Any] = redact(
+        {
+            "task": result.task_id or None,
+            "cost": result.cost,
+            "reused": result.reused,
+            **_contents(result),
+        }
+    )
+    return view
+
+
+def _contents(result: Result) -> dict[str, Any]:
+    return {
+        "files": [_file(file) for file in result.files],
+        "texts": list(result.texts),
+        "warnings": list(result.warnings),
+        "details": [list(detail) for detail in result.details],
+    }
 
 
 def is_short(detail: str) -> bool:

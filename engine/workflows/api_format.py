@@ -21,7 +21,7 @@ def read_workflow(text: str) -> Workflow:
     """The workflow in `text`. Raises InvalidInput when it is not ComfyUI's API format."""
     try:
         tree = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             tr("The workflow is not JSON: {error}.", error=error), do=_how_to_export()
         ) from None
