@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import standin  # noqa: F401  (makes comfy_api and folder_paths importable)
 import torch
-from _clips import pictures, tone, write_clip
+from _clips import pictures, tone, write_clip, write_sound
 from comfy_api.latest import InputImpl, Types
 from PIL import Image
 from skyport.engine.base.errors import InvalidInput
@@ -127,6 +127,7 @@ def test_numpy_and_pillow_pictures_are_taken_as_they_are() -> None:
     assert tasks(IMAGE, [torch.from_numpy(levels)[None].float() / 255]) == [file]
     (file,) = tasks(IMAGE, Image.fromarray(levels).quantize(8))
     assert size_and_mode(file) == (9, 5, "RGB")
+    assert len(form_values.media_items(Image.new("LA", (4, 5)))) == 1
     (file,) = tasks(IMAGE, Image.new("1", (4, 2), 1))
     assert np.asarray(Image.open(file.path)).tolist() == [[255] * 4] * 2
 
@@ -274,7 +275,7 @@ def test_frames_that_are_none_are_told_with_what_came(
     assert "even width" not in text
 
 
-@pytest.mark.parametrize("rate", [0, None, -1, float("nan"), float("inf"), "fast", 1e-5])
+@pytest.mark.parametrize("rate", [0, None, -1, float("nan"), float("inf"), "fast", 1e-5, 2**80])
 def test_a_frame_rate_that_is_none_is_told(tmp_path: Path, rate: Any) -> None:
     assert f"frame rate is {rate!r}" in why_not(video_of(FRAMES, rate), tmp_path)
 
@@ -287,6 +288,8 @@ def test_a_frame_rate_that_is_none_is_told(tmp_path: Path, rate: Any) -> None:
         ({"waveform": torch.zeros(1, 3, 9), "sample_rate": 8000}, "3 channels"),
         ({"waveform": torch.zeros(1, 1, 9, dtype=torch.bool), "sample_rate": 8000}, "torch.bool"),
         ({"waveform": torch.zeros(1, 1, 0), "sample_rate": 8000}, "[1, 1, 0]"),
+        ({"waveform": torch.zeros(1, 2, 9), "sample_rate": 192_000}, "no sample rate of 192000 Hz"),
+        (torch.zeros(1, 1, 9), "Tensor"),
         ("a.wav", "str"),
     ],
 )
@@ -346,6 +349,19 @@ def test_a_codec_without_a_decoder_cannot_be_trimmed_and_says_so(
 ) -> None:
     video = InputImpl.VideoFromFile(str(unknown_codec), start_time=0.5)
     assert "cannot be decoded here" in why_not(video, tmp_path / "sent")
+
+
+def test_sound_alone_has_no_pictures_trimmed_or_not(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "song.mp4", tone(1, 1.0), "aac", "fltp")
+    for start in (0, 0.5):
+        video = InputImpl.VideoFromFile(str(sound), start_time=start)
+        assert "song.mp4 has no picture track" in why_not(video, tmp_path / "sent")
+
+
+def test_bytes_that_are_no_video_are_told_as_such(tmp_path: Path) -> None:
+    for data in (b"", b"junk" * 99):
+        said = why_not(InputImpl.VideoFromFile(io.BytesIO(data)), tmp_path)
+        assert said.startswith("The video cannot be used: it is ")
 
 
 def test_a_trim_behind_the_end_says_where_the_end_is(tmp_path: Path) -> None:

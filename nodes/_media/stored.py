@@ -14,11 +14,16 @@ from ...engine.base.types import MediaFile
 from ...engine.media.files import describe, extension
 
 
-def store(folder: Path, suffix: str, write: Callable[[Path], Any]) -> MediaFile:
-    """The file that `write` creates, stored in `folder` under a name derived from its content."""
+def store(
+    folder: Path, suffix: str, write: Callable[[Path], Any], shown: str | None = None
+) -> MediaFile:
+    """The file that `write` creates, stored in `folder` under a name derived from its content.
+
+    shown  its name in the InvalidInput of a file that is no medium
+    """
     with draft(folder, suffix) as path:
         write(path)
-        return _rename_to_hash(describe(path), folder)
+        return _rename_to_hash(describe(path, shown), folder)
 
 
 @contextmanager

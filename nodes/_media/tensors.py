@@ -184,8 +184,9 @@ def _from_numpy(array: np.ndarray) -> torch.Tensor:
 
 
 def _pixels_of(picture: Image.Image) -> np.ndarray:
+    """[1,H,W,C]: a picture is never a batch of masks."""
     try:
-        return _pixels(picture)
+        return np.atleast_3d(_pixels(picture))[None]
     except (OSError, SyntaxError, ValueError) as error:  # loaded only now, or closed
         raise InvalidInput(
             tr("The picture cannot be read: {reason}.", reason=error), do=_look_at_its_node()

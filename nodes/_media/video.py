@@ -34,6 +34,10 @@ _FOREIGN = (
     ValueError,
 )
 _SOUND_CHANNELS = (1, 2, 6)  # that ComfyUI saves with frames
+_AAC_RATES = (
+    *(96000, 88200, 64000, 48000, 44100, 32000, 24000),
+    *(22050, 16000, 12000, 11025, 8000, 7350),
+)
 
 # One at a time: an encoder uses all cores, and an in-memory video has one reader at a time.
 _one_encoder = threading.Lock()
@@ -52,10 +56,7 @@ def encode_video(video: Any, folder: Path) -> MediaFile:
     except _FOREIGN as error:
         raise _unsavable(error, tr("Look at the node it comes from.")) from error
     if not has_pictures:
-        raise InvalidInput(
-            tr("{name} has no picture track.", name=file.name),
-            do=tr("Link a video with pictures."),
-        )
+        raise _no_pictures(file.name)
     return file
 
 
@@ -102,9 +103,7 @@ def _has_pictures(path: Path) -> bool:
 
 
 def _video_file(video: Any, folder: Path) -> MediaFile:
-    from comfy_api.latest import InputImpl
-
-    if isinstance(video, InputImpl.VideoFromComponents):
+    if _is_in_memory(video):
         ready = _savable(video)
         return _save_once(ready, _key_of_frames(ready), folder)
     # The source is the whole file even while a trim is active.
@@ -115,9 +114,16 @@ def _video_file(video: Any, folder: Path) -> MediaFile:
         return _save_once(video, _key_of_trim(source, window), folder)
     if isinstance(source, io.BytesIO):
         # Not remuxed: Matroska generates new ids each time, and an equal run would count as new.
-        held = stored.store(folder, "", lambda path: path.write_bytes(source.getbuffer()))
+        data = source.getbuffer()
+        held = stored.store(folder, "", lambda path: path.write_bytes(data), tr("The video"))
         return probe(held.path)
     return probe(source)
+
+
+def _is_in_memory(video: Any) -> bool:
+    from comfy_api.latest import InputImpl
+
+    return isinstance(video, InputImpl.VideoFromComponents)
 
 
 def _save_once(video: Any, key: str, folder: Path) -> MediaFile:
@@ -179,7 +185,7 @@ def _frames(images: Any) -> torch.Tensor:
 def _frame_rate(given: Any) -> Any:
     try:
         exact = Fraction(given if isinstance(given, (int, float, str)) else float(given))
-        is_usable = round(exact * 1000) > 0  # as ComfyUI rounds it
+        is_usable = 0 < round(exact * 1000) < 2**31  # as ComfyUI rounds it
     except (ArithmeticError, RuntimeError, TypeError, ValueError):
         is_usable = False
     if not is_usable:
@@ -191,7 +197,7 @@ def _frame_rate(given: Any) -> Any:
 
 
 def _sound(audio: Any) -> Any:
-    if not audio:
+    if audio is None or audio == {}:
         return audio
     if not isinstance(audio, Mapping):
         raise sound.unusable(tr("it is a {kind}", kind=type(audio).__name__))
@@ -236,7 +242,8 @@ def _check_trim(source: Any, window: tuple[float, float]) -> None:
     """Raises InvalidInput for a trim that leaves nothing, or of pictures that cannot be decoded."""
     with av.open(source) if isinstance(source, io.BytesIO) else open_raw(Path(source)) as container:
         if not container.streams.video:
-            return
+            is_held = isinstance(source, io.BytesIO)
+            raise _no_pictures(tr("The video") if is_held else Path(source).name)
         stream = _decodable(container)
         seconds = _seconds(container, stream)
     if stream is None:
@@ -269,16 +276,35 @@ def _seconds(container: av.container.InputContainer, stream: Any) -> float | Non
 def _advice(video: Any) -> str:
     """What may be done about a video that could not be saved."""
     try:
-        width, height = video.get_dimensions()
+        (width, height), rate = video.get_dimensions(), _rate_of_sound(video)
     except _FOREIGN:
-        width = height = 0
+        width = height = rate = 0
     if width % 2 or height % 2:
         return tr(
             "H.264 needs an even width and height, and it is {width} x {height}.",
             width=width,
             height=height,
         )
+    if rate and rate not in _AAC_RATES:
+        return tr(
+            "AAC has no sample rate of {rate} Hz: resample the sound, for example to 48000 Hz.",
+            rate=rate,
+        )
+    if not _is_in_memory(video):
+        return tr("Change its trim, or try a Save Video node on it.")
     return tr("Try a Save Video node on it.")
+
+
+def _rate_of_sound(video: Any) -> int:
+    """In Hz, 0 for a video on disk or without sound."""
+    audio = video.get_components().audio if _is_in_memory(video) else None
+    return int(audio["sample_rate"]) if audio else 0
+
+
+def _no_pictures(name: str) -> InvalidInput:
+    return InvalidInput(
+        tr("{name} has no picture track.", name=name), do=tr("Link a video with pictures.")
+    )
 
 
 def _unsavable(error: Exception, do: str) -> InvalidInput:
