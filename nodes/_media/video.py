@@ -114,8 +114,9 @@ def _video_file(video: Any, folder: Path) -> MediaFile:
         return _save_once(video, _key_of_trim(source, window), folder)
     if isinstance(source, io.BytesIO):
         # Not remuxed: Matroska generates new ids each time, and an equal run would count as new.
-        data = source.getbuffer()
-        held = stored.store(folder, "", lambda path: path.write_bytes(data), tr("The video"))
+        held = stored.store(
+            folder, "", lambda path: path.write_bytes(source.getbuffer()), tr("The video")
+        )
         return probe(held.path)
     return probe(source)
 
