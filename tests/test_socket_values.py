@@ -173,6 +173,19 @@ def test_a_mask_of_any_type_is_cut_at_its_half(kind: torch.dtype) -> None:
     assert tasks(MASK, value) == tasks(MASK, mask)
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32, torch.int64])
+@pytest.mark.parametrize("top", [1, 255])
+def test_a_mask_of_whole_numbers_is_one_where_they_are_at_their_top(
+    kind: torch.dtype, top: int
+) -> None:
+    assert tasks(MASK, torch.tensor([[0, top]]).to(kind)) == tasks(MASK, torch.tensor([[0.0, 1.0]]))
+
+
+def test_a_mask_of_whole_numbers_without_a_scale_is_refused() -> None:
+    assert "torch.int64" in refusal(torch.tensor([[0, 7, 200]]), MASK)
+    assert "torch.int64" in refusal(torch.tensor([[-1, 1]]), MASK)
+
+
 def test_infinity_in_a_mask_is_its_end_of_the_scale() -> None:
     assert tasks(MASK, torch.tensor([[-torch.inf, torch.inf]])) == tasks(
         MASK, torch.tensor([[0.0, 1.0]])

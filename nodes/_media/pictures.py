@@ -49,6 +49,8 @@ def encode_cutouts(masks: Any, folder: Path) -> list[MediaFile]:
     Platforms expect the region to repaint in this form. Shapes and errors as `encode_masks`.
     """
     batch = tensors.as_masks(masks)
+    if batch.dtype == torch.uint8 and batch.max() <= 1:
+        batch = batch > 0  # of 0 and 1 only: taken as levels, it would change nothing
     floats = tensors.to_unit(batch)
     opaque = (batch if batch.is_floating_point() else floats) < 0.5
     clear = torch.zeros_like(opaque)

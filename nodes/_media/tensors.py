@@ -101,6 +101,7 @@ def checked_images(tensor: torch.Tensor) -> torch.Tensor:
 def as_masks(value: Any) -> torch.Tensor:
     """[B,H,W] of what came from a MASK output: also [H,W], [B,1,H,W] and [B,H,W,1].
 
+    Integers of 0 and 1, or of 0 and 255, become bool.
     Raises InvalidInput for other shapes.
     """
     tensor = plain(value)
@@ -116,8 +117,17 @@ def as_masks(value: Any) -> torch.Tensor:
     is_picture = tensor.dim() == 3 and len(tensor) > _MOST_ROWS and tensor.shape[2] in (3, 4)
     if tensor.dim() != 3 or tensor.numel() == 0 or is_picture:
         raise wrong_shape(tensor, "[B,H,W]", _mask_advice(shape))
+    tensor = tensor > 0 if _is_hard(tensor) else tensor
     check_colours(tensor)
     return tensor
+
+
+def _is_hard(mask: torch.Tensor) -> bool:
+    """Whether wide integers are 0 and one usual end of a scale, which says what they mean."""
+    if mask.is_floating_point() or mask.dtype in (torch.bool, torch.uint8):
+        return False
+    top = int(mask.max())
+    return top in (0, 1, 255) and bool(((mask == 0) | (mask == top)).all())
 
 
 def wrong_shape(tensor: torch.Tensor, wanted: str, do: str = "") -> InvalidInput:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import torch
 
 from ...engine.base.errors import InvalidInput
@@ -198,7 +199,7 @@ def _frame_rate(given: Any) -> Any:
 
 
 def _sound(audio: Any) -> Any:
-    if audio is None or audio == {}:
+    if not isinstance(audio, (torch.Tensor, np.ndarray)) and not audio:
         return audio
     if not isinstance(audio, Mapping):
         raise sound.unusable(tr("it is a {kind}", kind=type(audio).__name__))
