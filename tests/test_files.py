@@ -59,6 +59,47 @@ def test_the_bytes_decide_not_the_name(tmp_path: Path) -> None:
     assert (file.mime, file.kind) == ("image/jpeg", Kind.IMAGE)
 
 
+@pytest.mark.parametrize(
+    ("name", "format", "shown"),
+    [
+        ("photo.jpg", "PNG", "photo.png"),
+        ("photo.PNG", "JPEG", "photo.jpg"),
+        ("photo.jpeg", "WEBP", "photo.webp"),
+        ("photo.webp", "PNG", "photo.png"),
+        ("photo.gif", "BMP", "photo.bmp"),
+        ("photo.mp4", "PNG", "photo.png"),
+        ("photo", "PNG", "photo.png"),
+        (".jpg", "PNG", ".jpg.png"),
+        ("shot v1.2", "PNG", "shot v1.2.png"),
+        ("a.b.jpg", "PNG", "a.b.png"),
+        ("photo.JPEG", "JPEG", "photo.JPEG"),
+        ("photo.jfif", "JPEG", "photo.jfif"),
+        ("photo.tiff", "TIFF", "photo.tiff"),
+        ("photo.png", "PNG", "photo.png"),
+    ],
+)
+def test_the_extension_that_goes_up_is_that_of_the_bytes(
+    tmp_path: Path, name: str, format: str, shown: str
+) -> None:
+    path = photo(tmp_path / "kept", format=format)
+    assert describe(path, name).name == shown
+    assert describe(path, name).path == path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.m4v", "a.m4a"])
+def test_a_name_of_the_same_container_stays(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "kept"
+    path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(99))
+    assert describe(path, name).name == name
+    assert describe(path, "a.mov").name == "a.mp4"
+
+
+def test_a_name_that_alone_says_what_a_file_is_stays(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(b"\xff\xfa\x90\xc4" + bytes(400))
+    assert describe(path).name == "song.mp3"
+
+
 def test_a_phones_picture_on_its_side_has_the_size_a_viewer_shows(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

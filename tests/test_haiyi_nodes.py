@@ -400,6 +400,13 @@ def test_a_batch_of_four_makes_four_tasks_side_by_side_in_order(
     assert len(sent) == 4
 
 
+def test_a_picture_without_its_batch_is_one_task(cloud: Host, sandbox: Sandbox) -> None:
+    unbatched = node("ProbeImage", seed=19, width=24, height=32, batched=False)
+    run = cloud.run(graph(picture=unbatched, make=ink("one")))
+    assert run.status == "success", run.error
+    assert len(submits(sandbox)) == 1
+
+
 def test_four_equal_pictures_are_four_tasks(cloud: Host, sandbox: Sandbox) -> None:
     before = sandbox.charges["haiyi"]
     run = cloud.run(

@@ -130,6 +130,16 @@ def test_pictures_with_an_alpha_channel_keep_it(host: Host) -> None:
         assert off[..., 3].max() <= 1
 
 
+def test_a_picture_without_its_batch_enters_as_one(host: Host, sandbox: Sandbox) -> None:
+    unbatched = node("ProbeImage", seed=20, width=24, height=32, batched=False)
+    run = queue(host, there_and_back(unbatched, flipped_twice()))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["sha256"] == run.probe("original")["sha256"]
+    assert run.probe("seen")["shape"] == [1, 32, 24, 3]
+    (workflow,) = sent(sandbox)
+    assert classes(workflow).count("LoadImage") == 1
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_masks_come_back_as_masks(host: Host, batch: int) -> None:
     mask = node("ProbeMask", seed=batch, batch=batch)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import folder_paths
-import torch
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json, MediaRule, Model, Param
@@ -73,36 +73,64 @@ def socket_values(sockets: Sequence[Socket], media: Mapping[str, Any]) -> list[d
     for socket in sockets:
         given = media.get(socket.id)
         if socket.most:
-            slots = given.values() if isinstance(given, Mapping) else [given]
-            values[socket.id] = [item for one in slots for item in media_items(one, socket.formats)]
+            values[socket.id] = _listed(socket.id, given, socket.formats)
         else:
-            items = mask_items(given) if socket.mask else media_items(given, socket.formats)
+            items = _linked(socket.id, given, socket.formats, mask=socket.mask)
             values[socket.id] = Batch(items) if items else None
     return fan_out({name: value for name, value in values.items() if value})
 
 
-def media_items(value: Any, formats: Sequence[str] = ()) -> list[Any]:
+def media_items(value: Any, formats: Sequence[str] = (), *, takes_masks: bool = True) -> list[Any]:
     """The files or URLs behind a media socket's value: a batch of B images is B files.
 
-    formats  the accepted ones; empty for the default
+    formats      the accepted ones; empty for the default
+    takes_masks  whether MASK may be linked there too
+
+    Raises InvalidInput.
     """
     if value is None:
         return []
     if isinstance(value, str):
         return [value.strip()] if value.strip() else []
-    return list(encode.encode(value, media_folder(), formats))
+    return list(encode.encode(value, media_folder(), formats, takes_masks=takes_masks))
 
 
 def mask_items(value: Any) -> list[Any]:
     """`media_items` of a mask: a MASK becomes an image that is transparent where it is 1."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, (list, tuple)):
+        return [item for one in value for item in mask_items(one)]
+    if encode.is_picture(value):
         return list(encode.encode_cutouts(value, media_folder()))
     return media_items(value)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Lets an InvalidInput raised inside begin with the input that it is about."""
+    try:
+        yield
+    except InvalidInput as error:
+        message = tr("Input {name}: {reason}", name=name, reason=error.what)
+        raise InvalidInput(message, do=error.do) from error
 
 
 def media_folder() -> Path:
     """Where encoded uploads are stored; ComfyUI empties it at startup."""
     return Path(folder_paths.get_temp_directory()) / "skyport"
+
+
+def _linked(name: str, given: Any, formats: Sequence[str] = (), mask: bool = False) -> list[Any]:
+    """The files or URLs of a socket for one medium, or for one mask."""
+    with naming(name):
+        if mask:
+            return mask_items(given)
+        return media_items(given, formats, takes_masks=False)
+
+
+def _listed(name: str, given: Any, formats: Sequence[str]) -> list[Any]:
+    """The files or URLs of a list that grows, in the order of its slots."""
+    slots = given if isinstance(given, Mapping) and "waveform" not in given else {name: given}
+    return [item for slot, one in slots.items() for item in _linked(slot, one, formats)]
 
 
 def _batches(values: Mapping[str, Any]) -> list[tuple[str, Batch]]:
@@ -129,16 +157,16 @@ def _value(param: Param, chosen: Mapping[str, Any]) -> Any:
         return _plain(param, chosen.get(input_id(param)))
     formats = _encode_formats(param.media)
     if param.type.startswith("array["):
-        slots = chosen.get(input_id(param)) or {}
-        linked = slots.values() if isinstance(slots, Mapping) else [slots]
-        return [item for value in linked for item in media_items(value, formats)]
+        given = chosen.get(input_id(param))
+        return _listed(input_id(param), {} if given is None else given, formats)
     if param.type.startswith("dict[") and not param.keys:
         return _plain(param, chosen.get(input_id(param)))
     if param.type.startswith("dict["):
-        items = {key: media_items(chosen.get(key_id(param, key))) for key, _, _ in param.keys}
+        ids = {key: key_id(param, key) for key, _, _ in param.keys}
+        items = {key: _linked(id, chosen.get(id)) for key, id in ids.items()}
         return {key: Batch(media) for key, media in items.items() if media}
     given = chosen.get(input_id(param))
-    items_of_one = mask_items(given) if param.mask_of else media_items(given, formats)
+    items_of_one = _linked(input_id(param), given, formats, mask=bool(param.mask_of))
     return Batch(items_of_one) if items_of_one else None
 
 

@@ -37,10 +37,11 @@ def remote_values(chain: Chain | None) -> list[dict[str, Any]]:
 
     Encodes tensors, so call it in a thread.
     """
-    return form_values.fan_out({target: _value(value) for target, value in chain or ()})
+    return form_values.fan_out({target: _value(target, value) for target, value in chain or ()})
 
 
-def _value(value: Any) -> Any:
+def _value(target: str, value: Any) -> Any:
     if isinstance(value, (str, int, float, bool)):
         return value
-    return form_values.Batch(form_values.media_items(value))
+    with form_values.naming(target):
+        return form_values.Batch(form_values.media_items(value))

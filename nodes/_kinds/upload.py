@@ -32,10 +32,15 @@ class UploadNode(CloudNode):
     @classmethod
     async def work(cls, media: Any) -> io.NodeOutput:
         provider = await run_task.in_thread(lambda: providers.connect(cls.platform))
-        files = await run_task.in_thread(lambda: form_values.media_items(media))
+        files = await run_task.in_thread(lambda: _files(media))
         like = Request(cls.platform, cls.endpoint, {})
         urls = await run_task.interruptible(providers.runner().host(provider, like, files))
         return io.NodeOutput(urls, ui={"text": tuple(_without_query(url) for url in urls)})
+
+
+def _files(media: Any) -> list[Any]:
+    with form_values.naming("media"):
+        return form_values.media_items(media)
 
 
 def _without_query(url: str) -> str:

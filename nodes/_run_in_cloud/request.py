@@ -8,12 +8,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 
 from ... import providers
 from ...engine.base.errors import BadResult, InvalidInput, SkyportError
-from ...engine.base.types import Kind, Request, Result, ResultFile
+from ...engine.base.types import Kind, MediaFile, Request, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import title_of
 from ...engine.workflows.graph import THIS_MACHINE, node_label, parse_target
@@ -26,6 +25,7 @@ from .._kinds.form_values import media_folder
 from .._kinds.remote_inputs import Chain
 from .._kinds.run_workflow import RunWorkflowNode
 from .._media import decode, encode, pictures, sound
+from .._media.encode import tensors
 
 _WORKFLOW = "workflow"  # the input that the remote part replaces
 _KINDS = {"IMAGE": Kind.IMAGE, "MASK": Kind.IMAGE, "VIDEO": Kind.VIDEO, "AUDIO": Kind.AUDIO}
@@ -69,10 +69,13 @@ def _replacement(builder: RemoteWorkflowBuilder, target: str, value: Any) -> Any
     """The new value of a remote input: the value itself, or a link to the node that loads it."""
     if isinstance(value, (str, bool, int, float)):
         return value
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        return _replacement(builder, target, value[0])
     node_id, name = parse_target(target, builder.workflow)
     try:
-        kind = _kind_of(value)
-        files = encode.encode(_as_rgb(value), media_folder())
+        kind, sendable = _sendable(value)
+        files = encode.encode(sendable, media_folder(), takes_masks=False)
+        _refuse_several_sounds(kind, files)
     except InvalidInput as error:
         node = builder.workflow[node_id]
         message = tr(
@@ -82,28 +85,33 @@ def _replacement(builder: RemoteWorkflowBuilder, target: str, value: Any) -> Any
             reason=error.what,
         )
         raise InvalidInput(message, do=error.do) from error
-    return builder.load(kind, files, alpha=kind == "IMAGE" and value.shape[-1] == 4)
+    return builder.load(kind, files, alpha=kind == "IMAGE" and sendable.shape[-1] == 4)
 
 
-def _kind_of(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        return "IMAGE" if value.dim() == 4 else "MASK"
-    if not isinstance(value, Mapping):
-        return "VIDEO"
-    if "waveform" in value and value["waveform"].dim() == 3 and len(value["waveform"]) > 1:
+def _sendable(value: Any) -> tuple[str, Any]:
+    """The type of `value`, and the value as it is encoded.
+
+    Masks and grey images get three equal channels: not every LoadImage reads grey exactly.
+    """
+    if isinstance(value, (list, tuple)):
         raise InvalidInput(
-            tr("The audio holds {count} sounds.", count=len(value["waveform"])),
+            tr("It is a list of {count}.", count=len(value)),
+            do=tr("Send one image batch, mask, video or sound."),
+        )
+    if not encode.is_picture(value):
+        return ("AUDIO" if isinstance(value, Mapping) else "VIDEO"), value
+    tensor = tensors.plain(value)
+    kind = "MASK" if tensors.is_mask(tensor) else "IMAGE"
+    images = tensors.as_masks(tensor)[..., None] if kind == "MASK" else tensors.as_images(tensor)
+    return kind, images if images.shape[-1] != 1 else images.expand(-1, -1, -1, 3)
+
+
+def _refuse_several_sounds(kind: str, files: Sequence[MediaFile]) -> None:
+    if kind == "AUDIO" and len(files) > 1:
+        raise InvalidInput(
+            tr("The audio holds {count} sounds.", count=len(files)),
             do=tr("Send one sound, or let the node that makes them run in the cloud too."),
         )
-    return "AUDIO"
-
-
-def _as_rgb(value: Any) -> Any:
-    """Masks and grey images with three equal channels: not every LoadImage reads grey exactly."""
-    if not isinstance(value, torch.Tensor) or (value.dim() == 4 and value.shape[-1] != 1):
-        return value
-    grey = value if value.dim() == 4 else value.reshape(-1, *value.shape[-2:], 1)
-    return grey.expand(-1, -1, -1, 3)
 
 
 # -- results ------------------------------------------------------------------------------------

@@ -40,13 +40,15 @@ class ProbeImage(io.ComfyNode):
                 io.Int.Input("height", default=16, optional=True, min=1),
                 io.Int.Input("batch", default=1, optional=True, min=1),
                 io.Int.Input("channels", default=3, optional=True, min=1, max=4),
+                io.Boolean.Input("batched", default=True, optional=True),
             ],
             outputs=[io.Image.Output("image")],
         )
 
     @classmethod
-    def execute(cls, seed=0, width=16, height=16, batch=1, channels=3):
-        return io.NodeOutput(picture(seed, (batch, height, width, channels)))
+    def execute(cls, seed=0, width=16, height=16, batch=1, channels=3, batched=True):
+        images = picture(seed, (batch, height, width, channels))
+        return io.NodeOutput(images if batched else images[0])
 
 
 class ProbeMask(io.ComfyNode):
