@@ -82,7 +82,7 @@ def test_the_extension_that_goes_up_is_that_of_the_bytes(
     tmp_path: Path, name: str, format: str, shown: str
 ) -> None:
     path = photo(tmp_path / "kept", format=format)
-    assert describe(path, name).name == shown
+    assert describe(path, name).upload_name == shown
     assert describe(path, name).path == path
 
 
@@ -90,14 +90,14 @@ def test_the_extension_that_goes_up_is_that_of_the_bytes(
 def test_a_name_of_the_same_container_stays(tmp_path: Path, name: str) -> None:
     path = tmp_path / "kept"
     path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(99))
-    assert describe(path, name).name == name
-    assert describe(path, "a.mov").name == "a.mp4"
+    assert describe(path, name).upload_name == name
+    assert describe(path, "a.mov").upload_name == "a.mp4"
 
 
 def test_a_name_that_alone_says_what_a_file_is_stays(tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(b"\xff\xfa\x90\xc4" + bytes(400))
-    assert describe(path).name == "song.mp3"
+    assert describe(path).upload_name == "song.mp3"
 
 
 def test_a_phones_picture_on_its_side_has_the_size_a_viewer_shows(tmp_path: Path) -> None:

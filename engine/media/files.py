@@ -33,31 +33,10 @@ _VIDEO_OR_AUDIO = ("mp4", "webm", "x-matroska", "x-ms-asf")
 _SOUND_ALONE = {"video/quicktime": "audio/mp4", "video/x-m4v": "audio/mp4"}
 _SOUND_ALONE |= {"video/x-ms-wmv": "audio/x-ms-wma"}
 
-# Extensions that are at home with the bytes of one and the same container.
-_SAME_CONTAINER = (
-    {"jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "mpo", "jps"},
-    {"png", "apng"},
-    {"tif", "tiff", "dng", "nef", "arw", "pef", "srw", "rw2", "orf"},
-    {"heic", "heif", "hif"},
-    {"jpx", "jp2", "j2k", "jpf", "jpm"},
-    {"mp4", "m4v", "m4a", "m4b", "m4r", "f4v"},
-    {"mov", "qt"},
-    {"3gp", "3g2"},
-    {"mkv", "mka"},
-    {"webm", "weba"},
-    {"ogg", "oga", "ogv", "ogx", "opus", "spx"},
-    {"wmv", "wma", "asf"},
-    {"mpg", "mpeg", "mpe", "m2v", "vob"},
-    {"mp3", "mp2", "mpga"},
-    {"aiff", "aif", "aifc"},
-    {"midi", "mid", "kar"},
-)
-
 
 def describe(path: str | Path, name: str | None = None) -> MediaFile:
     """The media file at `path`, hashed; people and platforms see `name` in place of its own.
 
-    The extension of the name is that of the bytes: platforms and loaders go by it.
     Images have width and height as a viewer shows them (EXIF orientation applied), None where
     Pillow does not know the format. nodes/_media reads the sizes of video and audio.
     Raises InvalidInput where it cannot be read or is no image, video or audio.
@@ -178,27 +157,6 @@ def _mime_of_name(name: str, head: bytes) -> str:
         return ""
     mime = mime_by_name(name)
     return _USUAL.get(mime, mime)
-
-
-def _true_name(name: str, mime: str) -> str:
-    """`name` with the extension of `mime`, unless it has one of that container."""
-    stem, _, last = name.rpartition(".")
-    usual = extension(mime)
-    if not usual.isalnum() or _mime_of_extension(name) == mime:
-        return name
-    if last.lower() in _extensions_beside(usual) | {*spellings(mime)} and stem:
-        return name
-    return f"{stem if stem and _is_extension(last.lower()) else name}.{usual}"
-
-
-def _extensions_beside(usual: str) -> set[str]:
-    return next((names for names in _SAME_CONTAINER if usual in names), {usual})
-
-
-def _is_extension(word: str) -> bool:
-    """Whether the last part of a name is that of a format, and not of its own: `v1.2`."""
-    known = {kind.extension for kind in filetype.TYPES}.union(*_SAME_CONTAINER)
-    return word in known or _mime_of_extension(f"a.{word}") != ""
 
 
 def _image_size(path: Path, mime: str, shown: str) -> tuple[int | None, int | None]:

@@ -48,7 +48,7 @@ _ALSO = {
     "image/jp2": ("j2k", "jpx", "jpf"),
     "image/jpx": ("jp2", "jpf"),
     "image/avif": ("avifs",),
-    "video/mp4": ("m4v", "f4v", "3gp", "3g2"),
+    "video/mp4": ("m4v", "m4a", "m4b", "f4v", "3gp", "3g2"),
     "video/mpeg": ("mpe", "vob", "m2v"),
     "video/x-ms-wmv": ("asf",),
     "audio/mpeg": ("mp2", "mpga"),
