@@ -92,6 +92,29 @@ def test_no_answer_to_a_submit_loses_the_row(tmp_path: Path, count: int) -> None
             assert row.state is expected, f"seed {seed}, {endpoint}: {error}"
 
 
+@pytest.mark.parametrize("count", [100, MANY])
+def test_a_result_that_is_redirected_anywhere_can_be_had_later(tmp_path: Path, count: int) -> None:
+    for seed in range(count):
+        hostile = Hostile(seed)
+        endpoint = endpoint_of(hostile)
+        with Scripted() as server, Play(in_memory()) as play:
+            done = {"status": endpoint.success, "url": f"{server.url}/result.png"}
+            server.on(
+                "*", answer_json(endpoint.wrap({"task_id": "7"})), answer_json(endpoint.wrap(done))
+            )
+            moved = hostile.response(
+                PNG, hostile.one_of(301, 302, 307, 206, 304, 416, 400, 403, 500)
+            )
+            server.on("/result.png", Answer(raw=moved.replace(b"\r\n\r\n", hostile.target(), 1)))
+            files, error = carried(play, endpoint, server, tmp_path)
+            assert only_row(play).task is not None, f"seed {seed}: {error}"
+            server.on("/result.png", Answer(200, PNG))
+            again = files or carried(play, endpoint, server, tmp_path)[0]
+            assert again == [PNG], f"seed {seed}, {endpoint}: {error}"
+            sent = [seen for seen in server.seen if seen.method == "POST"]
+            assert len(sent) == 1, f"seed {seed}: ordered twice"
+
+
 # -- the kinds, one by one ----------------------------------------------------------------------
 
 
