@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,28 @@ def test_a_result_that_is_redirected_anywhere_can_be_had_later(tmp_path: Path, c
 
 
 # -- the kinds, one by one ----------------------------------------------------------------------
+
+
+def test_what_a_platform_says_is_shown_in_one_short_line_that_controls_no_terminal() -> None:
+    said = "no\x1b[31m\x00 credit\u202e\x9b1A\r\nleft" + "!" * 5000
+    with Scripted() as server:
+        for answer in (
+            Answer(400, said.encode()),
+            answer_json({"error": {"message": said}}, 400),
+            Answer(
+                raw=b"HTTP/1.1 200 OK\r\nContent-Type: a\0"
+                + b"b" * 50_000
+                + b"\r\n\r\n"
+                + said.encode()
+            ),
+        ):
+            server.on("*", answer)
+            with pytest.raises(SkyportError) as caught:
+                provider(ENDPOINTS[0], server.url).submit(order(ENDPOINTS[0]))
+            shown = str(caught.value)
+            assert re.search("[\x00-\x1f\x7f-\x9f\u202e]", shown) is None, shown
+            assert "no [31m credit 1A left" in shown
+            assert len(shown) < 1500
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH, 500, 1000, 100_000])
