@@ -21,7 +21,7 @@ from skyport.engine.tasks.public_view import row_to_json
 from test_answers import ENDPOINTS, Endpoint, provider
 from virtual import Play, in_memory
 
-MANY = pytest.param(3_000, marks=pytest.mark.soak)
+MANY = pytest.param(1_000, marks=pytest.mark.soak)
 PNG = png()
 
 
