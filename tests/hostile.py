@@ -191,7 +191,15 @@ class Hostile:
         )
         return self.response(self.one_of(*nothing) if self.often(0.2) else body)
 
-    def response(self, body: bytes) -> bytes:
+    def target(self) -> bytes:
+        """A Location that ends the headers."""
+        places = ("/result.png", "?again", "\0", "//127.0.0.1:1/x", "file:///etc/passwd", "data:,x")
+        place = self.one_of(
+            self.header(), *places, "http://169.254.1.1/\0", "http://a\xff.invalid/"
+        )
+        return f"\r\nLocation: {place}\r\n\r\n".encode("latin-1")
+
+    def response(self, body: bytes, status: int = 200) -> bytes:
         names = ("Content-Type", "Content-Disposition", "Retry-After", "Date", "Location", "ETag")
         more = (
             "Set-Cookie",
@@ -201,7 +209,7 @@ class Hostile:
             "X-Other",
             "Age",
         )
-        lines = [f"HTTP/1.1 200 {self.one_of('OK', '', self.header()[:99])}"]
+        lines = [f"HTTP/1.1 {status} {self.one_of('OK', '', self.header()[:99])}"]
         if self.often(0.9):
             lines.append(f"Content-Length: {self.one_of(*[len(body)] * 9, self.header())}")
         odd = range(self.one_of(0, 1, 1, 3))

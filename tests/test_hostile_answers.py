@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from skyport.engine.tasks.public_view import row_to_json
 from test_answers import ENDPOINTS, Endpoint, provider
 from virtual import Play, in_memory
 
-MANY = pytest.param(3_000, marks=pytest.mark.soak)
+MANY = pytest.param(1_000, marks=pytest.mark.soak)
 PNG = png()
 
 
@@ -92,7 +93,52 @@ def test_no_answer_to_a_submit_loses_the_row(tmp_path: Path, count: int) -> None
             assert row.state is expected, f"seed {seed}, {endpoint}: {error}"
 
 
+@pytest.mark.parametrize("count", [100, MANY])
+def test_a_result_that_is_redirected_anywhere_can_be_had_later(tmp_path: Path, count: int) -> None:
+    for seed in range(count):
+        hostile = Hostile(seed)
+        endpoint = endpoint_of(hostile)
+        with Scripted() as server, Play(in_memory()) as play:
+            done = {"status": endpoint.success, "url": f"{server.url}/result.png"}
+            server.on(
+                "*", answer_json(endpoint.wrap({"task_id": "7"})), answer_json(endpoint.wrap(done))
+            )
+            moved = hostile.response(
+                PNG, hostile.one_of(301, 302, 307, 206, 304, 416, 400, 403, 500)
+            )
+            server.on("/result.png", Answer(raw=moved.replace(b"\r\n\r\n", hostile.target(), 1)))
+            files, error = carried(play, endpoint, server, tmp_path)
+            assert only_row(play).task is not None, f"seed {seed}: {error}"
+            server.on("/result.png", Answer(200, PNG))
+            again = files or carried(play, endpoint, server, tmp_path)[0]
+            assert again == [PNG], f"seed {seed}, {endpoint}: {error}"
+            sent = [seen for seen in server.seen if seen.method == "POST"]
+            assert len(sent) == 1, f"seed {seed}: ordered twice"
+
+
 # -- the kinds, one by one ----------------------------------------------------------------------
+
+
+def test_what_a_platform_says_is_shown_in_one_short_line_that_controls_no_terminal() -> None:
+    said = "no\x1b[31m\x00 credit\u202e\x9b1A\r\nleft" + "!" * 5000
+    with Scripted() as server:
+        for answer in (
+            Answer(400, said.encode()),
+            answer_json({"error": {"message": said}}, 400),
+            Answer(
+                raw=b"HTTP/1.1 200 OK\r\nContent-Type: a\0"
+                + b"b" * 50_000
+                + b"\r\n\r\n"
+                + said.encode()
+            ),
+        ):
+            server.on("*", answer)
+            with pytest.raises(SkyportError) as caught:
+                provider(ENDPOINTS[0], server.url).submit(order(ENDPOINTS[0]))
+            shown = str(caught.value)
+            assert re.search("[\x00-\x1f\x7f-\x9f\u202e]", shown) is None, shown
+            assert "no [31m credit 1A left" in shown
+            assert len(shown) < 1500
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH, 500, 1000, 100_000])

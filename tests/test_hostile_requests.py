@@ -16,7 +16,9 @@ from aiohttp import web
 from host import Host
 from hostile import Hostile
 from sandboxes import environment
+from skyport.engine.base.errors import InvalidInput
 from skyport.engine.ledger.ledger import State
+from skyport.nodes._kinds.generate import parse_parameters
 from skyport.nodes._routes import register
 from skyport.nodes._run_in_cloud.prompt_hook import on_prompt
 from skyport.sandbox import Sandbox
@@ -103,6 +105,21 @@ def test_no_prompt_makes_the_hook_raise_or_refuse_what_is_not_ours(host, count):
             assert ours or name not in after["prompt"] or _class(after, name) == kind
 
 
+def test_a_prompt_of_any_depth_goes_through_the_hook(host):
+    deep: Any = 1
+    for _ in range(50_000):
+        deep = [deep]
+    run = {"where": "HaiYi", "where.cluster": "auto", "value": ["a", 0]}
+    prompt = {
+        "a": {"class_type": "Elsewhere", "inputs": {"x": deep}},
+        "cloud": {"class_type": "SkyportRunInCloud", "inputs": run},
+        "seen": {"class_type": "ProbeSink", "inputs": {"value": ["cloud", 0]}},
+    }
+    saved = {"nodes": [{"id": "a", "outputs": [{"type": "IMAGE"}]}]}
+    data = {"prompt": prompt, "extra_data": {"extra_pnginfo": {"workflow": saved}}}
+    assert on_prompt(data)["prompt"]["seen"] == prompt["seen"]
+
+
 def _class(data: Any, name: str) -> Any:
     node = data["prompt"][name]
     return node.get("class_type") if isinstance(node, dict) else node
@@ -167,6 +184,13 @@ def test_a_number_that_is_no_jobs_is_said_to_be_none(host, act, number):
 def test_a_mark_of_any_text_is_said_to_be_none(host, text):
     answer = post(host, "/skyport/jobs/cancel", b'{"mark": ' + text + b"}")
     assert (answer.status_code, answer.json()["error"]) == (400, "InvalidInput")
+
+
+@pytest.mark.parametrize("levels", [101, 900, 5000, 100_000])
+def test_parameters_that_are_nested_too_deeply_are_refused_before_anything_is_sent(levels):
+    text = '{"a":' * levels + "1" + "}" * levels
+    with pytest.raises(InvalidInput, match="not a JSON object"):
+        parse_parameters(text, "HaiYi")
 
 
 def test_a_refused_node_without_a_reason_is_told_without_one(host):

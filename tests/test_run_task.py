@@ -53,6 +53,11 @@ def process(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         cached.cache_clear()
 
 
+def test_words_below_a_node_are_no_markup() -> None:
+    progress.send_text("1", "<img src=x onerror=alert(1)> & more")
+    assert said == ["&lt;img src=x onerror=alert(1)&gt; &amp; more"]
+
+
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.29, 10.0, 3600.1])
 def test_an_interrupt_is_seen_within_half_a_second_by_who_waits(after: float) -> None:
     loop = VirtualLoop()

@@ -39,9 +39,14 @@ def parse_strict(text: bytes | str) -> Json:
     not finite.
     """
     decoded = _decoded(text, "strict")
-    if _shallow(decoded) != decoded:
+    if is_deep(decoded):
         raise ValueError("nested too deeply")
     return _loaded(decoded, _refuse_number)
+
+
+def is_deep(text: str) -> bool:
+    """Whether the JSON in `text` is nested deeper than MAX_DEPTH."""
+    return _shallow(text) != text
 
 
 def _decoded(text: bytes | str, errors: str) -> str:

@@ -10,6 +10,8 @@ MAX_LENGTH = 500  # characters shown of a platform's text
 _QUERY = re.compile(r"(https?://[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
+# Control characters, and marks that turn the direction of what follows.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def visible_text(body: bytes, most: int = MAX_LENGTH) -> str:
@@ -19,8 +21,8 @@ def visible_text(body: bytes, most: int = MAX_LENGTH) -> str:
 
 
 def shorten(text: str, most: int = MAX_LENGTH) -> str:
-    """`text` in one line of at most `most` characters."""
-    line = " ".join(text.split())
+    """`text` in one line of at most `most` characters, without those that control a terminal."""
+    line = " ".join(_CONTROLS.sub(" ", text).split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 

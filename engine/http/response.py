@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..base.errors import BadResult, TransportError
 from ..base.json_tree import parse
-from ..base.shown_text import scrub, visible_text
+from ..base.shown_text import scrub, shorten, visible_text
 from ..base.types import Json
 from ..base.words import tr
 
@@ -86,7 +86,7 @@ def read_json(response: Response) -> Json:
         return parse(response.content)
     except ValueError:
         pass
-    kind = response.content_type or tr("something of no stated type")
+    kind = shorten(response.content_type, 100) or tr("something of no stated type")
     body = visible_text(response.content, 200) or tr("an empty body")
     what = tr("Expected JSON, but got {type}: {seen}.", type=kind, seen=scrub(body))
     if "html" in kind or response.content.lstrip()[:1] == b"<":

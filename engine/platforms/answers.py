@@ -41,6 +41,7 @@ _NO_REASON = frozenset(("success", "succeed", "succeeded", "ok", "none", "null",
 _INNER = ("data", "output", "task", "result", "response")  # objects that may describe the task
 _ECHO = re.compile(r"parameters|params|inputs?|request|payload|model")
 _DEPTH = 3
+_MAX_WORD = 100  # characters of a status word
 # Nothing but its id may stand between: "Task failed: image not found" says something else.
 _NO_TASK = re.compile(
     r"\b(?:task|job|prompt)s?[ _-]?(?:id)?\b(?: with(?: the)? id)?[\s:=#'\"\[(]*[\w-]*['\")\]]*\s*"
@@ -232,7 +233,7 @@ def _status_words(objects: Iterator[Mapping[str, Any]]) -> Iterator[str]:
             if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value < 600:
                 yield str(value)
             elif isinstance(value, str) and value.strip():
-                yield value.strip()
+                yield shorten(value, _MAX_WORD)
 
 
 def _sentences(layer: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..base.errors import InvalidInput
-from ..base.json_tree import leaves
+from ..base.json_tree import is_deep, leaves
 from ..base.types import Json, MediaFile, Model, Param
 from ..base.words import tr
 from ..media.limits import check, recommendations
@@ -328,7 +328,9 @@ _NO_JSON = object()
 
 
 def _from_json(text: str) -> Any:
-    """`text` read as JSON, _NO_JSON where it is none; NaN and Infinity are none."""
+    """`text` read as JSON, _NO_JSON where it is none; NaN, Infinity and the very deep are none."""
+    if is_deep(text):
+        return _NO_JSON
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):

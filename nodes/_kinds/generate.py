@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ... import providers
 from ...engine.base.errors import InvalidInput
+from ...engine.base.json_tree import is_deep
 from ...engine.base.types import Json, Model, Request
 from ...engine.base.words import language, tr
 from ...engine.platforms.counts import check_free
@@ -175,7 +176,7 @@ def parse_parameters(text: str, label: str) -> dict[str, Json]:
     Raises InvalidInput, also where it asks for more results than a task may.
     """
     try:
-        parsed = json.loads(text or "{}")
+        parsed = None if is_deep(text) else json.loads(text or "{}")
     except ValueError as error:
         parsed = error
     if not isinstance(parsed, dict):
