@@ -12,11 +12,12 @@ from contextlib import suppress
 from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr, use_language
 from ..engine.settings import settings
-from . import clusters, demo, jobs, keys, models, run, sandbox, spend
+from . import clusters, demo, estimate, jobs, keys, models, run, sandbox, spend
 
 _COMMANDS = {
     "demo": demo,
     "run": run,
+    "estimate": estimate,
     "jobs": jobs,
     "spend": spend,
     "models": models,

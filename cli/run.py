@@ -90,7 +90,7 @@ def _request(args: argparse.Namespace) -> Request:
     if make is None:
         label = providers.provider_class(args.platform).label
         raise InvalidInput(tr("this platform runs no workflows."), platform=label)
-    prompt = read_workflow(_text_of(args.workflow))
+    prompt = read_workflow(text_of(args.workflow))
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
     request: Request = make(filled, **_location_options(make, args), seed=args.seed)
     return request
@@ -107,7 +107,8 @@ def _location_options(make: Callable[..., Request], args: argparse.Namespace) ->
     return {name: getattr(args, name) or "" for name in _LOCATIONS & accepted}
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a file. Raises InvalidInput."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

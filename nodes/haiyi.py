@@ -145,6 +145,12 @@ class HaiyiRunApp(CloudNode):
         return True  # naming `cluster` here lets any other name pass
 
     @classmethod
+    def orders(
+        cls, workflow_id: str, version_id: str, cluster: str, seed: int, inputs: Any = None
+    ) -> Sequence[Request]:
+        return [haiyi.app(workflow_id, version_id, cluster, {}, seed=int(seed))]
+
+    @classmethod
     async def work(
         cls, workflow_id: str, version_id: str, cluster: str, seed: int, inputs: Any = None
     ) -> io.NodeOutput:

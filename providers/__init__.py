@@ -23,6 +23,9 @@ from ..engine.platforms.provider import Provider
 from ..engine.platforms.registry import names, provider_class, public_hosts
 from ..engine.settings import folders, keys, settings
 from ..engine.settings.settings import results
+from ..engine.spend.estimate import Estimator
+from ..engine.spend.price_book import PriceBook
+from ..engine.spend.told_prices import ToldPrices
 from ..engine.tasks.collector import collect_forever
 from ..engine.tasks.runner import Runner
 
@@ -30,13 +33,17 @@ if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
 __all__ = [
+    "address",
     "catalogue",
     "connect",
+    "estimator",
     "ledger",
     "names",
+    "price_book",
     "provider_class",
     "public_hosts",
     "refresh",
+    "refresh_prices",
     "results",
     "runner",
 ]
@@ -46,6 +53,7 @@ settings.use_media_hosts(public_hosts)
 settings.use_platforms(names)
 
 _SANDBOX_REALM = "sandbox"
+_PRICE_TIMEOUT = (3.0, 8.0)  # seconds to connect, and without a byte: nobody waits long for prices
 _catalogues: dict[tuple[str, str], Catalogue] = {}
 _starting = threading.Lock()
 
@@ -72,20 +80,63 @@ def catalogue(platform: str) -> Catalogue:
     return _catalogues.setdefault((platform, realm), Catalogue(cls, realm))
 
 
-async def refresh(platform: str) -> Refreshed:
-    """Fetch the platform's models and cache them; to be awaited on the engine's loop.
+def address(platform: str) -> str:
+    """The address that tasks go to now. Raises InvalidInput where none is set."""
+    if settings.load().sandbox:
+        return sandbox().base_url(platform)
+    cls = provider_class(platform)
+    return keys.base_url(platform, cls.label, cls.default_base_url)
 
-    After a SkyportError, which it raises, the models known so far stay.
+
+async def refresh(platform: str) -> Refreshed:
+    """Fetch the platform's models and its prices; to be awaited on the engine's loop.
+
+    After a SkyportError, which it raises, the models known so far stay. That it lists no prices
+    is no error.
     """
     engine = runner().engine
     provider = await engine.blocking(lambda: connect(platform))
-    return await catalogue(platform).refresh(provider, engine)
+    refreshed = await catalogue(platform).refresh(provider, engine)
+    await engine.blocking(lambda: _refresh_prices(provider))
+    return refreshed
+
+
+async def refresh_prices(platform: str) -> None:
+    """Fetch the platform's price list if it is due; to be awaited on the engine's loop.
+
+    Raises MissingKey, or InvalidInput where no address is set; other failures are only noted.
+    """
+    engine = runner().engine
+    if not provider_class(platform).lists_prices():
+        return
+    provider = await engine.blocking(lambda: connect(platform))
+    if ToldPrices(type(provider), provider.http.base_url).is_due():
+        await engine.blocking(lambda: _refresh_prices(provider))
+
+
+def _refresh_prices(provider: Provider) -> None:
+    if provider.lists_prices():
+        provider.http.timeout = _PRICE_TIMEOUT
+        models = [model for model in catalogue(provider.name).models() if not model.retired]
+        ToldPrices(type(provider), provider.http.base_url).refresh(provider, models)
+
+
+@lru_cache(maxsize=1)
+def price_book() -> PriceBook:
+    """The one PriceBook of this process."""
+    return PriceBook(ledger(), provider_class, lambda platform: catalogue(platform).models())
 
 
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine(), ledger(), UploadUrlStore(folders.home() / "hosted.db"))
+    urls = UploadUrlStore(folders.home() / "hosted.db")
+    return Runner(Engine(), ledger(), urls, price_book().price)
+
+
+def estimator() -> Estimator:
+    """Estimates what prompts cost, one after the other."""
+    return Estimator(price_book(), ledger(), address)
 
 
 def start_collector() -> None:

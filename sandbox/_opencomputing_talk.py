@@ -14,7 +14,7 @@ from ._spellings import names, spell_text
 from ._tasks import Tasks
 
 _SECONDS = 4.0  # a stream lasts at pace 1
-_CREDITS = 0.02
+CREDITS = 0.02
 _CLOSING = (
     "Picture it wide: a low sun, long shadows, one bright colour against grey, "
     "and something small in front that moves."
@@ -86,7 +86,7 @@ class Talk:
         return {"id": self.id, "object": kind, "created": self._created, "model": self.model}
 
     def _usage(self) -> dict[str, Any]:
-        return {"action": "t2t", "credits": _CREDITS, "completion_tokens": len(self.words) // 4}
+        return {"action": "t2t", "credits": CREDITS, "completion_tokens": len(self.words) // 4}
 
 
 def _parts(text: str) -> list[str]:

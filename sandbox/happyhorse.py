@@ -29,6 +29,13 @@ POLLS = {
     "notevideo": "/v1/videos/notevideo",
 }
 _KINDS = {path: kind for kind, path in POLLS.items()}
+# By the path where a model's tasks are polled; the last one says no amount.
+_PRICES = {
+    "image": "$0.0150/\u6b21",
+    "video": "$0.0600/\u79d2(720P)\uff0c$0.0900/\u79d2(1080P)",
+    "grok": "$0.3000/\u6b21",
+    "notevideo": "billed by use",
+}
 _FILE_PARTS = ("image", "mask")
 _SECONDS = {"image": 1.5, "video": 3.0}
 _ID = re.compile(r"task_[a-z]+_(\d{1,9})", re.ASCII)
@@ -40,6 +47,7 @@ class Happyhorse(Platform):
     id_place      one of ID_PLACES, None = all in turn
     result_shape  one of RESULT_PLACES, None = all in turn
     most_seconds  films are no longer than this, whatever is asked for
+    prices        False: there is no price list, as the document has none
     """
 
     name = "happyhorse"
@@ -51,6 +59,7 @@ class Happyhorse(Platform):
         self.id_place: str | None = None
         self.result_shape: str | None = None
         self.most_seconds = 30.0
+        self.prices = True
         self._store = SignedStore("happyhorse")
 
     def routes(self) -> Sequence[Route]:
@@ -64,6 +73,7 @@ class Happyhorse(Platform):
             Route("POST", "/v1/videos", self.submit),
             Route("POST", "/v1/videos/generations", self.submit),
             *polls,
+            Route("GET", "/api/pricing", self.pricing, keyed=False),
             Route("GET", "/results/{name}", self.stored_file, keyed=False, query=None),
         )
 
@@ -71,6 +81,18 @@ class Happyhorse(Platform):
         """No body of an error is documented; this is what its relatives answer."""
         kind = "server_error" if status >= 500 else "invalid_request_error"
         return {"error": {"message": text, "type": kind}}
+
+    # -- prices -----------------------------------------------------------------------------
+
+    def pricing(self, request: Request) -> Answer:
+        """The list beside its relatives' API. It is for everybody: a key is refused."""
+        if not self.prices:
+            raise Refusal(404, f"There is no {request.path} here.")
+        if "Authorization" in request.headers:
+            raise Refusal(400, "The price list takes no key.")
+        kinds = {row.model: _KINDS[row.poll] for row in self.rows}
+        listed = [{"model_name": name, "description": _PRICES[k]} for name, k in kinds.items()]
+        return Answer.json({"object": "list", "data": listed})
 
     # -- submit -----------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ._draw import DrawSpec
 from ._faults import Twists, status_word, strip_markers
 from ._files import StoredFile
 from ._opencomputing_rows import Tables, check_form, check_json, text_of
+from ._opencomputing_talk import CREDITS as CHAT_CREDITS
 from ._opencomputing_talk import Talk
 from ._platform import Answer, Platform, Request, Route, World
 from ._tasks import CANCELLED, FAIL, PENDING, RUNNING, SUCCESS, Made, Plan, Task, result_urls
@@ -26,7 +27,7 @@ _STATUSES = {
     CANCELLED: "CANCELLED",
 }
 _TYPES = {"t2i": "text2image", "t2v": "text2video", "i2v": "image2video", "ref2v": "ref2video"}
-_CREDITS = {"t2i": 1, "t2v": 10, "i2v": 10, "ref2v": 12}
+_CREDITS = {"t2t": CHAT_CREDITS, "t2i": 1, "t2v": 10, "i2v": 10, "ref2v": 12}
 _CATEGORIES = ("t2t", *_TYPES)
 _HERE = Path(__file__).parent
 
@@ -35,6 +36,7 @@ class Opencomputing(Platform):
     """Knobs for tests.
 
     streams  False: answers at once whatever is asked, as some models do
+    prices   False: there is no `pricing`, as the document has none
     form     "document", or "server": as the platform's public server source answers
     """
 
@@ -45,6 +47,7 @@ class Opencomputing(Platform):
         super().__init__(world)
         self.tables = Tables.read(_HERE / "opencomputing_tables.json")
         self.streams = True
+        self.prices = True
         self.form = "document"
         self._results: dict[str, StoredFile] = {}
         self._serial = itertools.count(19)
@@ -53,6 +56,7 @@ class Opencomputing(Platform):
         v1 = "/llmage/v1"
         return (
             Route("GET", f"{v1}/models", self.models, query=("catelogid",)),
+            Route("GET", f"{v1}/pricing", self.pricing, query=("model", "catelogid")),
             Route("POST", f"{v1}/chat/completions", self.chat),
             Route("POST", f"{v1}/image/generations", self.image),
             Route("POST", f"{v1}/video/generations", self.video),
@@ -80,6 +84,16 @@ class Opencomputing(Platform):
         rows = self.tables.models(category)
         listed = [{"id": name, "object": "model", "catelogid": kind} for kind, name in rows]
         return Answer.json({"object": "list", "data": listed})
+
+    def pricing(self, request: Request) -> Answer:
+        """As the platform's public server answers; its document has no such call."""
+        if not self.prices:
+            raise Refusal(404, f"There is no {request.path} here.")
+        model, category = request.arg("model"), request.arg("catelogid")
+        if (category, model) not in self.tables.rows:
+            return Answer.json({"status": "error", "message": f"No price of {model!r}."})
+        text = f"{_CREDITS[category]} credits/\u6b21"
+        return Answer.json({"status": "ok", "data": {"display_text": text}})
 
     # -- chat -------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ ACTS = ("key", "key/remove", "test", "settings", "clusters")
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with start(pace=0.01) as sandbox:
+        sandbox.platforms["opencomputing"].prices = False
         yield sandbox
 
 
@@ -288,28 +289,39 @@ def test_a_platform_without_clusters_says_so(host):
 # -- what forms offer ---------------------------------------------------------------------------
 
 
-def spend(home: Path, place: str, costs: list[float]) -> None:
-    """Tasks of kling-v3 that are over, in the ledger of `home`."""
+def spend(home: Path, base_url: str, payload: Any, costs: list[float]) -> None:
+    """Tasks of OpenComputing that are over, in the ledger of `home`."""
     owner = Owner(home / "owners")
     store = Store(home / "ledger.db", owner)
     for number, cost in enumerate(costs):
-        order = TaskRecord(f"{place}-{number}", "haiyi", place, "generate/image", "kling-v3", {})
+        fingerprint = f"{base_url}-{number}"
+        order = TaskRecord(fingerprint, "opencomputing", base_url, "x", "x", payload)
         store.record_intent(order)
-        store.record_accepted(order, Task("haiyi", order.endpoint, f"t{number}"))
+        store.record_accepted(order, Task("opencomputing", order.endpoint, f"t{number}"))
         store.record_result(order.fingerprint, Result(f"t{number}", cost=cost))
     store.close()
     owner.close()
 
 
-def test_a_model_tells_what_its_last_tasks_here_cost(host, sandbox):
+def test_a_model_says_what_its_last_tasks_here_cost(host, sandbox):
     assert host.route("GET", "/skyport/jobs").status_code == 200  # the ledger is there by now
-    spend(host.home, sandbox.base_url("haiyi"), [9, 9, 0.1, 0.2, 0.11, 0.1, 0.3])
-    spend(host.home, "https://elsewhere.example", [5, 5, 5])
+    payload = {"model": "wan2.2-t2i-plus", "catelogid": "t2i", "prompt": "a fox"}
+    spend(host.home, sandbox.base_url("opencomputing"), payload, [0.1, 0.2, 0.11, 0.1, 0.3])
+    spend(host.home, "https://elsewhere.example", payload, [5, 5, 5])
     body = host.route("GET", "/skyport/forms").json()
-    model = body["nodes"]["SkyportHaiyiImageToVideo"]["models"]["kwai/kling-v3"]
-    assert model == {"retired": False, "cost": 0.11, "tasks": 5}
-    other = body["nodes"]["SkyportHaiyiTextToImage"]["models"].values()
-    assert all(one["cost"] is None for one in other)
+    models = body["nodes"]["SkyportOpenComputingTextToImage"]["models"]
+    price = {"amount": 0.11, "unit": "credits", "lowest": 0.1, "highest": 0.3, "text": ""}
+    learnt = {**price, "origin": "learnt", "tasks": 5}
+    assert models.pop("wan2.2-t2i-plus") == {"retired": False, "price": learnt, "text": ""}
+    assert {one["price"] for one in models.values()} == {None}
+
+
+def test_the_persons_own_prices_are_in_the_forms_before_the_first_task(host):
+    own = {"per": "second", "amount": 0.5, "unit": "CNY"}
+    (host.home / "prices.json").write_text(json.dumps({"haiyi": {"kwai/kling-v3": own}}))
+    models = host.route("GET", "/skyport/forms").json()["nodes"]["SkyportHaiyiImageToVideo"]
+    price = models["models"]["kwai/kling-v3"]["price"]
+    assert (price["amount"], price["unit"], price["origin"]) == (4, "CNY", "own")
 
 
 def test_forms_tell_which_platforms_have_a_key(host):

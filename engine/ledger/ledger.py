@@ -146,6 +146,16 @@ class Spending:
 
 
 @dataclass(frozen=True)
+class Charge:
+    """What a task that brought its result cost; `request` is its payload as JSON text."""
+
+    platform: str
+    base_url: str
+    request: str
+    cost: float
+
+
+@dataclass(frozen=True)
 class Query:
     """Which rows to list: newest first, `limit` of them after `offset`.
 

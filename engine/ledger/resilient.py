@@ -20,7 +20,7 @@ from ..base.events import notify
 from ..base.types import Result, Task, TaskState
 from ..base.words import tr
 from .budget import Limit, Use
-from .ledger import EVERYTHING, OPEN, Row, State, TaskRecord
+from .ledger import EVERYTHING, OPEN, Charge, Row, State, TaskRecord
 from .process_lock import Owner
 from .sqlite_store import Store
 
@@ -170,6 +170,19 @@ class ResilientLedger:
     def recover(self) -> None:
         """Mark the orders that a dead process was about to send as unknown."""
         self._read_disk(lambda disk: disk.recover(), None)
+
+    # -- for prices ---------------------------------------------------------------------------
+
+    def charges(self, platform: str, newest: int) -> list[Charge]:
+        """What the platform's newest tasks cost, newest first; at most `newest` of each store."""
+        none: list[Charge] = []
+        return self.memory.charges(platform, newest) + self._read_disk(
+            lambda disk: disk.charges(platform, newest), none
+        )
+
+    def changes(self) -> tuple[int, ...]:
+        """Differs after each write, by this process or by another."""
+        return (*self.memory.changes(), *self._read_disk(lambda disk: disk.changes(), (0, 0)))
 
     # -- for the collector --------------------------------------------------------------------
 

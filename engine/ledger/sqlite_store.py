@@ -20,6 +20,7 @@ from .ledger import (
     EVERYTHING,
     OPEN,
     OVER,
+    Charge,
     Query,
     Row,
     Spending,
@@ -306,15 +307,22 @@ class Store:
         with self._transaction("DEFERRED"):  # rows and reservations of one moment
             return self._charges.used(limit, local, queue, asked)
 
-    def costs(self, newest: int) -> list[tuple[str, str, str, float]]:
-        """(platform, base URL, title, cost) of the newest rows with a known cost, newest first."""
+    def charges(self, platform: str, newest: int) -> list[Charge]:
+        """What the platform's newest tasks with a result and a known cost were charged."""
         with self._lock:
             found = self._db.execute(
-                "SELECT platform, place, title, cost FROM tasks WHERE cost IS NOT NULL "
+                "SELECT platform, place, request, cost FROM tasks WHERE platform = ? "
+                "AND cost IS NOT NULL AND state IN ('succeeded', 'delivered') "
                 "ORDER BY id DESC LIMIT ?",
-                (newest,),
+                (platform, newest),
             ).fetchall()
-        return [tuple(row) for row in found]
+        return [Charge(*row) for row in found]
+
+    def changes(self) -> tuple[int, int]:
+        """Differs after each write, by this process or by another."""
+        with self._lock:
+            by_others = self._db.execute("PRAGMA data_version").fetchone()[0]
+            return int(by_others), self._db.total_changes
 
     def prune(self, older_than_s: float) -> int:
         """Delete ended rows unused for so long, never an undelivered result; returns how many.

@@ -30,7 +30,7 @@ def is_count(param: Param) -> bool:
     is_open = param.max is None and not param.choices
     is_plain = param.media_kind is None and param.type not in ("text", "boolean")
     is_single = "[" not in param.type
-    return is_open and is_plain and is_single and _is_count(param.name, param.label)
+    return is_open and is_plain and is_single and is_count_name(param.name, param.label)
 
 
 def refusal(name: str, value: Json) -> str:
@@ -61,12 +61,13 @@ def check_free(fields: Json, label: str) -> None:
 def counted(tree: Json) -> Iterator[tuple[str, Json]]:
     """Each count in fields that no table describes, at any depth, with its name."""
     if isinstance(tree, Mapping):
-        yield from ((name, value) for name, value in tree.items() if _is_count(name))
+        yield from ((name, value) for name, value in tree.items() if is_count_name(name))
     inner = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
     for value in inner:
         yield from counted(value)
 
 
-def _is_count(name: str, label: str = "") -> bool:
+def is_count_name(name: str, label: str = "") -> bool:
+    """Whether a parameter of that name says how many results one task makes."""
     plain = re.sub(r"[^a-z]", "", name.lower())
     return bool(_NAME.fullmatch(plain) or _LABEL.search(name + label))

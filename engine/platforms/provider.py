@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -43,6 +43,9 @@ class Provider:
     default_base_url: ClassVar[str] = ""
     key_help: ClassVar[str] = ""
     public_uploads: ClassVar[str] = ""  # endpoint whose uploads anyone can fetch, "" for none
+    unit: ClassVar[str] = ""  # of the costs it tells: a currency, or credits; "" if it tells none
+    top_up: ClassVar[str] = ""  # its page for payments, as far as its document names one
+    node_tasks: ClassVar[Mapping[str, str]] = {}  # tasks that move a price, by the end of a node id
 
     def __init__(self, http: Http, media_host: MediaHost | None = None) -> None:
         self.http = http
@@ -265,3 +268,24 @@ class Provider:
     def read_row(cls, row: Json) -> Model:
         """`row` as a Model. Raises KeyError, TypeError or ValueError when it cannot be one."""
         raise NotImplementedError
+
+    # -- its prices -------------------------------------------------------------------------
+
+    @classmethod
+    def lists_prices(cls) -> bool:
+        """Whether the platform may answer with a price list."""
+        return cls.price_rows is not Provider.price_rows
+
+    def price_rows(self, models: Sequence[Model]) -> list[Json]:
+        """Its price list: {"model", "task", "text", "prices"} for each model that it tells of.
+
+        text    its own words; task "" means every task
+        prices  {"per", "amount", "unit", "when"} for each amount that could be read from them
+        Override where it has a list. Raises ApiError or TransportError where it does not answer.
+        """
+        return []
+
+    @classmethod
+    def top_up_page(cls, base_url: str) -> str:
+        """The page on which the account at `base_url` is topped up, "" if none is known."""
+        return cls.top_up if base_url.rstrip("/") == cls.default_base_url else ""

@@ -99,6 +99,34 @@ def _media_form(value: Any) -> str:
     raise InvalidSetting(tr("one of: {names}", names=", ".join(_MEDIA_FORMS)))
 
 
+def _amounts(value: Any) -> str:
+    """`value`, a number or amounts with their units, as text."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    text = f"{value:.15g}" if is_number else value.strip() if isinstance(value, str) else "?"
+    if not text:
+        return ""
+    try:
+        amounts_in(text)
+    except ValueError:
+        raise InvalidSetting(tr('an amount such as 5, "5 CNY" or "5 CNY, 100 credits"')) from None
+    return text
+
+
+def amounts_in(text: str) -> dict[str, float]:
+    """The amounts of `5 CNY, 100 credits` by their units, in small letters; "" for a bare number.
+
+    Raises ValueError.
+    """
+    amounts: dict[str, float] = {}
+    for part in re.split(r"\s*[,;]\s*", text):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([^\d\s.,;-][^\d,;]*)?", part)
+        unit = (match[2] or "").strip().lower() if match else ""
+        if match is None or unit in amounts:
+            raise ValueError(part)
+        amounts[unit] = float(match[1])
+    return amounts
+
+
 def _folder(value: Any) -> Path:
     with suppress(RuntimeError):  # "~someone" who has no home
         path = Path(value).expanduser() if isinstance(value, str) else Path()
@@ -179,6 +207,8 @@ class Settings:
     language         "en" or "zh"; None follows ComfyUI, else the system
     catalogue_hours  age in hours at which a platform's model list is fetched again
     reuse_results    deliver a stored result again instead of paying twice
+    confirm_above    cost above which the editor asks before it queues: "5 CNY, 100 credits", or a
+                     number for every unit; 0 asks for every task, "" never
     keep_days        days for which the ledger keeps finished tasks
     media_host       what hosts media for a platform without uploads of its own: "auto", "s3", or a
                      platform whose uploads are public
@@ -210,6 +240,7 @@ class Settings:
         default=24, metadata=_setting("SKYPORT_CATALOGUE_HOURS", _amount)
     )
     reuse_results: bool = field(default=True, metadata=_setting("SKYPORT_REUSE_RESULTS", _flag))
+    confirm_above: str = field(default="", metadata=_setting("SKYPORT_CONFIRM_ABOVE", _amounts))
     keep_days: float = field(default=90, metadata=_setting("SKYPORT_KEEP_DAYS", _amount))
     media_host: str = field(default="auto", metadata=_setting("SKYPORT_MEDIA_HOST", _media_host))
     s3_endpoint: str = field(default="", metadata=_setting("SKYPORT_S3_ENDPOINT", address))

@@ -8,7 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...engine.base.types import Result
+from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from . import node_outputs, prompt_marks, run_task
 
@@ -20,6 +20,14 @@ class CloudNode(io.ComfyNode):
     async def work(cls, *_: Any, **inputs: Any) -> io.NodeOutput:
         """Always called by keyword; `*_` lets subclasses name their own inputs."""
         raise NotImplementedError
+
+    @classmethod
+    def orders(cls, *_: Any, **inputs: Any) -> Sequence[Request] | None:
+        """The requests that `work` would send for these constant inputs; None where not known.
+
+        Override where they can be built without a medium. Blocks; raises what `work` raises.
+        """
+        return None
 
     @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:

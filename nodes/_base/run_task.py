@@ -48,7 +48,7 @@ async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list
 
     async def begin(jobs: list[Job]) -> None:
         provider, requests = await runner.engine.blocking(make_requests)
-        await runner.begin_all(provider, _number_copies(requests), into, source, jobs)
+        await runner.begin_all(provider, number_copies(requests), into, source, jobs)
 
     return await _follow(node_id, begin, deliver)
 
@@ -240,7 +240,7 @@ def _other_items(errors: dict[int, BaseException | None], count: int) -> str:
     )
 
 
-def _number_copies(requests: Sequence[Request]) -> list[Request]:
+def number_copies(requests: Sequence[Request]) -> list[Request]:
     """Numbers equal requests of one batch, so that each is a task of its own."""
     seen: Counter[str] = Counter()
     numbered = []

@@ -138,6 +138,12 @@ class GenerateNode(CloudNode):
         return await cls.run_requests(make_requests, cls.outputs, label)
 
     @classmethod
+    def orders(
+        cls, prompt: str, seed: int, model: Mapping[str, Any], **media: Any
+    ) -> Sequence[Request]:
+        return cls.requests(prompt, int(seed), model, media)
+
+    @classmethod
     def requests(
         cls, prompt: str, seed: int, model: Mapping[str, Any], media: Mapping[str, Any]
     ) -> list[Request]:

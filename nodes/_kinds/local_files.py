@@ -120,7 +120,7 @@ def _replace_names(value: Any, class_type: str, anywhere: bool, read: Callable[[
         return {**value, "__value__": inner}
     if not isinstance(value, str) or not value.strip() or _is_url(value):
         return value
-    path = _find_file(value, anywhere)
+    path = find_file(value, anywhere)
     if path is not None:
         return read(path)
     if not node_classes.is_installed(class_type):
@@ -131,7 +131,7 @@ def _replace_names(value: Any, class_type: str, anywhere: bool, read: Callable[[
     )
 
 
-def _find_file(name: str, anywhere: bool) -> str | None:
+def find_file(name: str, anywhere: bool) -> str | None:
     """The path of the file; None if it does not exist or is outside the folder it must be in."""
     name = name.strip().strip('"')
     if anywhere and os.path.isfile(name):

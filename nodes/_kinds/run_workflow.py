@@ -76,6 +76,11 @@ class RunWorkflowNode(CloudNode):
         return await cls.run_requests(make_requests, node_outputs.ALL, label)
 
     @classmethod
+    def orders(cls, workflow: str, seed: int, **where: Any) -> Sequence[Request]:
+        prompts = cls.prompts(workflow, None)
+        return [cls.request(prompt, int(seed), **where) for prompt in prompts]
+
+    @classmethod
     def prompts(cls, workflow: str, inputs: Chain | None) -> list[Workflow]:
         """The workflow of each task, with the remote inputs and the files of this machine in it.
 

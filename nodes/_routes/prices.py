@@ -1,9 +1,7 @@
-"""The models of each node and what they cost before, for the badges on nodes."""
+"""The models of each node and what they cost, for the badges on nodes."""
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
 from typing import Any
 
 from aiohttp import web
@@ -12,16 +10,13 @@ from ... import providers
 from ...engine.base.errors import SkyportError
 from ...engine.base.types import Model
 from ...engine.settings import keys, settings
-from ...engine.tasks import history
+from ...engine.spend.drivers import key_of_form
+from ...engine.spend.price import Price
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
 from .guards import json_errors
 
-_MAX_TASKS = 2000  # tasks examined
-_SAMPLES = 5  # tasks of a model that its price is computed from
-_LOOPBACK = "http://127.0.0.1:"
-
-Costs = dict[tuple[str, str], list[float]]
+_LOOPBACK = "http://127.0.0.1"  # whatever port the sandbox has: prices are the same
 
 
 def add_to(routes: web.RouteTableDef) -> None:
@@ -35,59 +30,60 @@ async def _forms(_: web.Request) -> web.Response:
 def _forms_payload() -> dict[str, Any]:
     """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}."""
     names = providers.names()
-    costs = _known_costs()
     forms: list[Any] = [n for n in all_nodes() if getattr(n, "platform", None) in names]
     return {
         "platforms": {
             name: {"label": providers.provider_class(name).label, "ready": _ready(name)}
             for name in names
         },
-        "nodes": {
-            node.id: {"platform": node.platform, "models": _models(node, costs)} for node in forms
-        },
+        "nodes": {node.id: {"platform": node.platform, "models": _models(node)} for node in forms},
     }
 
 
-def _models(node: Any, costs: Costs) -> dict[str, Any]:
+def _models(node: Any) -> dict[str, Any]:
     models = (*node.models(), *node.other_models()) if hasattr(node, "models") else ()
-    return {model.id: _model(model, costs) for model in models}
+    base_url = _base_url(node.platform)
+    return {model.id: _model(model, base_url) for model in models}
 
 
-def _model(model: Model, costs: Costs) -> dict[str, Any]:
-    # HaiYi's tasks are titled without the maker of the model.
-    titles = (model.id, model.id.partition("/")[2])
-    samples = next((prices for t in titles if (prices := costs.get((model.platform, t)))), [])
+def _model(model: Model, base_url: str) -> dict[str, Any]:
+    """What the model costs with the values that its form begins with."""
+    name = model.id.removesuffix(f" ({model.task})")
+    node_tasks = providers.provider_class(model.platform).node_tasks
+    key = key_of_form(model.platform, name, {}, model.task if node_tasks else "")
+    book = providers.price_book()
+    try:
+        price, text = book.price_of(key, base_url), book.text(key, base_url)
+    except SkyportError:  # the person's own prices: an order, and the estimate, say what is wrong
+        price, text = None, ""
     return {
         "retired": model.retired,
-        "cost": statistics.median(samples) if samples else None,
-        "tasks": len(samples),
+        "price": price_json(price) if price else None,
+        "text": text,
     }
 
 
-def _known_costs() -> Costs:
-    """What the newest tasks of each model cost, by platform and title."""
-    costs: Costs = defaultdict(list)
-    try:
-        rows = history.read(providers.ledger(), lambda store: store.costs(_MAX_TASKS))
-    except SkyportError:
-        return costs
-    here = {name: _base_url(name) for name in providers.names()}
-    for platform, base_url, title, cost in rows:
-        samples = costs[platform, title]
-        if base_url.startswith(here.get(platform, "-")) and len(samples) < _SAMPLES:
-            samples.append(cost)
-    return costs
+def price_json(price: Price) -> dict[str, Any]:
+    """A price as the page shows it."""
+    return {
+        "amount": price.amount.value,
+        "unit": price.amount.unit,
+        "lowest": price.lowest,
+        "highest": price.highest,
+        "origin": price.origin.value,
+        "tasks": price.tasks,
+        "text": price.text,
+    }
 
 
 def _base_url(platform: str) -> str:
-    """The base URL that tasks go to now; those of the sandbox cost nothing."""
+    """The address that tasks go to now, "" where none is set."""
     if settings.load().sandbox:
         return _LOOPBACK
-    kind = providers.provider_class(platform)
     try:
-        return keys.base_url(platform, kind.label, kind.default_base_url)
+        return providers.address(platform)
     except SkyportError:
-        return "-"
+        return ""
 
 
 def _ready(platform: str) -> bool:

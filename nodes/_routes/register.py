@@ -10,7 +10,7 @@ from aiohttp import web
 from ... import providers
 from ...engine.base.types import Model
 from .._base import editor_language
-from . import jobs, prices, settings, split
+from . import estimate, jobs, prices, settings, split
 from .guards import json_errors, same_origin_only
 
 
@@ -24,6 +24,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     split.add_to(routes)
     jobs.add_to(routes)
     prices.add_to(routes)
+    estimate.add_to(routes)
     settings.add_to(routes)
 
 

@@ -41,6 +41,7 @@ class Gpugeek(Provider):
     name = "gpugeek"
     label = "GPUGeek"
     default_base_url = "https://comfyapi.gpugeek.com"
+    unit = "CNY"  # of `origin_price`
 
     # -- files: sections 1 and 2 ------------------------------------------------------------
 

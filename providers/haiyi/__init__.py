@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -44,6 +45,16 @@ _POLL = {
 _SHORT, _DAY = 600.0, 86400.0  # seconds a hosted file is relied on
 _MARGIN = 3600.0  # seconds: a queued task needs its media later
 _BUILT_IN = Path(__file__).with_name("models.json")
+_NODES = {  # tasks by the end of a node's id
+    "TextToImage": "text2image",
+    "ImageToImage": "image2image",
+    "StyleTransfer": "style-trans",
+    "TextToVideo": "text2video",
+    "ImageToVideo": "image2video",
+    "EditVideo": "video-edit",
+    "TextToMusic": "text2music",
+    "TextToSpeech": "text2speech",
+}
 
 
 class HaiYi(Provider):
@@ -53,6 +64,8 @@ class HaiYi(Provider):
     label = "HaiYi"
     default_base_url = "https://art.huya.info"
     public_uploads = GENERATE
+    top_up = "https://art.huya.info"
+    node_tasks = MappingProxyType(_NODES)
 
     # -- files: "Upload a file", "ComfyUI native API" ---------------------------------------
 

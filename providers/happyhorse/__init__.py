@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from ...engine.http.response import read_json
 from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.provider import Accepted, Provider
 from ...engine.settings import settings
-from . import _answers, _body, _inline, _models
+from . import _answers, _body, _inline, _models, _prices
 
 _BUILT_IN = Path(__file__).with_name("models.json")
 
@@ -49,6 +49,7 @@ class HappyHorse(Provider):
 
     name = "happyhorse"
     label = "HappyHorse"
+    unit = "USD"  # of the price list; its answers tell no costs
 
     # -- models: every "request fields" table -----------------------------------------------
 
@@ -60,6 +61,15 @@ class HappyHorse(Provider):
     @classmethod
     def read_row(cls, row: Json) -> Model:
         return _models.read(row)
+
+    # -- prices: beside the API, in no document ---------------------------------------------
+
+    def price_rows(self, models: Sequence[Model]) -> list[Json]:
+        return _prices.rows(self.http)
+
+    @classmethod
+    def top_up_page(cls, base_url: str) -> str:
+        return _prices.top_up_page(base_url)
 
     # -- files: by URL, or inside the request as the setting says ---------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from ...engine.base.errors import InputRejected, NotFound
 from ...engine.base.json_tree import as_text
@@ -22,7 +23,7 @@ from ...engine.base.types import (
 from ...engine.http.response import Response, read_json
 from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.provider import Accepted, Provider
-from . import _answers, _chat, _models
+from . import _answers, _chat, _models, _prices
 from ._answers import CHAT, IMAGES, VIDEOS
 from ._models import MORE, TASKS
 
@@ -39,6 +40,9 @@ class OpenComputing(Provider):
     name = "opencomputing"
     label = "OpenComputing"
     default_base_url = "https://opencomputing.ai"
+    unit = "credits"
+    top_up = "https://ai.opencomputing.cn"
+    node_tasks = MappingProxyType(_models.NODES)
 
     # -- models -----------------------------------------------------------------------------
 
@@ -65,6 +69,11 @@ class OpenComputing(Provider):
     @classmethod
     def read_row(cls, row: Json) -> Model:
         return _models.read(row)
+
+    # -- prices: of the platform's public server --------------------------------------------
+
+    def price_rows(self, models: Sequence[Model]) -> list[Json]:
+        return _prices.rows(self.http, _API + "pricing", models, self.unwrap)
 
     # -- chat: answered at once -------------------------------------------------------------
 

@@ -18,6 +18,13 @@ CHAT, IMAGE, TEXT_VIDEO, FRAME_VIDEO, REFERENCE_VIDEO = TASKS = (
     "i2v",
     "ref2v",
 )
+NODES = {  # tasks by the end of a node's id
+    "Chat": CHAT,
+    "TextToImage": IMAGE,
+    "TextToVideo": TEXT_VIDEO,
+    "ImageToVideo": FRAME_VIDEO,
+    "ReferenceToVideo": REFERENCE_VIDEO,
+}
 
 MORE = "parameters"  # further fields of a model without a table, as a JSON object
 FIELD_OF = {"first_frame": "first_frame_field", "last_frame": "last_frame_field"}

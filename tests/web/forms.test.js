@@ -135,12 +135,21 @@ test("only choices that bring widgets along are of that kind", () => {
 
 // -- words ---------------------------------------------------------------------------------------
 
+const price = (amount, origin, tasks) => ({ amount, lowest: amount, highest: amount, unit: "CNY", origin, tasks });
 const FORMS = {
   platforms: { haiyi: { ready: true }, gpugeek: { ready: false } },
   nodes: {
     A: {
       platform: "haiyi",
-      models: { dear: { retired: false, cost: 0.11234, tasks: 5 }, old: { retired: true, cost: 1, tasks: 1 }, free: { retired: false, cost: 0, tasks: 1 }, new: { retired: false, cost: null, tasks: 0 } },
+      models: {
+        dear: { retired: false, price: price(0.11234, "learnt", 5) },
+        old: { retired: true, price: price(1, "learnt", 1) },
+        free: { retired: false, price: price(0, "learnt", 1) },
+        mine: { retired: false, price: price(0.5, "own", 0) },
+        listed: { retired: false, price: { ...price(0.3, "told", 0), highest: 0.45 } },
+        vague: { retired: false, price: null, text: "billed by use" },
+        new: { retired: false, price: null, text: "" },
+      },
     },
     B: { platform: "gpugeek", models: {} },
   },
@@ -148,8 +157,11 @@ const FORMS = {
 const text = (...about) => badgeOf(FORMS, ...about).text;
 
 test("a badge tells the usual cost, and first what is wrong", () => {
-  assert.equal(text("A", "dear", false), "about 0.112 a task, from your last 5");
-  assert.equal(text("A", "free", false), "about 0 a task, from your last one");
+  assert.equal(text("A", "dear", false), "about 0.112 CNY a task, from your last 5");
+  assert.equal(text("A", "free", false), "about 0 CNY a task, from your last one");
+  assert.equal(text("A", "mine", false), "about 0.5 CNY a task, by your prices");
+  assert.equal(text("A", "listed", false), "about 0.3-0.45 CNY a task, by the price list");
+  assert.equal(text("A", "vague", false), "billed by use");
   assert.equal(text("A", "old", false), "no longer offered");
   assert.equal(text("A", "dear", true), "model not offered");
   assert.equal(text("B", undefined, false), "no API key");

@@ -1,5 +1,5 @@
 // What the badge of a node says. Pure; the language is that of ../words.js.
-import { amount } from "../jobs/format.js";
+import { money } from "../spend/words.js";
 import { say } from "../words.js";
 
 /** {text, tone} for a node of that type with that model; "" for no badge. What is wrong goes first. */
@@ -10,12 +10,18 @@ export function badgeOf(forms, type, model, gone) {
   if (!forms.platforms[form.platform]?.ready) return { text: say("no API key"), tone: "bad" };
   const known = form.models[model];
   if (known?.retired) return { text: say("no longer offered"), tone: "warn" };
-  if (known?.cost == null) return { text: "", tone: "" };
-  return { text: costWords(known), tone: "cost" };
+  if (known?.price) return { text: priceWords(known.price), tone: "cost" };
+  return { text: shown(known?.text ?? ""), tone: known?.text ? "cost" : "" };
 }
 
-function costWords({ cost, tasks }) {
-  const about = amount(Number(cost).toPrecision(3));
-  if (tasks === 1) return say("about {cost} a task, from your last one", { cost: about });
-  return say("about {cost} a task, from your last {count}", { cost: about, count: tasks });
+const MOST = 60; // characters of a platform's own words
+
+const shown = (text) => (text.length > MOST ? `${text.slice(0, MOST)}...` : text);
+
+function priceWords(price) {
+  const cost = money(price);
+  if (price.origin === "own") return say("about {cost} a task, by your prices", { cost });
+  if (price.origin === "told") return say("about {cost} a task, by the price list", { cost });
+  if (price.tasks === 1) return say("about {cost} a task, from your last one", { cost });
+  return say("about {cost} a task, from your last {count}", { cost, count: price.tasks });
 }

@@ -1,0 +1,176 @@
+"""What a prompt will cost: its tasks by node, their prices, and the sums by platform and unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..base.errors import SkyportError
+from ..base.types import Request
+from ..ledger.ledger import OPEN, State, fingerprint_of
+from ..ledger.resilient import ResilientLedger
+from ..platforms import registry
+from ..settings import settings
+from ..workflows.api_format import Workflow
+from .orders import NodeOrder, Surroundings, orders_in
+from .price import Price
+from .price_book import PriceBook
+
+# The requests of a node whose inputs are all constants, by its id; None for any other node.
+Requests = Callable[[str], Sequence[Request] | None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """What one node orders.
+
+    tasks     to be paid for; at least so many where `at_least`
+    reused    for which nothing is paid: an equal order is in the ledger, or in this prompt
+    price     of each task, None where it is not known
+    text      the platform's own words about it
+    """
+
+    node_id: str
+    title: str
+    platform: str
+    model: str
+    tasks: int
+    at_least: bool = False
+    reused: int = 0
+    price: Price | None = None
+    text: str = ""
+
+    @property
+    def label(self) -> str:
+        """The platform's display name, "" where it is chosen as the node runs."""
+        return registry.provider_class(self.platform).label if self.platform else ""
+
+
+@dataclass(frozen=True)
+class Total:
+    """The known costs of one platform in one unit; `platform` "" adds platforms up."""
+
+    platform: str
+    unit: str
+    tasks: int = 0
+    amount: float = 0.0
+    lowest: float = 0.0
+    highest: float = 0.0
+
+    def plus(self, item: Item, price: Price) -> Total:
+        return replace(
+            self,
+            tasks=self.tasks + item.tasks,
+            amount=_added(self.amount, price.amount.value, item.tasks),
+            lowest=_added(self.lowest, price.lowest, item.tasks),
+            highest=_added(self.highest, price.highest, item.tasks),
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    items: tuple[Item, ...]
+
+    @property
+    def tasks(self) -> int:
+        return sum(item.tasks for item in self.items)
+
+    @property
+    def reused(self) -> int:
+        return sum(item.reused for item in self.items)
+
+    @property
+    def unknown(self) -> int:
+        """The tasks whose price nobody knows."""
+        return sum(item.tasks for item in self.items if item.price is None)
+
+    @property
+    def at_least(self) -> bool:
+        return any(item.at_least for item in self.items)
+
+    def totals(self) -> list[Total]:
+        """By platform and unit: units are never added up."""
+        return self._added(lambda item: item.platform)
+
+    def sums(self) -> list[Total]:
+        """By unit, over all platforms."""
+        return self._added(lambda item: "")
+
+    def times(self, runs: int) -> Estimate:
+        """The estimate of so many runs, each of them a new order."""
+        return Estimate(tuple(replace(item, tasks=item.tasks * runs) for item in self.items))
+
+    def _added(self, group: Callable[[Item], str]) -> list[Total]:
+        totals: dict[tuple[str, str], Total] = {}
+        for item in self.items:
+            if item.price is not None and item.tasks:
+                key = (group(item), item.price.amount.unit)
+                totals[key] = totals.get(key, Total(*key)).plus(item, item.price)
+        return [totals[key] for key in sorted(totals)]
+
+
+@dataclass
+class Estimator:
+    """Estimates prompts; blocks, and never asks the network.
+
+    address  of a platform; raises InvalidInput where none is set
+    """
+
+    book: PriceBook
+    ledger: ResilientLedger
+    address: Callable[[str], str]
+    _seen: set[str] = field(default_factory=set)
+
+    def estimate(
+        self,
+        prompt: Workflow,
+        around: Surroundings | None = None,
+        requests: Requests = lambda node_id: None,
+    ) -> Estimate:
+        """The cost of `prompt`, in API format. Raises InvalidInput where prices.json is broken."""
+        self._seen.clear()
+        orders = orders_in(prompt, around or Surroundings())
+        return Estimate(tuple(self._item(order, requests(order.node_id)) for order in orders))
+
+    def _item(self, order: NodeOrder, requests: Sequence[Request] | None) -> Item:
+        model = order.key.model if order.key else ""
+        item = Item(order.node_id, order.title, order.platform, model, order.tasks.count)
+        item = replace(item, at_least=not order.tasks.exact)
+        if not order.platform or order.key is None:
+            return item
+        base_url = self._base_url(order.platform)
+        if not requests:
+            price = self.book.price_of(order.key, base_url)
+            return replace(item, price=price, text=self.book.text(order.key, base_url))
+        reused = sum(self._is_paid(request, base_url) for request in requests)
+        return replace(
+            item,
+            tasks=len(requests) - reused,
+            at_least=False,
+            reused=reused,
+            price=self.book.price(requests[0], base_url),
+            text=self.book.text(order.key, base_url),
+        )
+
+    def _is_paid(self, request: Request, base_url: str) -> bool:
+        """Whether an equal order brings, or will bring, the result at no charge."""
+        fingerprint = fingerprint_of(request, base_url)
+        if fingerprint in self._seen:
+            return True
+        self._seen.add(fingerprint)
+        row = self.ledger.find(fingerprint)
+        if row is None:
+            return False
+        if row.state is State.DELIVERED:
+            return settings.load().reuse_results
+        return row.state in OPEN
+
+    def _base_url(self, platform: str) -> str:
+        try:
+            return self.address(platform)
+        except SkyportError:
+            return ""
+
+
+def _added(total: float, each: float, tasks: int) -> float:
+    return round(total + each * tasks, 6)

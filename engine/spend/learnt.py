@@ -1,0 +1,100 @@
+"""Prices learnt from the ledger: what equal orders were charged before."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..base.types import Amount, Model
+from ..ledger.ledger import Charge
+from ..ledger.resilient import ResilientLedger
+from .drivers import COUNT, DURATION, PriceKey, key_of_request, with_defaults
+from .price import Origin, Price
+from .told_prices import is_loopback
+
+_NEWEST = 300  # tasks of a platform that are looked at
+_SAMPLES = 9  # newest equal ones from which a price is learnt
+_SPREAD = 1.02  # costs per second or picture that differ by less are the same
+
+
+@dataclass(frozen=True)
+class _Sample:
+    key: PriceKey
+    base_url: str
+    cost: float
+
+
+class LearntPrices:
+    """Reads a platform's newest charges anew only when the ledger has changed."""
+
+    def __init__(self, ledger: ResilientLedger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._samples: dict[str, tuple[object, list[_Sample]]] = {}
+
+    def price(
+        self, key: PriceKey, base_url: str, unit: str, models: Sequence[Model]
+    ) -> Price | None:
+        """The median of the newest equal orders at that address; `unit` is the platform's."""
+        known = [
+            replace(sample, key=with_defaults(sample.key, models))
+            for sample in self._of(key.platform)
+            if sample.key.model == key.model and _is_same_address(sample.base_url, base_url)
+        ]
+        equal = [sample.cost for sample in known if sample.key.drivers == key.drivers]
+        costs = equal or list(_scaled(known, key))
+        return _price(costs[:_SAMPLES], unit) if None not in key.drivers.values() else None
+
+    def _of(self, platform: str) -> list[_Sample]:
+        with self._lock:
+            stamp = self._ledger.changes()
+            cached = self._samples.get(platform)
+            if cached is None or cached[0] != stamp:
+                charges = self._ledger.charges(platform, _NEWEST)
+                cached = self._samples[platform] = (stamp, list(map(_sample, charges)))
+            return cached[1]
+
+
+def _sample(charge: Charge) -> _Sample:
+    payload = json.loads(charge.request)
+    key = key_of_request(charge.platform, payload if isinstance(payload, dict) else {})
+    return _Sample(key, charge.base_url, charge.cost)
+
+
+def _is_same_address(one: str, other: str) -> bool:
+    return one == other or (is_loopback(one) and is_loopback(other))
+
+
+def _scaled(samples: Sequence[_Sample], key: PriceKey) -> Iterator[float]:
+    """Costs scaled to the order's length and number, where other orders show a constant rate."""
+    wanted = _quantity(key)
+    alike = [one for one in samples if _rest(one.key) == _rest(key)]
+    rates = [(quantity, one.cost / quantity) for one in alike if (quantity := _quantity(one.key))]
+    if wanted is None or len({quantity for quantity, _ in rates}) < 2:
+        return
+    lowest, highest = min(rate for _, rate in rates), max(rate for _, rate in rates)
+    if highest <= lowest * _SPREAD:
+        yield from (round(rate * wanted, 6) for _, rate in rates)
+
+
+def _quantity(key: PriceKey) -> float | None:
+    """Seconds times results; results alone where there is no length."""
+    if DURATION not in key.drivers or key.count is None:
+        return key.count
+    return None if key.seconds is None else key.seconds * key.count
+
+
+def _rest(key: PriceKey) -> dict[str, str | None]:
+    return {n: value for n, value in key.drivers.items() if n not in (DURATION, COUNT)} | {
+        "": str(DURATION in key.drivers)
+    }
+
+
+def _price(costs: Sequence[float], unit: str) -> Price | None:
+    if not costs:
+        return None
+    amount = Amount(statistics.median(costs), unit)
+    return Price(amount, Origin.LEARNT, min(costs), max(costs), tasks=len(costs))

@@ -1,0 +1,151 @@
+"""Estimates for the editor what a prompt will cost, before it is queued."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+from PIL import Image
+
+from ... import providers
+from ...engine.base.errors import InvalidInput, SkyportError
+from ...engine.base.types import Request
+from ...engine.base.words import tr
+from ...engine.settings import settings
+from ...engine.spend.confirm import must_confirm
+from ...engine.spend.estimate import Item
+from ...engine.spend.orders import Surroundings, platform_of
+from ...engine.workflows.api_format import Workflow, is_link
+from ...engine.workflows.graph import is_node
+from .._base.registry import all_nodes
+from .._base.run_task import in_thread, number_copies
+from .._kinds import local_files, node_classes
+from .guards import json_errors, read_json_object, same_origin_only
+from .prices import price_json
+
+_PATIENCE = 3.0  # seconds to wait for price lists; later ones are there the next time
+_MAX_RUNS = 100_000
+_log = logging.getLogger(__name__)
+_fetching: dict[str, Future[None]] = {}  # price lists under way, by platform
+
+
+def add_to(routes: web.RouteTableDef) -> None:
+    routes.post("/skyport/estimate")(json_errors(same_origin_only(_estimate)))
+
+
+async def _estimate(request: web.Request) -> web.Response:
+    """Takes {"prompt", "targets": ids of output nodes or null, "runs"}; nothing is queued."""
+    payload = await read_json_object(request)
+    prompt, targets, runs = (payload.get(name) for name in ("prompt", "targets", "runs"))
+    if not isinstance(prompt, dict):
+        raise InvalidInput(tr("The request body must be a JSON object."))
+    await _fetch_prices({platform_of(n["class_type"]) for n in prompt.values() if is_node(n)})
+    wanted = frozenset(map(str, targets)) if isinstance(targets, list) else None
+    count = min(max(runs, 1), _MAX_RUNS) if isinstance(runs, int) else 1
+    return web.json_response(await in_thread(lambda: _payload(prompt, wanted, count)))
+
+
+def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dict[str, Any]:
+    """{"tasks", "at_least", "reused", "unknown", "items", "totals", "sums", "confirm"}.
+
+    sums     the totals of all platforms, by unit
+    confirm  whether so many runs cost more than the setting allows unasked; null where it is off
+    """
+    around = Surroundings(_is_output, _frames, targets)
+    with node_classes.caching():
+        once = providers.estimator().estimate(prompt, around, lambda key: _requests(prompt[key]))
+    estimate, limit = once.times(runs), settings.load().confirm_above
+    estimate, limit = once.times(runs), settings.load().confirm_above
+    names = ("tasks", "at_least", "reused", "unknown")
+    return {
+        **{name: getattr(estimate, name) for name in names},
+        "items": [_item_view(item) for item in estimate.items],
+        "totals": [asdict(total) for total in estimate.totals()],
+        "sums": [asdict(total) for total in estimate.sums()],
+        "confirm": must_confirm(estimate, limit) if limit else None,
+    }
+
+
+def _item_view(item: Item) -> dict[str, Any]:
+    names = ("title", "platform", "label", "model", "tasks", "at_least", "reused", "text")
+    return {
+        "node": item.node_id,
+        **{name: getattr(item, name) for name in names},
+        "price": price_json(item.price) if item.price else None,
+    }
+
+
+# -- price lists --------------------------------------------------------------------------------
+
+
+async def _fetch_prices(platforms: Iterable[str]) -> None:
+    """Fetch the lists that are due, each once at a time."""
+    engine = providers.runner().engine
+    for platform in filter(None, platforms):
+        if platform not in _fetching or _fetching[platform].done():
+            _fetching[platform] = engine.start(_fetch(platform))
+    waiting = [asyncio.wrap_future(_fetching[name]) for name in platforms if name in _fetching]
+    if waiting:
+        await asyncio.wait(waiting, timeout=_PATIENCE)
+
+
+async def _fetch(platform: str) -> None:
+    try:
+        await providers.refresh_prices(platform)
+    except SkyportError as error:  # no key, no address: then there is no list
+        _log.debug("Skyport: %s", error)
+
+
+# -- what only ComfyUI knows --------------------------------------------------------------------
+
+
+def _is_output(class_type: str) -> bool | None:
+    return node_classes.is_output(class_type) if node_classes.is_installed(class_type) else None
+
+
+def _frames(node: Mapping[str, Any]) -> int | None:
+    """The images that ComfyUI makes of the file of a Load Image node."""
+    name = node["inputs"].get("image")
+    path = local_files.find_file(name, anywhere=False) if isinstance(name, str) else None
+    try:
+        if path is None:
+            return None
+        with Image.open(path) as image:
+            # The other pictures of an MPO are previews, which ComfyUI leaves out.
+            return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    except (OSError, ValueError):
+        return None
+
+
+def _requests(node: Mapping[str, Any]) -> Sequence[Request] | None:
+    """The very requests of a node whose inputs are constants; None for any other."""
+    kind = next((one for one in all_nodes() if getattr(one, "id", "") == node["class_type"]), None)
+    orders = getattr(kind, "orders", None)
+    if orders is None or any(map(is_link, node["inputs"].values())):
+        return None
+    try:
+        requests = orders(**_nested(node["inputs"]))
+    except Exception as error:  # the node says what is wrong when it runs
+        _log.debug("Skyport cannot tell what %s orders: %s", node["class_type"], error)
+        return None
+    return None if requests is None else number_copies(requests)
+
+
+def _nested(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as ComfyUI passes them: `model` and `model.duration` in one."""
+    nested: dict[str, Any] = {}
+    heads = {name.partition(".")[0] for name in inputs if "." in name}
+    for name, value in inputs.items():
+        head, _, rest = name.partition(".")
+        if head in heads:
+            nested.setdefault(head, {})[rest or head] = value
+        else:
+            nested[name] = value
+    if isinstance(nested.get("model"), str):  # a model without parameters of its own
+        nested["model"] = {"model": nested["model"]}
+    return nested
