@@ -114,7 +114,7 @@ def test_a_fan_out_of_eight_under_five_tasks_a_day_is_refused_whole(store: Store
         reserve(store, records(*[0.1] * 8), tasks(5))
     assert used(store, tasks(5)) == (1, 0)
     text = str(refused.value)
-    assert "The limit for a day is 5 tasks. Today has 1 tasks so far" in text
+    assert "The limit for a day is 5 tasks. Today has 1 task so far" in text
     assert "this asks for 8 tasks more. Nothing was sent, and nothing was charged." in text
     assert "limit_tasks_per_day" in text
     assert "SKYPORT_LIMIT_TASKS_PER_DAY" in text
@@ -157,7 +157,7 @@ def test_units_are_never_added_up(store: Store) -> None:
 
 def test_a_limit_of_one_platform_leaves_the_others_alone(store: Store) -> None:
     send(store, record("a", 1))
-    with pytest.raises(LimitReached, match="is 1 tasks on gpugeek"):
+    with pytest.raises(LimitReached, match="is 1 task on gpugeek"):
         reserve(store, [record("b", 1)], tasks(1, platform="gpugeek"))
     reserve(store, [record("b", 1, platform="haiyi")], tasks(1, platform="gpugeek"))
 

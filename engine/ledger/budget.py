@@ -142,7 +142,7 @@ def _sums(uses: Iterable[Use]) -> defaultdict[str, int]:
 def amount_text(limit: Limit, unit: str, number: float) -> str:
     """`5 tasks`, `0.3 CNY`; `number` is in tasks or in millionths."""
     if limit.counts == "tasks":
-        return tr("{count} tasks", count=int(number))
+        return tr("1 task") if number == 1 else tr("{count} tasks", count=int(number))
     return f"{number / MICRO:.6f}".rstrip("0").rstrip(".") + (f" {unit}" if unit else "")
 
 

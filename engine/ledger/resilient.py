@@ -89,7 +89,9 @@ class ResilientLedger:
             if self.disk is not None:
                 try:
                     self._flush_to_disk(self.disk)
-                    return self.disk.reserve(records, limits, reuse)
+                    reserved = self.disk.reserve(records, limits, reuse)
+                    self._refused = ""
+                    return reserved
                 except _DISK_ERRORS as error:
                     self._report(error)
             return self.memory.reserve(records, limits, reuse, self._used_on_disk)
