@@ -423,7 +423,9 @@ def test_a_batch_beyond_a_limit_is_refused_before_anything_is_uploaded(
 def test_orders_count_their_price_until_the_end(shop: Shop) -> None:
     shop.limit(cost_per_day="0.5 CNY")
     shop.play.run(shop.carry(order({"costs": 0.3})))
-    with pytest.raises(LimitReached, match=r"0\.5 CNY. Today has 0\.3 CNY so far, .* 0\.25 CNY"):
+    with pytest.raises(
+        LimitReached, match=r"0\.5 CNY. Today has 0\.3 CNY so far, .* 0\.25 CNY for 1 task more"
+    ):
         shop.play.run(shop.begin(order({"costs": 0.25})))
     shop.play.run(shop.carry(order({"costs": 0.2})))
     assert set(shop.asked) == {"http://127.0.0.1:1"}

@@ -204,6 +204,21 @@ def test_limits_count_what_is_on_a_full_disk_and_what_is_not_there_any_more(
     assert keeper.memory.rows(Query()) == []
 
 
+def test_what_is_reserved_in_one_place_and_sent_in_the_other_stays_in_neither(
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
+) -> None:
+    keeper, limit = keep(disk.path), Limit("limit_tasks_per_day", Period.DAY, 4, "tasks")
+    assert keeper.disk is not None
+    keeper.reserve([kept("on disk")], [limit], reuse=True)
+    disk.fill()
+    keeper.record_intent(kept("on disk"), limit)
+    keeper.reserve([kept("in memory")], [limit], reuse=True)
+    disk.make_room()
+    keeper.record_intent(kept("in memory"), limit)
+    assert keeper.disk.reserved() == keeper.memory.reserved() == []
+    assert sum(use.tasks for use in keeper.disk.used(limit, local=True)) == 2
+
+
 def reserved(keeper: ResilientLedger, limit: Limit) -> list[str]:
     return keeper.reserve([kept("f")], [limit], reuse=True)
 

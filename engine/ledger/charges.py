@@ -54,7 +54,10 @@ class Charges:
         sql = "SELECT EXISTS (SELECT 1 FROM reservations WHERE mark = ? AND owner = ?)"
         if not self._db.execute(sql, (record.fingerprint, self._owner)).fetchone()[0]:
             self._check([record], limits, others)
-        # Of every process: whoever wants to send the order after this one counts anew.
+        self.settle(record)
+
+    def settle(self, record: TaskRecord) -> None:
+        """The order counts in its row now: whoever wants to send it after that counts anew."""
         self._db.execute("DELETE FROM reservations WHERE mark = ?", (record.fingerprint,))
 
     def release(self, fingerprints: Iterable[str]) -> None:

@@ -104,7 +104,9 @@ class ResilientLedger:
         def write(store: Store) -> Row | None:
             if store is self.memory:
                 return store.record_intent(record, *limits, others=self._used_on_disk)
-            return store.record_intent(record, *limits)
+            row = store.record_intent(record, *limits)
+            self.memory.release([record.fingerprint])
+            return row
 
         return self._write(write, record.fingerprint)
 

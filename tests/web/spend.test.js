@@ -35,6 +35,7 @@ test("where no price is known the chart counts tasks", () => {
   assert.deepEqual(scaleOf(one), { of: "tasks", most: 4 });
   assert.deepEqual(bars(one, 100, 40).map(({ charged }) => charged), [40, 0]);
   assert.equal(unitWord(one), "price unknown");
+  assert.equal(unitWord(series([sum("a", { unit: "", charged: 2 })], ["a"])[0]), "Cost");
 });
 
 test("a sum says its tasks, its cost, what is expected and what is unknown", () => {

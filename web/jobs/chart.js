@@ -44,8 +44,8 @@ export function bars(one, width, height) {
 
 const here = (words, local) => (local ? say("{words} (on this machine)", { words }) : words);
 
-/** The name of a series. */
-export const unitWord = ({ unit, local }) => here(unit || say("price unknown"), local);
+/** The name of a series: its unit, if its amounts have one. */
+export const unitWord = (one) => here(one.unit || (scaleOf(one).of === "cost" ? say("Cost") : say("price unknown")), one.local);
 
 /** "3 tasks · 1.2 CNY · 0.5 CNY expected · 1 of unknown price" */
 export function sumLine({ tasks, charged, expected, unknown, unit, local }) {
