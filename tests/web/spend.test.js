@@ -1,58 +1,64 @@
-// Pins how spending is drawn and said: every day once, units apart, what is expected, what is left.
+// Pins how an estimate is put into words, and which graphs are estimated: the logic without an editor.
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
-import { bars, daysUntil, limitWords, scaleOf, series, sumLine, unitWord } from "../../web/jobs/chart.js";
-import { totals } from "../../web/jobs/format.js";
+import { test } from "node:test";
+import { mayCost, varies } from "../../web/cloud/graph.js";
+import { isOutOfCredit, topUpPage } from "../../web/errors/words.js";
+import { lineWords, money, sumWords } from "../../web/spend/words.js";
 import { follow } from "../../web/words.js";
 
-beforeEach(() => follow(() => "en"));
+const sum = (amount, unit, highest = amount) => ({ amount, lowest: amount, highest, unit });
+const price = (amount, origin, tasks = 0) => ({ ...sum(amount, "CNY"), origin, tasks });
+const estimate = (more) => ({ tasks: 3, at_least: false, reused: 0, unknown: 0, sums: [sum(1.2, "CNY")], ...more });
 
-const sum = (name, about = {}) => ({ name, local: false, unit: "CNY", tasks: 1, charged: 0, expected: 0, unknown: 0, ...about });
-
-test("the days of a chart have no gap, whatever the clocks of summer do", () => {
-  assert.deepEqual(daysUntil("2026-03-01", 3), ["2026-02-27", "2026-02-28", "2026-03-01"]);
-  assert.equal(new Set(daysUntil("2026-11-26", 366)).size, 366);
+test("an amount is a span where it may be either", () => {
+  follow(() => "en");
+  assert.equal(money(sum(1.23456, "CNY")), "1.23 CNY");
+  assert.equal(money(sum(0.3, "USD", 0.45)), "0.3-0.45 USD");
 });
 
-test("each unit is a series of its own, and so is what went to this machine", () => {
-  const days = ["2026-11-25", "2026-11-26"];
-  const found = series([sum(days[1], { charged: 2 }), sum(days[1], { unit: "credits", charged: 9 }), sum(days[0], { local: true })], days);
-  assert.deepEqual(found.map(({ unit, local }) => [unit, local]), [["CNY", false], ["credits", false], ["CNY", true]]);
-  assert.deepEqual(found[0].days.map(({ day, charged }) => [day, charged]), [[days[0], 0], [days[1], 2]]);
+test("the sum names the tasks, each unit by itself, and how many are unknown", () => {
+  assert.equal(sumWords(estimate()), "3 tasks, about 1.2 CNY");
+  assert.equal(sumWords(estimate({ unknown: 2 })), "3 tasks, about 1.2 CNY + 2 unknown");
+  assert.equal(sumWords(estimate({ tasks: 1, sums: [sum(1, "CNY"), sum(4, "credits")] })), "1 task, about 1 CNY + 4 credits");
+  assert.equal(sumWords(estimate({ at_least: true, sums: [], unknown: 3 })), "at least 3 tasks, cost unknown");
+  assert.equal(sumWords(estimate({ tasks: 0, reused: 2, sums: [] })), "nothing to pay: 2 reused");
+  follow(() => "zh");
+  assert.equal(sumWords(estimate({ unknown: 2 })), "3 个任务，约 1.2 CNY，另有 2 个费用未知");
+  follow(() => "en");
 });
 
-test("the highest day fills the box, with what is expected on top of what was charged", () => {
-  const days = ["a", "b"];
-  const [one] = series([sum("a", { charged: 1, expected: 3 }), sum("b", { charged: 2 })], days);
-  assert.deepEqual(bars(one, 100, 40), [
-    { x: 0, width: 40, charged: 10, expected: 30 },
-    { x: 50, width: 40, charged: 20, expected: 0 },
-  ]);
+test("a line says what each task costs and who says so", () => {
+  const item = { label: "HaiYi", model: "kling-v3", tasks: 2, at_least: false, reused: 0, price: price(1, "own"), text: "" };
+  assert.equal(lineWords(item), "HaiYi kling-v3: 2 tasks, 1 CNY each, by your prices");
+  assert.equal(lineWords({ ...item, price: price(1, "learnt", 4) }), "HaiYi kling-v3: 2 tasks, 1 CNY each, as your last 4");
+  assert.equal(lineWords({ ...item, price: null, text: "by use" }), "HaiYi kling-v3: 2 tasks, cost unknown (by use)");
+  assert.equal(lineWords({ ...item, tasks: 0, reused: 1 }), "HaiYi kling-v3: 1 reused, nothing to pay");
 });
 
-test("where no price is known the chart counts tasks", () => {
-  const [one] = series([sum("a", { unit: "", tasks: 4, unknown: 4 })], ["a", "b"]);
-  assert.deepEqual(scaleOf(one), { of: "tasks", most: 4 });
-  assert.deepEqual(bars(one, 100, 40).map(({ charged }) => charged), [40, 0]);
-  assert.equal(unitWord(one), "price unknown");
-  assert.equal(unitWord(series([sum("a", { unit: "", charged: 2 })], ["a"])[0]), "Cost");
+const graph = (...nodes) => ({ nodes: nodes.map((node, id) => ({ id, mode: 0, ...node })) });
+
+test("a graph is estimated once it holds a node that orders, in subgraphs too", () => {
+  const made = { type: "SkyportHaiyiTextToImage" };
+  assert.equal(mayCost(graph({ type: "KSampler" }, { type: "SkyportHaiyiUpload" }, { type: "SkyportLoadResult" })), false);
+  assert.equal(mayCost(graph(made)), true);
+  assert.equal(mayCost(graph({ ...made, mode: 4 })), false);
+  assert.equal(mayCost(graph({ type: "sub", subgraph: graph(made) })), true);
+  assert.equal(mayCost(undefined), false);
 });
 
-test("a sum says its tasks, its cost, what is expected and what is unknown", () => {
-  assert.equal(sumLine(sum("", { tasks: 3, charged: 0.1 + 0.2, expected: 1, unknown: 1 })), "3 tasks · 0.3 CNY · 1 CNY expected · 1 of unknown price");
-  assert.equal(sumLine(sum("", { local: true, tasks: 2 })), "2 tasks (on this machine)");
+test("a batch is several orders only where a value changes between its runs", () => {
+  const options = { values: ["fixed", "increment", "decrement", "randomize"] };
+  const seed = (value) => ({ type: "A", widgets: [{ name: "seed", value: 1 }, { name: "fixed", value, options }] });
+  assert.equal(varies(graph(seed("fixed"))), false);
+  assert.equal(varies(graph(seed("fixed"), seed("randomize"))), true);
 });
 
-test("a limit says what is left of it", () => {
-  const limit = { setting: "limit_cost_per_day", period: "day", counts: "cost", platform: "gpugeek", unit: "CNY", local: false, most: 5, used: 1.25, left: 3.75, unknown: 2 };
-  assert.deepEqual(limitWords(limit, { gpugeek: "GPUGeek" }), { name: "Today · GPUGeek", words: "3.75 CNY left of 5 CNY · 2 of unknown price", share: 0.25 });
-  const tasks = { ...limit, counts: "tasks", period: "month", platform: "", unit: "", most: 0, used: 0, left: 0 };
-  assert.deepEqual(limitWords(tasks), { name: "This month", words: "0 tasks left of 0 tasks", share: 1 });
-  const queue = { ...tasks, period: "queue", most: 20, used: null, left: null };
-  assert.deepEqual(limitWords(queue), { name: "Each queue", words: "at most 20 tasks", share: null });
-});
-
-test("costs of one platform in two units are never added together", () => {
-  const spent = [{ platform: "haiyi", tasks: 1, cost: 1, unit: "CNY" }, { platform: "haiyi", tasks: 1, cost: 2, unit: "USD" }];
-  assert.deepEqual(totals(spent).map(({ cost, unit }) => [cost, unit]), [[1, "CNY"], [2, "USD"]]);
+test("an empty account leads to the page of the platform that says so", () => {
+  const platforms = [{ label: "HaiYi", top_up: "https://one.example" }, { label: "GPUGeek", top_up: "" }];
+  const detail = { node_type: "SkyportRunInCloud", exception_type: "skyport.engine.base.errors.OutOfCredit" };
+  assert.equal(isOutOfCredit(detail), true);
+  assert.equal(isOutOfCredit({ ...detail, exception_type: "TaskFailed" }), false);
+  assert.equal(topUpPage("HaiYi: no balance", platforms), "https://one.example");
+  assert.equal(topUpPage("GPUGeek: no balance", platforms), "");
+  assert.equal(topUpPage("Elsewhere: no balance", platforms), "");
 });

@@ -37,6 +37,11 @@ export const tasks = () =>
     {},
     textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time") }),
     textRow({ name: "most_per_task", kind: "number", label: say("Results of a task"), hint: say("at most, where a model states no maximum; more are refused before anything is sent") }),
+    textRow({
+      name: "confirm_above",
+      label: say("Confirm above"),
+      hint: say("asks before it queues what costs more: 5 CNY, 100 credits; 0 asks for every task; empty never"),
+    }),
     switchRow({ name: "reuse_results", label: say("Reuse results"), hint: say("An equal task is delivered from the disk and not paid again.") }),
     textRow({
       name: "results_dir",
