@@ -102,17 +102,20 @@ async def refresh(platform: str) -> Refreshed:
     return refreshed
 
 
-async def refresh_prices(platform: str) -> None:
+async def refresh_prices(platform: str) -> bool:
     """Fetch the platform's price list if it is due; to be awaited on the engine's loop.
 
+    Returns whether it was due.
     Raises MissingKey, or InvalidInput where no address is set; other failures are only noted.
     """
     engine = runner().engine
     if not provider_class(platform).lists_prices():
-        return
+        return False
     provider = await engine.blocking(lambda: connect(platform))
-    if ToldPrices(type(provider), provider.http.base_url).is_due():
+    is_due = ToldPrices(type(provider), provider.http.base_url).is_due()
+    if is_due:
         await engine.blocking(lambda: _refresh_prices(provider))
+    return is_due
 
 
 def _refresh_prices(provider: Provider) -> None:
@@ -131,7 +134,8 @@ def price_book() -> PriceBook:
 @lru_cache(maxsize=1)
 def runner() -> Runner:
     """The one Runner of this process, with its engine."""
-    return Runner(Engine(), ledger(), UploadUrlStore(folders.home() / "hosted.db"))
+    urls = UploadUrlStore(folders.home() / "hosted.db")
+    return Runner(Engine(), ledger(), urls, price_book().price)
 
 
 def estimator() -> Estimator:

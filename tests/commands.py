@@ -36,6 +36,7 @@ def process(
 
     def begin() -> None:
         providers.runner.cache_clear()
+        providers.price_book.cache_clear()
         providers.ledger.cache_clear()
 
     begin()

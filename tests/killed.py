@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -101,7 +102,7 @@ def buy(store: Store, limit: Limit, name: str, chance: random.Random) -> None:
     ]
     if chance.random() < 0.8:
         try:
-            store.reserve(records, [limit], reuse=True)
+            patiently(lambda: store.reserve(records, [limit], reuse=True))
         except LimitReached:
             return
     for each in records:
@@ -109,19 +110,31 @@ def buy(store: Store, limit: Limit, name: str, chance: random.Random) -> None:
             deal(store, limit, each, chance.random())
 
 
+def patiently(call: Callable[[], object]) -> None:
+    """A busy machine may keep the others' writes waiting for longer than SQLite does."""
+    while True:
+        try:
+            call()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+        else:
+            return
+
+
 def deal(store: Store, limit: Limit, one: TaskRecord, luck: float) -> None:
     """What is told is at most the price: what a platform charges beyond it, no limit can stop."""
     if luck < 0.2:
-        store.release([one.fingerprint])
+        patiently(lambda: store.release([one.fingerprint]))
         return
-    store.record_intent(one, limit)
+    patiently(lambda: store.record_intent(one, limit))
     if luck < 0.4:
-        store.record_end(one.fingerprint, State.FAILED, "refused")
+        patiently(lambda: store.record_end(one.fingerprint, State.FAILED, "refused"))
         return
-    store.record_accepted(one, Task("cloud", "make", one.fingerprint))
+    patiently(lambda: store.record_accepted(one, Task("cloud", "make", one.fingerprint)))
     if luck < 0.8 and one.price:
-        cost = one.price.value * luck
-        store.record_result(one.fingerprint, Result(one.fingerprint, cost=cost))
+        result = Result(one.fingerprint, cost=one.price.value * luck)
+        patiently(lambda: store.record_result(one.fingerprint, result))
 
 
 def open_ledger(folder: str) -> None:

@@ -85,7 +85,9 @@ def test_without_a_command_it_is_a_usage_error(skyport):
     assert skyport().code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "models", "clusters", "keys", "sandbox"])
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "models", "clusters", "keys", "sandbox", "spend"]
+)
 def test_every_command_explains_itself(skyport, command):
     result = skyport(command, "--help")
     assert result.code == 0
@@ -187,6 +189,19 @@ def test_an_equal_run_is_not_paid_for_again_and_says_so(
     assert (first.code, second.code, second.out) == (0, 0, first.out)
     assert "no charge" in second.err
     assert len([seen for seen in cloud.log if seen.path.endswith(SUBMIT)]) == 1
+
+
+def test_a_run_beyond_a_limit_is_refused_before_anything_goes_up(
+    skyport, cloud, workflow, picture, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SKYPORT_LIMIT_TASKS_PER_QUEUE", "haiyi=0")
+    argv = haiyi_run(workflow, tmp_path, "--input", f"73.image={picture}")
+    result = skyport(*argv)
+    assert result.code == 1
+    assert "HaiYi: The limit for one queue is 0 tasks on haiyi." in result.err
+    assert cloud.log.all() == []
+    monkeypatch.setenv("SKYPORT_LIMIT_TASKS_PER_QUEUE", "haiyi=1000")
+    assert skyport(*argv).code == 0
 
 
 def submitted(cloud: Sandbox) -> Any:

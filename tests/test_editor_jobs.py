@@ -71,6 +71,27 @@ def test_an_empty_ledger_says_how_it_is_filled(jobs: Editor):
     assert "No jobs yet" in jobs.page.inner_text(".skyport-empty")
 
 
+def test_spending_is_drawn_by_day_and_read_as_a_table(jobs: Editor, ledger: HostLedger):
+    for cost in (0.25, 0.5):
+        ledger.add(State.DELIVERED, cost=cost)
+    jobs.page.evaluate("""() => fetch("/skyport/setup/settings", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Skyport": "1" },
+      body: JSON.stringify({ limit_tasks_per_day: 4 }),
+    })""")
+    show(jobs)
+    jobs.page.click("text=Spending and limits")
+    jobs.page.wait_for_selector(".skyport-chart svg")
+    words = jobs.page.inner_text(".skyport-spent")
+    assert "2 tasks" in words
+    assert "2 tasks left of 4 tasks" in words
+    assert jobs.page.locator(".skyport-chart g").count() == 30
+    tall = "() => [...document.querySelectorAll('.skyport-charged')].at(-1).getBBox().height"
+    assert jobs.page.evaluate(tall) == 48
+    cells = jobs.page.locator(".skyport-chart td").all_inner_texts()
+    assert cells[1:] == ["2", "0.75", "0", "0"]
+
+
 def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, ledger: HostLedger):
     ledger.add_many(MANY)
     show(jobs)

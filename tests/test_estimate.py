@@ -106,6 +106,14 @@ def test_what_a_cloud_needs_of_ours_is_ordered_here():
     assert set(tasks(prompt)) == {"load", "run"}
 
 
+def test_a_list_that_is_computed_here_makes_a_part_a_task_for_each_entry():
+    clips = {"pictures": pictures(3), "load": to_video(link("pictures"))}
+    prompt = {**CUT, **clips, "scale": node("ImageScale", image=link("load", 1))}
+    assert tasks(prompt) == {"load": (3, True), "run": (3, True)}
+    batch = {"load": node("SkyportHappyHorseTextToImage", {"model.n": 3}, model="m")}
+    assert tasks({**CUT, **batch})["run"] == (1, True)
+
+
 def test_only_what_an_output_needs_is_ordered():
     prompt = {"a": VIDEO, **CUT}
     assert set(tasks(prompt, targets=frozenset(["a"]))) == {"a"}

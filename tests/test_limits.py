@@ -114,7 +114,7 @@ def test_a_fan_out_of_eight_under_five_tasks_a_day_is_refused_whole(store: Store
         reserve(store, records(*[0.1] * 8), tasks(5))
     assert used(store, tasks(5)) == (1, 0)
     text = str(refused.value)
-    assert "The limit for a day is 5 tasks. Today has 1 tasks so far" in text
+    assert "The limit for a day is 5 tasks. Today has 1 task so far" in text
     assert "this asks for 8 tasks more. Nothing was sent, and nothing was charged." in text
     assert "limit_tasks_per_day" in text
     assert "SKYPORT_LIMIT_TASKS_PER_DAY" in text
@@ -157,7 +157,7 @@ def test_units_are_never_added_up(store: Store) -> None:
 
 def test_a_limit_of_one_platform_leaves_the_others_alone(store: Store) -> None:
     send(store, record("a", 1))
-    with pytest.raises(LimitReached, match="is 1 tasks on gpugeek"):
+    with pytest.raises(LimitReached, match="is 1 task on gpugeek"):
         reserve(store, [record("b", 1)], tasks(1, platform="gpugeek"))
     reserve(store, [record("b", 1, platform="haiyi")], tasks(1, platform="gpugeek"))
 
@@ -423,7 +423,9 @@ def test_a_batch_beyond_a_limit_is_refused_before_anything_is_uploaded(
 def test_orders_count_their_price_until_the_end(shop: Shop) -> None:
     shop.limit(cost_per_day="0.5 CNY")
     shop.play.run(shop.carry(order({"costs": 0.3})))
-    with pytest.raises(LimitReached, match=r"0\.5 CNY. Today has 0\.3 CNY so far, .* 0\.25 CNY"):
+    with pytest.raises(
+        LimitReached, match=r"0\.5 CNY. Today has 0\.3 CNY so far, .* 0\.25 CNY for 1 task more"
+    ):
         shop.play.run(shop.begin(order({"costs": 0.25})))
     shop.play.run(shop.carry(order({"costs": 0.2})))
     assert set(shop.asked) == {"http://127.0.0.1:1"}
@@ -639,8 +641,8 @@ def test_processes_side_by_side_hold_one_limit_to_the_cent_whoever_is_killed(
 
 
 @pytest.mark.soak
-@settings(max_examples=25, **SLOW)
-@given(cents=st.integers(1, 5000), seed=st.integers(0, 10**9))
+@settings(max_examples=12, **SLOW)
+@given(cents=st.integers(100, 5000), seed=st.integers(0, 10**9))
 def test_many_killed_processes_leave_the_limit_and_no_reservation(
     tmp_path_factory: pytest.TempPathFactory, cents: int, seed: int
 ) -> None:

@@ -27,6 +27,8 @@ from skyport.engine.base.errors import OutcomeUnknown, TaskFailed
 from skyport.engine.base.types import Model, Request
 from skyport.engine.ledger.ledger import EVERYTHING, record_of
 from skyport.engine.ledger.migrations import VERSION
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.media.files import describe, is_intact
 from skyport.engine.settings import keys, settings
 from skyport.engine.tasks.job import Job
@@ -140,6 +142,17 @@ def test_opening_it_changes_no_row_but_that_of_the_dead_and_adds_empty_columns(h
     assert change(home, f"SELECT state FROM tasks WHERE id = {INTENT}") == [("unknown",)]
     added = "SELECT DISTINCT success, answer, told, details FROM tasks"
     assert change(home, added) == [("", "", 0, "[]")]
+
+
+def test_what_was_charged_counts_in_the_unit_of_its_platform(home, tmp_path):
+    bring(home, tmp_path, *LEDGER)
+    units = {"gpugeek": "CNY", "opencomputing": "credits"}
+    sql = "SELECT platform, cost FROM tasks WHERE cost IS NOT NULL ORDER BY id"
+    before = [(name, cost, units[name], cost) for name, cost in change(home, sql)]
+    assert {name for name, *_ in before} == set(units)
+    Store(home / "ledger.db", Owner(home / "owners")).close()
+    sql = "SELECT platform, charge, charge_unit, cost FROM tasks WHERE cost IS NOT NULL ORDER BY id"
+    assert change(home, sql) == before
 
 
 def test_looking_at_it_again_changes_nothing_at_all(home, tmp_path):

@@ -24,12 +24,14 @@ from processes import Children
 from skyport.engine.base.errors import (
     ApiError,
     InputRejected,
+    LimitReached,
     OutcomeUnknown,
     ServerFault,
     SkyportError,
     TaskFailed,
 )
 from skyport.engine.base.types import Result, Status, Task, TaskState
+from skyport.engine.ledger.budget import Limit, Period
 from skyport.engine.ledger.ledger import Query, Row, State, TaskRecord, record_of
 from skyport.engine.ledger.migrations import VERSION
 from skyport.engine.ledger.process_lock import Owner
@@ -178,6 +180,47 @@ def test_work_goes_on_while_the_disk_is_full_and_is_on_it_once_there_is_room(
     end_of_it = known(keep(disk.path), mark_of(cloud))
     assert end_of_it.state is State.DELIVERED
     assert end_of_it.task == Task("cloud", "make", "1")
+
+
+def test_limits_count_what_is_on_a_full_disk_and_what_is_not_there_any_more(
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
+) -> None:
+    keeper, limit = keep(disk.path), Limit("limit_tasks_per_day", Period.DAY, 3, "tasks")
+    keeper.record_intent(kept("a"), limit)
+    disk.fill()
+    assert keeper.reserve([kept("b"), kept("c")], [limit], reuse=True) == ["b", "c"]
+    keeper.record_intent(kept("b"), limit)
+    keeper.release(["c"])
+    keeper.record_intent(kept("d"), limit)
+    for refused in (
+        lambda: keeper.record_intent(kept("e"), limit),
+        lambda: reserved(keeper, limit),
+    ):
+        with pytest.raises(LimitReached):
+            refused()
+    disk.make_room()
+    with pytest.raises(LimitReached):
+        reserved(keeper, limit)
+    assert keeper.memory.rows(Query()) == []
+
+
+def test_what_is_reserved_in_one_place_and_sent_in_the_other_stays_in_neither(
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
+) -> None:
+    keeper, limit = keep(disk.path), Limit("limit_tasks_per_day", Period.DAY, 4, "tasks")
+    assert keeper.disk is not None
+    keeper.reserve([kept("on disk")], [limit], reuse=True)
+    disk.fill()
+    keeper.record_intent(kept("on disk"), limit)
+    keeper.reserve([kept("in memory")], [limit], reuse=True)
+    disk.make_room()
+    keeper.record_intent(kept("in memory"), limit)
+    assert keeper.disk.reserved() == keeper.memory.reserved() == []
+    assert sum(use.tasks for use in keeper.disk.used(limit, local=True)) == 2
+
+
+def reserved(keeper: ResilientLedger, limit: Limit) -> list[str]:
+    return keeper.reserve([kept("f")], [limit], reuse=True)
 
 
 def test_a_task_begun_on_disk_is_followed_to_its_end_when_the_disk_fills_up(

@@ -45,11 +45,11 @@ def process(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(PromptServer, "instance", page, raising=False)
     monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "results"))
     host.interrupt_current_processing(False)
-    for cached in (providers.runner, providers.ledger):
+    for cached in (providers.runner, providers.price_book, providers.ledger):
         cached.cache_clear()
     yield
     host.interrupt_current_processing(False)
-    for cached in (providers.runner, providers.ledger):
+    for cached in (providers.runner, providers.price_book, providers.ledger):
         cached.cache_clear()
 
 
@@ -141,8 +141,8 @@ def test_what_an_interrupted_batch_is_about_to_begin_is_stopped_with_the_rest() 
     cloud.http = narrow = Narrow()
     asyncio.run(interrupted(cloud, lambda: narrow.asked == 2))
     narrow.may.set()
+    until(lambda: narrow.asked == 3)
     until(lambda: not runner.under_way())
-    assert narrow.asked == 3
     assert cloud.counts["cancel"] == cloud.counts["submit"]
 
 

@@ -286,6 +286,31 @@ def test_a_platform_without_clusters_says_so(host):
     assert "no clusters" in answer.json()["message"]
 
 
+def test_an_account_is_topped_up_where_its_own_platform_says():
+    pages = {name: provider_class(name).top_up_page for name in names()}
+    defaults = {name: provider_class(name).default_base_url for name in names()}
+    assert {name: page(defaults[name]) for name, page in pages.items()} == {
+        "gpugeek": "",  # its document names no page
+        "haiyi": "https://art.huya.info",
+        "happyhorse": "",
+        "opencomputing": "https://ai.opencomputing.cn",
+    }
+    assert pages["happyhorse"]("https://kaiyuncode.com/v1") == "https://kaiyuncode.com/pricing"
+    for elsewhere in ("https://x.example", "https://kaiyuncode.com.x.example", ""):
+        assert [page(elsewhere) for page in pages.values()] == [""] * 4
+
+
+def test_the_page_for_payments_is_in_the_setup(host):
+    setup = host.route("GET", "/skyport/setup").json()["platforms"]
+    assert {one["name"]: one["top_up"] for one in setup} == {
+        "gpugeek": "",
+        "haiyi": "",  # the sandbox is at its address
+        "happyhorse": "",
+        "opencomputing": "",
+    }
+    assert [one["name"] for one in setup if one["lists_prices"]] == ["happyhorse", "opencomputing"]
+
+
 # -- what forms offer ---------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ app.registerExtension({
     // A cost is known when a task has ended; a key may have been set meanwhile.
     api.addEventListener("execution_success", read);
     api.addEventListener("execution_error", read);
-    document.addEventListener("skyport.setup", read);
+    for (const event of ["skyport.setup", "skyport.prices"]) document.addEventListener(event, read);
     await read();
   },
   refreshComboInNodes: read,

@@ -3,10 +3,11 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { badgesOf } from "./cloud/badges.js";
-import { RUN, essence, everyNode, hasCloud } from "./cloud/graph.js";
+import { RUN, essence, hasCloud } from "./cloud/graph.js";
 import { entries } from "./cloud/menu.js";
 import { paint, prepare } from "./cloud/paint.js";
 import { notice } from "./notices.js";
+import { promptOf, rootGraph } from "./prompt.js";
 import { act } from "./server.js";
 
 const PAUSE = 300; // ms without a change
@@ -14,8 +15,6 @@ const told = new Set(); // reasons that were shown in full
 let timer = 0;
 let asked = 0;
 let known = null; // what the badges stand for, "" for no cloud
-
-const rootGraph = () => app.rootGraph ?? app.graph;
 
 function later() {
   clearTimeout(timer);
@@ -42,16 +41,6 @@ async function askWhere(number) {
 async function answer() {
   const { output, workflow } = await promptOf(rootGraph());
   return badgesOf(rootGraph(), await act("cut", { prompt: output, workflow }), Object.keys(output));
-}
-
-/** As it would be queued. The editor numbers the nodes anew for that: left so, it would take an undo more. */
-async function promptOf(graph) {
-  const orders = [...everyNode(graph)].map(([, node]) => [node, node.order]);
-  try {
-    return await app.graphToPrompt();
-  } finally {
-    for (const [node, order] of orders) node.order = order;
-  }
 }
 
 /** In full and once; not while the value is still to be linked. */

@@ -10,7 +10,7 @@ import { say } from "./words.js";
 export async function refreshModels() {
   await load();
   const { platforms, sandbox } = setup();
-  const asked = platforms.filter((one) => one.lists_models && (sandbox || one.key.set));
+  const asked = platforms.filter((one) => (one.lists_models || one.lists_prices) && (sandbox || one.key.set));
   const answers = await Promise.all(asked.map(refreshed));
   await reloadForms();
   if (!asked.length) return { lines: [say("No platform that lists its models has a key.")], ok: false };

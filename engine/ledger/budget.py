@@ -69,7 +69,10 @@ Used = Callable[[Limit], Sequence[Use]]  # what counts against a limit so far
 
 @dataclass(frozen=True)
 class Standing:
-    """How much of a limit is used and asked for: tasks, or millionths of `unit`."""
+    """How much of a limit is used and asked for: tasks, or millionths of `unit`.
+
+    asked_tasks  the tasks that a cost is asked for
+    """
 
     limit: Limit
     unit: str
@@ -77,6 +80,7 @@ class Standing:
     asked: int
     used_unknown: int
     asked_unknown: int
+    asked_tasks: int = 0
 
     @property
     def is_exceeded(self) -> bool:
@@ -120,6 +124,7 @@ def standings(limit: Limit, used: Sequence[Use], asked: Sequence[Use] = ()) -> I
             wanted_by_unit[key],
             unknown,
             sum(use.unknown for use in in_unit),
+            sum(use.tasks for use in now),
         )
 
 
@@ -142,8 +147,12 @@ def _sums(uses: Iterable[Use]) -> defaultdict[str, int]:
 def amount_text(limit: Limit, unit: str, number: float) -> str:
     """`5 tasks`, `0.3 CNY`; `number` is in tasks or in millionths."""
     if limit.counts == "tasks":
-        return tr("{count} tasks", count=int(number))
+        return _tasks_text(int(number))
     return f"{number / MICRO:.6f}".rstrip("0").rstrip(".") + (f" {unit}" if unit else "")
+
+
+def _tasks_text(count: int) -> str:
+    return tr("1 task") if count == 1 else tr("{count} tasks", count=count)
 
 
 def _refusal(standing: Standing) -> LimitReached:
@@ -152,6 +161,9 @@ def _refusal(standing: Standing) -> LimitReached:
         amount_text(limit, standing.unit, number)
         for number in (limit.ceiling, standing.used, standing.asked)
     )
+    if limit.counts == "cost":
+        tasks = _tasks_text(standing.asked_tasks)
+        asked = tr("{amount} for {tasks}", amount=asked, tasks=tasks)
     if limit.platform:
         most = tr("{amount} on {platform}", amount=most, platform=limit.platform)
     text = _REACHED[limit.period](most=most, spent=spent, asked=asked)

@@ -15,7 +15,10 @@ Others = Callable[[Limit, bool, str, frozenset[str]], Sequence[Use]]  # `used` o
 
 _YEAR = 366 * 86400.0
 _MICROS = f"CAST(round(min(max(charge, 0), {MOST}) * {MICRO}) AS INTEGER)"
-_LOCAL = "place LIKE 'http://127.0.0.1:%'"  # the sandbox: what it imitates is not paid for
+_LOCAL = (
+    "substr(place, 1, 17) = 'http://127.0.0.1:'"  # the sandbox: what it imitates is not paid for
+)
+_COUNTED = "NOT (state IN ('failed', 'cancelled') AND task_id = '')"
 _COLUMNS = "platform, place, title, prompt_id, queue, created, cost, charge, charge_unit"
 
 
@@ -52,7 +55,10 @@ class Charges:
         sql = "SELECT EXISTS (SELECT 1 FROM reservations WHERE mark = ? AND owner = ?)"
         if not self._db.execute(sql, (record.fingerprint, self._owner.id)).fetchone()[0]:
             self._check([record], limits, others)
-        # Of every process: whoever wants to send the order after this one counts anew.
+        self.settle(record)
+
+    def settle(self, record: TaskRecord) -> None:
+        """The order counts in its row now: whoever wants to send it after that counts anew."""
         self._db.execute("DELETE FROM reservations WHERE mark = ?", (record.fingerprint,))
 
     def release(self, fingerprints: Iterable[str]) -> None:
@@ -90,11 +96,14 @@ class Charges:
         local = asked[0].base_url.startswith("http://127.0.0.1:")
         marks = frozenset(record.fingerprint for record in asked)
         key = local, self.queue_of(asked[0]), marks
-        check(
-            limits,
-            lambda limit: [*self.used(limit, *key), *others(limit, *key)],
-            [_use_of(record) for record in asked],
-        )
+        known: dict[Period, Sequence[Use]] = {}
+
+        def used(limit: Limit) -> Sequence[Use]:
+            if limit.period not in known:
+                known[limit.period] = [*self.used(limit, *key), *others(limit, *key)]
+            return known[limit.period]
+
+        check(limits, used, [_use_of(record) for record in asked])
 
     def _reservation(self, record: TaskRecord) -> Sequence[object]:
         return storable(
@@ -110,16 +119,17 @@ class Charges:
     # -- sums -----------------------------------------------------------------------------------
 
     def used(self, limit: Limit, local: bool, queue: str, asked: frozenset[str]) -> list[Use]:
-        """What counts against `limit`, other than reservations of the orders `asked` for.
+        """What counts in the period of `limit`, other than reservations of the orders `asked` for.
 
         Orders that are dated later than now count too: a clock that is set back frees nothing.
         """
         is_queue = limit.period is Period.QUEUE
+        span = queue if is_queue else start_of(limit.period, self._now())
+        orders = _orders("queue = :span" if is_queue else "created >= :span")
         rows = self._db.execute(
-            f"SELECT platform, charge_unit, count(*), coalesce(sum({_MICROS}), 0), "
-            f"sum(charge IS NULL) FROM counted WHERE {'queue = ?' if is_queue else 'created >= ?'} "
-            f"AND ({_LOCAL}) = ? GROUP BY platform, charge_unit",
-            (queue if is_queue else start_of(limit.period, self._now()), local),
+            "SELECT platform, charge_unit, count(*), sum(micros), sum(is_unknown) "
+            f"FROM ({orders}) WHERE local = :local GROUP BY platform, charge_unit",
+            {"span": span, "local": local},
         ).fetchall()
         reserved = self._reserved(local, queue if is_queue else "", asked)
         return [*(Use(*row) for row in rows), *reserved]
@@ -142,17 +152,15 @@ class Charges:
 
     def since(self, moment: float) -> list[Spending]:
         """What all orders made since `moment` count for, newest day first."""
-        told, expected = (
-            f"coalesce(sum(CASE WHEN cost IS {null} THEN {_MICROS} END), 0) / {MICRO}.0"
-            for null in ("NOT NULL", "NULL")
-        )
+        more = ("date(created, 'unixepoch', 'localtime') AS day", "title", "prompt_id", "cost")
         rows = self._db.execute(
-            f"SELECT date(created, 'unixepoch', 'localtime') AS day, {_LOCAL} AS local, platform, "
-            f"title, prompt_id, charge_unit, count(*), {told}, {expected}, sum(charge IS NULL) "
-            "FROM counted WHERE created >= ? "
+            "SELECT day, local, platform, title, prompt_id, charge_unit, count(*), "
+            f"sum(CASE WHEN cost IS NULL THEN 0 ELSE micros END) / {MICRO}.0, "
+            f"sum(CASE WHEN cost IS NULL THEN micros ELSE 0 END) / {MICRO}.0, sum(is_unknown) "
+            f"FROM ({_orders('created >= :span', *more)}) "
             "GROUP BY day, local, platform, title, prompt_id, charge_unit "
             "ORDER BY day DESC, local, platform, title",
-            (moment,),
+            {"span": moment},
         ).fetchall()
         return [Spending(day, bool(local), *values) for day, local, *values in rows]
 
@@ -162,9 +170,30 @@ class Charges:
         self._db.execute("DELETE FROM pruned WHERE created < ?", (oldest,))
         self._db.execute(
             f"INSERT INTO pruned SELECT {_COLUMNS} FROM tasks WHERE created >= ? "
-            f"AND NOT (state IN ('failed', 'cancelled') AND task_id = '') AND {condition}",
+            f"AND {_COUNTED} AND {condition}",
             (oldest, *values),
         )
+
+
+def _orders(condition: str, *more: str) -> str:
+    """SQL for what counts of the orders, those included that are forgotten by now.
+
+    Names no column that it does not need: an index holds the others.
+    """
+    columns = ", ".join(
+        (
+            "platform",
+            "charge_unit",
+            f"{_LOCAL} AS local",
+            f"coalesce({_MICROS}, 0) AS micros",
+            "charge IS NULL AS is_unknown",
+            *more,
+        )
+    )
+    return (
+        f"SELECT {columns} FROM tasks WHERE {_COUNTED} AND {condition} "
+        f"UNION ALL SELECT {columns} FROM pruned WHERE {condition}"
+    )
 
 
 def start_of(period: Period, now: float) -> float:

@@ -68,8 +68,10 @@ _STEPS = (
         WHEN 'gpugeek' THEN 'CNY' WHEN 'opencomputing' THEN 'credits'
         WHEN 'happyhorse' THEN 'USD' ELSE '' END;
     UPDATE tasks SET charge_unit = unit;
-    CREATE INDEX tasks_by_time ON tasks (created);
-    CREATE INDEX tasks_by_queue ON tasks (queue);
+    CREATE INDEX tasks_by_time ON tasks
+        (created, state, task_id, platform, place, charge, charge_unit);
+    CREATE INDEX tasks_by_queue ON tasks
+        (queue, state, task_id, platform, place, charge, charge_unit);
     CREATE TABLE reservations (
         mark TEXT NOT NULL,
         owner TEXT NOT NULL,
@@ -92,10 +94,6 @@ _STEPS = (
         charge REAL,
         charge_unit TEXT NOT NULL
     );
-    CREATE VIEW counted AS
-        SELECT platform, place, title, prompt_id, queue, created, cost, charge, charge_unit
-        FROM tasks WHERE NOT (state IN ('failed', 'cancelled') AND task_id = '')
-        UNION ALL SELECT * FROM pruned;
     """,
 )
 VERSION = len(_STEPS)

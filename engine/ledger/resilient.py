@@ -107,7 +107,9 @@ class ResilientLedger:
             if self.disk is not None:
                 try:
                     self._flush_to_disk(self.disk)
-                    return self.disk.reserve(records, limits, reuse)
+                    reserved = self.disk.reserve(records, limits, reuse)
+                    self._refused = ""
+                    return reserved
                 except _DISK_ERRORS as error:
                     self._report(error)
             return self.memory.reserve(records, limits, reuse, self._used_on_disk)
@@ -120,7 +122,9 @@ class ResilientLedger:
         def write(store: Store) -> Row | None:
             if store is self.memory:
                 return store.record_intent(record, *limits, others=self._used_on_disk)
-            return store.record_intent(record, *limits)
+            row = store.record_intent(record, *limits)
+            self.memory.release([record.fingerprint])
+            return row
 
         return self._write(write, record.fingerprint)
 

@@ -161,7 +161,7 @@ class Store:
     ) -> None:
         with self._transaction():
             if not self._open_row_id(record.fingerprint):
-                self._charges.claim(record, (), no_others)
+                self._charges.settle(record)
                 self._insert(record)
             self._update_open_row(
                 record.fingerprint,
@@ -408,6 +408,7 @@ class Store:
                 (row.record.fingerprint, task_id, row.created),
             )
             values = row_values(row)
+            self._charges.settle(row.record)
             row_id = self._insert(row.record)
             assignments = ", ".join(f"{name} = ?" for name in values)
             self._db.execute(

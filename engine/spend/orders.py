@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from ..base.types import Json
@@ -17,6 +18,7 @@ from ..workflows.graph import (
     RUN_IN_CLOUD,
     CannotSplit,
     Graph,
+    Link,
     Subgraph,
     is_node,
     links_of,
@@ -192,7 +194,15 @@ class _Reader:
         platform = next((name for name in registry.names() if _label(name) == where), "")
         number = str(values.get("workflow_id") or WORKFLOW).strip()
         key = key_of_form(platform, number, values) if platform else None
-        yield NodeOrder(node_id, title_of(node), platform, key, ONE)
+        entries = (self._entries(link) for link in part.boundary.values())
+        tasks = reduce(Number.or_more, entries, ONE)
+        yield NodeOrder(node_id, title_of(node), platform, key, tasks)
+
+    def _entries(self, link: Link) -> Number:
+        """The entries of a list that is computed here; the images of a batch are one."""
+        kind = self.prompt[link[0]]["class_type"] if link[0] in self.prompt else ""
+        makes_list = platform_of(kind) and not kind.endswith(_PICTURES)
+        return self.fan_out.tasks(link[0]) if makes_list else ONE
 
 
 def _label(platform: str) -> str:

@@ -66,7 +66,10 @@ class ToldPrices:
             rows = provider.price_rows(models)
         except SkyportError as failure:
             error = str(failure)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as failure:
+            raise json_file.unusable(self._path.parent, failure) from failure
         json_file.write(self._path, {"asked": self._now(), "error": error, "rows": rows})
 
     def _row(self, key: PriceKey) -> Mapping[str, Json] | None:

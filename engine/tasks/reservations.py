@@ -86,8 +86,7 @@ class Reservations:
         self, jobs: Sequence[Job], in_force: Sequence[Limit], reuse: bool
     ) -> Sequence[str]:
         for job in jobs:
-            unit = getattr(job.provider, "unit", "")
-            job.record = replace(job.record, unit=unit, price=self._amount(job, in_force))
+            job.record = replace(job.record, price=self._amount(job, in_force))
         records = [job.record for job in jobs]
         return self._ledger.reserve(records, in_force, reuse) if in_force else ()
 

@@ -137,8 +137,8 @@ class Runner:
 
         begun  gets each job as it begins, for a caller that may be cancelled meanwhile
         """
-        begun, base_url = [] if begun is None else begun, provider.http.base_url
-        jobs = [Job(provider, one, record_of(one, base_url, source)) for one in requests]
+        begun = [] if begun is None else begun
+        jobs = [_job_of(provider, request, source) for request in requests]
         async with self._reservations.held(self._not_running(jobs)):
             for job in jobs:
                 begun.append(await self._join(job, into))
@@ -404,6 +404,11 @@ class Runner:
 
 def _was_answered(error: SkyportError) -> bool:
     return isinstance(error, (ApiError, BadResult))
+
+
+def _job_of(provider: Provider, request: Request, source: Source) -> Job:
+    record = record_of(request, provider.http.base_url, source)
+    return Job(provider, request, replace(record, unit=provider.unit))
 
 
 def _job_from_row(provider: Provider, row: Row) -> Job:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
@@ -31,7 +31,7 @@ from .prices import price_json
 _PATIENCE = 3.0  # seconds to wait for price lists; later ones are there the next time
 _MAX_RUNS = 100_000
 _log = logging.getLogger(__name__)
-_fetching: dict[str, Future[None]] = {}  # price lists under way, by platform
+_fetching: dict[str, Future[bool]] = {}  # price lists under way, by platform
 
 
 def add_to(routes: GuardedRoutes) -> None:
@@ -44,14 +44,18 @@ async def _estimate(request: web.Request) -> web.Response:
     prompt, targets, runs = (payload.get(name) for name in ("prompt", "targets", "runs"))
     if not isinstance(prompt, dict):
         raise InvalidInput(tr("The request body must be a JSON object."))
-    await _fetch_prices({platform_of(n["class_type"]) for n in prompt.values() if is_node(n)})
+    fetched = await _fetch_prices(
+        {platform_of(n["class_type"]) for n in prompt.values() if is_node(n)}
+    )
     wanted = frozenset(map(str, targets)) if isinstance(targets, list) else None
     count = min(max(runs, 1), _MAX_RUNS) if isinstance(runs, int) else 1
-    return web.json_response(await in_thread(lambda: _payload(prompt, wanted, count)))
+    found = await in_thread(lambda: _payload(prompt, wanted, count))
+    return web.json_response({**found, "fetched": fetched})
 
 
 def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dict[str, Any]:
-    """{"tasks", "at_least", "reused", "unknown", "items", "totals", "sums", "confirm"}.
+    """{"tasks", "at_least", "reused", "unknown", "items", "totals", "sums", "confirm"}; the answer
+    also has "fetched": whether there are new price lists, which forms show too.
 
     sums     the totals of all platforms, by unit
     confirm  whether so many runs cost more than the setting allows unasked; null where it is off
@@ -82,22 +86,23 @@ def _item_view(item: Item) -> dict[str, Any]:
 # -- price lists --------------------------------------------------------------------------------
 
 
-async def _fetch_prices(platforms: Iterable[str]) -> None:
-    """Fetch the lists that are due, each once at a time."""
+async def _fetch_prices(platforms: set[str]) -> bool:
+    """Fetch the lists that are due, each once at a time; whether there is a new one."""
     engine = providers.runner().engine
     for platform in filter(None, platforms):
         if platform not in _fetching or _fetching[platform].done():
             _fetching[platform] = engine.start(_fetch(platform))
-    waiting = [asyncio.wrap_future(_fetching[name]) for name in platforms if name in _fetching]
-    if waiting:
-        await asyncio.wait(waiting, timeout=_PATIENCE)
+    waiting = {asyncio.wrap_future(_fetching[name]) for name in platforms if name in _fetching}
+    done = (await asyncio.wait(waiting, timeout=_PATIENCE))[0] if waiting else set()
+    return any(future.result() for future in done)
 
 
-async def _fetch(platform: str) -> None:
+async def _fetch(platform: str) -> bool:
     try:
-        await providers.refresh_prices(platform)
+        return await providers.refresh_prices(platform)
     except SkyportError as error:  # no key, no address: then there is no list
         _log.debug("Skyport: %s", error)
+        return False
 
 
 # -- what only ComfyUI knows --------------------------------------------------------------------

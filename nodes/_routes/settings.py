@@ -18,6 +18,7 @@ from ...engine.base.background import workers
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Cluster, Json
 from ...engine.base.words import tr
+from ...engine.platforms.provider import Provider
 from ...engine.settings import folders, keys, settings
 from ...engine.settings.caps import Caps
 from ...engine.tasks.public_view import redact
@@ -69,8 +70,18 @@ def _platform(name: str, current: settings.Settings) -> dict[str, Any]:
             "variable": keys.url_variable(name),
         },
         "lists_models": kind.lists_models(),
+        "lists_prices": kind.lists_prices(),
+        "top_up": _top_up(name, kind),
         "has_clusters": hasattr(kind, "clusters"),
     }
+
+
+def _top_up(name: str, kind: type[Provider]) -> str:
+    """The page for payments of the account at the address in use, "" if none is known."""
+    try:
+        return kind.top_up_page(keys.base_url(name, kind.label, kind.default_base_url))
+    except InvalidInput:
+        return ""
 
 
 def _address(platform: str, current: settings.Settings) -> str:

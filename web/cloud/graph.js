@@ -49,6 +49,26 @@ export function essence(workflow) {
   return JSON.stringify(graphs.map((graph) => [graph?.id, (graph?.nodes ?? []).map(essential), graph?.links]));
 }
 
+/** Whether it holds a node that may order something, or a part that runs in a cloud. */
+export function mayCost(graph) {
+  for (const [, node] of everyNode(graph))
+    if (node.type?.startsWith("Skyport") && !FREE.test(node.type) && !PASSING.includes(node.mode)) return true;
+  return false;
+}
+
+const FREE = /^Skyport(KeepLocal|RemoteInput|LoadResult)$|(Upload|Clusters)$/;
+
+/** Whether a run changes a seed or the like, so that the next run of a batch is another order. */
+export function varies(graph) {
+  for (const [, node] of everyNode(graph))
+    for (const widget of node.widgets ?? []) if (isControl(widget) && widget.value !== "fixed") return true;
+  return false;
+}
+
+/** What changes a value after each run. Its name differs between versions and nodes. */
+const isControl = ({ options }) => Array.isArray(options?.values) && CHANGES.every((one) => options.values.includes(one));
+const CHANGES = ["fixed", "increment", "randomize"];
+
 const essential = ({ id, type, mode, title, widgets_values }) => [id, type, PASSING.includes(mode), title, widgets_values];
 
 const GAP = 40;

@@ -11,5 +11,13 @@ export function wordsOf(detail) {
   return { text: text || kind, settings: MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) };
 }
 
+/** Whether the platform has refused because the account is empty. */
+export const isOutOfCredit = (detail) => String(detail.exception_type).endsWith("OutOfCredit");
+
+/** The page for payments of the platform whose error begins with its name, "" where none is known. */
+export function topUpPage(text, platforms) {
+  return platforms.find(({ label }) => text.startsWith(`${label}:`) || text.startsWith(`${label} `))?.top_up ?? "";
+}
+
 /** "warn" where somebody has cancelled the task, which is no failure; else "bad". */
 export const toneOf = (detail) => (String(detail.exception_type).endsWith("TaskCancelled") ? "warn" : "bad");

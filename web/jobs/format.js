@@ -131,12 +131,12 @@ export function laidOut(answer) {
 
 // -- sums ----------------------------------------------------------------------------------------
 
-/** [{platform, tasks, cost}] of all days, one a platform: their units have nothing in common. */
+/** [{platform, tasks, cost, unit}] of all days, one a platform and unit: units have nothing in common. */
 export function totals(spent) {
   const sums = new Map();
-  for (const { platform, tasks, cost } of spent) {
-    const sum = sums.get(platform) ?? { tasks: 0, cost: 0 };
-    sums.set(platform, { platform, tasks: sum.tasks + tasks, cost: sum.cost + cost });
+  for (const { platform, tasks, cost, unit = "" } of spent) {
+    const sum = sums.get(`${platform} ${unit}`) ?? { tasks: 0, cost: 0 };
+    sums.set(`${platform} ${unit}`, { platform, tasks: sum.tasks + tasks, cost: sum.cost + cost, ...(unit && { unit }) });
   }
   return [...sums.values()].sort((one, other) => one.platform.localeCompare(other.platform));
 }

@@ -1,4 +1,4 @@
-// What the sidebar shows: search, sums, the list, and one job. Holds no timer while nothing runs.
+// What the sidebar shows: search, spending, sums, the list, and one job. Holds no timer while nothing runs.
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import * as acts from "./acts.js";
@@ -7,6 +7,7 @@ import { JobDetail } from "./detail.js";
 import { el } from "./elements.js";
 import { JobList } from "./list.js";
 import { missing } from "./paging.js";
+import { Spend } from "./spend.js";
 import { Sums } from "./sums.js";
 import { Tools } from "./tools.js";
 
@@ -28,11 +29,12 @@ export class Panel {
     this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh() });
     this.list = new JobList({ ...on, open: (item) => this.#open(item), near: (to) => this.#near(to) });
     this.detail = new JobDetail({ ...on, back: () => this.#back() });
+    this.spend = new Spend();
     this.sums = new Sums();
     this.status = el("div.status", { role: "status" });
     this.empty = el("div.empty", { hidden: true });
-    const parts = [this.tools, this.sums, this.list].map(({ element }) => element);
-    this.body = el("div.body", {}, ...parts.slice(0, 2), this.status, this.empty, parts[2]);
+    const parts = [this.tools, this.spend, this.sums].map(({ element }) => element);
+    this.body = el("div.body", {}, ...parts, this.status, this.empty, this.list.element);
     this.element = el("div.jobs", {}, this.body, this.detail.element);
     this.onfocus = () => this.refresh();
     window.addEventListener("focus", this.onfocus);
@@ -57,10 +59,10 @@ export class Panel {
       book.takeHead(head, performance.now());
       this.trouble = head.trouble;
       this.tools.offer(head.platforms);
-      this.sums.labels = Object.fromEntries(head.platforms.map(({ name, label }) => [name, label]));
+      this.spend.labels = this.sums.labels = Object.fromEntries(head.platforms.map(({ name, label }) => [name, label]));
       this.#draw();
     });
-    if (book === this.book && !this.gone) this.sums.renew(book.query);
+    if (book === this.book && !this.gone) this.#renewSums(book.query);
   }
 
   /** An event of the server. */
@@ -69,7 +71,12 @@ export class Panel {
     this.#draw();
     for (const { message, severity } of told.notices) acts.tell(severity, message);
     if (stale) this.refresh();
-    else if (told.rows.length) this.sums.renew();
+    else if (told.rows.length) this.#renewSums();
+  }
+
+  #renewSums(query) {
+    this.spend.renew();
+    this.sums.renew(query);
   }
 
   #choose(change) {

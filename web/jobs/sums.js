@@ -34,7 +34,7 @@ export class Sums {
     const label = (name) => this.labels[name] ?? name;
     const line = (kind, cells) => el("tr", {}, ...cells.map((cell) => el(kind, {}, String(cell))));
     const names = [say("Platform"), say("Jobs"), say("Cost")];
-    const told = ({ platform, tasks, cost }) => [label(platform), tasks, amount(cost)];
+    const told = ({ platform, tasks, cost, unit }) => [label(platform), tasks, `${amount(cost)} ${unit ?? ""}`.trim()];
     const sums = totals(spent).map((one) => line("td", told(one)));
     const days = spent.map((one) => line("td", [one.day ?? "", ...told(one)]));
     return [

@@ -37,6 +37,11 @@ export const tasks = () =>
     {},
     textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time") }),
     textRow({ name: "most_per_task", kind: "number", label: say("Results of a task"), hint: say("at most, where a model states no maximum; more are refused before anything is sent") }),
+    textRow({
+      name: "confirm_above",
+      label: say("Confirm above"),
+      hint: say("asks before it queues what costs more: 5 CNY, 100 credits; 0 asks for every task; empty never"),
+    }),
     switchRow({ name: "reuse_results", label: say("Reuse results"), hint: say("An equal task is delivered from the disk and not paid again.") }),
     textRow({
       name: "results_dir",
@@ -46,8 +51,16 @@ export const tasks = () =>
     }),
     textRow({ name: "time_limit_s", kind: "number", label: say("Time limit"), hint: say("seconds to wait for one task; empty waits as long as it runs") }),
     textRow({ name: "patience_s", kind: "number", label: say("Patience"), hint: say("seconds without any answer of the platform after which a node stops waiting; the task goes on") }),
+    ...LIMITS.map((field) => textRow({ name: field.name, label: field.words(), hint: field.about() })),
     textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
   );
+
+const LIMITS = [
+  { name: "limit_tasks_per_queue", words: () => say("Tasks of a queue"), about: () => say("at most, such as 20, or 20, gpugeek=5 to limit one platform too; more are refused before anything is sent") },
+  { name: "limit_tasks_per_day", words: () => say("Tasks of a day"), about: () => say("at most, in local time; empty is no limit") },
+  { name: "limit_cost_per_day", words: () => say("Cost of a day"), about: () => say("at most, such as 10 CNY, happyhorse=3 USD; without a unit it holds for every unit by itself") },
+  { name: "limit_cost_per_month", words: () => say("Cost of a month"), about: () => say("at most; tasks of unknown price are not counted") },
+];
 
 export function media() {
   const told = message();

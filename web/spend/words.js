@@ -9,7 +9,7 @@ export function money({ lowest, highest, unit }) {
 }
 
 /** What the button beside Run says of {tasks, at_least, totals, unknown, reused}. */
-export function sumWords({ tasks, at_least: atLeast, totals, unknown, reused }) {
+export function sumWords({ tasks, at_least: atLeast, sums: totals, unknown, reused }) {
   if (!tasks) return reused ? say("nothing to pay: {count} reused", { count: reused }) : say("nothing to pay");
   const count = tasksWord(tasks, atLeast);
   const sums = totals.map(money).join(" + ");

@@ -1,0 +1,191 @@
+"""Pins the estimate in ComfyUI's real editor: the sum beside Run, the list behind it, and the
+question before what costs more than the setting allows. Needs COMFYUI_PATH and a Chromium
+(SKYPORT_BROWSER, or found).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from host import Host, open_host
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
+from skyport.sandbox import Sandbox, start
+
+pytestmark = NEEDS_EDITOR
+
+OURS = {"X-Skyport": "1"}
+PICTURE = "SkyportOpenComputingTextToImage"
+MOUSE_UP = "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor looks for changes
+COUNT_ASKED = """() => {
+  window.estimates = 0;
+  const fetchApi = app.api.fetchApi;
+  app.api.fetchApi = function (route, ...rest) {
+    if (route === "/skyport/estimate") window.estimates++;
+    return fetchApi.call(this, route, ...rest);
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with start(pace=0.05) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: Any, sandbox: Sandbox) -> Iterator[Host]:
+    base = tmp_path_factory.mktemp("editor")
+    with open_host("comfyui", base, env=environment(sandbox, "opencomputing", "haiyi")) as host:
+        yield host
+
+
+@CANVASES
+def opened(request: Any, host: Host) -> Iterator[Editor]:
+    with editor_of(host, request.param, (1600, 900)) as editor:
+        yield editor
+
+
+@pytest.fixture
+def editor(opened: Editor, host: Host) -> Editor:
+    """An empty canvas; nothing is to be confirmed."""
+    limit(opened, host, None)
+    opened.page.evaluate("() => { app.graph.clear(); }")
+    return opened
+
+
+def limit(editor: Editor, host: Host, amount: Any) -> None:
+    """The setting, as the settings page sets it."""
+    body = {"confirm_above": amount}
+    host.route("POST", "/skyport/setup/settings", json=body, headers=OURS).raise_for_status()
+    editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+
+
+def build(editor: Editor, *seeds: int) -> None:
+    editor.build(
+        {
+            f"n{seed}": {
+                "type": PICTURE,
+                "pos": [420 * place, 0],
+                "values": {"prompt": "a fox", "seed": seed, "model": "wan2.2-t2i-plus"},
+            }
+            for place, seed in enumerate(seeds)
+        }
+    )
+    editor.page.evaluate(MOUSE_UP)
+
+
+def sum_of(editor: Editor, text: str) -> None:
+    """Waits until the button says so."""
+    editor.page.locator(".skyport-cost .skyport-sum", has_text=text).wait_for()
+
+
+def test_a_graph_without_cloud_nodes_has_no_sum(editor: Editor):
+    editor.build({"image": {"type": "EmptyImage", "pos": [0, 0]}})
+    editor.page.evaluate(MOUSE_UP)
+    editor.page.wait_for_timeout(1500)
+    assert not editor.page.locator(".skyport-cost").is_visible()
+
+
+def test_the_sum_stands_beside_run_and_lists_its_parts(editor: Editor):
+    build(editor, 1001, 1002)
+    sum_of(editor, "2 tasks, about 2 credits")
+    box = editor.page.locator(".skyport-cost").bounding_box()
+    assert box["y"] < 120
+    editor.page.click(".skyport-cost .skyport-button")
+    lines = editor.page.locator(".skyport-cost li").all_inner_texts()
+    assert lines == ["OpenComputing wan2.2-t2i-plus: 1 task, 1 credits each, by the price list"] * 2
+    editor.page.keyboard.press("Escape")
+    assert not editor.page.locator(".skyport-cost li").first.is_visible()
+
+
+def test_what_has_run_costs_nothing_again(editor: Editor):
+    build(editor, 1003)
+    sum_of(editor, "1 task, about 1 credits")
+    editor.run()
+    sum_of(editor, "nothing to pay: 1 reused")
+
+
+def test_moving_a_node_asks_nothing(editor: Editor):
+    build(editor, 1004)
+    sum_of(editor, "1 task")
+    editor.page.evaluate(COUNT_ASKED)
+    for place in range(5):
+        editor.page.evaluate(f"() => {{ app.graph.nodes[0].pos = [{place}, 900]; }}")
+        editor.page.evaluate(MOUSE_UP)
+    editor.page.wait_for_timeout(1500)
+    assert editor.page.evaluate("() => window.estimates") == 0
+
+
+def queue(editor: Editor, runs: int = 1) -> None:
+    editor.page.evaluate(f"() => void app.queuePrompt(0, {runs})")
+
+
+def dialog(editor: Editor) -> Any:
+    return editor.page.get_by_role("dialog").filter(has_text="Queue this?")
+
+
+def queued(host: Host) -> int:
+    return len(host.client.get("/history").json()) + sum(
+        len(part) for part in host.client.get("/queue").json().values()
+    )
+
+
+def test_cancel_queues_nothing_and_consent_queues(editor: Editor, host: Host):
+    limit(editor, host, "1 credits")
+    build(editor, 1005, 1006)
+    sum_of(editor, "2 tasks")
+    before = queued(host)
+    queue(editor)
+    dialog(editor).wait_for()
+    assert "wan2.2-t2i-plus" in dialog(editor).inner_text()
+    editor.page.get_by_role("button", name="Cancel").click()
+    editor.page.wait_for_timeout(1500)
+    assert queued(host) == before
+    queue(editor)
+    dialog(editor).wait_for()
+    editor.page.get_by_role("button", name="Confirm").click()
+    sum_of(editor, "nothing to pay: 2 reused")
+    assert queued(host) == before + 1
+
+
+def test_what_costs_less_is_queued_unasked(editor: Editor, host: Host):
+    limit(editor, host, "1 credits")
+    build(editor, 1007)
+    sum_of(editor, "1 task")
+    before = queued(host)
+    queue(editor)
+    sum_of(editor, "nothing to pay")
+    assert queued(host) == before + 1
+
+
+def test_a_batch_is_confirmed_once_and_as_a_whole(editor: Editor, host: Host):
+    limit(editor, host, "2 credits")
+    build(editor, 1008)
+    editor.page.evaluate("""() => {
+      for (const widget of app.graph.nodes[0].widgets)
+        if (widget.options?.values?.includes?.("increment")) widget.value = "increment";
+    }""")
+    editor.page.evaluate(MOUSE_UP)
+    sum_of(editor, "1 task")
+    before = queued(host)
+    queue(editor, runs=3)
+    dialog(editor).wait_for()
+    assert "3 tasks, about 3 credits" in dialog(editor).inner_text()
+    editor.page.get_by_role("button", name="Confirm").click()
+    sum_of(editor, "1 task")
+    editor.page.wait_for_timeout(3000)
+    assert queued(host) == before + 3
+
+
+def test_the_prompt_that_is_queued_is_as_ever(editor: Editor):
+    build(editor, 1009)
+    sum_of(editor, "1 task")
+    orders = "() => JSON.stringify(app.graph.nodes.map((node) => node.order))"
+    before = editor.page.evaluate(orders)
+    editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+    editor.page.wait_for_timeout(1500)
+    assert json.loads(editor.page.evaluate(orders)) == json.loads(before)

@@ -1,0 +1,66 @@
+// What queueing the graph costs, beside the button Run, and a question before much is spent.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { essence, mayCost } from "./cloud/graph.js";
+import { promptOf, rootGraph } from "./prompt.js";
+import { act } from "./server.js";
+import { show } from "./spend/button.js";
+import { askBefore } from "./spend/confirm.js";
+import { addStyles } from "./styles.js";
+
+const PAUSE = 500; // ms without a change
+let timer = 0;
+let asked = 0;
+let known = null; // what the sum stands for, "" for no node that costs
+let confirms = false; // whether anything is confirmed at all
+
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(look, PAUSE);
+}
+
+function look() {
+  const graph = rootGraph();
+  const now = mayCost(graph) ? essence(graph.serialize()) : "";
+  if (now === known) return;
+  known = now;
+  renew(++asked);
+}
+
+async function renew(number) {
+  const found = known ? await estimate().catch(() => null) : null;
+  if (number !== asked) return; // the graph has changed meanwhile
+  if (known && !found) known = null; // with the next change it is asked again
+  show(found);
+}
+
+async function estimate(targets = null, runs = 1) {
+  const { output } = await promptOf(rootGraph());
+  const found = await act("estimate", { prompt: output, targets, runs });
+  confirms = found.confirm !== null;
+  if (found.fetched) document.dispatchEvent(new Event("skyport.prices"));
+  return found;
+}
+
+function anew() {
+  known = null; // what it costs may be another, though the graph is the same
+  later();
+}
+
+app.registerExtension({
+  name: "Skyport.Estimate",
+  setup() {
+    addStyles("spend.css");
+    askBefore(async (targets, runs) => (confirms && mayCost(rootGraph()) ? estimate(targets, runs) : null));
+    api.addEventListener("graphChanged", later);
+    // What has ended is reused, and teaches a price; a setting or a key may have changed.
+    for (const event of ["execution_success", "execution_error"]) api.addEventListener(event, anew);
+    document.addEventListener("skyport.setup", anew);
+    anew();
+  },
+  afterConfigureGraph: anew,
+  nodeCreated(node) {
+    if (node.type?.startsWith("Skyport") || node.comfyClass?.startsWith("Skyport")) later();
+  },
+  refreshComboInNodes: anew,
+});

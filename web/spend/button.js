@@ -1,0 +1,45 @@
+// The button beside Run that says what queueing costs, and the list behind it.
+import { app } from "../../../scripts/app.js";
+import { el, icon } from "../jobs/elements.js";
+import { say } from "../words.js";
+import { lineWords, sumWords } from "./words.js";
+
+const text = el("span.sum");
+const button = el("button.button", { type: "button", "aria-haspopup": "true", onclick: () => toggle() }, icon("wallet"), text);
+const list = el("div.list", { role: "dialog", hidden: true });
+const element = el("div.cost", { hidden: true }, button, list);
+
+/** Put it into the bar of the button Run; while there is no such bar, at the edge of the window. */
+function mount() {
+  const inBar = app.menu?.settingsGroup?.element;
+  const hasBar = Boolean(inBar?.isConnected);
+  element.classList.toggle("skyport-alone", !hasBar);
+  if (!hasBar) document.body.append(element);
+  else if (element.nextSibling !== inBar) inBar.before(element);
+}
+
+/** Show an estimate; null, and one without any order, hides the button. */
+export function show(estimate) {
+  element.hidden = !estimate?.items.length;
+  if (element.hidden) return toggle(false);
+  mount();
+  text.textContent = sumWords(estimate);
+  button.title = say("What queueing this graph costs");
+  list.replaceChildren(...linesOf(estimate));
+}
+
+function linesOf(estimate) {
+  const lines = estimate.items.map((item) => el("li", {}, lineWords(item)));
+  const least = estimate.at_least ? [el("p", {}, say("How many tasks it is turns out as it runs."))] : [];
+  return [el("strong", {}, sumWords(estimate)), el("ul", {}, ...lines), ...least];
+}
+
+function toggle(open = list.hidden) {
+  list.hidden = !open;
+  if (!open) return;
+  const { bottom, right } = button.getBoundingClientRect();
+  Object.assign(list.style, { top: `${bottom + 6}px`, right: `${Math.max(8, innerWidth - right)}px` });
+}
+
+document.addEventListener("pointerdown", ({ target }) => element.contains(target) || toggle(false));
+document.addEventListener("keydown", ({ key }) => key === "Escape" && toggle(false));

@@ -1,0 +1,33 @@
+// Asks before the editor queues what costs more than the setting `confirm_above` allows.
+import { app } from "../../../scripts/app.js";
+import { rootGraph } from "../prompt.js";
+import { varies } from "../cloud/graph.js";
+import { say } from "../words.js";
+import { lineWords, sumWords } from "./words.js";
+
+/** Have `estimate(targets, runs)` asked once a click; it gives null where nothing is to be confirmed.
+ * The editor's own function is wrapped, not the call for each run of a batch: a seed is to stay as it is
+ * where nothing is queued. */
+export function askBefore(estimate) {
+  const { queuePrompt } = app;
+  app.queuePrompt = async function (...args) {
+    const [, runs = 1, third] = args;
+    const targets = Array.isArray(third) ? third : third?.queueNodeIds;
+    const found = await estimate(targets, varies(rootGraph()) ? runs : 1).catch(unknown);
+    if (found?.confirm && !(await confirmed(found))) return false;
+    return queuePrompt.apply(this, args);
+  };
+}
+
+/** What is asked where the cost could not be estimated. */
+const unknown = (error) => ({ confirm: true, error: error.message, items: [] });
+
+async function confirmed(found) {
+  const answer = await app.extensionManager.dialog.confirm({
+    title: say("Queue this?"),
+    message: found.error ? say("The cost could not be estimated: {reason}", { reason: found.error }) : sumWords(found),
+    itemList: found.items.filter((item) => item.tasks).map(lineWords),
+    type: "default",
+  });
+  return answer === true;
+}
