@@ -27,7 +27,7 @@ from .ledger import (
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
 from .retention import cutoff
-from .rows import file_values, row_values, storable, success_text, to_row, with_missing
+from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, to_row, with_missing
 from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
@@ -404,7 +404,8 @@ class Store:
             f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
             [
                 storable(task, number, *file_values(file))
-                for number, file in enumerate((*result.files, *result.text_files))
+                for files, first in ((result.files, 0), (result.text_files, FIRST_TEXT))
+                for number, file in enumerate(files, first)
             ],
         )
         found = self._db.execute("SELECT success FROM tasks WHERE id = ?", (task,)).fetchone()
