@@ -33,6 +33,7 @@ from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
 _BUSY = 10.0  # seconds to wait for another process that is writing
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_DURATIONS = 20  # durations returned at most
+_LOOKED_FOR = 2 * 86400.0  # seconds from then on when results were found to be missing
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 
 
@@ -238,7 +239,8 @@ class Store:
         newest = f"id > (SELECT coalesce(max(id), 0) - {_SCANNED_ROWS} FROM tasks)"
         rows = self._fetch_all(
             f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} "
-            f"OR ({newest} AND {IS_PARTIAL}) ORDER BY id"
+            f"OR ({newest} AND ended > ? AND {IS_PARTIAL}) ORDER BY id",
+            self._now() - _LOOKED_FOR,
         )
         return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
 
