@@ -9,7 +9,7 @@ from typing import Any
 
 from ..base.errors import SkyportError
 from ..base.shown_text import scrub
-from ..base.types import Json, MissingResult, ResultFile
+from ..base.types import Json, Result, ResultFile
 from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..platforms import registry
@@ -57,7 +57,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "files": [_file(file) for file in result.files] if result else [],
             "texts": list(result.texts) if result else [],
             "warnings": list(result.warnings) if result else [],
-            "missing": [_missing(one) for one in result.missing] if result else [],
+            **_missing_of(result),
             "details": [list(detail) for detail in result.details] if result else [],
         }
     )
@@ -87,8 +87,11 @@ def _file(file: ResultFile) -> dict[str, Any]:
     return {**asdict(file), "path": str(file.path), "kind": file.kind.value}
 
 
-def _missing(one: MissingResult) -> dict[str, Any]:
-    return {"number": one.number, "url": one.url, "reason": one.reason}
+def _missing_of(result: Result | None) -> dict[str, Any]:
+    """{"missing": what has not come}; {} where everything has."""
+    missing = result.missing if result else ()
+    listed = [{"number": one.number, "url": one.url, "reason": one.reason} for one in missing]
+    return {"missing": listed} if listed else {}
 
 
 def redact(tree: Any) -> Any:
