@@ -30,8 +30,14 @@ def cells_of(row: Row) -> list[str]:
         state_of(row.state),
         _age(time.time() - row.created),
         _cost(row),
-        str(len(row.result.files)) if row.result else "",
+        _count(row.result) if row.result else "",
     ]
+
+
+def _count(result: Result) -> str:
+    """The number of files; `2/3` where one of three is missing."""
+    count = len(result.files)
+    return f"{count}/{count + len(result.missing)}" if result.missing else str(count)
 
 
 def _age(seconds: float) -> str:

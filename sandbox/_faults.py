@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
 
+from ._other_files import OTHER_FILES
 from ._pages import FORMS
 
 Twists = dict[str, Any]
@@ -26,7 +27,7 @@ PRIVATE_URL = "http://10.20.30.40/sandbox/result.png"
 _MARKER = re.compile(r"\[\[([a-z_]+)(?::([^\]]*))?\]\]")
 _FLAGS = (
     *("cut_before", "cut_after", "empty", "truncated", "html", "bad_json", "redirect"),
-    *("at_once", "cleared", "gone"),
+    *("at_once", "cleared", "noise", "bad_data"),
 )
 _WORDS = {
     "fail": "the sandbox was asked to fail",
@@ -37,7 +38,12 @@ _WORDS = {
     "failure": "failed",
 }
 _WINDOWS = {"missing": "5", "busy": "3", "late": "4"}  # what they are without a value
-_NUMBERS = {"slow": (20, 0, 3600), "cancelled": (1, 0, 3600), "cut": (1, 1, 1000)}
+_NUMBERS = {
+    "slow": (20, 0, 3600),
+    "cancelled": (1, 0, 3600),
+    "cut": (1, 1, 1000),
+    "gone": (0, 1, 1000),  # 0 is for ever
+}
 _BALANCE = "Insufficient balance: please top up."
 _WINDOW = re.compile(r"(?:(\d{1,5})(-))?(\d{0,5})(s?)", re.ASCII)
 _STEPS = ("submit", "poll", "result")
@@ -224,6 +230,8 @@ _SETTINGS: dict[str, Callable[[str], tuple[str, Twists]]] = {
     "polls": lambda value: ("polls", _page(value.split(":"), polls=True)),
     "spelling": lambda value: ("spelling", {"name": value}),
     "only": lambda value: ("only", {"number": _number(value, 1, 1, 1000), "results": count(1)}),
+    "file": lambda value: ("file", {"ending": value if value in OTHER_FILES else "glb"}),
+    "type": lambda value: ("type", {"mime": value or "text/html"}),
     "trickle": lambda value: ("trickle", _trickle(value.split(":"))),
 }
 

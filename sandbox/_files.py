@@ -21,6 +21,7 @@ import filetype
 
 from ._body import Refusal
 from ._faults import Twists, paced
+from ._other_files import OTHER_FILES
 
 _COVER = av.stream.Disposition.attached_pic
 _HEADERLESS = {  # by FFmpeg's names
@@ -31,6 +32,7 @@ _HEADERLESS = {  # by FFmpeg's names
     "au": ("basic", "au"),
     "caf": ("x-caf", "caf"),
 }
+_DOWNLOADS = ("cut", "html", "redirect", "gone", "bad_data")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -50,6 +52,15 @@ class StoredFile:
     def kind(self) -> str:
         return self.mime.split("/")[0]
 
+    def is_gone(self) -> bool:
+        """Whether this download finds nothing; every one uses up one `gone`, unless it is 0."""
+        left = self.twists.get("gone")
+        if left == 1:
+            del self.twists["gone"]
+        elif left:
+            self.twists["gone"] -= 1
+        return left is not None
+
     def download_twists(self, pace: float) -> Twists:
         """How this download goes wrong; every download uses up one `cut`."""
         if trickle := self.twists.get("trickle"):
@@ -57,7 +68,7 @@ class StoredFile:
                 del self.twists["trickle"]
             return {"trickle": paced(trickle, pace)}
         if self.twists.get("cut", 0) < 1:
-            return {kind: {} for kind in self.twists if kind != "cut"}
+            return {kind: {} for kind in self.twists if kind in ("html", "redirect")}
         self.twists["cut"] -= 1
         return {"cut_body": {}}
 
@@ -104,11 +115,29 @@ def result_file(path: Path, twists: Twists) -> StoredFile:
         return identify(path, path.name)
     if "truncated" in twists:
         os.truncate(path, path.stat().st_size // 2)
-    file = identify(path, path.name)
-    file.twists = {k: v for k, v in twists.items() if k in ("cut", "html", "redirect", "gone")}
+    file = _other_file(path, twists["file"]["ending"]) if "file" in twists else None
+    file = file or identify(path, path.name)
+    if "noise" in twists:
+        _make_noise(path)
+    if "type" in twists:
+        file.mime = twists["type"]["mime"]
+    file.twists = {k: v for k, v in twists.items() if k in _DOWNLOADS}
     if twists.get("trickle", {}).get("step") == "result":
         file.twists["trickle"] = twists["trickle"]
     return file
+
+
+def _other_file(path: Path, ending: str) -> StoredFile:
+    """A file that is no medium in place of the one at `path`."""
+    mime, content = OTHER_FILES[ending]
+    path.write_bytes(content())
+    return StoredFile(path, path.name, mime, ending, path.stat().st_size, _etag(path))
+
+
+def _make_noise(path: Path) -> None:
+    """Leave of a file only the first bytes, which say what it is."""
+    content = path.read_bytes()
+    path.write_bytes(content[:16] + bytes(byte * 7 % 251 for byte in content[16:]))
 
 
 def serve_range(file: StoredFile, request: Message) -> tuple[int, dict[str, str], Slice]:

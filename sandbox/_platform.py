@@ -77,7 +77,7 @@ class Request:
 
     def send(self, file: StoredFile) -> Answer:
         """The answer with `file`, or with the requested range of it."""
-        if "gone" in file.twists:
+        if file.is_gone():
             raise Refusal(404, "NoSuchKey: the file is gone.")
         status, headers, body = serve_range(file, self.headers)
         twists = {} if self.method == "HEAD" else file.download_twists(self.world.tasks.pace)

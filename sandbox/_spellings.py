@@ -250,4 +250,6 @@ def _under(url: str, name: str) -> str:
 
 def _data_url(made: Made) -> str:
     data = base64.b64encode(made.file.path.read_bytes()).decode()
+    if "bad_data" in made.file.twists:
+        data = f"{data[:-1]}%"
     return f"data:{made.file.mime};base64,{data}"

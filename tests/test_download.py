@@ -7,6 +7,7 @@ import hashlib
 import re
 import socket
 import traceback
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import urllib3
 from _waiting import PATIENT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scripted import Answer, LoggedRequest, Scripted, answer_json, answer_page, redirect
 from skyport.engine.base.errors import (
     AuthRejected,
@@ -29,6 +32,8 @@ from skyport.engine.http.client import Http
 from skyport.engine.http.public_hosts import _PublicOnly, is_public_address
 from skyport.engine.http.retry import retrying
 from skyport.engine.media.download import Download, keep, link_expired
+from skyport.engine.media.part_file import PartialFile
+from skyport.engine.tasks.results import file_stem
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 KEY = "AI-0123456789abcdef"
@@ -694,3 +699,82 @@ def test_any_name_becomes_one_that_every_disk_takes(tmp_path: Path, stem: str) -
 def test_long_names_that_begin_alike_stay_two(tmp_path: Path) -> None:
     first, second = (keep(PNG, tmp_path / f"{'t' * 200}_{n}") for n in (1, 2))
     assert first.path.stem != second.path.stem.removesuffix("_2")
+
+
+RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$"} | {
+    f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789\u00b9\u00b2\u00b3"
+}
+# What hosts and platforms are free to say: text of any kind, and what systems stumble over.
+WICKED = st.one_of(
+    st.text(max_size=300),
+    st.sampled_from(
+        [
+            *(
+                "../../etc/x",
+                "..\\..\\x.bat",
+                "C:\\x",
+                "\\\\host\\share",
+                "a:stream",
+                "nul",
+                "COM1.x",
+            ),
+            *("COM1.x", "com\u00b9", "CON ", "aux .txt", "x.", "x ", ".", "..", "~", "-", "%00"),
+            *("\u202egnp.exe", "a\0b", "a\nb", "\u0130\u0131", "\ud83d", "\ufeff"),
+            *("\ufb01" * 90, "\u7535" * 90),
+        ]
+    ),
+)
+TYPES = st.one_of(
+    WICKED.map(lambda text: f"image/{text}"),
+    WICKED,
+    st.sampled_from(["text/html", "image/svg+xml", "image/x-sh", "video/../../x.py", "a/b; c=d"]),
+)
+CONTENTS = st.sampled_from(
+    [PNG[:60], MP4, b"\x01\x02\x00\x03", b"PK\x03\x04\0", b"MZ\x90\0", b"a,b\n1,2"]
+)
+
+
+def faults_of(name: str) -> list[str]:
+    """Why Windows, macOS or Linux would not take `name`, or would take it for something else."""
+    base = name.split(".")[0].rstrip(" ").upper()
+    unseen = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    found = {
+        "empty": not name or set(name) <= {"."},
+        "too long": len(name.encode("utf-8", "surrogatepass")) > 200,
+        "a character that Windows refuses": any(char in '<>:"/\\|?*' for char in name),
+        "unseen": any(unicodedata.category(char) in unseen for char in name),
+        "an end that Windows drops": name.endswith((".", " ")),
+        "a device of Windows": base in RESERVED,
+    }
+    return [fault for fault, there in found.items() if there]
+
+
+RUN_NAMES = "html htm svg js py sh bat cmd exe ps1 vbs lnk scr com url jar msi hta wsf"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(titles=st.lists(WICKED, min_size=2, max_size=3), mime=TYPES, name=WICKED, body=CONTENTS)
+def test_names_and_endings_of_results_are_valid_and_different_on_every_system(
+    tmp_path_factory: pytest.TempPathFactory, titles: list[str], mime: str, name: str, body: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    found = []
+    for number, title in enumerate(titles):
+        part = PartialFile(folder / file_stem(title, f"{title}{number % 2}", "p"))
+        part.restart()
+        part.write(body)
+        try:
+            found.append(part.settle(mime, name, text=True))
+        except BadResult:  # it is no result
+            part.discard()
+    names = [file.path.name for file in found]
+    assert [faults_of(each) for each in names] == [[] for _ in names]
+    assert len({unicodedata.normalize("NFC", each).casefold() for each in names}) == len(names)
+    for file in found:
+        assert file.path.parent == folder
+        assert file.path.read_bytes() == body
+        ending = file.path.suffix[1:]
+        assert re.fullmatch(r"[a-z0-9]{2,11}", ending)
+        assert ending not in RUN_NAMES.split()
+        assert re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", file.mime)
+    assert {path.name for path in folder.iterdir()} == set(names)

@@ -92,7 +92,8 @@ def test_a_picture_that_cannot_be_read_is_told_and_the_others_are_kept(
     answer = pictures({"b64_json": TEXT}, broken, {"url": f"{server.url}/made.png"})
     result = outcome(server, answer, tmp_path)
     assert [file.size for file in result.files] == [len(DATA), len(PNG)]
-    assert result.warnings == ("1 of the results in its answer cannot be read.",)
+    assert [one.number for one in result.missing] == [2]
+    assert "Result 2 of 3 is missing" in result.warnings[0]
 
 
 def test_what_stands_beside_a_result_and_is_none_is_not_missed(

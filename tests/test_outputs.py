@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -13,10 +14,11 @@ from _clips import pictures, tone, write_clip
 from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 from skyport.engine.base.errors import BadResult
-from skyport.engine.base.types import Kind, Result, ResultFile
+from skyport.engine.base.types import Kind, MissingResult, Result, ResultFile
 from skyport.nodes._base import node_outputs
 
 ALL = node_outputs.ALL
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +129,79 @@ def test_a_picture_without_a_decoder_blocks_its_output_alone(tmp_path: Path) -> 
     made = outputs([result_of(path, Kind.IMAGE)])
     assert "HEIC pictures are not decoded here" in made["images"].message
     assert made["urls"] == ["https://x/y"]
+
+
+# -- one that cannot be decoded --------------------------------------------------------------------
+
+
+def noise(path: Path) -> Path:
+    """A file that says what it is, and holds nothing that can be decoded."""
+    path.write_bytes(path.read_bytes()[:16] + bytes(200))
+    return path
+
+
+def test_a_picture_that_cannot_be_decoded_withholds_no_other(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n}.png", width=4 + n // 2) for n in range(4)]
+    noise(paths[1])
+    files = [result_of(path, Kind.IMAGE).files[0] for path in paths]
+    made = node_outputs.deliver(ALL, [Result("7", tuple(files))], (), "HaiYi")
+    assert [list(batch.shape) for batch in made.args[0]] == [[1, 3, 4, 3], [2, 3, 5, 3]]
+    assert list(made.unreadable) == [paths[1]]
+    assert "1.png cannot be read" in made.unreadable[paths[1]]
+    assert [one["filename"] for one in made.ui["images"]] == ["0.png", "2.png", "3.png"]
+
+
+def test_of_several_tasks_one_of_which_nothing_can_be_decoded_is_an_error(tmp_path: Path) -> None:
+    good, bad = picture(tmp_path / "good.png"), noise(picture(tmp_path / "bad.png"))
+    results = [result_of(good, Kind.IMAGE, "7"), result_of(bad, Kind.IMAGE, "8")]
+    with pytest.raises(BadResult, match=r"HaiYi task 8: bad\.png") as caught:
+        outputs(results)
+    assert list(caught.value.unreadable) == [bad]
+
+
+def test_a_video_that_cannot_be_opened_withholds_no_other(tmp_path: Path) -> None:
+    clips = [write_clip(tmp_path / f"{n}.mp4", pictures(5, 32, 16)) for n in range(2)]
+    noise(clips[0])
+    files = [result_of(path, Kind.VIDEO).files[0] for path in clips]
+    made = node_outputs.deliver(ALL, [Result("7", tuple(files))], ("frames",), "HaiYi")
+    video, frames = made.args[1:3]
+    assert (len(video), [list(each.shape) for each in frames]) == (1, [[5, 16, 32, 3]])
+    assert list(made.unreadable) == [clips[0]]
+
+
+def test_a_sound_that_cannot_be_decoded_withholds_no_other(tmp_path: Path) -> None:
+    clips = [
+        write_clip(tmp_path / f"{n}.mp4", pictures(5, 32, 16), sound=tone(2, 0.5)) for n in (0, 1)
+    ]
+    noise(clips[1])
+    files = [result_of(path, Kind.AUDIO).files[0] for path in clips]
+    made = node_outputs.deliver(ALL, [Result("7", tuple(files))], ("audio",), "HaiYi")
+    assert [one["sample_rate"] for one in made.args[3]] == [44100]
+    assert list(made.unreadable) == [clips[1]]
+
+
+def test_a_video_whose_sound_track_is_empty_gives_its_picture(tmp_path: Path) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes((FIXTURES / "empty_sound_track.mp4").read_bytes())
+    made = node_outputs.deliver(ALL, [result_of(clip, Kind.VIDEO)], ("frames", "audio"), "HaiYi")
+    video, frames, audio = made.args[1:4]
+    assert (len(video), len(frames), frames[0].shape[0]) == (1, 1, 10)
+    assert isinstance(audio, ExecutionBlocker)
+    assert audio.message
+    assert not made.unreadable  # nothing of it has to be fetched again
+
+
+def test_files_are_paths_of_what_is_no_medium(tmp_path: Path) -> None:
+    mesh = tmp_path / "mesh.glb"
+    mesh.write_bytes(b"glTF")
+    results = [result_of(picture(tmp_path / "a.png"), Kind.IMAGE), result_of(mesh, Kind.FILE)]
+    made = outputs(results)
+    assert made["files"] == [str(mesh)]
+    assert made["urls"] == ["https://x/y", "https://x/y"]
+    assert "HaiYi sent no file" in outputs(results[:1])["files"].message
+
+
+def test_what_is_blocked_says_why_it_has_not_come(tmp_path: Path) -> None:
+    missing = MissingResult(2, "https://x/b.mp4", "it is gone")
+    result = replace(result_of(picture(tmp_path / "a.png"), Kind.IMAGE), missing=(missing,))
+    assert "it is gone" in outputs([result])["video"].message

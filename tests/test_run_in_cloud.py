@@ -115,6 +115,22 @@ def test_a_batch_of_pictures_comes_back_whole_and_in_order(
     assert classes(workflow).count("SaveImage") == 1
 
 
+def test_a_picture_that_is_missing_withholds_no_other_and_only_it_is_fetched_again(
+    host: Host, sandbox: Sandbox
+) -> None:
+    prompt = there_and_back(node("ProbeImage", seed=77, batch=3), flipped_twice())
+    sandbox.faults.add("GET *view*", "html", skip=1)
+    run = queue(host, prompt)
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["shape"] == [2, 16, 16, 3]
+    assert "is missing" in run.texts["cloud"][-1]
+    sandbox.log.clear()
+    run = queue(host, prompt)
+    assert run.probe("seen")["sha256"] == run.probe("original")["sha256"]
+    assert len(sandbox.log.of("GET", "view")) == 1
+    assert sent(sandbox) == []
+
+
 def test_pictures_with_an_alpha_channel_keep_it(host: Host) -> None:
     """LoadImage gives 1 - alpha and SaveImage cuts levels off: alpha may lack one of 255."""
     whole = {"x": 0, "y": 0, "width": 16, "height": 16}

@@ -24,6 +24,8 @@ from ..base.types import (
 )
 from .ledger import ATTACHABLE, Row, Source, State, TaskRecord
 
+FIRST_TEXT = -1_000_000  # number of a task's first file whose content is among its texts
+
 
 def storable(*values: Json) -> tuple[Json, ...]:
     """`values` as SQLite takes them: a lone surrogate in a text must not cost a row."""
@@ -158,21 +160,21 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
 
 
 def _to_result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
-    every = [
-        ResultFile(
+    every = {
+        file["number"]: ResultFile(
             path=Path(file["path"]),
             kind=Kind(file["kind"]),
             **{n: file[n] for n in ("mime", "size", "sha256", "url", "node_id", "title")},
         )
         for file in files
-    ]
+    }
     return Result(
         task_id=row["task_id"],
-        files=tuple(file for file in every if file.kind is not Kind.TEXT),
+        files=tuple(file for number, file in every.items() if number >= 0),
         texts=tuple(json.loads(row["texts"])),
         warnings=tuple(json.loads(row["warnings"])),
         details=_pairs(json.loads(row["details"])),
         cost=row["cost"],
-        text_files=tuple(file for file in every if file.kind is Kind.TEXT),
+        text_files=tuple(file for number, file in every.items() if number < 0),
         missing=missing_in(row["success"]),
     )

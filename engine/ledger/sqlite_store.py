@@ -33,12 +33,13 @@ from .ledger import (
 from .migrations import VERSION, migrate, version_of
 from .process_lock import Owner
 from .retention import cutoff
-from .rows import file_values, row_values, storable, success_text, to_row, with_missing
+from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, to_row, with_missing
 from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
 
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_ID = 2**63 - 1  # what SQLite can hold
 _MAX_DURATIONS = 20  # durations returned at most
+_LOOKED_FOR = 2 * 86400.0  # seconds from then on when results were found to be missing
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was told to so far: it may still become less.
 _CHARGE_SO_FAR = (
@@ -298,7 +299,8 @@ class Store:
         newest = f"id > (SELECT coalesce(max(id), 0) - {_SCANNED_ROWS} FROM tasks)"
         rows = self._fetch_all(
             f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} "
-            f"OR ({newest} AND {IS_PARTIAL}) ORDER BY id"
+            f"OR ({newest} AND ended > ? AND {IS_PARTIAL}) ORDER BY id",
+            self._now() - _LOOKED_FOR,
         )
         return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
 
@@ -487,7 +489,8 @@ class Store:
             f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
             [
                 storable(task, number, *file_values(file))
-                for number, file in enumerate((*result.files, *result.text_files))
+                for files, first in ((result.files, 0), (result.text_files, FIRST_TEXT))
+                for number, file in enumerate(files, first)
             ],
         )
         found = self._db.execute("SELECT success FROM tasks WHERE id = ?", (task,)).fetchone()

@@ -100,7 +100,6 @@ class AnswerForm:
             progress=1.0 if succeeded else self.progress(body),
             outputs=outputs if succeeded else (),
             message=unreadable if succeeded else reason(body, self.home),
-            warnings=(unreadable,) if succeeded and outputs and unreadable else (),
             known=status is not None,
         )
 

@@ -26,10 +26,20 @@ _INLINE_KEYS = ("b64_json", "b64", "base64", "image_base64", "binary")
 _ENDING = (
     r"\.(?:png|jpe?g|webp|gif|bmp|tiff?|avif|mp4|mov|webm|mkv|avi|mp3|wav|flac|ogg|opus|m4a|aac)"
 )
-_FILE_NAME = re.compile(rf"[^\n\r/\\]{{1,250}}{_ENDING}", re.I)
+# Of files that are no media, which the text of a node may name: no words stand before these.
+_DATA_ENDING = (
+    r"\.(?:glb|gltf|obj|stl|ply|fbx|usdz?|usdc|dae|3mf|zip|gz|tar|7z|jsonl?|txt|csv|tsv|srt|vtt"
+    r"|safetensors|latent|np[yz]|pdf|splat|spz|onnx|parquet)"
+)
+_COUNTED = r"[^\n\r/\\]{1,240}_\d{5}_?\.\w{1,12}"  # as ComfyUI counts the files that it saves
+_FILE_NAME = re.compile(
+    rf"[^\n\r/\\]{{1,250}}{_ENDING}|[^\s/\\]{{1,250}}{_DATA_ENDING}|{_COUNTED}", re.I
+)
 # A text of a node may begin with a slash, too.
 _PATH = re.compile(
-    rf"/(?=\S*[/?])[^\s/]\S*|/?[^\n\r:/][^\n\r:]{{0,500}}{_ENDING}(?:\?[^\n\r]*)?", re.I
+    rf"/(?=\S*[/?])[^\s/]\S*|/?[^\n\r:/][^\n\r:]{{0,500}}{_ENDING}(?:\?[^\n\r]*)?"
+    rf"|/?[^\s:/][^\s:]{{0,500}}{_DATA_ENDING}(?:\?\S*)?",
+    re.I,
 )
 _URL = re.compile(r"https?://[^\s/?#][^\n\r]*", re.I)
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.I)

@@ -80,6 +80,7 @@ def _contents(result: Result) -> dict[str, Any]:
         "texts": list(result.texts),
         "warnings": list(result.warnings),
         "details": [list(detail) for detail in result.details],
+        **_missing_of(result),
     }
 
 
@@ -103,6 +104,14 @@ def _prompt_texts(tree: Json) -> Iterator[str]:
 
 def _file(file: ResultFile) -> dict[str, Any]:
     return {**asdict(file), "path": str(file.path), "kind": file.kind.value}
+
+
+def _missing_of(result: Result) -> dict[str, Any]:
+    """{"missing": what has not come}; {} where everything has."""
+    listed = [
+        {"number": one.number, "url": one.url, "reason": one.reason} for one in result.missing
+    ]
+    return {"missing": listed} if listed else {}
 
 
 def redact(tree: Any) -> Any:

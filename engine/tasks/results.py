@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -74,7 +75,9 @@ async def fetch_results(
     before = earlier or Result(task.id)
     outputs = [each for each in state.outputs if each.url or each.data or each.unreadable]
     kept = await engine.blocking(lambda: _intact([*before.files, *before.text_files]))
-    fetch = _Fetch(engine, job, _folder(task.platform, into) / _stem(job, task), kept)
+    stem = file_stem(job.request.title, task.id, task.platform)
+    target = _folder(task.platform, into) / stem
+    fetch = _Fetch(engine, job, target, kept)
     fetched = await fetch.all(outputs, before.missing)
     return await engine.blocking(lambda: _results(task, state, outputs, fetched))
 
@@ -169,13 +172,17 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _stem(job: Job, task: Task) -> str:
-    """Of the names of a task's files. What had to be changed in the id is told apart by a hash."""
-    plain = _file_name(task.id)
-    if plain != task.id:
-        digest = hashlib.sha256(f"{task.platform} {task.id}".encode("utf-8", "surrogatepass"))
+def file_stem(title: str, task_id: str, platform: str) -> str:
+    """The beginning of the names of a task's files; a platform's tasks all get different ones.
+
+    A hash is added to an id that cannot stand in a name as it is, or whose letters some systems
+    take for others: A for a.
+    """
+    plain = _file_name(task_id)
+    if plain != unicodedata.normalize("NFC", task_id).casefold():
+        digest = hashlib.sha256(f"{platform} {task_id}".encode("utf-8", "surrogatepass"))
         plain = f"{plain}_{digest.hexdigest()[:8]}"
-    return f"{_file_name(job.request.title)}_{plain}"
+    return f"{_file_name(title)}_{plain}"
 
 
 def _file_name(text: str) -> str:
