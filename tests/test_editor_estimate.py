@@ -5,6 +5,7 @@ question before what costs more than the setting allows. Needs COMFYUI_PATH and 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from skyport.sandbox import Sandbox, start
 pytestmark = NEEDS_EDITOR
 
 OURS = {"X-Skyport": "1"}
+SEEDS = itertools.count(1000, 10)  # a batch takes the next ones
 PICTURE = "SkyportOpenComputingTextToImage"
 MOUSE_UP = "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor looks for changes
 COUNT_ASKED = """() => {
@@ -64,15 +66,16 @@ def limit(editor: Editor, host: Host, amount: Any) -> None:
     editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
 
 
-def build(editor: Editor, *seeds: int) -> None:
+def build(editor: Editor, number: int = 1) -> None:
+    """So many nodes, each of them an order that nobody has placed before."""
     editor.build(
         {
-            f"n{seed}": {
+            f"n{place}": {
                 "type": PICTURE,
                 "pos": [420 * place, 0],
-                "values": {"prompt": "a fox", "seed": seed, "model": "wan2.2-t2i-plus"},
+                "values": {"prompt": "a fox", "seed": next(SEEDS), "model": "wan2.2-t2i-plus"},
             }
-            for place, seed in enumerate(seeds)
+            for place in range(number)
         }
     )
     editor.page.evaluate(MOUSE_UP)
@@ -91,7 +94,7 @@ def test_a_graph_without_cloud_nodes_has_no_sum(editor: Editor):
 
 
 def test_the_sum_stands_beside_run_and_lists_its_parts(editor: Editor):
-    build(editor, 1001, 1002)
+    build(editor, 2)
     sum_of(editor, "2 tasks, about 2 credits")
     box = editor.page.locator(".skyport-cost").bounding_box()
     assert box["y"] < 120
@@ -103,14 +106,14 @@ def test_the_sum_stands_beside_run_and_lists_its_parts(editor: Editor):
 
 
 def test_what_has_run_costs_nothing_again(editor: Editor):
-    build(editor, 1003)
+    build(editor)
     sum_of(editor, "1 task, about 1 credits")
     editor.run()
     sum_of(editor, "nothing to pay: 1 reused")
 
 
 def test_moving_a_node_asks_nothing(editor: Editor):
-    build(editor, 1004)
+    build(editor)
     sum_of(editor, "1 task")
     editor.page.evaluate(COUNT_ASKED)
     for place in range(5):
@@ -136,7 +139,7 @@ def queued(host: Host) -> int:
 
 def test_cancel_queues_nothing_and_consent_queues(editor: Editor, host: Host):
     limit(editor, host, "1 credits")
-    build(editor, 1005, 1006)
+    build(editor, 2)
     sum_of(editor, "2 tasks")
     before = queued(host)
     queue(editor)
@@ -154,7 +157,7 @@ def test_cancel_queues_nothing_and_consent_queues(editor: Editor, host: Host):
 
 def test_what_costs_less_is_queued_unasked(editor: Editor, host: Host):
     limit(editor, host, "1 credits")
-    build(editor, 1007)
+    build(editor)
     sum_of(editor, "1 task")
     before = queued(host)
     queue(editor)
@@ -164,7 +167,7 @@ def test_what_costs_less_is_queued_unasked(editor: Editor, host: Host):
 
 def test_a_batch_is_confirmed_once_and_as_a_whole(editor: Editor, host: Host):
     limit(editor, host, "2 credits")
-    build(editor, 1008)
+    build(editor)
     editor.page.evaluate("""() => {
       for (const widget of app.graph.nodes[0].widgets)
         if (widget.options?.values?.includes?.("increment")) widget.value = "increment";
@@ -182,7 +185,7 @@ def test_a_batch_is_confirmed_once_and_as_a_whole(editor: Editor, host: Host):
 
 
 def test_the_prompt_that_is_queued_is_as_ever(editor: Editor):
-    build(editor, 1009)
+    build(editor)
     sum_of(editor, "1 task")
     orders = "() => JSON.stringify(app.graph.nodes.map((node) => node.order))"
     before = editor.page.evaluate(orders)

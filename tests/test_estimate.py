@@ -62,6 +62,12 @@ def test_a_node_that_chooses_its_platform_as_it_runs_is_an_order_of_unknown_cost
     assert (order.platform, order.key, order.tasks.count) == ("", None, 1)
 
 
+def test_a_server_of_ones_own_is_no_order(monkeypatch):
+    monkeypatch.setattr(providers.provider_class("gpugeek"), "is_free", True)
+    made = node("SkyportGpugeekRunWorkflow", workflow_id="7", workflow="{}")
+    assert tasks({**CUT, "made": made, "a": VIDEO}) == {"a": (1, True)}
+
+
 def run_in_cloud(value: list[Any], where: str = "GPUGeek") -> dict[str, Any]:
     return node("SkyportRunInCloud", {"where.workflow_id": "7"}, value=value, where=where)
 

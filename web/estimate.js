@@ -12,7 +12,7 @@ const PAUSE = 500; // ms without a change
 let timer = 0;
 let asked = 0;
 let known = null; // what the sum stands for, "" for no node that costs
-let confirms = false; // whether anything is confirmed at all
+let confirms = null; // whether anything is confirmed at all; null: not known yet
 
 function later() {
   clearTimeout(timer);
@@ -42,6 +42,16 @@ async function estimate(targets = null, runs = 1) {
   return found;
 }
 
+/** The estimate of what is about to be queued; null where nothing is to be confirmed. */
+async function beforeQueue(targets, runs) {
+  if (confirms === false || !mayCost(rootGraph())) return null;
+  try {
+    return await estimate(targets, runs);
+  } catch (error) {
+    return confirms ? { confirm: true, error: error.message, items: [] } : null;
+  }
+}
+
 function anew() {
   known = null; // what it costs may be another, though the graph is the same
   later();
@@ -51,11 +61,14 @@ app.registerExtension({
   name: "Skyport.Estimate",
   setup() {
     addStyles("spend.css");
-    askBefore(async (targets, runs) => (confirms && mayCost(rootGraph()) ? estimate(targets, runs) : null));
+    askBefore(beforeQueue);
     api.addEventListener("graphChanged", later);
     // What has ended is reused, and teaches a price; a setting or a key may have changed.
     for (const event of ["execution_success", "execution_error"]) api.addEventListener(event, anew);
-    document.addEventListener("skyport.setup", anew);
+    document.addEventListener("skyport.setup", () => {
+      confirms = null;
+      anew();
+    });
     anew();
   },
   afterConfigureGraph: anew,

@@ -44,6 +44,7 @@ class Provider:
     key_help: ClassVar[str] = ""
     public_uploads: ClassVar[str] = ""  # endpoint whose uploads anyone can fetch, "" for none
     unit: ClassVar[str] = ""  # of the costs it tells: a currency, or credits; "" if it tells none
+    is_free: ClassVar[bool] = False  # nothing is charged: a server of one's own
     top_up: ClassVar[str] = ""  # its page for payments, as far as its document names one
     node_tasks: ClassVar[Mapping[str, str]] = {}  # tasks that move a price, by the end of a node id
 

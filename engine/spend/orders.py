@@ -81,7 +81,8 @@ class _Reader:
 
     def orders(self) -> list[NodeOrder]:
         running = self._running()
-        return [order for key in self.prompt if key in running for order in self._of(key)]
+        found = [order for key in self.prompt if key in running for order in self._of(key)]
+        return [order for order in found if not _is_free(order.platform)]
 
     def _of(self, node_id: str) -> Iterator[NodeOrder]:
         node = self.prompt[node_id]
@@ -203,6 +204,10 @@ class _Reader:
         kind = self.prompt[link[0]]["class_type"] if link[0] in self.prompt else ""
         makes_list = platform_of(kind) and not kind.endswith(_PICTURES)
         return self.fan_out.tasks(link[0]) if makes_list else ONE
+
+
+def _is_free(platform: str) -> bool:
+    return bool(platform) and registry.provider_class(platform).is_free
 
 
 def _label(platform: str) -> str:

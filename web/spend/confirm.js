@@ -5,7 +5,8 @@ import { varies } from "../cloud/graph.js";
 import { say } from "../words.js";
 import { lineWords, sumWords } from "./words.js";
 
-/** Have `estimate(targets, runs)` asked once a click; it gives null where nothing is to be confirmed.
+/** Ask `estimate(targets, runs)` once a click; it gives null where nothing is to be confirmed, and an
+ * `error` where the cost could not be estimated.
  * The editor's own function is wrapped, not the call for each run of a batch: a seed is to stay as it is
  * where nothing is queued. */
 export function askBefore(estimate) {
@@ -13,14 +14,11 @@ export function askBefore(estimate) {
   app.queuePrompt = async function (...args) {
     const [, runs = 1, third] = args;
     const targets = Array.isArray(third) ? third : third?.queueNodeIds;
-    const found = await estimate(targets, varies(rootGraph()) ? runs : 1).catch(unknown);
+    const found = await estimate(targets, varies(rootGraph()) ? runs : 1);
     if (found?.confirm && !(await confirmed(found))) return false;
     return queuePrompt.apply(this, args);
   };
 }
-
-/** What is asked where the cost could not be estimated. */
-const unknown = (error) => ({ confirm: true, error: error.message, items: [] });
 
 async function confirmed(found) {
   const answer = await app.extensionManager.dialog.confirm({
