@@ -732,6 +732,23 @@ def test_what_the_platform_does_wrong_is_told_by_its_class(
     assert run.error.message.count("\n") < 5
 
 
+def test_a_picture_that_comes_cut_off_again_is_used_as_far_as_it_goes(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    prompt = graph(
+        picture=node("ProbeImage", seed=22),
+        make=edit("[[truncated]] twice"),
+        seen=node("ProbeSink", value=link("make")),
+    )
+    before = sandbox.charges["haiyi"]
+    failed(cloud, prompt, "BadResult", "cannot be read", "at no charge")
+    again = cloud.run(prompt)
+    assert again.status == "success", again.error
+    assert "is cut off: about" in " ".join(again.texts["make"])
+    assert len(submits(sandbox)) == 1
+    assert sandbox.charges["haiyi"] - before == 1
+
+
 def test_a_wrong_key_is_told_before_anything_is_charged(
     sandbox: Sandbox, tmp_path: Path, opened: Host, monkeypatch: Any
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -102,3 +104,26 @@ def test_a_result_outside_the_output_folder_is_shown_from_temp(
     assert shown["type"] == "temp"
     copy = temp / shown["subfolder"] / shown["filename"]
     assert copy.read_bytes() == path.read_bytes()
+
+
+def test_a_picture_that_does_not_fit_blocks_its_output_alone(tmp_path: Path) -> None:
+    """A PNG of a few bytes that says it is 100000 pixels a side."""
+    path = tmp_path / "huge.png"
+    picture(path)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">II", data, 16, 100_000, 100_000)
+    struct.pack_into(">I", data, 29, crc32(data[12:29]))
+    path.write_bytes(data)
+    made = outputs([result_of(path, Kind.IMAGE)])
+    assert isinstance(made["images"], ExecutionBlocker)
+    assert "100000 x 100000 pixels" in made["images"].message
+    assert made["urls"] == ["https://x/y"]
+    assert path.read_bytes() == data
+
+
+def test_a_picture_without_a_decoder_blocks_its_output_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    made = outputs([result_of(path, Kind.IMAGE)])
+    assert "HEIC pictures are not decoded here" in made["images"].message
+    assert made["urls"] == ["https://x/y"]

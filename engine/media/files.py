@@ -14,6 +14,7 @@ from ..base.errors import InvalidInput
 from ..base.types import Kind, MediaFile, ResultFile
 from ..base.words import tr
 from .formats import mime_by_name, name_by_type
+from .picture_file import NOT_A_PICTURE, NoDecoder, decodable, open_picture, shown_size
 from .signatures import id3_size, is_bmp, mime_by_bytes
 from .tracks import has_pictures
 
@@ -162,22 +163,14 @@ def _image_size(path: Path, mime: str, shown: str) -> tuple[int | None, int | No
     if not mime.startswith("image/"):
         return None, None
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # EXIF orientations 5..8 are turned by 90 degrees.
-            is_turned = image.getexif().get(0x0112, 1) >= 5
-    except Image.DecompressionBombError as error:
-        raise _refused(shown, str(error)) from error
-    except (OSError, SyntaxError, ValueError, TypeError) as error:
-        if _pillow_reads(mime):
-            raise _refused(shown, tr("it is damaged")) from error
-        return None, None
-    return (height, width) if is_turned else (width, height)
-
-
-def _pillow_reads(mime: str) -> bool:
-    Image.init()
-    return mime in Image.MIME.values()
+        with open_picture(path) as image:
+            return shown_size(image)
+    except Image.DecompressionBombError:
+        raise _refused(shown, tr("it has more pixels than can be read here")) from None
+    except NOT_A_PICTURE as error:
+        if isinstance(error, NoDecoder) and not decodable(mime):
+            return None, None
+        raise _refused(shown, tr("it is damaged")) from error
 
 
 def _refused(shown: str, reason: str) -> InvalidInput:

@@ -28,3 +28,6 @@ def collected() -> Iterator[list[str]]:
         yield texts
     finally:
         _collecting.reset(token)
+        outer = _collecting.get()
+        if outer is not None:
+            outer.extend(text for text in texts if text not in outer)

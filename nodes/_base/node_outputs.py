@@ -70,7 +70,7 @@ def with_task(error: BadResult, results: Sequence[Result], label: str) -> BadRes
 def _build(name: str, results: _Results) -> Any:
     try:
         return _BUILDERS[name](results)
-    except memory.FramesTooLarge as error:
+    except memory.NotDecoded as error:
         return ExecutionBlocker(str(error))
 
 

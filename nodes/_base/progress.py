@@ -38,11 +38,17 @@ async def show(node_id: str, jobs: Sequence[Job]) -> None:
         await _bar(node_id, sum(progress_text(job, now).share for job in jobs) / len(jobs))
 
 
-async def show_finished(node_id: str, title: str, results: Sequence[Result]) -> None:
-    """Shows that a run has succeeded, with the warnings that its user must see."""
+async def show_finished(
+    node_id: str, title: str, results: Sequence[Result], notes: Sequence[str] = ()
+) -> None:
+    """Shows that a run has succeeded, with the warnings that its user must see.
+
+    notes  what the files turned out to lack when they were decoded
+    """
     _last.pop(node_id, None)
     await _bar(node_id, 1.0)
     warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
+    warnings |= dict.fromkeys(notes)
     lines = [_headline(title, results), *_details(results), *warnings, providers.ledger().trouble]
     send_text(node_id, "\n".join(filter(None, lines)))
 

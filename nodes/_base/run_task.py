@@ -21,6 +21,7 @@ from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.http.retry import retrying
 from ...engine.ledger.ledger import Row, Source, fingerprint_of
+from ...engine.media import notes
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history
 from ...engine.tasks.job import Job
@@ -70,9 +71,9 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
             jobs.append(await attach())
 
         return await _follow(node_id, begin, deliver, watching=False)
-    output = await in_thread(lambda: _deliver_past(row, result, deliver))
+    output, said = await in_thread(lambda: _noting(lambda: _deliver_past(row, result, deliver)))
     title = f"{history.label(row)} {history.title(row)}"
-    await progress.show_finished(node_id, title, [result])
+    await progress.show_finished(node_id, title, [result], said)
     return output
 
 
@@ -101,9 +102,15 @@ async def _follow(
         raise
     await in_thread(lambda: _record_told(jobs))
     results = _results(jobs)
-    output = await in_thread(lambda: _deliver(jobs, results, deliver))
-    await progress.show_finished(node_id, progress.name_of(jobs[0]), results)
+    output, said = await in_thread(lambda: _noting(lambda: _deliver(jobs, results, deliver)))
+    await progress.show_finished(node_id, progress.name_of(jobs[0]), results, said)
     return output
+
+
+def _noting(call: Callable[[], T]) -> tuple[T, list[str]]:
+    """What `call` returns, and what the person should know of files that were read in part."""
+    with notes.collected() as texts:
+        return call(), texts
 
 
 def _leave(jobs: list[Job], stop: bool) -> None:

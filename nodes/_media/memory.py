@@ -12,8 +12,12 @@ from ...engine.base.words import tr
 from ...engine.media.files import size_text
 
 
-class FramesTooLarge(SkyportError):
-    """The frames do not fit in free memory. `needed` and `free` are in bytes."""
+class NotDecoded(SkyportError):
+    """A whole file that cannot be decoded on this machine: it is not worth fetching again."""
+
+
+class FramesTooLarge(NotDecoded):
+    """The pictures do not fit in free memory. `needed` and `free` are in bytes."""
 
     def __init__(self, what: str, *, needed: int, free: int, do: str = "") -> None:
         super().__init__(what, do=do)

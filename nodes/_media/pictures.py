@@ -2,87 +2,299 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import torch
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image
+from PIL.ImageFile import ImageFile
 
+from ...engine.base.words import tr
 from ...engine.media.container import unreadable
-from .memory import refuse_too_large
+from ...engine.media.files import size_text, sniff_file
+from ...engine.media.formats import extension
+from ...engine.media.notes import note
+from ...engine.media.picture_file import (
+    NOT_A_PICTURE,
+    ORIENTATION,
+    NoDecoder,
+    decodable,
+    open_picture,
+)
+from .cut_pictures import came_again, load
+from .memory import FramesTooLarge, NotDecoded, free_memory
 
 # Formats whose further pictures are frames. Not TIFF (pages), not MPO (a phone's depth map).
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _FULL = np.float32(255)
-_NOT_A_PICTURE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+_STRIP = 1 << 20  # pixels that are converted at a time
+
+# Bytes a pixel that Pillow keeps, by mode, and that decoders keep beside them, by format.
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
+_DECODER = {"WEBP": 8, "AVIF": 4, "JPEG2000": 4, "GIF": 4}
+
+# A view of an upright array as its pixels are stored, by EXIF orientation.
+_UNDO: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a),
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda a: np.rot90(a, -1),
+}
 
 
-def decode_image(path: str | Path) -> torch.Tensor:
+def decode_image(path: str | Path, *, free_bytes: int | None = None) -> torch.Tensor:
     """IMAGE [N,H,W,C] float32 0..1 of a picture; N is 1, or the number of frames of an animation.
 
     C is 4 where the file has transparency, else 3; an 8-bit value v arrives as exactly v / 255.
     Grey, palette and CMYK become RGB, EXIF orientation is applied, 16-bit grey keeps its steps
     and 16-bit colour is read at 8 bits.
-    Raises BadResult, and FramesTooLarge for an animation beyond free memory.
+    free_bytes  memory that may be used; None for what the machine has free
+    Raises BadResult, FramesTooLarge before anything is decoded, and NotDecoded for a format that
+    is not decoded here.
     """
-    with _picture(Path(path)) as image:
-        count = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-        if count == 1:
-            return _tensor_of([_array(image)])
-        refuse_too_large(count, image.size, None)
-        return _tensor_of([_array(each) for each in ImageSequence.Iterator(image)])
+    return batch_images([path], free_bytes=free_bytes)[0]
 
 
-def batch_images(paths: Sequence[str | Path]) -> list[torch.Tensor]:
-    """The pictures in order: one batch for each run of equal size and channel count."""
-    pictures = [decode_image(path) for path in paths]
-    runs = (list(run) for _, run in groupby(pictures, key=lambda picture: picture.shape[1:]))
-    return [run[0] if len(run) == 1 else torch.cat(run) for run in runs]
+def batch_images(
+    paths: Sequence[str | Path], *, free_bytes: int | None = None
+) -> list[torch.Tensor]:
+    """The pictures in order: one batch for each run of equal size and channel count.
+
+    They count together against `free_bytes`. Raises as `decode_image`.
+    """
+    files = [Path(path) for path in paths]
+    _refuse_too_large(files, free_bytes)
+    batches: list[_Batch] = []
+    for file in files:
+        with _picture(file) as image:
+            for frame in _frames(image, file):
+                if not batches or batches[-1].shape != frame.shape:
+                    batches.append(_Batch(frame.shape))
+                batches[-1].add(frame)
+    return [batch.tensor() for batch in batches]
 
 
 def first_pixels(path: Path) -> np.ndarray:
     """The picture, or an animation's first frame, as uint8 [H,W,3]. Raises BadResult."""
-    with _picture(path) as image:
-        return np.ascontiguousarray(_array(image)[..., :3]).astype(np.uint8)
+    try:
+        _refuse_too_large([path], None)
+        with _picture(path) as image:
+            frame = next(_frames(image, path))
+            pixels = np.empty(frame.shape, dtype=np.uint8)
+            frame.write(pixels, 1)
+    except NotDecoded as error:
+        raise unreadable(path, error.what) from error
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 @contextmanager
-def _picture(path: Path) -> Iterator[Image.Image]:
+def _picture(path: Path) -> Iterator[ImageFile]:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             yield image
-    except _NOT_A_PICTURE as error:
-        raise unreadable(path, error) from error
+    except Image.DecompressionBombError as error:
+        raise _not_decoded(path, tr("it has more pixels than its decoder takes")) from error
+    except NOT_A_PICTURE as error:
+        mime = _mime_of(path) if isinstance(error, NoDecoder) else ""
+        if not mime.startswith("image/") or decodable(mime):
+            raise unreadable(path, error) from error
+        name = extension(mime).upper()
+        reason = tr("{format} pictures are not decoded here", format=name)
+        raise _not_decoded(path, reason) from error
 
 
-def _array(image: Image.Image) -> np.ndarray:
-    """[H,W,C] in 0..255, C 3 or 4: uint8, or float32 for pictures of more than 8 bits."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return _wide_grey(image)
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+def _mime_of(path: Path) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return sniff_file(path, stream.read(8192))
+    except OSError:
+        return ""
 
 
-def _wide_grey(image: Image.Image) -> np.ndarray:
+def _not_decoded(path: Path, reason: str) -> NotDecoded:
+    return NotDecoded(
+        tr("{name} cannot be decoded: {reason}.", name=path.name, reason=reason),
+        do=tr("The file is whole and kept at {path}. Convert it with another program.", path=path),
+    )
+
+
+# -- memory -----------------------------------------------------------------------------------
+
+
+def _refuse_too_large(paths: Sequence[Path], free_bytes: int | None) -> None:
+    """Raises FramesTooLarge where all tensors, and one decoder's own memory, are not free."""
+    sizes = [_Size.of(path) for path in paths]
+    needed = sum(size.tensor for size in sizes) + max((size.decoder for size in sizes), default=0)
+    free = free_memory() if free_bytes is None else free_bytes
+    if free is None or needed <= free:
+        return
+    largest = max(sizes, key=lambda size: size.tensor)
+    count = sum(size.count for size in sizes)
+    words: dict[str, object] = {"width": largest.width, "height": largest.height}
+    words |= {"needed": size_text(needed), "free": size_text(free)}
+    if count == 1:
+        text = tr(
+            "{name} is {width} x {height} pixels: decoding it needs {needed} of memory; "
+            "{free} is free.",
+            name=paths[0].name,
+            **words,
+        )
+    else:
+        text = tr(
+            "{count} pictures of up to {width} x {height} pixels need {needed} of memory; "
+            "{free} is free.",
+            count=count,
+            **words,
+        )
+    where = paths[0] if len(paths) == 1 else paths[0].parent
+    do = tr(
+        "Nothing is lost, it is kept at {path}. Close other programs and queue again, or ask for "
+        "smaller or fewer pictures.",
+        path=where,
+    )
+    raise FramesTooLarge(text, needed=needed, free=free, do=do)
+
+
+class _Size:
+    """What a picture takes, in bytes, by its header: its tensor, and beside it while decoding."""
+
+    def __init__(self, image: ImageFile) -> None:
+        self.width, self.height = image.size
+        numbers = _numbers(image)
+        self.count = len(numbers)
+        pixels = self.width * self.height
+        channels = 4 if image.has_transparency_data else 3
+        self.tensor = self.count * pixels * channels * 4
+        beside = _DECODER.get(image.format or "", 0)
+        self.decoder = pixels * (_STORED.get(image.mode, 4) + beside)
+
+    @classmethod
+    def of(cls, path: Path) -> _Size:
+        with _picture(path) as image:
+            return cls(image)
+
+
+class _Batch:
+    """One float32 [N,H,W,C] that grows in place, without a second copy."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self._array = np.empty((0, *shape), dtype=np.float32)
+
+    def add(self, frame: _Frame) -> None:
+        count = len(self._array)
+        self._array.resize((count + 1, *self.shape), refcheck=False)
+        frame.write(self._array[count], _FULL)
+
+    def tensor(self) -> torch.Tensor:
+        return torch.from_numpy(self._array)
+
+
+# -- frames -----------------------------------------------------------------------------------
+
+
+class _Frame:
+    """A decoded picture, to be written into an array upright and strip by strip."""
+
+    def __init__(self, image: ImageFile, alpha: np.ndarray | None, channels: int) -> None:
+        self._image = image
+        self._alpha = alpha  # uint8 [H,W], as stored, where it is not in the image
+        self._turn: int = image.getexif().get(ORIENTATION, 1)
+        height, width = image.height, image.width
+        upright = (width, height) if self._turn in (5, 6, 7, 8) else (height, width)
+        self.shape = (*upright, channels)
+
+    def write(self, target: np.ndarray, divisor: Any) -> None:
+        """The levels 0..255, divided by `divisor`, into `target` [H,W,C]."""
+        undo = _UNDO.get(self._turn)
+        stored = undo(target) if undo else target
+        step = max(1, _STRIP // self._image.width)
+        for top in range(0, self._image.height, step):
+            rows = stored[top : top + step]
+            levels = self._levels(top, top + len(rows))
+            np.divide(levels, divisor, out=rows, dtype=np.float32, casting="unsafe")
+
+    def _levels(self, top: int, bottom: int) -> np.ndarray:
+        """[h,W,C] in 0..255: uint8, or float32 for pictures of more than 8 bits."""
+        strip = self._image.crop((0, top, self._image.width, bottom))
+        if strip.mode.startswith("I") or strip.mode == "F":
+            levels = _wide_grey(strip, self.shape[2])
+        else:
+            levels = np.asarray(strip.convert("RGBA" if self.shape[2] == 4 else "RGB"))
+        if self._alpha is not None:
+            levels = levels.copy()
+            levels[..., 3] = self._alpha[top:bottom]
+        return levels
+
+
+def _wide_grey(image: Image.Image, channels: int) -> np.ndarray:
     # "F" holds 0..1 by custom, "I" holds a 16-bit PNG's values.
     scale = 255.0 if image.mode == "F" else 255.0 / 65535.0
-    grey = np.clip(np.asarray(image).astype(np.float32) * np.float32(scale), 0, 255)
-    return np.repeat(grey[..., None], 3, axis=2)
+    values = np.asarray(image)
+    grey = np.clip(values.astype(np.float32) * np.float32(scale), 0, 255)
+    levels = np.repeat(grey[..., None], channels, axis=2)
+    if channels == 4:
+        levels[..., 3] = np.where(values == image.info.get("transparency"), 0, 255)
+    return levels
 
 
-def _tensor_of(frames: Sequence[np.ndarray]) -> torch.Tensor:
-    batch = np.empty((len(frames), *frames[0].shape), dtype=np.float32)
-    for target, frame in zip(batch, frames, strict=True):
-        np.divide(frame, _FULL, out=target)
-    return torch.from_numpy(batch)
+def _numbers(image: ImageFile) -> range:
+    """The pictures in the file that are frames."""
+    count = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    # An APNG may have another picture for programs that do not know animations.
+    first = 1 if count > 1 and getattr(image, "default_image", False) else 0
+    return range(first, count)
+
+
+def _frames(image: ImageFile, path: Path) -> Iterator[_Frame]:
+    """The frames one after the other; those behind a damage that came twice are left out."""
+    numbers = _numbers(image)
+    if len(numbers) == 1:
+        _note_pages(image, path)
+    channels = 0  # those of the first frame; no later one has more
+    for number in numbers:
+        try:
+            if len(numbers) > 1 or number:
+                image.seek(number)
+            load(image, path, alone=len(numbers) == 1)
+            channels = channels or (4 if image.has_transparency_data else 3)
+        except NOT_A_PICTURE:
+            if number == numbers[0] or not came_again(path):
+                raise
+            read = number - numbers[0]
+            note(
+                tr(
+                    "{name} is damaged: {read} of its {count} frames could be decoded.",
+                    name=path.name,
+                    read=read,
+                    count=len(numbers),
+                )
+            )
+            return
+        yield _Frame(image, _deep_alpha(image, path), channels)
+
+
+def _note_pages(image: ImageFile, path: Path) -> None:
+    count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    if count > 1:
+        note(tr("{name} has {count} pages; the first one is used.", name=path.name, count=count))
+
+
+def _deep_alpha(image: ImageFile, path: Path) -> np.ndarray | None:
+    """Alpha, uint8 [H,W], of a PNG of 16 bits a colour with one transparent colour: Pillow keeps 8
+    of the bits, by which other colours would be transparent too."""
+    if image.format != "PNG" or image.mode != "RGB" or "transparency" not in image.info:
+        return None
+    with open(path, "rb") as stream:
+        if stream.read(25)[24] != 16:
+            return None
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        return np.ascontiguousarray(frame.to_ndarray(format="rgba")[..., 3])

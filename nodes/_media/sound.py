@@ -13,6 +13,8 @@ import torch
 
 from ...engine.base.words import tr
 from ...engine.media.container import audio_stream, iter_frames, open_container, unreadable
+from ...engine.media.notes import collected
+from .memory import NotDecoded
 
 
 def has_audio(path: str | Path) -> bool:
@@ -24,39 +26,49 @@ def has_audio(path: str | Path) -> bool:
 def decode_audio(path: str | Path) -> dict[str, Any]:
     """AUDIO {"waveform": float32 [1,C,T], "sample_rate"} of an audio file or a video's sound track.
 
-    Rate and channels stay as they are. Raises BadResult, also where there is no sound.
+    Rate and channels stay as they are. Raises BadResult, also where there is no sound track, and
+    NotDecoded where it is empty.
     """
     path = Path(path)
     with open_container(path) as container:
         stream = audio_stream(container)
         if stream is None:
             raise unreadable(path, tr("it has no sound track"))
-        pieces, rate = _planar(iter_frames(container, stream))
-    if not pieces:
+        with collected() as damage:
+            pieces, rate = _samples(iter_frames(container, stream))
+    if damage and not pieces:
         raise unreadable(path, tr("no sound could be decoded"))
+    if not pieces:
+        raise NotDecoded(
+            tr("The sound track of {name} is empty.", name=path.name),
+            do=tr("The file is kept at {path}.", path=path),
+        )
     waveform = torch.from_numpy(np.concatenate(pieces, axis=1))[None]
     return {"waveform": waveform, "sample_rate": rate}
 
 
-def _planar(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
+def _samples(frames: Iterator[Any]) -> tuple[list[np.ndarray], int]:
     """float32 [C,T] pieces of any sample format, and their rate: that of the first frame."""
     first = next(frames, None)
     if first is None:
         return [], 0
-    target = {"format": "fltp", "layout": first.layout.name, "rate": first.sample_rate}
+    # Interleaved: PyAV crashes on the planes of more than eight channels.
+    target = {"format": "flt", "layout": first.layout.name, "rate": first.sample_rate}
     resampler = av.AudioResampler(**target)
     shape, pieces = _shape_of(first), []
     for frame in chain([first], frames):
         if _shape_of(frame) != shape:  # changed mid-stream, which a resampler refuses
-            pieces += _drain_resampler(resampler)
+            pieces += _resampled(resampler, None)
             resampler, shape = av.AudioResampler(**target), _shape_of(frame)
-        pieces += [out.to_ndarray() for out in resampler.resample(frame)]
-    return pieces + _drain_resampler(resampler), first.sample_rate
+        pieces += _resampled(resampler, frame)
+    return pieces + _resampled(resampler, None), first.sample_rate
 
 
 def _shape_of(frame: Any) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _drain_resampler(resampler: av.AudioResampler) -> list[np.ndarray]:
-    return [out.to_ndarray() for out in resampler.resample(None)]
+def _resampled(resampler: av.AudioResampler, frame: Any) -> list[np.ndarray]:
+    """What the resampler gives for `frame`; for None, the rest that it has kept."""
+    out = resampler.resample(frame)
+    return [each.to_ndarray().reshape(-1, each.layout.nb_channels).T for each in out]
