@@ -67,7 +67,7 @@ def test_frames_are_at_least_as_true_as_those_of_comfyui(
         ("libx264", 8, "a.mp4"),
         ("libx264", 10, "a.mp4"),
         ("libx264", 8, "a.ts"),
-        ("libx265", 10, "a.mp4"),
+        ("libx265", 10, "a.ts"),
         ("libvpx-vp9", 8, "a.webm"),
     ],
 )
@@ -134,6 +134,15 @@ def test_deep_red_green_and_blue_keep_their_steps(bits: int) -> None:
     red, green, blue = np.moveaxis((rgb * ((1 << bits) - 1) + 0.5).astype("<u2"), -1, 0)
     frame = frame_of([green, blue, red], f"gbrp{bits}le")
     assert np.abs(converted(frame) - rgb).max() < 1 / (1 << bits)
+
+
+@pytest.mark.parametrize("pix_fmt", ["rgb48le", "rgba64le", "rgb48be"])
+def test_red_green_and_blue_have_no_matrix_to_convert_by(pix_fmt: str) -> None:
+    rgb = scene(16, 24)
+    levels = (rgb * 65535 + 0.5).astype("<u2")
+    frame = av.VideoFrame.from_ndarray(levels, format="rgb48le").reformat(format=pix_fmt)
+    frame.colorspace, frame.color_range = 1, 1
+    assert np.abs(converted(frame) - rgb).max() < 1 / 255
 
 
 @pytest.mark.parametrize("matrix", [*range(15), 99])

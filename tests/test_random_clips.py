@@ -29,7 +29,7 @@ _KINDS: list[tuple[str, str, tuple[str, ...], int]] = [
     ("libx264", "mp4", ("yuv444p", "gray"), 1),
     ("libx264", "mkv", ("yuv422p", "yuv444p10le"), 2),
     ("libx264", "ts", ("yuv420p",), 2),
-    ("libx265", "mp4", ("yuv420p", "yuv422p12le"), 2),
+    ("libx265", "ts", ("yuv420p", "yuv422p12le"), 2),
     ("libvpx", "webm", ("yuv420p",), 1),
     ("libvpx-vp9", "webm", ("yuv420p", "yuv444p"), 1),
     ("mpeg4", "avi", ("yuv420p",), 1),
@@ -110,7 +110,7 @@ def plain_frames(path: Path) -> Iterator[np.ndarray]:
         if plain and frame.format.components[0].bits <= 8:
             yield _shown(frame, frame.to_ndarray(format="rgb24", **alone) / 255)
             continue
-        tags = {} if _SHARES_MATRIX else _tags(frame)
+        tags = {} if _SHARES_MATRIX or frame.format.is_rgb else _tags(frame)
         levels = frame.to_ndarray(format="gbrpf32le", **alone, **tags)
         yield _shown(frame, np.clip(levels * 65535 / _white(frame), 0, 1))
 

@@ -74,17 +74,18 @@ class Losses:
 
     broken: int = 0  # packets
     empty: int = 0  # packets
-    cut: str = ""  # why reading ended before the file did
+    is_cut: bool = False  # reading ended before the file did
     behind: bool = False  # the last packets gave no frame
 
     def __bool__(self) -> bool:
-        return bool(self.broken or self.empty or self.cut or self.behind)
+        return bool(self.broken or self.empty or self.is_cut or self.behind)
 
 
 def iter_frames(container: Any, stream: Any, losses: Losses | None = None) -> Iterator[Any]:
     """The frames of `stream` that can be decoded, as players show them.
 
-    What cannot is counted in `losses`, or noted where that is None.
+    What cannot is counted in `losses`, or noted where that is None. Raises FFmpegError where not
+    even the beginning can be read.
     """
     counted = Losses() if losses is None else losses
     last_packet = last_frame = -1
@@ -109,8 +110,8 @@ def note_losses(name: str, losses: Losses) -> None:
         note(tr("{name}: skipped {count} broken packets.", name=name, count=losses.broken))
     if losses.empty:
         note(tr("{name}: {count} packets hold no frame.", name=name, count=losses.empty))
-    if losses.cut:
-        note(tr("{name}: cannot be read to its end: {reason}.", name=name, reason=losses.cut))
+    if losses.is_cut:
+        note(tr("{name}: its end could not be read.", name=name))
     elif losses.behind:
         note(tr("{name}: its last frames cannot be decoded.", name=name))
 
@@ -121,18 +122,24 @@ def count_packets(container: Any, stream: Any) -> int:
 
 
 def _packets(container: Any, stream: Any, losses: Losses) -> Iterator[Any]:
-    """The packets that hold something; last, the one at which a decoder gives what it still has."""
-    end = None
+    """The packets that hold something; last, the one at which a decoder gives what it still has.
+
+    Raises FFmpegError where not even the beginning can be read.
+    """
+    end, has_begun = None, False
     try:
         for packet in container.demux(stream):
+            has_begun = True
             if packet.size:
                 yield packet
             elif packet.dts is None:
                 end = packet
-            else:  # an earlier picture once more, or a gap; it would end the decoder
+            elif stream.type == "video":  # an earlier picture once more, or a gap
                 losses.empty += 1
-    except av.error.FFmpegError as error:
-        losses.cut = str(error.strerror or error).rstrip(".")
+    except av.error.FFmpegError:
+        if not has_begun:
+            raise
+        losses.is_cut = True
     yield end
 
 

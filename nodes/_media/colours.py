@@ -75,6 +75,8 @@ def _is_plain_rgb(form: Any) -> bool:
 
 def _matrix(frame: Any) -> dict[str, Any]:
     """What the reformatter must be given besides the frame's own tags."""
+    if frame.format.is_rgb:
+        return {}
     matrix = frame.colorspace if frame.colorspace in _MATRICES else _BT601
     if not _OLD:
         return {"src_colorspace": matrix} if matrix != frame.colorspace else {}
