@@ -147,6 +147,7 @@ def test_only_what_an_output_needs_is_ordered():
         ({"a": pictures(3), "image": to_video(link("a"))}, (3, True)),
         ({"image": node("SkyportHappyHorseTextToImage", {"model.n": 3}, model="m")}, (3, True)),
         ({"image": node("SkyportHaiyiTextToImage", model="m")}, (1, False)),
+        ({"a": pictures(2), "image": node("SkyportHaiyiUpload", media=link("a"))}, (2, True)),
     ],
 )  # fmt: skip
 def test_each_picture_of_a_batch_is_a_task(source, number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import threading
@@ -15,7 +16,8 @@ from .drivers import COUNT, DURATION, PriceKey, key_of_request, with_defaults
 from .price import Origin, Price
 from .told_prices import is_loopback
 
-_NEWEST = 300  # tasks of a platform that are looked at
+_NEWEST = 200  # tasks of a platform that are looked at
+_MAX_KEYS = 2000  # of requests that were read before
 _SAMPLES = 9  # newest equal ones from which a price is learnt
 _SPREAD = 1.02  # costs per second or picture that differ by less are the same
 
@@ -34,6 +36,7 @@ class LearntPrices:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._samples: dict[str, tuple[object, list[_Sample]]] = {}
+        self._keys: dict[bytes, PriceKey] = {}
 
     def price(
         self, key: PriceKey, base_url: str, unit: str, models: Sequence[Model]
@@ -54,14 +57,19 @@ class LearntPrices:
             cached = self._samples.get(platform)
             if cached is None or cached[0] != stamp:
                 charges = self._ledger.charges(platform, _NEWEST)
-                cached = self._samples[platform] = (stamp, list(map(_sample, charges)))
+                cached = self._samples[platform] = (stamp, list(map(self._sample, charges)))
             return cached[1]
 
-
-def _sample(charge: Charge) -> _Sample:
-    payload = json.loads(charge.request)
-    key = key_of_request(charge.platform, payload if isinstance(payload, dict) else {})
-    return _Sample(key, charge.base_url, charge.cost)
+    def _sample(self, charge: Charge) -> _Sample:
+        """Workflows are long: each is parsed once, though the ledger changes all the time."""
+        digest = hashlib.blake2b(charge.request.encode("utf-8", "replace"), digest_size=16).digest()
+        if digest not in self._keys:
+            if len(self._keys) >= _MAX_KEYS:
+                self._keys.clear()
+            payload = json.loads(charge.request)
+            payload = payload if isinstance(payload, dict) else {}
+            self._keys[digest] = key_of_request(charge.platform, payload)
+        return _Sample(self._keys[digest], charge.base_url, charge.cost)
 
 
 def _is_same_address(one: str, other: str) -> bool:

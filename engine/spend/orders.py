@@ -175,6 +175,8 @@ class _Reader:
         """What one task of a node gives at an output."""
         node = self.prompt[node_id]
         kind = node["class_type"]
+        if kind.endswith("Upload"):
+            return ONE  # an address for each file
         if not platform_of(kind) or "model" not in node["inputs"]:
             return SOME
         if not kind.endswith(_PICTURES):
