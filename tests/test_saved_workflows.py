@@ -114,7 +114,8 @@ def test_the_editor_finds_every_value_of_a_saved_workflow_where_it_looks_for_it(
             with_widget = [slot["name"] for slot in one["inputs"] if "widget" in slot]
             assert [input for input, is_widget in form.items() if is_widget] == with_widget
             assert {slot["name"] for slot in one["inputs"]} <= set(form)
-            assert [slot["name"] for slot in one["outputs"]] == info["output_name"]
+            outputs = [slot["name"] for slot in one["outputs"]]
+            assert outputs == info["output_name"][: len(outputs)]  # a newer one may have more
 
 
 def form_of(

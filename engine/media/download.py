@@ -113,7 +113,9 @@ class Download:
             with self._open() as (response, url):
                 self._receive(response)
                 content_type = response.headers.get("Content-Type", "")
-                return self._part.settle(content_type, name_in(url), self.text)
+                # The platform's own name for it goes before that of a host it leads to.
+                name = next(filter(_has_ending, map(name_in, (self.url, url))), "")
+                return self._part.settle(content_type, name, self.text)
         except (BadResult, ApiError) as error:
             self.discard()
             error.platform = error.platform or self.http.label
@@ -267,3 +269,7 @@ def _expired(error: ApiError, url: str) -> NotFound:
         do=tr("Its link may have expired: queue again to ask for a fresh one."),
         platform=error.platform,
     )
+
+
+def _has_ending(name: str) -> bool:
+    return "." in name.strip(".")

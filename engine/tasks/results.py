@@ -146,10 +146,13 @@ class _Fetch:
         stem = safe_name(target.name)
         left = [replace(file, path=path) for path in names_before(file.path, stem)]
         same = [each for each in self._kept if each.sha256 == file.sha256]
-        for equal in filter(is_intact, (*same, *left)):
+        equal = [each for each in (*same, *left) if is_intact(each)]
+        if [str(each.path) for each in equal] == [undecodable]:
+            return file  # both stay: they show that the platform has no other bytes
+        if equal:
             _remove(file.path)
-            self._kept = [each for each in self._kept if each is not equal]
-            return equal
+            self._kept = [each for each in self._kept if each is not equal[0]]
+            return equal[0]
         if undecodable and Path(undecodable) != file.path:
             _remove(Path(undecodable))
         return file
