@@ -22,8 +22,8 @@ from _true_colours import (
     true_colours,
     write_planes,
 )
-from skyport.nodes._media.colours import FrameConverter
 from skyport.nodes._media.decode import decode_frames, thumbnail
+from skyport.nodes._media.decode.colours import FrameConverter
 
 # What rounding to the file's levels costs, and what halving the chroma does to this scene.
 _MOST = {("444", 8): 0.6, ("444", 10): 0.2, ("444", 12): 0.1}

@@ -29,16 +29,19 @@ from PIL import Image
 from skyport.engine.base.errors import BadResult
 from skyport.engine.media import notes
 from skyport.nodes._media.decode import (
+    FramesTooLarge,
+    batch_images,
     check_video,
+    decode_audio,
     decode_frames,
+    decode_image,
     frame_count,
+    has_audio,
     open_video,
     thumbnail,
 )
+from skyport.nodes._media.decode.memory import free_memory
 from skyport.nodes._media.encode import probe
-from skyport.nodes._media.memory import FramesTooLarge, free_memory
-from skyport.nodes._media.pictures import batch_images, decode_image
-from skyport.nodes._media.sound import decode_audio, has_audio
 
 MEDIA = Path(__file__).parent / "fixtures" / "media"
 RNG = np.random.default_rng(7)

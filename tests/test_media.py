@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.base.types import Kind
-from skyport.nodes._media.decode import decode_frames
+from skyport.nodes._media.decode import decode_audio, decode_frames, decode_image
 from skyport.nodes._media.encode import (
     encode,
     encode_audio,
@@ -34,8 +34,6 @@ from skyport.nodes._media.encode import (
     encode_video,
     probe,
 )
-from skyport.nodes._media.pictures import decode_image
-from skyport.nodes._media.sound import decode_audio
 
 EVERY_STEP = torch.arange(256).reshape(1, 16, 16, 1) / 255
 
@@ -383,9 +381,8 @@ args.cpu = True
 from fractions import Fraction
 from pathlib import Path
 from comfy_api.latest import InputImpl, Types
-from skyport.nodes._media.decode import decode_frames, open_video
+from skyport.nodes._media.decode import decode_audio, decode_frames, open_video
 from skyport.nodes._media.encode import encode_video
-from skyport.nodes._media.sound import decode_audio
 
 clip, folder = Path(sys.argv[1]), Path(sys.argv[2])
 whole = open_video(clip)

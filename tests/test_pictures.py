@@ -18,9 +18,13 @@ from PIL import Image, ImageOps, ImageSequence
 from skyport.engine.base.errors import BadResult, InvalidInput
 from skyport.engine.media.files import describe
 from skyport.engine.media.notes import collected
-from skyport.nodes._media.decode import thumbnail
-from skyport.nodes._media.memory import FramesTooLarge, NotDecoded
-from skyport.nodes._media.pictures import batch_images, decode_image
+from skyport.nodes._media.decode import (
+    FramesTooLarge,
+    NotDecoded,
+    batch_images,
+    decode_image,
+    thumbnail,
+)
 
 CASES = Path(__file__).parent / "fixtures" / "media"
 RNG = np.random.default_rng(11)

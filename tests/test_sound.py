@@ -11,8 +11,7 @@ import standin  # noqa: F401  (makes comfy_api importable)
 from PIL import Image
 from skyport.engine.base.errors import BadResult
 from skyport.engine.media.notes import collected
-from skyport.nodes._media.memory import NotDecoded
-from skyport.nodes._media.sound import decode_audio, has_audio
+from skyport.nodes._media.decode import NotDecoded, decode_audio, has_audio
 
 CASES = Path(__file__).parent / "fixtures" / "media"
 RATE = 48000

@@ -18,7 +18,7 @@ from ...engine.base.errors import BadResult, SkyportError
 from ...engine.base.types import Kind, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.media.container import unreadable
-from .._media import decode, memory, pictures, sound
+from .._media import decode
 
 T = TypeVar("T")
 Linked = Collection[str]
@@ -86,7 +86,7 @@ def with_task(error: BadResult, results: Sequence[Result], label: str) -> BadRes
 def _build(name: str, results: _Results) -> Any:
     try:
         return _BUILDERS[name](results)
-    except memory.NotDecoded as error:
+    except decode.NotDecoded as error:
         return ExecutionBlocker(str(error))
 
 
@@ -103,7 +103,7 @@ class FileReader:
         for file in (file for file in files if file.path not in self.errors):
             try:
                 values.append(_read(file.path, decode_one))
-            except memory.FramesTooLarge as error:
+            except decode.FramesTooLarge as error:
                 too_large = error
                 self.notes[str(error)] = None
             except BadResult as error:
@@ -118,7 +118,7 @@ class FileReader:
         """What `decode_all` makes of the files together, in order."""
         try:
             return decode_all([file.path for file in files])
-        except (BadResult, memory.FramesTooLarge):
+        except (BadResult, decode.FramesTooLarge):
             readable = self.each(files, lambda path: (decode_all([path]), path)[1])
         return decode_all(readable) if readable else []
 
@@ -194,7 +194,7 @@ class _Results:
 
 def _images(results: _Results) -> Any:
     files = results.of(Kind.IMAGE)
-    return results.reader.batch(files, pictures.batch_images) or results.missing("image")
+    return results.reader.batch(files, decode.batch_images) or results.missing("image")
 
 
 def _video(results: _Results) -> Any:
@@ -214,14 +214,14 @@ def _audio(results: _Results) -> Any:
     if "audio" not in results.linked:
         return ExecutionBlocker(None)
     if files := results.of(Kind.AUDIO):
-        return results.reader.each(files, sound.decode_audio) or results.missing("audio")
+        return results.reader.each(files, decode.decode_audio) or results.missing("audio")
     videos = [file for file in results.of(Kind.VIDEO) if _has_audio(file.path)]
-    return results.from_tracks(videos, sound.decode_audio) or results.missing("audio")
+    return results.from_tracks(videos, decode.decode_audio) or results.missing("audio")
 
 
 def _has_audio(path: Path) -> bool:
     try:
-        return sound.has_audio(path)
+        return decode.has_audio(path)
     except BadResult:
         return False
 

@@ -24,7 +24,7 @@ from .._kinds import local_files
 from .._kinds.form_values import media_folder
 from .._kinds.remote_inputs import Chain
 from .._kinds.run_workflow import RunWorkflowNode
-from .._media import decode, encode, pictures, sound
+from .._media import decode, encode
 from .._media.encode import tensors
 
 _WORKFLOW = "workflow"  # the input that the remote part replaces
@@ -146,10 +146,10 @@ def _saved_by(result: Result, saver: str, kind: Kind, *, alone: bool) -> Result:
 def _decode(kind: str, files: Sequence[ResultFile], reader: node_outputs.FileReader) -> list[Any]:
     """The values: a list of one if the local node would return a single value."""
     if kind == "IMAGE":
-        return reader.batch(files, pictures.batch_images)
+        return reader.batch(files, decode.batch_images)
     if kind == "MASK":
-        return [images[..., 0] for images in reader.batch(files, pictures.batch_images)]
-    return reader.each(files, decode.open_video if kind == "VIDEO" else sound.decode_audio)
+        return [images[..., 0] for images in reader.batch(files, decode.batch_images)]
+    return reader.each(files, decode.open_video if kind == "VIDEO" else decode.decode_audio)
 
 
 def _no_value(part: RemotePart, kind: str) -> BadResult:

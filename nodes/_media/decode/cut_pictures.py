@@ -9,10 +9,10 @@ from typing import Any, BinaryIO, cast
 
 from PIL.ImageFile import ImageFile
 
-from ...engine.base.words import tr
-from ...engine.media.files import sha256_of
-from ...engine.media.notes import note
-from ...engine.media.picture_file import NOT_A_PICTURE
+from ....engine.base.words import tr
+from ....engine.media.files import sha256_of
+from ....engine.media.notes import note
+from ....engine.media.picture_file import NOT_A_PICTURE
 
 # Formats whose decoders write row by row, so that a cut file still has its upper part.
 _ROW_BY_ROW = ("PNG", "JPEG", "GIF", "BMP")

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from ...engine.base.words import tr
-from ...engine.media.container import unreadable
-from ...engine.media.files import size_text, sniff_file
-from ...engine.media.formats import extension
-from ...engine.media.notes import note
-from ...engine.media.picture_file import (
+from ....engine.base.words import tr
+from ....engine.media.container import unreadable
+from ....engine.media.files import size_text, sniff_file
+from ....engine.media.formats import extension
+from ....engine.media.notes import note
+from ....engine.media.picture_file import (
     NOT_A_PICTURE,
     ORIENTATION,
     NoDecoder,

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...engine.base.errors import BadResult
-from ...engine.base.words import tr
-from ...engine.media.container import (
+from ....engine.base.errors import BadResult
+from ....engine.base.words import tr
+from ....engine.media.container import (
     Losses,
     count_packets,
     first_frame,
@@ -23,9 +23,9 @@ from ...engine.media.container import (
     video_stream,
     video_streams,
 )
-from ...engine.media.files import sniff_file
-from ...engine.media.notes import note
-from ...engine.media.wholeness import is_cut, is_truncated
+from ....engine.media.files import sniff_file
+from ....engine.media.notes import note
+from ....engine.media.wholeness import is_cut, is_truncated
 from .colours import FrameConverter
 from .frame_batch import FrameBatch
 from .pictures import first_pixels

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ...engine.base.errors import SkyportError
-from ...engine.base.words import tr
-from ...engine.media.files import size_text
+from ....engine.base.errors import SkyportError
+from ....engine.base.words import tr
+from ....engine.media.files import size_text
 
 
 class NotDecoded(SkyportError):

@@ -11,9 +11,9 @@ import av
 import numpy as np
 import torch
 
-from ...engine.base.words import tr
-from ...engine.media.container import audio_stream, iter_frames, open_container, unreadable
-from ...engine.media.notes import collected
+from ....engine.base.words import tr
+from ....engine.media.container import audio_stream, iter_frames, open_container, unreadable
+from ....engine.media.notes import collected
 from .memory import NotDecoded
 
 
