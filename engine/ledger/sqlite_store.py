@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..base import forks
 from ..base.types import Json, Result, Task, TaskState
-from .budget import Limit, Use
-from .charges import Charges, Others, charge_columns, no_others
-from .connection import connect, enable_wal
-from .ledger import (
-    ATTACHABLE,
-    EVERYTHING,
-    OPEN,
-    OVER,
-    Charge,
-    Query,
-    Row,
-    Spending,
-    Spent,
-    State,
-    TaskRecord,
-)
-from .migrations import VERSION, migrate, version_of
+from .budget import Limit
+from .charges import Others, charge_columns, no_others
+from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
 from .process_lock import Owner
+from .queries import Queries
 from .retention import cutoff
-from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, to_row, with_missing
-from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before, where_clause
+from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, with_missing
+from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before
 
-_SCANNED_ROWS = 2000  # newest rows that are searched for past durations
-_MAX_ID = 2**63 - 1  # what SQLite can hold
-_MAX_DURATIONS = 20  # durations returned at most
-_LOOKED_FOR = 2 * 86400.0  # seconds from then on when results were found to be missing
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was told to so far: it may still become less.
 _CHARGE_SO_FAR = (
@@ -48,7 +25,7 @@ _CHARGE_SO_FAR = (
 )
 
 
-class Store:
+class Store(Queries):
     """A Ledger in the SQLite file at `path`, or in memory if `path` is None.
 
     Any thread may call it. Raises sqlite3.Error if the disk or the file fails, and NewerSchema,
@@ -58,72 +35,14 @@ class Store:
     def __init__(
         self, path: Path | None, owner: Owner, now: Callable[[], float] = time.time
     ) -> None:
-        self._owner = owner
-        self._now = now
-        self._is_to_open = False
-        self._path = path
-        self._lock = threading.RLock()
-        self._connect()
+        super().__init__(path, owner, now)
         try:
-            self._prepare_database(path)
             self.recover()
         except BaseException:
-            self._closing()
+            self.close()
             raise
-        forks.watch(self)
-
-    def _connect(self) -> None:
-        self._db = connect(self._path)
-        self._charges = Charges(self._db, self._owner, self._now)
-        # Not at exit: our threads may still be writing then, and SQLite needs no clean close.
-        self._closing = weakref.finalize(self, self._db.close)
-        self._closing.atexit = False
-
-    def close(self) -> None:
-        with self._lock:
-            self._closing()
-
-    def before_fork(self) -> None:
-        """Closes the connection: SQLite's locks do not survive a fork, and fail in both."""
-        self._lock.acquire()
-        if self._path is not None and self._closing.alive:
-            with suppress(sqlite3.Error):
-                self._closing()
-            self._is_to_open = True
-
-    def after_fork(self, in_child: bool) -> None:
-        if self._is_to_open:
-            self._is_to_open = False
-            with suppress(sqlite3.Error):  # told by the next call
-                self._connect()
-        self._lock.release()
 
     # -- the life of an order -----------------------------------------------------------------
-
-    def find(self, fingerprint: str) -> Row | None:
-        return self._fetch_one(
-            "SELECT * FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1", fingerprint
-        )
-
-    def latest_unknown(self, fingerprint: str) -> Row | None:
-        return self._fetch_one(
-            "SELECT * FROM tasks WHERE mark = ? AND state = 'unknown' AND id > (SELECT coalesce("
-            "max(id), 0) FROM tasks WHERE mark = ? AND state = 'delivered') "
-            "ORDER BY id DESC LIMIT 1",
-            fingerprint,
-            fingerprint,
-        )
-
-    def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
-        # Only the newest rows: a ledger grows large, and the speed of a model changes.
-        with self._lock:
-            found = self._db.execute(
-                "SELECT ended - submitted FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?) "
-                "WHERE platform = ? AND endpoint = ? AND title = ? AND submitted > 0 "
-                f"AND state {in_states((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
-                (_SCANNED_ROWS, platform, endpoint, title, _MAX_DURATIONS),
-            ).fetchall()
-        return [seconds for (seconds,) in found]
 
     def reserve(
         self,
@@ -225,11 +144,6 @@ class Store:
             )
             return cursor.rowcount == 1
 
-    def has_accepted(self, base_url: str) -> bool:
-        sql = "SELECT EXISTS (SELECT 1 FROM tasks WHERE place = ? AND task_id != '')"
-        with self._lock:
-            return bool(self._db.execute(sql, (base_url,)).fetchone()[0])
-
     def record_result(self, fingerprint: str, result: Result) -> None:
         with self._transaction():
             row_id = self._open_row_id(fingerprint, result.task_id)
@@ -274,35 +188,7 @@ class Store:
         with self._transaction():
             self._update_open_row(fingerprint, task_id, **ended)
 
-    # -- listings -----------------------------------------------------------------------------
-
-    def get(self, row_id: int) -> Row | None:
-        if not 0 < row_id <= _MAX_ID:
-            return None
-        return self._fetch_one("SELECT * FROM tasks WHERE id = ?", row_id)
-
-    def rows(self, query: Query) -> list[Row]:
-        """The rows that match `query`, newest first."""
-        where, values = where_clause(query)
-        sql = f"SELECT * FROM tasks {where} ORDER BY id DESC LIMIT ? OFFSET ?"
-        return self._fetch_all(sql, *values, query.limit, query.offset)
-
-    def count(self, query: Query) -> int:
-        where, values = where_clause(query)
-        with self._lock:
-            return int(
-                self._db.execute(f"SELECT count(*) FROM tasks {where}", values).fetchone()[0]
-            )
-
-    def abandoned(self) -> list[Row]:
-        """Tasks that lack results and belong to this process or to a dead one, oldest first."""
-        newest = f"id > (SELECT coalesce(max(id), 0) - {_SCANNED_ROWS} FROM tasks)"
-        rows = self._fetch_all(
-            f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} "
-            f"OR ({newest} AND ended > ? AND {IS_PARTIAL}) ORDER BY id",
-            self._now() - _LOOKED_FOR,
-        )
-        return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
+    # -- rows that are over or left behind ------------------------------------------------------
 
     def adopt(self, row: Row) -> bool:
         """Take over an abandoned row, to fetch what it lacks.
@@ -317,52 +203,6 @@ class Store:
                 (self._owner.id, row.id, row.owner),
             )
             return cursor.rowcount == 1
-
-    def spent(self, query: Query = EVERYTHING) -> list[Spent]:
-        """Cost per day and platform of the rows that match `query`, newest day first."""
-        where, values = where_clause(query, "cost IS NOT NULL")
-        with self._lock:
-            found = self._db.execute(
-                "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
-                f"sum(cost), unit FROM tasks {where} GROUP BY day, platform, unit "
-                "ORDER BY day DESC, platform, unit",
-                values,
-            ).fetchall()
-        return [Spent(*row) for row in found]
-
-    def reserved(self) -> list[str]:
-        """The orders that something is reserved for, by their fingerprints."""
-        with self._lock:
-            return self._charges.reserved()
-
-    def spending(self, since: float) -> list[Spending]:
-        """What orders made since then count for, newest day first."""
-        with self._lock:
-            return self._charges.since(since)
-
-    def used(
-        self, limit: Limit, local: bool, queue: str = "", asked: frozenset[str] = frozenset()
-    ) -> Sequence[Use]:
-        """What counts against `limit` now, other than reservations of the orders `asked` for."""
-        with self._transaction("DEFERRED"):  # rows and reservations of one moment
-            return self._charges.used(limit, local, queue, asked)
-
-    def charges(self, platform: str, newest: int) -> list[Charge]:
-        """What the platform's newest tasks with a result and a known cost were charged."""
-        with self._lock:
-            found = self._db.execute(
-                "SELECT platform, place, request, cost FROM tasks WHERE platform = ? "
-                "AND cost IS NOT NULL AND state IN ('succeeded', 'delivered') "
-                "ORDER BY id DESC LIMIT ?",
-                (platform, newest),
-            ).fetchall()
-        return [Charge(*row) for row in found]
-
-    def changes(self) -> tuple[int, int]:
-        """Differs after each write, by this process or by another."""
-        with self._lock:
-            by_others = self._db.execute("PRAGMA data_version").fetchone()[0]
-            return int(by_others), self._db.total_changes
 
     def prune(self, older_than_s: float) -> int:
         """Delete ended rows unused for so long, never an undelivered result; returns how many.
@@ -433,32 +273,7 @@ class Store:
         with self._transaction():
             self._db.execute("DELETE FROM tasks WHERE id = ?", (row.id,))
 
-    # -- database -------------------------------------------------------------------------------
-
-    def _prepare_database(self, path: Path | None) -> None:
-        version = version_of(self._db)
-        if path is not None:
-            os.chmod(path, 0o600)
-        enable_wal(self._db)
-        if version < VERSION:
-            with self._transaction():
-                migrate(self._db)
-
-    @contextmanager
-    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
-        """One transaction. IMMEDIATE, so that nobody writes between its reads and its writes."""
-        with self._lock:
-            self._db.execute(f"BEGIN {kind}")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def is_own(self, row: Row) -> bool:
-        return row.owner == self._owner.id
+    # -- statements -----------------------------------------------------------------------------
 
     def _insert(self, record: TaskRecord) -> int | None:
         cursor = self._db.execute(
@@ -530,17 +345,3 @@ class Store:
             "AND ? IN ('', task_id)",
             storable(*values.values(), fingerprint, of_task),
         )
-
-    def _fetch_one(self, sql: str, *values: Json) -> Row | None:
-        return next(iter(self._fetch_all(sql, *values)), None)
-
-    def _fetch_all(self, sql: str, *values: Json) -> list[Row]:
-        with self._lock:
-            rows = self._db.execute(sql, values).fetchall()
-            return [to_row(row, self._file_rows(row)) for row in rows]
-
-    def _file_rows(self, row: sqlite3.Row) -> Sequence[sqlite3.Row]:
-        if State(row["state"]) not in (*ATTACHABLE, *HAVE_RESULT):
-            return ()
-        sql = "SELECT * FROM files WHERE task = ? ORDER BY number"
-        return self._db.execute(sql, (row["id"],)).fetchall()

@@ -1,0 +1,123 @@
+"""What the ledger's file is asked: rows and sums of it. Nothing here changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .budget import Limit, Use
+from .database import Database
+from .ledger import ATTACHABLE, EVERYTHING, Charge, Query, Row, Spending, Spent, State
+from .sql import IS_PARTIAL, in_states, where_clause
+
+_SCANNED_ROWS = 2000  # newest rows that are searched for past durations
+_MAX_ID = 2**63 - 1  # what SQLite can hold
+_MAX_DURATIONS = 20  # durations returned at most
+_LOOKED_FOR = 2 * 86400.0  # seconds from then on when results were found to be missing
+
+
+class Queries(Database):
+    """The questions of a Ledger that change nothing."""
+
+    def get(self, row_id: int) -> Row | None:
+        if not 0 < row_id <= _MAX_ID:
+            return None
+        return self._fetch_one("SELECT * FROM tasks WHERE id = ?", row_id)
+
+    def find(self, fingerprint: str) -> Row | None:
+        return self._fetch_one(
+            "SELECT * FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1", fingerprint
+        )
+
+    def latest_unknown(self, fingerprint: str) -> Row | None:
+        return self._fetch_one(
+            "SELECT * FROM tasks WHERE mark = ? AND state = 'unknown' AND id > (SELECT coalesce("
+            "max(id), 0) FROM tasks WHERE mark = ? AND state = 'delivered') "
+            "ORDER BY id DESC LIMIT 1",
+            fingerprint,
+            fingerprint,
+        )
+
+    def has_accepted(self, base_url: str) -> bool:
+        sql = "SELECT EXISTS (SELECT 1 FROM tasks WHERE place = ? AND task_id != '')"
+        with self._lock:
+            return bool(self._db.execute(sql, (base_url,)).fetchone()[0])
+
+    def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
+        # Only the newest rows: a ledger grows large, and the speed of a model changes.
+        with self._lock:
+            found = self._db.execute(
+                "SELECT ended - submitted FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?) "
+                "WHERE platform = ? AND endpoint = ? AND title = ? AND submitted > 0 "
+                f"AND state {in_states((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
+                (_SCANNED_ROWS, platform, endpoint, title, _MAX_DURATIONS),
+            ).fetchall()
+        return [seconds for (seconds,) in found]
+
+    def rows(self, query: Query) -> list[Row]:
+        """The rows that match `query`, newest first."""
+        where, values = where_clause(query)
+        sql = f"SELECT * FROM tasks {where} ORDER BY id DESC LIMIT ? OFFSET ?"
+        return self._fetch_all(sql, *values, query.limit, query.offset)
+
+    def count(self, query: Query) -> int:
+        where, values = where_clause(query)
+        with self._lock:
+            return int(
+                self._db.execute(f"SELECT count(*) FROM tasks {where}", values).fetchone()[0]
+            )
+
+    def abandoned(self) -> list[Row]:
+        """Tasks that lack results and belong to this process or to a dead one, oldest first."""
+        newest = f"id > (SELECT coalesce(max(id), 0) - {_SCANNED_ROWS} FROM tasks)"
+        rows = self._fetch_all(
+            f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} "
+            f"OR ({newest} AND ended > ? AND {IS_PARTIAL}) ORDER BY id",
+            self._now() - _LOOKED_FOR,
+        )
+        return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]
+
+    def spent(self, query: Query = EVERYTHING) -> list[Spent]:
+        """Cost per day and platform of the rows that match `query`, newest day first."""
+        where, values = where_clause(query, "cost IS NOT NULL")
+        with self._lock:
+            found = self._db.execute(
+                "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
+                f"sum(cost), unit FROM tasks {where} GROUP BY day, platform, unit "
+                "ORDER BY day DESC, platform, unit",
+                values,
+            ).fetchall()
+        return [Spent(*row) for row in found]
+
+    def reserved(self) -> list[str]:
+        """The orders that something is reserved for, by their fingerprints."""
+        with self._lock:
+            return self._charges.reserved()
+
+    def spending(self, since: float) -> list[Spending]:
+        """What orders made since then count for, newest day first."""
+        with self._lock:
+            return self._charges.since(since)
+
+    def used(
+        self, limit: Limit, local: bool, queue: str = "", asked: frozenset[str] = frozenset()
+    ) -> Sequence[Use]:
+        """What counts against `limit` now, other than reservations of the orders `asked` for."""
+        with self._transaction("DEFERRED"):  # rows and reservations of one moment
+            return self._charges.used(limit, local, queue, asked)
+
+    def charges(self, platform: str, newest: int) -> list[Charge]:
+        """What the platform's newest tasks with a result and a known cost were charged."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT platform, place, request, cost FROM tasks WHERE platform = ? "
+                "AND cost IS NOT NULL AND state IN ('succeeded', 'delivered') "
+                "ORDER BY id DESC LIMIT ?",
+                (platform, newest),
+            ).fetchall()
+        return [Charge(*row) for row in found]
+
+    def changes(self) -> tuple[int, int]:
+        """Differs after each write, by this process or by another."""
+        with self._lock:
+            by_others = self._db.execute("PRAGMA data_version").fetchone()[0]
+            return int(by_others), self._db.total_changes
