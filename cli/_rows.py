@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..engine.base.types import Amount
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Row
 from ..engine.tasks.public_view import is_short, redact, state_of, without_keys
@@ -51,7 +52,7 @@ def _age(seconds: float) -> str:
 
 
 def _cost(row: Row) -> str:
-    return "" if row.cost is None else f"{row.cost:g}"
+    return "" if row.cost is None else str(Amount(row.cost, row.unit))
 
 
 def day_of(moment: float) -> str:

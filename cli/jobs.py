@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import providers
 from ..engine.base.errors import SkyportError
+from ..engine.base.types import Amount
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
 from ..engine.settings import folders
@@ -153,8 +154,7 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
     sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
     if sums:
         days = [
-            [one.day, one.platform, str(one.tasks), f"{one.cost:g} {one.unit}".strip()]
-            for one in sums
+            [one.day, one.platform, str(one.tasks), str(Amount(one.cost, one.unit))] for one in sums
         ]
         print()
         print(tr("Charged for all tasks of these days, where the platform reports it:"))

@@ -49,6 +49,7 @@ class HostLedger:
             title=more.get("title", "kling-v3"),
             request={"model": "kling-v3", "parameters": {"prompt": prompt, "ref": SIGNED}},
             source=Source(more.get("node", "7"), "prompt-1"),
+            unit=more.get("unit", ""),
         )
         self.store.record_intent(order)
         if state is not State.INTENT:

@@ -594,7 +594,7 @@ def test_a_run_and_a_fetch_as_json(skyport, cloud, workflow, picture, tmp_path):
     first, again = skyport(*argv), skyport(*argv)
     fetched = skyport("jobs", "fetch", "latest", "--json", "--output", tmp_path / "copies")
     shapes = [json.loads(result.out) for result in (first, again, fetched)]
-    names = {"task", "cost", "reused", "files", "texts", "warnings", "details"}
+    names = {"task", "cost", "unit", "reused", "files", "texts", "warnings", "details"}
     assert [set(one) for one in shapes] == [names] * 3
     assert [one["reused"] for one in shapes[:2]] == [False, True]
     assert [Path(one["files"][0]["path"]).is_file() for one in shapes] == [True] * 3

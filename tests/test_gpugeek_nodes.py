@@ -311,8 +311,8 @@ def test_the_node_tells_its_place_in_the_queue_and_what_it_costs(cloud: Host, cl
     queued = [text for text in texts if "queued" in text]
     assert any(f"{title} \u00b7 queued" in text for text in queued)
     assert any("running" in text and "queue" not in text for text in texts)
-    assert any("0.11" in text for text in queued)
-    assert texts[-1].startswith(f"{title} \u00b7 done \u00b7 0.11")
+    assert any("0.11 CNY" in text for text in queued)
+    assert texts[-1].startswith(f"{title} \u00b7 done \u00b7 0.11 CNY")
 
 
 @pytest.mark.parametrize("stage", ["queued", "running"])

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def kept(
     """A job in the ledger, as a process that has ended since left it there."""
     place = more.pop("place", "https://example.com")
     order = record_of(request(prompt), place, Source("7", "prompt-1"))
+    order = replace(order, unit=more.pop("unit", ""))
     ledger = providers.ledger()
     ledger.record_intent(order)
     if state is State.INTENT:
@@ -98,7 +100,8 @@ def test_an_empty_ledger_says_so(skyport):
 
 def test_the_list_is_newest_first_and_tells_every_column(skyport, tmp_path):
     kept(State.FAILED, "one")
-    kept(State.DELIVERED, "two", task_id="A-7", files=[file_at(tmp_path / "a.png")], cost=0.11)
+    files = [file_at(tmp_path / "a.png")]
+    kept(State.DELIVERED, "two", task_id="A-7", files=files, cost=0.11, unit="CNY")
     result = skyport("jobs")
     assert result.code == 0
     head, _, newest, oldest = result.lines[:4]
@@ -106,7 +109,7 @@ def test_the_list_is_newest_first_and_tells_every_column(skyport, tmp_path):
     assert head.split() == columns
     first = re.split(r"  +", newest)
     assert first[:5] == ["2", "haiyi", ROW.id.split("/")[1], "A-7", "delivered"]
-    assert first[6:] == ["0.11", "1"]
+    assert first[6:] == ["0.11 CNY", "1"]
     assert re.split(r"  +", oldest)[0] == "1"
     assert "failed" in oldest
 
@@ -196,11 +199,11 @@ def test_a_broken_ledger_is_told(skyport, home):
 
 def test_show_tells_everything_and_which_file_is_gone(skyport, tmp_path):
     there, gone = file_at(tmp_path / "a.png"), file_at(tmp_path / "b.png", b"another")
-    kept(State.DELIVERED, "a harbour", files=[there, gone], cost=0.5)
+    kept(State.DELIVERED, "a harbour", files=[there, gone], cost=0.5, unit="CNY")
     gone.path.unlink()
     result = skyport("jobs", "show", 1)
     assert result.code == 0
-    for part in ("task: 24317", "state: delivered", "cost: 0.5", "node: 7", "prompt: prompt-1"):
+    for part in ("task: 24317", "state: delivered", "cost: 0.5 CNY", "node: 7", "prompt: prompt-1"):
         assert part in result.lines
     [first, second] = [line for line in result.lines if line.startswith("file: ")]
     assert str(there.path) in first

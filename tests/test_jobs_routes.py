@@ -70,6 +70,12 @@ def test_a_row_tells_what_the_list_shows(ledger: HostLedger):
     assert row["node"] == "7"
 
 
+def test_a_row_tells_its_cost_with_its_unit(ledger: HostLedger):
+    ledger.add(State.DELIVERED, cost=0.5, unit="CNY")
+    (row,) = listed(ledger.host)["jobs"]
+    assert (row["cost"], row["unit"]) == (0.5, "CNY")
+
+
 def test_pages_follow_each_other_by_number(ledger: HostLedger):
     made = [ledger.add(State.FAILED) for _ in range(5)][::-1]
     first = listed(ledger.host, limit=2)

@@ -108,7 +108,7 @@ def test_an_answer_is_seen_growing_on_the_node(cloud: Host, sandbox: Sandbox, cl
     assert all(text.startswith(part) for part in parts)
     assert len(parts[0]) < len(parts[-1])
     assert run.ui["ask"]["text"] == [text]
-    assert "0.02" in run.texts["ask"][-1]  # what it cost
+    assert "0.02 credits" in run.texts["ask"][-1]  # what it cost
     assert sent(sandbox, "completions") == [
         {
             "model": "qwen3-max",

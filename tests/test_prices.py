@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,17 @@ def workflow(number: int = 7) -> Request:
     return Request(GPU, "prompt", {"workflow_id": number, "task_type": 1, "prompt": nodes})
 
 
-def charge(request: Request, cost: float | None, base_url: str = BASE, fails: bool = False) -> None:
+def charge(
+    request: Request,
+    cost: float | None,
+    base_url: str = BASE,
+    fails: bool = False,
+    unit: str = "",
+) -> None:
     """One task of `request` that is over, in the ledger."""
     ledger = providers.ledger()
     charge.number += 1
-    record = record_of(request, base_url)
+    record = replace(record_of(request, base_url), unit=unit)
     ledger.record_intent(record)
     ledger.record_accepted(record, Task(request.platform, request.endpoint, f"t{charge.number}"))
     if not fails:
@@ -151,6 +158,27 @@ def test_what_is_not_known_of_the_order_makes_its_price_unknown(book):
     charge(video(), 10)
     values = {"duration": ["4", 0]}
     assert book.price_of(key_of_form(OPEN, "happyhorse-1.0-t2v", values, "t2v"), BASE) is None
+
+
+def test_what_was_charged_in_another_unit_is_left_out(book):
+    for cost, unit in ((500, "points"), (10, "CNY"), (12, "CNY")):
+        charge(video(prompt=f"{cost}"), cost, unit=unit)
+    assert book.price(video(), BASE) == Price(Amount(11, "CNY"), Origin.LEARNT, 10, 12, tasks=2)
+    charge(video(), 300, unit="points")
+    assert cost_of(book.price(video(), BASE)) == (400, "points", Origin.LEARNT)
+
+
+def test_rates_of_another_unit_are_left_out(book):
+    for length, unit in ((10, "points"), (5, "CNY")):
+        charge(video(duration=length), 2 * length, unit=unit)
+    assert book.price(video(duration=8), BASE) is None
+
+
+def test_a_charge_whose_unit_was_not_kept_is_in_that_of_its_platform(book):
+    charge(video(prompt="old"), 10)
+    charge(video(prompt="new"), 12, unit="credits")
+    price = book.price(video(), BASE)
+    assert (cost_of(price), price.tasks) == ((11, "credits", Origin.LEARNT), 2)
 
 
 def test_a_task_that_failed_teaches_nothing(book):

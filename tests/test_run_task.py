@@ -171,6 +171,13 @@ def test_a_finished_node_says_what_the_platform_adds_but_not_its_reasoning() -> 
     assert said[-1].splitlines()[1:] == [f"queued 1.2 s{DOT}traceid 5f2c", "it may rain"]
 
 
+def test_a_finished_node_sums_up_costs_of_one_unit_only() -> None:
+    costs = ((0.1, "CNY"), (10, "credits"), (0.2, "CNY"), (None, "USD"))
+    results = [Result(str(n), cost=cost, unit=unit) for n, (cost, unit) in enumerate(costs)]
+    asyncio.run(progress.show_finished("7", "Cloud thing", results))
+    assert said[-1] == DOT.join(["Cloud thing", "done", "4 items", "0.3 CNY + 10 credits"])
+
+
 def test_an_open_end_says_what_the_platform_said_and_what_each_way_on_costs(
     play: Play, tmp_path: Path
 ) -> None:

@@ -210,6 +210,9 @@ class Amount:
     value: float
     unit: str
 
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}".strip()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -304,6 +307,7 @@ class Result:
     """The result of a finished task; `details` as in TaskState.
 
     texts       of the answer, then those of `text_files`
+    unit        of the cost, "" where the platform tells none
     missing     files of the task that are not among `files`: asked for again, only they are fetched
     """
 
@@ -313,6 +317,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
     cost: float | None = None
+    unit: str = ""
     reused: bool = False
     text_files: tuple[ResultFile, ...] = ()
     missing: tuple[MissingResult, ...] = ()

@@ -154,12 +154,16 @@ class Spending:
 
 @dataclass(frozen=True)
 class Charge:
-    """What a task that brought its result cost; `request` is its payload as JSON text."""
+    """What a task that brought its result cost; `request` is its payload as JSON text.
+
+    unit  of the cost, "" where the order was made before units were kept
+    """
 
     platform: str
     base_url: str
     request: str
     cost: float
+    unit: str = ""
 
 
 @dataclass(frozen=True)

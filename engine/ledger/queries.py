@@ -109,7 +109,7 @@ class Queries(Database):
         """What the platform's newest tasks with a result and a known cost were charged."""
         with self._lock:
             found = self._db.execute(
-                "SELECT platform, place, request, cost FROM tasks WHERE platform = ? "
+                "SELECT platform, place, request, cost, unit FROM tasks WHERE platform = ? "
                 "AND cost IS NOT NULL AND state IN ('succeeded', 'delivered') "
                 "ORDER BY id DESC LIMIT ?",
                 (platform, newest),

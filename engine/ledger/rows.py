@@ -175,6 +175,7 @@ def _to_result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
         warnings=tuple(json.loads(row["warnings"])),
         details=_pairs(json.loads(row["details"])),
         cost=row["cost"],
+        unit=row["unit"],
         text_files=tuple(file for number, file in every.items() if number < 0),
         missing=missing_in(row["success"]),
     )

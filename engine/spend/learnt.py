@@ -27,6 +27,7 @@ class _Sample:
     key: PriceKey
     base_url: str
     cost: float
+    unit: str
 
 
 class LearntPrices:
@@ -41,15 +42,22 @@ class LearntPrices:
     def price(
         self, key: PriceKey, base_url: str, unit: str, models: Sequence[Model]
     ) -> Price | None:
-        """The median of the newest equal orders at that address; `unit` is the platform's."""
+        """The median of the newest equal orders at that address, in the unit of the newest.
+
+        unit  the platform's, for orders whose unit was not kept
+        """
         known = [
             replace(sample, key=with_defaults(sample.key, models))
             for sample in self._of(key.platform)
             if sample.key.model == key.model and _is_same_address(sample.base_url, base_url)
         ]
-        equal = [sample.cost for sample in known if sample.key.drivers == key.drivers]
-        costs = equal or list(_scaled(known, key))
-        return _price(costs[:_SAMPLES], unit) if None not in key.drivers.values() else None
+        if not known or None in key.drivers.values():
+            return None
+        units = [sample.unit or unit for sample in known]
+        alike = [one for one, its_unit in zip(known, units, strict=True) if its_unit == units[0]]
+        equal = [sample.cost for sample in alike if sample.key.drivers == key.drivers]
+        costs = equal or list(_scaled(alike, key))
+        return _price(costs[:_SAMPLES], units[0])
 
     def _of(self, platform: str) -> list[_Sample]:
         with self._lock:
@@ -69,7 +77,7 @@ class LearntPrices:
             payload = json.loads(charge.request)
             payload = payload if isinstance(payload, dict) else {}
             self._keys[digest] = key_of_request(charge.platform, payload)
-        return _Sample(self._keys[digest], charge.base_url, charge.cost)
+        return _Sample(self._keys[digest], charge.base_url, charge.cost, charge.unit)
 
 
 def _is_same_address(one: str, other: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..base.types import Status, TaskState
+from ..base.types import Amount, Status, TaskState
 from ..base.words import tr
 from .job import Job, JobSnapshot
 
@@ -16,7 +16,7 @@ class ProgressText:
     """The progress of a job at one moment.
 
     share   fraction done, 0..1
-    words   `running 42 %`, `KSampler`, `0:37 of about 1:30`, `queue 3/12`, `0.11`
+    words   `running 42 %`, `KSampler`, `0:37 of about 1:30`, `queue 3/12`, `0.11 CNY`
     short   the same without what changes all the time: `running`, `KSampler`
     answer  text of a streamed answer so far, "" if there is none
     """
@@ -36,9 +36,7 @@ def progress_text(job: Job, now: float) -> ProgressText:
     """The progress of `job` at `now`, in seconds of `time.monotonic`."""
     share = 1.0 if job.future.done() else _share(job.snapshot, now)
     answer = job.snapshot.answer if job.snapshot.stage == "answering" else ""
-    return ProgressText(
-        share, tuple(_words(job.snapshot, now)), tuple(_short(job.snapshot)), answer
-    )
+    return ProgressText(share, tuple(_words(job, now)), tuple(_short(job.snapshot)), answer)
 
 
 def clock(seconds: float) -> str:
@@ -46,11 +44,12 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _words(snapshot: JobSnapshot, now: float) -> list[str]:
+def _words(job: Job, now: float) -> list[str]:
+    snapshot = job.snapshot
     words = [_stage(snapshot), *_node_at_work(snapshot)]
     if snapshot.stage == "running":
         words.append(_time(now - snapshot.since, snapshot.usual))
-        words += _queue_and_cost(snapshot.state)
+        words += _queue_and_cost(snapshot.state, job.record.unit)
         if snapshot.silent is not None:
             words.append(tr("no answer for {time}", time=clock(now - snapshot.silent)))
     if snapshot.stage == "answering":
@@ -117,7 +116,7 @@ def _time(seconds: float, usual: float | None) -> str:
     return tr("{time} of about {usual}", time=clock(seconds), usual=clock(usual))
 
 
-def _queue_and_cost(state: TaskState | None) -> list[str]:
+def _queue_and_cost(state: TaskState | None, unit: str) -> list[str]:
     if state is None:
         return []
     position, length = state.queue
@@ -126,7 +125,7 @@ def _queue_and_cost(state: TaskState | None) -> list[str]:
         shown = f"{position}/{length}" if length is not None else str(position)
         words.append(tr("queue {place}", place=shown))
     if state.cost is not None:
-        words.append(f"{state.cost:g}")
+        words.append(str(Amount(state.cost, unit)))
     return words
 
 

@@ -49,6 +49,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "task": row.task.id if row.task else None,
             **{name: getattr(row, name) for name in ("created", "submitted", "ended", "delivered")},
             "cost": row.cost,
+            "unit": row.unit,
             "error": row.error,
             "node": row.record.source.node_id,
             "prompt": row.record.source.prompt_id,
@@ -67,6 +68,7 @@ def result_to_json(result: Result) -> dict[str, Any]:
         {
             "task": result.task_id or None,
             "cost": result.cost,
+            "unit": result.unit,
             "reused": result.reused,
             **_contents(result),
         }

@@ -79,7 +79,7 @@ async def fetch_results(
     target = _folder(task.platform, into) / stem
     fetch = _Fetch(engine, job, target, kept)
     fetched = await fetch.all(outputs, before.missing)
-    return await engine.blocking(lambda: _results(task, state, outputs, fetched))
+    return await engine.blocking(lambda: _results(job, task, state, outputs, fetched))
 
 
 class _Fetch:
@@ -196,7 +196,11 @@ def _file_name(text: str) -> str:
 
 
 def _results(
-    task: Task, state: TaskState, outputs: Sequence[Output], fetched: Sequence[Fetched]
+    job: Job,
+    task: Task,
+    state: TaskState,
+    outputs: Sequence[Output],
+    fetched: Sequence[Fetched],
 ) -> Results:
     files = [each for each in fetched if isinstance(each, ResultFile)]
     errors = {n: each for n, each in enumerate(fetched, 1) if isinstance(each, SkyportError)}
@@ -214,6 +218,7 @@ def _results(
         ),
         details=state.details,
         cost=state.cost,
+        unit=job.record.unit,
         text_files=tuple(texts),
     )
     warned = replace(result, warnings=(*state.warnings, *_kept_warnings(result)))

@@ -13,7 +13,7 @@ from server import PromptServer
 
 from ... import providers
 from ...engine.base.errors import SkyportError, TaskCancelled
-from ...engine.base.types import Result
+from ...engine.base.types import Amount, Result
 from ...engine.base.words import tr
 from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT, progress_text
@@ -76,12 +76,20 @@ def _headline(title: str, results: Sequence[Result]) -> str:
     parts = [title, tr("done")]
     if len(results) > 1:
         parts.append(tr("{count} items", count=len(results)))
-    costs = [result.cost for result in results if result.cost is not None]
-    if costs:
-        parts.append(f"{sum(costs):g}")
+    if costs := _costs(results):
+        parts.append(" + ".join(map(str, costs)))
     if all(result.reused for result in results):
         parts.append(tr("reused, no charge; change the seed for a new one"))
     return DOT.join(parts)
+
+
+def _costs(results: Sequence[Result]) -> list[Amount]:
+    """What they cost, a sum a unit."""
+    sums: dict[str, float] = {}
+    for result in results:
+        if result.cost is not None:
+            sums[result.unit] = sums.get(result.unit, 0.0) + result.cost
+    return [Amount(value, unit) for unit, value in sums.items()]
 
 
 def _details(results: Sequence[Result]) -> list[str]:
@@ -94,7 +102,7 @@ def _details(results: Sequence[Result]) -> list[str]:
 
 
 def text_of(jobs: Sequence[Job], now: float) -> str:
-    """`HaiYi kling-v3 . running 42 % . KSampler . 0:37 of about 1:30 . queue 3/12 . 0.11`."""
+    """`HaiYi kling-v3 . running 42 % . KSampler . 0:37 of about 1:30 . queue 3/12 . 0.11 CNY`."""
     done = sum(job.future.done() for job in jobs)
     busy = next((job for job in jobs if not job.future.done()), jobs[0])
     parts = [name_of(busy)]

@@ -41,6 +41,7 @@ def _brief(row: Row) -> dict[str, Any]:
         "submitted": row.submitted,
         "ended": row.ended,
         "cost": row.cost,
+        "unit": row.unit,
         "error": shorten(row.error, _EXCERPT),
         "words": shorten(first_prompt(row.record.request), _EXCERPT),
         "text": shorten(texts[0], _EXCERPT) if texts else "",
@@ -98,6 +99,7 @@ def _live(job: Job, now: float) -> dict[str, Any]:
         "silent": None if snapshot.silent is None else now - snapshot.silent,
         "moved": snapshot.transferred,
         "total": snapshot.total,
+        "unit": job.record.unit,
         **_polled(snapshot),
     }
 

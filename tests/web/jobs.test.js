@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
-import { GROUP_WORDS, age, amount, clock, laidOut, seenWords, sizeText, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
+import { GROUP_WORDS, age, amount, clock, costWord, laidOut, seenWords, sizeText, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
 import { findNode, ranIt } from "../../web/jobs/path.js";
 import { follow } from "../../web/words.js";
@@ -13,7 +13,7 @@ const row = (job, about = {}) => ({ job, mark: `mark-${job}`, state: "delivered"
 const rows = (newest, oldest) => Array.from({ length: newest - oldest + 1 }, (_, n) => row(newest - n));
 const live = (about = {}) => ({
   mark: "mark-9", platform: "haiyi", title: "kling-v3", stage: "running", task: "24317", elapsed: 37, usual: 90,
-  progress: 0.42, status: "running", remote: "KSampler", queue: [3, 12], cost: 0.11, moved: 0, total: 0, at: 0, ...about,
+  progress: 0.42, status: "running", remote: "KSampler", queue: [3, 12], cost: 0.11, unit: "CNY", moved: 0, total: 0, at: 0, ...about,
 });
 const numbers = (book) => book.rows.map(({ job }) => job);
 const book = (jobs, about = {}) => {
@@ -155,7 +155,7 @@ test("a job that is not submitted yet stands above the rows", () => {
 // -- words ---------------------------------------------------------------------------------------
 
 test("a running job tells state, remote node, time, queue and cost", () => {
-  assert.deepEqual(seenWords(live(), 1000), ["running 42 %", "KSampler", "0:38 of about 1:30", "queue 3/12", "0.11"]);
+  assert.deepEqual(seenWords(live(), 1000), ["running 42 %", "KSampler", "0:38 of about 1:30", "queue 3/12", "0.11 CNY"]);
   const little = live({ status: "WARMUP", progress: null, remote: "", usual: null, queue: [2, null], cost: null });
   assert.deepEqual(seenWords(little, 0), ["WARMUP", "0:37", "queue 2"]);
   assert.deepEqual(seenWords(live({ stage: "uploading", moved: 1, total: 4 }), 0), ["uploading 25 %"]);
@@ -183,6 +183,11 @@ test("numbers are as people read them", () => {
   assert.deepEqual([age(5), age(125), age(7300), age(259200)], ["just now", "2 min ago", "2 h ago", "3 days ago"]);
   assert.deepEqual([amount(0.1 + 0.2), amount(12), amount(0.000123)], ["0.3", "12", "0.000123"]);
   assert.deepEqual([sizeText(12), sizeText(1536), sizeText(2 ** 21)], ["12 bytes", "1.5 KB", "2 MB"]);
+});
+
+test("a cost is in its unit, and alone where the platform has told none", () => {
+  assert.equal(costWord({ cost: 0.1 + 0.2, unit: "CNY" }), "0.3 CNY");
+  assert.equal(costWord({ cost: 12, unit: "" }), "12");
 });
 
 test("a state of a newer version is shown as it is", () => {

@@ -3,7 +3,7 @@ import { ask } from "../server.js";
 import { say } from "../words.js";
 import { blocks, hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el } from "./elements.js";
-import { amount, laidOut, seenWords, splitDetails, stateWord, toneOf } from "./format.js";
+import { costWord, laidOut, seenWords, splitDetails, stateWord, toneOf } from "./format.js";
 import { player } from "./player.js";
 
 export class JobDetail {
@@ -134,7 +134,7 @@ export class JobDetail {
       [say("Platform"), (row ?? live).label],
       [say("Task id"), (row ?? live).task],
       [say("Prompt"), row?.words],
-      [say("Cost"), row && row.cost !== null ? amount(row.cost) : ""],
+      [say("Cost"), row && row.cost !== null ? costWord(row) : ""],
       [say("Ordered"), row && moment(row.created)],
       [say("Submitted"), row && moment(row.submitted)],
       [row?.state === "unresolved" ? say("Unresolved since") : say("Ended"), row && moment(row.ended)],

@@ -17,8 +17,11 @@ export function age(seconds) {
   return say("{count} days ago", { count: Math.floor(seconds / 86400) });
 }
 
-/** A cost, in the platform's own unit. */
+/** A number of the platform's own unit. */
 export const amount = (cost) => String(Number(Number(cost).toPrecision(6)));
+
+/** "0.11 CNY"; the number alone where the platform has told no unit. */
+export const costWord = ({ cost, unit }) => `${amount(cost)} ${unit ?? ""}`.trim();
 
 export function sizeText(bytes) {
   for (const [unit, scale] of [["GB", 1024 ** 3], ["MB", 1024 ** 2], ["KB", 1024]])
@@ -85,7 +88,7 @@ export function seenWords(live, now) {
   words.push(timeWord(live, now));
   const [place, length] = live.queue;
   if (place !== null) words.push(say("queue {place}", { place: length === null ? place : `${place}/${length}` }));
-  if (live.cost !== null) words.push(amount(live.cost));
+  if (live.cost !== null) words.push(costWord(live));
   if ((live.silent ?? null) !== null) words.push(say("no answer for {time}", { time: clock(since(live, live.silent, now)) }));
   return words;
 }

@@ -3,7 +3,7 @@ import { addressOf } from "../server.js";
 import { say } from "../words.js";
 import { hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el, icon } from "./elements.js";
-import { age, amount, seenWords, stateWord, toneOf } from "./format.js";
+import { age, costWord, seenWords, stateWord, toneOf } from "./format.js";
 import { ROW, reveal, stepped, windowOf } from "./paging.js";
 
 const CALM = 90; // ms without scrolling until pictures are asked for
@@ -211,6 +211,6 @@ function linesOf({ row, live }) {
   const when = row ? age(Date.now() / 1000 - row.created) : "";
   const middle = [(row ?? live).label, task, when].filter(Boolean).join(" · ");
   if (live) return [live.title, middle, seenWords(live, performance.now()).join(" · ")];
-  const cost = row.cost === null ? "" : amount(row.cost);
+  const cost = row.cost === null ? "" : costWord(row);
   return [row.title, middle, row.error || [cost, row.text || row.words].filter(Boolean).join(" · ")];
 }

@@ -2,7 +2,7 @@
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import { el } from "./elements.js";
-import { amount, totals } from "./format.js";
+import { costWord, totals } from "./format.js";
 
 export class Sums {
   /** labels: platform name -> its name for people */
@@ -34,7 +34,7 @@ export class Sums {
     const label = (name) => this.labels[name] ?? name;
     const line = (kind, cells) => el("tr", {}, ...cells.map((cell) => el(kind, {}, String(cell))));
     const names = [say("Platform"), say("Jobs"), say("Cost")];
-    const told = ({ platform, tasks, cost, unit }) => [label(platform), tasks, `${amount(cost)} ${unit ?? ""}`.trim()];
+    const told = (one) => [label(one.platform), one.tasks, costWord(one)];
     const sums = totals(spent).map((one) => line("td", told(one)));
     const days = spent.map((one) => line("td", [one.day ?? "", ...told(one)]));
     return [
