@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import itertools
 import os
@@ -18,7 +19,7 @@ from ..base.types import ResultFile
 from ..base.words import tr
 from .data_files import binary_ending, data_type, safe_extension
 from .file_type import HEAD_BYTES, FileType, detect
-from .files import is_text
+from .files import is_text, sha256_of
 from .hashing import BackgroundSha256
 
 CHUNK = 64 * 1024  # a broken connection loses what has come of one
@@ -178,6 +179,15 @@ def _is_running(pid: int) -> bool:
     except OSError:
         pass
     return True
+
+
+def came_again(path: Path) -> bool:
+    """Whether the folder holds another download of the file, with the same bytes."""
+    stem = re.sub(r"_\d+$", "", path.stem)
+    others = path.parent.glob(f"{glob.escape(stem)}*{glob.escape(path.suffix)}")
+    size = path.stat().st_size
+    same = [other for other in others if other != path and other.stat().st_size == size]
+    return bool(same) and sha256_of(path)[0] in [sha256_of(other)[0] for other in same]
 
 
 def safe_name(name: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import glob
-import re
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from PIL.ImageFile import ImageFile
 
 from ....engine.base.words import tr
-from ....engine.media.files import sha256_of
 from ....engine.media.notes import note
+from ....engine.media.part_file import came_again
 from ....engine.media.picture_file import NOT_A_PICTURE
 
 # Formats whose decoders write row by row, so that a cut file still has its upper part.
@@ -59,15 +57,6 @@ def _rows(image: ImageFile) -> int:
     except NOT_A_PICTURE:
         return 0
     return box[3] if box else 0
-
-
-def came_again(path: Path) -> bool:
-    """Whether the folder holds another download of the file, with the same bytes."""
-    stem = re.sub(r"_\d+$", "", path.stem)
-    others = path.parent.glob(f"{glob.escape(stem)}*{glob.escape(path.suffix)}")
-    size = path.stat().st_size
-    same = [other for other in others if other != path and other.stat().st_size == size]
-    return bool(same) and sha256_of(path)[0] in [sha256_of(other)[0] for other in same]
 
 
 class _Ended:

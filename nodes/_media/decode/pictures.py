@@ -18,6 +18,7 @@ from ....engine.media.container import unreadable
 from ....engine.media.files import size_text, sniff_file
 from ....engine.media.formats import extension
 from ....engine.media.notes import note
+from ....engine.media.part_file import came_again
 from ....engine.media.picture_file import (
     NOT_A_PICTURE,
     ORIENTATION,
@@ -25,7 +26,7 @@ from ....engine.media.picture_file import (
     decodable,
     open_picture,
 )
-from .cut_pictures import came_again, load
+from .cut_pictures import load
 from .memory import FramesTooLarge, NotDecoded, free_memory
 
 # Formats whose further pictures are frames. Not TIFF (pages), not MPO (a phone's depth map).

@@ -25,6 +25,7 @@ from ....engine.media.container import (
 )
 from ....engine.media.files import sniff_file
 from ....engine.media.notes import note
+from ....engine.media.part_file import came_again
 from ....engine.media.wholeness import is_cut, is_truncated
 from .colours import FrameConverter
 from .frame_batch import FrameBatch
@@ -42,13 +43,17 @@ def open_video(path: str | Path) -> Any:
 def check_video(path: str | Path) -> None:
     """Raises BadResult if the file has no video track or is evidently truncated.
 
-    A codec that cannot be decoded here may still be played, saved or uploaded.
+    A truncated one is taken once it has come a second time: the platform has no other. A codec
+    that cannot be decoded here may still be played, saved or uploaded.
     """
     path = Path(path)
     with open_container(path) as container:
         video_streams(container, path)
-    if is_truncated(path):
+    if not is_truncated(path):
+        return
+    if not came_again(path):
         raise unreadable(path, tr("its end is missing"))
+    note(tr("{name}: its end is missing.", name=path.name))
 
 
 def frame_count(path: str | Path) -> int:
