@@ -81,7 +81,7 @@ def _origin(price: Price) -> str:
 
     return {
         Origin.OWN: lambda: tr("your prices"),
-        Origin.TOLD: lambda: tr("the price list"),
+        Origin.LIST: lambda: tr("the price list"),
         Origin.LEARNT: lambda: tr("{count} earlier tasks", count=price.tasks),
     }[price.origin]()
 

@@ -26,7 +26,7 @@ from ..engine.settings import folders, keys, settings
 from ..engine.settings.settings import results
 from ..engine.spend.estimate import Estimator
 from ..engine.spend.price_book import PriceBook
-from ..engine.spend.told_prices import ToldPrices
+from ..engine.spend.price_list import PriceList
 from ..engine.tasks.collector import collect_forever
 from ..engine.tasks.runner import Runner
 
@@ -112,7 +112,7 @@ async def refresh_prices(platform: str) -> bool:
     if not provider_class(platform).lists_prices():
         return False
     provider = await engine.blocking(lambda: connect(platform))
-    is_due = ToldPrices(type(provider), provider.http.base_url).is_due()
+    is_due = PriceList(type(provider), provider.http.base_url).is_due()
     if is_due:
         await engine.blocking(lambda: _refresh_prices(provider))
     return is_due
@@ -122,7 +122,7 @@ def _refresh_prices(provider: Provider) -> None:
     if provider.lists_prices():
         provider.http.timeout = _PRICE_TIMEOUT
         models = [model for model in catalogue(provider.name).models() if not model.retired]
-        ToldPrices(type(provider), provider.http.base_url).refresh(provider, models)
+        PriceList(type(provider), provider.http.base_url).refresh(provider, models)
 
 
 @lru_cache(maxsize=1)

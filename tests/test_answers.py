@@ -320,6 +320,7 @@ IDS = {
     "only data": {"code": 0, "message": "", "data": "t-3"},
     "JSON in text": {"code": 0, "message": "", "data": '{"task_id": "t-3"}'},
     "beside an error": {"error": "slow", "task_id": "t-3"},
+    "beside numbers as keys": {"message": "{1: 'ok'}", "data": {"x": "{2: 1}", "taskid": "t-3"}},
 }
 
 

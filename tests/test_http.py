@@ -36,8 +36,9 @@ from skyport.engine.base.errors import (
 )
 from skyport.engine.base.types import MediaFile
 from skyport.engine.http.client import Http
-from skyport.engine.http.error_answers import api_error, message_in, parse_retry_after
+from skyport.engine.http.error_answers import api_error, parse_retry_after
 from skyport.engine.http.failures import describe_failure
+from skyport.engine.http.messages import message_in
 from skyport.engine.http.response import Response, StreamListener, read_json
 from skyport.engine.http.retry import (
     may_be_accepted,
@@ -507,6 +508,13 @@ def test_status_and_words_choose_the_class(status: int, words: str, kind: type) 
         ({"detail": [{"loc": ["body"], "msg": "field required"}]}, "field required"),
         ({"data": {"fail_reason": "NSFW"}}, "NSFW"),
         ({"message": "failed", "error": "failed"}, "failed"),
+        ({"message": "failed", "detail": "no GPU is free"}, "no GPU is free"),
+        ({"errorMessage": "bad size"}, "bad size"),
+        ({"message": "bad", "data": {"reason": "size"}}, "bad; size"),
+        ({"detail": [{"loc": ["body", "width"], "msg": "too small"}]}, "too small; width"),
+        ({"error": "{1: 'bad size'}"}, "{1: 'bad size'}"),
+        ({"error": "{1: {'msg': b'x'}}"}, "{1: {'msg': b'x'}}"),
+        ([{"message": "bad size"}], "bad size"),
         ({"nothing": "here"}, ""),
     ],
 )

@@ -10,12 +10,14 @@ from zlib import crc32
 import numpy as np
 import pytest
 import standin  # noqa: F401  (makes comfy_api importable)
-from _clips import pictures, tone, write_clip
+from _clips import pictures, tone, with_codec, write_clip
 from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 from skyport.engine.base.errors import BadResult
 from skyport.engine.base.types import Kind, MissingResult, Result, ResultFile
+from skyport.engine.media.notes import collected
 from skyport.nodes._base import node_outputs
+from skyport.nodes._media.decode import FramesTooLarge
 
 ALL = node_outputs.ALL
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -167,6 +169,35 @@ def test_a_video_that_cannot_be_opened_withholds_no_other(tmp_path: Path) -> Non
     video, frames = made.args[1:3]
     assert (len(video), [list(each.shape) for each in frames]) == (1, [[5, 16, 32, 3]])
     assert list(made.unreadable) == [clips[0]]
+
+
+def test_frames_of_a_codec_without_a_decoder_are_noted_beside_those_of_others(
+    tmp_path: Path,
+) -> None:
+    clips = [write_clip(tmp_path / f"{n}.mp4", pictures(5, 32, 16)) for n in range(2)]
+    files = [
+        result_of(path, Kind.VIDEO).files[0] for path in (with_codec(clips[0], b"xq77"), clips[1])
+    ]
+    with collected() as notes:
+        made = node_outputs.deliver(ALL, [Result("7", tuple(files))], ("frames",), "HaiYi")
+    video, frames = made.args[1:3]
+    assert (len(video), len(frames)) == (2, 1)
+    assert "xq77" in notes[0]
+    assert not made.unreadable  # the video itself is delivered
+
+
+def test_what_does_not_fit_in_memory_is_noted_beside_what_does(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n}.png") for n in range(2)]
+
+    def decode_one(path: Path) -> str:
+        if path == paths[0]:
+            raise FramesTooLarge("It is too large.", needed=2, free=1)
+        return path.name
+
+    files = [result_of(path, Kind.IMAGE).files[0] for path in paths]
+    with collected() as notes:
+        assert node_outputs.FileReader().each(files, decode_one) == ["1.png"]
+    assert notes == ["It is too large."]
 
 
 def test_a_sound_that_cannot_be_decoded_withholds_no_other(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from skyport.engine.platforms.price_text import read_prices
 from skyport.engine.spend.drivers import key_of_form, key_of_request
 from skyport.engine.spend.price import Origin, Price
 from skyport.engine.spend.price_book import PriceBook
-from skyport.engine.spend.told_prices import ToldPrices
+from skyport.engine.spend.price_list import PriceList
 from skyport.sandbox import Sandbox, start
 
 OPEN, GPU, HORSE = "opencomputing", "gpugeek", "happyhorse"
@@ -336,10 +336,10 @@ def test_a_list_is_read_and_kept(priced):
     book, sandbox = priced
     refresh(OPEN)
     refresh(HORSE)
-    assert cost_of(book.price(video(), sandbox.base_url(OPEN))) == (10, "credits", Origin.TOLD)
+    assert cost_of(book.price(video(), sandbox.base_url(OPEN))) == (10, "credits", Origin.LIST)
     film = Request(HORSE, "videos", {"model": "kling-video", "duration": 5, "resolution": "720p"})
     price = book.price(film, sandbox.base_url(HORSE))
-    assert cost_of(price) == (0.3, "USD", Origin.TOLD)
+    assert cost_of(price) == (0.3, "USD", Origin.LIST)
     assert price.text.startswith("$0.0600/")
 
 
@@ -371,20 +371,20 @@ def test_a_list_that_is_there_is_not_asked_for_again(priced):
 def test_a_list_is_due_after_a_day_and_a_failure_after_an_hour(priced):
     _, sandbox = priced
     provider, now = providers.connect(HORSE), [1000.0]
-    told = ToldPrices(type(provider), "https://x.example", lambda: now[0])
-    assert told.is_due()
-    told.refresh(provider, ())
+    price_list = PriceList(type(provider), "https://x.example", lambda: now[0])
+    assert price_list.is_due()
+    price_list.refresh(provider, ())
     ages = {86399.0: False, 86400.0: True, -1.0: True}
     for age, is_due in ages.items():
         now[0] = 1000.0 + age
-        assert told.is_due() is is_due
+        assert price_list.is_due() is is_due
     now[0] = 1000.0
     sandbox.platforms[HORSE].prices = False
-    told.refresh(provider, ())
-    assert "api/pricing" in told.error
+    price_list.refresh(provider, ())
+    assert "api/pricing" in price_list.error
     for age, is_due in {3599.0: False, 3600.0: True}.items():
         now[0] = 1000.0 + age
-        assert told.is_due() is is_due
+        assert price_list.is_due() is is_due
 
 
 @pytest.mark.parametrize("platform", [OPEN, HORSE])
@@ -399,12 +399,12 @@ def test_a_platform_without_a_list_stays_without_and_keeps_what_it_had(priced, p
 def test_a_failure_keeps_the_list_that_was_there(priced):
     book, sandbox = priced
     provider = providers.connect(OPEN)
-    told = ToldPrices(type(provider), provider.http.base_url)
+    price_list = PriceList(type(provider), provider.http.base_url)
     models = providers.catalogue(OPEN).models()
-    told.refresh(provider, models)
+    price_list.refresh(provider, models)
     sandbox.platforms[OPEN].prices = False
-    told.refresh(provider, models)
-    assert told.error
+    price_list.refresh(provider, models)
+    assert price_list.error
     assert cost_of(book.price(video(), sandbox.base_url(OPEN)))[0] == 10
 
 
@@ -426,9 +426,9 @@ def test_a_list_that_is_no_list_is_a_failure_that_is_noted(book, server, monkeyp
     for answer in (answer_json({"data": {}}), answer_page("<html>", 200), answer_json([1])):
         server.on("/api/pricing", answer)
         provider = providers.connect(HORSE)
-        told = ToldPrices(type(provider), provider.http.base_url)
-        told.refresh(provider, ())
-        assert told.error
+        price_list = PriceList(type(provider), provider.http.base_url)
+        price_list.refresh(provider, ())
+        assert price_list.error
     assert all("Authorization" not in seen.headers for seen in server.seen)
 
 

@@ -100,13 +100,43 @@ def parse_object(text: str) -> Json:
     """The object or list that `text` holds as JSON or as Python shows it, else `text` itself."""
     if text.lstrip()[:1] not in ("{", "[") or len(text) > _MAX_INNER:
         return text
-    for read in (parse, ast.literal_eval):
+    for read in (parse, _parse_python):
         try:
             tree = read(text.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         return tree if isinstance(tree, (dict, list)) else text
     return text
+
+
+def _parse_python(text: str) -> Json:
+    """What Python shows, as JSON has it: keys are text. Raises what `ast.literal_eval` does."""
+    return parse(json.dumps(ast.literal_eval(text)))
+
+
+def lookup(tree: Json, path: str) -> Json:
+    """The value at the dotted `path`, None if there is none; JSON in a text is read."""
+    for name in filter(None, path.split(".")):
+        tree = parsed(tree)
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
+
+
+def find_key(layer: Mapping[str, Any], name: str) -> Json:
+    """The value of the key that reads as `name` without case, `_` and `-`; None without one."""
+    for key, value in layer.items():
+        if plain_key(key) == name and value not in (None, ""):
+            return value
+    return None
+
+
+def plain_key(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
+
+
+def parsed(value: Json) -> Json:
+    """`value`, or the object or list that it holds as text."""
+    return parse_object(value) if isinstance(value, str) else value
 
 
 def _with_valid_texts(tree: Json) -> Json:

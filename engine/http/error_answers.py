@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -18,15 +18,12 @@ from ..base.errors import (
     RateLimited,
     ServerFault,
 )
-from ..base.json_tree import number, parse, parse_object
+from ..base.json_tree import number, parse
 from ..base.shown_text import scrub, shorten, visible_text
 from ..base.types import Json
 from ..base.words import tr
+from .messages import message_in
 
-_MESSAGE_KEYS = (
-    *("message", "msg", "error", "detail", "error_msg", "error_message", "err_msg"),
-    *("fail_reason", "failure_reason", "fail_msg", "reason"),
-)
 # Not 401 and 403: these are about the key, whoever says so.
 _STATUS_PHRASES = frozenset(
     HTTPStatus(status).phrase.lower() for status in HTTPStatus if status >= 404
@@ -148,11 +145,6 @@ def _advice(error_class: type[ApiError], label: str, status: int) -> str:
 # -- the message in a body -----------------------------------------------------------------------
 
 
-def message_in(tree: Json) -> str:
-    """The messages in a JSON error body, wherever platforms put them; "" if there are none."""
-    return shorten("; ".join(dict.fromkeys(_sentences(tree))))
-
-
 def code_in(tree: Json) -> str:
     """The platform's own error code in a JSON body, "" if there is none."""
     if not isinstance(tree, dict):
@@ -197,23 +189,6 @@ def _storage_error(body: bytes) -> tuple[str, str] | None:
     if code is None or words is None:
         return None
     return visible_text(words[1]), visible_text(code[1], 60)
-
-
-def _sentences(tree: Json) -> Iterator[str]:
-    if isinstance(tree, str):
-        held = parse_object(tree)  # an error of somebody else, passed on as text
-        if isinstance(held, str):
-            yield from [tree.strip()] if tree.strip() else []
-        else:
-            yield message_in(held) or tree.strip()
-    elif isinstance(tree, list):
-        for entry in tree[:5]:
-            yield from _sentences(entry)
-    elif isinstance(tree, dict):
-        sentences = [s for key in _MESSAGE_KEYS for s in _sentences(tree.get(key))]
-        yield from sentences or _sentences(
-            tree.get("data") if isinstance(tree.get("data"), dict) else None
-        )
 
 
 # -- when to try again --------------------------------------------------------------------------

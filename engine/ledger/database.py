@@ -67,7 +67,7 @@ class Database:
     def after_fork(self, in_child: bool) -> None:
         if self._is_to_open:
             self._is_to_open = False
-            with suppress(sqlite3.Error):  # told by the next call
+            with suppress(sqlite3.Error):  # reported by the next call
                 self._connect()
         self._lock.release()
 

@@ -135,8 +135,8 @@ class Spending:
 
     local     whether they went to this machine, as those of the sandbox do
     prompt    the ComfyUI prompt that they ran in, "" for those of a command
-    charged   what the platform told for them
-    expected  what those are expected to cost whose cost it has not told
+    charged   what the platform reported for them
+    expected  what those are expected to cost whose cost it has not reported
     unknown   how many of the tasks are of unknown price
     """
 

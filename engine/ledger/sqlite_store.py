@@ -18,7 +18,7 @@ from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, w
 from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before
 
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
-# The most that a task was expected to cost, or was told to so far: it may still become less.
+# The most that a task was expected to cost, or was reported to so far: it may still become less.
 _CHARGE_SO_FAR = (
     "CASE WHEN charge IS NULL THEN ? WHEN charge_unit = unit "
     "THEN max(charge, coalesce(?, charge)) ELSE charge END"
@@ -321,7 +321,7 @@ class Store(Queries):
         self._write_cost(task, result.cost)
 
     def _write_cost(self, row_id: int | None, cost: float | None) -> None:
-        """What the task cost in the end, if the platform has told it."""
+        """What the task cost in the end, if the platform has reported it."""
         if cost is not None:
             self._db.execute(
                 "UPDATE tasks SET cost = ?, charge = ?, charge_unit = unit WHERE id = ?",

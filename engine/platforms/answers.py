@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.json_tree import parse_object, share
+from ..base.json_tree import find_key, lookup, parsed, plain_key, share
 from ..base.shown_text import shorten
 from ..base.types import Json, Output, Status, Task, TaskState
 from ..http.error_answers import code_in, is_about_credit
+from ..http.messages import INNER, layers, reason_in
 from .result_addresses import Addresses
 
 WORDS: Mapping[str, Status] = {
@@ -32,15 +33,8 @@ WORDS: Mapping[str, Status] = {
 _STATUS_KEYS = ("status", "taskstatus", "state", "taskstate", "jobstatus")
 _PROGRESS_KEYS = ("progress", "totalprogress", "percent", "percentage")
 _ID_KEYS = ("taskid", "promptid", "jobid", "generationid", "taskids")
-_REASON_KEYS = (
-    *("failreason", "failurereason", "failmsg", "failmessage", "errormessage", "errormsg"),
-    *("errmsg", "error", "message", "msg", "reason", "detail"),
-)
 _REASON_CODES = ("errcode", "errorcode", "failcode")
-_NO_REASON = frozenset(("success", "succeed", "succeeded", "ok", "none", "null", "failed", "fail"))
-_INNER = ("data", "output", "task", "result", "response")  # objects that may describe the task
 _ECHO = re.compile(r"parameters|params|inputs?|request|payload|model")
-_DEPTH = 3
 _MAX_WORD = 100  # characters of a status word
 # Nothing but its id may stand between: "Task failed: image not found" says something else.
 _NO_TASK = re.compile(
@@ -132,7 +126,7 @@ class AnswerForm:
     def _shares(self, objects: Iterator[Mapping[str, Any]]) -> Iterator[float | None]:
         for layer in objects:
             for key in _PROGRESS_KEYS:
-                value = _get(layer, key)
+                value = find_key(layer, key)
                 if isinstance(value, dict):
                     yield from self._shares(iter([value]))
                 else:
@@ -158,33 +152,9 @@ class AnswerForm:
 # -- parts of an answer ---------------------------------------------------------------------------
 
 
-def lookup(tree: Json, path: str) -> Json:
-    """The value at the dotted `path`, None if there is none; JSON in a text is read."""
-    for name in filter(None, path.split(".")):
-        tree = _parsed(tree)
-        tree = tree.get(name) if isinstance(tree, dict) else None
-    return tree
-
-
-def layers(body: Json, home: str = "", depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
-    """The objects that may describe the task itself: its home, the body, and those inside."""
-    at_home = _parsed(lookup(body, home))
-    if home and isinstance(at_home, dict):
-        yield from layers(at_home, depth=depth)
-    body = _parsed(body)
-    if not isinstance(body, dict):
-        return
-    yield body
-    for key in _INNER if depth else ():
-        yield from layers(body.get(key), depth=depth - 1)
-
-
 def reason(body: Json, home: str = "") -> str:
     """Everything the platform says about a failure, "" if it says nothing."""
-    found: dict[str, None] = {}
-    for layer in layers(body, home):
-        found.update(dict.fromkeys(_sentences(layer)))
-    words = shorten("; ".join(found))
+    words = reason_in(body, home)
     code = _reason_code(body, home)
     return f"{words} (code {code})".strip() if code and code not in words else words
 
@@ -194,14 +164,14 @@ def refusal(body: Json) -> bool:
 
     A mere message is no refusal.
     """
-    body = _parsed(body)
+    body = parsed(body)
     if not isinstance(body, dict):
         return False
     if body.get("success") is False or not is_success_code(body.get("code")):
         return True
     objects = list(layers(body))
     has_error = any(
-        _get(layer, key) for layer in objects for key in ("error", "errors", "failreason")
+        find_key(layer, key) for layer in objects for key in ("error", "errors", "failreason")
     )
     words = [WORDS.get(word.strip().lower()) for word in _status_words(iter(objects))]
     has_failed = any(word in (Status.FAILED, Status.CANCELLED) for word in words)
@@ -228,30 +198,11 @@ def says_no_such_task(words: str) -> bool:
 def _status_words(objects: Iterator[Mapping[str, Any]]) -> Iterator[str]:
     for layer in objects:
         for key in _STATUS_KEYS:
-            value = _get(layer, key)
+            value = find_key(layer, key)
             if isinstance(value, int) and not isinstance(value, bool) and not 100 <= value < 600:
                 yield str(value)
             elif isinstance(value, str) and value.strip():
                 yield shorten(value, _MAX_WORD)
-
-
-def _sentences(layer: Mapping[str, Any]) -> Iterator[str]:
-    for key in _REASON_KEYS:
-        yield from _texts(_get(layer, key))
-
-
-def _texts(value: Json, depth: int = _DEPTH) -> Iterator[str]:
-    value = _parsed(value)
-    if isinstance(value, str):
-        text = " ".join(value.split()).rstrip(";")
-        if text and text.lower() not in _NO_REASON:
-            yield text
-    elif isinstance(value, dict) and depth:
-        for key in (*_REASON_KEYS, "loc", "type") if "loc" in value else _REASON_KEYS:
-            yield from _texts(_get(value, key), depth - 1)
-    elif isinstance(value, list) and depth:
-        for entry in value[:5]:
-            yield from _texts(entry, depth - 1)
 
 
 def _reason_code(body: Json, home: str) -> str:
@@ -259,27 +210,10 @@ def _reason_code(body: Json, home: str) -> str:
         inner = layer.get("error")
         for place in (layer, inner if isinstance(inner, dict) else {}):
             for key in _REASON_CODES:
-                value = _get(place, key)
+                value = find_key(place, key)
                 if isinstance(value, (int, str)) and not is_success_code(value):
                     return str(value)
     return ""
-
-
-def _get(layer: Mapping[str, Any], name: str) -> Json:
-    """The value of the key that reads as `name` without case, `_` and `-`; None without one."""
-    for key, value in layer.items():
-        if _plain(key) == name and value not in (None, ""):
-            return value
-    return None
-
-
-def _plain(key: str) -> str:
-    return key.lower().replace("_", "").replace("-", "")
-
-
-def _parsed(value: Json) -> Json:
-    """`value`, or the object or list that it holds as text."""
-    return parse_object(value) if isinstance(value, str) else value
 
 
 # -- ids ------------------------------------------------------------------------------------------
@@ -287,9 +221,9 @@ def _parsed(value: Json) -> Json:
 
 def _named_ids(tree: Json, depth: int = 6) -> Iterator[Json]:
     """The values of keys that name a task id, anywhere but in what the request sent."""
-    tree = _parsed(tree)
+    tree = parsed(tree)
     if isinstance(tree, dict) and depth:
-        yield from (value for key, value in tree.items() if _plain(key) in _ID_KEYS)
+        yield from (value for key, value in tree.items() if plain_key(key) in _ID_KEYS)
         for key, value in tree.items():
             if not _ECHO.fullmatch(str(key).lower()):
                 yield from _named_ids(value, depth - 1)
@@ -301,12 +235,12 @@ def _named_ids(tree: Json, depth: int = 6) -> Iterator[Json]:
 def _bare_ids(body: Json) -> Iterator[Json]:
     """Values that may be an id in an answer that is no refusal: `id`, or all that `data` is."""
     for layer in layers(body):
-        yield _get(layer, "id")
-        for key in _INNER:
+        yield find_key(layer, "id")
+        for key in INNER:
             value = layer.get(key)
             first = value[0] if isinstance(value, list) and value else value
             if isinstance(first, dict):
-                yield _get(first, "id")
+                yield find_key(first, "id")
             elif re.fullmatch(r"(?=.*\d)[\w-]{3,200}", str(first)) and not isinstance(first, list):
                 yield first
 

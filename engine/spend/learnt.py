@@ -14,7 +14,7 @@ from ..ledger.ledger import Charge
 from ..ledger.resilient import ResilientLedger
 from .drivers import COUNT, DURATION, PriceKey, key_of_request, with_defaults
 from .price import Origin, Price
-from .told_prices import is_loopback
+from .price_list import is_loopback
 
 _NEWEST = 200  # tasks of a platform that are looked at
 _MAX_KEYS = 2000  # of requests that were read before

@@ -11,7 +11,7 @@ from ..base.types import Amount
 class Origin(str, enum.Enum):
     """Who says what an order costs."""
 
-    TOLD = "told"  # the platform
+    LIST = "told"  # the platform, by its price list
     LEARNT = "learnt"  # the ledger: what equal orders were charged before
     OWN = "own"  # the person, in prices.json
 

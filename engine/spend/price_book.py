@@ -11,7 +11,7 @@ from .drivers import PriceKey, key_of_request, with_defaults
 from .learnt import LearntPrices
 from .own_prices import own_price
 from .price import Price
-from .told_prices import ToldPrices
+from .price_list import PriceList
 
 
 class PriceBook:
@@ -45,13 +45,13 @@ class PriceBook:
         provider = self._provider_class(key.platform)
         return (
             own_price(key, self._unit)
-            or ToldPrices(provider, base_url).price(key)
+            or PriceList(provider, base_url).price(key)
             or self._learnt.price(key, base_url, provider.unit, models)
         )
 
     def text(self, key: PriceKey, base_url: str) -> str:
         """The platform's own words about what the model costs, "" where it has none."""
-        return ToldPrices(self._provider_class(key.platform), base_url).text(key)
+        return PriceList(self._provider_class(key.platform), base_url).text(key)
 
     def _unit(self, platform: str) -> str:
         return self._provider_class(platform).unit

@@ -18,6 +18,7 @@ from ...engine.base.errors import BadResult, SkyportError
 from ...engine.base.types import Kind, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.media.container import unreadable
+from ...engine.media.notes import note
 from .._media import decode
 
 T = TypeVar("T")
@@ -51,11 +52,9 @@ class Delivered(io.NodeOutput):
     """The outputs of a node.
 
     unreadable  files that were left out as they cannot be decoded, by path, and why
-    notes       what else its user must know
     """
 
     unreadable: Mapping[Path, str] = MappingProxyType({})
-    notes: Sequence[str] = ()
 
 
 def deliver(
@@ -95,7 +94,6 @@ class FileReader:
 
     def __init__(self) -> None:
         self.errors: dict[Path, BadResult] = {}
-        self.notes: dict[str, None] = {}
 
     def each(self, files: Sequence[ResultFile], decode_one: Callable[[Path], T]) -> list[T]:
         """What `decode_one` makes of the files. Raises FramesTooLarge if none fits in memory."""
@@ -105,7 +103,7 @@ class FileReader:
                 values.append(_read(file.path, decode_one))
             except decode.FramesTooLarge as error:
                 too_large = error
-                self.notes[str(error)] = None
+                note(str(error))
             except BadResult as error:
                 self.errors[file.path] = error
         if too_large and not values:
@@ -144,7 +142,7 @@ class FileReader:
             for one in results
         ]
         output = Delivered(*values, ui=node_ui(shown))
-        output.unreadable, output.notes = reasons, tuple(self.notes)
+        output.unreadable = reasons
         return output
 
 
@@ -185,10 +183,11 @@ class _Results:
         """What tracks of files bring that are delivered as a whole too; else a blocker, or []."""
         tracks = FileReader()
         values = tracks.each(files, decode_one)
-        reasons = [*tracks.notes, *tracks.reasons().values()]
+        reasons = tracks.reasons().values()
         if reasons and not values:
             return ExecutionBlocker(" ".join(reasons))
-        self.reader.notes.update(dict.fromkeys(reasons))
+        for reason in reasons:
+            note(reason)
         return values
 
 

@@ -6,7 +6,6 @@ are part of the node's cache key: linking `frames` runs the node again, and then
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,6 @@ from ...engine.base.words import tr
 from ...engine.workflows.api_format import is_link
 
 _KEY = "skyport_linked"
-_log = logging.getLogger(__name__)
 # Outputs that cost time to make, by class type: (index, name). Filled as the pack is loaded.
 _costly: dict[str, list[tuple[int, str]]] = {}
 _models_offered: dict[str, Callable[[], set[str]]] = {}

@@ -77,7 +77,7 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
         lambda: _noting(lambda: _deliver_past(row, found, deliver))
     )
     title = f"{history.label(row)} {history.title(row)}"
-    await progress.show_finished(node_id, title, [result], [*_notes(output), *said])
+    await progress.show_finished(node_id, title, [result], said)
     _note_partial(node_id, [result])
     return output
 
@@ -131,7 +131,7 @@ async def finish(
         lambda: _noting(lambda: _deliver(jobs, found, deliver))
     )
     title = DOT.join(filter(None, (progress.name_of(jobs[0]), note)))
-    await progress.show_finished(node_id, title, results, [*_notes(output), *said])
+    await progress.show_finished(node_id, title, results, said)
     _note_partial(node_id, results)
     return output
 
@@ -271,10 +271,6 @@ def _deliver_past(
 
 def _unreadable(output: Any) -> Mapping[Path, str]:
     return output.unreadable if isinstance(output, Delivered) else {}
-
-
-def _notes(output: Any) -> Sequence[str]:
-    return output.notes if isinstance(output, Delivered) else ()
 
 
 # -- run again for what is missing --------------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import Any
 from ...engine.base.json_tree import leaves, number
 from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.base.words import tr
-from ...engine.platforms.answers import AnswerForm, layers
+from ...engine.http.messages import layers
+from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.result_addresses import Addresses, if_readable
 
 _WORDS = {

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from ...engine.base.json_tree import parse_object, share
 from ...engine.base.types import Json, Output, Status, Task, TaskState
 from ...engine.http.error_answers import is_status_phrase
-from ...engine.platforms.answers import AnswerForm, layers
+from ...engine.http.messages import layers
+from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.result_addresses import Addresses, if_readable
 
 _ENVELOPE = ("msg", "message", "data", "detail")

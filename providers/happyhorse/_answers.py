@@ -9,7 +9,8 @@ from ...engine.base.json_tree import number
 from ...engine.base.types import Json, Task, TaskState
 from ...engine.base.words import tr
 from ...engine.http.error_answers import is_status_phrase
-from ...engine.platforms.answers import AnswerForm, layers
+from ...engine.http.messages import layers
+from ...engine.platforms.answers import AnswerForm
 
 _OWN_KEYS = (
     *("id", "task_id", "output", "data", "results", "metadata", "progress"),

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ...engine.base.json_tree import number
 from ...engine.base.types import Json, Task, TaskState
-from ...engine.platforms.answers import AnswerForm, layers
+from ...engine.http.messages import layers
+from ...engine.platforms.answers import AnswerForm
 
 CHAT, IMAGES, VIDEOS = "chat/completions", "image/generations", "video/generations"
 _OWN_KEYS = ("taskid", "task_id", "error", "choices", "data", "video", "image")

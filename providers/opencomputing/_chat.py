@@ -12,7 +12,8 @@ from ...engine.base.shown_text import valid_unicode
 from ...engine.base.types import Json, Output, Status, TaskState
 from ...engine.base.words import tr
 from ...engine.http.client import STREAM, Http
-from ...engine.http.error_answers import api_error, message_in
+from ...engine.http.error_answers import api_error
+from ...engine.http.messages import message_in
 from ...engine.http.response import Response, StreamListener
 from ._answers import usage_details
 

@@ -54,7 +54,7 @@ class Figure:
         return {**asdict(self), "ratio": self.ratio, "goal": goal, "met": self.met}
 
 
-Told = Figure | str  # a str says why something could not be measured, or how to read it
+Entry = Figure | str  # a str says why something could not be measured, or how to read it
 
 
 def machine() -> dict[str, Any]:

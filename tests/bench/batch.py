@@ -12,7 +12,7 @@ from pathlib import Path
 from skyport import sandbox
 
 from . import _scenes
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import stand_in
 from ._measure import MB, alone, peak_above_idle
 
@@ -21,7 +21,7 @@ _SLOTS = 8  # max_parallel, as it is by default
 _SPREAD = 1.5  # times what the slots alone would make of it
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     count, few, side = (4, 2, 64) if small else (_COUNT, _FEW, _SIDE)
     with sandbox.start(pace=0.05 if small else 1.0) as cloud:
         address = cloud.base_url("haiyi"), cloud.key("haiyi")

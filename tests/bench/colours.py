@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import COMFYUI, comfy_api, stand_in
 from ._measure import MB, alone, peak_above_idle, timed
 
@@ -19,7 +19,7 @@ _FORMATS = ((8, "420"), (8, "444"), (10, "420"), (12, "422"))
 _PLAIN = "colours: without COMFYUI_PATH the baseline is what its node does, without the node"
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     height, width, count = (48, 64, 2) if small else _CLIP
     if not COMFYUI:
         yield _PLAIN

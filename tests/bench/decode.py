@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _scenes
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import COMFYUI, NONE, comfy_api, stand_in
 from ._measure import MB, alone, peak_above_idle, timed
 
@@ -20,7 +20,7 @@ _MEMORY = Goal(1.1)
 _THAN_COMFYUI, _THAN_CV2 = Goal(1 / 3), Goal(1.0)
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     (height, width, frames), rounds = ((48, 64, 5), 1) if small else (_CLIP, 3)
     with tempfile.TemporaryDirectory() as folder:
         clip = _scenes.clip(Path(folder, "clip.mp4"), height, width, frames)

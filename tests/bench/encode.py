@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from . import _scenes
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import stand_in
 from ._measure import MB, in_turns, timed
 
@@ -28,7 +28,7 @@ _PICTURES = {"photo": _scenes.photo, "drawing": _scenes.drawing}
 _BATCH = 8
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     sizes, rounds = ({"64 x 48": (48, 64)}, 1) if small else (_SIZES, 5)
     with tempfile.TemporaryDirectory() as folder:
         for size, shape in sizes.items():

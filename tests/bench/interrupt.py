@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyport import sandbox
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import KIND, NAME, stand_in
 from ._measure import alone, in_turns
 from .parallel import node, sink
@@ -25,7 +25,7 @@ _PROMISED = Goal(0.5, "s")
 _MODEL = "google/gemini-3.1-flash-image-preview"
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     with sandbox.start() as cloud, tempfile.TemporaryDirectory() as folder:
         env = {"HAIYI_BASE_URL": cloud.base_url("haiyi"), "HAIYI_API_KEY": cloud.key("haiyi")}
         ours, theirs = alone(both, env, Path(folder), 1 if small else _TIMES)

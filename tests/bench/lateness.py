@@ -18,7 +18,7 @@ from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.tasks.polling import POLLS_A_MINUTE, Forecast, Pace
 from virtual import Play, most_within, order
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 
 SAMPLE_INTERVAL = 5.0  # `time.sleep(5)` before every poll, in HaiYi's "complete sample"
 _KINDS = {3.0: Goal(0.75, "s"), 30.0: Goal(0.75, "s"), 300.0: Goal(2.0, "s")}
@@ -27,7 +27,7 @@ _TASKS = 200  # of each kind
 _RESTARTS = 20
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     for kind, goal in _KINDS.items():
         lengths = varied(kind, 5 if small else _TASKS)
         (lates, polls), late = ours(lengths), statistics.median(sample(lengths))

@@ -18,7 +18,7 @@ from skyport.engine.ledger.ledger import EVERYTHING, Query, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._measure import timed
 
 _WRITES = 5  # of a task's row
@@ -31,7 +31,7 @@ LOOKS = 30
 _REQUEST = {"model": {"provider": "kwai", "model": "kling-v3"}, "prompt": "a lighthouse " * 40}
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = (_WRITES * tasks for tasks in written(Path(folder), 2 if small else TASKS))
         yield Figure("ledger, writes of a row", ours, theirs, "/s", "plain SQLite", _A_SECOND)

@@ -16,7 +16,7 @@ import psutil
 from skyport.engine.tasks.polling import POLLS_A_SECOND
 from virtual import Cloud, Play, ended, most_within, order
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._measure import alone
 
 _COUNTS = (1_000, 10_000)
@@ -43,7 +43,7 @@ class Wait:
     uneven: float
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     few, many = (20, 40) if small else _COUNTS
     less, more = alone(waited, few), alone(waited, many)
     thread = alone(_a_thread, 20 if small else 1_000)

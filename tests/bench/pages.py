@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import KIND, NAME, stand_in
 from ._measure import alone, in_turns, timed
 
@@ -18,7 +18,7 @@ _TIMES = 15
 _PROMISED = Goal(20, "ms")
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     many, few = (2 * _FEW, _FEW) if small else (_MANY, _FEW)
     with tempfile.TemporaryDirectory() as folder:
         long, short = alone(both, Path(folder), many, few)

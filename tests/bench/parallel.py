@@ -10,7 +10,7 @@ from typing import Any
 
 from skyport import sandbox
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import KIND, NAME, stand_in
 from ._measure import alone
 
@@ -19,7 +19,7 @@ _PACE = 0.1  # of the sandbox, which is told whole seconds only
 _MODEL = "google/gemini-3.1-flash-image-preview"
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     tasks, seconds, blocks = (2, 0.6, 0.2) if small else (_TASKS, _SECONDS, _BLOCKS)
     with sandbox.start(pace=_PACE) as cloud, tempfile.TemporaryDirectory() as folder:
         env = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from skyport import sandbox
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import KIND, NAME, stand_in
 from ._measure import alone
 from .parallel import node, run, sink
@@ -20,7 +20,7 @@ _RESTARTS = 3
 _MODEL = "google/gemini-3-pro-image-preview"
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     with (
         sandbox.start(pace=0.05 if small else 0.5) as cloud,
         tempfile.TemporaryDirectory() as folder,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skyport.demo._host import PACK, ComfyUI
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import COMFYUI, NONE
 from ._measure import in_turns, timed
 
@@ -20,7 +20,7 @@ _STARTS, _ASKED = 3, 15
 _IMPORT, _TIME, _SIZE = Goal(0.15, "s"), Goal(15, "ms"), Goal(400, "KB")
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     if not COMFYUI or small:
         yield f"start-up: {NONE}" if not COMFYUI else "start-up: has no small form"
         return

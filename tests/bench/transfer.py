@@ -19,7 +19,7 @@ from skyport.engine.base.types import MediaFile
 from skyport.engine.http.client import Http
 from skyport.engine.media.download import Download
 
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._measure import MB, alone, beside, in_turns, peak_above_idle, timed
 from ._wire import serve
 
@@ -31,7 +31,7 @@ _RATE = Goal(0.8, least=True)
 _MEMORY = Goal(16, "MB")
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     size, rounds = (MB, 1) if small else (_SIZE, 9)
     if shutil.which("curl") is None:
         yield "transfer: curl is not installed, and it is the baseline"
@@ -44,7 +44,7 @@ def figures(small: bool = False) -> Iterator[Told]:
             yield from _compared("upload", upload, curl_up, file, url, rounds)
 
 
-def _compared(name, ours, theirs, file: Path, url: str, rounds: int) -> Iterator[Told]:  # type: ignore[no-untyped-def]
+def _compared(name, ours, theirs, file: Path, url: str, rounds: int) -> Iterator[Entry]:  # type: ignore[no-untyped-def]
     size = file.stat().st_size / MB
     works = [partial(timed, partial(call, file, url)) for call in (ours, theirs)]
     mine, others = in_turns(rounds, *works)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import _scenes
-from ._figures import Figure, Goal, Told
+from ._figures import Entry, Figure, Goal
 from ._hosts import comfy_api
 from ._measure import alone, timed
 
@@ -16,7 +16,7 @@ _CLIP = (1080, 1920, 120)
 _NO_DECODE = Goal(0.05)
 
 
-def figures(small: bool = False) -> Iterator[Told]:
+def figures(small: bool = False) -> Iterator[Entry]:
     (height, width, frames), rounds = ((48, 64, 5), 1) if small else (_CLIP, 3)
     with tempfile.TemporaryDirectory() as folder:
         clip = _scenes.clip(Path(folder, "clip.mp4"), height, width, frames)

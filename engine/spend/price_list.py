@@ -20,7 +20,7 @@ LIFETIME, RETRY_AFTER = 86400.0, 3600.0  # seconds for which a list holds; and a
 _SANDBOX = "sandbox"
 
 
-class ToldPrices:
+class PriceList:
     """The price list of one platform at one address, as it was last fetched.
 
     now  seconds since the epoch
@@ -38,7 +38,7 @@ class ToldPrices:
     def price(self, key: PriceKey) -> Price | None:
         """What an order costs by the list; None where it does not say."""
         row = self._row(key)
-        return price_of(_tariffs(row, self._provider.unit), key, Origin.TOLD) if row else None
+        return price_of(_tariffs(row, self._provider.unit), key, Origin.LIST) if row else None
 
     def text(self, key: PriceKey) -> str:
         """The platform's own words about the price of the model, "" where it has none."""
