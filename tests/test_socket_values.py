@@ -27,6 +27,12 @@ IMAGE = Socket("first_frame", Kind.IMAGE)
 MASK = Socket("mask", Kind.IMAGE, mask=True)
 
 
+@pytest.fixture(autouse=True)
+def temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(tmp_path / "temp")
+    monkeypatch.setattr(form_values.folder_paths, "get_temp_directory", lambda: folder)
+
+
 def tasks(socket: Socket, value: Any) -> list[MediaFile]:
     """The file of each task that the value makes."""
     return [one[socket.id] for one in form_values.socket_values([socket], {socket.id: value})]
