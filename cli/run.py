@@ -254,11 +254,14 @@ def _free_path(folder: Path, file: ResultFile) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy under a temporary name first, so that no partial file is ever seen."""
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.part")
-        shutil.copyfile(source, part)
-        os.replace(part, target)
+        try:
+            shutil.copyfile(source, part)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise InvalidInput(
             tr("{path} cannot be written: {reason}.", path=target, reason=error.strerror or error),

@@ -23,7 +23,11 @@ from processes import python_path
 from sandboxes import environment, set_environment
 from skyport.cli._board import _Lines
 from skyport.cli._table import cut, table, width
+from skyport.cli.run import copy_into
 from skyport.cli.sandbox import markers
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import Kind, Result, ResultFile
+from skyport.engine.media.files import sha256_of
 from skyport.engine.settings import keys
 from skyport.engine.tasks.progress import ProgressText
 from skyport.sandbox import Sandbox, platform_names
@@ -696,3 +700,20 @@ def test_a_second_ctrl_c_ends_at_once_and_all_is_said_once(
         assert (
             "The same command goes on with it at no further charge; `skyport jobs` lists" in output
         )
+
+
+def test_a_copy_that_the_disk_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    kept, folder = tmp_path / "kept.png", tmp_path / "copies"
+    kept.write_bytes(bytes(100_000))
+    result = Result("7", (ResultFile(kept, Kind.IMAGE, "image/png", 100_000, sha256_of(kept)[0]),))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(InvalidInput, match=r"kept\.png cannot be written"):
+            copy_into(result, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(folder.iterdir()) == []
+    assert copy_into(result, folder).files[0].path == folder / "kept.png"
+    assert [each.name for each in folder.iterdir()] == ["kept.png"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
@@ -110,6 +111,39 @@ def test_a_result_outside_the_output_folder_is_shown_from_temp(
     assert copy.read_bytes() == path.read_bytes()
 
 
+def test_results_of_one_name_outside_the_output_folder_are_shown_each_by_itself(
+    tmp_path: Path, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform may number its tasks anew, and what was deleted may be fetched again."""
+    output, temp = tmp_path / "output", tmp_path / "temp"
+    monkeypatch.setattr(node_outputs.folder_paths, "get_output_directory", lambda: str(output))
+    monkeypatch.setattr(node_outputs.folder_paths, "get_temp_directory", lambda: str(temp))
+    days = [tmp_path / day for day in ("monday", "tuesday")]
+    for number, day in enumerate(days):
+        day.mkdir()
+        picture(day / "a.png", width=4 + number)
+    shown = []
+    for day in (*days, days[0]):
+        (one,) = node_outputs.node_ui([result_of(day / "a.png", Kind.IMAGE)])["images"]
+        shown.append((temp / one["subfolder"] / one["filename"]).read_bytes())
+    assert shown == [(day / "a.png").read_bytes() for day in (*days, days[0])]
+
+
+def test_a_result_that_cannot_be_shown_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temp folder may be full, or belong to another user."""
+    taken = tmp_path / "temp"
+    taken.write_bytes(b"")
+    monkeypatch.setattr(node_outputs.folder_paths, "get_output_directory", lambda: str(taken))
+    monkeypatch.setattr(node_outputs.folder_paths, "get_temp_directory", lambda: str(taken))
+    made = node_outputs.deliver(
+        ALL, [result_of(picture(tmp_path / "a.png"), Kind.IMAGE)], (), "HaiYi"
+    )
+    assert [list(batch.shape) for batch in made.args[0]] == [[1, 3, 4, 3]]
+    assert "images" not in made.ui
+
+
 def test_a_picture_that_does_not_fit_blocks_its_output_alone(tmp_path: Path) -> None:
     """A PNG of a few bytes that says it is 100000 pixels a side."""
     path = tmp_path / "huge.png"
@@ -151,6 +185,42 @@ def test_a_picture_that_cannot_be_decoded_withholds_no_other(tmp_path: Path) -> 
     assert list(made.unreadable) == [paths[1]]
     assert "1.png cannot be read" in made.unreadable[paths[1]]
     assert [one["filename"] for one in made.ui["images"]] == ["0.png", "2.png", "3.png"]
+
+
+def cut_gif(path: Path) -> bytes:
+    """A GIF that ends within the header of its second frame: Pillow raises IndexError."""
+    picture(path)
+    return path.read_bytes()[:-1] + struct.pack("<c4HB", b",", 0, 0, 4, 3, 0)
+
+
+def damaged_avif(path: Path) -> bytes:
+    """Its picture is no picture: the decoder raises RuntimeError."""
+    picture(path, 40, 30)
+    return path.read_bytes().replace(b"av01", b"av99", 2)
+
+
+@pytest.mark.parametrize(("name", "damage"), [("a.gif", cut_gif), ("a.avif", damaged_avif)])
+def test_no_error_of_a_decoder_withholds_another_picture(
+    tmp_path: Path, name: str, damage: Callable[[Path], bytes]
+) -> None:
+    good, bad = picture(tmp_path / "good.png"), tmp_path / name
+    bad.write_bytes(damage(bad))
+    files = [result_of(path, Kind.IMAGE).files[0] for path in (bad, good)]
+    made = node_outputs.deliver(ALL, [Result("7", tuple(files))], (), "HaiYi")
+    assert [list(batch.shape) for batch in made.args[0]] == [[1, 3, 4, 3]]
+    assert name in made.unreadable[bad]
+
+
+def test_a_picture_beyond_its_decoders_limit_withholds_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer Pillows look at a TIFF's tiles only when they decode it."""
+    paths = [picture(tmp_path / "good.png"), picture(tmp_path / "large.tif", 40, 30)]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    files = [result_of(path, Kind.IMAGE).files[0] for path in paths]
+    made = node_outputs.deliver(ALL, [Result("7", tuple(files))], (), "HaiYi")
+    assert [1, 3, 4, 3] in [list(batch.shape) for batch in made.args[0]]
+    assert not made.unreadable
 
 
 def test_of_several_tasks_one_of_which_nothing_can_be_decoded_is_an_error(tmp_path: Path) -> None:

@@ -176,6 +176,13 @@ def test_a_colour_png_is_transparent_where_it_has_its_transparent_colour(
     assert torch.equal(image[0, 0, 0, :3], torch.tensor([10, 20, 30]) / 255)
 
 
+def test_what_is_no_number_in_a_picture_of_floats_is_black(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    levels = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
+    Image.fromarray(levels).save(path)
+    assert decode_image(path)[0, 0, :, 0].tolist() == [0, 1, 0, 0.5]
+
+
 def test_grey_with_alpha_of_16_bits_keeps_both(tmp_path: Path) -> None:
     rows = b"\0" + struct.pack(">4H", 128 * 257, 64 * 257, 65535, 0)
     image = decode_image(png(tmp_path / "a.png", (2, 1), 16, 4, rows))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import wave
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,12 @@ from skyport.nodes._media.encode import encode, encode_video
 
 IMAGE = Socket("first_frame", Kind.IMAGE)
 MASK = Socket("mask", Kind.IMAGE, mask=True)
+
+
+@pytest.fixture(autouse=True)
+def temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(tmp_path / "temp")
+    monkeypatch.setattr(form_values.folder_paths, "get_temp_directory", lambda: folder)
 
 
 def tasks(socket: Socket, value: Any) -> list[MediaFile]:
@@ -181,6 +189,16 @@ def test_a_mask_of_whole_numbers_is_one_where_they_are_at_their_top(
     assert tasks(MASK, torch.tensor([[0, top]]).to(kind)) == tasks(MASK, torch.tensor([[0.0, 1.0]]))
 
 
+@pytest.mark.skipif(not hasattr(torch, "uint16"), reason="torch has no unsigned integers")
+@pytest.mark.parametrize("kind", ["uint16", "uint32", "uint64"])
+def test_a_mask_of_unsigned_numbers_is_one_like_any_other(kind: str) -> None:
+    mask = torch.tensor([[0.0, 1.0]])
+    for top in (1, 255):
+        assert tasks(MASK, np.array([[0, top]], dtype=kind)) == tasks(MASK, mask)
+    assert f"torch.{kind}" in refusal(np.array([[0, 7, 200]], dtype=kind), MASK)
+    assert tasks(MASK, Image.new("I;16", (4, 2), 255)) == tasks(MASK, torch.ones(2, 4))
+
+
 def test_a_mask_of_whole_numbers_without_a_scale_is_refused() -> None:
     assert "torch.int64" in refusal(torch.tensor([[0, 7, 200]]), MASK)
     assert "torch.int64" in refusal(torch.tensor([[-1, 1]]), MASK)
@@ -243,6 +261,64 @@ def test_16_bit_samples_in_64_bits_are_refused_instead_of_sent_as_silence() -> N
     said = refusal({"waveform": waveform, "sample_rate": 8000}, Socket("audio", Kind.AUDIO))
     assert "torch.int64" in said
     assert str(int(waveform.abs().max())) in said
+
+
+class Lazy(Mapping[str, Any]):
+    """AUDIO of a pack that reads the sound only when it is asked for."""
+
+    def __init__(self, audio: dict[str, Any] | Exception) -> None:
+        self._audio = audio
+
+    def __getitem__(self, name: str) -> Any:
+        if isinstance(self._audio, Exception):
+            raise self._audio
+        return self._audio[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("waveform", "sample_rate"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+SOUND = {"waveform": torch.zeros(1, 1, 99), "sample_rate": 8000}
+
+
+@pytest.mark.parametrize("error", [Exception, OSError, KeyError, RuntimeError])
+@pytest.mark.parametrize("most", [0, 3])
+def test_sound_that_its_pack_cannot_read_is_told_by_its_input(
+    error: type[Exception], most: int
+) -> None:
+    """Of a video without sound, for example."""
+    value = Lazy(error("failed to extract\naudio"))
+    said = refusal(value, Socket("audio", Kind.AUDIO, most=most))
+    if error is not KeyError:  # which says that it is no sound
+        assert said.startswith("Input audio: The audio cannot be used: failed to extract audio.")
+
+
+def test_sound_that_is_read_late_is_sent_like_any() -> None:
+    socket = Socket("audio", Kind.AUDIO)
+    assert tasks(socket, Lazy(SOUND)) == tasks(socket, SOUND)
+    assert tasks(Socket("audio", Kind.AUDIO, formats=("mp3",)), Lazy(SOUND))
+
+
+def test_an_interrupt_while_sound_is_read_stays_one() -> None:
+    class Interrupted(Exception):
+        pass
+
+    with pytest.raises(Interrupted):
+        tasks(Socket("audio", Kind.AUDIO), Lazy(Interrupted()))
+
+
+@pytest.mark.skipif(not hasattr(torch, "uint16"), reason="torch has no unsigned integers")
+@pytest.mark.parametrize("kind", ["uint16", "uint32", "uint64"])
+def test_samples_without_a_sign_have_their_silence_in_the_middle(kind: str) -> None:
+    half = 1 << (8 * np.dtype(kind).itemsize - 1)
+    levels = np.array([[[0, half // 2, half, half + half // 2]]], dtype=kind)
+    (file,) = tasks(Socket("audio", Kind.AUDIO), {"waveform": levels, "sample_rate": 8000})
+    with wave.open(str(file.path)) as sound:
+        samples = np.frombuffer(sound.readframes(4), "<i2")
+    assert samples.tolist() == [-32768, -16384, 0, 16384]
 
 
 def test_silence_in_whole_numbers_is_sent_as_silence(tmp_path: Path) -> None:
@@ -394,6 +470,8 @@ def test_what_another_pack_raises_is_told_and_an_interrupt_is_not(tmp_path: Path
     video = Strange(Types.VideoComponents(FRAMES, Fraction(10)))
     video.error = IndexError("list index out of range")
     assert "cannot be saved: list index out of range" in why_not(video, tmp_path)
+    video.error = Exception("failed to\nextract")
+    assert "cannot be saved: failed to extract." in why_not(video, tmp_path)
     video.error = Interrupted()
     with pytest.raises(Interrupted):
         encode_video(video, tmp_path)

@@ -8,10 +8,11 @@ import av
 import numpy as np
 import pytest
 import standin  # noqa: F401  (makes comfy_api importable)
+from _clips import write_sound
 from PIL import Image
 from skyport.engine.base.errors import BadResult
 from skyport.engine.media.notes import collected
-from skyport.nodes._media.decode import NotDecoded, decode_audio, has_audio
+from skyport.nodes._media.decode import FramesTooLarge, NotDecoded, decode_audio, has_audio
 
 CASES = Path(__file__).parent / "fixtures" / "media"
 RATE = 48000
@@ -131,6 +132,16 @@ def test_damage_in_the_middle_costs_no_more_than_what_it_hits(tmp_path: Path) ->
     (tmp_path / "a.flac").write_bytes(data)
     received = heard(tmp_path / "a.flac").shape[1]
     assert expected - 3 * 4608 <= received <= expected
+
+
+def test_sound_beyond_free_memory_is_refused_and_kept(tmp_path: Path) -> None:
+    """Hours of silence are a few bytes of FLAC."""
+    path = write_sound(tmp_path / "a.flac", np.zeros((2, 99_999), np.float32), "flac", "s16")
+    needed = 2 * 2 * 99_999 * 4  # pieces, and the whole
+    assert decode_audio(path, free_bytes=needed)["waveform"].shape == (1, 2, 99_999)
+    with pytest.raises(FramesTooLarge, match=r"sound of a\.flac does not fit") as caught:
+        decode_audio(path, free_bytes=needed // 2)
+    assert str(path) in caught.value.do
 
 
 def test_an_empty_sound_track_is_told_and_is_not_fetched_again(tmp_path: Path) -> None:

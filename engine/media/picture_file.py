@@ -14,8 +14,13 @@ from ..base.words import tr
 
 ORIENTATION = 0x0112  # the EXIF tag
 
-NOT_A_PICTURE = (
+NOT_A_PICTURE = (  # what its decoders raise about a broken one
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
     OSError,
+    RuntimeError,
     SyntaxError,
     ValueError,
     TypeError,

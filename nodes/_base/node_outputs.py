@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -96,18 +98,18 @@ class FileReader:
         self.errors: dict[Path, BadResult] = {}
 
     def each(self, files: Sequence[ResultFile], decode_one: Callable[[Path], T]) -> list[T]:
-        """What `decode_one` makes of the files. Raises FramesTooLarge if none fits in memory."""
-        values, too_large = [], None
+        """What `decode_one` makes of the files. Raises NotDecoded if nothing comes of any."""
+        values, not_decoded = [], None
         for file in (file for file in files if file.path not in self.errors):
             try:
                 values.append(_read(file.path, decode_one))
-            except decode.FramesTooLarge as error:
-                too_large = error
+            except decode.NotDecoded as error:
+                not_decoded = error
                 note(str(error))
             except BadResult as error:
                 self.errors[file.path] = error
-        if too_large and not values:
-            raise too_large
+        if not_decoded and not values:
+            raise not_decoded
         return values
 
     def batch(
@@ -116,7 +118,7 @@ class FileReader:
         """What `decode_all` makes of the files together, in order."""
         try:
             return decode_all([file.path for file in files])
-        except (BadResult, decode.FramesTooLarge):
+        except Exception:  # one of them must not withhold the others
             readable = self.each(files, lambda path: (decode_all([path]), path)[1])
         return decode_all(readable) if readable else []
 
@@ -220,7 +222,7 @@ def _audio(results: _Results) -> Any:
 
 def _has_audio(path: Path) -> bool:
     try:
-        return decode.has_audio(path)
+        return _read(path, decode.has_audio)
     except BadResult:
         return False
 
@@ -257,9 +259,9 @@ _BUILDERS: dict[str, Callable[[_Results], Any]] = {
 def node_ui(results: Sequence[Result]) -> dict[str, Any]:
     """The node's preview: videos, or else the images; also audio players and text."""
     files = [file for result in results for file in result.files]
-    videos = [_viewable(file.path) for file in files if file.kind is Kind.VIDEO]
-    images = [_viewable(file.path) for file in files if file.kind is Kind.IMAGE]
-    audios = [_viewable(file.path) for file in files if file.kind is Kind.AUDIO]
+    videos = _viewable(file.path for file in files if file.kind is Kind.VIDEO)
+    images = _viewable(file.path for file in files if file.kind is Kind.IMAGE)
+    audios = _viewable(file.path for file in files if file.kind is Kind.AUDIO)
     texts = [text for result in results for text in result.texts]
     ui: dict[str, Any] = {}
     if videos or images:
@@ -272,9 +274,16 @@ def node_ui(results: Sequence[Result]) -> dict[str, Any]:
     return ui
 
 
-def _viewable(path: Path) -> dict[str, str]:
-    """What ComfyUI's /view calls the file; one outside the output folder is linked into temp."""
-    return view_reference(path) or _in_temp(path.resolve())
+def _viewable(paths: Iterable[Path]) -> list[dict[str, str]]:
+    """What ComfyUI's /view calls the files; those outside the output folder are linked into temp.
+
+    One that cannot be is left out: it is delivered all the same.
+    """
+    shown = []
+    for path in paths:
+        with suppress(OSError):
+            shown.append(view_reference(path) or _in_temp(path.resolve()))
+    return shown
 
 
 def view_reference(path: Path) -> dict[str, str] | None:
@@ -292,7 +301,11 @@ def view_reference(path: Path) -> dict[str, str] | None:
 
 
 def _in_temp(path: Path) -> dict[str, str]:
-    folder = Path(folder_paths.get_temp_directory()) / "skyport"
+    """A folder for each file: others may have its name, and so may another file in its place."""
+    written = path.stat()
+    identity = f"{path} {written.st_size} {written.st_mtime_ns}".encode("utf-8", "surrogatepass")
+    subfolder = f"skyport/{hashlib.sha256(identity).hexdigest()[:16]}"
+    folder = Path(folder_paths.get_temp_directory()) / subfolder
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / path.name
     if not target.exists():
@@ -300,4 +313,4 @@ def _in_temp(path: Path) -> dict[str, str]:
             os.link(path, target)
         except OSError:
             shutil.copyfile(path, target)
-    return {"filename": path.name, "subfolder": "skyport", "type": "temp"}
+    return {"filename": path.name, "subfolder": subfolder, "type": "temp"}

@@ -129,7 +129,7 @@ def _linked(name: str, given: Any, formats: Sequence[str] = (), mask: bool = Fal
 
 def _listed(name: str, given: Any, formats: Sequence[str]) -> list[Any]:
     """The files or URLs of a list that grows, in the order of its slots."""
-    slots = given if isinstance(given, Mapping) and "waveform" not in given else {name: given}
+    slots = given if isinstance(given, dict) and "waveform" not in given else {name: given}
     return [item for slot, one in slots.items() for item in _linked(slot, one, formats)]
 
 

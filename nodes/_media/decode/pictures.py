@@ -254,7 +254,7 @@ class _Frame:
 def _wide_grey(image: Image.Image, channels: int) -> np.ndarray:
     # "F" holds 0..1 by custom, "I" holds a 16-bit PNG's values.
     scale = 255.0 if image.mode == "F" else 255.0 / 65535.0
-    values = np.asarray(image)
+    values = np.clip(np.nan_to_num(np.asarray(image)), 0, 65535)
     grey = np.clip(values.astype(np.float32) * np.float32(scale), 0, 255)
     levels = np.repeat(grey[..., None], channels, axis=2)
     if channels == 4:

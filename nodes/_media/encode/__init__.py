@@ -15,7 +15,7 @@ from ....engine.base.types import MediaFile
 from ....engine.base.words import tr
 from . import tensors
 from .pictures import encode_cutouts, encode_images, encode_masks
-from .sound import encode_audio, encode_mp3
+from .sound import encode_audio, encode_mp3, entries
 from .video import encode_video, probe
 
 __all__ = [
@@ -49,9 +49,9 @@ def encode(
         if takes_masks and tensors.is_mask(tensor):
             return encode_masks(tensor, folder)
         return encode_images(tensors.as_images(tensor), folder)
-    if isinstance(value, Mapping) and ("waveform" in value or "sample_rate" in value):
+    if isinstance(value, Mapping) and (audio := entries(value)):
         is_mp3 = "mp3" in formats and "wav" not in formats
-        return (encode_mp3 if is_mp3 else encode_audio)(value, folder)
+        return (encode_mp3 if is_mp3 else encode_audio)(audio, folder)
     if hasattr(value, "save_to"):
         return [encode_video(value, folder)]
     raise InvalidInput(

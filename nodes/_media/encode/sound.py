@@ -17,6 +17,7 @@ from ....engine.base.errors import InvalidInput
 from ....engine.base.types import MediaFile
 from ....engine.base.words import tr
 from . import mp3, stored, tensors
+from .foreign import is_foreign, reason_of
 
 _MOST_CHANNELS = 8
 _MOST_RATE = 1_000_000  # Hz
@@ -42,6 +43,19 @@ def encode_audio(audio: Mapping[str, Any], folder: Path) -> list[MediaFile]:
     rate = sample_rate(audio)
     batch = samples_of(audio)
     return [_encode_wave(samples, rate, folder) for samples in batch]
+
+
+def entries(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Of AUDIO, its waveform and sample rate, as far as it has them; {} for another mapping.
+
+    Some packs read a file only when these are asked for. Raises InvalidInput where that fails.
+    """
+    try:
+        return {name: value[name] for name in ("waveform", "sample_rate") if name in value}
+    except Exception as error:
+        if not is_foreign(error):
+            raise
+        raise unusable(reason_of(error)) from error
 
 
 def sample_rate(audio: Mapping[str, Any]) -> int:
@@ -125,11 +139,10 @@ def _full_scale(waveform: torch.Tensor) -> torch.Tensor:
         return waveform.to(torch.float32)
     if waveform.dtype == torch.bool:
         raise unusable(tr("it holds {kind} instead of samples", kind=str(waveform.dtype)))
-    if waveform.dtype == torch.uint8:
-        return (waveform.to(torch.float32) - 128) / 128
-    top = torch.iinfo(waveform.dtype).max + 1
-    floats = (waveform.to(torch.float64) / top).to(torch.float32)
-    if torch.any(waveform) and floats.abs().max() < 2**-16:
+    half = 2.0 ** (8 * waveform.itemsize - 1)
+    silence = 0 if waveform.dtype.is_signed else half
+    floats = ((waveform.to(torch.float64) - silence) / half).to(torch.float32)
+    if floats.any() and floats.abs().max() < 2**-16:
         raise unusable(_almost_silent(waveform))
     return floats
 

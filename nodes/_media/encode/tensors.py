@@ -117,7 +117,7 @@ def as_masks(value: Any) -> torch.Tensor:
     is_picture = tensor.dim() == 3 and len(tensor) > _MOST_ROWS and tensor.shape[2] in (3, 4)
     if tensor.dim() != 3 or tensor.numel() == 0 or is_picture:
         raise wrong_shape(tensor, "[B,H,W]", _mask_advice(shape))
-    tensor = tensor > 0 if _is_hard(tensor) else tensor
+    tensor = _as_bool(tensor) if _is_hard(tensor) else tensor
     check_colours(tensor)
     return tensor
 
@@ -126,8 +126,13 @@ def _is_hard(mask: torch.Tensor) -> bool:
     """Whether wide integers are 0 and one usual end of a scale, which says what they mean."""
     if mask.is_floating_point() or mask.dtype in (torch.bool, torch.uint8):
         return False
-    top = int(mask.max())
-    return top in (0, 1, 255) and bool(((mask == 0) | (mask == top)).all())
+    levels = mask.numpy()  # torch lacks most operations for unsigned integers
+    top = int(levels.max())
+    return top in (0, 1, 255) and bool(((levels == 0) | (levels == top)).all())
+
+
+def _as_bool(mask: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(mask.numpy() > 0)
 
 
 def wrong_shape(tensor: torch.Tensor, wanted: str, do: str = "") -> InvalidInput:

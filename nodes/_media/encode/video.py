@@ -21,19 +21,8 @@ from ....engine.base.words import tr
 from ....engine.media.container import open_raw
 from ....engine.media.files import describe, sha256_of
 from . import pictures, sound, stored, tensors
+from .foreign import is_foreign, reason_of
 
-# What code of ComfyUI and of other packs raises about a video. An interrupt is none of these.
-_FOREIGN = (
-    av.error.FFmpegError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 _SOUND_CHANNELS = (1, 2, 6)  # that ComfyUI saves with frames
 _AAC_RATES = (
     *(96000, 88200, 64000, 48000, 44100, 32000, 24000),
@@ -54,7 +43,9 @@ def encode_video(video: Any, folder: Path) -> MediaFile:
     try:
         file = _video_file(video, folder)
         has_pictures = file.width is not None or _has_pictures(file.path)
-    except _FOREIGN as error:
+    except Exception as error:
+        if not is_foreign(error):
+            raise
         raise _unsavable(error, tr("Look at the node it comes from.")) from error
     if not has_pictures:
         raise _no_pictures(file.name)
@@ -74,7 +65,7 @@ def probe(path: str | Path, name: str | None = None) -> MediaFile:
             return _with_sizes(file, container)
     except av.error.FFmpegError as error:
         raise InvalidInput(
-            tr("{name} cannot be used: {reason}.", name=file.name, reason=_reason(error)),
+            tr("{name} cannot be used: {reason}.", name=file.name, reason=reason_of(error)),
             do=tr("Choose a readable image, video or audio file."),
         ) from error
 
@@ -146,7 +137,9 @@ def _save_once(video: Any, key: str, folder: Path) -> MediaFile:
 def _save(video: Any, path: Path) -> None:
     try:
         video.save_to(str(path))
-    except _FOREIGN as error:
+    except Exception as error:
+        if not is_foreign(error):
+            raise
         raise _unsavable(error, _advice(video)) from error
 
 
@@ -279,7 +272,9 @@ def _advice(video: Any) -> str:
     """What may be done about a video that could not be saved."""
     try:
         (width, height), rate = video.get_dimensions(), _rate_of_sound(video)
-    except _FOREIGN:
+    except Exception as error:
+        if not is_foreign(error):
+            raise
         width = height = rate = 0
     if width % 2 or height % 2:
         return tr(
@@ -310,9 +305,4 @@ def _no_pictures(name: str) -> InvalidInput:
 
 
 def _unsavable(error: Exception, do: str) -> InvalidInput:
-    return InvalidInput(tr("The video cannot be saved: {reason}.", reason=_reason(error)), do=do)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).rstrip(".")
+    return InvalidInput(tr("The video cannot be saved: {reason}.", reason=reason_of(error)), do=do)
