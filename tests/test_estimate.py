@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,13 @@ def test_a_queue_is_confirmed_above_the_amount_of_its_unit(items, limit, asks):
 def test_a_batch_counts_as_often_as_it_is_queued():
     estimate = Estimate((item(2),))
     assert [must_confirm(estimate.times(runs), "5 CNY") for runs in (2, 3)] == [False, True]
+
+
+def test_what_the_first_run_reuses_is_paid_for_by_those_after_it():
+    """The editor changes the seed after the first."""
+    estimate = Estimate((replace(item(2, tasks=1), reused=3),))
+    assert [estimate.times(runs).tasks for runs in (1, 2, 5)] == [1, 5, 17]
+    assert must_confirm(Estimate((replace(item(2, tasks=0), reused=1),)).times(2), "0")
 
 
 @pytest.mark.parametrize("value", [5, 0, 0.5, "5", "5 CNY", "5CNY; 100 credits", ""])
