@@ -5,6 +5,8 @@ tasks each of them is, what is known of their price; and that the examples cost 
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +161,33 @@ def test_a_chain_of_a_thousand_nodes_is_followed():
     chain = {f"n{n}": node("ImageScale", image=link(f"n{n - 1}")) for n in range(1, 1000)}
     prompt = graph(n0=pictures(3), **chain, make=to_video(link("n999")))
     assert tasks(prompt)["make"] == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "after", "number"),
+    [
+        (pictures(1), lambda link: node("ImageBatch", image1=link, image2=link), (10**6, False)),
+        (pictures(1), lambda link: node("RepeatImageBatch", image=link, amount=9), (10**6, False)),
+        (pictures(2.5e300), lambda link: node("ImageBlur", image=link), (10**6, False)),
+        (node("ImageBatch", image1=link("n99"), image2=link("n99")),
+         lambda link: node("ImageBatch", image1=link), (101, False)),  # a circle
+        (node("SkyportRemoteInput", inputs=link("n99")),
+         lambda link: node("SkyportRemoteInput", inputs=link), (1, False)),  # a circle
+    ],
+)  # fmt: skip
+def test_what_is_hostile_is_counted_in_no_time(first, after, number):
+    chain = {f"n{n}": after(link(f"n{n - 1}")) for n in range(1, 100)}
+    assert tasks(graph(n0=first, **chain, make=to_video(link("n99"))))["make"] == number
+
+
+@pytest.mark.parametrize(
+    "after", [lambda link: node("ImageBatch", image1=link, image2=["n0", 0]), to_video]
+)
+def test_what_is_deeper_than_python_can_follow_is_at_least_one(after):
+    chain = {f"n{n}": after(link(f"n{n - 1}")) for n in reversed(range(1, 3000))}
+    count, exact = tasks(graph(**chain, n0=pictures(1), make=to_video(link("n2999"))))["make"]
+    assert count >= 1
+    assert not exact
 
 
 def test_the_frames_of_a_clip_are_at_least_one_and_its_video_is_one():
@@ -408,6 +437,19 @@ def test_the_frames_of_an_animated_picture_are_counted(priced: Host):
     prompt = graph(i=node("LoadImage", image="walk.gif"), make=to_video(link("i"), prompt="a"))
     found = estimate(priced, prompt)
     assert (found["tasks"], found["at_least"]) == (3, False)
+
+
+def test_a_picture_that_cannot_be_opened_is_one_task(priced: Host):
+    """Pillow refuses a picture of that size with an error of its own."""
+    folder = priced.base / "input"
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (1, 1)).save(folder / "huge.png")
+    content = bytearray((folder / "huge.png").read_bytes())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (folder / "huge.png").write_bytes(content)
+    prompt = graph(i=node("LoadImage", image="huge.png"), make=to_video(link("i"), prompt="a"))
+    assert estimate(priced, prompt)["tasks"] == 1
 
 
 def test_the_queue_is_confirmed_as_the_setting_says(priced: Host):
