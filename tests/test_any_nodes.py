@@ -10,7 +10,10 @@ import pytest
 from host import Host, Run, graph, link, node
 from sandboxes import environment, failed
 from skyport import providers
+from skyport.engine.base.types import Amount
 from skyport.engine.platforms import families
+from skyport.engine.spend.price import Origin, Price
+from skyport.engine.spend.ranking import by_price
 from skyport.sandbox import Sandbox
 
 PLATFORMS = ("haiyi", "happyhorse", "opencomputing")
@@ -388,6 +391,14 @@ def test_prices_in_different_units_are_not_compared(
     assert run.status == "success", run.error
     assert charged() == ["happyhorse"]
     assert "prices in CNY, points cannot be compared" in said(run)
+
+
+def test_the_spelling_of_a_unit_and_equal_prices_leave_the_order_as_it_is() -> None:
+    prices = [
+        amount and Price(Amount(*amount), Origin.OWN, amount[0], amount[0])
+        for amount in [None, (2.0, "CNY"), (1.0, "cny"), (2.0, "Cny"), (1.0, "CNY")]
+    ]
+    assert by_price(prices) == ([2, 4, 1, 3, 0], "cheapest known price")
 
 
 def test_the_form_shows_the_price_on_each_platform(

@@ -266,6 +266,7 @@ def item(amount: float | None, unit: str = "CNY", tasks: int = 1) -> Item:
         ([item(5), item(0.01)], "5 CNY", True),
         ([item(5), item(5, "USD")], "5", False),  # units are never added up
         ([item(3, tasks=2)], "5 cny", True),
+        ([item(3), item(3, "cny")], "5 CNY", True),
         ([item(50, "credits")], "5 CNY", False),
         ([item(50, "credits")], "5 CNY, 40 credits", True),
         ([item(50, "credits")], "100, 40 credits", True),

@@ -345,6 +345,12 @@ def test_the_cost_that_the_platform_tells_replaces_what_was_reserved(store: Stor
     assert used(store, tasks(2)) == (1, 0.25 * MICRO)
 
 
+def test_a_cost_that_is_told_so_far_counts_however_its_unit_is_spelled(store: Store) -> None:
+    send(store, record("a", 1, "cny"))
+    store.record_progress("a", State.RUNNING, 3)
+    assert used(store, cost(5, "CNY")) == (1, 3 * MICRO)
+
+
 def test_a_cost_that_is_told_in_another_unit_replaces_the_price_in_the_end(store: Store) -> None:
     one = record("a", 2, "USD")
     task = send(store, one)

@@ -198,7 +198,7 @@ def test_a_price_per_second_is_unknown_without_a_length(book, home):
 
 
 TWO = [
-    {"amount": 1, "unit": "CNY", "when": {"resolution": "720P"}},
+    {"amount": 1, "unit": "cny", "when": {"resolution": "720P"}},
     {"amount": 2, "unit": "CNY", "when": {"resolution": "1080p", "n": 1}},
 ]
 

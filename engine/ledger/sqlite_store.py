@@ -43,7 +43,7 @@ _LOOKED_FOR = 2 * 86400.0  # seconds from then on when results were found to be 
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was told to so far: it may still become less.
 _CHARGE_SO_FAR = (
-    "CASE WHEN charge IS NULL THEN ? WHEN charge_unit = unit "
+    "CASE WHEN charge IS NULL THEN ? WHEN lower(charge_unit) = lower(unit) "
     "THEN max(charge, coalesce(?, charge)) ELSE charge END"
 )
 

@@ -107,8 +107,9 @@ class Estimate:
         totals: dict[tuple[str, str], Total] = {}
         for item in self.items:
             if item.price is not None and item.tasks:
-                key = (group(item), item.price.amount.unit)
-                totals[key] = totals.get(key, Total(*key)).plus(item, item.price)
+                platform, unit = group(item), item.price.amount.unit
+                key = platform, unit.casefold()
+                totals[key] = totals.get(key, Total(platform, unit)).plus(item, item.price)
         return [totals[key] for key in sorted(totals)]
 
 
