@@ -10,7 +10,10 @@ import pytest
 from host import Host, Run, graph, link, node
 from sandboxes import environment, failed
 from skyport import providers
+from skyport.engine.base.types import Amount
 from skyport.engine.platforms import families
+from skyport.engine.spend.price import Origin, Price
+from skyport.engine.spend.ranking import by_price
 from skyport.sandbox import Sandbox
 
 PLATFORMS = ("haiyi", "happyhorse", "opencomputing")
@@ -222,6 +225,20 @@ def test_without_going_on_the_first_refusal_is_the_error(
     assert charged() == []
 
 
+def test_without_going_on_only_the_platform_that_is_asked_first_must_be_able_to_take_it(
+    cloud: Host, charged: Callable[[], list[str]]
+) -> None:
+    """HappyHorse takes no picture as small as this."""
+    small = node("ProbeImage", seed=9, width=200, height=200)
+    how = {"seed": 29, "next_if_refused": False}
+    made = anywhere("image2video", "happyhorse", "happyhorse, opencomputing", **how)
+    failed(cloud, graph(picture=small, any=made), "InvalidInput", "at least 300")
+    assert charged() == []
+    made = anywhere("image2video", "happyhorse", "opencomputing, happyhorse", **how)
+    assert cloud.run(graph(picture=small, any=made)).status == "success"
+    assert charged() == ["opencomputing"]
+
+
 def test_where_all_refuse_one_error_names_each_and_nothing_is_charged(
     cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
 ) -> None:
@@ -295,6 +312,21 @@ def test_a_limit_for_one_platform_sends_the_whole_batch_to_the_next(
     assert "limit" in said(run)
 
 
+def test_what_a_platform_has_already_stays_there_where_a_limit_sends_the_others_on(
+    cloud: Host, limited: Callable[[str], None], charged: Callable[[], list[str]]
+) -> None:
+    def pictures(batch: int) -> dict[str, Any]:
+        picture = node("ProbeImage", seed=8, width=320, height=320, batch=batch)
+        made = anywhere("image2video", "happyhorse", seed=28)
+        return graph(picture=picture, any=made, sink=node("ProbeSink", value=link("any")))
+
+    assert cloud.run(pictures(1)).status == "success"
+    limited("happyhorse=0")
+    run = cloud.run(pictures(3))
+    assert run.status == "success", run.error
+    assert charged() == ["happyhorse", "opencomputing", "opencomputing"]
+
+
 def test_a_limit_over_all_platforms_refuses_before_anything_is_sent(
     cloud: Host, sandbox: Sandbox, limited: Callable[[str], None]
 ) -> None:
@@ -359,6 +391,14 @@ def test_prices_in_different_units_are_not_compared(
     assert run.status == "success", run.error
     assert charged() == ["happyhorse"]
     assert "prices in CNY, points cannot be compared" in said(run)
+
+
+def test_the_spelling_of_a_unit_and_equal_prices_leave_the_order_as_it_is() -> None:
+    prices = [
+        amount and Price(Amount(*amount), Origin.OWN, amount[0], amount[0])
+        for amount in [None, (2.0, "CNY"), (1.0, "cny"), (2.0, "Cny"), (1.0, "CNY")]
+    ]
+    assert by_price(prices) == ([2, 4, 1, 3, 0], "cheapest known price")
 
 
 def test_the_form_shows_the_price_on_each_platform(

@@ -5,7 +5,10 @@ tasks each of them is, what is known of their price; and that the examples cost 
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +163,33 @@ def test_a_chain_of_a_thousand_nodes_is_followed():
     assert tasks(prompt)["make"] == (3, True)
 
 
+@pytest.mark.parametrize(
+    ("first", "after", "number"),
+    [
+        (pictures(1), lambda link: node("ImageBatch", image1=link, image2=link), (10**6, False)),
+        (pictures(1), lambda link: node("RepeatImageBatch", image=link, amount=9), (10**6, False)),
+        (pictures(2.5e300), lambda link: node("ImageBlur", image=link), (10**6, False)),
+        (node("ImageBatch", image1=link("n99"), image2=link("n99")),
+         lambda link: node("ImageBatch", image1=link), (101, False)),  # a circle
+        (node("SkyportRemoteInput", inputs=link("n99")),
+         lambda link: node("SkyportRemoteInput", inputs=link), (1, False)),  # a circle
+    ],
+)  # fmt: skip
+def test_what_is_hostile_is_counted_in_no_time(first, after, number):
+    chain = {f"n{n}": after(link(f"n{n - 1}")) for n in range(1, 100)}
+    assert tasks(graph(n0=first, **chain, make=to_video(link("n99"))))["make"] == number
+
+
+@pytest.mark.parametrize(
+    "after", [lambda link: node("ImageBatch", image1=link, image2=["n0", 0]), to_video]
+)
+def test_what_is_deeper_than_python_can_follow_is_at_least_one(after):
+    chain = {f"n{n}": after(link(f"n{n - 1}")) for n in reversed(range(1, 3000))}
+    count, exact = tasks(graph(**chain, n0=pictures(1), make=to_video(link("n2999"))))["make"]
+    assert count >= 1
+    assert not exact
+
+
 def test_the_frames_of_a_clip_are_at_least_one_and_its_video_is_one():
     prompt = graph(a=VIDEO, frames=to_video(link("a", 1)), video=to_video(link("a", 0)))
     assert tasks(prompt) == {"a": (1, True), "frames": (1, False), "video": (1, True)}
@@ -236,6 +266,7 @@ def item(amount: float | None, unit: str = "CNY", tasks: int = 1) -> Item:
         ([item(5), item(0.01)], "5 CNY", True),
         ([item(5), item(5, "USD")], "5", False),  # units are never added up
         ([item(3, tasks=2)], "5 cny", True),
+        ([item(3), item(3, "cny")], "5 CNY", True),
         ([item(50, "credits")], "5 CNY", False),
         ([item(50, "credits")], "5 CNY, 40 credits", True),
         ([item(50, "credits")], "100, 40 credits", True),
@@ -252,6 +283,13 @@ def test_a_queue_is_confirmed_above_the_amount_of_its_unit(items, limit, asks):
 def test_a_batch_counts_as_often_as_it_is_queued():
     estimate = Estimate((item(2),))
     assert [must_confirm(estimate.times(runs), "5 CNY") for runs in (2, 3)] == [False, True]
+
+
+def test_what_the_first_run_reuses_is_paid_for_by_those_after_it():
+    """The editor changes the seed after the first."""
+    estimate = Estimate((replace(item(2, tasks=1), reused=3),))
+    assert [estimate.times(runs).tasks for runs in (1, 2, 5)] == [1, 5, 17]
+    assert must_confirm(Estimate((replace(item(2, tasks=0), reused=1),)).times(2), "0")
 
 
 @pytest.mark.parametrize("value", [5, 0, 0.5, "5", "5 CNY", "5CNY; 100 credits", ""])
@@ -400,6 +438,19 @@ def test_the_frames_of_an_animated_picture_are_counted(priced: Host):
     prompt = graph(i=node("LoadImage", image="walk.gif"), make=to_video(link("i"), prompt="a"))
     found = estimate(priced, prompt)
     assert (found["tasks"], found["at_least"]) == (3, False)
+
+
+def test_a_picture_that_cannot_be_opened_is_one_task(priced: Host):
+    """Pillow refuses a picture of that size with an error of its own."""
+    folder = priced.base / "input"
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (1, 1)).save(folder / "huge.png")
+    content = bytearray((folder / "huge.png").read_bytes())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (folder / "huge.png").write_bytes(content)
+    prompt = graph(i=node("LoadImage", image="huge.png"), make=to_video(link("i"), prompt="a"))
+    assert estimate(priced, prompt)["tasks"] == 1
 
 
 def test_the_queue_is_confirmed_as_the_setting_says(priced: Host):

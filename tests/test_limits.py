@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,24 @@ from _clock import StoppedClock
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from processes import Children
-from skyport.engine.base.errors import InputRejected, InvalidInput, LimitReached, SkyportError
-from skyport.engine.base.types import Amount, Request, Result, Status, Task, TaskState
+from skyport.engine.base.errors import (
+    InputRejected,
+    InvalidInput,
+    LimitReached,
+    RateLimited,
+    SkyportError,
+)
+from skyport.engine.base.types import (
+    Amount,
+    MissingResult,
+    Request,
+    Result,
+    Status,
+    Task,
+    TaskState,
+)
 from skyport.engine.ledger.budget import MICRO, Limit, Period
+from skyport.engine.ledger.charges import start_of
 from skyport.engine.ledger.ledger import Source, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
@@ -188,6 +206,13 @@ def test_where_nothing_may_be_spent_an_unknown_price_is_refused(store: Store) ->
     reserve(store, [record("a")], cost(0, "USD"), cost(0, platform="haiyi"))
 
 
+def test_a_price_that_is_unknown_in_every_way_is_refused_too(store: Store) -> None:
+    """Where the platform names no unit either, it may cost what may not be spent."""
+    with pytest.raises(LimitReached):
+        reserve(store, [replace(record("a"), unit="")], cost(0, "CNY"))
+    assert reserve(store, [replace(record("a"), unit="USD")], cost(0, "CNY")) == ["a"]
+
+
 def test_a_queue_is_a_prompt_or_the_run_of_a_command(ledgers: Ledgers) -> None:
     here, there = ledgers.open(), ledgers.open()
     limit = tasks(2, A_QUEUE)
@@ -218,6 +243,13 @@ def test_orders_that_would_not_be_sent_reserve_nothing(store: Store) -> None:
     assert reserve(store, [under_way, delivered], tasks(2)) == []
     with pytest.raises(LimitReached):
         store.reserve([delivered], [tasks(2)], reuse=False)
+
+
+def test_a_part_that_is_missing_is_fetched_whatever_the_limits_say(store: Store) -> None:
+    task = send(store, record("part"))
+    store.record_result("part", Result(task.id, texts=("one",), missing=(MissingResult("two"),)))
+    store.record_delivered("part")
+    assert store.reserve([record("part")], [tasks(0)], reuse=False) == []
 
 
 def test_an_order_of_unknown_outcome_is_a_new_one_once_a_person_knows(store: Store) -> None:
@@ -254,6 +286,14 @@ def test_equal_orders_of_two_processes_reserve_once(ledgers: Ledgers) -> None:
     store.record_end(one.fingerprint, State.FAILED, "no")
     with pytest.raises(LimitReached):  # what the first has sent was charged, maybe
         send(other, one, tasks(1))
+
+
+def test_of_equal_orders_of_several_processes_the_dearest_counts(ledgers: Ledgers) -> None:
+    stores = [ledgers.open() for _ in range(4)]
+    for turn in range(16):  # a process may come first or last among them
+        for number, price in enumerate((None, 0.1, 0.9, 0.2)):
+            reserve(stores[(number + turn) % 4], [record(f"same-{turn}", price)], cost(20))
+    assert used(stores[0], cost(20)) == (16, 16 * 0.9 * MICRO)
 
 
 def test_what_was_released_counts_no_more(store: Store) -> None:
@@ -303,6 +343,12 @@ def test_the_cost_that_the_platform_tells_replaces_what_was_reserved(store: Stor
     assert used(store, tasks(2))[1] == 2.5 * MICRO
     store.record_result(one.fingerprint, Result(task.id, cost=0.25))
     assert used(store, tasks(2)) == (1, 0.25 * MICRO)
+
+
+def test_a_cost_that_is_told_so_far_counts_however_its_unit_is_spelled(store: Store) -> None:
+    send(store, record("a", 1, "cny"))
+    store.record_progress("a", State.RUNNING, 3)
+    assert used(store, cost(5, "CNY")) == (1, 3 * MICRO)
 
 
 def test_a_cost_that_is_told_in_another_unit_replaces_the_price_in_the_end(store: Store) -> None:
@@ -364,6 +410,25 @@ def test_to_forget_jobs_frees_nothing(ledgers: Ledgers) -> None:
     assert store.prune(0) == 2
     assert used(store, tasks(1)) == (2, 1.25 * MICRO)
     assert [(day.tasks, day.charged, day.expected) for day in store.spending(0)] == [(2, 0.25, 1)]
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no time zones of its own")
+@pytest.mark.parametrize("period", [A_DAY, A_MONTH])
+def test_a_day_that_has_midnight_twice_begins_with_the_first(
+    monkeypatch: pytest.MonkeyPatch, period: Period
+) -> None:
+    """In Havana 1 November 2020 was set back at 1:00 to 0:00, in summer time at 4:00 UTC."""
+    monkeypatch.setenv("TZ", "CST5CDT4,M3.2.0/0,M11.1.0/1")
+    time.tzset()
+    try:
+        midnight = 1_604_203_200.0
+        for season in (NOON, NOON - 182 * DAY):  # what was reckoned before changes nothing
+            start_of(period, season)
+            for hours in (0, 0.5, 1, 1.5, 12, 24.9):
+                assert start_of(period, midnight + hours * 3600) == midnight
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
 
 
 # -- from the order to its end ------------------------------------------------------------------
@@ -535,6 +600,35 @@ def test_a_price_list_that_cannot_be_read_matters_only_under_a_limit_of_cost(sho
     shop.limit(cost_per_month=1)
     with pytest.raises(InvalidInput, match=r"prices\.json is broken"):
         shop.play.run(shop.begin(order(seed=1)))
+    shop.play.run(shop.carry(order()))  # it was delivered, and costs nothing
+    assert shop.cloud.counts["submit"] == 1
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+@pytest.mark.parametrize("moment", range(6, 20))
+def test_an_order_after_one_that_ends_counts_its_price_whenever_it_is_made(
+    monkeypatch: pytest.MonkeyPatch, moment: int, stopped: bool
+) -> None:
+    """An equal one may be refused or stopped while this one is reserved, or waits for its end."""
+    with Play(takes=1) as play:
+        shop = Shop(play, monkeypatch, in_memory())
+        shop.limit(cost_per_day="0.5 CNY")
+        shop.cloud.script["submit"] = [RateLimited("later", status=429, retry_after=8)]
+        shop.cloud.script["submit"] += [None if stopped else InputRejected("no", status=400)]
+
+        async def scene() -> None:
+            (first,) = await shop.begin(order({"costs": 0.3}))
+            if stopped:
+                leave = partial(shop.runner.leave, first, stop=True)
+                asyncio.get_running_loop().call_later(8, leave)
+            await asyncio.sleep(moment)
+            await shop.carry(order({"costs": 0.3}), order({"costs": 0.1}, seed=1))
+            (use,) = shop.ledger.used(cost(1), local=True)
+            assert use.unknown == 0
+            assert use.micros <= 0.5 * MICRO
+
+        play.run(scene())
+        assert shop.ledger.reserved() == []
 
 
 # -- what the settings say ----------------------------------------------------------------------
@@ -550,6 +644,7 @@ def test_a_price_list_that_cannot_be_read_matters_only_under_a_limit_of_cost(sho
             [Cap(20), Cap(5, "gpugeek"), Cap(3, "happyhorse", "USD")],
         ),
         ("all=0.5 CNY\uff0c 100 credits", [Cap(0.5, "", "CNY"), Cap(100, "", "credits")]),
+        ("5$, 7 \u00a5, 9 \u5143", [Cap(5, "", "$"), Cap(7, "", "\u00a5"), Cap(9, "", "\u5143")]),
         ('{"all": 20, "gpugeek": "5 CNY"}', [Cap(20), Cap(5, "gpugeek", "CNY")]),
         ('{"haiyi": [1.5, "2 CNY"]}', [Cap(1.5, "haiyi"), Cap(2, "haiyi", "CNY")]),
     ],
@@ -576,6 +671,7 @@ def test_a_limit_of_tasks_in_the_file_is_a_number_a_text_or_an_object(value: obj
     [
         *(-1, True, "", "x", "5 6", "1,000", float("nan"), float("inf"), 1e12, [5], {}),
         *("gpugek=5", "gpugeek=5, gpugeek=6", "20 gpugeek=5"),
+        *("1e3", "1e+3", "5k", "5_000", "5'000", "5%", "5-10", "5 CNY/day"),
         *({"gpugeek": None}, {"gpugeek": "5, haiyi=3"}),
     ],
 )

@@ -105,6 +105,13 @@ def test_the_nodes_of_a_workflow_are_no_parameters():
     assert key_of_request(GPU, workflow().payload).drivers == {}
 
 
+@pytest.mark.parametrize("depth", range(50, 1000, 50))
+def test_an_object_in_a_text_is_read_to_a_depth_that_is_no_danger(depth):
+    text = '{"a":' * depth + '{"duration": 5}' + "}" * depth
+    key = key_of_request("haiyi", {"model": "m", "parameters": text})
+    assert key.drivers == ({"duration": "5"} if depth < 100 else {})
+
+
 def test_a_link_is_a_value_that_is_not_known_yet():
     assert key_of_form(HORSE, "m", {"duration": ["4", 0]}).drivers == {"duration": None}
 
@@ -219,7 +226,7 @@ def test_a_price_per_second_is_unknown_without_a_length(book, home):
 
 
 TWO = [
-    {"amount": 1, "unit": "CNY", "when": {"resolution": "720P"}},
+    {"amount": 1, "unit": "cny", "when": {"resolution": "720P"}},
     {"amount": 2, "unit": "CNY", "when": {"resolution": "1080p", "n": 1}},
 ]
 

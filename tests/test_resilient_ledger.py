@@ -219,6 +219,21 @@ def test_what_is_reserved_in_one_place_and_sent_in_the_other_stays_in_neither(
     assert sum(use.tasks for use in keeper.disk.used(limit, local=True)) == 2
 
 
+def test_what_a_full_disk_does_not_release_is_released_once_there_is_room(
+    keep: Callable[[Path], ResilientLedger], disk: SmallDisk
+) -> None:
+    keeper, limit = keep(disk.path), Limit("limit_tasks_per_day", Period.DAY, 2, "tasks")
+    keeper.reserve([kept("a"), kept("b")], [limit], reuse=True)
+    disk.fill()
+    keeper.release(["a"])
+    with pytest.raises(LimitReached):
+        reserved(keeper, limit)
+    disk.make_room()
+    assert reserved(keeper, limit) == ["f"]
+    assert keeper.disk is not None
+    assert keeper.disk.reserved() == ["b", "f"]
+
+
 def reserved(keeper: ResilientLedger, limit: Limit) -> list[str]:
     return keeper.reserve([kept("f")], [limit], reuse=True)
 

@@ -116,7 +116,7 @@ def standings(limit: Limit, used: Sequence[Use], asked: Sequence[Use] = ()) -> I
     spent_by_unit, wanted_by_unit = _sums(before), _sums(now)
     for unit in _units(limit, [*before, *now]):
         key = unit.casefold()
-        in_unit = [use for use in now if limit.unit == "" or use.unit.casefold() == key]
+        in_unit = [use for use in now if "" in (limit.unit, use.unit) or use.unit.casefold() == key]
         yield Standing(
             limit,
             unit,

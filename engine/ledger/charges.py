@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from .budget import MICRO, MOST, Limit, Period, Use, check, micros
 from .ledger import Spending, State, TaskRecord, must_be_sent
 from .process_lock import Owner
-from .rows import storable
+from .rows import missing_in, storable
 
 Others = Callable[[Limit, bool, str, frozenset[str]], Sequence[Use]]  # `used` of another store
 
@@ -84,10 +84,12 @@ class Charges:
         return record.source.prompt_id or self._owner.id
 
     def _must_be_sent(self, record: TaskRecord, reuse: bool) -> bool:
-        sql = "SELECT state, told FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1"
+        sql = "SELECT state, told, success FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1"
         newest = self._db.execute(sql, (record.fingerprint,)).fetchone()
-        state, told = (State(newest[0]), bool(newest[1])) if newest else (None, False)
-        return must_be_sent(state, told, reuse)
+        if newest is None:
+            return True
+        state, told, success = newest
+        return must_be_sent(State(state), bool(told), reuse, is_partial=bool(missing_in(success)))
 
     def _check(self, asked: Sequence[TaskRecord], limits: Sequence[Limit], others: Others) -> None:
         """Raises LimitReached. The orders of a fan-out have one queue and one address."""
@@ -137,11 +139,11 @@ class Charges:
     def _reserved(self, local: bool, queue: str, asked: frozenset[str]) -> Iterable[Use]:
         """Reservations, whenever they were made: their orders are still to be sent.
 
-        Equal orders of several processes count once: only one of them is sent.
+        Equal orders of several processes count once, as the dearest: only one of them is sent.
         """
         rows = self._db.execute(
             "SELECT mark, platform, charge, charge_unit FROM reservations "
-            f"WHERE ({_LOCAL}) = ? AND ? IN ('', queue)",
+            f"WHERE ({_LOCAL}) = ? AND ? IN ('', queue) ORDER BY charge",
             (local, queue),
         ).fetchall()
         by_order = {mark: order for mark, *order in rows if mark not in asked}
@@ -198,9 +200,10 @@ def _orders(condition: str, *more: str) -> str:
 
 def start_of(period: Period, now: float) -> float:
     """When the day or the month of `now` began in local time, in seconds since the epoch."""
-    today = time.localtime(now)
-    day = today.tm_mday if period is Period.DAY else 1
-    return time.mktime((today.tm_year, today.tm_mon, day, 0, 0, 0, 0, 0, -1))
+    today = datetime.fromtimestamp(now)
+    day = today.day if period is Period.DAY else 1
+    # The first of two midnights, where clocks are set back at the end of the hour after it.
+    return datetime(today.year, today.month, day).timestamp()
 
 
 def charge_columns(record: TaskRecord) -> tuple[float | None, str]:

@@ -269,13 +269,23 @@ class Ledger(Protocol):
         """Mark orders that a dead process was about to send as unknown; drop what it reserved."""
 
 
-def must_be_sent(state: State | None, told: bool, reuse: bool) -> bool:
-    """Whether an order whose newest row is in `state` is sent when it is queued now."""
+def must_be_sent(state: State, told: bool, reuse: bool, *, is_partial: bool) -> bool:
+    """Whether an order whose newest row is in `state` is sent when it is queued now.
+
+    is_partial  results of it are missing: they are fetched, whether results are reused or not
+    """
     if state is State.UNKNOWN:
         return told
     if state is State.DELIVERED:
-        return not reuse
-    return state in (None, State.FAILED, State.CANCELLED)
+        return not (reuse or is_partial)
+    return state in (State.FAILED, State.CANCELLED)
+
+
+def is_new_order(newest: Row | None, reuse: bool) -> bool:
+    """Whether an order is sent when it is queued now; `newest` is its newest row."""
+    return newest is None or must_be_sent(
+        newest.state, newest.told, reuse, is_partial=newest.is_partial
+    )
 
 
 def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskRecord:

@@ -50,6 +50,7 @@ class ResilientLedger:
         self._lock = threading.RLock()
         # In case the disk cannot be read any more.
         self._tasks: dict[str, tuple[TaskRecord, Task]] = {}
+        self._to_release: set[str] = set()
         self.disk: Store | None = None
         self.owner = Owner(None)
         try:
@@ -72,6 +73,7 @@ class ResilientLedger:
         if in_child:  # what is in memory is the parent's to write
             self._lock = threading.RLock()
             self._tasks = {}
+            self._to_release = set()
             _of_parent.append(self.memory)  # never closed: a thread of the parent may be in it
             self._begin_memory()
 
@@ -116,7 +118,15 @@ class ResilientLedger:
 
     def release(self, fingerprints: Sequence[str]) -> None:
         self.memory.release(fingerprints)
-        self._read_disk(lambda disk: disk.release(fingerprints), None)
+        with self._lock:
+            self._to_release.update(fingerprints)
+            self._read_disk(self._release_on_disk, None)
+
+    def _release_on_disk(self, disk: Store) -> None:
+        """Also what it refused to release before: it would use up limits until the process ends."""
+        if self._to_release:
+            disk.release([*self._to_release])
+            self._to_release.clear()
 
     def record_intent(self, record: TaskRecord, *limits: Limit) -> Row | None:
         def write(store: Store) -> Row | None:
@@ -250,6 +260,7 @@ class ResilientLedger:
 
     def _flush_to_disk(self, disk: Store) -> None:
         """Move the rows in memory, which the disk had refused, to the disk."""
+        self._release_on_disk(disk)
         for row in reversed(self.memory.rows(EVERYTHING)):
             disk.import_row(row)
             self.memory.delete(row)

@@ -20,7 +20,7 @@ from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was reported to so far: it may still become less.
 _CHARGE_SO_FAR = (
-    "CASE WHEN charge IS NULL THEN ? WHEN charge_unit = unit "
+    "CASE WHEN charge IS NULL THEN ? WHEN lower(charge_unit) = lower(unit) "
     "THEN max(charge, coalesce(?, charge)) ELSE charge END"
 )
 

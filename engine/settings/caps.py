@@ -13,7 +13,9 @@ from .invalid import InvalidSetting
 
 ALL = "all"  # in place of a platform's name
 _MOST = 1e9
-_ENTRY = re.compile(r"(?:([^\s=:]+)\s*[=:]\s*)?(\d+(?:\.\d+)?)\s*([^\d\s=:.][^\s=:]*)?")
+# A unit that nothing has would be no limit at all: 1e3, 5k, 5_000, 5'000, 5%, 5-10, 5 CNY/day.
+_UNIT = r"(?![A-Za-z][+-]?\d*$)[^\d\s=:.,;'_%/*+-][^\s=:/]*"
+_ENTRY = re.compile(rf"(?:([^\s=:]+)\s*[=:]\s*)?(\d+(?:\.\d+)?)\s*({_UNIT})?")
 
 
 @dataclass(frozen=True)

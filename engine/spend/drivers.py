@@ -5,13 +5,12 @@ The same key is read from a request, from an order in the ledger and from the va
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..base.json_tree import number
+from ..base.json_tree import number, parse_strict
 from ..base.types import Json, Model
 from ..platforms.counts import is_count_name
 from ..workflows.api_format import is_link
@@ -174,8 +173,8 @@ def _read(tree: Mapping[str, Json]) -> Iterator[tuple[str, str | None]]:
 def _object_in(value: Json) -> Json:
     """The object that a text field for further parameters holds, else `value`."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        with suppress(ValueError, RecursionError):
-            return json.loads(value)
+        with suppress(ValueError):
+            return parse_strict(value)
     return value
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ..base.errors import SkyportError
 from ..base.types import Request
-from ..ledger.ledger import OPEN, State, fingerprint_of
+from ..ledger.ledger import State, fingerprint_of, is_new_order
 from ..ledger.resilient import ResilientLedger
 from ..platforms import registry
 from ..settings import settings
@@ -39,6 +39,9 @@ class Item:
     reused: int = 0
     price: Price | None = None
     text: str = ""
+
+    def times(self, runs: int) -> Item:
+        return replace(self, tasks=self.tasks * runs + self.reused * (runs - 1))
 
     @property
     def label(self) -> str:
@@ -97,15 +100,16 @@ class Estimate:
         return self._added(lambda item: "")
 
     def times(self, runs: int) -> Estimate:
-        """The estimate of so many runs, each of them a new order."""
-        return Estimate(tuple(replace(item, tasks=item.tasks * runs) for item in self.items))
+        """The estimate of so many runs, each after the first a new order: seeds change."""
+        return Estimate(tuple(item.times(runs) for item in self.items))
 
     def _added(self, group: Callable[[Item], str]) -> list[Total]:
         totals: dict[tuple[str, str], Total] = {}
         for item in self.items:
             if item.price is not None and item.tasks:
-                key = (group(item), item.price.amount.unit)
-                totals[key] = totals.get(key, Total(*key)).plus(item, item.price)
+                platform, unit = group(item), item.price.amount.unit
+                key = platform, unit.casefold()
+                totals[key] = totals.get(key, Total(platform, unit)).plus(item, item.price)
         return [totals[key] for key in sorted(totals)]
 
 
@@ -159,11 +163,8 @@ class Estimator:
             return True
         self._seen.add(fingerprint)
         row = self.ledger.find(fingerprint)
-        if row is None:
-            return False
-        if row.state is State.DELIVERED:
-            return settings.load().reuse_results
-        return row.state in OPEN
+        is_known = row is not None and row.state is not State.UNKNOWN  # that brings no result
+        return is_known and not is_new_order(row, settings.load().reuse_results)
 
     def _base_url(self, platform: str) -> str:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -20,6 +21,7 @@ from ..workflows.graph import (
 )
 from .drivers import driver_name
 
+_MOST = 1_000_000  # items that are counted: no machine holds as many pictures
 _MODEL = "model."  # begins the names of a model's own inputs
 _FRAMES = ("LoadImage", "LoadImageOutput")  # an animated file is a batch of its frames
 _ONE_FILE = ("LoadImageMask", "LoadVideo", "LoadAudio", "VHS_LoadAudio", "VHS_LoadAudioUpload")
@@ -54,16 +56,20 @@ class Number:
     exact: bool = True
 
     def __add__(self, other: Number) -> Number:
-        return Number(self.count + other.count, self.exact and other.exact)
+        return _counted(self.count + other.count, self.exact and other.exact)
 
     def times(self, factor: Number) -> Number:
-        return Number(self.count * factor.count, self.exact and factor.exact)
+        return _counted(self.count * factor.count, self.exact and factor.exact)
 
     def or_more(self, other: Number) -> Number:
         return Number(max(self.count, other.count), self.exact and other.exact)
 
 
 ONE, SOME = Number(), Number(1, exact=False)
+
+
+def _counted(count: int, exact: bool = True) -> Number:
+    return Number(min(count, _MOST), exact and count <= _MOST)
 
 
 class FanOut:
@@ -83,6 +89,7 @@ class FanOut:
         self._frames = frames
         self._results = results
         self._tasks: dict[str, Number] = {}
+        self._items: dict[Link, Number] = {}
 
     def tasks(self, node_id: str) -> Number:
         """The tasks of a node of ours: several items on one socket are a task each."""
@@ -106,6 +113,13 @@ class FanOut:
         origin = self._origin(link)
         if origin is None:
             return ONE
+        if origin not in self._items:
+            self._items[origin] = SOME  # in a circle, or deeper than Python can follow
+            with suppress(RecursionError):
+                self._items[origin] = self._items_at(origin)
+        return self._items[origin]
+
+    def _items_at(self, origin: Link) -> Number:
         node = self._prompt.get(origin[0])
         if node is None or _passes_on(node):
             return SOME
@@ -116,7 +130,7 @@ class FanOut:
             return ONE
         if kind == REMOTE_INPUT:
             return self._linked(node, "value").or_more(self._linked(node, "inputs"))
-        return self._counted(node) or self.tasks(origin[0]).times(self._results(*origin))
+        return self._pictures(node) or self.tasks(origin[0]).times(self._results(*origin))
 
     def _origin(self, link: Link) -> Link | None:
         """The link beyond nodes that give as many items as they take; None for a value."""
@@ -130,7 +144,7 @@ class FanOut:
             link = taken
         return link
 
-    def _counted(self, node: Mapping[str, Any]) -> Number | None:
+    def _pictures(self, node: Mapping[str, Any]) -> Number | None:
         """What nodes of ComfyUI give that count images; None for any other node."""
         inputs, kind = node["inputs"], node["class_type"]
         if kind == "EmptyImage":
@@ -161,4 +175,4 @@ def _passes_on(node: Mapping[str, Any]) -> bool:
 
 def _amount(value: Json) -> Number:
     found = number(value)
-    return SOME if found is None or found < 1 else Number(int(found))
+    return SOME if found is None or found < 1 else _counted(int(found))

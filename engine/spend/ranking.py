@@ -16,11 +16,11 @@ def by_price(prices: Sequence[Price | None]) -> tuple[list[int], str]:
     Amounts in different units cannot be compared: they stay as listed.
     """
     listed = list(range(len(prices)))
-    units = {price.amount.unit for price in prices if price}
+    units = {price.amount.unit.casefold(): price.amount.unit for price in prices if price}
     if len(units) > 1:
         return listed, tr(
             "as listed: prices in {units} cannot be compared; state your own in prices.json",
-            units=", ".join(sorted(units)),
+            units=", ".join(sorted(units.values())),
         )
     if not units:
         return listed, tr("as listed: no price is known")

@@ -75,11 +75,12 @@ def price_of(tariffs: Sequence[Tariff], key: PriceKey, origin: Origin) -> Price 
 def _price(tariffs: Sequence[Tariff], key: PriceKey, origin: Origin) -> Price | None:
     costs = [tariff.cost(key) for tariff in tariffs]
     known = [cost for cost in costs if cost is not None]
-    units = {tariff.unit for tariff in tariffs}
+    units = {tariff.unit.casefold(): tariff.unit for tariff in tariffs}
     if not known or len(known) < len(costs) or len(units) > 1:
         return None
     text = next((tariff.text for tariff in tariffs if tariff.text), "")
-    return Price(Amount(max(known), units.pop()), origin, min(known), max(known), text=text)
+    (unit,) = units.values()
+    return Price(Amount(max(known), unit), origin, min(known), max(known), text=text)
 
 
 def _quantity(per: str, key: PriceKey) -> float | None:

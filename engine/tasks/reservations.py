@@ -12,7 +12,7 @@ from typing import Any
 from ..base.errors import LimitReached, SkyportError
 from ..base.types import Amount, Request
 from ..ledger.budget import Limit
-from ..ledger.ledger import Ledger
+from ..ledger.ledger import Ledger, is_new_order
 from ..settings import settings
 from ..spend import limits
 from ..spend.price import Price
@@ -37,16 +37,18 @@ class Reservations:
         self._writes: set[asyncio.Future[None]] = set()  # the loop holds tasks weakly
 
     @asynccontextmanager
-    async def held(self, jobs: Sequence[Job]) -> AsyncIterator[None]:
+    async def held(self, jobs: Sequence[Job], new: Sequence[Job]) -> AsyncIterator[None]:
         """The price of each job is in its record, and a limit that they would exceed is raised.
 
         Those that have not begun in here give back what was reserved for them.
+
+        new  those for which something is reserved: no equal one is in progress
         """
         in_force = limits.current()
         if not jobs or (self._price is None and not in_force):
             yield
             return
-        reserving = asyncio.ensure_future(self._reserve(jobs, in_force))
+        reserving = asyncio.ensure_future(self._reserve(jobs, new, in_force))
         try:
             await asyncio.shield(reserving)
             yield
@@ -69,36 +71,45 @@ class Reservations:
         if released:
             await self._completed(self._resume.in_thread(lambda: self._ledger.release(released)))
 
-    async def _reserve(self, jobs: Sequence[Job], in_force: Sequence[Limit]) -> None:
-        reuse = settings.load().reuse_results
+    async def _reserve(
+        self, jobs: Sequence[Job], new: Sequence[Job], in_force: Sequence[Limit]
+    ) -> None:
         try:
             reserved = await self._resume.in_thread(
-                lambda: self._price_and_reserve(jobs, in_force, reuse)
+                lambda: self._price_and_reserve(jobs, new, in_force)
             )
         except LimitReached as error:
             error.platform = jobs[0].provider.label
             raise
-        for job in (job for job in jobs if job.fingerprint in reserved):
+        for job in (job for job in new if job.fingerprint in reserved):
             job.is_reserved = job.has_share = True
             self._holders[job.fingerprint] += 1
 
     def _price_and_reserve(
-        self, jobs: Sequence[Job], in_force: Sequence[Limit], reuse: bool
+        self, jobs: Sequence[Job], new: Sequence[Job], in_force: Sequence[Limit]
     ) -> Sequence[str]:
+        reuse = settings.load().reuse_results
+        limits_cost = any(limit.counts == "cost" for limit in in_force)
         for job in jobs:
-            job.record = replace(job.record, price=self._amount(job, in_force))
-        records = [job.record for job in jobs]
-        return self._ledger.reserve(records, in_force, reuse) if in_force else ()
+            is_asked = limits_cost and job in new
+            job.record = replace(job.record, price=self._amount(job, is_asked, reuse))
+        records = [job.record for job in new]
+        return self._ledger.reserve(records, in_force, reuse) if in_force and records else ()
 
-    def _amount(self, job: Job, in_force: Sequence[Limit]) -> Amount | None:
-        """The most that the job is expected to cost. Raises what is wrong with a price list only
-        where a limit depends on it."""
+    def _is_new_order(self, job: Job, reuse: bool) -> bool:
+        return is_new_order(self._ledger.find(job.fingerprint), reuse)
+
+    def _amount(self, job: Job, is_asked: bool, reuse: bool) -> Amount | None:
+        """The most that the job is expected to cost.
+
+        Raises what is wrong with a price list only where a limit asks, and the order is a new one.
+        """
         if self._price is None:
             return None
         try:
             price = self._price(job.request, job.record.base_url)
         except SkyportError:
-            if any(limit.counts == "cost" for limit in in_force):
+            if is_asked and self._is_new_order(job, reuse):
                 raise
             return None
         return price.reserved if price else None

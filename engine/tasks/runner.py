@@ -139,7 +139,9 @@ class Runner:
         """
         begun = [] if begun is None else begun
         jobs = [_job_of(provider, request, source) for request in requests]
-        async with self._reservations.held(self._not_running(jobs)):
+        for job in jobs:
+            await self._job_to_join(job.fingerprint)  # one that is ending makes room for a new one
+        async with self._reservations.held(jobs, self._not_running(jobs)):
             for job in jobs:
                 begun.append(await self._join(job, into))
         return begun
@@ -174,9 +176,13 @@ class Runner:
         return job
 
     async def _find_or_launch(self, fresh: Job, into: Path) -> Job:
-        while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
+        return await self._job_to_join(fresh.fingerprint) or self._launch(fresh, into)
+
+    async def _job_to_join(self, fingerprint: str) -> Job | None:
+        """The job in progress, once it is known whether it is ending; None if there is none."""
+        while (job := self._jobs.get(fingerprint)) and not job.open.is_set():
             await job.open.wait()
-        return job or self._launch(fresh, into)
+        return job
 
     def _not_running(self, jobs: Sequence[Job]) -> list[Job]:
         return [job for job in jobs if not self.is_running(job.fingerprint)]

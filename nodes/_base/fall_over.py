@@ -20,10 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Choice:
-    """One platform that an item can be sent to."""
+    """One platform that an item can be sent to.
+
+    is_ordered  whether it has the order already: a limit that holds no new one is no matter to it
+    """
 
     provider: Provider
     request: Request
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,14 @@ Asked = tuple[_Item, Choice]
 
 
 def _by_provider(choices: Sequence[Asked]) -> list[tuple[Provider, list[Asked]]]:
-    """The choices of each platform together: a limit holds all of them, or none."""
-    groups: dict[str, tuple[Provider, list[Asked]]] = {}
+    """The new orders of each platform together: a limit holds all of them, or none.
+
+    What it has already is apart: it does not go on where a limit refuses the new ones.
+    """
+    groups: dict[tuple[str, bool], tuple[Provider, list[Asked]]] = {}
     for item, choice in choices:
-        groups.setdefault(choice.provider.name, (choice.provider, []))[1].append((item, choice))
+        key = choice.provider.name, choice.is_ordered
+        groups.setdefault(key, (choice.provider, []))[1].append((item, choice))
     return list(groups.values())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from ... import providers
 from ...engine.base.errors import InvalidInput, MissingKey, SkyportError
 from ...engine.base.types import Model, Param, Request
 from ...engine.base.words import language, tr
-from ...engine.ledger.ledger import OPEN, State, fingerprint_of
+from ...engine.ledger.ledger import fingerprint_of, is_new_order
 from ...engine.platforms.families import Member, families, shared_params
 from ...engine.platforms.provider import Provider
 from ...engine.settings import settings
@@ -69,10 +69,12 @@ class AnyNode(GenerateNode):
         build = cls.output_builder(cls.outputs, cls.title)
 
         def make_plan() -> fall_over.Plan:
-            candidates, refusals = _candidates(cls.task, prompt, seed, chosen, media)
+            offers = _offers(cls.task, prompt, seed, chosen, media)
+            candidates = [one for one in offers if isinstance(one, _Candidate)]
+            refusals = [one for one in offers if isinstance(one, SkyportError)]
             reasons = [str(one) for one in refusals]
             if refusals and not next_if_refused:
-                raise refusals[0]
+                _raise_if_first(offers, order)
             if not candidates:
                 raise fall_over.all_refused(reasons)
             return _plan(candidates, order, next_if_refused, reasons)
@@ -100,22 +102,32 @@ def _as_model(task: str, family: str, members: Sequence[Member]) -> Model:
     return Model("", family, task, params=(*shared_params(members), listed))
 
 
-def _candidates(
+_Offer = _Candidate | SkyportError  # of a platform; an error where it cannot take the items
+
+
+def _offers(
     task: str, prompt: str, seed: int, chosen: Mapping[str, Any], media: Mapping[str, Any]
-) -> tuple[list[_Candidate], list[SkyportError]]:
-    """The platforms that are ready, as listed, and what keeps the others from taking it.
+) -> list[_Offer]:
+    """Of each platform that is ready, as listed.
 
     Raises MissingKey where none has a key, and InvalidInput for names of no platform.
     """
-    candidates: list[_Candidate] = []
-    refusals: list[SkyportError] = []
+    offers: list[_Offer] = []
     for member, provider in _ready(_listed(task, chosen)):
         try:
-            candidates.append(_Candidate(provider, _requests(member, prompt, seed, chosen, media)))
+            offers.append(_Candidate(provider, _requests(member, prompt, seed, chosen, media)))
         except InvalidInput as error:
             error.platform = error.platform or provider.label
-            refusals.append(error)
-    return candidates, refusals
+            offers.append(error)
+    return offers
+
+
+def _raise_if_first(offers: Sequence[_Offer], order: str) -> None:
+    """Raises the refusal of the platform that is to be asked first, or that might be."""
+    may_be_first = offers[:1] if order == AS_LISTED else offers
+    for offer in may_be_first:
+        if isinstance(offer, SkyportError):
+            raise offer
 
 
 def _ready(members: Sequence[Member]) -> list[tuple[Member, Provider]]:
@@ -225,15 +237,14 @@ def _usual_duration(candidate: _Candidate) -> float | None:
 
 def _where_it_is_first(choices: list[fall_over.Choice]) -> list[fall_over.Choice]:
     """`choices`, the one first that already has the order: it is not to be paid for twice."""
-    return sorted(choices, key=lambda choice: not _is_ordered(choice))
+    known = [replace(choice, is_ordered=_is_ordered(choice)) for choice in choices]
+    return sorted(known, key=lambda choice: not choice.is_ordered)
 
 
 def _is_ordered(choice: fall_over.Choice) -> bool:
     """Whether the order is under way or delivered there, or was sent and nobody was told."""
     fingerprint = fingerprint_of(choice.request, choice.provider.http.base_url)
+    if providers.runner().is_running(fingerprint):
+        return True
     row = providers.ledger().find(fingerprint)
-    if row is None:
-        return False
-    if row.state is State.DELIVERED:
-        return settings.load().reuse_results
-    return row.state in OPEN or (row.state is State.UNKNOWN and not row.told)
+    return not is_new_order(row, settings.load().reuse_results)

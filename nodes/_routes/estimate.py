@@ -122,7 +122,8 @@ def _frames(node: Mapping[str, Any]) -> int | None:
         with Image.open(path) as image:
             # The other pictures of an MPO are previews, which ComfyUI leaves out.
             return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
-    except (OSError, ValueError):
+    except Exception as error:  # of a damaged or huge file: Pillow raises many kinds
+        _log.debug("Skyport cannot count the pictures of %s: %s", path, error)
         return None
 
 
