@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..engine.spend.orders import platform_of
+    from ..engine.spend.orders import platforms_in
     from ..engine.workflows.api_format import read_workflow
 
     prompt = read_workflow(text_of(args.workflow))
-    _fetch_prices({platform_of(node["class_type"]) for node in prompt.values()})
+    _fetch_prices(platforms_in(prompt))
     estimate = providers.estimator().estimate(prompt)
     if args.json:
         print_json(_to_json(estimate))
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _fetch_prices(platforms: Iterable[str]) -> None:
     """Fetch the price lists that are due; without a key or an answer there are none."""
-    for platform in sorted(filter(None, platforms)):
+    for platform in sorted(platforms):
         with suppress(SkyportError):
             providers.runner().engine.run(providers.refresh_prices(platform))
 
@@ -69,7 +69,8 @@ def _print(estimate: Estimate) -> None:
 
 def _cells(item: Item) -> list[str]:
     tasks = tr("at least {count}", count=item.tasks) if item.at_least else str(item.tasks)
-    names = [f"{item.title} ({item.node_id})", item.label or "-", item.model or "-", tasks]
+    label = tr("first asked: {platform}", platform=item.label) if item.first else item.label
+    names = [f"{item.title} ({item.node_id})", label or "-", item.model or "-", tasks]
     if item.price is None:
         return [*names, tr("unknown"), item.text]
     price = item.price

@@ -8,6 +8,7 @@ result = job.future.result()
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -138,9 +139,9 @@ def runner() -> Runner:
     return Runner(Engine(), ledger(), urls, price_book().price)
 
 
-def estimator() -> Estimator:
+def estimator(is_ready: Callable[[str], bool] = lambda platform: True) -> Estimator:
     """Estimates what prompts cost, one after the other."""
-    return Estimator(price_book(), ledger(), address)
+    return Estimator(price_book(), ledger(), address, is_ready)
 
 
 def start_collector() -> None:

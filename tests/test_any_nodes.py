@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
 from host import Host, Run, graph, link, node
 from sandboxes import environment, failed
 from skyport import providers
@@ -344,15 +347,25 @@ def test_the_fastest_is_the_one_whose_tasks_took_the_least_time_so_far(
     cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
 ) -> None:
     slow, quick = (
-        anywhere("text2video", "happyhorse", name, seed=22, prompt=prompt)
-        for name, prompt in (("happyhorse", "a fox [[slow:40]]"), ("opencomputing", "a fox"))
+        anywhere("text2video", "happyhorse", name, seed=22)
+        for name in ("happyhorse", "opencomputing")
     )
     assert cloud.run(graph(slow=slow, quick=quick)).status == "success"
+    all_took(cloud, happyhorse=40, opencomputing=4)
     made = anywhere("text2video", "happyhorse", seed=23, order="fastest")
     run = cloud.run(graph(any=made))
     assert run.status == "success", run.error
     assert charged() == ["happyhorse", "opencomputing", "opencomputing"]
     assert "fastest so far" in said(run)
+
+
+def all_took(host: Host, **seconds: float) -> None:
+    """Every task of these platforms took so long, by the ledger."""
+    path = host.home / "ledger.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as db, db:
+        for platform, took in seconds.items():
+            sql = "UPDATE tasks SET submitted = ended - ? WHERE platform = ? AND submitted > 0"
+            db.execute(sql, (took, platform))
 
 
 @pytest.fixture

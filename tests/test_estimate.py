@@ -5,23 +5,27 @@ tasks each of them is, what is known of their price; and that the examples cost 
 from __future__ import annotations
 
 import json
+import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
 from host import Host, graph, link, node
 from PIL import Image
 from sandboxes import environment
 from skyport import providers
 from skyport.engine.base.types import Amount
 from skyport.engine.settings.settings import Settings, amounts_in
+from skyport.engine.spend.choices import choices_of
 from skyport.engine.spend.confirm import must_confirm
 from skyport.engine.spend.estimate import Estimate, Item
-from skyport.engine.spend.orders import Surroundings, orders_in
+from skyport.engine.spend.orders import Surroundings, orders_in, platforms_in
 from skyport.engine.spend.price import Origin, Price
 from skyport.sandbox import Sandbox, start
 
@@ -59,10 +63,42 @@ def test_uploads_and_clusters_and_what_is_not_ours_order_nothing():
     assert tasks(prompt) == {}
 
 
-def test_a_node_that_chooses_its_platform_as_it_runs_is_an_order_of_unknown_cost():
-    any_node = node("SkyportAnyTextToVideo", model="kling", order="cheapest")
-    (order,) = orders_in(graph(a=any_node), Surroundings())
-    assert (order.platform, order.key, order.tasks.count) == ("", None, 1)
+def anywhere(platforms: str, order: str = "as listed", **more: Any) -> dict[str, Any]:
+    values = {"model.duration": 5, "model.resolution": "720P", "model.ratio": "16:9"}
+    values |= {"model.platforms": platforms}
+    more = {"prompt": "a", "seed": 1, "next_if_refused": True, **more}
+    return node("SkyportAnyTextToVideo", values, model="happyhorse", order=order, **more)
+
+
+@pytest.mark.parametrize(
+    ("platforms", "listed"),
+    [
+        ("", ["happyhorse", "opencomputing"]),
+        ("OpenComputing, happyhorse", ["opencomputing", "happyhorse"]),
+        ("opencomputing", ["opencomputing"]),
+        ("haiyi", []),  # which the node refuses
+        (["x", 0], []),
+    ],
+)
+def test_a_node_over_several_platforms_orders_from_the_first_that_it_lists(platforms, listed):
+    (order,) = orders_in(graph(a=anywhere(platforms)), Surroundings())
+    assert [key.platform for key in order.choices] == listed
+    assert (order.platform, order.key) == ((listed[0], order.choices[0]) if listed else ("", None))
+    assert platforms_in(graph(a=anywhere(platforms), b=VIDEO)) == {*listed, "happyhorse"}
+
+
+def test_each_platform_is_asked_in_its_own_spelling():
+    (order,) = orders_in(graph(a=anywhere("")), Surroundings())
+    drivers = {"duration": "5", "resolution": "720p"}
+    assert [(key.model, key.drivers) for key in order.choices] == [
+        ("happyhorse-1.0-t2v", drivers),
+        ("happyhorse-1.0-t2v", {**drivers, "task": "t2v"}),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["TextToImage", "TextToVideo", "ImageToVideo"])
+def test_every_node_over_several_platforms_is_known_by_its_class(kind):
+    assert choices_of(f"SkyportAny{kind}", {"model": "wan"})
 
 
 def test_a_server_of_ones_own_is_no_order(monkeypatch):
@@ -151,6 +187,7 @@ def test_only_what_an_output_needs_is_ordered():
         ({"image": node("SkyportHappyHorseTextToImage", {"model.n": 3}, model="m")}, (3, True)),
         ({"image": node("SkyportHaiyiTextToImage", model="m")}, (1, False)),
         ({"a": pictures(2), "image": node("SkyportHaiyiUpload", media=link("a"))}, (2, True)),
+        ({"image": node("SkyportAnyTextToImage", model="wan")}, (1, False)),
     ],
 )  # fmt: skip
 def test_each_picture_of_a_batch_is_a_task(source, number):
@@ -337,6 +374,21 @@ def test_the_command_lists_the_tasks_and_their_cost(skyport, film, own_prices):
     assert "Reuse is not known here" in result.err
 
 
+def test_the_command_names_the_platform_that_is_asked_first(skyport, tmp_path, own_prices):
+    path = tmp_path / "any.json"
+    path.write_text(json.dumps(graph(a=anywhere("happyhorse, opencomputing"))))
+    result = skyport("estimate", path)
+    assert "HappyHorse: about 0.5 CNY (tasks: 1)" in result.lines
+    assert "first asked: HappyHorse" in result.out
+    path.write_text(json.dumps(graph(a=anywhere("opencomputing, happyhorse", "cheapest"))))
+    (item,) = json.loads(skyport("estimate", path, "--json").out)["items"]
+    assert (item["platform"], item["model"], item["first"]) == (
+        "happyhorse",
+        "happyhorse-1.0-t2v",
+        True,
+    )
+
+
 def test_the_command_gives_all_of_it_as_json(skyport, film, own_prices):
     told = json.loads(skyport("estimate", film, "--json").out)
     assert (told["tasks"], told["unknown"], told["at_least"]) == (2, 1, False)
@@ -428,6 +480,63 @@ def test_a_node_with_a_link_is_not_taken_for_reused(priced: Host):
 def test_a_form_that_cannot_be_ordered_is_estimated_all_the_same(priced: Host):
     gone = node("SkyportHappyHorseTextToVideo", prompt="a", seed=0, model="not offered")
     assert estimate(priced, graph(a=gone))["sums"][0]["amount"] == 2
+
+
+def first_asked(host: Host, made: Mapping[str, Any], **nodes: Any) -> tuple[str, bool, int, int]:
+    (item,) = estimate(host, graph(a=made, **nodes))["items"]
+    return item["label"], item["first"], item["tasks"], item["reused"]
+
+
+def test_a_node_over_several_platforms_costs_what_the_first_one_asks(priced: Host):
+    assert first_asked(priced, anywhere("")) == ("HappyHorse", True, 1, 0)
+    assert estimate(priced, graph(a=anywhere("")))["sums"][0]["amount"] == 2
+    assert first_asked(priced, anywhere("opencomputing")) == ("OpenComputing", False, 1, 0)
+    assert first_asked(priced, anywhere("haiyi")) == ("", False, 1, 0)
+
+
+def test_a_linked_value_leaves_the_choice_of_platforms_as_it_is(priced: Host):
+    text = node("ProbeText", text="a fox")
+    made = anywhere("opencomputing, happyhorse", prompt=link("t"))
+    assert first_asked(priced, made, t=text)[:2] == ("OpenComputing", True)
+
+
+def test_an_order_that_fell_over_costs_nothing_more_where_it_is(priced: Host, sandbox: Sandbox):
+    made = anywhere("", seed=61)
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+    try:
+        assert priced.run(graph(a=made)).status == "success"
+    finally:
+        sandbox.platforms["happyhorse"].always = ""
+    assert first_asked(priced, made) == ("OpenComputing", True, 0, 1)
+
+
+@pytest.mark.parametrize("prompt", ["a fox", link("t")])
+def test_the_cheapest_and_the_fastest_are_asked_first(priced: Host, prompt: Any):
+    prices = {"happyhorse": {"*": {"amount": 2, "unit": "CNY"}}}
+    prices |= {"opencomputing": {"*": {"amount": 1, "unit": "CNY"}}}
+    (priced.home / "prices.json").write_text(json.dumps(prices))
+    text = node("ProbeText", text="a fox")
+    for order, label in (("cheapest", "OpenComputing"), ("as listed", "HappyHorse")):
+        made = anywhere("", order, prompt=prompt, seed=62)
+        assert first_asked(priced, made, t=text)[0] == label
+    runs = {name: anywhere(name, seed=63) for name in ("happyhorse", "opencomputing")}
+    assert priced.run(graph(**runs)).status == "success"
+    took = "UPDATE tasks SET submitted = ended - CASE platform WHEN 'happyhorse' THEN 9 ELSE 4 END"
+    with closing(sqlite3.connect(priced.home / "ledger.db", timeout=PATIENCE)) as db, db:
+        db.execute(f"{took} WHERE submitted > 0")
+    made = anywhere("", "fastest", prompt=prompt, seed=64)
+    assert first_asked(priced, made, t=text)[0] == "OpenComputing"
+
+
+def test_a_platform_without_a_key_is_not_asked_first(priced: Host, monkeypatch):
+    if priced.kind != "standin":
+        pytest.skip("a running ComfyUI keeps the keys that it was started with")
+    text = node("ProbeText", text="a fox")
+    made = anywhere("", prompt=link("t"))
+    monkeypatch.delenv("HAPPYHORSE_API_KEY")
+    assert first_asked(priced, made, t=text)[:2] == ("OpenComputing", False)
+    monkeypatch.delenv("OPENCOMPUTING_API_KEY")
+    assert first_asked(priced, made, t=text)[:2] == ("HappyHorse", True)
 
 
 def test_the_frames_of_an_animated_picture_are_counted(priced: Host):

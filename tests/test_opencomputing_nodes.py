@@ -202,7 +202,7 @@ def test_a_picture_is_made_and_its_cost_told(cloud: Host, sandbox: Sandbox) -> N
     )
     assert run.probe("seen")["type"] == "IMAGE"
     assert run.probe("url")["value"].startswith(sandbox.base_url(NAME) + "/idfile?path=")
-    assert run.texts["make"][-1].endswith("1")
+    assert run.texts["make"][-1].endswith("1 credits")
     assert sent(sandbox) == [{"model": "wan2.2-t2i-plus", "catelogid": "t2i", "prompt": "a cat"}]
 
 

@@ -257,7 +257,10 @@ class Ledger(Protocol):
         """The order's latest row in state unknown that is newer than its last delivery."""
 
     def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
-        """Seconds from submit to result of the latest such tasks that succeeded, newest first."""
+        """Seconds from submit to result of the latest such tasks that succeeded, newest first.
+
+        Of any endpoint where that is "".
+        """
 
     def is_own(self, row: Row) -> bool:
         """Whether this process created the row or has adopted it."""

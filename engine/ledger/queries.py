@@ -47,7 +47,7 @@ class Queries(Database):
         with self._lock:
             found = self._db.execute(
                 "SELECT ended - submitted FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?) "
-                "WHERE platform = ? AND endpoint = ? AND title = ? AND submitted > 0 "
+                "WHERE platform = ? AND ? IN ('', endpoint) AND title = ? AND submitted > 0 "
                 f"AND state {in_states((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
                 (_SCANNED_ROWS, platform, endpoint, title, _MAX_DURATIONS),
             ).fetchall()

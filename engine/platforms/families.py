@@ -12,8 +12,12 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from ..base.errors import InvalidInput
 from ..base.types import Choice, Json, Model, Param
+from ..base.words import tr
 from . import registry
+
+PLATFORMS = "platforms"  # the text field in which a person reorders or leaves out platforms
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,25 @@ def families(task: str) -> dict[str, tuple[Member, ...]]:
                 found.setdefault(member.family, []).append(member)
     shared_first = sorted(found.items(), key=lambda item: -len(_platforms(item[1])))
     return {family: tuple(members) for family, members in shared_first}
+
+
+def listed_members(task: str, family: str, platforms: str | None) -> list[Member]:
+    """The family's members on the platforms that the text lists, in that order; "" lists all.
+
+    Raises InvalidInput for the name of a platform that does not offer it.
+    """
+    members = families(task).get(family, ())
+    names = [name.strip().lower() for name in (platforms or "").split(",")]
+    wanted = [name for name in names if name] or [member.platform for member in members]
+    offered = {member.platform for member in members}
+    for name in wanted:
+        if name not in offered:
+            raise InvalidInput(
+                tr('"{name}" does not offer {family} here.', name=name, family=family),
+                do=tr("The platforms are: {names}.", names=", ".join(sorted(offered))),
+            )
+    unique = dict.fromkeys(wanted)
+    return [member for name in unique for member in members if member.platform == name]
 
 
 def shared_params(members: Sequence[Member]) -> tuple[Param, ...]:

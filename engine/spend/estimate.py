@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from ..base.errors import SkyportError
 from ..base.types import Request
@@ -12,9 +13,11 @@ from ..ledger.resilient import ResilientLedger
 from ..platforms import registry
 from ..settings import settings
 from ..workflows.api_format import Workflow
+from .drivers import PriceKey, key_of_request
 from .orders import NodeOrder, Surroundings, orders_in
 from .price import Price
 from .price_book import PriceBook
+from .ranking import CHEAPEST, FASTEST, by_duration, by_price
 
 # The requests of a node whose inputs are all constants, by its id; None for any other node.
 Requests = Callable[[str], Sequence[Request] | None]
@@ -27,6 +30,7 @@ class Item:
     tasks     to be paid for; at least so many where `at_least`
     reused    for which nothing is paid: an equal order is in the ledger, or in this prompt
     price     of each task, None where it is not known
+    first     of several platforms, this one is asked first
     text      the platform's own words about it
     """
 
@@ -39,6 +43,7 @@ class Item:
     reused: int = 0
     price: Price | None = None
     text: str = ""
+    first: bool = False
 
     def times(self, runs: int) -> Item:
         return replace(self, tasks=self.tasks * runs + self.reused * (runs - 1))
@@ -117,12 +122,14 @@ class Estimate:
 class Estimator:
     """Estimates prompts; blocks, and never asks the network.
 
-    address  of a platform; raises InvalidInput where none is set
+    address   of a platform; raises InvalidInput where none is set
+    is_ready  whether tasks can be sent to a platform
     """
 
     book: PriceBook
     ledger: ResilientLedger
     address: Callable[[str], str]
+    is_ready: Callable[[str], bool] = lambda platform: True
     _seen: set[str] = field(default_factory=set)
 
     def estimate(
@@ -137,9 +144,11 @@ class Estimator:
         return Estimate(tuple(self._item(order, requests(order.node_id)) for order in orders))
 
     def _item(self, order: NodeOrder, requests: Sequence[Request] | None) -> Item:
+        ready = [key for key in order.choices if self.is_ready(key.platform)]
+        order = self._first_asked(order, ready or order.choices, requests)
         model = order.key.model if order.key else ""
         item = Item(order.node_id, order.title, order.platform, model, order.tasks.count)
-        item = replace(item, at_least=not order.tasks.exact)
+        item = replace(item, at_least=not order.tasks.exact, first=len(ready or order.choices) > 1)
         if not order.platform or order.key is None:
             return item
         base_url = self._base_url(order.platform)
@@ -155,6 +164,31 @@ class Estimator:
             price=self.book.price(requests[0], base_url),
             text=self.book.text(order.key, base_url),
         )
+
+    def _first_asked(
+        self, order: NodeOrder, choices: Sequence[PriceKey], requests: Sequence[Request] | None
+    ) -> NodeOrder:
+        """The order of a node over several platforms, to the one that it asks first."""
+        if not choices:
+            return order
+        if requests:
+            key = key_of_request(requests[0].platform, requests[0].payload)
+        else:
+            key = choices[self._ranked(order.ranking, choices)[0]]
+        return replace(order, platform=key.platform, key=key)
+
+    def _ranked(self, ranking: str, choices: Sequence[PriceKey]) -> Sequence[int]:
+        if ranking == CHEAPEST:
+            prices = [self.book.price_of(key, self._base_url(key.platform)) for key in choices]
+            return by_price(prices)[0]
+        if ranking == FASTEST:
+            return by_duration([self._usual_duration(key) for key in choices])[0]
+        return range(len(choices))
+
+    def _usual_duration(self, key: PriceKey) -> float | None:
+        """Of such tasks in seconds, whatever they were made of."""
+        past = self.ledger.past_durations(key.platform, "", key.model.rpartition("/")[2])
+        return median(past) if past else None
 
     def _is_paid(self, request: Request, base_url: str) -> bool:
         """Whether an equal order brings, or will bring, the result at no charge."""

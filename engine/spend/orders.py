@@ -23,10 +23,11 @@ from ..workflows.graph import (
     is_node,
     links_of,
 )
+from .choices import ANY, choices_of
 from .drivers import COUNT, WORKFLOW, PriceKey, driver_name, key_of_form
 from .fan_out import ONE, SOME, FanOut, Number
+from .ranking import AS_LISTED
 
-_ANY = "SkyportAny"  # begins the classes that choose among platforms as they run
 _FREE = ("Upload", "Clusters")  # ends of the classes of a platform that order nothing
 _NO_OUTPUT = (RUN_IN_CLOUD, KEEP_LOCAL, REMOTE_INPUT)
 _MODEL, _CUSTOM = "model.", "custom"
@@ -37,13 +38,19 @@ _FRAMES = 1  # the output of a video node whose number of items nobody knows
 
 @dataclass(frozen=True)
 class NodeOrder:
-    """What a node orders. `platform` "": one that is chosen as it runs; `key` None: not known."""
+    """What a node orders. `platform` "": one that is not known; `key` None: not known.
+
+    choices  of a node over several platforms: the key of each, as listed, the first one above
+    ranking  which of them it prefers
+    """
 
     node_id: str
     title: str
     platform: str
     key: PriceKey | None
     tasks: Number
+    choices: tuple[PriceKey, ...] = ()
+    ranking: str = AS_LISTED
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,12 @@ def platform_of(class_type: str) -> str:
     return next((one for one in registry.names() if is_ours and name.startswith(one)), "")
 
 
+def platforms_in(prompt: Workflow) -> set[str]:
+    """The platforms that the nodes of `prompt` may order from, but for those of Run in Cloud."""
+    reader = _Reader(prompt, Surroundings())
+    return {name for node in reader.prompt.values() for name in reader.platforms(node)}
+
+
 class _Reader:
     def __init__(self, prompt: Workflow, around: Surroundings) -> None:
         self.prompt = {str(key): node for key, node in prompt.items() if is_node(node)}
@@ -89,10 +102,22 @@ class _Reader:
         kind, title = node["class_type"], title_of(node)
         if kind == RUN_IN_CLOUD:
             yield from self._run_in_cloud(node_id)
-        elif kind.startswith(_ANY):
-            yield NodeOrder(node_id, title, "", None, self.fan_out.tasks(node_id))
+        elif kind.startswith(ANY):
+            yield self._over_several(node_id)
         elif (platform := platform_of(kind)) and not kind.endswith(_FREE):
             yield NodeOrder(node_id, title, platform, self._key(node), self.fan_out.tasks(node_id))
+
+    def _over_several(self, node_id: str) -> NodeOrder:
+        node, tasks = self.prompt[node_id], self.fan_out.tasks(node_id)
+        choices, ranking = self._choices(node), node["inputs"].get("order", AS_LISTED)
+        key = choices[0] if choices else None
+        platform = key.platform if key else ""
+        return NodeOrder(node_id, title_of(node), platform, key, tasks, choices, ranking)
+
+    def platforms(self, node: Mapping[str, Any]) -> set[str]:
+        """The platforms that a node may order from."""
+        one = platform_of(node["class_type"])
+        return {one} if one else {key.platform for key in self._choices(node)}
 
     # -- which nodes run ----------------------------------------------------------------------
 
@@ -137,6 +162,10 @@ class _Reader:
 
     # -- a node of a platform -----------------------------------------------------------------
 
+    def _choices(self, node: Mapping[str, Any]) -> tuple[PriceKey, ...]:
+        kind = node["class_type"]
+        return choices_of(kind, self._values(node)) if kind.startswith(ANY) else ()
+
     def _key(self, node: Mapping[str, Any]) -> PriceKey | None:
         platform, values = platform_of(node["class_type"]), self._values(node)
         end = node["class_type"][len(OWN_PREFIX) + len(platform) :]
@@ -177,11 +206,11 @@ class _Reader:
         kind = node["class_type"]
         if kind.endswith("Upload"):
             return ONE  # an address for each file
-        if not platform_of(kind) or "model" not in node["inputs"]:
+        if not _generates(kind) or "model" not in node["inputs"]:
             return SOME
         if not kind.endswith(_PICTURES):
             return SOME if output == _FRAMES and "Video" in kind else ONE
-        key = self._key(node)
+        key = next(iter(self._choices(node)), None) if kind.startswith(ANY) else self._key(node)
         named = COUNT in map(driver_name, self._values(node))
         return replace(SOME, count=int(key.count or 1), exact=named) if key else SOME
 
@@ -204,8 +233,12 @@ class _Reader:
     def _entries(self, link: Link) -> Number:
         """The entries of a list that is computed here; the images of a batch are one."""
         kind = self.prompt[link[0]]["class_type"] if link[0] in self.prompt else ""
-        makes_list = platform_of(kind) and not kind.endswith(_PICTURES)
+        makes_list = _generates(kind) and not kind.endswith(_PICTURES)
         return self.fan_out.tasks(link[0]) if makes_list else ONE
+
+
+def _generates(class_type: str) -> bool:
+    return bool(platform_of(class_type)) or class_type.startswith(ANY)
 
 
 def _is_free(platform: str) -> bool:

@@ -15,7 +15,13 @@ from ...engine.base.errors import InvalidInput, MissingKey, SkyportError
 from ...engine.base.types import Model, Param, Request
 from ...engine.base.words import language, tr
 from ...engine.ledger.ledger import fingerprint_of, is_new_order
-from ...engine.platforms.families import Member, families, shared_params
+from ...engine.platforms.families import (
+    PLATFORMS,
+    Member,
+    families,
+    listed_members,
+    shared_params,
+)
 from ...engine.platforms.provider import Provider
 from ...engine.settings import settings
 from ...engine.spend.ranking import AS_LISTED, CHEAPEST, ORDERS, by_duration, by_price
@@ -23,8 +29,6 @@ from .._base import fall_over, node_outputs, prompt_marks, run_task
 from .._base.registry import all_nodes
 from . import schema
 from .generate import GenerateNode
-
-PLATFORMS = "platforms"  # the text field in which a person reorders or leaves out platforms
 
 
 class AnyNode(GenerateNode):
@@ -69,17 +73,42 @@ class AnyNode(GenerateNode):
         build = cls.output_builder(cls.outputs, cls.title)
 
         def make_plan() -> fall_over.Plan:
-            offers = _offers(cls.task, prompt, seed, chosen, media)
-            candidates = [one for one in offers if isinstance(one, _Candidate)]
-            refusals = [one for one in offers if isinstance(one, SkyportError)]
-            reasons = [str(one) for one in refusals]
-            if refusals and not next_if_refused:
-                _raise_if_first(offers, order)
-            if not candidates:
-                raise fall_over.all_refused(reasons)
-            return _plan(candidates, order, next_if_refused, reasons)
+            return cls.plan(prompt, seed, chosen, order, next_if_refused, media)
 
         return await fall_over.run(cls.hidden.unique_id, make_plan, build)
+
+    @classmethod
+    def orders(
+        cls,
+        prompt: str,
+        seed: int,
+        model: Mapping[str, Any],
+        order: str = AS_LISTED,
+        next_if_refused: bool = True,
+        **media: Any,
+    ) -> Sequence[Request]:
+        """The requests to the platform that is asked first for each."""
+        plan = cls.plan(prompt, int(seed), model, order, next_if_refused, media)
+        return [choices[0].request for choices in plan.items]
+
+    @classmethod
+    def plan(
+        cls,
+        prompt: str,
+        seed: int,
+        chosen: Mapping[str, Any],
+        order: str,
+        next_if_refused: bool,
+        media: Mapping[str, Any],
+    ) -> fall_over.Plan:
+        offers = _offers(cls.task, prompt, seed, chosen, media)
+        candidates = [one for one in offers if isinstance(one, _Candidate)]
+        reasons = [str(one) for one in offers if isinstance(one, SkyportError)]
+        if reasons and not next_if_refused:
+            _raise_if_first(offers, order)
+        if not candidates:
+            raise fall_over.all_refused(reasons)
+        return _plan(candidates, order, next_if_refused, reasons)
 
 
 @dataclass(frozen=True)
@@ -112,8 +141,9 @@ def _offers(
 
     Raises MissingKey where none has a key, and InvalidInput for names of no platform.
     """
+    listed = str(chosen.get(PLATFORMS) or "")
     offers: list[_Offer] = []
-    for member, provider in _ready(_listed(task, chosen)):
+    for member, provider in _ready(listed_members(task, chosen["model"], listed)):
         try:
             offers.append(_Candidate(provider, _requests(member, prompt, seed, chosen, media)))
         except InvalidInput as error:
@@ -141,22 +171,6 @@ def _ready(members: Sequence[Member]) -> list[tuple[Member, Provider]]:
     if not ready:
         raise errors[0]
     return ready
-
-
-def _listed(task: str, chosen: Mapping[str, Any]) -> list[Member]:
-    """The family's members on the platforms that the node lists, in that order."""
-    members = families(task).get(chosen["model"], ())
-    names = [name.strip().lower() for name in str(chosen.get(PLATFORMS) or "").split(",")]
-    wanted = [name for name in names if name] or [member.platform for member in members]
-    offered = {member.platform for member in members}
-    for name in wanted:
-        if name not in offered:
-            raise InvalidInput(
-                tr('"{name}" does not offer {family} here.', name=name, family=chosen["model"]),
-                do=tr("The platforms are: {names}.", names=", ".join(sorted(offered))),
-            )
-    unique = dict.fromkeys(wanted)
-    return [member for name in unique for member in members if member.platform == name]
 
 
 def _requests(

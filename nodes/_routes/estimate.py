@@ -19,14 +19,13 @@ from ...engine.base.words import tr
 from ...engine.settings import settings
 from ...engine.spend.confirm import must_confirm
 from ...engine.spend.estimate import Item
-from ...engine.spend.orders import Surroundings, platform_of
+from ...engine.spend.orders import Surroundings, platforms_in
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import is_node
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread, number_copies
 from .._kinds import local_files, node_classes
 from .guards import GuardedRoutes, read_json_object
-from .prices import price_json
+from .prices import is_ready, price_json
 
 _PATIENCE = 3.0  # seconds to wait for price lists; later ones are there the next time
 _MAX_RUNS = 100_000
@@ -44,9 +43,7 @@ async def _estimate(request: web.Request) -> web.Response:
     prompt, targets, runs = (payload.get(name) for name in ("prompt", "targets", "runs"))
     if not isinstance(prompt, dict):
         raise InvalidInput(tr("The request body must be a JSON object."))
-    fetched = await _fetch_prices(
-        {platform_of(n["class_type"]) for n in prompt.values() if is_node(n)}
-    )
+    fetched = await _fetch_prices(platforms_in(prompt))
     wanted = frozenset(map(str, targets)) if isinstance(targets, list) else None
     count = min(max(runs, 1), _MAX_RUNS) if isinstance(runs, int) else 1
     found = await in_thread(lambda: _payload(prompt, wanted, count))
@@ -62,7 +59,8 @@ def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dic
     """
     around = Surroundings(_is_output, _frames, targets)
     with node_classes.caching():
-        once = providers.estimator().estimate(prompt, around, lambda key: _requests(prompt[key]))
+        estimator = providers.estimator(is_ready)
+        once = estimator.estimate(prompt, around, lambda key: _requests(prompt[key]))
     estimate, limit = once.times(runs), settings.load().confirm_above
     names = ("tasks", "at_least", "reused", "unknown")
     return {
@@ -75,7 +73,7 @@ def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dic
 
 
 def _item_view(item: Item) -> dict[str, Any]:
-    names = ("title", "platform", "label", "model", "tasks", "at_least", "reused", "text")
+    names = ("title", "platform", "label", "model", "tasks", "at_least", "reused", "text", "first")
     return {
         "node": item.node_id,
         **{name: getattr(item, name) for name in names},
@@ -89,7 +87,7 @@ def _item_view(item: Item) -> dict[str, Any]:
 async def _fetch_prices(platforms: set[str]) -> bool:
     """Fetch the lists that are due, each once at a time; whether there is a new one."""
     engine = providers.runner().engine
-    for platform in filter(None, platforms):
+    for platform in platforms:
         if platform not in _fetching or _fetching[platform].done():
             _fetching[platform] = engine.start(_fetch(platform))
     waiting = {asyncio.wrap_future(_fetching[name]) for name in platforms if name in _fetching}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +12,8 @@ from ...engine.base.errors import SkyportError
 from ...engine.base.types import Model, Param
 from ...engine.platforms.families import Member, families, shared_params
 from ...engine.settings import keys, settings
-from ...engine.spend.drivers import key_of_form
+from ...engine.spend.choices import key_of_member
+from ...engine.spend.drivers import PriceKey, key_of_form
 from ...engine.spend.price import Price
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
@@ -36,7 +37,7 @@ def _forms_payload() -> dict[str, Any]:
     forms: list[Any] = [n for n in all_nodes() if getattr(n, "platform", None) in names]
     return {
         "platforms": {
-            name: {"label": providers.provider_class(name).label, "ready": _ready(name)}
+            name: {"label": providers.provider_class(name).label, "ready": is_ready(name)}
             for name in names
         },
         "nodes": {
@@ -59,8 +60,8 @@ def _families(node: type[AnyNode]) -> dict[str, Any]:
 
 
 def _choice(member: Member, shared: Sequence[Param]) -> dict[str, Any]:
-    values = member.own_values({param.name: param.default for param in shared})
-    price, text = _price(member.platform, member.model, values, member.own_task)
+    key = key_of_member(member, {param.name: param.default for param in shared})
+    price, text = _price(key)
     return {"platform": member.platform, "price": price, "text": text}
 
 
@@ -72,17 +73,14 @@ def _models(node: Any) -> dict[str, Any]:
 def _model(model: Model) -> dict[str, Any]:
     """What the model costs with the values that its form begins with."""
     name = model.id.removesuffix(f" ({model.task})")
-    price, text = _price(model.platform, name, {}, model.task)
+    node_tasks = providers.provider_class(model.platform).node_tasks
+    price, text = _price(key_of_form(model.platform, name, {}, model.task if node_tasks else ""))
     return {"retired": model.retired, "price": price, "text": text}
 
 
-def _price(
-    platform: str, model: str, values: Mapping[str, Any], task: str
-) -> tuple[dict[str, Any] | None, str]:
+def _price(key: PriceKey) -> tuple[dict[str, Any] | None, str]:
     """What such an order costs, and what the platform says of it in its own words."""
-    node_tasks = providers.provider_class(platform).node_tasks
-    key = key_of_form(platform, model, values, task if node_tasks else "")
-    book, base_url = providers.price_book(), _base_url(platform)
+    book, base_url = providers.price_book(), _base_url(key.platform)
     try:
         price = book.price_of(key, base_url)
         return price_json(price) if price else None, book.text(key, base_url)
@@ -113,7 +111,7 @@ def _base_url(platform: str) -> str:
         return ""
 
 
-def _ready(platform: str) -> bool:
+def is_ready(platform: str) -> bool:
     """Whether tasks can be sent to the platform."""
     if settings.load().sandbox:
         return True

@@ -31,9 +31,10 @@ const ORIGINS = {
 
 /** A line for each node: "HaiYi kling-v3: 2 tasks, 1 CNY each, by your prices". */
 export function lineWords(item) {
-  const name = `${item.label} ${item.model}`.trim();
+  const asked = item.first && item.tasks ? [say("first asked: {label}", item)] : [];
+  const name = asked.length ? item.model : `${item.label} ${item.model}`.trim() || item.title;
   const parts = [];
-  if (item.tasks) parts.push(tasksWord(item.tasks, item.at_least), priceWords(item));
+  if (item.tasks) parts.push(tasksWord(item.tasks, item.at_least), ...asked, priceWords(item));
   if (item.reused) parts.push(say("{count} reused, nothing to pay", { count: item.reused }));
   if (item.error) parts.push(item.error);
   return `${name}: ${parts.join(", ")}`;
