@@ -46,6 +46,7 @@ class AnyNode(GenerateNode):
                 cls.model_choice(),
             ],
             node_outputs.declare(cls.outputs),
+            models=cls.models(),
         )
 
     @classmethod
