@@ -18,6 +18,7 @@ from ._base import node_outputs, run_task
 from ._base.node import CloudNode
 from ._kinds import recent_jobs, schema
 from ._kinds.remote_inputs import RemoteInputs, append_value
+from ._kinds.search_texts import search_texts
 from ._run_in_cloud.request import clouds, request_of, value_of, where_input, with_local_ids
 from ._run_in_cloud.split_prompt import remote_part_of
 
@@ -60,6 +61,7 @@ class RunInCloud(CloudNode):
                 io.MatchType.Output(template, "value", display_name="value", is_output_list=True)
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            **search_texts(cls.id),
         )
 
     @classmethod
@@ -107,6 +109,7 @@ class KeepLocal(io.ComfyNode):
             category=_CATEGORY,
             inputs=[io.MatchType.Input("value", template=template)],
             outputs=[io.MatchType.Output(template, "value", display_name="value")],
+            **search_texts(cls.id),
         )
 
     @classmethod
@@ -131,6 +134,7 @@ class RemoteInput(io.ComfyNode):
                 io.String.Input("target", default=""),
             ],
             outputs=[RemoteInputs.Output("inputs", display_name="inputs")],
+            **search_texts(cls.id),
         )
 
     @classmethod

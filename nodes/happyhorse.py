@@ -104,53 +104,56 @@ def _placeholder_error(name: str, is_linked: bool) -> InvalidInput:
 
 
 class HappyHorseTextToImage(_Generate):
-    id, title = "SkyportHappyHorseTextToImage", "HappyHorse Text to Image"
+    id, title = "SkyportHappyHorseTextToImage", "Skyport HappyHorse Text to Image"
     task, outputs = "text2image", node_outputs.IMAGES
 
 
 class HappyHorseEditImage(_Generate):
-    id, title = "SkyportHappyHorseEditImage", "HappyHorse Edit Image"
+    id, title = "SkyportHappyHorseEditImage", "Skyport HappyHorse Edit Image"
     task, outputs = "edit-image", node_outputs.IMAGES
     sockets = (_IMAGE, Socket("mask", Kind.IMAGE, required=False, mask=True))
 
 
 class HappyHorseReferenceToImage(_Generate):
-    id, title = "SkyportHappyHorseReferenceToImage", "HappyHorse Reference to Image"
+    id, title = "SkyportHappyHorseReferenceToImage", "Skyport HappyHorse Reference to Image"
     task, outputs = "reference2image", node_outputs.IMAGES
     sockets = (_IMAGES,)
 
 
 class HappyHorseTextToVideo(_Generate):
-    id, title = "SkyportHappyHorseTextToVideo", "HappyHorse Text to Video"
+    id, title = "SkyportHappyHorseTextToVideo", "Skyport HappyHorse Text to Video"
     task, outputs = "text2video", node_outputs.VIDEO
 
 
 class HappyHorseImageToVideo(_Generate):
-    id, title = "SkyportHappyHorseImageToVideo", "HappyHorse Image to Video"
+    id, title = "SkyportHappyHorseImageToVideo", "Skyport HappyHorse Image to Video"
     task, outputs = "image2video", node_outputs.VIDEO
     sockets = (_IMAGE,)
 
 
 class HappyHorseFirstLastFrameToVideo(_Generate):
-    id, title = "SkyportHappyHorseFirstLastFrameToVideo", "HappyHorse First/Last Frame to Video"
+    id, title = (
+        "SkyportHappyHorseFirstLastFrameToVideo",
+        "Skyport HappyHorse First/Last Frame to Video",
+    )
     task, outputs = "first-last-frame", node_outputs.VIDEO
     sockets = (_FIRST_FRAME, _LAST_FRAME)
 
 
 class HappyHorseExtendVideo(_Generate):
-    id, title = "SkyportHappyHorseExtendVideo", "HappyHorse Extend Video"
+    id, title = "SkyportHappyHorseExtendVideo", "Skyport HappyHorse Extend Video"
     task, outputs = "extend-video", node_outputs.VIDEO
     sockets = (_VIDEO, replace(_LAST_FRAME, required=False))
 
 
 class HappyHorseReferenceToVideo(_Generate):
-    id, title = "SkyportHappyHorseReferenceToVideo", "HappyHorse Reference to Video"
+    id, title = "SkyportHappyHorseReferenceToVideo", "Skyport HappyHorse Reference to Video"
     task, outputs = "reference2video", node_outputs.VIDEO
     sockets = (_IMAGES,)
 
 
 class HappyHorseImageAudioToVideo(_Generate):
-    id, title = "SkyportHappyHorseImageAudioToVideo", "HappyHorse Image and Audio to Video"
+    id, title = "SkyportHappyHorseImageAudioToVideo", "Skyport HappyHorse Image and Audio to Video"
     task, outputs = "image-audio2video", node_outputs.VIDEO
     sockets = (_IMAGE, _AUDIO, Socket("extra_images", Kind.IMAGE, required=False, most=_MAX_SLOTS))
 
@@ -158,7 +161,7 @@ class HappyHorseImageAudioToVideo(_Generate):
 class HappyHorseMultimodalToVideo(_Generate):
     """Audio is required by some models only; their rows say so."""
 
-    id, title = "SkyportHappyHorseMultimodalToVideo", "HappyHorse Multimodal to Video"
+    id, title = "SkyportHappyHorseMultimodalToVideo", "Skyport HappyHorse Multimodal to Video"
     task, outputs = "multimodal2video", node_outputs.VIDEO
     sockets = (
         _IMAGES,
@@ -169,7 +172,7 @@ class HappyHorseMultimodalToVideo(_Generate):
 
 
 class HappyHorseEditVideo(_Generate):
-    id, title = "SkyportHappyHorseEditVideo", "HappyHorse Edit Video"
+    id, title = "SkyportHappyHorseEditVideo", "Skyport HappyHorse Edit Video"
     task, outputs = "edit-video", node_outputs.VIDEO
     sockets = (_VIDEO, replace(_IMAGES, required=False))
 

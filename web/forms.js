@@ -3,13 +3,14 @@
 import { app } from "../../scripts/app.js";
 import { choicesOf, goneOf } from "./forms/refit.js";
 import { KEPT, isGone, refitted, remembered, valuesOf } from "./forms/values.js";
-import { restoreSockets } from "./forms/sockets.js";
+import { originsOf, reconnect, restoreSockets } from "./forms/sockets.js";
 import { refreshModels } from "./models.js";
 import { notice } from "./notices.js";
 import { say } from "./words.js";
 
 const PAUSE = 300; // ms in which a whole workflow is loaded
 const before = new WeakMap(); // node -> what its file held
+const origins = new WeakMap(); // node -> where its links came from in its file
 let missing = new Set();
 
 app.registerExtension({
@@ -18,6 +19,9 @@ app.registerExtension({
     if (!node.comfyClass?.startsWith("Skyport") && !node.type?.startsWith("Skyport")) return;
     keepByName(node);
     loadByName(node);
+  },
+  loadedGraphNode(node) {
+    if (origins.has(node)) reconnect(node, origins.get(node));
   },
 });
 
@@ -34,6 +38,7 @@ function loadByName(node) {
   const { configure } = node;
   node.configure = function (file) {
     const kept = file?.properties?.[KEPT];
+    origins.set(this, originsOf(this, file));
     configure.call(this, kept ? fitting(this, file, kept) : file);
     before.set(this, kept ?? {});
     restoreSockets(this, file);

@@ -50,6 +50,7 @@ class AnyNode(GenerateNode):
                 cls.model_choice(),
             ],
             node_outputs.declare(cls.outputs),
+            models=cls.models(),
         )
 
     @classmethod

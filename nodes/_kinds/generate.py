@@ -78,6 +78,7 @@ class GenerateNode(CloudNode):
                 cls.model_choice(),
             ],
             node_outputs.declare(cls.outputs),
+            models=cls.models(),
         )
 
     @classmethod

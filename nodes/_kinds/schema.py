@@ -21,6 +21,7 @@ from ...engine.platforms.parameters import (
     prompt_param,
     seed_param,
 )
+from .search_texts import search_texts
 
 CUSTOM = "custom"
 _LEAVE_OUT = "(default)"  # end of the option of a closed list that leaves the field out
@@ -53,9 +54,14 @@ class Socket:
 
 
 def node_schema(
-    node: Any, inputs: Sequence[Any], outputs: Sequence[Any], *, is_output_node: bool = True
+    node: Any,
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    *,
+    models: Iterable[Model] = (),
+    is_output_node: bool = True,
 ) -> io.Schema:
-    """The schema of a node class that has `id`, `title` and `category`."""
+    """The schema of a node class that has `id`, `title` and `category`, and offers `models`."""
     return io.Schema(
         node_id=node.id,
         display_name=node.title,
@@ -64,6 +70,7 @@ def node_schema(
         outputs=list(outputs),
         hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         is_output_node=is_output_node,
+        **search_texts(node.id, models),
     )
 
 

@@ -37,6 +37,30 @@ test("false, 0 and an empty text are values", () => {
   assert.deepEqual(refitted(form, { a: false, b: 0, c: "" }).positions, [false, 0, "", 1]);
 });
 
+// -- what happens to a seed: editors call its widget by one of its choices, or control_after_generate -----
+
+const CONTROLS = ["fixed", "increment", "decrement", "randomize"];
+const seeded = (name, chosen) => node(widget("seed", 7), widget(name, chosen, { options: { values: CONTROLS } }), widget("model", "m"));
+
+for (const [saved, opened] of [["fixed", "control_after_generate"], ["control_after_generate", "fixed"], ["randomize", "control_after_generate"]])
+  test(`a control saved as ${saved} is the one called ${opened} here`, () => {
+    assert.equal(refitted(seeded(opened, "fixed"), { seed: 1, [saved]: "randomize", model: "m" }), null);
+    const found = refitted(seeded(opened, "fixed"), { seed: 1, [saved]: "randomize", model: "m", "model.old": 1 });
+    assert.deepEqual(found.positions, [1, "randomize", "m"]);
+    assert.deepEqual(found.named, { seed: 1, [opened]: "randomize", model: "m" });
+  });
+
+test("a control is kept under one name, whatever this editor calls it", () => {
+  const expected = { seed: 7, control_after_generate: "randomize", model: "m" };
+  assert.deepEqual(valuesOf(seeded("fixed", "randomize")), expected);
+  assert.deepEqual(remembered({ fixed: "fixed" }, valuesOf(seeded("control_after_generate", "randomize"))), expected);
+});
+
+test("a list that only has such a word among others is no control", () => {
+  const form = node(widget("mode", "fixed", { options: { values: ["fixed", "free"] } }));
+  assert.deepEqual(valuesOf(form), { mode: "fixed" });
+});
+
 test("a choice is gone when it holds what it does not offer", () => {
   const choice = (value) => ({ value, options: { values: ["a", "b"] } });
   assert.deepEqual([isGone(choice("c")), isGone(choice("a")), isGone(choice("")), isGone(undefined)], [true, false, false, false]);

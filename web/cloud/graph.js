@@ -1,4 +1,5 @@
 // What Run in Cloud needs to know of a graph in the editor. Pure: nodes are plain objects.
+import { isControl } from "../forms/values.js";
 
 export const RUN = "SkyportRunInCloud";
 export const KEEP = "SkyportKeepLocal";
@@ -64,10 +65,6 @@ export function varies(graph) {
     for (const widget of node.widgets ?? []) if (isControl(widget) && widget.value !== "fixed") return true;
   return false;
 }
-
-/** What changes a value after each run. Its name differs between versions and nodes. */
-const isControl = ({ options }) => Array.isArray(options?.values) && CHANGES.every((one) => options.values.includes(one));
-const CHANGES = ["fixed", "increment", "randomize"];
 
 const essential = ({ id, type, mode, title, widgets_values }) => [id, type, PASSING.includes(mode), title, widgets_values];
 

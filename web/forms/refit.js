@@ -1,5 +1,5 @@
 // Gives a node on the canvas the choices of a new catalogue, and keeps what it holds.
-import { KEPT, isGone, remembered, valuesOf } from "./values.js";
+import { KEPT, isGone, keyOf, remembered, valuesOf } from "./values.js";
 
 const KIND = "COMFY_DYNAMICCOMBO_V3";
 const fitted = new WeakMap(); // node -> {name: options} it was brought up to date with
@@ -56,7 +56,7 @@ function take(node, before, widget) {
 /** Values by name, where a widget of that name is there and takes them. */
 export function putBack(node, values) {
   for (const widget of [...node.widgets]) {
-    const kept = values[widget.name];
+    const kept = values[keyOf(widget)];
     if (kept !== undefined && kept !== widget.value) widget.value = kept;
   }
 }

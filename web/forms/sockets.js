@@ -2,18 +2,55 @@
 // had them.
 import { goneOf } from "./refit.js";
 
+/** {input name: where its link comes from}; to be read before `node` is configured, which cuts some. */
+export function originsOf(node, file) {
+  const links = (file.inputs ?? []).map(({ name, link }) => [name, linkOf(node.graph, link)]);
+  return Object.fromEntries(links.filter(([, link]) => link).map(([name, link]) => [name, originOf(link)]));
+}
+
+const linkOf = (graph, id) => graph?.links?.get?.(id) ?? graph?.links?.[id];
+
+const originOf = ({ origin_id, origin_slot, parentId }) => ({ origin_id, origin_slot, parentId });
+
 /** Give `node` back the sockets below a missing choice that `file` tells of. */
 export function restoreSockets(node, file) {
-  for (const { name } of goneOf(node))
-    for (const told of file.inputs ?? [])
-      if (told.name.startsWith(`${name}.`) && !told.widget) restore(node, told);
+  for (const told of socketsBelowGone(node, file.inputs ?? []))
+    if (!node.inputs.some((input) => input.name === told.name)) restore(node, told);
+}
+
+/** Link them again, once all nodes of the graph are there. */
+export function reconnect(node, origins) {
+  for (const { name } of socketsBelowGone(node, node.inputs ?? [])) {
+    const slot = node.inputs.findIndex((input) => input.name === name);
+    if (origins[name] && !node.isInputConnected(slot)) connect(node, slot, origins[name]);
+  }
+}
+
+function socketsBelowGone(node, inputs) {
+  const gone = goneOf(node);
+  return inputs.filter((input) => !input.widget && gone.some(({ name }) => input.name.startsWith(`${name}.`)));
 }
 
 function restore(node, told) {
-  if (node.inputs.some((input) => input.name === told.name)) return;
   const input = node.addInput(told.name, told.type, { label: told.label, localized_name: told.localized_name });
-  const link = node.graph?.links?.get?.(told.link) ?? node.graph?.links?.[told.link];
-  if (!link) return;
+  const link = linkOf(node.graph, told.link);
+  // Newer editors compute `link`, and cut it here: `reconnect` makes a new one.
+  if (!link || isComputed(input, "link")) return;
   input.link = told.link;
   link.target_slot = node.inputs.indexOf(input);
+}
+
+function isComputed(object, name) {
+  for (let one = object; one; one = Object.getPrototypeOf(one)) {
+    const property = Object.getOwnPropertyDescriptor(one, name);
+    if (property) return Boolean(property.get);
+  }
+  return false;
+}
+
+function connect(node, slot, { origin_id, origin_slot, parentId }) {
+  const { graph } = node;
+  const source = graph.getNodeById(origin_id);
+  if (source) source.connect(origin_slot, node, slot, parentId);
+  else if (graph.inputNode?.id === origin_id) graph.inputNode.slots[origin_slot]?.connect(node.inputs[slot], node, parentId);
 }

@@ -5,19 +5,32 @@ export const KEPT = "skyport_values";
 
 const saved = (widget) => widget.serialize !== false && !widget.name.startsWith("$$");
 
+const CHANGES = ["fixed", "increment", "decrement", "randomize"];
+
+/** Whether it says how a seed changes after each run. Editors give it different names. */
+export const isControl = ({ options }) => Array.isArray(options?.values) && CHANGES.every((one) => options.values.includes(one));
+
+const CONTROL = "control_after_generate";
+
+/** The name under which a widget's value is kept: the same in every editor. */
+export const keyOf = (widget) => (isControl(widget) ? CONTROL : widget.name);
+
+/** `kept` under the names of today: older editors call a control by one of its choices. */
+const renamed = (kept) => Object.fromEntries(Object.entries(kept ?? {}).map(([name, value]) => [CHANGES.includes(name) ? CONTROL : name, value]));
+
 /** {name: value} of every widget that a workflow keeps, in order. */
 export function valuesOf(node) {
-  return Object.fromEntries((node.widgets ?? []).filter(saved).map(({ name, value }) => [name, value]));
+  return Object.fromEntries((node.widgets ?? []).filter(saved).map((widget) => [keyOf(widget), widget.value]));
 }
 
-/** What a file must hold for the form that `node` has now, where its `kept` was saved by another form;
+/** What a file must hold for the form that `node` has now, where `file`, its kept values, is of another form;
  * null where the saved positions are right. A widget without a kept value keeps its own. */
-export function refitted(node, kept) {
-  const now = valuesOf(node);
-  if (same(Object.keys(now), Object.keys(kept))) return null;
-  const named = Object.fromEntries(Object.entries(now).map(([name, value]) => [name, name in kept ? kept[name] : value]));
-  const inOrder = node.widgets.filter((widget) => widget.serialize !== false);
-  return { named, positions: inOrder.map(({ name, value }) => (name in named ? named[name] : value)) };
+export function refitted(node, file) {
+  const kept = renamed(file);
+  if (same(Object.keys(valuesOf(node)), Object.keys(kept))) return null;
+  const valueOf = (widget) => (saved(widget) && keyOf(widget) in kept ? kept[keyOf(widget)] : widget.value);
+  const named = Object.fromEntries(node.widgets.filter(saved).map((widget) => [widget.name, valueOf(widget)]));
+  return { named, positions: node.widgets.filter((widget) => widget.serialize !== false).map(valueOf) };
 }
 
 /** Whether a choice holds something that it does not offer. */
@@ -27,6 +40,6 @@ export function isGone(choice) {
 }
 
 /** `now`, and what was kept of widgets that are not there while their choice is not offered. */
-export const remembered = (kept, now) => ({ ...kept, ...now });
+export const remembered = (kept, now) => ({ ...renamed(kept), ...now });
 
 const same = (one, other) => one.length === other.length && one.every((name, at) => name === other[at]);
