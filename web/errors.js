@@ -4,7 +4,7 @@ import { api } from "../../scripts/api.js";
 import { dismiss, notice } from "./notices.js";
 import { openSettings } from "./settings/open.js";
 import { load, setup } from "./settings/setup.js";
-import { isOutOfCredit, isWithoutKey, platformNamed, toneOf, topUpPage, wordsOf } from "./errors/words.js";
+import { isNotSetUp, isOutOfCredit, platformNamed, toneOf, topUpPage, wordsOf } from "./errors/words.js";
 import { findNode } from "./jobs/path.js";
 import { startPractice } from "./practice.js";
 import { say } from "./words.js";
@@ -14,7 +14,7 @@ async function actionsFor(detail, told) {
   await load().catch(() => null);
   const platforms = setup()?.platforms ?? [];
   const actions = [];
-  if (isWithoutKey(detail) && !setup()?.sandbox) actions.push([say("Practice mode"), startPractice]);
+  if (isNotSetUp(detail) && !setup()?.sandbox) actions.push([say("Practice mode"), startPractice]);
   const named = platformNamed(detail, told.text, platforms);
   if (told.settings) actions.push([say("Open settings"), () => openSettings(named)]);
   const page = isOutOfCredit(detail) ? topUpPage(told.text, platforms) : "";

@@ -234,6 +234,7 @@ export default {
   "{count} could not be read": "{count} 个无法读取",
   "{count} days ago": "{count} 天前",
   "{count} h ago": "{count} 小时前",
+  "1 job": "1 个作业",
   "{count} jobs": "{count} 个作业",
   "{count} min ago": "{count} 分钟前",
   "{count} new": "新增 {count} 个",

@@ -11,8 +11,10 @@ export function wordsOf(detail) {
   return { text: text || kind, settings: MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) };
 }
 
-/** Whether no key is set: practice mode needs none. */
-export const isWithoutKey = (detail) => String(detail.exception_type).endsWith("MissingKey");
+/** Whether the key or the address is not set: practice mode needs neither. */
+export const isNotSetUp = (detail) =>
+  /MissingKey$/.test(detail.exception_type) ||
+  (/InvalidInput$/.test(detail.exception_type) && /_BASE_URL\b/.test(detail.exception_message));
 
 /** The platform, or "s3", whose error begins with its name, else that of the node; "" for none. */
 export function platformNamed(detail, text, platforms) {
