@@ -307,6 +307,22 @@ def test_names_that_would_lock_this_page_out_are_refused(host):
     ]
 
 
+def test_an_editor_of_another_language_learns_that_its_forms_are_in_the_wrong_one(host):
+    def tell(locale: str) -> Any:
+        body = {"locale": locale}
+        return host.route("POST", "/skyport/language", json=body, headers=OURS).json()
+
+    tell("en")
+    try:
+        assert [tell(one) for one in ("zh", "zh-CN", "en")] == [
+            {"changed": True},
+            {"changed": False},
+            {"changed": True},
+        ]
+    finally:
+        tell("en")
+
+
 # -- addresses ----------------------------------------------------------------------------------
 
 

@@ -57,7 +57,10 @@ export function choiceRow(about) {
     input.replaceChildren(...about.options(told).map(([value, words]) => el("option", { value }, words)));
     input.value = field.value ?? "";
   });
-  input.addEventListener("change", () => row.save(input.value || null));
+  input.addEventListener("change", async () => {
+    await row.save(input.value || null);
+    await about.after?.();
+  });
   return row.element;
 }
 

@@ -69,6 +69,7 @@ export const editor = () =>
         ["en", "English"],
         ["zh", "\u4e2d\u6587"],
       ],
+      after: reloadForms,
     }),
     textRow({
       name: "allowed_hosts",
