@@ -239,6 +239,70 @@ def test_the_room_of_the_clusters_is_shown(editor, host, sandbox):
     card.get_by_text("20 free of 22").wait_for()
 
 
+def test_every_section_of_the_page_has_the_width_of_the_dialog(editor):
+    open_page(editor)
+    widths = editor.page.evaluate(
+        "() => [...document.querySelectorAll('.skyport-settings')].map((one) => one.clientWidth)"
+    )
+    assert len(widths) == 6
+    assert min(widths) > 400
+    key = editor.page.locator("[data-platform=haiyi] input[type=password]")
+    assert key.bounding_box()["width"] > 200
+
+
+def test_the_dot_is_the_answer_of_the_last_test(editor, host, sandbox):
+    card = open_page(editor)
+
+    def enter(key: str) -> str | None:
+        card.locator("input[type=password]").fill(key)
+        card.get_by_role("button", name="Save").click()
+        card.get_by_text(f"ends in {key[-4:]}").wait_for()
+        return tone()
+
+    def tone() -> str | None:
+        shown: str | None = card.locator(".skyport-dot").get_attribute("data-tone")
+        return shown
+
+    assert enter(f"sk-nobody-knows-this-one-{id(card):08}") == ""
+    card.get_by_role("button", name="Test").click()
+    card.get_by_text("keys.json \u00b7 refused").wait_for()
+    assert tone() == "bad"
+    enter(sandbox.key("haiyi"))
+    card.get_by_role("button", name="Test").click()
+    card.get_by_text("keys.json \u00b7 works").wait_for()
+    assert tone() == "good"
+
+
+def test_a_key_is_removed_after_a_question(editor, host, sandbox):
+    keyed(host, sandbox)
+    card = open_page(editor)
+    card.get_by_role("button", name="Remove").click()
+    card.get_by_role("button", name="Keep it").click()
+    card.get_by_text("ends in").wait_for()
+    card.get_by_role("button", name="Remove").click()
+    card.get_by_role("button", name="Remove the key").click()
+    card.get_by_text("No key is set").wait_for()
+
+
+def test_a_key_whose_address_changes_is_put_aside_with_words_before_and_after(editor, host):
+    act(host, "key", platform="gpugeek", key="sk-of-the-first-address-1234")
+    try:
+        open_page(editor)
+        card = editor.page.locator("[data-platform=gpugeek]")
+        card.get_by_text("At another one it is put aside").wait_for()
+        card.get_by_label("Address").fill("other.example")
+        editor.page.keyboard.press("Tab")
+        card.get_by_text("The key was put aside").wait_for()
+        card.get_by_text("Keys are put aside for: https://comfyapi.gpugeek.com").wait_for()
+        assert card.get_by_label("Address").input_value() == "https://other.example"
+        card.get_by_label("Address").fill("")
+        editor.page.keyboard.press("Tab")
+        card.get_by_text("ends in 1234").wait_for()
+    finally:
+        act(host, "settings", base_urls={"gpugeek": None})
+        act(host, "key/remove", platform="gpugeek")
+
+
 # -- forms --------------------------------------------------------------------------------------
 
 
@@ -328,6 +392,62 @@ def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
     assert "no API key" in editor.page.evaluate(BADGES)
     message.get_by_role("button", name="Open settings").click()
     editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for()
+
+
+HORSE = {"type": "SkyportHappyHorseTextToImage", "pos": [0, 0], "values": {"prompt": "a fox"}}
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [(film(10), "no API key is set"), ({"horse": HORSE}, "no address is set")],
+    ids=["no key", "no address"],
+)
+def test_two_clicks_lead_from_an_error_to_a_practice_run_and_one_more_to_the_key(
+    editor, host, graph, words
+):
+    """The first minute of a person without an account."""
+    editor.build(graph)
+    editor.run()
+    before = set(host.client.get("/history").json())
+    missing = notice(editor, words)
+    missing.get_by_role("button", name="Practice mode").click()
+    try:
+        sign = editor.page.locator(".skyport-practice")
+        sign.get_by_text("PRACTICE").wait_for()
+        notice(editor, "Practice mode is on").get_by_role("button", name="Run").click()
+        until(lambda: set(host.client.get("/history").json()) - before)
+        [ended] = set(host.client.get("/history").json()) - before
+        assert host.client.get("/history").json()[ended]["status"]["status_str"] == "success"
+        sign.get_by_role("button", name="Enter a key").click()
+        editor.page.locator("[data-platform=haiyi] input[type=password]").wait_for()
+        editor.page.keyboard.press("Escape")
+        sign.get_by_role("button", name="Leave").click()
+        sign.wait_for(state="hidden")
+    finally:
+        act(host, "settings", sandbox=None)
+
+
+def test_the_settings_open_at_the_platform_that_failed(editor):
+    editor.page.set_viewport_size({"width": 1280, "height": 500})
+    editor.build(
+        {
+            "chat": {
+                "type": "SkyportOpenComputingTextToImage",
+                "pos": [0, 0],
+                "values": {"prompt": "x"},
+            }
+        }
+    )
+    editor.run()
+    notice(editor, "no API key is set").get_by_role("button", name="Open settings").click()
+    editor.page.wait_for_function(
+        "() => document.activeElement?.closest('[data-platform]')?.dataset.platform"
+        " === 'opencomputing'"
+    )
+    key = editor.page.locator("[data-platform=opencomputing] input[type=password]")
+    box = key.bounding_box()
+    assert 0 < box["y"] < 500
+    editor.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_a_refused_key_is_told_in_the_words_of_the_platform(editor, host):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,17 @@ def test_a_seed_stays_as_it_is(path):
 def test_it_has_a_note_in_both_languages(path):
     texts = [one["widgets_values"][0] for one in read(path)["nodes"] if one["type"] in NOTES]
     assert len(texts) == 1
-    assert "SKYPORT_SANDBOX=1" in texts[0]
+    assert "Settings > Skyport" in texts[0]
     assert "\u5bc6\u94a5" in texts[0]
+
+
+def test_its_note_says_what_to_click_and_names_no_environment_variable(path):
+    [text] = [one["widgets_values"][0] for one in read(path)["nodes"] if one["type"] in NOTES]
+    assert "Practice mode" in text
+    assert "\u7ec3\u4e60\u6a21\u5f0f" in text
+    assert not re.search(r"[A-Z]+_[A-Z]", text)
+    # A bold text whose last character is punctuation needs a space behind it to end.
+    assert not re.search(r"[\u3002\uff1a\uff0c]\*\*\S", text)
 
 
 def test_it_has_a_thumbnail(path):

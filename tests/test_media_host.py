@@ -25,6 +25,7 @@ from skyport import providers, sandbox
 from skyport.engine.base.background import Engine
 from skyport.engine.base.errors import (
     AuthRejected,
+    BadResult,
     InputRejected,
     InvalidInput,
     MissingKey,
@@ -44,7 +45,7 @@ from skyport.engine.base.types import (
     TaskState,
     no_report,
 )
-from skyport.engine.hosting import s3
+from skyport.engine.hosting import s3, s3_check
 from skyport.engine.hosting.choice import ChosenHost, choose
 from skyport.engine.hosting.upload_cache import UploadCache, UploadUrlStore
 from skyport.engine.http.client import Http
@@ -654,6 +655,58 @@ def test_the_signature_of_a_url_is_neither_in_the_ledger_nor_in_an_error(
     written = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
     assert [content for content in written if ACCESS.encode() in content] == []
     assert any(url.partition("?")[0].encode() in content for content in written)
+
+
+def test_a_test_of_the_bucket_writes_reads_and_deletes_one_object(bucket: Any) -> None:
+    assert s3_check.check() == "Works: a file was written, read by its URL and deleted."
+    assert len(stored(bucket)) == 1
+    assert "Contents" not in bucket.list_objects_v2(Bucket="pictures")
+
+
+def test_a_bucket_that_cannot_be_written_fails_its_test_with_the_step_and_the_remedy(
+    bucket: Any,
+) -> None:
+    settings.save({"s3_bucket": "no-such-bucket"})
+    with pytest.raises(NotFound, match=r"^S3: A file cannot be written.*NoSuchBucket.*s3_bucket"):
+        s3_check.check()
+
+
+def test_a_bucket_behind_an_address_where_nothing_answers_fails_its_test(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_bucket(f"http://127.0.0.1:{closed_port()}", monkeypatch)
+    with pytest.raises(TransportError, match=r"^S3: A file cannot be written.*s3_endpoint"):
+        s3_check.check()
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        ("GET", r"A file in the bucket cannot be read by its URL.*allowed to put and get"),
+        ("PUT", r"A file cannot be written to the bucket.*allowed to put and get"),
+    ],
+)
+def test_a_key_without_a_permission_fails_the_test_at_that_step(
+    monkeypatch: pytest.MonkeyPatch, refused: str, words: str
+) -> None:
+    with Scripted() as server:
+        server.on("*", lambda seen: Answer(403 if seen.method in (refused, "HEAD") else 200))
+        use_bucket(server.url, monkeypatch)
+        with pytest.raises(AuthRejected, match=words):
+            s3_check.check()
+
+
+def test_a_bucket_behind_a_web_page_fails_its_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Scripted() as server:
+        server.on("*", lambda seen: Answer(404 if seen.method == "HEAD" else 200, b"<html>"))
+        use_bucket(server.url, monkeypatch)
+        with pytest.raises(BadResult, match=r"^S3: A file in the bucket.*a web page or a proxy"):
+            s3_check.check()
+
+
+def test_a_bucket_that_is_not_set_is_named() -> None:
+    with pytest.raises(InvalidInput, match="s3_bucket is not set"):
+        s3_check.check()
 
 
 def test_a_bucket_that_does_not_exist_is_named_with_the_setting(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import platformdirs
@@ -181,6 +182,12 @@ def test_a_value_of_the_wrong_kind_is_told_by_file_and_name(home, name, value):
         load()
     assert str(home / "settings.json") in str(caught.value)
     assert name in str(caught.value)
+
+
+def test_every_setting_has_a_field_on_the_page():
+    page = Path(folders.__file__).parents[2] / "web" / "settings" / "sections.js"
+    shown = set(re.findall(r'name: "(\w+)"', page.read_text(encoding="utf-8")))
+    assert {one.name for one in fields(Settings)} - shown == {"base_urls"}
 
 
 def test_a_media_host_that_is_none_is_refused_with_those_there_are():

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from host import Host
 from sandboxes import environment
+from scripted import closed_port
 from skyport.engine.base.errors import AuthRejected
 from skyport.engine.base.types import Result, Task
 from skyport.engine.http.client import Http
@@ -170,6 +171,58 @@ def test_a_bad_key_is_told_in_the_words_of_the_platform(host):
     assert SECRET not in answer.text
 
 
+def test_the_last_test_is_remembered_until_the_key_changes(host, sandbox):
+    def last(body: dict[str, Any]) -> str:
+        return str(platform(body, "haiyi")["test"])
+
+    assert last(act(host, "key", platform="haiyi", key=sandbox.key("haiyi")).json()) == ""
+    assert act(host, "test", platform="haiyi").json()["state"] == "works"
+    assert last(setup(host)) == "works"
+    assert last(act(host, "key", platform="haiyi", key=SECRET).json()) == ""
+    assert act(host, "test", platform="haiyi").json()["state"] == "refused"
+    assert last(setup(host)) == "refused"
+
+
+def test_an_address_where_nothing_answers_is_unreachable(host):
+    gone = f"http://127.0.0.1:{closed_port()}"
+    act(host, "settings", base_urls={"happyhorse": gone})
+    act(host, "key", platform="happyhorse", key=SECRET)
+    body = act(host, "test", platform="happyhorse").json()
+    assert (body["ok"], body["state"]) == (False, "unreachable")
+    assert platform(setup(host), "happyhorse")["test"] == "unreachable"
+
+
+def test_a_good_test_does_not_read_like_an_error(sandbox):
+    for name in names():
+        kind = provider_class(name)
+        auth = kind.auth_headers(sandbox.key(name))
+        message = kind(Http(kind.label, sandbox.base_url(name), auth)).check()
+        assert "said" not in message
+        assert "not" not in message
+
+
+def test_the_bucket_is_tested_too(host):
+    body = act(host, "test", platform="s3").json()
+    assert (body["ok"], body["state"]) == (False, "")
+    assert "s3_bucket is not set" in body["message"]
+
+
+def test_a_platform_says_what_it_is_and_where_its_keys_are_made(host):
+    cards = setup(host)["platforms"]
+    assert [one["name"] for one in cards if not one["about"]] == []
+    pages = {name: provider_class(name).page_for_keys for name in names()}
+    defaults = {name: provider_class(name).default_base_url for name in names()}
+    assert {name: page(defaults[name]) for name, page in pages.items()} == {
+        "gpugeek": "",  # its document names no page
+        "haiyi": "https://art.huya.info",
+        "happyhorse": "",
+        "opencomputing": "https://ai.opencomputing.cn",
+    }
+    keys_of_horse = pages["happyhorse"]("https://kaiyuncode.com/v1")
+    assert keys_of_horse == "https://kaiyuncode.com/account/api-key"
+    assert pages["happyhorse"]("https://kaiyuncode.com.x.example") == ""
+
+
 def test_a_test_without_a_key_says_where_to_enter_one(host):
     body = act(host, "test", platform="haiyi").json()
     assert body["ok"] is False
@@ -235,6 +288,41 @@ def test_a_settings_file_that_is_broken_is_told(host):
     assert "settings.json" in answer.json()["message"]
 
 
+def test_names_that_would_lock_this_page_out_are_refused(host):
+    """Behind a proxy the page has a name, and the setting could not be taken back."""
+    head = {**OURS, "Host": "comfy.example.com", "Origin": "https://comfy.example.com"}
+
+    def change(names: Any) -> Any:
+        fields = {"allowed_hosts": names}
+        return host.route("POST", "/skyport/setup/settings", json=fields, headers=head)
+
+    assert act(host, "settings", allowed_hosts="*.example.com").status_code == 200
+    refused = change("other.example.com")
+    assert refused.status_code == 400
+    assert "its own name is missing" in refused.json()["message"]
+    assert change("comfy.example.com, other.example.com").status_code == 200
+    assert setup(host)["settings"]["allowed_hosts"]["value"] == [
+        "comfy.example.com",
+        "other.example.com",
+    ]
+
+
+def test_an_editor_of_another_language_learns_that_its_forms_are_in_the_wrong_one(host):
+    def tell(locale: str) -> Any:
+        body = {"locale": locale}
+        return host.route("POST", "/skyport/language", json=body, headers=OURS).json()
+
+    tell("en")
+    try:
+        assert [tell(one) for one in ("zh", "zh-CN", "en")] == [
+            {"changed": True},
+            {"changed": False},
+            {"changed": True},
+        ]
+    finally:
+        tell("en")
+
+
 # -- addresses ----------------------------------------------------------------------------------
 
 
@@ -244,10 +332,60 @@ def test_an_address_is_kept(host):
     assert (url["value"], url["source"]) == ("https://horse.example", "file")
 
 
-def test_a_key_is_forgotten_when_its_address_changes(host):
+@pytest.mark.parametrize("first", ["key", "address"])
+def test_a_key_and_the_first_address_are_entered_in_either_order(host, first):
+    steps = [
+        lambda: act(host, "key", platform="happyhorse", key=SECRET),
+        lambda: act(host, "settings", base_urls={"happyhorse": "https://horse.example"}),
+    ]
+    for step in steps if first == "key" else reversed(steps):
+        assert step().status_code == 200
+    horse = platform(setup(host), "happyhorse")
+    assert (horse["key"]["last4"], horse["url"]["value"]) == ("7Q4z", "https://horse.example")
+
+
+def test_a_key_is_put_aside_when_its_address_changes_and_serves_again_when_it_returns(host):
     act(host, "key", platform="gpugeek", key=SECRET)
     body = act(host, "settings", base_urls={"gpugeek": "https://other.example"}).json()
     assert key(body, "gpugeek") == (False, "", "")
+    assert platform(body, "gpugeek")["key"]["aside"] == ["https://comfyapi.gpugeek.com"]
+    act(host, "key", platform="gpugeek", key="sk-of-the-other-address-5678")
+    body = act(host, "settings", base_urls={"gpugeek": None}).json()
+    assert key(body, "gpugeek") == (True, "7Q4z", "file")
+    assert platform(body, "gpugeek")["key"]["aside"] == ["https://other.example"]
+
+
+def test_keys_put_aside_are_removed_with_the_key(host):
+    act(host, "key", platform="gpugeek", key=SECRET)
+    act(host, "settings", base_urls={"gpugeek": "https://other.example"})
+    body = act(host, "key/remove", platform="gpugeek").json()
+    assert platform(body, "gpugeek")["key"]["aside"] == []
+    assert SECRET not in (host.home / "keys.json").read_text()
+
+
+@pytest.mark.parametrize("url", ["htp://x.example", "nowhere", "two words", 7])
+def test_a_bad_address_is_blamed_on_what_was_entered(host, url):
+    answer = act(host, "settings", base_urls={"gpugeek": url})
+    assert answer.status_code == 400
+    assert "The address of GPUGeek must be an address such as" in answer.json()["message"]
+    assert "settings.json" not in answer.json()["message"]
+
+
+def test_a_bad_value_is_not_blamed_on_a_file_that_does_not_hold_it(host):
+    message = act(host, "settings", keep_days=-1).json()["message"]
+    assert message.startswith("keep_days must be a number above 0.")
+
+
+def test_a_host_is_completed_to_an_address(host):
+    both = {"base_urls": {"happyhorse": "horse.example/v1/"}, "s3_endpoint": " minio.example:9000"}
+    body = act(host, "settings", **both).json()
+    assert platform(body, "happyhorse")["url"]["value"] == "https://horse.example/v1"
+    assert body["settings"]["s3_endpoint"]["value"] == "https://minio.example:9000"
+
+
+@pytest.mark.parametrize("url", ["you@example.com", "sk-live.Ab12Cd34", "localhost", "a.b-"])
+def test_what_is_no_host_is_not_completed(host, url):
+    assert act(host, "settings", base_urls={"happyhorse": url}).status_code == 400
 
 
 def test_a_key_stays_when_its_address_is_named_again(host):

@@ -4,14 +4,22 @@ import { api } from "../../scripts/api.js";
 import { dismiss, notice } from "./notices.js";
 import { openSettings } from "./settings/open.js";
 import { load, setup } from "./settings/setup.js";
-import { isOutOfCredit, toneOf, topUpPage, wordsOf } from "./errors/words.js";
+import { isNotSetUp, isOutOfCredit, platformNamed, toneOf, topUpPage, wordsOf } from "./errors/words.js";
 import { findNode } from "./jobs/path.js";
+import { startPractice } from "./practice.js";
 import { say } from "./words.js";
 
-/** The page for payments of the platform that has refused, "" where none is known. */
-async function topUp(text) {
+/** What a person can do about an error: [[label, run], ...]. */
+async function actionsFor(detail, told) {
   await load().catch(() => null);
-  return topUpPage(text, setup()?.platforms ?? []);
+  const platforms = setup()?.platforms ?? [];
+  const actions = [];
+  if (isNotSetUp(detail) && !setup()?.sandbox) actions.push([say("Practice mode"), startPractice]);
+  const named = platformNamed(detail, told.text, platforms);
+  if (told.settings) actions.push([say("Open settings"), () => openSettings(named)]);
+  const page = isOutOfCredit(detail) ? topUpPage(told.text, platforms) : "";
+  if (page) actions.push([say("Top up"), () => window.open(page, "_blank", "noopener")]);
+  return actions;
 }
 
 app.registerExtension({
@@ -26,10 +34,8 @@ app.registerExtension({
       const told = wordsOf(detail);
       if (!told) return;
       const node = findNode(app.rootGraph ?? app.graph, detail.node_id)?.node;
-      const actions = told.settings ? [[say("Open settings"), openSettings]] : [];
-      const page = isOutOfCredit(detail) ? await topUp(told.text) : "";
-      if (page) actions.push([say("Top up"), () => window.open(page, "_blank", "noopener")]);
       const title = node?.title || detail.node_type;
+      const actions = await actionsFor(detail, told);
       shown.push(notice({ tone: toneOf(detail), title, text: told.text, actions }));
     });
   },

@@ -20,7 +20,7 @@ export function notice({ title, text, tone = "warn", actions = [] }) {
     el("strong", {}, title),
     el("button.close", { type: "button", "aria-label": say("Close"), onclick: close }, el("i", { class: "pi pi-times" })),
     el("p", {}, text),
-    ...actions.map(([label, run]) => el("button.button", { type: "button", onclick: press(run) }, label)),
+    el("div.actions", {}, ...actions.map(([label, run]) => el("button.button", { type: "button", onclick: press(run) }, label))),
   );
   stack.append(made);
   while (stack.children.length > MOST) stack.firstElementChild.remove();

@@ -6,7 +6,9 @@ import { notice } from "./notices.js";
 import { refreshModels } from "./models.js";
 import { addStyles } from "./styles.js";
 import { openSettings } from "./settings/open.js";
-import { keys, media, models, practice, section, tasks } from "./settings/sections.js";
+import { setup } from "./settings/setup.js";
+import { platformNamed } from "./errors/words.js";
+import { editor, keys, media, models, practice, section, tasks } from "./settings/sections.js";
 
 // The names are what the dialog's search looks through; their Chinese is in locales/zh/settings.json.
 const SECTIONS = [
@@ -15,12 +17,16 @@ const SECTIONS = [
   ["Models", "Models and clusters", models],
   ["Tasks", "Tasks and results", tasks],
   ["Media", "Media host and S3", media],
+  ["Editor", "Language and names", editor],
 ];
 
 async function refresh() {
   const { lines, ok } = await refreshModels();
   notice({ tone: ok ? "good" : "bad", title: say("Models"), text: lines.join("\n") });
 }
+
+/** The platform of a node, "" where it is not known. */
+const platformOf = (type) => platformNamed({ node_type: type }, "", setup()?.platforms ?? []);
 
 app.registerExtension({
   name: "Skyport.Settings",
@@ -39,7 +45,7 @@ app.registerExtension({
   menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels"] }],
   getNodeMenuItems(node) {
     if (!node.type?.startsWith("Skyport")) return [];
-    return [{ content: say("Skyport settings"), callback: openSettings }];
+    return [{ content: say("Skyport settings"), callback: () => openSettings(platformOf(node.type)) }];
   },
   setup() {
     addStyles("setup.css");

@@ -66,7 +66,7 @@ class Bucket:
 
     def upload(self, file: MediaFile, report: Report = no_report) -> str:
         """A URL of the file, valid for `s3_hours`; uploads only if the bucket lacks the file."""
-        key = f"{self._prefix}/{file.sha256}.{extension(file.mime)}".lstrip("/")
+        key = self.object_key(file)
         if self._has(key, file.size):
             report(file.size, file.size)
         else:
@@ -77,6 +77,20 @@ class Bucket:
         """Seconds until the URL should be renewed. Short, as renewing costs no upload."""
         return max(0.0, min(_RECHECK_AFTER, self._url_seconds - _MARGIN))
 
+    def object_key(self, file: MediaFile) -> str:
+        """The name of the file in the bucket."""
+        return f"{self._prefix}/{file.sha256}.{extension(file.mime)}".lstrip("/")
+
+    def delete(self, file: MediaFile) -> bool:
+        """Delete the file from the bucket; False without permission to."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=self.object_key(file))
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
     def _put(self, key: str, file: MediaFile, report: Report) -> None:
         # By a presigned URL too: if this one works, so does the one the platform gets.
         url = self._presign("put_object", Key=key, ContentType=file.mime)
@@ -84,7 +98,7 @@ class Bucket:
         try:
             http.put_file(url, file, {"Content-Type": file.mime}, report)
         except (ApiError, TransportError) as error:
-            error.do = _advice(error)
+            error.do = advice(error)
             raise
 
     def _has(self, key: str, size: int) -> bool:
@@ -222,7 +236,8 @@ def _unusable_settings(error: Exception) -> InvalidInput:
     )
 
 
-def _advice(error: SkyportError) -> str:
+def advice(error: SkyportError) -> str:
+    """What the user can do about an error of the bucket."""
     code = getattr(error, "code", "")
     if code in _WRONG_REGION_CODES or getattr(error, "status", 0) in (301, 307):
         return tr(

@@ -46,6 +46,7 @@ class Provider:
     unit: ClassVar[str] = ""  # of the costs it tells: a currency, or credits; "" if it tells none
     is_free: ClassVar[bool] = False  # nothing is charged: a server of one's own
     top_up: ClassVar[str] = ""  # its page for payments, as far as its document names one
+    key_page: ClassVar[str] = ""  # where its keys are made, as far as its document names a page
     node_tasks: ClassVar[Mapping[str, str]] = {}  # tasks that move a price, by the end of a node id
 
     def __init__(self, http: Http, media_host: MediaHost | None = None) -> None:
@@ -143,7 +144,6 @@ class Provider:
         except (NotFound, InputRejected) as error:
             if not error.own_form:
                 raise
-            return tr('It answers and accepts the key (it said "{words}").', words=error.what)
         return tr("It answers and accepts the key.")
 
     @classmethod
@@ -285,6 +285,16 @@ class Provider:
         Override where it has a list. Raises ApiError or TransportError where it does not answer.
         """
         return []
+
+    @classmethod
+    def about(cls) -> str:
+        """One sentence for a person who has not heard of the platform."""
+        return ""
+
+    @classmethod
+    def page_for_keys(cls, base_url: str) -> str:
+        """The page on which a key for the address `base_url` is made, "" if none is known."""
+        return cls.key_page if base_url.rstrip("/") == cls.default_base_url else ""
 
     @classmethod
     def top_up_page(cls, base_url: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..base.errors import InvalidInput, MissingKey
 from ..base.words import tr
 from . import folders, json_file, settings
+from .addresses import address
 
 S3_ACCESS, S3_SECRET = "s3_access_key", "s3_secret_key"
 
@@ -80,18 +81,59 @@ def set_key(platform: str, value: str) -> Key:
 
 
 def remove(platform: str) -> bool:
-    """Remove the stored key; False where there was none. One in the environment stays."""
+    """Remove the stored key, also what was put aside; False where there was none.
+
+    One in the environment stays.
+    """
+    with json_file.updating(_file()):
+        stored = _stored(_file())
+        own = {platform, *(name for name in stored if name.startswith(_aside(platform, "")))}
+        if removed := own & stored.keys():
+            json_file.write(_file(), {k: v for k, v in stored.items() if k not in removed})
+    return bool(removed)
+
+
+def is_stored_elsewhere(name: str) -> bool:
+    """Whether a key is set outside this data folder: in the environment or the user's own file."""
+    others = (path for path in _files() if path != _file())
+    return bool(
+        os.environ.get(key_variable(name), "").strip()
+        or any(_stored(path).get(name) for path in others)
+    )
+
+
+# A key goes only to the address it was entered for. When the address changes, the key is kept in
+# keys.json under the name "platform@address" until that address returns.
+
+
+def put_aside(platform: str, url: str) -> None:
+    """Keep the stored key for `url`, unused. One entered before any address ("") stays."""
+    if url:
+        _rename(platform, _aside(platform, url))
+
+
+def take_up(platform: str, url: str) -> None:
+    """Use the key again that was put aside for `url`, unless a key is stored."""
+    if not _stored(_file()).get(platform):
+        _rename(_aside(platform, url), platform)
+
+
+def addresses_aside(platform: str) -> list[str]:
+    """The addresses for which a key is put aside."""
+    start = _aside(platform, "")
+    return sorted(name.removeprefix(start) for name in _stored(_file()) if name.startswith(start))
+
+
+def _aside(platform: str, url: str) -> str:
+    return f"{platform}@{url}"
+
+
+def _rename(before: str, after: str) -> None:
     with json_file.updating(_file()):
         stored = dict(_stored(_file()))
-        was_stored = stored.pop(platform, None) is not None
-        if was_stored:
+        if before in stored:
+            stored[after] = stored.pop(before)
             json_file.write(_file(), stored)
-    return was_stored
-
-
-def is_stored_here(name: str) -> bool:
-    """Whether the key is stored in this data folder, where `remove` can remove it."""
-    return bool(_stored(_file()).get(name))
 
 
 def listing(platforms: Iterable[str]) -> dict[str, Key | None]:
@@ -154,7 +196,7 @@ def base_url(platform: str, label: str, default: str = "") -> str:
     variable = url_variable(platform)
     text = os.environ.get(variable, "").strip()
     if text:
-        return str(settings.validated(settings.address, text, variable))
+        return str(settings.validated(address, text, variable))
     url = settings.load().base_urls.get(platform) or default.rstrip("/")
     if url:
         return url

@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import tr
 from . import folders, json_file
+from .addresses import address, addresses, completed
 from .caps import Caps, costs, tasks
 from .invalid import InvalidSetting
 
@@ -77,7 +77,8 @@ def _prefix(value: Any) -> str:
     raise InvalidSetting(tr("a path of letters, digits, dots, dashes, underscores and slashes"))
 
 
-def _hosts(value: Any) -> tuple[str, ...]:
+def hosts(value: Any) -> tuple[str, ...]:
+    """`value` as host names, in small letters. To be called through `validated`."""
     parts = value.split(",") if isinstance(value, str) else value
     if isinstance(parts, (list, tuple)) and all(isinstance(one, str) for one in parts):
         names = tuple(one.strip().lower() for one in parts if one.strip())
@@ -142,38 +143,6 @@ def _folder(value: Any) -> Path:
         if path.is_absolute():
             return path
     raise InvalidSetting(tr("the full path of a folder"))
-
-
-def address(value: Any) -> str:
-    """`value` as a base URL without its last slash. To be called through `validated`."""
-    text = value.strip().rstrip("/") if isinstance(value, str) else ""
-    if _is_address(text):
-        return text
-    raise InvalidSetting(tr("an address such as https://example.com"))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname if parts.port != 0 else ""  # a port that is not a number raises
-    except ValueError:
-        return False
-    is_bare = not (parts.query or parts.fragment or "@" in parts.netloc)
-    is_clean = text.isascii() and text.isprintable() and " " not in text
-    return parts.scheme in ("http", "https") and bool(host) and is_bare and is_clean
-
-
-def _addresses(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise InvalidSetting(tr("an object of platforms and their addresses"))
-    return {name: _platform_address(name, url) for name, url in value.items()}
-
-
-def _platform_address(name: str, url: Any) -> str:
-    try:
-        return address(url)
-    except InvalidSetting as invalid:
-        raise InvalidSetting(str(invalid), inside=f".{name}") from None
 
 
 def _task_caps(value: Any) -> Caps:
@@ -263,7 +232,7 @@ class Settings:
         default=URL, metadata=_setting("SKYPORT_HAPPYHORSE_MEDIA", _media_form)
     )
     allowed_hosts: tuple[str, ...] = field(
-        default=(), metadata=_setting("SKYPORT_ALLOWED_HOSTS", _hosts)
+        default=(), metadata=_setting("SKYPORT_ALLOWED_HOSTS", hosts)
     )
     limit_tasks_per_queue: Caps = field(
         default=Caps(), metadata=_setting("SKYPORT_LIMIT_TASKS_PER_QUEUE", _task_caps)
@@ -278,7 +247,7 @@ class Settings:
         default=Caps(), metadata=_setting("SKYPORT_LIMIT_COST_PER_MONTH", _cost_caps)
     )
     # One variable per platform, read where the address is needed: see keys.base_url.
-    base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", _addresses))
+    base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", addresses))
 
 
 # Content of the file, texts of the environment, and the settings that they make.
@@ -302,12 +271,12 @@ def load() -> Settings:
 def save(changes: Mapping[str, Json]) -> Settings:
     """Write `changes` into settings.json and return the new settings. None restores the default.
 
-    `base_urls` is merged platform by platform. Everything else in the file is preserved.
+    `base_urls` is merged platform by platform, and example.com becomes https://example.com.
+    Everything else in the file is preserved.
     Raises InvalidInput, and writes nothing, where a name or a value is wrong.
     """
-    unknown = set(changes) - set(_PARSERS)
-    if unknown:
-        raise InvalidInput(tr("There is no setting named {name}.", name=sorted(unknown)[0]))
+    check(changes)
+    changes = _with_schemes(changes)
     with json_file.updating(_file()):
         tree = _merged(json_file.read(_file()), changes)
         folder = _from_file(tree).get("results_dir")
@@ -315,6 +284,21 @@ def save(changes: Mapping[str, Json]) -> Settings:
             folders.check_writable(folder)
         json_file.write(_file(), tree)
     return load()
+
+
+def check(changes: Mapping[str, Json]) -> None:
+    """Raise InvalidInput where `save` would refuse a name or a value, in words about the value.
+
+    None, which restores a default, is right for every setting and every address.
+    """
+    unknown = set(changes) - set(_PARSERS)
+    if unknown:
+        raise InvalidInput(tr("There is no setting named {name}.", name=sorted(unknown)[0]))
+    for name, value in _with_schemes(changes).items():
+        if name == "base_urls" and isinstance(value, dict):
+            value = {platform: url for platform, url in value.items() if url is not None}
+        if value is not None:
+            validated(_PARSERS[name], value, name)
 
 
 def sources() -> dict[str, str]:
@@ -375,6 +359,16 @@ def _number_or_flag(text: str) -> Json:
     with suppress(ValueError):
         return words[text.lower()] if text.lower() in words else json.loads(text)
     return text
+
+
+def _with_schemes(changes: Mapping[str, Json]) -> dict[str, Json]:
+    urls = changes.get("base_urls")
+    changed = dict(changes)
+    if "s3_endpoint" in changes:
+        changed["s3_endpoint"] = completed(changes["s3_endpoint"])
+    if isinstance(urls, dict):
+        changed["base_urls"] = {name: completed(url) for name, url in urls.items()}
+    return changed
 
 
 def _merged(tree: Mapping[str, Json], changes: Mapping[str, Json]) -> dict[str, Json]:

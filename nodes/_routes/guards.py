@@ -79,6 +79,16 @@ def loopback_only(listen: str) -> bool:
     return all(origins.is_loopback(name.strip().lower()) for name in listen.split(","))
 
 
+def is_refused_with(request: web.Request, allowed: Collection[str]) -> bool:
+    """Whether this very page would be refused once `allowed` were the names of this ComfyUI."""
+    return bool(_refusal(request, allowed))
+
+
+def _refusal(request: web.Request, allowed: Collection[str]) -> str:
+    only = loopback_only(args.listen or "")
+    return origins.refusal(request.headers, request.scheme, loopback_only=only, allowed=allowed)
+
+
 # -- the wrappers -------------------------------------------------------------------------------
 
 
@@ -100,12 +110,7 @@ def _json_errors(handler: Handler) -> Handler:
 
 def _own_page_only(handler: Handler) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
-        reason = origins.refusal(
-            request.headers,
-            request.scheme,
-            loopback_only=loopback_only(args.listen or ""),
-            allowed=_allowed_hosts(),
-        )
+        reason = _refusal(request, _allowed_hosts())
         return _error(403, "Refused", reason) if reason else await handler(request)
 
     return guarded

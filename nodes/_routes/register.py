@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ... import providers
 from ...engine.base.types import Model
+from ...engine.base.words import language
 from .._base import editor_language
 from . import estimate, jobs, prices, settings, split
 from .guards import GuardedRoutes, read_json_object
@@ -47,10 +48,12 @@ async def _refresh_models(request: web.Request) -> web.Response:
 
 
 async def _set_language(request: web.Request) -> web.Response:
+    """{"changed"}: whether the forms, as the editor has them, are in another language."""
     locale = (await read_json_object(request)).get("locale")
+    before = language()
     if isinstance(locale, str):
         editor_language.set_browser_locale(locale)
-    return web.json_response({})
+    return web.json_response({"changed": language() != before})
 
 
 def _row(model: Model) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,28 @@ from aiohttp import web
 
 from ... import providers
 from ...engine.base.background import workers
-from ...engine.base.errors import InvalidInput, SkyportError
+from ...engine.base.errors import (
+    AuthRejected,
+    InvalidInput,
+    MissingKey,
+    ServerFault,
+    SkyportError,
+    TransportError,
+)
 from ...engine.base.types import Cluster, Json
 from ...engine.base.words import tr
+from ...engine.hosting import s3_check
+from ...engine.platforms.media_host import account
 from ...engine.platforms.provider import Provider
 from ...engine.settings import folders, keys, settings
+from ...engine.settings.addresses import address, completed
 from ...engine.settings.caps import Caps
 from ...engine.tasks.public_view import redact
 from .._base import editor_language
 from .._base.run_task import in_thread
-from .guards import GuardedRoutes, Handler, read_json_object
+from .guards import GuardedRoutes, Handler, is_refused_with, read_json_object
 
+WORKS = "works"
 S3 = "s3"  # the bucket of media hosting: two keys in one
 _MAX_KEY_LENGTH = 4096  # characters of a key; no platform's is nearly as long
 
@@ -49,7 +61,7 @@ def _setup_payload() -> dict[str, Any]:
     return {
         "sandbox": current.sandbox,
         "platforms": [_platform(name, current) for name in providers.names()],
-        "s3": _s3_key(),
+        "s3": {**_s3_key(), "test": _last_test(S3)},
         "settings": _settings_view(current),
         "media_hosts": ["auto", S3, *providers.public_hosts()],
         "results": str(providers.results()),
@@ -62,7 +74,8 @@ def _platform(name: str, current: settings.Settings) -> dict[str, Any]:
     return {
         "name": name,
         "label": kind.label,
-        "key": _key(name),
+        "test": _last_test(name),
+        "key": {**_key(name), "aside": _addresses_aside(name, current)},
         "url": {
             "value": _address(name, current),
             "default": kind.default_base_url,
@@ -71,15 +84,17 @@ def _platform(name: str, current: settings.Settings) -> dict[str, Any]:
         },
         "lists_models": kind.lists_models(),
         "lists_prices": kind.lists_prices(),
-        "top_up": _top_up(name, kind),
+        "about": kind.about(),
+        "key_page": _page(name, kind, kind.page_for_keys),
+        "top_up": _page(name, kind, kind.top_up_page),
         "has_clusters": hasattr(kind, "clusters"),
     }
 
 
-def _top_up(name: str, kind: type[Provider]) -> str:
-    """The page for payments of the account at the address in use, "" if none is known."""
+def _page(name: str, kind: type[Provider], page: Callable[[str], str]) -> str:
+    """A page of the platform for the address in use, "" if none is known."""
     try:
-        return kind.top_up_page(keys.base_url(name, kind.label, kind.default_base_url))
+        return page(keys.base_url(name, kind.label, kind.default_base_url))
     except InvalidInput:
         return ""
 
@@ -96,6 +111,11 @@ def _key(platform: str) -> dict[str, Any]:
         return {**view, **_key_view(keys.find(platform))}
     except InvalidInput as error:
         return {**view, **_key_view(None), "trouble": str(error)}
+
+
+def _addresses_aside(platform: str, current: settings.Settings) -> list[str]:
+    """Other addresses than the one in use for which a key is kept."""
+    return [url for url in keys.addresses_aside(platform) if url != _address(platform, current)]
 
 
 def _s3_key() -> dict[str, Any]:
@@ -153,15 +173,59 @@ async def _remove_key(request: web.Request) -> web.Response:
     return await _setup(request)
 
 
+# The outcome of each platform's last test, with what was tested: its address and key.
+_tested: dict[str, tuple[str, str]] = {}
+
+
 async def _test(request: web.Request) -> web.Response:
-    """{"ok", "message"}: the answer to one free query, without retries: the user is waiting."""
-    name = _platform_name(await read_json_object(request))
+    """{"ok", "state", "message"}: what one free query brought, without retries.
+
+    state is "works", "refused", "unreachable" or "failed", "" where nothing could be sent. S3 is
+    tested by a tiny object, which is deleted again.
+    """
+    name = _platform_name(await read_json_object(request), also=S3)
+    state, message = await in_thread(lambda: _outcome(name))
+    ok = state == WORKS
+    return web.json_response({"ok": ok, "state": state, "message": message})
+
+
+def _outcome(name: str) -> tuple[str, str]:
+    account_id = _account(name)
     try:
         with workers(name):
-            message = await in_thread(lambda: providers.connect(name).check())
+            message = s3_check.check() if name == S3 else providers.connect(name).check()
+        state = WORKS
     except SkyportError as error:
-        return web.json_response({"ok": False, "message": redact(str(error))})
-    return web.json_response({"ok": True, "message": message})
+        state, message = _state(error), redact(str(error))
+    _tested[name] = (account_id, state)
+    return state, message
+
+
+def _state(error: SkyportError) -> str:
+    if isinstance(error, AuthRejected):
+        return "refused"
+    if isinstance(error, (TransportError, ServerFault)):
+        return "unreachable"
+    return "" if isinstance(error, (MissingKey, InvalidInput)) else "failed"
+
+
+def _last_test(name: str) -> str:
+    """The state of the last test, "" once another key or address is set."""
+    account_id, state = _tested.get(name, ("", ""))
+    return state if account_id == _account(name) else ""
+
+
+def _account(name: str) -> str:
+    """What a test tests, without a secret."""
+    current = settings.load()
+    with suppress(InvalidInput):
+        if name == S3:
+            where = f"{current.s3_endpoint} {current.s3_bucket} {current.s3_region}"
+            return account(where, *(key.value for key in keys.s3() or ()))
+        key = keys.find(name)
+        url = f"{current.sandbox} {_address(name, current)}"
+        return account(url, key.value if key else "")
+    return ""
 
 
 # -- settings -----------------------------------------------------------------------------------
@@ -170,37 +234,61 @@ async def _test(request: web.Request) -> web.Response:
 async def _change(request: web.Request) -> web.Response:
     """Takes settings by name; null restores the default."""
     payload = await read_json_object(request)
+    _refuse_to_lock_out(request, payload)
     await in_thread(lambda: _save(payload))
     editor_language.update_language()
     return await _setup(request)
 
 
+def _refuse_to_lock_out(request: web.Request, changes: Mapping[str, Json]) -> None:
+    """Names that leave out the page that sets them could not be taken back on it."""
+    names = changes.get("allowed_hosts") or ()
+    allowed = settings.validated(settings.hosts, names, "allowed_hosts") if names else ()
+    if "allowed_hosts" in changes and is_refused_with(request, allowed):
+        raise InvalidInput(
+            tr("This page would be refused then: its own name is missing."),
+            do=tr("Add the name in the browser's address bar."),
+        )
+
+
 def _save(changes: Mapping[str, Json]) -> None:
     urls = changes.get("base_urls")
-    moved = [name for name in urls if _moves(name, urls[name])] if isinstance(urls, dict) else []
+    entered = {name: _entered(name, urls[name]) for name in urls} if isinstance(urls, dict) else {}
+    moved = [name for name, url in entered.items() if url != _stored_address(name)]
     for name in moved:
         _refuse_to_move_key(name)
-    settings.save(changes)
+    settings.check(changes)
     for name in moved:
-        keys.remove(name)
+        keys.put_aside(name, _stored_address(name))  # before its requests can go elsewhere
+    try:
+        settings.save(changes)
+    finally:
+        for name in moved:
+            keys.take_up(name, _stored_address(name))
 
 
-def _moves(platform: str, url: Json) -> bool:
-    """Whether requests of the platform would go elsewhere from now on."""
+def _entered(platform: str, url: Json) -> str:
+    """The address that a person means; the default for none. Raises InvalidInput about it."""
     kind = providers.provider_class(platform)
-    now = settings.load().base_urls.get(platform, kind.default_base_url)
-    new_url = url or kind.default_base_url
-    return str(new_url).strip().rstrip("/") != now.rstrip("/")
+    if not url:
+        return kind.default_base_url.rstrip("/")
+    whose = tr("The address of {platform}", platform=kind.label)
+    return str(settings.validated(address, completed(url), whose))
+
+
+def _stored_address(platform: str) -> str:
+    """The address without the environment, "" where there is none."""
+    default = providers.provider_class(platform).default_base_url
+    return settings.load().base_urls.get(platform, default).rstrip("/")
 
 
 def _refuse_to_move_key(platform: str) -> None:
     """A key goes only where its owner sent it: setting an address must not reveal the key.
 
-    A key entered here is removed when its address changes; one from elsewhere stays, so its
+    A key entered here is put aside when its address changes; one from elsewhere stays, so its
     address must be set there too.
     """
-    key = keys.find(platform)
-    if key is not None and not (key.source == "file" and keys.is_stored_here(platform)):
+    if keys.is_stored_elsewhere(platform):
         raise InvalidInput(
             tr("Its key was not entered on this page, so its address cannot be changed here."),
             do=tr(

@@ -43,6 +43,12 @@ class Gpugeek(Provider):
     default_base_url = "https://comfyapi.gpugeek.com"
     unit = "CNY"  # of `origin_price`
 
+    @classmethod
+    def about(cls) -> str:
+        return tr(
+            "Hosts ComfyUI workflows of your own and runs them. Create an API key in its console."
+        )
+
     # -- files: sections 1 and 2 ------------------------------------------------------------
 
     def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:

@@ -65,7 +65,15 @@ class HaiYi(Provider):
     default_base_url = "https://art.huya.info"
     public_uploads = GENERATE
     top_up = "https://art.huya.info"
+    key_page = "https://art.huya.info"
     node_tasks = MappingProxyType(_NODES)
+
+    @classmethod
+    def about(cls) -> str:
+        return tr(
+            "Models for images, video, music and speech; it also runs ComfyUI apps and workflows. "
+            "The key is in its settings, at the top right of its page."
+        )
 
     # -- files: "Upload a file", "ComfyUI native API" ---------------------------------------
 

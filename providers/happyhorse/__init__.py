@@ -68,6 +68,16 @@ class HappyHorse(Provider):
         return _prices.rows(self.http)
 
     @classmethod
+    def about(cls) -> str:
+        return tr(
+            "Models for images and video. Your provider names the address that belongs to the key."
+        )
+
+    @classmethod
+    def page_for_keys(cls, base_url: str) -> str:
+        return _prices.page_for_keys(base_url)
+
+    @classmethod
     def top_up_page(cls, base_url: str) -> str:
         return _prices.top_up_page(base_url)
 

@@ -13,6 +13,7 @@ from ...engine.http.response import read_json
 from ...engine.platforms.price_text import read_prices
 
 _HOST, _PAGE = "kaiyuncode.com", "https://kaiyuncode.com/pricing"
+_KEY_PAGE = "https://kaiyuncode.com/account/api-key"
 
 
 def rows(http: Http) -> list[Json]:
@@ -31,6 +32,11 @@ def rows(http: Http) -> list[Json]:
 def top_up_page(base_url: str) -> str:
     """The page for payments, where the person's own address is that of the one known host."""
     return _PAGE if urlsplit(base_url).hostname == _HOST else ""
+
+
+def page_for_keys(base_url: str) -> str:
+    """The page on which keys are made, for the same address only."""
+    return _KEY_PAGE if urlsplit(base_url).hostname == _HOST else ""
 
 
 def _row(item: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from ...engine.base.types import (
     TaskState,
     no_report,
 )
+from ...engine.base.words import tr
 from ...engine.http.response import Response, read_json
 from ...engine.platforms.answers import AnswerForm
 from ...engine.platforms.provider import Accepted, Provider
@@ -42,7 +43,14 @@ class OpenComputing(Provider):
     default_base_url = "https://opencomputing.ai"
     unit = "credits"
     top_up = "https://ai.opencomputing.cn"
+    key_page = "https://ai.opencomputing.cn"
     node_tasks = MappingProxyType(_models.NODES)
+
+    @classmethod
+    def about(cls) -> str:
+        return tr(
+            "Yuanjing: models for chat, images and video. Log in by phone and create an API key."
+        )
 
     # -- models -----------------------------------------------------------------------------
 

@@ -11,6 +11,19 @@ export function wordsOf(detail) {
   return { text: text || kind, settings: MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) };
 }
 
+/** Whether the key or the address is not set: practice mode needs neither. */
+export const isNotSetUp = (detail) =>
+  /MissingKey$/.test(detail.exception_type) ||
+  (/InvalidInput$/.test(detail.exception_type) && /_BASE_URL\b/.test(detail.exception_message));
+
+/** The platform, or "s3", whose error begins with its name, else that of the node; "" for none. */
+export function platformNamed(detail, text, platforms) {
+  if (text.startsWith("S3:")) return "s3";
+  const speaks = ({ label }) => text.startsWith(`${label}:`) || text.startsWith(`${label} `);
+  const owns = ({ name }) => detail.node_type.toLowerCase().startsWith(`skyport${name}`);
+  return (platforms.find(speaks) ?? platforms.find(owns))?.name ?? "";
+}
+
 /** Whether the platform has refused because the account is empty. */
 export const isOutOfCredit = (detail) => String(detail.exception_type).endsWith("OutOfCredit");
 

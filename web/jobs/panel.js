@@ -92,7 +92,7 @@ export class Panel {
     this.list.show(items, count);
     this.detail.renew(items);
     const running = this.book.live.size;
-    const words = [say("{count} jobs", { count: count.toLocaleString() })];
+    const words = [count === 1 ? say("1 job") : say("{count} jobs", { count: count.toLocaleString() })];
     if (running) words.push(say("{count} under way", { count: running }));
     this.#tellStatus(words.join(" · "));
     this.empty.hidden = count > 0;

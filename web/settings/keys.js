@@ -2,9 +2,10 @@
 import { button, el } from "../jobs/elements.js";
 import { act } from "../server.js";
 import { say } from "../words.js";
+import { removeButton } from "./remove.js";
 import { busy, message } from "./rows.js";
-import { change, follow } from "./setup.js";
-import { fixedWords, keyWords } from "./words.js";
+import { change, follow, load, setup } from "./setup.js";
+import { asideWords, fixedWords, keyWords, testWords } from "./words.js";
 
 /** All platforms. Cards are made once and then brought up to date: what is being typed stays. */
 export function keysSection() {
@@ -33,38 +34,60 @@ export function banner() {
   return element;
 }
 
-function card({ name, label }) {
+function card({ name, label, about }) {
   const told = message();
-  const state = el("span.state");
-  const dot = el("span.dot", { "aria-hidden": "true" });
+  const state = stateLine();
   const key = keyField([{ field: "key", label: say("API key of {label}", { label }) }], name, told.tell);
-  const test = button(say("Test"), "bolt", () => busy(test, told.tell, () => tried(name)));
-  const remove = button(say("Remove"), "trash", () =>
-    busy(remove, told.tell, () => change("key/remove", { platform: name })),
-  );
+  const test = testButton(name, told.tell);
+  const remove = removeButton(name, label, told.tell);
   const address = addressField(name, told.tell);
+  const link = el("a", { target: "_blank", rel: "noopener" }, say("Get a key"));
   const element = el(
     "section.card",
     { "data-platform": name, "aria-label": label },
-    el("div.line", {}, dot, el("strong", {}, label), state),
+    el("div.line", {}, state.dot, el("strong", {}, label), state.words),
+    el("p.hint", {}, about, about ? " " : "", link),
     el("div.line", {}, key.element, test, remove),
     address.element,
     told.element,
   );
   const show = (platform, sandbox) => {
-    state.textContent = keyWords(platform.key);
-    dot.dataset.tone = platform.key.trouble ? "bad" : platform.key.set ? "good" : "";
-    remove.hidden = platform.key.source !== "file";
+    state.show(platform.key, platform.test);
+    link.hidden = !platform.key_page;
+    link.href = platform.key_page;
+    remove.hidden = platform.key.source !== "file" && !platform.key.aside.length;
     key.element.hidden = platform.key.source === "environment"; // it would go before what is typed
     test.hidden = !platform.key.set && !sandbox;
-    address.show(platform.url, platform.key.set);
+    address.show(platform.url, platform.key);
   };
   return { element, show };
 }
 
-async function tried(platform) {
-  const { ok, message: words } = await act("setup/test", { platform });
-  return [words, ok ? "good" : "bad"];
+const TONES = { works: "good", refused: "bad", failed: "bad", unreachable: "warn" };
+
+/** What is known of a key: a dot, the colour of the last test's answer, and words. */
+export function stateLine() {
+  const words = el("span.state");
+  const dot = el("span.dot", { role: "img" });
+  const show = (key, test) => {
+    words.textContent = [keyWords(key), key.set ? testWords(test) : ""].filter(Boolean).join(" \u00b7 ");
+    dot.dataset.tone = key.trouble ? "bad" : (TONES[test] ?? "");
+    dot.setAttribute("aria-label", testWords(test));
+    dot.title = testWords(test);
+  };
+  return { words, dot, show };
+}
+
+/** Test asks the platform, at no charge. */
+export function testButton(platform, tell) {
+  const made = button(say("Test"), "bolt", () => busy(made, tell, () => tested(platform)));
+  return made;
+}
+
+async function tested(platform) {
+  const { state, message: words } = await act("setup/test", { platform });
+  await load();
+  return [words, TONES[state] ?? "bad"];
 }
 
 /** One field a part of a key, and Save. What was typed is forgotten here as soon as it is kept there. */
@@ -94,23 +117,24 @@ export function keyField(parts, platform, tell) {
 
 function addressField(platform, tell) {
   const hint = el("span.hint");
-  const input = el("input.input", { type: "url", spellcheck: "false", "aria-label": say("Address") });
-  input.addEventListener("change", async () => {
+  const input = el("input.input", { type: "text", inputmode: "url", spellcheck: "false", "aria-label": say("Address") });
+  const save = async () => {
     tell("");
-    try {
-      await change("settings", { base_urls: { [platform]: input.value.trim() || null } });
-    } catch (error) {
-      tell(error.message, "bad");
-    }
-  });
+    const before = keyOf(platform);
+    await change("settings", { base_urls: { [platform]: input.value.trim() || null } });
+    const after = keyOf(platform);
+    if (before.set && !after.set) tell(say("The key was put aside: it goes only to the address it was entered for. Enter the key of this one."), "warn");
+  };
+  input.addEventListener("change", () => save().catch((error) => tell(error.message, "bad")));
   const element = el("label.address", {}, el("span.name", {}, say("Address")), input, hint);
-  const show = (url, keyed) => {
+  const show = (url, key) => {
     const fixed = fixedWords(url);
     input.disabled = Boolean(fixed);
     if (document.activeElement !== input) input.value = url.value;
     input.placeholder = url.default || say("needed: the address that belongs to your key");
-    const warning = keyed ? say("A new address asks for the key again: a key goes only where you sent it.") : "";
-    hint.textContent = fixed || warning;
+    hint.textContent = fixed || asideWords(key, url.value || url.default);
   };
   return { element, show };
 }
+
+const keyOf = (name) => setup().platforms.find((one) => one.name === name).key;

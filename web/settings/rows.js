@@ -55,9 +55,12 @@ export function choiceRow(about) {
   const input = el("select.input");
   const row = settingRow(about, input, (field, told) => {
     input.replaceChildren(...about.options(told).map(([value, words]) => el("option", { value }, words)));
-    input.value = field.value;
+    input.value = field.value ?? "";
   });
-  input.addEventListener("change", () => row.save(input.value));
+  input.addEventListener("change", async () => {
+    await row.save(input.value || null);
+    await about.after?.();
+  });
   return row.element;
 }
 

@@ -3,10 +3,11 @@ import { button, el, icon } from "../jobs/elements.js";
 import { act } from "../server.js";
 import { say } from "../words.js";
 import { refreshModels, reloadForms } from "../models.js";
-import { banner, keyField, keysSection } from "./keys.js";
+import { banner, keyField, keysSection, stateLine, testButton } from "./keys.js";
+import { removeButton } from "./remove.js";
 import { busy, choiceRow, message, switchRow, textRow } from "./rows.js";
-import { change, follow, load } from "./setup.js";
-import { keyWords, roomWords } from "./words.js";
+import { follow, load } from "./setup.js";
+import { roomWords } from "./words.js";
 
 /** An element for ComfyUI's dialog that asks for what is set as it is drawn. */
 export function section(content) {
@@ -52,7 +53,29 @@ export const tasks = () =>
     textRow({ name: "time_limit_s", kind: "number", label: say("Time limit"), hint: say("seconds to wait for one task; empty waits as long as it runs") }),
     textRow({ name: "patience_s", kind: "number", label: say("Patience"), hint: say("seconds without any answer of the platform after which a node stops waiting; the task goes on") }),
     ...LIMITS.map((field) => textRow({ name: field.name, label: field.words(), hint: field.about() })),
+    textRow({ name: "max_result_mb", kind: "number", label: say("Largest result"), hint: say("MB; a larger file is not fetched") }),
     textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
+  );
+
+export const editor = () =>
+  el(
+    "div",
+    {},
+    choiceRow({
+      name: "language",
+      label: say("Language of Skyport"),
+      options: () => [
+        ["", say("that of ComfyUI")],
+        ["en", "English"],
+        ["zh", "\u4e2d\u6587"],
+      ],
+      after: reloadForms,
+    }),
+    textRow({
+      name: "allowed_hosts",
+      label: say("Names of this ComfyUI"),
+      hint: say("behind a proxy or tunnel, such as comfy.example.com, *.example.com; any other name is refused then"),
+    }),
   );
 
 const LIMITS = [
@@ -64,19 +87,19 @@ const LIMITS = [
 
 export function media() {
   const told = message();
-  const state = el("span.state");
+  const state = stateLine();
   const parts = [
     { field: "access", label: say("Access key id") },
     { field: "secret", label: say("Secret access key") },
   ];
   const key = keyField(parts, "s3", told.tell);
-  const remove = button(say("Remove"), "trash", () =>
-    busy(remove, told.tell, () => change("key/remove", { platform: "s3" })),
-  );
-  const line = el("div.line", {}, el("strong", {}, say("Keys of S3")), state);
-  const card = el("section.card", { "data-platform": "s3" }, line, el("div.line", {}, key.element, remove), told.element);
-  follow(card, ({ s3 }) => {
-    state.textContent = keyWords(s3);
+  const remove = removeButton("s3", "S3", told.tell);
+  const test = testButton("s3", told.tell);
+  const line = el("div.line", {}, state.dot, el("strong", {}, say("Keys of S3")), state.words);
+  const card = el("section.card", { "data-platform": "s3" }, line, el("div.line", {}, key.element, test, remove), told.element);
+  follow(card, ({ s3, settings }) => {
+    state.show(s3, s3.test);
+    test.hidden = !settings.s3_bucket.value;
     remove.hidden = s3.source !== "file";
     key.element.hidden = s3.source === "environment";
   });

@@ -10,6 +10,23 @@ export function keyWords(key) {
   return `${end} · ${from}`;
 }
 
+/** The last test's answer. */
+export function testWords(test) {
+  if (test === "works") return say("works");
+  if (test === "refused") return say("refused");
+  if (test === "unreachable") return say("no answer");
+  if (test === "failed") return say("test failed");
+  return say("not tested");
+}
+
+/** What a change of the address does to the key, and for which addresses keys are put aside. */
+export function asideWords(key, address) {
+  const parts = [];
+  if (key.set && address) parts.push(say("The key goes only to this address. At another one it is put aside until you come back."));
+  if (key.aside.length) parts.push(say("Keys are put aside for: {addresses}", { addresses: key.aside.join(", ") }));
+  return parts.join(" ");
+}
+
 /** Why a value cannot be changed here, "" where it can. */
 export function fixedWords(field) {
   if (field.source !== "environment") return "";
