@@ -47,7 +47,10 @@ class HostLedger:
             base_url=more.get("place", "https://elsewhere.example"),
             endpoint="/openapi/v1/generate/image",
             title=more.get("title", "kling-v3"),
-            request={"model": "kling-v3", "parameters": {"prompt": prompt, "ref": SIGNED}},
+            request={
+                "model": more.get("model", "kling-v3"),
+                "parameters": {"prompt": prompt, "ref": SIGNED},
+            },
             source=Source(more.get("node", "7"), "prompt-1"),
             unit=more.get("unit", ""),
         )

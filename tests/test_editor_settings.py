@@ -462,7 +462,8 @@ def test_a_node_tells_what_its_model_has_cost(editor, host, sandbox):
     with HostLedger(host) as ledger:
         for cost in (0.1, 0.11, 0.4):
             place = sandbox.base_url("haiyi")
-            ledger.add(State.DELIVERED, title="kling-v3", place=place, cost=cost)
+            model = {"provider": "kwai", "model": "kling-v3", "type": "image2video"}
+            ledger.add(State.DELIVERED, model=model, place=place, cost=cost)
     editor.build(FILM)
     editor.page.evaluate("() => app.reloadNodeDefs()")
     editor.page.wait_for_function(
