@@ -208,9 +208,9 @@ def _status_words(objects: Iterator[Mapping[str, Any]]) -> Iterator[str]:
 def _reason_code(body: Json, home: str) -> str:
     for layer in layers(body, home):
         inner = layer.get("error")
-        for place in (layer, inner if isinstance(inner, dict) else {}):
+        for holder in (layer, inner if isinstance(inner, dict) else {}):
             for key in _REASON_CODES:
-                value = find_key(place, key)
+                value = find_key(holder, key)
                 if isinstance(value, (int, str)) and not is_success_code(value):
                     return str(value)
     return ""

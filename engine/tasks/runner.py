@@ -1,4 +1,4 @@
-"""The life of one task: host its media, submit once, poll until it ends, download the results.
+"""The life of one task: resume it or host its media and submit once; `finisher` does the rest.
 
 Knows no platform and no ComfyUI. Private methods of Runner run on the engine's loop and use its
 clock.
@@ -11,39 +11,22 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from ..base.background import Engine, workers
-from ..base.errors import (
-    ApiError,
-    BadResult,
-    OutcomeUnknown,
-    SkyportError,
-    TaskCancelled,
-    TaskUnresolved,
-)
+from ..base.errors import OutcomeUnknown, TaskCancelled
 from ..base.events import notify
-from ..base.types import MediaFile, Request, Result, Task, TaskState
+from ..base.types import MediaFile, Request, Result
 from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
-from ..media.download import link_expired
 from ..platforms.provider import Provider
 from ..settings import settings
-from .job import Job, Stopped, within
-from .outcome import (
-    download_stopped_error,
-    empty_answer_error,
-    is_final,
-    sender_died_error,
-    time_limit_error,
-    unresolved_error,
-    with_resume_hint,
-)
-from .poller import LOOK, Poller
-from .polling import ConcurrencyLimit, Pace
+from .finisher import Finisher
+from .job import Job, Stopped
+from .polling import ConcurrencyLimit
 from .reservations import PriceOf, Reservations
-from .results import Results, check_writable, fetch_results, record_unreadable
+from .results import check_writable, record_unreadable
 from .resume import ResumeCheck
 from .submit import Submitter
 
@@ -67,7 +50,7 @@ class Runner:
         self._resume = ResumeCheck(ledger, engine)
         self._reservations = Reservations(ledger, self._resume, price)
         self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, url_store))
-        self._poller = Poller(engine, ledger, self._resume)
+        self._finisher = Finisher(engine, ledger, self._resume, self._submitter)
         self._jobs: dict[str, Job] = {}
         self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
         self._background_writes: set[asyncio.Future[None]] = set()  # the loop holds tasks weakly
@@ -255,12 +238,12 @@ class Runner:
             if row is None and job.existing_task is None:
                 await check_writable(self.engine, job, into)
             if row and row.result:
-                return await self._with_warnings(job, replace(row.result, reused=True))
+                return await self._finisher.with_warnings(job, replace(row.result, reused=True))
             if row and row.task and job.provider.answers_at_once(job.request):
-                return await self._stored_answer(job, row.task, row, into)
+                return await self._finisher.stored_answer(job, row.task, row, into)
             if task := row.task if row else job.existing_task:
                 job.enter("running", task_id=task.id, attached=True)
-                return await self._finish_task(job, task, row, into)
+                return await self._finisher.finish(job, task, row, into)
             if (result := await self._send(job, into)) is not None:
                 return result
 
@@ -268,137 +251,15 @@ class Runner:
         """The result of an order sent now; None if another process has sent it."""
         if job.provider.answers_at_once(job.request):
             answer = await self._submitter.answer(job)
-            return None if answer is None else await self._deliver_answer(job, *answer, into)
+            if answer is None:
+                return None
+            return await self._finisher.deliver_answer(job, *answer, into)
         sent = await self._submitter.submit(job)
         if sent is None:
             return None
         task, success = sent
         job.enter("running", task_id=task.id, attached=False)
-        return await self._finish_task(job, task, None, into, success)
-
-    async def _with_warnings(self, job: Job, result: Result) -> Result:
-        """`result` with the warnings of its request and of earlier attempts."""
-        warnings = (*job.request.warnings, *await self._resume.warnings(job))
-        return replace(result, warnings=(*warnings, *result.warnings)) if warnings else result
-
-    async def _deliver_answer(
-        self, job: Job, task: Task, state: TaskState, into: Path, row: Row | None = None
-    ) -> Result:
-        """The result of an order that can only be answered with it: nothing can be polled.
-
-        It is paid for: its answer was read to the end and stored, whoever still waits.
-        """
-        if not state.outputs:
-            error = empty_answer_error(job, task, state)
-            await self._resume.record_end(job, error)
-            raise error
-        earlier = row.kept if row else None
-        results = await fetch_results(self.engine, job, task, state, into, earlier)
-        return await self._save_result(job, results.whole_or_part(), row)
-
-    async def _stored_answer(self, job: Job, task: Task, row: Row, into: Path) -> Result:
-        """The result of an order whose process died after the answer had come."""
-        if row.success is not None:
-            return await self._deliver_answer(job, task, row.success, into, row)
-        error = sender_died_error(job, row)
-        await self._resume.record_end(job, error)
-        raise error
-
-    async def _save_result(self, job: Job, result: Result, row: Row | None) -> Result:
-        await self._resume.in_thread(lambda: self.ledger.record_result(job.fingerprint, result))
-        if row and row.delivered and row.kept and result.missing and result.files == row.kept.files:
-            # Nothing new has come of what a caller has received already.
-            await self._resume.in_thread(lambda: self.ledger.record_delivered(job.fingerprint))
-        job.enter("done")
-        return await self._with_warnings(job, result)
-
-    # -- wait -------------------------------------------------------------------------------
-
-    async def _finish_task(
-        self,
-        job: Job,
-        task: Task,
-        row: Row | None,
-        into: Path,
-        success: TaskState | None = None,
-    ) -> Result:
-        """The results of the task, or those that have come, recorded."""
-        try:
-            limit = settings.load().time_limit_s
-            result = await within(
-                limit,
-                self._wait_and_download(job, task, row, into, success),
-                time_limit_error(job, task),
-            )
-        except SkyportError as error:
-            failure = error
-        else:
-            return await self._save_result(job, result, row)
-        part = None if job.stop.is_set() else await self._resume.part_on_disk(job, str(failure))
-        if part is None:
-            await self._record_failure(job, task, failure)
-        return await self._save_result(job, part, row)
-
-    async def _record_failure(self, job: Job, task: Task, error: SkyportError) -> NoReturn:
-        """Record how a task ended that has brought nothing, and raise that."""
-        if isinstance(error, TaskUnresolved):
-            text, answer = str(error), error.answer
-            await self._resume.in_thread(
-                lambda: self.ledger.record_unresolved(job.fingerprint, task.id, text, answer)
-            )
-            raise error
-        error.task_id = task.id
-        if is_final(error):
-            await self._submitter.forget_if_lost(job, error)
-            await self._resume.record_end(job, error)
-            raise error
-        raise with_resume_hint(error)
-
-    async def _wait_and_download(
-        self, job: Job, task: Task, row: Row | None, into: Path, success: TaskState | None
-    ) -> Result:
-        """The results of the task. `success` is the answer that named them, if it is there."""
-        pace, earlier = Pace(_now()), row.kept if row else None
-        stored = success or (row.success if row else None)
-        state = stored
-        if state is None:
-            state = await self._poller.wait(job, task, row, pace)
-            if not job.snapshot.attached:
-                self._poller.add_duration(job.request, pace.duration())
-        job.enter("downloading", state=state)
-        results = await self._download(job, task, state, into, earlier)
-        renewable = [e for e in results.errors if link_expired(e) or (stored and _was_answered(e))]
-        if not renewable:
-            return results.whole_or_part()
-        # A result's URL expires, or was none: the platform is asked for a new one, once.
-        job.stop.clear()  # too late to cancel, and the result is paid for
-        if results.has_any:
-            return await self._download_rest(job, task, row, into, pace, results.result)
-        state = await self._poller.wait(job, task, row, pace)
-        results = await self._download(job, task, state, into, earlier)
-        if not results.has_any and link_expired(results.errors[0]):
-            raise unresolved_error(job, task, results.errors[0].what)
-        return results.whole_or_part()
-
-    async def _download_rest(
-        self, job: Job, task: Task, row: Row | None, into: Path, pace: Pace, part: Result
-    ) -> Result:
-        """`part`, with what the addresses bring that are asked for anew; silence ends that soon."""
-        await self._resume.in_thread(lambda: self.ledger.record_result(job.fingerprint, part))
-        silent = time_limit_error(job, task)
-        state = await within(LOOK, self._poller.wait(job, task, row, pace), silent)
-        return (await self._download(job, task, state, into, part)).whole_or_part()
-
-    async def _download(
-        self, job: Job, task: Task, state: TaskState, into: Path, earlier: Result | None
-    ) -> Results:
-        """The results of `state`. A stop ends the download at once; the task keeps its results."""
-        fetching = fetch_results(self.engine, job, task, state, into, earlier)
-        try:
-            return await job.unless_stopped(fetching)
-        except Stopped:
-            job.open.clear()  # new watchers must not join a job that is ending
-            raise download_stopped_error(job, task) from None
+        return await self._finisher.finish(job, task, None, into, success)
 
     # -- shared by the jobs of a platform ---------------------------------------------------
 
@@ -406,10 +267,6 @@ class Runner:
         return self._concurrency_limits.setdefault(
             platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
         )
-
-
-def _was_answered(error: SkyportError) -> bool:
-    return isinstance(error, (ApiError, BadResult))
 
 
 def _job_of(provider: Provider, request: Request, source: Source) -> Job:
@@ -422,7 +279,3 @@ def _job_from_row(provider: Provider, row: Row) -> Job:
     assert row.task is not None
     request = Request(row.record.platform, row.record.endpoint, {}, title=row.record.title)
     return Job(provider, request, row.record, row.task)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
