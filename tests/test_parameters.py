@@ -164,6 +164,50 @@ def test_a_number_may_be_written_with_an_exponent() -> None:
     assert sent(of("array[number]"), ["1e3"]) == [1000]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://",
+        "https:///a.png",
+        "https://.",
+        "https://a b/c.png",
+        "https://host.example/a.png\nhttps://host.example/b.png",
+        "https://host.example/\ud83d",
+        "https://host.example:99999/a.png",
+        "https://[::1/a.png",
+        "data:image/png;base64," + "A" * 10_000,
+        "/home/me/a.png",
+        "C:\\a.png",
+        "file:///a.png",
+        "//host.example/a.png",
+    ],
+)
+def test_a_text_that_is_no_address_is_refused_before_it_is_paid_for(text: str) -> None:
+    for param, value in ((of("image"), text), (of("array[image]"), [URL, text])):
+        assert len(refusal(param, value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "on_the_wire"),
+    [
+        (URL, URL),
+        ("HTTPS://Host.example/A.png", "https://Host.example/A.png"),
+        ("http://127.0.0.1:8188/view?filename=a b.png", None),
+        ("https://\u4f8b\u5b50.example/\u56fe \u7247.png", None),
+        ("https://user:word@host.example/", None),
+        ("http://[::1]/a.png", None),
+    ],
+)
+def test_an_address_is_sent_as_it_is_but_for_the_case_of_its_scheme(
+    text: str, on_the_wire: str | None
+) -> None:
+    assert sent(of("image"), text) == (on_the_wire or text)
+
+
+def test_what_is_refused_in_place_of_an_address_is_told_without_a_signature() -> None:
+    assert "secret" not in refusal(of("image"), "https://a b/c.png?sig=secret")
+
+
 # -- defaults that break their own rules ----------------------------------------------------
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..base.errors import InvalidInput
 from ..base.json_tree import is_deep, leaves
+from ..base.shown_text import shorten, valid_unicode
 from ..base.types import Json, MediaFile, Model, Param
 from ..base.words import tr
 from ..media.limits import check, recommendations
 from . import counts
+
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def fill(model: Model, values: Mapping[str, Any]) -> dict[str, Json]:
@@ -309,11 +314,25 @@ def _medium(param: Param, value: Any) -> Json:
             )
         check(value, param.media, param.name)
         return value
-    if isinstance(value, str) and value.startswith(("http://", "https://")):
-        return value
+    if isinstance(value, str) and _is_web_address(value):
+        scheme, colon, rest = value.partition(":")
+        return f"{scheme.lower()}{colon}{rest}"
+    # Behind a question mark there may be a signature.
+    shown = shorten(valid_unicode(str(value).partition("?")[0]), 200)
     raise InvalidParameter(
-        tr("it takes a file or a URL that begins with http, not {value}", value=value)
+        tr("it takes a file or a URL that begins with http, not {value}", value=shown)
     )
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether it names a host; a path may hold anything that stands in one line."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        return False
+    is_web = parts.scheme in ("http", "https") and bool(host and re.search(r"\w", host))
+    return is_web and not (_UNSENDABLE.search(text) or re.search(r"\s", parts.netloc))
 
 
 def _free(param: Param, value: Any) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,15 +134,27 @@ class _Axes:
         return view[:: self.rows, :: self.columns]
 
 
+def _display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    try:
+        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    except (
+        ValueError
+    ):  # PyAV reads no side data beside a kind that it has no name for, such as EXIF
+        angle = math.radians(getattr(frame, "rotation", 0))
+        cosine, sine = round(math.cos(angle)), round(math.sin(angle))
+        return cosine, -sine, sine, cosine
+    if matrix is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, dtype=np.int32)[:5])
+    return a, b, c, d
+
+
 def _read_axes(frame: Any) -> _Axes:
     """By the display matrix (ISO 14496-12, 6.2.2); what is no right angle counts as the nearest.
 
     It says where (column, row) is shown: at (a column + c row, b column + d row).
     """
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None:
-        return _Axes()
-    a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, dtype=np.int32)[:5])
+    a, b, c, d = _display_matrix(frame)
     transposed = abs(b) + abs(c) > abs(a) + abs(d)
     rows, columns = (c, b) if transposed else (d, a)
     return _Axes(transposed, -1 if rows < 0 else 1, -1 if columns < 0 else 1)
