@@ -180,8 +180,11 @@ def test_a_limit_of_one_platform_leaves_the_others_alone(store: Store) -> None:
     reserve(store, [record("b", 1, platform="haiyi")], tasks(1, platform="gpugeek"))
 
 
-def test_what_the_sandbox_imitates_uses_nothing_up(store: Store) -> None:
-    here = "http://127.0.0.1:8377"
+@pytest.mark.parametrize(
+    "here",
+    ["http://127.0.0.1:8377", "http://localhost:8377", "http://[::1]:8377", "http://localhost"],
+)
+def test_what_the_sandbox_imitates_uses_nothing_up(store: Store, here: str) -> None:
     send(store, record("a", 1, base_url=here))
     reserve(store, [record("b", 1)], tasks(1))
     with pytest.raises(LimitReached):
