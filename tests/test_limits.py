@@ -607,6 +607,22 @@ def test_a_price_list_that_cannot_be_read_matters_only_under_a_limit_of_cost(sho
     assert shop.cloud.counts["submit"] == 1
 
 
+def test_a_limit_that_is_set_while_an_order_is_prepared_holds_for_it_and_names_the_platform(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Play(takes=1) as play:
+        shop = Shop(play, monkeypatch, in_memory())
+
+        async def scene() -> None:
+            (job,) = await shop.begin(order())
+            shop.limit(tasks_per_day=0)
+            with pytest.raises(LimitReached, match=r"^Cloud: The limit for a day is 0 tasks\."):
+                await ended(job)
+
+        play.run(scene())
+        assert shop.cloud.counts["submit"] == 0
+
+
 @pytest.mark.parametrize("stopped", [True, False])
 @pytest.mark.parametrize("moment", range(6, 20))
 def test_an_order_after_one_that_ends_counts_its_price_whenever_it_is_made(
