@@ -180,8 +180,11 @@ def test_a_limit_of_one_platform_leaves_the_others_alone(store: Store) -> None:
     reserve(store, [record("b", 1, platform="haiyi")], tasks(1, platform="gpugeek"))
 
 
-def test_what_the_sandbox_imitates_uses_nothing_up(store: Store) -> None:
-    here = "http://127.0.0.1:8377"
+@pytest.mark.parametrize(
+    "here",
+    ["http://127.0.0.1:8377", "http://localhost:8377", "http://[::1]:8377", "http://localhost"],
+)
+def test_what_the_sandbox_imitates_uses_nothing_up(store: Store, here: str) -> None:
     send(store, record("a", 1, base_url=here))
     reserve(store, [record("b", 1)], tasks(1))
     with pytest.raises(LimitReached):
@@ -602,6 +605,22 @@ def test_a_price_list_that_cannot_be_read_matters_only_under_a_limit_of_cost(sho
         shop.play.run(shop.begin(order(seed=1)))
     shop.play.run(shop.carry(order()))  # it was delivered, and costs nothing
     assert shop.cloud.counts["submit"] == 1
+
+
+def test_a_limit_that_is_set_while_an_order_is_prepared_holds_for_it_and_names_the_platform(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Play(takes=1) as play:
+        shop = Shop(play, monkeypatch, in_memory())
+
+        async def scene() -> None:
+            (job,) = await shop.begin(order())
+            shop.limit(tasks_per_day=0)
+            with pytest.raises(LimitReached, match=r"^Cloud: The limit for a day is 0 tasks\."):
+                await ended(job)
+
+        play.run(scene())
+        assert shop.cloud.counts["submit"] == 0
 
 
 @pytest.mark.parametrize("stopped", [True, False])

@@ -375,6 +375,15 @@ def test_a_list_that_is_there_is_not_asked_for_again(priced):
     assert len(asked(sandbox)) == 1
 
 
+def test_a_list_that_cannot_be_kept_is_not_asked_for_at_every_change_of_a_graph(priced, home):
+    _, sandbox = priced
+    (home / "prices").write_text("no folder")
+    with pytest.raises(InvalidInput, match="prices"):
+        refresh(HORSE)
+    refresh(HORSE)
+    assert len(asked(sandbox)) == 1
+
+
 def test_a_list_is_due_after_a_day_and_a_failure_after_an_hour(priced):
     _, sandbox = priced
     provider, now = providers.connect(HORSE), [1000.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 from .budget import MICRO, MOST, Limit, Period, Use, check, micros
 from .ledger import Spending, State, TaskRecord, must_be_sent
@@ -15,8 +16,10 @@ Others = Callable[[Limit, bool, str, frozenset[str]], Sequence[Use]]  # `used` o
 
 _YEAR = 366 * 86400.0
 _MICROS = f"CAST(round(min(max(charge, 0), {MOST}) * {MICRO}) AS INTEGER)"
-_LOCAL = (
-    "substr(place, 1, 17) = 'http://127.0.0.1:'"  # the sandbox: what it imitates is not paid for
+# The sandbox: what it imitates is not paid for.
+_HERE = tuple(f"http://{host}[:/]*" for host in ("127.0.0.1", "localhost", "[[]::1]"))
+_LOCAL = "(place GLOB 'http://[1l[]*' AND ({}))".format(  # real addresses soon are none of these
+    " OR ".join(f"place || '/' GLOB '{pattern}'" for pattern in _HERE)
 )
 _COUNTED = "NOT (state IN ('failed', 'cancelled') AND task_id = '')"
 _COLUMNS = "platform, place, title, prompt_id, queue, created, cost, charge, charge_unit"
@@ -95,7 +98,7 @@ class Charges:
         """Raises LimitReached. The orders of a fan-out have one queue and one address."""
         if not asked or not limits:
             return
-        local = asked[0].base_url.startswith("http://127.0.0.1:")
+        local = any(fnmatchcase(f"{asked[0].base_url}/", pattern) for pattern in _HERE)
         marks = frozenset(record.fingerprint for record in asked)
         key = local, self.queue_of(asked[0]), marks
         known: dict[Period, Sequence[Use]] = {}

@@ -18,6 +18,7 @@ from .tariff import InvalidTariff, Tariff, price_of, read_tariff
 
 LIFETIME, RETRY_AFTER = 86400.0, 3600.0  # seconds for which a list holds; and a failure to get one
 _SANDBOX = "sandbox"
+_not_kept: dict[Path, float] = {}  # by file, when a list was fetched that could not be written
 
 
 class PriceList:
@@ -52,6 +53,8 @@ class PriceList:
 
     def is_due(self) -> bool:
         """Whether the list is to be fetched: it is a day old, or a failure an hour."""
+        if self._path in _not_kept and 0 <= self._now() - _not_kept[self._path] < RETRY_AFTER:
+            return False
         asked = self._cached().get("asked")
         age = self._now() - asked if isinstance(asked, (int, float)) else LIFETIME
         return not 0 <= age < (RETRY_AFTER if self.error else LIFETIME)
@@ -66,11 +69,13 @@ class PriceList:
             rows = provider.price_rows(models)
         except SkyportError as failure:
             error = str(failure)
+        _not_kept[self._path] = self._now()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as failure:
             raise json_file.unusable(self._path.parent, failure) from failure
         json_file.write(self._path, {"asked": self._now(), "error": error, "rows": rows})
+        _not_kept.pop(self._path, None)
 
     def _row(self, key: PriceKey) -> Mapping[str, Json] | None:
         rows = [row for row in self._rows() if row.get("model") == key.model]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from ..base.background import Engine, all_of
-from ..base.errors import ApiError, SkyportError
+from ..base.errors import ApiError, LimitReached, SkyportError
 from ..base.json_tree import files_in, leaves, urls_in, with_files, without_signature
 from ..base.types import MediaFile, Report, Request, ReusedUrl, Task, TaskState, no_report
 from ..hosting.upload_cache import UploadCache
@@ -145,11 +145,20 @@ class Submitter:
         except Stopped:
             raise job.stop_error() from None
         job.enter("submitting")
+        return request if await self._claim(job) else None
+
+    async def _claim(self, job: Job) -> bool:
+        """Records the intent; False if another process has sent the order. Raises LimitReached."""
         in_force = limits.current()
-        if await self._resume.in_thread(lambda: self._ledger.record_intent(job.record, *in_force)):
-            return None
-        job.is_reserved = False  # it counts in its row now
-        return request
+        try:
+            existing = await self._resume.in_thread(
+                lambda: self._ledger.record_intent(job.record, *in_force)
+            )
+        except LimitReached as error:
+            error.platform = job.provider.label
+            raise
+        job.is_reserved = job.is_reserved and existing is not None  # it counts in its row now
+        return existing is None
 
     async def _prepare(self, job: Job, folder: TempFolder) -> Request:
         """The request as it will be sent. May be stopped at any point: nothing is paid for yet."""

@@ -259,7 +259,5 @@ def _where_it_is_first(choices: list[fall_over.Choice]) -> list[fall_over.Choice
 def _is_ordered(choice: fall_over.Choice) -> bool:
     """Whether the order is under way or delivered there, or was sent and nobody was told."""
     fingerprint = fingerprint_of(choice.request, choice.provider.http.base_url)
-    if providers.runner().is_running(fingerprint):
-        return True
     row = providers.ledger().find(fingerprint)
     return not is_new_order(row, settings.load().reuse_results)
