@@ -26,7 +26,7 @@ app.registerExtension({
       const told = wordsOf(detail);
       if (!told) return;
       const node = findNode(app.rootGraph ?? app.graph, detail.node_id)?.node;
-      const actions = told.settings ? [[say("Open settings"), openSettings]] : [];
+      const actions = told.settings ? [[say("Open settings"), () => openSettings(told.setting)]] : [];
       const page = isOutOfCredit(detail) ? await topUp(told.text) : "";
       if (page) actions.push([say("Top up"), () => window.open(page, "_blank", "noopener")]);
       const title = node?.title || detail.node_type;

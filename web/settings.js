@@ -33,13 +33,13 @@ app.registerExtension({
     defaultValue: "",
   })),
   commands: [
-    { id: "Skyport.OpenSettings", label: "Skyport: settings", icon: "pi pi-cloud", function: openSettings },
+    { id: "Skyport.OpenSettings", label: "Skyport: settings", icon: "pi pi-cloud", function: () => openSettings() },
     { id: "Skyport.RefreshModels", label: "Skyport: refresh models", icon: "pi pi-refresh", function: refresh },
   ],
   menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels"] }],
   getNodeMenuItems(node) {
     if (!node.type?.startsWith("Skyport")) return [];
-    return [{ content: say("Skyport settings"), callback: openSettings }];
+    return [{ content: say("Skyport settings"), callback: () => openSettings() }];
   },
   setup() {
     addStyles("setup.css");

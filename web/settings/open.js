@@ -3,11 +3,21 @@ import { app } from "../../../scripts/app.js";
 
 const TRIES = 40;
 
-export async function openSettings() {
+/** Open our page, at the row of that setting if one is named. */
+export async function openSettings(setting = "") {
   await app.extensionManager.command.execute("Comfy.ShowSettingsDialog");
+  (await shown(ours))?.click();
+  if (!setting) return;
+  const field = await shown(() => document.getElementById(`skyport-setting-${setting}`));
+  field?.scrollIntoView({ block: "center" });
+  field?.focus();
+}
+
+/** What `find` gives as soon as it is there; undefined where it does not come. */
+async function shown(find) {
   for (let tried = 0; tried < TRIES; tried += 1) {
-    const entry = ours();
-    if (entry) return entry.click();
+    const found = find();
+    if (found) return found;
     await new Promise((done) => setTimeout(done, 50));
   }
 }
