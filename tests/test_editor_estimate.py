@@ -120,7 +120,7 @@ def test_a_node_over_several_platforms_names_the_first_and_pays_one(
     film = {"type": "SkyportAnyTextToVideo", "pos": [0, 0], "size": [400, 420], "values": values}
     editor.build({"film": film})
     editor.page.evaluate(MOUSE_UP)
-    sum_of(editor, "1 task, about")
+    sum_of(editor, "1 task")
     line = editor.page.locator(".skyport-cost li").first.text_content()
     assert line.startswith("happyhorse-1.0-t2v: 1 task, first asked: HappyHorse, ")
     before = sandbox.charges.copy()
