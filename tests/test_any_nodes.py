@@ -336,7 +336,12 @@ def test_a_limit_over_all_platforms_refuses_before_anything_is_sent(
     limited("1")
     batch = node("ProbeImage", seed=7, width=320, height=320, batch=2)
     made = graph(picture=batch, any=anywhere("image2video", "happyhorse", seed=27))
-    failed(cloud, made, "InvalidInput", "nothing was charged", "HappyHorse", "OpenComputing")
+    run = failed(
+        cloud, made, "LimitReached", "The limit for one queue is 1 task", "asks for 2 tasks"
+    )
+    assert run.error is not None
+    assert run.error.message.count("limit_tasks_per_queue") == 1
+    assert "All 2 items failed." in run.error.message
     assert [seen.path for seen in sandbox.log if seen.method == "POST"] == []
 
 

@@ -20,6 +20,7 @@ pytestmark = NEEDS_EDITOR
 
 OURS = {"X-Skyport": "1"}
 SEEDS = itertools.count(1000, 10)  # a batch takes the next ones
+PLATFORMS = ("opencomputing", "haiyi", "happyhorse")
 PICTURE = "SkyportOpenComputingTextToImage"
 MOUSE_UP = "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor looks for changes
 COUNT_ASKED = """() => {
@@ -41,7 +42,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: Any, sandbox: Sandbox) -> Iterator[Host]:
     base = tmp_path_factory.mktemp("editor")
-    with open_host("comfyui", base, env=environment(sandbox, "opencomputing", "haiyi")) as host:
+    with open_host("comfyui", base, env=environment(sandbox, *PLATFORMS)) as host:
         yield host
 
 
@@ -110,6 +111,29 @@ def test_what_has_run_costs_nothing_again(editor: Editor):
     sum_of(editor, "1 task, about 1 credits")
     editor.run()
     sum_of(editor, "nothing to pay: 1 reused")
+
+
+def test_a_node_over_several_platforms_names_the_first_and_pays_one(
+    editor: Editor, host: Host, sandbox: Sandbox
+):
+    values = {"prompt": "a fox", "seed": next(SEEDS), "model": "happyhorse", "model.duration": 3}
+    film = {"type": "SkyportAnyTextToVideo", "pos": [0, 0], "size": [400, 420], "values": values}
+    editor.build({"film": film})
+    editor.page.evaluate(MOUSE_UP)
+    sum_of(editor, "1 task")
+    line = editor.page.locator(".skyport-cost li").first.text_content()
+    assert line.startswith("happyhorse-1.0-t2v: 1 task, first asked: HappyHorse, ")
+    before = sandbox.charges.copy()
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+    try:
+        editor.run()
+    finally:
+        sandbox.platforms["happyhorse"].always = ""
+    sum_of(editor, "nothing to pay: 1 reused")
+    assert dict(sandbox.charges - before) == {"opencomputing": 1}
+    jobs = host.route("GET", "/skyport/jobs?limit=2").json()["jobs"]
+    ends = {(job["platform"], job["state"]) for job in jobs}
+    assert ends == {("opencomputing", "delivered"), ("happyhorse", "failed")}
 
 
 def test_moving_a_node_asks_nothing(editor: Editor):

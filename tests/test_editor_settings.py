@@ -205,6 +205,12 @@ def body_of(response: Any) -> str:
         return str(response.headers)
 
 
+def test_the_sections_have_the_width_of_the_page(editor):
+    open_page(editor)
+    narrowest = "(sections) => Math.min(...sections.map((one) => one.offsetWidth))"
+    assert editor.page.locator(".skyport-settings").evaluate_all(narrowest) > 400
+
+
 def test_a_value_that_does_not_fit_is_told_beside_its_field(editor):
     open_page(editor)
     row = editor.page.locator("[data-name=results_dir]")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from skyport.demo._examples import PICTURE
+from skyport.engine.platforms import families
 from skyport.engine.workflows.api_format import read_workflow, targets
 from skyport.providers.happyhorse import HappyHorse
 from skyport.sandbox import haiyi as imitation
@@ -104,7 +105,15 @@ def parameters(model: str) -> set[str]:
         for param in one.params
         if one.id == model
     }
-    return keyed | fields | expected | {rule["name"] for rule in rules}
+    return keyed | fields | expected | {rule["name"] for rule in rules} | shared(model)
+
+
+def shared(family: str) -> set[str]:
+    """The inputs that a node over several platforms has for a model family."""
+    members = families.families("text2video").get(family)
+    if not members:
+        return set()
+    return {families.PLATFORMS, *(param.name for param in families.shared_params(members))}
 
 
 def test_nodes_of_ours_have_the_inputs_they_are_given(path, host):

@@ -39,7 +39,7 @@ app.registerExtension({
     defaultValue: "",
   })),
   commands: [
-    { id: "Skyport.OpenSettings", label: "Skyport: settings", icon: "pi pi-cloud", function: openSettings },
+    { id: "Skyport.OpenSettings", label: "Skyport: settings", icon: "pi pi-cloud", function: () => openSettings() },
     { id: "Skyport.RefreshModels", label: "Skyport: refresh models", icon: "pi pi-refresh", function: refresh },
   ],
   menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels"] }],

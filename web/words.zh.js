@@ -179,6 +179,8 @@ export default {
   "as your last one": "依据最近一次任务",
   "as your last {count}": "依据最近 {count} 次任务",
   "{count} reused, nothing to pay": "复用 {count} 个结果，无需付费",
+  ", ": "，",
+  "{name}: {parts}": "{name}：{parts}",
   "first asked: {label}": "首选 {label}",
   "cost unknown": "费用未知",
   "{cost} each, {origin}": "每个 {cost}，{origin}",

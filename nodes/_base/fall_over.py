@@ -69,6 +69,8 @@ class _Item:
         self._choices = choices
         self._refusals = refusals
         self._refused: SkyportError | None = None  # by the choice that was asked last
+        self._limits: set[tuple[str, str]] = set()  # that have refused it, by what they say
+        self._are_limits = not refusals  # whether nothing else has refused it
         self.job: Job | None = None
 
     def may_go_on(self) -> bool:
@@ -89,11 +91,15 @@ class _Item:
     def refuse(self, error: SkyportError) -> None:
         self._refused = error
         self._refusals.append(str(error))
+        self._limits.add((error.what, error.do))
+        self._are_limits = self._are_limits and isinstance(error, LimitReached)
 
     def error(self) -> BaseException | None:
         """Why the item has no result; None if it has one."""
         if self._refused is None:
             return self.job.future.exception() if self.job else None
+        if self._are_limits and len(self._limits) == 1:  # one that holds for all platforms
+            return LimitReached(self._refused.what, do=self._refused.do)
         return all_refused(self._refusals) if len(self._refusals) > 1 else self._refused
 
 

@@ -308,6 +308,8 @@ def _other_items(errors: Mapping[int, BaseException | None], count: int) -> str:
     """What happened to the other items of a batch."""
     if count == 1:
         return ""
+    if len(errors) == count:
+        return tr("All {count} items failed.", count=count)
     return tr(
         "Of {count} items, these failed: {items}. The others are kept: queue again to submit "
         "only the failed ones.",

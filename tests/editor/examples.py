@@ -279,6 +279,26 @@ EXAMPLES: Mapping[str, Graph] = {
         },
         "note": {**note("chat"), "size": [400, 220]},
     },
+    "Skyport Any Cloud Text to Video": {
+        "film": {
+            "type": "SkyportAnyTextToVideo",
+            "pos": [60, 340],
+            "size": [400, 480],
+            "values": {
+                "prompt": "A fox runs along the harbour wall at dawn, the camera follows it",
+                "model": "happyhorse",
+                "model.duration": 3,
+                "model.resolution": "720P",
+            },
+        },
+        "frames": {
+            "type": "PreviewImage",
+            "pos": [510, 340],
+            "size": [320, 260],
+            "links": {"images": ["film", "frames"]},
+        },
+        "note": note("any"),
+    },
 }
 
 

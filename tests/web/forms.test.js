@@ -248,7 +248,9 @@ test("a refresh tells what is new and what is gone", () => {
 
 test("errors of our nodes are told in full; those that the page mends lead there", () => {
   const detail = { node_type: "SkyportHaiyiUpload", exception_type: "skyport.providers._errors.MissingKey", exception_message: "HaiYi: no API key.\n" };
-  assert.deepEqual(wordsOf(detail), { text: "HaiYi: no API key.", settings: true });
+  assert.deepEqual(wordsOf(detail), { text: "HaiYi: no API key.", settings: true, setting: "" });
+  const limit = { ...detail, exception_type: "a.LimitReached", exception_message: "raise it: as limit_tasks_per_day in settings.json, or as SKYPORT_LIMIT_TASKS_PER_DAY." };
+  assert.deepEqual([wordsOf(limit).settings, wordsOf(limit).setting], [true, "limit_tasks_per_day"]);
   assert.equal(wordsOf({ ...detail, exception_type: "a.TaskFailed" }).settings, false);
   assert.equal(wordsOf({ ...detail, exception_type: "a.InvalidInput", exception_message: "set HAPPYHORSE_BASE_URL" }).settings, true);
   assert.equal(wordsOf({ ...detail, node_type: "KSampler" }), null);

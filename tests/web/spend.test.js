@@ -38,6 +38,9 @@ test("a line says what each task costs and who says so", () => {
 test("a line of a node over several platforms names the one that is asked first", () => {
   const item = { label: "HappyHorse", model: "kling-video", tasks: 1, at_least: false, reused: 0, price: price(1, "own"), text: "", first: true };
   assert.equal(lineWords(item), "kling-video: 1 task, first asked: HappyHorse, 1 CNY each, by your prices");
+  follow(() => "zh");
+  assert.equal(lineWords(item), "kling-video：1 个任务，首选 HappyHorse，每个 1 CNY，依据你自己的价格");
+  follow(() => "en");
   assert.equal(lineWords({ ...item, tasks: 0, reused: 1 }), "HappyHorse kling-video: 1 reused, nothing to pay");
   const unknown = { ...item, label: "", model: "", title: "Any Cloud Text to Video", price: null, first: false };
   assert.equal(lineWords(unknown), "Any Cloud Text to Video: 1 task, cost unknown");

@@ -2,13 +2,17 @@
 
 // A key or an address that the settings page can mend.
 const MENDABLE = ["MissingKey", "AuthRejected"];
+const LIMIT = /\blimit_(tasks|cost)_per_\w+/; // a setting; the text of a limit that is reached names it
 
-/** {text, settings} of an execution_error of one of our nodes, else null; `settings`: the page helps. */
+/** {text, settings, setting} of an execution_error of one of our nodes, else null; `settings`: the page
+ * helps, at the row of `setting` where that is not "". */
 export function wordsOf(detail) {
   if (!detail?.node_type?.startsWith("Skyport")) return null;
   const kind = String(detail.exception_type ?? "").split(".").pop();
   const text = String(detail.exception_message ?? "").trim();
-  return { text: text || kind, settings: MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) };
+  const setting = LIMIT.exec(text)?.[0] ?? "";
+  const settings = MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) || setting !== "";
+  return { text: text || kind, settings, setting };
 }
 
 /** Whether the key or the address is not set: practice mode needs neither. */

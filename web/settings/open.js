@@ -3,20 +3,22 @@ import { app } from "../../../scripts/app.js";
 
 const TRIES = 40;
 
-/** Open our page, at the card of `platform` ("s3" too) where one is named. */
-export async function openSettings(platform = "") {
+/** Open our page, at the row of that setting, else at the card of `platform` ("s3" too), where one is named. */
+export async function openSettings(platform = "", setting = "") {
   await app.extensionManager.command.execute("Comfy.ShowSettingsDialog");
   (await appearing(ours))?.click();
-  // Commands are given what called them.
-  if (typeof platform === "string" && platform) show(await appearing(() => card(platform)));
+  if (setting) show(await appearing(() => document.getElementById(`skyport-setting-${setting}`)));
+  else if (platform) show(await appearing(() => card(platform)), "input:not([hidden]):not(:disabled)");
 }
 
-function show(card) {
-  if (!card) return;
-  card.scrollIntoView({ block: "center" });
-  card.querySelector("input:not([hidden]):not(:disabled)")?.focus({ preventScroll: true });
+/** Bring it into view, and the focus to it, or to the first in it that matches. */
+function show(element, inside = "") {
+  if (!element) return;
+  element.scrollIntoView({ block: "center" });
+  (inside ? element.querySelector(inside) : element)?.focus({ preventScroll: true });
 }
 
+/** What `find` gives as soon as it is there; null where it does not come. */
 async function appearing(find) {
   for (let tried = 0; tried < TRIES; tried += 1) {
     const found = find();

@@ -37,7 +37,7 @@ export function lineWords(item) {
   if (item.tasks) parts.push(tasksWord(item.tasks, item.at_least), ...asked, priceWords(item));
   if (item.reused) parts.push(say("{count} reused, nothing to pay", { count: item.reused }));
   if (item.error) parts.push(item.error);
-  return `${name}: ${parts.join(", ")}`;
+  return say("{name}: {parts}", { name, parts: parts.join(say(", ")) });
 }
 
 function priceWords({ price, text }) {
