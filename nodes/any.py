@@ -9,17 +9,17 @@ from ._kinds.schema import Socket
 
 
 class AnyTextToImage(AnyNode):
-    id, title = "SkyportAnyTextToImage", "Any Cloud Text to Image"
+    id, title = "SkyportAnyTextToImage", "Image from Text (Any Cloud)"
     task, outputs = "text2image", node_outputs.IMAGES
 
 
 class AnyTextToVideo(AnyNode):
-    id, title = "SkyportAnyTextToVideo", "Any Cloud Text to Video"
+    id, title = "SkyportAnyTextToVideo", "Video from Text (Any Cloud)"
     task, outputs = "text2video", node_outputs.VIDEO
 
 
 class AnyImageToVideo(AnyNode):
-    id, title = "SkyportAnyImageToVideo", "Any Cloud Image to Video"
+    id, title = "SkyportAnyImageToVideo", "Video from Image (Any Cloud)"
     task, outputs = "image2video", node_outputs.VIDEO
     sockets = (Socket("image", Kind.IMAGE),)
 

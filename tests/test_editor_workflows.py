@@ -1,5 +1,5 @@
-"""Pins, in ComfyUI's real editor, that a saved workflow keeps its links and its seeds.
-Needs COMFYUI_PATH and a Chromium (SKYPORT_BROWSER, or found).
+"""Pins, in ComfyUI's real editor, that a saved workflow keeps its links and its seeds, and that
+nodes are found by typing. Needs COMFYUI_PATH and a Chromium (SKYPORT_BROWSER, or found).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from test_search import WORDS
 
 pytestmark = NEEDS_EDITOR
 
@@ -109,3 +110,13 @@ def test_what_happens_to_a_seed_stays_whatever_the_editor_calls_it(
 def control_of(editor: Editor) -> str:
     (node,) = editor.workflow()["nodes"]
     return str(node["widgets_values"][2])
+
+
+def test_every_word_that_people_type_shows_a_node_of_ours(editor: Editor) -> None:
+    editor.page.evaluate("() => app.graph.clear()")
+    editor.page.mouse.dblclick(650, 500)
+    box = editor.page.get_by_placeholder("Add a node...")
+    for word in WORDS:
+        box.fill(word)
+        editor.page.locator('[data-testid="result-item"]', has_text="skyport").first.wait_for()
+    editor.page.keyboard.press("Escape")
