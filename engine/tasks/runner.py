@@ -122,9 +122,7 @@ class Runner:
         """
         begun = [] if begun is None else begun
         jobs = [_job_of(provider, request, source) for request in requests]
-        for job in jobs:
-            await self._job_to_join(job.fingerprint)  # one that is ending makes room for a new one
-        async with self._reservations.held(jobs, self._not_running(jobs)):
+        async with self._reservations.held(jobs, self._new(jobs)):
             for job in jobs:
                 begun.append(await self._join(job, into))
         return begun
@@ -159,16 +157,18 @@ class Runner:
         return job
 
     async def _find_or_launch(self, fresh: Job, into: Path) -> Job:
-        return await self._job_to_join(fresh.fingerprint) or self._launch(fresh, into)
-
-    async def _job_to_join(self, fingerprint: str) -> Job | None:
-        """The job in progress, once it is known whether it is ending; None if there is none."""
-        while (job := self._jobs.get(fingerprint)) and not job.open.is_set():
+        while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
             await job.open.wait()
-        return job
+        return job or self._launch(fresh, into)
 
-    def _not_running(self, jobs: Sequence[Job]) -> list[Job]:
-        return [job for job in jobs if not self.is_running(job.fingerprint)]
+    def _new(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that will join no job in progress: one that is ending makes room for a new one."""
+        equal = [self._jobs.get(job.fingerprint) for job in jobs]
+        return [
+            job
+            for job, running in zip(jobs, equal, strict=True)
+            if running is None or not running.open.is_set()
+        ]
 
     def is_running(self, fingerprint: str) -> bool:
         """Whether the order is in progress in this process."""
