@@ -173,6 +173,7 @@ const FORMS = {
         dear: { retired: false, price: price(0.11234, "learnt", 5) },
         old: { retired: true, price: price(1, "learnt", 1) },
         free: { retired: false, price: price(0, "learnt", 1) },
+        unitless: { retired: false, price: { ...price(0.2, "learnt", 3), unit: "" } },
         mine: { retired: false, price: price(0.5, "own", 0) },
         listed: { retired: false, price: { ...price(0.3, "told", 0), highest: 0.45 } },
         vague: { retired: false, price: null, text: "billed by use" },
@@ -201,6 +202,7 @@ const text = (...about) => badgeOf(FORMS, ...about).text;
 test("a badge tells the usual cost, and first what is wrong", () => {
   assert.equal(text("A", "dear", false), "about 0.112 CNY a task, from your last 5");
   assert.equal(text("A", "free", false), "about 0 CNY a task, from your last one");
+  assert.equal(text("A", "unitless", false), "about 0.2 a task, from your last 3");
   assert.equal(text("A", "mine", false), "about 0.5 CNY a task, by your prices");
   assert.equal(text("A", "listed", false), "about 0.3-0.45 CNY a task, by the price list");
   assert.equal(text("A", "vague", false), "billed by use");

@@ -5,7 +5,7 @@ import { say } from "../words.js";
 /** "1.2 CNY", or "1.2-1.5 CNY" where it may be either. */
 export function money({ lowest, highest, unit }) {
   const [least, most] = [lowest, highest].map((value) => amount(Number(value).toPrecision(3)));
-  return `${least === most ? most : `${least}-${most}`} ${unit}`;
+  return `${least === most ? most : `${least}-${most}`} ${unit}`.trimEnd();
 }
 
 /** What the button beside Run says of {tasks, at_least, totals, unknown, reused}. */
