@@ -508,6 +508,8 @@ def test_an_order_that_fell_over_costs_nothing_more_where_it_is(priced: Host, sa
     finally:
         sandbox.platforms["happyhorse"].always = ""
     assert first_asked(priced, made) == ("OpenComputing", True, 0, 1)
+    made["inputs"]["video-preview"] = ""  # a widget of the editor's own
+    assert first_asked(priced, made) == ("OpenComputing", True, 0, 1)
 
 
 @pytest.mark.parametrize("prompt", ["a fox", link("t")])

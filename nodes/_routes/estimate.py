@@ -129,10 +129,13 @@ def _requests(node: Mapping[str, Any]) -> Sequence[Request] | None:
     """The very requests of a node whose inputs are constants; None for any other."""
     kind = next((one for one in all_nodes() if getattr(one, "id", "") == node["class_type"]), None)
     orders = getattr(kind, "orders", None)
-    if orders is None or any(map(is_link, node["inputs"].values())):
+    if kind is None or orders is None or any(map(is_link, node["inputs"].values())):
         return None
+    # Editors send widgets of their own too, such as that of a preview.
+    own = {one.id for one in kind.define_schema().inputs}
+    inputs = {name: v for name, v in node["inputs"].items() if name.partition(".")[0] in own}
     try:
-        requests = orders(**_nested(node["inputs"]))
+        requests = orders(**_nested(inputs))
     except Exception as error:  # the node says what is wrong when it runs
         _log.debug("Skyport cannot tell what %s orders: %s", node["class_type"], error)
         return None
