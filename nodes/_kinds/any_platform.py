@@ -25,7 +25,7 @@ from ...engine.platforms.families import (
 from ...engine.platforms.provider import Provider
 from ...engine.settings import settings
 from ...engine.spend.ranking import AS_LISTED, CHEAPEST, ORDERS, by_duration, by_price
-from .._base import fall_over, node_outputs, prompt_marks, run_task
+from .._base import fall_over, prompt_marks, run_task
 from .._base.registry import all_nodes
 from . import schema
 from .generate import GenerateNode
@@ -38,20 +38,11 @@ class AnyNode(GenerateNode):
     category = "Skyport/Any"
 
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return schema.node_schema(
-            cls,
-            [
-                *(schema.socket_input(socket) for socket in cls.sockets),
-                schema.prompt_input(),
-                schema.seed_input(),
-                io.Combo.Input("order", options=list(ORDERS), default=AS_LISTED),
-                io.Boolean.Input("next_if_refused", default=True),
-                cls.model_choice(),
-            ],
-            node_outputs.declare(cls.outputs),
-            models=cls.models(),
-        )
+    def node_inputs(cls) -> Sequence[Any]:
+        return [
+            io.Combo.Input("order", options=list(ORDERS), default=AS_LISTED),
+            io.Boolean.Input("next_if_refused", default=True),
+        ]
 
     @classmethod
     def models(cls) -> tuple[Model, ...]:

@@ -48,6 +48,11 @@ class GenerateNode(CloudNode):
         return ()
 
     @classmethod
+    def node_inputs(cls) -> Sequence[Any]:
+        """Widgets of the node itself, between the seed and the model."""
+        return ()
+
+    @classmethod
     def other_models(cls) -> tuple[Model, ...]:
         """Models of types that no node is for, offered last; the same tuple until they change."""
         return ()
@@ -75,6 +80,7 @@ class GenerateNode(CloudNode):
                 schema.prompt_input(),
                 *(io.String.Input(name, multiline=True, default="") for name in cls.texts),
                 schema.seed_input(),
+                *cls.node_inputs(),
                 cls.model_choice(),
             ],
             node_outputs.declare(cls.outputs),

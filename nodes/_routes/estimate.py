@@ -58,9 +58,14 @@ def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dic
     confirm  whether so many runs cost more than the setting allows unasked; null where it is off
     """
     around = Surroundings(_is_output, _frames, targets)
+    ours = {getattr(one, "id", ""): one for one in all_nodes()}
+
+    def requests_of(key: str) -> Sequence[Request] | None:
+        return _requests(ours.get(prompt[key]["class_type"]), prompt[key])
+
     with node_classes.caching():
         estimator = providers.estimator(is_ready)
-        once = estimator.estimate(prompt, around, lambda key: _requests(prompt[key]))
+        once = estimator.estimate(prompt, around, requests_of)
     estimate, limit = once.times(runs), settings.load().confirm_above
     names = ("tasks", "at_least", "reused", "unknown")
     return {
@@ -125,14 +130,13 @@ def _frames(node: Mapping[str, Any]) -> int | None:
         return None
 
 
-def _requests(node: Mapping[str, Any]) -> Sequence[Request] | None:
-    """The very requests of a node whose inputs are constants; None for any other."""
-    kind = next((one for one in all_nodes() if getattr(one, "id", "") == node["class_type"]), None)
+def _requests(kind: Any, node: Mapping[str, Any]) -> Sequence[Request] | None:
+    """The very requests of a node of our class `kind` whose inputs are constants, else None."""
     orders = getattr(kind, "orders", None)
-    if kind is None or orders is None or any(map(is_link, node["inputs"].values())):
+    if orders is None or any(map(is_link, node["inputs"].values())):
         return None
     # Editors send widgets of their own too, such as that of a preview.
-    own = {one.id for one in kind.define_schema().inputs}
+    own = node_classes.inputs_of(node["class_type"])
     inputs = {name: v for name, v in node["inputs"].items() if name.partition(".")[0] in own}
     try:
         requests = orders(**_nested(inputs))
