@@ -47,11 +47,6 @@ class Dialect(Protocol):
 
     def __init__(self, http: Http) -> None: ...
 
-    @classmethod
-    def is_spoken_at(cls, http: Http) -> bool:
-        """Whether the server answers in this interface. Raises TransportError if not at all."""
-        ...
-
     def upload(self, file: MediaFile, report: Report = no_report) -> Json:
         """Put `file` there; returned is what takes its place in the workflow. Safe to repeat."""
         ...
