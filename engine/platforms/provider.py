@@ -177,6 +177,15 @@ class Provider:
                 raise
         return tr("It answers and accepts the key.")
 
+    def server_for(self, url: str) -> Http:
+        """The server of the platform that serves `url`, to fetch a result there.
+
+        Its key goes to its own origin only, and it may be in a private network; any other host must
+        be public and gets no key, also after a redirect. Override where the platform has several
+        servers; return `self.http` for the URL of none of them.
+        """
+        return self.http
+
     @classmethod
     def can_cancel(cls) -> bool:
         """Whether the platform can stop a task."""
