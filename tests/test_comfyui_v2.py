@@ -515,6 +515,24 @@ def test_a_job_that_expired_before_its_time_was_lost_in_a_restart(
     assert caught.value.own_form
 
 
+def test_a_job_that_was_on_its_way_from_queue_to_history_is_looked_at_again(
+    server: Scripted, v2: V2Dialect
+) -> None:
+    gone = answer_json(job("expired", expires_at="2126-01-01T00:00:00Z"))
+    server.on(JOB, gone, answer_json(job("succeeded", outputs=[output()])))
+    assert v2.poll(TASK).status is Status.SUCCEEDED
+
+
+def test_a_job_that_was_taken_out_of_the_queue_is_cancelled_also_where_it_is_not_remembered(
+    server: Scripted, v2: V2Dialect
+) -> None:
+    gone = answer_json(job("expired", expires_at="2126-01-01T00:00:00Z"))
+    server.on(JOB, gone)
+    server.on(f"{JOB}/cancel", gone)
+    assert v2.cancel(TASK)
+    assert v2.poll(TASK).status is Status.CANCELLED
+
+
 @pytest.mark.parametrize("answer", [answer_json([]), answer_json({"message": "no Route"})])
 def test_a_gateways_json_is_no_answer_about_a_job(
     server: Scripted, v2: V2Dialect, answer: Answer

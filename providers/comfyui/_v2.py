@@ -37,6 +37,7 @@ class V2Dialect:
         self._ends: dict[str, float] = {}  # when an asset ends, by the server's clock
         self._orders: dict[str, str] = {}  # by id of a job: the order that its workflow names
         self._links: dict[str, Mapping[str, str]] = {}  # by id of a job
+        self._taken_out: set[str] = set()  # ids of jobs that were cancelled before they ran
 
     # -- assets -----------------------------------------------------------------------------
 
@@ -170,6 +171,16 @@ class V2Dialect:
     # -- one job ----------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
+        job = self._job(task)
+        if self._is_lost(job):  # a proxy may have looked just as it went from queue to history
+            job = self._job(task)
+        if self._is_lost(job) and task.id in self._taken_out:
+            job = {**job, "status": "canceled"}
+        elif self._is_lost(job):
+            raise errors.job_lost(job, self.http.label)
+        return answers.state(job, task, self.http.base_url, self._output)
+
+    def _job(self, task: Task) -> dict[str, Any]:
         job = read_json(self.http.get(self._link(task, "self")))
         if not self.http.recognise(job) or not isinstance(job, dict) or "status" not in job:
             raise BadResult(
@@ -177,9 +188,10 @@ class V2Dialect:
                 platform=self.http.label,
             )
         self._note_links(job)
-        if answers.is_lost(job, self.http.platform_time()):
-            raise errors.job_lost(job, self.http.label)
-        return answers.state(job, task, self.http.base_url, self._output)
+        return job
+
+    def _is_lost(self, job: Json) -> bool:
+        return answers.is_lost(job, self.http.platform_time())
 
     def _output(self, entry: Mapping[str, Json]) -> Output | None:
         """An output that its entry does not hold itself: a short text, or an address that ended."""
@@ -206,6 +218,9 @@ class V2Dialect:
             job = read_json(self.http.post(self._link(task, "cancel", "/cancel")))
         except (NotFound, InputRejected):
             return False
+        if self._is_lost(job):  # a proxy does not remember what it took out of the queue
+            self._taken_out.add(task.id)
+            return True
         status = job.get("status") if isinstance(job, dict) else None
         return status not in ("succeeded", "failed", "expired")
 

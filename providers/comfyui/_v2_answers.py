@@ -70,10 +70,11 @@ def state(job: Mapping[str, Any], task: Task, base_url: str, fetch: FetchOutput)
     return replace(found, answer=shown_answer(dict(job))) if ends else found
 
 
-def is_lost(job: Mapping[str, Json], now: float) -> bool:
+def is_lost(job: Json, now: float) -> bool:
     """Whether a job has expired before its time: what ran it does not know it any more."""
-    end = moment(job.get("expires_at"))
-    return job.get("status") == "expired" and end is not None and end > now
+    fields = _object(job)
+    end = moment(fields.get("expires_at"))
+    return fields.get("status") == "expired" and end is not None and end > now
 
 
 def _step(progress: Mapping[str, Json]) -> float | None:

@@ -34,12 +34,11 @@ def with_order(workflow: Mapping[str, Any], order_id: str) -> Json:
 
     A job has no field for it, and its key is not told; what was run can be asked for.
     """
-    first = next(iter(workflow), None)
-    if first is None:
-        return workflow
-    node = workflow[first]
-    marked = {**node, "_meta": {**(node.get("_meta") or {}), _ORDER: order_id}}
-    return {**workflow, first: marked}
+    for node_id, node in workflow.items():
+        if isinstance(node, Mapping):
+            marked = {**node, "_meta": {**(node.get("_meta") or {}), _ORDER: order_id}}
+            return {**workflow, node_id: marked}
+    return workflow
 
 
 def order_in(tree: Json) -> set[str]:
