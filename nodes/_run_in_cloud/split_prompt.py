@@ -23,6 +23,7 @@ from ...engine.workflows.graph import (
 from ...engine.workflows.part import PartReference, RemotePart, digest_of
 from ...engine.workflows.split import Facts, refused_node, split
 from .._kinds import local_files, node_classes
+from .._kinds.local_values import check_local_values
 from . import editor_graph
 
 _FILES = "skyport_files"
@@ -133,6 +134,7 @@ class _Parts:
     def _check(self, part: RemotePart) -> tuple[str, str]:
         """(why the part is refused, the state of its files)"""
         try:
+            check_local_values(part.nodes)
             return self._unnamed_widgets(part), json.dumps(local_files.stamps(part.nodes))
         except InvalidInput as error:
             return str(error), ""
