@@ -13,7 +13,7 @@ from ..engine.base.words import tr
 from ..engine.platforms.provider import Provider
 from ..engine.tasks import history
 from ..engine.workflows.graph import KEEP_LOCAL, REMOTE_INPUT, RUN_IN_CLOUD, THIS_MACHINE
-from ..engine.workflows.split import RemotePart
+from ..engine.workflows.part import RemotePart
 from ._base import node_outputs, run_task
 from ._base.node import CloudNode
 from ._kinds import recent_jobs, schema

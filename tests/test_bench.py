@@ -16,7 +16,7 @@ from bench._measure import in_turns
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1 << 20
 
-QUICK = ("colours", "encode", "interrupt", "lateness", "ledger", "pages", "transfer")
+QUICK = ("colours", "encode", "interrupt", "lateness", "ledger", "pages", "split", "transfer")
 
 
 def bench(*arguments: str, how: tuple[str, ...] = ("-m", "tests.bench")) -> tuple[int, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ import numpy as np
 import pytest
 import standin  # noqa: F401  (makes comfy_api importable)
 from comfy_api.latest import io
-from folder_paths import use_base
+from folder_paths import folder_names_and_paths, use_base
 from host import graph, link, node
 from PIL import Image
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.base.types import MediaFile
+from skyport.nodes._kinds import allowed_files
 from skyport.nodes._kinds.local_files import stamps, with_local_files
+from skyport.nodes._kinds.local_values import check_local_values
 
 import nodes as comfyui_nodes
 
@@ -37,6 +41,10 @@ CLASSES = {
     "PackPicture": loader("PackPicture", picked("portrait", io.UploadType.image)),
     "PackClip": loader("PackClip", io.Int.Input("skip"), picked("clip", io.UploadType.video)),
     "PackPath": loader("PackPath", io.String.Input("p", extra_dict={"vhs_path_extensions": ["x"]})),
+    "LoadPackFolder": loader("LoadPackFolder", io.Combo.Input("anything", options=["frames"])),
+    "PackChoiceLoader": loader(
+        "PackChoiceLoader", io.Combo.Input("anything", options=["image", "text"])
+    ),
     "LoadImage": loader("LoadImage", picked("image", io.UploadType.image)),
     "SaveImage": loader("SaveImage", io.String.Input("filename_prefix")),
 }
@@ -102,8 +110,23 @@ def test_names_are_read_as_comfyui_reads_them(base: Path, name: str, place: str)
     assert only(graph(n=node("LoadImage", image=name)), "n.image").path == path
 
 
-def test_a_loader_of_paths_takes_a_file_from_anywhere(base: Path) -> None:
-    path = picture(base / "elsewhere" / "a.png")
+def test_a_loader_of_paths_takes_a_file_from_a_folder_that_is_allowed(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture(base / "elsewhere" / "deep" / "a.png")
+    monkeypatch.setenv(
+        "SKYPORT_ALLOWED_FOLDERS", os.pathsep.join(["/nowhere", f"{base}/elsewhere"])
+    )
+    assert only(graph(n=node("PackPath", p=str(path))), "n.p").path == path
+
+
+@pytest.mark.parametrize("folder", ["input", "output", "temp"])
+def test_a_loader_of_paths_takes_a_file_of_comfyui_wherever_it_is_linked_to(
+    base: Path, folder: str
+) -> None:
+    picture(base / "elsewhere" / "a.png")
+    (base / folder / "linked").symlink_to(base / "elsewhere")
+    path = base / folder / "linked" / "a.png"
     assert only(graph(n=node("PackPath", p=str(path))), "n.p").path == path
 
 
@@ -172,6 +195,113 @@ def test_a_file_that_is_no_medium_is_told_with_node_and_input(base: Path) -> Non
     (base / "input" / "a.png").write_text("no picture", encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"^Node n \(LoadImage\), input image: a\.png cannot be"):
         with_local_files(graph(n=node("LoadImage", image="a.png")))
+
+
+@pytest.mark.parametrize("class_type", ["PackPath", "VHS_LoadImagePath"])
+@pytest.mark.parametrize(
+    "name",
+    ["{base}/elsewhere/a.png", "{base}/input/../elsewhere/a.png", "{base}/allowed/out/a.png"],
+)
+def test_a_file_outside_is_taken_along_only_where_that_is_allowed(
+    base: Path, monkeypatch: pytest.MonkeyPatch, class_type: str, name: str
+) -> None:
+    """A workflow of a stranger names it, whether the loader is installed or not."""
+    picture(base / "elsewhere" / "a.png")
+    (base / "allowed").mkdir()
+    (base / "allowed" / "out").symlink_to(base / "elsewhere")
+    monkeypatch.setenv("SKYPORT_ALLOWED_FOLDERS", str(base / "allowed"))
+    field = "p" if class_type == "PackPath" else "image"
+    prompt = graph(n=node(class_type, {field: name.format(base=base)}))
+    for take in (with_local_files, stamps):
+        with pytest.raises(InvalidInput, match=r"outside ComfyUI's folders .* allowed_folders"):
+            take(prompt)
+
+
+def test_a_file_that_is_allowed_by_itself_allows_no_other(base: Path) -> None:
+    one, other = (picture(base / "elsewhere" / name) for name in ("a.png", "b.png"))
+    allowed_files.allow([str(one)])
+    assert only(graph(n=node("PackPath", p=str(one))), "n.p").path == one
+    with pytest.raises(InvalidInput, match="may not be uploaded"):
+        with_local_files(graph(n=node("PackPath", p=str(other))))
+
+
+def test_what_would_be_refused_is_listed_once(base: Path) -> None:
+    one, other = (picture(base / "apart" / name) for name in ("a.png", "b.png"))
+    inside = picture(base / "input" / "c.png")
+    paths = [one, inside, other, one]
+    prompt = {str(n): node("PackPath", p=str(path)) for n, path in enumerate(paths)}
+    with allowed_files.collecting() as found:
+        stamps(prompt)
+    assert found == [str(one), str(other)]
+
+
+# -- what cannot go along -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("class_type", "inputs"),
+    [
+        ("VHS_LoadImages", {"directory": "frames"}),
+        ("VHS_LoadImagesPath", {"directory": "{base}/elsewhere"}),
+        ("LoadImagesFromFolderKJ", {"folder": "{base}/elsewhere"}),
+        ("LoadImageDataSetFromFolder", {"folder": "frames"}),
+        ("LoadPackFolder", {"anything": "frames"}),
+        ("FramesOfDirectory", {"directory": "{base}/elsewhere"}),
+        ("LoadLatent", {"latent": "x.latent"}),
+        ("LoadCSV", {"csv": "rows.csv [output]"}),
+        ("TextFileLoader", {"path": "{base}/elsewhere/notes.txt"}),
+        ("WAS_Image_Load", {"image_path": "{base}/elsewhere/a.png"}),
+        ("Load3D", {"model_file": "3d/cup.glb"}),
+        ("PackPicture", {"portrait": "x.latent"}),
+        ("NobodysLoader", {"files": {"__value__": ["a.png", "{base}/elsewhere"]}}),
+    ],
+)
+def test_folders_and_files_that_are_no_media_are_refused_with_node_and_input(
+    base: Path, class_type: str, inputs: dict[str, Any]
+) -> None:
+    for path in ("input/frames/1.png", "elsewhere/a.png", "input/a.png"):
+        picture(base / path)
+    for path in ("input/x.latent", "output/rows.csv", "elsewhere/notes.txt", "input/3d/cup.glb"):
+        (base / path).parent.mkdir(parents=True, exist_ok=True)
+        (base / path).write_bytes(b"\0data")
+    text = json.dumps(inputs).replace("{base}", str(base))
+    with pytest.raises(
+        InvalidInput, match=rf"^Node n \({class_type}\), input \w+: the .*Keep Local"
+    ):
+        check_local_values(graph(n=node(class_type, json.loads(text))))
+
+
+def test_a_model_that_has_the_name_of_a_file_stays_as_it_is(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("input/dream.safetensors", "models/dream.safetensors"):
+        (base / path).parent.mkdir(exist_ok=True)
+        (base / path).write_bytes(b"\0data")
+    prompt = graph(n=node("CheckpointLoaderSimple", ckpt_name="dream.safetensors"))
+    with pytest.raises(InvalidInput, match=r"dream\.safetensors"):
+        check_local_values(prompt)
+    models = ([str(base / "models")], {".safetensors"})
+    monkeypatch.setitem(folder_names_and_paths, "checkpoints", models)
+    check_local_values(prompt)
+
+
+def test_models_texts_options_and_media_are_no_local_values(base: Path) -> None:
+    for path in ("input/alpha/1.png", "input/image/1.png", "input/a.png"):
+        picture(base / path)
+    prompt = graph(
+        model=node("CheckpointLoaderSimple", ckpt_name="sd/dream.safetensors"),
+        text=node("CLIPTextEncode", text="/imagine a red boat"),
+        frames=node("CLIPTextEncode", text="image"),
+        option=node("LoadImageMask", image="a.png", channel="alpha"),
+        choice=node("PackChoiceLoader", anything="image"),
+        media=node("LoadImage", image="a.png"),
+        unknown=node("NobodysLoader", image="a.png"),
+        there=node("NobodysLoader", path="/data/there/x.safetensors"),
+        url=node("NobodysLoader", path="https://example.org/set.zip"),
+        kept=node("SaveImage", filename_prefix=str(base / "output"), images=link("media")),
+        linked=node("LoadLatent", latent=link("media")),
+    )
+    check_local_values(prompt)
 
 
 # -- stamps -------------------------------------------------------------------------------------

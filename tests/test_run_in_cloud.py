@@ -405,6 +405,41 @@ def test_a_file_that_is_not_here_is_refused_when_it_is_queued(host: Host, sandbo
     assert not len(sandbox.log)
 
 
+def test_a_folder_is_refused_when_it_is_queued(host: Host, sandbox: Sandbox) -> None:
+    photograph(host, "frames/1.png")
+    prompt = graph(
+        load=node("VHS_LoadImages", directory="frames"),
+        cloud=cloud(link("load")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    run = queue(host, prompt)
+    assert run.status == "refused"
+    message = refusal(run, "cloud")
+    assert 'input directory: the folder "frames" is on this machine' in message
+    assert not len(sandbox.log)
+
+
+def test_a_file_outside_comfyui_is_refused_when_it_is_queued_until_its_folder_is_allowed(
+    host: Host, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = photograph(host, "of-the-input.png").rename(tmp_path / "private.png")
+    prompt = graph(
+        load=node("VHS_LoadImagePath", image=str(path)),
+        flip=node("NobodysFlip", image=link("load")),
+        cloud=cloud(link("flip")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    run = queue(host, prompt)
+    assert run.status == "refused"
+    assert "private.png" in refusal(run, "cloud")
+    assert not len(sandbox.log)
+    if host.kind == "standin":  # its settings are those of this process
+        monkeypatch.setenv("SKYPORT_ALLOWED_FOLDERS", str(tmp_path))
+        run = queue(host, prompt)
+        assert run.status == "success", (run.error, run.node_errors)
+        assert len(sandbox.log.of("POST", "workflow/upload/file")) == 1
+
+
 def test_nothing_linked_is_refused_when_it_is_queued(host: Host) -> None:
     prompt = graph(cloud=node(RUN, HAIYI), seen=node("ProbeSink", value=link("cloud")))
     run = queue(host, prompt)

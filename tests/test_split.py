@@ -18,7 +18,8 @@ from skyport.engine.workflows.graph import (
     RUN_IN_CLOUD,
     THIS_MACHINE,
 )
-from skyport.engine.workflows.split import Facts, RemotePart, split
+from skyport.engine.workflows.part import PartReference, RemotePart, digest_of
+from skyport.engine.workflows.split import Facts, split
 from skyport.engine.workflows.transfer import RemoteWorkflowBuilder
 
 KEEP, OURS = "SkyportKeepLocal", "SkyportHaiyiTextToImage"
@@ -49,7 +50,12 @@ def save(source: str) -> dict[str, Any]:
 
 
 def order(prompt: Prompt, node_id: str) -> RemotePart:
-    return RemotePart.from_json(prompt[node_id]["inputs"][PART_INPUT])
+    text = prompt[node_id]["inputs"][PART_INPUT]
+    reference = PartReference.from_json(text)
+    if reference is None:
+        return RemotePart.from_json(text)
+    whole = prompt[reference.holder]["inputs"][PART_INPUT]
+    return reference.resolve(RemotePart.from_json(whole), digest_of(whole))
 
 
 def trouble(prompt: Prompt, node_id: str) -> str:
@@ -334,6 +340,51 @@ def test_one_that_waits_for_the_other_through_this_machine_is_a_submission_of_it
     assert entering(after, "second") == {"b.image1": ("keep", 0)}
 
 
+def shared(count: int) -> Prompt:
+    """`count` pictures, each from a part of its own behind a shared one."""
+    prompt = graph(a=node("EmptyImage", text="x" * 1000))
+    for number in range(count):
+        prompt[f"own{number}"] = node("ImageInvert", image=link("a"), n=number)
+        prompt[f"cloud{number}"] = run(link(f"own{number}"))
+        prompt[f"kept{number}"] = save(f"cloud{number}")
+    return prompt
+
+
+def test_nodes_that_share_a_submission_hold_its_text_once() -> None:
+    few, many = (len(json.dumps(split(shared(count), facts()))) for count in (10, 80))
+    assert many < 8 * few
+    after = split(shared(3), facts())
+    assert {order(after, f"cloud{n}").value for n in range(3)} == {(f"own{n}", 0) for n in range(3)}
+    assert "x" * 1000 not in after["cloud2"]["inputs"][PART_INPUT]
+
+
+def test_another_part_is_another_input_of_each_node_that_shares_it() -> None:
+    """ComfyUI runs a node again if its inputs are others."""
+    before = shared(2)
+    first = split(before, facts())["cloud1"]["inputs"][PART_INPUT]
+    before["a"]["inputs"]["text"] = "other"
+    assert split(before, facts())["cloud1"]["inputs"][PART_INPUT] != first
+
+
+def test_a_reference_to_another_part_than_its_own_is_no_part() -> None:
+    after, other = split(shared(2), facts()), shared(2)
+    other["a"]["inputs"]["text"] = "other"
+    after["cloud0"] = split(other, facts())["cloud0"]
+    with pytest.raises(ValueError, match="no remote part"):
+        order(after, "cloud1")
+
+
+def test_of_many_that_wait_for_each_other_in_turn_each_is_a_submission_of_its_own() -> None:
+    before = graph(a=node("EmptyImage"), cloud0=run(link("a")))
+    for number in range(1, 150):
+        before[f"keep{number}"] = node(KEEP, value=link(f"cloud{number - 1}"))
+        before[f"b{number}"] = node("ImageBlend", one=link(f"keep{number}"), other=link("a"))
+        before[f"cloud{number}"] = run(link(f"b{number}"))
+    before["kept"] = save("cloud149")
+    after = split(before, facts())
+    assert all(len(order(after, f"cloud{number}").saves) == 1 for number in range(150))
+
+
 # -- what only a cloud can make and is wanted here too ------------------------------------------
 
 
@@ -523,10 +574,7 @@ class Evaluator:
                     values[name] = value
         if one["class_type"] == REMOTE_INPUT:
             return {**values.get("inputs", {}), values["target"]: values["value"]}
-        if (
-            PART_INPUT in values
-            and (sent := RemotePart.from_json(values[PART_INPUT])).value is not None
-        ):
+        if PART_INPUT in values and (sent := order(self.prompt, node_id)).value is not None:
             return self._remote(sent, values.get("value", {}))
         if one["class_type"] in (RUN_IN_CLOUD, KEEP):
             return values["value"]
@@ -545,7 +593,12 @@ def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None
     after = split(prompt, facts())
     whole, parted = Evaluator(prompt), Evaluator(after)
     outputs = [one for one in prompt if prompt[one]["class_type"] in OUTPUTS]
-    sent = {k for one in after.values() if PART_INPUT in one["inputs"] for k in _nodes_of(one)}
+    sent = {
+        k
+        for run, one in after.items()
+        if PART_INPUT in one["inputs"]
+        for k in order(after, run).nodes
+    }
     for output in outputs:
         if output in after:
             assert parted.of(output) == whole.of(output)
@@ -558,12 +611,13 @@ def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None
 @given(prompts())
 def test_what_stays_is_whole(prompt: Prompt) -> None:
     after = split(prompt, facts())
-    for one in after.values():
+    for run, one in after.items():
         assert all(v[0] in after for v in one["inputs"].values() if isinstance(v, list)), after
         if PART_INPUT in one["inputs"]:
-            for inner in _nodes_of(one).values():
+            nodes = order(after, run).nodes
+            for inner in nodes.values():
                 links = [v for v in inner["inputs"].values() if isinstance(v, list)]
-                assert all(v[0] in _nodes_of(one) for v in links)
+                assert all(v[0] in nodes for v in links)
 
 
 @settings(max_examples=200)
@@ -577,7 +631,3 @@ def test_the_order_of_the_nodes_decides_nothing(prompt: Prompt, random: Any) -> 
     assert {o: Evaluator(straight).of(o) for o in outputs} == {
         o: Evaluator(shuffled).of(o) for o in outputs
     }
-
-
-def _nodes_of(one: Mapping[str, Any]) -> Prompt:
-    return RemotePart.from_json(one["inputs"][PART_INPUT]).nodes

@@ -301,6 +301,17 @@ def test_a_cut_that_cannot_be_read_is_told_at_its_node(garbage: str) -> None:
     assert left["cloud"]["inputs"]["value"].startswith("Skyport could not split this workflow")
 
 
+def test_a_part_whose_holder_is_gone_is_refused_with_a_reason() -> None:
+    prompt = graph(a=node("Paint"), one=run(link("a", 1)), two=run(link("a", 1)))
+    prompt |= {"x": node("Show", value=link("one")), "y": node("Show", value=link("two"))}
+    left = split_prompt({"prompt": prompt})
+    assert remote_part_of(left, "two") == remote_part_of(left, "one")
+    assert split_prompt({"prompt": left}) == left
+    del left["one"], left["x"]
+    again = split_prompt({"prompt": left})
+    assert again["two"]["inputs"]["value"].startswith("Skyport could not split this workflow")
+
+
 @pytest.mark.parametrize("odd", [[[1, 2], [3, 4]], ["a", {}], [None, []]])
 def test_lists_in_nodes_of_other_packs_do_not_keep_ours_from_their_marks(odd: Any) -> None:
     watch("Costly", [(0, "frames")])

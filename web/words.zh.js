@@ -225,6 +225,9 @@ export default {
     "单个任务的等待秒数；留空则一直等到结束",
   "seconds without any answer of the platform after which a node stops waiting; the task goes on":
     "平台连续多少秒没有响应后，节点停止等待；任务会继续",
+  "Folders to upload from": "允许上传的文件夹",
+  "full paths, separated as in PATH; a workflow may take along files outside ComfyUI's folders only from here":
+    "完整路径，分隔方式同 PATH；工作流只能从这些文件夹带走 ComfyUI 文件夹之外的文件",
   "submitted": "已提交",
   "the first one set up": "自动选择第一个已设置的",
   "unresolved": "结果待定",

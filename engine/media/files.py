@@ -104,6 +104,17 @@ def _mime_by_end(stream: BinaryIO) -> str:
     return "image/x-tga" if stream.read() == _TGA_END else ""
 
 
+def is_medium(path: str | Path) -> bool:
+    """Whether a file is an image, video or audio by its name, else by its bytes."""
+    path = Path(path)
+    if mime := mime_by_name(path.name):
+        return mime.partition("/")[0] in _MEDIA
+    try:
+        return bool(_media_mime(path, path.name))
+    except (InvalidInput, OSError):
+        return False
+
+
 def is_text(head: bytes) -> bool:
     """Whether `head` is text: UTF-8 (its last character may be cut off), no control characters."""
     if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):

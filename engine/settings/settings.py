@@ -145,6 +145,15 @@ def _folder(value: Any) -> Path:
     raise InvalidSetting(tr("the full path of a folder"))
 
 
+def _folders(value: Any) -> tuple[str, ...]:
+    """Full paths: a list, or a text in which they are separated as in PATH."""
+    paths = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(paths, (list, tuple)):
+        raise InvalidSetting(tr("full paths of folders, separated by {mark}", mark=os.pathsep))
+    paths = [path.strip() if isinstance(path, str) else path for path in paths]
+    return tuple(str(_folder(path)) for path in paths if path != "")
+
+
 def _task_caps(value: Any) -> Caps:
     return tasks(value, _platforms())
 
@@ -201,6 +210,7 @@ class Settings:
     limit_tasks_per_queue, limit_tasks_per_day, limit_cost_per_day, limit_cost_per_month
                      at most so many tasks or so much cost: a number, "20, gpugeek=5" or
                      {"all": 20, "gpugeek": 5}, costs also with a unit ("5 CNY")
+    allowed_folders  folders outside ComfyUI's whose files a workflow may take along by their paths
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
@@ -245,6 +255,9 @@ class Settings:
     )
     limit_cost_per_month: Caps = field(
         default=Caps(), metadata=_setting("SKYPORT_LIMIT_COST_PER_MONTH", _cost_caps)
+    )
+    allowed_folders: tuple[str, ...] = field(
+        default=(), metadata=_setting("SKYPORT_ALLOWED_FOLDERS", _folders)
     )
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", addresses))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -35,11 +36,26 @@ class Subgraph:
     boundary: dict[str, Link] = field(default_factory=dict)  # `73.image` -> its source here
 
 
+@dataclass(frozen=True)
+class Member:
+    """A node as it is sent to one cloud, and what it is linked to: nodes sent too, and values."""
+
+    node: dict[str, Any]
+    sources: list[str]
+    boundary: dict[str, Link]
+
+
 class Graph:
     """A prompt, and the subgraphs upstream of its Run in Cloud nodes."""
 
     def __init__(self, prompt: Workflow) -> None:
         self.prompt = prompt
+        self._members: dict[tuple[str, str], Member] = {}  # by node and cloud: parts share them
+
+    @cached_property
+    def _has_cycle(self) -> bool:
+        """Whether any nodes of the prompt wait for each other, sent or not."""
+        return bool(find_cycle(_sources_of(self.prompt)))
 
     def cloud(self, node_id: str) -> str:
         """Where an unsplit Run in Cloud node sends its part; "" for any other node."""
@@ -67,19 +83,30 @@ class Graph:
             node_id = stack.pop()
             if node_id in subgraph.nodes:
                 continue
-            inputs = dict(self.prompt[node_id]["inputs"])
-            for name, value in list(inputs.items()):
-                if not is_link(value):
-                    continue
-                source = self._source(node_id, name, cloud)
-                if self._stays_here(source[0]):
-                    subgraph.boundary[f"{node_id}.{name}"] = source
-                    del inputs[name]
-                else:
-                    inputs[name] = list(source)
-                    stack.append(source[0])
-            subgraph.nodes[node_id] = {**self.prompt[node_id], "inputs": inputs}
-        _refuse_cycle(subgraph.nodes)
+            member = self._member(node_id, cloud)
+            subgraph.nodes[node_id] = member.node
+            subgraph.boundary.update(member.boundary)
+            stack += member.sources
+        if self._has_cycle:
+            _refuse_cycle(subgraph.nodes)
+
+    def _member(self, node_id: str, cloud: str) -> Member:
+        if (node_id, cloud) not in self._members:
+            self._members[node_id, cloud] = self._read_member(node_id, cloud)
+        return self._members[node_id, cloud]
+
+    def _read_member(self, node_id: str, cloud: str) -> Member:
+        inputs = dict(self.prompt[node_id]["inputs"])
+        member = Member({**self.prompt[node_id], "inputs": inputs}, [], {})
+        for name, _ in [*links_of(self.prompt[node_id])]:
+            source = self._source(node_id, name, cloud)
+            if self._stays_here(source[0]):
+                member.boundary[f"{node_id}.{name}"] = source
+                del inputs[name]
+            else:
+                inputs[name] = list(source)
+                member.sources.append(source[0])
+        return member
 
     def _source(self, node_id: str, name: str, cloud: str) -> Link:
         """What an input is linked to, past nodes that only pass a value on to `cloud`."""
@@ -141,9 +168,12 @@ def links_of(node: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
 
 
 def _refuse_cycle(nodes: Workflow) -> None:
-    sources = {node_id: {link[0] for _, link in links_of(node)} for node_id, node in nodes.items()}
-    if cycle := find_cycle(sources):
+    if cycle := find_cycle(_sources_of(nodes)):
         raise CannotSplit(_cycle(cycle))
+
+
+def _sources_of(nodes: Workflow) -> dict[str, set[str]]:
+    return {node_id: {link[0] for _, link in links_of(node)} for node_id, node in nodes.items()}
 
 
 def find_cycle(dependencies: Mapping[str, set[str]]) -> list[str]:

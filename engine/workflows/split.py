@@ -9,13 +9,12 @@ else here needs stay as well. Nothing is sent, read or executed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..base.words import tr
-from .api_format import Workflow, is_link
+from .api_format import Workflow
 from .extra_outputs import with_extra_outputs
 from .graph import (
     PART_INPUT,
@@ -25,15 +24,15 @@ from .graph import (
     Graph,
     Link,
     Subgraph,
-    find_cycle,
     is_node,
     links_of,
     node_label,
     parse_target,
     unlinked,
 )
+from .grouping import group_runs
+from .part import MEDIA, PartReference, RemotePart, digest_of
 
-MEDIA = ("IMAGE", "MASK", "VIDEO", "AUDIO")
 LITERALS = ("STRING", "INT", "FLOAT", "BOOLEAN")
 
 
@@ -55,58 +54,6 @@ class Facts:
     runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
 
 
-@dataclass(frozen=True)
-class RemotePart:
-    """What one Run in Cloud node sends, as PART_INPUT holds it.
-
-    nodes    the workflow, without the inputs that take a value computed here
-    entries  by name of a Remote Input: the inputs (`73.image`) that take its value
-    saves    each output to bring back, with its type
-    value    the output that is this node's own; None where there is nothing to run: it passes on
-    """
-
-    nodes: Workflow
-    entries: Mapping[str, Sequence[str]]
-    saves: Sequence[tuple[Link, str]]
-    value: Link | None
-
-    def to_json(self) -> str:
-        """The same text for equal parts."""
-        payload = {
-            "nodes": self.nodes,
-            "entries": self.entries,
-            "saves": [[*link, kind] for link, kind in self.saves],
-            "value": self.value,
-        }
-        return json.dumps(payload, ensure_ascii=False, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> RemotePart:
-        """Raises ValueError for a text that `to_json` does not make: anyone can write a prompt."""
-        try:
-            payload = json.loads(text)
-            saves = [((node_id, output), kind) for node_id, output, kind in payload["saves"]]
-            value = tuple(payload["value"]) if payload["value"] else None
-            part = cls(dict(payload["nodes"]), dict(payload["entries"]), saves, value)
-            is_whole = part._is_whole()
-        except (TypeError, KeyError, ValueError, RecursionError) as error:
-            raise ValueError("no remote part") from error
-        if not is_whole:
-            raise ValueError("no remote part")
-        return part
-
-    def _is_whole(self) -> bool:
-        """Whether its parts are what they should be, and its outputs are those of its nodes."""
-        outputs = dict(self.saves)
-        return (
-            all(is_node(node) for node in self.nodes.values())
-            and all(is_link(list(link)) and link[0] in self.nodes for link in outputs)
-            and all(kind in MEDIA for kind in outputs.values())
-            and all(isinstance(targets, list) for targets in self.entries.values())
-            and (self.value is None or self.value in outputs)
-        )
-
-
 def split(prompt: Workflow, facts: Facts) -> Workflow:
     """`prompt` as it runs here; `prompt` itself where there is nothing to split.
 
@@ -115,14 +62,16 @@ def split(prompt: Workflow, facts: Facts) -> Workflow:
     """
     if not all(is_node(node) for node in prompt.values()):
         return prompt  # ComfyUI refuses it in its own words
-    runs = _runs(Graph(prompt))
+    graph = Graph(prompt)
+    runs = _runs(graph)
     if not runs:
         return prompt
     stuck = [node_id for node_id, node in prompt.items() if not facts.runs_here(node)]
-    graph = Graph(
-        with_extra_outputs(Graph(prompt), runs, stuck, lambda link: facts.type_of(link) in MEDIA)
-    )
-    return PromptSplitter(graph, facts, _runs(graph)).split()
+    extended = with_extra_outputs(graph, runs, stuck, lambda link: facts.type_of(link) in MEDIA)
+    if extended is not prompt:
+        graph = Graph(extended)
+        runs = _runs(graph)
+    return PromptSplitter(graph, facts, runs).split()
 
 
 def _runs(graph: Graph) -> list[str]:
@@ -143,6 +92,7 @@ class PromptSplitter:
         self.graph, self.facts = graph, facts
         self.prompt = graph.prompt
         self.refusals: dict[str, str] = {}
+        self._missing: dict[str, Sequence[str]] = {}  # inputs that nodes lack: parts share nodes
         self.parts = {run: part for run in runs if (part := self._subgraph(run)) is not None}
         self.needed = self._needed()
 
@@ -170,7 +120,9 @@ class PromptSplitter:
         if part.value is None:
             return
         for node_id, node in part.nodes.items():
-            for name in self.facts.missing_inputs(node):
+            if node_id not in self._missing:
+                self._missing[node_id] = self.facts.missing_inputs(node)
+            for name in self._missing[node_id]:
                 if f"{node_id}.{name}" not in part.boundary:
                     raise CannotSplit(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
@@ -229,8 +181,15 @@ class PromptSplitter:
         removed = {k for part in self.parts.values() for k in part.nodes} & unneeded
         removed |= {run for run, part in self.parts.items() if part.value} & unneeded
         removed |= self._upstream_of_refused() & unneeded
-        while more := {k for k in unneeded - removed if removed & set(self._local_sources(k))}:
-            removed |= more
+        users: dict[str, list[str]] = {}
+        for node_id in unneeded:
+            for source in self._local_sources(node_id):
+                users.setdefault(source, []).append(node_id)
+        stack = [*removed]
+        while stack:
+            behind = [k for k in users.get(stack.pop(), ()) if k not in removed]
+            removed.update(behind)
+            stack += behind
         return removed
 
     def _upstream_of_refused(self) -> set[str]:
@@ -248,33 +207,12 @@ class PromptSplitter:
 
     def _groups(self) -> list[list[str]]:
         """The Run in Cloud nodes that send a part; those that share nodes share a submission."""
-        groups = [[run] for run in self.prompt if run in self.parts and run in self.needed]
-        merged = True
-        while merged:
-            merged = False
-            for one, other in _pairs(groups):
-                candidate = [group for group in groups if group not in (one, other)]
-                candidate.append([run for run in self.prompt if run in (*one, *other)])
-                if self._overlap(one, other) and not self._has_cycle(candidate):
-                    groups, merged = candidate, True
-                    break
-        return groups
-
-    def _overlap(self, one: Sequence[str], other: Sequence[str]) -> bool:
-        if self.graph.cloud(one[0]) != self.graph.cloud(other[0]):
-            return False
-        nodes = {node_id for run in one for node_id in self.parts[run].nodes}
-        return any(node_id in nodes for run in other for node_id in self.parts[run].nodes)
-
-    def _has_cycle(self, groups: Sequence[Sequence[str]]) -> bool:
-        """Whether a group would depend, through nodes here, on its own results."""
-        name_of = {run: group[0] for group in groups for run in group}
-        dependencies: dict[str, set[str]] = {name: set() for name in name_of.values()}
-        for node_id in self.needed:
-            name = name_of.get(node_id, node_id)
-            sources = {name_of.get(k, k) for k in self._local_sources(node_id)}
-            dependencies.setdefault(name, set()).update(sources)
-        return bool(find_cycle(dependencies))
+        runs = [run for run in self.prompt if run in self.parts and run in self.needed]
+        return group_runs(
+            {run: self.parts[run].nodes for run in runs},
+            {run: self.graph.cloud(run) for run in runs},
+            {node_id: self._local_sources(node_id) for node_id in self.needed},
+        )
 
     # -- what is left here ------------------------------------------------------------------
 
@@ -284,20 +222,24 @@ class PromptSplitter:
         values = [part.value for part in parts if part.value is not None]
         if not values:
             nothing = RemotePart({}, {}, [], None)
-            return {run: self._with_part(run, nothing, None) for run in members}
+            return {run: self._with_part(run, nothing.to_json(), None) for run in members}
         nodes = {k: v for part in parts for k, v in part.nodes.items()}
         boundary = {k: v for part in parts for k, v in part.boundary.items()}
         entries, chain, last = self._chain(members[0], dict(sorted(boundary.items())))
         saves = [(link, self.facts.type_of(link)) for link in sorted(set(values))]
         sent = {k: nodes[k] for k in self.prompt if k in nodes}
+        whole = RemotePart(sent, entries, saves, parts[0].value).to_json()
+        digest = digest_of(whole)
         for run, part in zip(members, parts, strict=True):
-            chain[run] = self._with_part(run, RemotePart(sent, entries, saves, part.value), last)
+            reference = PartReference(members[0], digest, part.value)
+            text = whole if run == members[0] else reference.to_json()
+            chain[run] = self._with_part(run, text, last)
         return chain
 
-    def _with_part(self, run: str, part: RemotePart, last: str | None) -> dict[str, Any]:
+    def _with_part(self, run: str, text: str, last: str | None) -> dict[str, Any]:
         node = self.prompt[run]
-        inputs = {**node["inputs"], PART_INPUT: part.to_json()}
-        if part.value is not None:
+        inputs = {**node["inputs"], PART_INPUT: text}
+        if self.parts[run].value is not None:
             del inputs["value"]
             if last is not None:
                 inputs["value"] = [last, 0]
@@ -357,9 +299,3 @@ class PromptSplitter:
             source=source,
             kind=kind,
         )
-
-
-def _pairs(groups: Sequence[list[str]]) -> Iterator[tuple[list[str], list[str]]]:
-    for n, one in enumerate(groups):
-        for other in groups[n + 1 :]:
-            yield one, other

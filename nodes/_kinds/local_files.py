@@ -14,7 +14,7 @@ from ...engine.base.types import MediaFile
 from ...engine.base.words import tr
 from ...engine.media.files import describe
 from ...engine.workflows.api_format import Workflow, is_link, title_of
-from . import node_classes
+from . import allowed_files, node_classes
 
 _UPLOAD_FLAGS = (
     "image_upload",
@@ -50,7 +50,8 @@ def with_local_files(prompt: Workflow) -> Workflow:
 
     Each file is read once. A URL stays, and so does a name that is not here in a class that is not
     installed: it may be there where the workflow runs. Reads files: call it in a thread.
-    Raises InvalidInput for a missing file, and for one that is no image, video or audio.
+    Raises InvalidInput for a missing file, one that is no image, video or audio, and one that may
+    not be uploaded (`allowed_files`).
     """
     files: dict[str, MediaFile] = {}
 
@@ -87,16 +88,16 @@ def _replace_files(
 ) -> dict[str, Any]:
     """The node's inputs with `read(path)` for each file they name."""
     inputs = dict(node["inputs"])
-    for name, anywhere in _file_inputs(node["class_type"]).items():
+    for name, anywhere in inputs_with_files(node["class_type"]).items():
         if name in inputs and not is_link(inputs[name]):
             try:
                 inputs[name] = _replace_names(inputs[name], node["class_type"], anywhere, read)
             except (InvalidInput, OSError) as error:
-                raise _with_location(node_id, node, name, error) from error
+                raise with_location(node_id, node, name, error) from error
     return inputs
 
 
-def _file_inputs(class_type: str) -> dict[str, bool]:
+def inputs_with_files(class_type: str) -> dict[str, bool]:
     """The inputs that name a file, and whether it may be anywhere on the disk."""
     inputs: dict[str, bool] = {}
     for name, (_, options) in node_classes.inputs_of(class_type).items():
@@ -118,7 +119,7 @@ def _replace_names(value: Any, class_type: str, anywhere: bool, read: Callable[[
     if isinstance(value, dict) and "__value__" in value:
         inner = _replace_names(value["__value__"], class_type, anywhere, read)
         return {**value, "__value__": inner}
-    if not isinstance(value, str) or not value.strip() or _is_url(value):
+    if not isinstance(value, str) or not value.strip() or is_url(value):
         return value
     path = find_file(value, anywhere)
     if path is not None:
@@ -132,10 +133,13 @@ def _replace_names(value: Any, class_type: str, anywhere: bool, read: Callable[[
 
 
 def find_file(name: str, anywhere: bool) -> str | None:
-    """The path of the file; None if it does not exist or is outside the folder it must be in."""
+    """The path of the file; None if it does not exist or is outside the folder it must be in.
+
+    anywhere  whether it may be anywhere on the disk: raises InvalidInput where nobody allows that
+    """
     name = name.strip().strip('"')
-    if anywhere and os.path.isfile(name):
-        return os.path.abspath(name)
+    if anywhere and (path := _allowed_path(name)):
+        return path
     plain, folder = folder_paths.annotated_filepath(name)
     base = os.path.abspath(folder or folder_paths.get_input_directory())
     path = os.path.abspath(os.path.join(base, plain.strip()))
@@ -143,11 +147,21 @@ def find_file(name: str, anywhere: bool) -> str | None:
     return path if inside and os.path.isfile(path) else None
 
 
-def _is_url(name: str) -> bool:
+def _allowed_path(name: str) -> str | None:
+    path = os.path.abspath(name)
+    if allowed_files.is_on_network(path):
+        allowed_files.check(path)  # before the network is asked for it
+    if not os.path.isfile(path):
+        return None
+    allowed_files.check(path)
+    return path
+
+
+def is_url(name: str) -> bool:
     return name.strip().lower().startswith(("http://", "https://"))
 
 
-def _with_location(
+def with_location(
     node_id: str, node: Mapping[str, Any], name: str, error: Exception
 ) -> InvalidInput:
     """`error` with the node and the input that name the file."""

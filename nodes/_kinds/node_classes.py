@@ -57,6 +57,13 @@ def has_unlisted_choice(class_type: str, inputs: Mapping[str, Any]) -> bool:
     )
 
 
+def choices_of(class_type: str, name: str) -> list[Any] | None:
+    """The values that an input offers; None where it offers no list, or is not known."""
+    kind, options = inputs_of(class_type).get(name, ("", {}))
+    choices = options.get("options") if kind == "COMBO" else kind
+    return choices if isinstance(choices, list) else None
+
+
 def _combos(class_type: str) -> Iterator[tuple[str, list[Any]]]:
     """(name, choices) of each required combo."""
     for name, (kind, options) in required_of(class_type).items():

@@ -137,8 +137,8 @@ def _settings_view(current: settings.Settings) -> dict[str, Any]:
     sources = settings.sources()
     return {
         field.name: {
-            "value": _plain(getattr(current, field.name)),
-            "default": _plain(field.default),
+            "value": _shown(field.name, getattr(current, field.name)),
+            "default": _shown(field.name, field.default),
             "source": sources[field.name],
             "variable": settings.variable(field.name),
         }
@@ -147,7 +147,10 @@ def _settings_view(current: settings.Settings) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Json:
+def _shown(name: str, value: Any) -> Json:
+    """A value as the page shows and sends it."""
+    if name == "allowed_folders":
+        return os.pathsep.join(value)
     return str(value) if isinstance(value, (Path, Caps)) else value
 
 

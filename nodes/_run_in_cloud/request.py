@@ -16,7 +16,7 @@ from ...engine.base.types import Kind, MediaFile, Request, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import title_of
 from ...engine.workflows.graph import THIS_MACHINE, node_label, parse_target
-from ...engine.workflows.split import RemotePart
+from ...engine.workflows.part import RemotePart
 from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs
 from .._base.registry import all_nodes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any
 
 from ...engine.base.errors import InvalidInput
@@ -19,8 +20,10 @@ from ...engine.workflows.graph import (
     links_of,
     node_label,
 )
-from ...engine.workflows.split import Facts, RemotePart, refused_node, split
+from ...engine.workflows.part import PartReference, RemotePart, digest_of
+from ...engine.workflows.split import Facts, refused_node, split
 from .._kinds import local_files, node_classes
+from .._kinds.local_values import check_local_values
 from . import editor_graph
 
 _FILES = "skyport_files"
@@ -47,6 +50,10 @@ def split_prompt(data: Mapping[str, Any]) -> Workflow:
 def _log_failure() -> str:
     """The text for a failure whose traceback is now in ComfyUI's log."""
     _log.exception("Skyport could not split the prompt")
+    return _failure()
+
+
+def _failure() -> str:
     return tr("Skyport could not split this workflow; see ComfyUI's log for the reason.")
 
 
@@ -58,50 +65,88 @@ def _split(prompt: Workflow, data: Mapping[str, Any]) -> Workflow:
         return prompt
     with node_classes.caching():
         left = split(prompt, _facts({**data, "prompt": prompt}, graph))
-        return {
-            k: _stamp_files(_refuse_unnamed_widgets(node, nameless)) for k, node in left.items()
-        }
+        parts = _Parts(left, nameless)
+        return {k: parts.checked(k, node) if _is_run(node) else node for k, node in left.items()}
 
 
 def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart | None:
     """What a Run in Cloud node sends; None if the prompt was not split for it."""
-    node: Any = (prompt or {}).get(node_id)
-    text = node["inputs"].get(PART_INPUT) if is_node(node) else None
+    prompt = prompt or {}
+    reference = PartReference.from_json(_part_text(prompt, node_id))
+    text = _part_text(prompt, reference.holder if reference else node_id)
     try:
-        return RemotePart.from_json(text) if isinstance(text, str) else None
+        part = _parsed(text)
+        return reference.resolve(part, _digest(text)) if reference else part
     except ValueError:
         return None
+
+
+def _holder_of(prompt: Mapping[str, Any], node_id: str) -> str:
+    """The node that holds the text of a node's part: the node itself, or another one."""
+    reference = PartReference.from_json(_part_text(prompt, node_id))
+    return reference.holder if reference else node_id
+
+
+def _part_text(prompt: Mapping[str, Any], node_id: str) -> str:
+    """What PART_INPUT holds, "" where it holds no text."""
+    node: Any = prompt.get(node_id)
+    text = node["inputs"].get(PART_INPUT) if is_node(node) else None
+    return text if isinstance(text, str) else ""
+
+
+# Nodes that share a part are asked for it one after another.
+_parsed = lru_cache(maxsize=8)(RemotePart.from_json)
+_digest = lru_cache(maxsize=8)(digest_of)
 
 
 def _is_run(node: Mapping[str, Any]) -> bool:
     return bool(node["class_type"] == RUN_IN_CLOUD)
 
 
-def _refuse_unnamed_widgets(node: dict[str, Any], nameless: Set[str]) -> dict[str, Any]:
-    """The node, or a refusal if its part has a node whose widget values are unknown."""
-    part = remote_part_of({"": node}, "") if nameless and _is_run(node) else None
-    unknown = sorted(nameless & part.nodes.keys()) if part else []
-    if part and unknown:
-        reason = tr(
-            "{node} is not installed here and the workflow does not name its values. Queue it over "
-            "the API, or load a workflow that was saved with a newer editor.",
-            node=node_label(unknown[0], part.nodes[unknown[0]]),
-        )
-        return refused_node(node, reason)
-    return node
+class _Parts:
+    """Checks what the Run in Cloud nodes of a prompt send, each part once."""
 
+    def __init__(self, prompt: Workflow, nameless: Set[str]) -> None:
+        self._prompt = prompt
+        self._nameless = nameless
+        self._checked: dict[str, tuple[str, str]] = {}  # (refusal, stamps) by holder
 
-def _stamp_files(node: dict[str, Any]) -> dict[str, Any]:
-    """The node with the state of the files that its part names: a changed file is a new run."""
-    if not _is_run(node) or PART_INPUT not in node["inputs"]:
-        return node
-    try:
-        stamps = local_files.stamps(RemotePart.from_json(node["inputs"][PART_INPUT]).nodes)
-    except InvalidInput as error:
-        return refused_node(node, str(error))
-    except ValueError:
-        return refused_node(node, _log_failure())
-    return {**node, "inputs": {**node["inputs"], _FILES: json.dumps(stamps)}}
+    def checked(self, node_id: str, node: dict[str, Any]) -> dict[str, Any]:
+        """The node with the state of the files that its part names, or a refusal.
+
+        A changed file is a new run.
+        """
+        if PART_INPUT not in node["inputs"]:
+            return node
+        part = remote_part_of(self._prompt, node_id)
+        if part is None:
+            _log.warning("Skyport cannot read the part of node %s", node_id)
+            return refused_node(node, _failure())
+        holder = _holder_of(self._prompt, node_id)
+        if holder not in self._checked:
+            self._checked[holder] = self._check(part)
+        refusal, stamps = self._checked[holder]
+        if refusal:
+            return refused_node(node, refusal)
+        state = stamps if holder == node_id else digest_of(stamps)
+        return {**node, "inputs": {**node["inputs"], _FILES: state}}
+
+    def _check(self, part: RemotePart) -> tuple[str, str]:
+        """(why the part is refused, the state of its files)"""
+        try:
+            check_local_values(part.nodes)
+            return self._unnamed_widgets(part), json.dumps(local_files.stamps(part.nodes))
+        except InvalidInput as error:
+            return str(error), ""
+
+    def _unnamed_widgets(self, part: RemotePart) -> str:
+        for node_id in sorted(self._nameless & part.nodes.keys()):
+            return tr(
+                "{node} is not installed here and the workflow does not name its values. Queue it "
+                "over the API, or load a workflow that was saved with a newer editor.",
+                node=node_label(node_id, part.nodes[node_id]),
+            )
+        return ""
 
 
 # -- facts --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 _base = Path()
+folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {}  # of models, by kind
 
 
 def use_base(base: Path) -> None:
@@ -38,6 +39,13 @@ def get_system_user_directory(name: str = "system") -> str:
     if not name or name.startswith("_") or not name.replace("_", "").isalnum():
         raise ValueError(f"not a system user name: {name!r}")
     return str(_base / "user" / f"__{name}")
+
+
+def get_full_path(folder_name: str, filename: str) -> str | None:
+    """The path of a model of that kind."""
+    folders = folder_names_and_paths[folder_name][0]
+    paths = (os.path.join(folder, filename) for folder in folders)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def get_directory_by_type(type_name: str) -> str | None:

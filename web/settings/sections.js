@@ -121,6 +121,11 @@ export function media() {
         ["inline", say("inside the request")],
       ],
     }),
+    textRow({
+      name: "allowed_folders",
+      label: say("Folders to upload from"),
+      hint: say("full paths, separated as in PATH; a workflow may take along files outside ComfyUI's folders only from here"),
+    }),
     card,
     ...S3_FIELDS.map((field) => textRow({ ...field, label: field.words(), hint: field.about?.() })),
   );
