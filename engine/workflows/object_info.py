@@ -121,7 +121,7 @@ def _renamed(one: Input, name: str) -> Input:
 
 
 def _dict(tree: Any) -> dict[str, Any]:
-    return tree if isinstance(tree, dict) else {}
+    return dict(tree) if isinstance(tree, Mapping) else {}
 
 
 def _list(tree: Any) -> list[Any]:
