@@ -12,7 +12,7 @@ from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import REFUSED_INPUT
 from .._base.run_task import in_thread
-from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
+from .._run_in_cloud.split_prompt import UNNAMED, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
 
@@ -38,8 +38,10 @@ def split_view(left: Workflow) -> dict[str, Any]:
 
     nodes     the nodes that are sent; `here` if the rest of the graph needs the node here too
     troubles  why Run in Cloud nodes would be refused
+    unnamed   only where there are any: those of them that names for values would help
     """
-    return {
+    unnamed = [k for k, node in left.items() if _inputs(node).get(REFUSED_INPUT) == UNNAMED]
+    return ({"unnamed": unnamed} if unnamed else {}) | {
         "nodes": {
             node_id: {"clouds": clouds, "here": node_id in left}
             for node_id, clouds in _clouds(left).items()

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
+from ...engine.tasks import learnt_widgets
 from ...engine.workflows.api_format import Workflow, is_link
 from ...engine.workflows.graph import (
     KEEP_LOCAL,
@@ -26,7 +27,9 @@ from .._kinds import local_files, node_classes
 from .._kinds.local_values import check_local_values
 from . import editor_graph
 
+UNNAMED = "unnamed"  # marks a refusal that names for values would lift
 _FILES = "skyport_files"
+_SHOWN = 5  # nodes named in a refusal
 _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 _log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ def _failure() -> str:
 
 def _split(prompt: Workflow, data: Mapping[str, Any]) -> Workflow:
     graph = editor_graph.nodes_in(data)
-    prompt, nameless = editor_graph.complete(prompt, graph)
+    prompt, nameless = editor_graph.complete(prompt, graph, learnt_widgets.candidates)
     # ComfyUI itself refuses what is not a prompt.
     if not all(map(is_node, prompt.values())):
         return prompt
@@ -109,7 +112,7 @@ class _Parts:
     def __init__(self, prompt: Workflow, nameless: Set[str]) -> None:
         self._prompt = prompt
         self._nameless = nameless
-        self._checked: dict[str, tuple[str, str]] = {}  # (refusal, stamps) by holder
+        self._checked: dict[str, tuple[tuple[str, ...], str]] = {}  # (refusal, stamps) by holder
 
     def checked(self, node_id: str, node: dict[str, Any]) -> dict[str, Any]:
         """The node with the state of the files that its part names, or a refusal.
@@ -127,26 +130,41 @@ class _Parts:
             self._checked[holder] = self._check(part)
         refusal, stamps = self._checked[holder]
         if refusal:
-            return refused_node(node, refusal)
+            return refused_node(node, *refusal)
         state = stamps if holder == node_id else digest_of(stamps)
         return {**node, "inputs": {**node["inputs"], _FILES: state}}
 
-    def _check(self, part: RemotePart) -> tuple[str, str]:
-        """(why the part is refused, the state of its files)"""
+    def _check(self, part: RemotePart) -> tuple[tuple[str, ...], str]:
+        """((why the part is refused, what kind of refusal it is), the state of its files)"""
         try:
             check_local_values(part.nodes)
-            return self._unnamed_widgets(part), json.dumps(local_files.stamps(part.nodes))
+            if unknown := sorted(self._nameless & part.nodes.keys()):
+                return (
+                    _unnamed([node_label(one, part.nodes[one]) for one in unknown]),
+                    UNNAMED,
+                ), ""
+            return (), json.dumps(local_files.stamps(part.nodes))
         except InvalidInput as error:
-            return str(error), ""
+            return (str(error),), ""
 
-    def _unnamed_widgets(self, part: RemotePart) -> str:
-        for node_id in sorted(self._nameless & part.nodes.keys()):
-            return tr(
-                "{node} is not installed here and the workflow does not name its values. Queue it "
-                "over the API, or load a workflow that was saved with a newer editor.",
-                node=node_label(node_id, part.nodes[node_id]),
-            )
-        return ""
+
+def _unnamed(labels: Sequence[str]) -> str:
+    first, *others = labels
+    more = [tr("and {count} more", count=len(others) - _SHOWN)] if len(others) > _SHOWN else []
+    sentences = [
+        tr("{node} is not installed here and the workflow does not name its values.", node=first)
+    ]
+    if others:
+        nodes = ", ".join([*others[:_SHOWN], *more])
+        sentences.append(tr("The same goes for {nodes}.", nodes=nodes))
+    sentences.append(
+        tr(
+            "Give Skyport the same workflow as exported with Workflow > Export (API) on a ComfyUI "
+            "that has these nodes, or what /object_info answers there; or queue it over the API, "
+            "or load a workflow that was saved with a newer editor."
+        )
+    )
+    return " ".join(sentences)
 
 
 # -- facts --------------------------------------------------------------------------------------
