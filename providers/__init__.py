@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "address",
     "catalogue",
+    "check_set_up",
     "connect",
     "estimator",
     "ledger",
@@ -70,6 +71,14 @@ def connect(platform: str) -> Provider:
         key = keys.require(platform, cls.label, cls.key_help).value
     host = None if cls.takes_uploads() else ChosenHost(cls.label, connect)
     return cls(Http(cls.label, base_url, cls.auth_headers(key)), host)
+
+
+def check_set_up(platform: str) -> None:
+    """Raises MissingKey; InvalidInput where no address is set. Sends nothing and opens nothing."""
+    if not settings.load().sandbox:
+        cls = provider_class(platform)
+        keys.base_url(platform, cls.label, cls.default_base_url)
+        keys.require(platform, cls.label, cls.key_help)
 
 
 def catalogue(platform: str) -> Catalogue:

@@ -18,12 +18,14 @@ from ..base.words import tr
 from .api_format import Workflow, is_link
 from .extra_outputs import with_extra_outputs
 from .graph import (
+    MISSING_LINK,
     PART_INPUT,
     REFUSED_INPUT,
     REMOTE_INPUT,
     CannotSplit,
     Graph,
     Link,
+    MissingLink,
     Subgraph,
     find_cycle,
     is_node,
@@ -130,10 +132,11 @@ def _runs(graph: Graph) -> list[str]:
     return [node_id for node_id in graph.prompt if graph.cloud(node_id)]
 
 
-def refused_node(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
+def refused_node(node: Mapping[str, Any], reason: str, lacks_link: bool = False) -> dict[str, Any]:
     """A Run in Cloud node that ComfyUI's validation will refuse with `reason`."""
+    mark = MISSING_LINK if lacks_link else "1"
     # ComfyUI repeats a reason for each input that it knows; it does not know this `where`.
-    return {**node, "inputs": {"value": reason, "where": "", REFUSED_INPUT: "1"}}
+    return {**node, "inputs": {"value": reason, "where": "", REFUSED_INPUT: mark}}
 
 
 class PromptSplitter:
@@ -143,6 +146,7 @@ class PromptSplitter:
         self.graph, self.facts = graph, facts
         self.prompt = graph.prompt
         self.refusals: dict[str, str] = {}
+        self.unlinked: set[str] = set()  # those of them that lack a link
         self.parts = {run: part for run in runs if (part := self._subgraph(run)) is not None}
         self.needed = self._needed()
 
@@ -153,7 +157,7 @@ class PromptSplitter:
             left.update(self._split_group(members))
         for run, reason in self.refusals.items():
             if run in left:
-                left[run] = refused_node(self.prompt[run], reason)
+                left[run] = refused_node(self.prompt[run], reason, run in self.unlinked)
         return left
 
     def _subgraph(self, run: str) -> Subgraph | None:
@@ -162,6 +166,8 @@ class PromptSplitter:
             self._check(subgraph)
         except CannotSplit as refusal:
             self.refusals[run] = str(refusal)
+            if isinstance(refusal, MissingLink):
+                self.unlinked.add(run)
             return None
         return subgraph
 
@@ -172,7 +178,7 @@ class PromptSplitter:
         for node_id, node in part.nodes.items():
             for name in self.facts.missing_inputs(node):
                 if f"{node_id}.{name}" not in part.boundary:
-                    raise CannotSplit(unlinked(node_id, node, name))
+                    raise MissingLink(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
             kind = self.facts.type_of(link)
             if kind and kind not in (*MEDIA, *LITERALS):

@@ -10,8 +10,9 @@ from aiohttp import web
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
-from ...engine.workflows.graph import REFUSED_INPUT
+from ...engine.workflows.graph import MISSING_LINK, REFUSED_INPUT
 from .._base.run_task import in_thread
+from .._run_in_cloud.request import not_ready
 from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
@@ -38,7 +39,9 @@ def split_view(left: Workflow) -> dict[str, Any]:
 
     nodes     the nodes that are sent; `here` if the rest of the graph needs the node here too
     troubles  why Run in Cloud nodes would be refused
+    unlinked  those of them that only lack a link, if any: another pack may add it when queueing
     """
+    unlinked = [k for k, node in left.items() if _inputs(node).get(REFUSED_INPUT) == MISSING_LINK]
     return {
         "nodes": {
             node_id: {"clouds": clouds, "here": node_id in left}
@@ -48,7 +51,9 @@ def split_view(left: Workflow) -> dict[str, Any]:
             node_id: str(_inputs(node).get("value", ""))
             for node_id, node in left.items()
             if REFUSED_INPUT in _inputs(node)
-        },
+        }
+        | not_ready(left),
+        **({"unlinked": unlinked} if unlinked else {}),
     }
 
 
