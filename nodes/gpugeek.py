@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comfy_api.latest import io
@@ -28,6 +28,10 @@ class GpugeekRunWorkflow(RunWorkflowNode):
     @classmethod
     def first_inputs(cls) -> Sequence[Any]:
         return [io.String.Input("workflow_id", default=""), workflow_input()]
+
+    @classmethod
+    def check_where(cls, where: Mapping[str, Any]) -> None:
+        gpugeek.checked_workflow_id(where.get("workflow_id", ""))
 
     @classmethod
     def request(cls, prompt: Workflow, seed: int, **where: Any) -> Request:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "address",
     "catalogue",
+    "check_set_up",
     "connect",
     "estimator",
     "ledger",
@@ -68,6 +69,14 @@ def connect(platform: str) -> Provider:
         return cls.connected(host)
     headers = cls.auth_headers(sandbox().key(platform))
     return cls(Http(cls.label, sandbox().base_url(platform), headers), host)
+
+
+def check_set_up(platform: str) -> None:
+    """Raises MissingKey; InvalidInput where no address is set. Sends nothing and opens nothing."""
+    if not settings.load().sandbox:
+        cls = provider_class(platform)
+        keys.base_url(platform, cls.label, cls.default_base_url)
+        keys.require(platform, cls.label, cls.key_help)
 
 
 def catalogue(platform: str) -> Catalogue:

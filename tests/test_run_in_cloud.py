@@ -447,6 +447,36 @@ def test_nothing_linked_is_refused_when_it_is_queued(host: Host) -> None:
     assert 'Nothing is linked to "value"' in refusal(run, "cloud")
 
 
+@pytest.mark.parametrize("workflow_id", ["", " ", "my workflow"])
+def test_an_input_of_the_platform_that_is_missing_or_wrong_is_refused_before_anything_runs(
+    host: Host, sandbox: Sandbox, workflow_id: str
+) -> None:
+    prompt = graph(
+        source=node("ProbeImage"),
+        keep=node(KEEP, value=link("source")),
+        **flipped_twice(),
+        cloud=cloud(link("leave"), **{**GPUGEEK, "where.workflow_id": workflow_id}),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    run = queue(host, prompt)
+    assert (run.status, run.ran()) == ("refused", [])
+    assert "GPUGeek: workflow_id must be a whole number" in refusal(run, "cloud")
+    assert not len(sandbox.log)
+
+
+def test_where_the_rest_needs_nothing_of_the_cloud_an_empty_input_of_it_does_not_matter(
+    host: Host,
+) -> None:
+    where = {**GPUGEEK, "where.workflow_id": ""}
+    prompt = graph(
+        source=node("ProbeImage"),
+        keep=node(KEEP, value=link("source")),
+        cloud=cloud(link("keep"), **where),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    assert queue(host, prompt).status == "success"
+
+
 def test_an_error_over_there_is_told_with_the_node_it_has_here(host: Host) -> None:
     alpha = node("ImageToMask", image=link("keep"), channel="alpha")
     prompt = there_and_back(

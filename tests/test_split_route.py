@@ -93,6 +93,46 @@ def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
     assert "Elsewhere (model) makes a MODEL" in answer["troubles"]["cloud"]
 
 
+def sent_to(**where: Any) -> dict[str, Any]:
+    """A picture that is made here, and sent to a cloud and back."""
+    return graph(
+        source=node("ProbeImage"),
+        keep=node(KEEP, value=link("source")),
+        flip=node("Elsewhere", image=link("keep")),
+        cloud=node(RUN, where, value=link("flip")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+
+
+def test_a_platform_without_a_key_is_told_before_it_is_queued_and_refused_then(host):
+    prompt = sent_to(**GPUGEEK)
+    answer = split_of(host, prompt, flip=["IMAGE"])
+    assert answer["nodes"] == {"flip": only("GPUGeek")}
+    assert answer["troubles"]["cloud"].startswith("GPUGeek: no API key is set.")
+    run = host.run(prompt, extra_data={"extra_pnginfo": {"workflow": editor(flip=["IMAGE"])}})
+    assert (run.status, run.ran()) == ("refused", [])
+    assert "GPUGeek: no API key is set." in run.node_errors["cloud"]["errors"][0]["details"]
+
+
+def test_of_a_missing_link_it_tells_that_it_is_only_that(host):
+    prompt = graph(cloud=node(RUN, HAIYI), seen=node("ProbeSink", value=link("cloud")))
+    answer = split_of(host, prompt)
+    assert (list(answer["troubles"]), answer["unlinked"]) == (["cloud"], ["cloud"])
+    cannot_leave = graph(
+        model=node("Elsewhere"),
+        cloud=node(RUN, HAIYI, value=link("model")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    assert "unlinked" not in split_of(host, cannot_leave, model=["MODEL"])
+
+
+def test_the_form_tells_which_platforms_run_a_workflow_at_once(host):
+    platforms = host.route("GET", "/skyport/forms").json()["platforms"]
+    assert platforms["haiyi"] == {"label": "HaiYi", "ready": True, "at_once": True}
+    assert platforms["gpugeek"] == {"label": "GPUGeek", "ready": False, "at_once": False}
+    assert "at_once" not in platforms["happyhorse"]
+
+
 @pytest.mark.parametrize(
     "prompt",
     [{}, {"a": {"inputs": {}}}, {"a": None}, {"a": 3, "b": {"class_type": RUN, "inputs": [1]}}],

@@ -19,12 +19,17 @@ OWN_PREFIX = "Skyport"  # begins the class of every node of this pack
 THIS_MACHINE = "this machine"  # the choice of `where` that sends nothing
 PART_INPUT = "skyport_cut"  # holds the RemotePart that a Run in Cloud node sends
 REFUSED_INPUT = "skyport_trouble"  # marks a Run in Cloud node to be refused
+MISSING_LINK = "link"  # its value where a link is missing
 
 Link = tuple[str, int]
 
 
 class CannotSplit(Exception):
     """A prompt cannot be split at a Run in Cloud node; the text says why."""
+
+
+class MissingLink(CannotSplit):
+    """An input has no link; extensions of the editor may add one when the prompt is queued."""
 
 
 @dataclass
@@ -114,7 +119,7 @@ class Graph:
         while True:
             value = self.prompt[node_id]["inputs"].get(name)
             if not is_link(value):
-                raise CannotSplit(unlinked(node_id, self.prompt[node_id], name))
+                raise MissingLink(unlinked(node_id, self.prompt[node_id], name))
             if value[0] not in self.prompt:
                 raise CannotSplit(_dangling(node_id, self.prompt[node_id], name, value[0]))
             source: Link = (value[0], value[1])

@@ -17,12 +17,14 @@ from ..base.words import tr
 from .api_format import Workflow
 from .extra_outputs import with_extra_outputs
 from .graph import (
+    MISSING_LINK,
     PART_INPUT,
     REFUSED_INPUT,
     REMOTE_INPUT,
     CannotSplit,
     Graph,
     Link,
+    MissingLink,
     Subgraph,
     is_node,
     links_of,
@@ -93,6 +95,7 @@ class PromptSplitter:
         self.prompt = graph.prompt
         self.refusals: dict[str, str] = {}
         self._missing: dict[str, Sequence[str]] = {}  # inputs that nodes lack: parts share nodes
+        self._unlinked: set[str] = set()  # the refused ones that lack a link
         self.parts = {run: part for run in runs if (part := self._subgraph(run)) is not None}
         self.needed = self._needed()
 
@@ -103,7 +106,8 @@ class PromptSplitter:
             left.update(self._split_group(members))
         for run, reason in self.refusals.items():
             if run in left:
-                left[run] = refused_node(self.prompt[run], reason)
+                kind = MISSING_LINK if run in self._unlinked else "1"
+                left[run] = refused_node(self.prompt[run], reason, kind)
         return left
 
     def _subgraph(self, run: str) -> Subgraph | None:
@@ -112,6 +116,8 @@ class PromptSplitter:
             self._check(subgraph)
         except CannotSplit as refusal:
             self.refusals[run] = str(refusal)
+            if isinstance(refusal, MissingLink):
+                self._unlinked.add(run)
             return None
         return subgraph
 
@@ -124,7 +130,7 @@ class PromptSplitter:
                 self._missing[node_id] = self.facts.missing_inputs(node)
             for name in self._missing[node_id]:
                 if f"{node_id}.{name}" not in part.boundary:
-                    raise CannotSplit(unlinked(node_id, node, name))
+                    raise MissingLink(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
             kind = self.facts.type_of(link)
             if kind and kind not in (*MEDIA, *LITERALS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from comfy_api.latest import io
@@ -41,6 +41,13 @@ class RunWorkflowNode(CloudNode):
     def request(cls, prompt: Workflow, seed: int, **where: Any) -> Request:
         """The request to run `prompt`; `where` are the values of the platform's own inputs."""
         raise NotImplementedError
+
+    @classmethod
+    def check_where(cls, where: Mapping[str, Any]) -> None:
+        """Raises InvalidInput where nothing can run with these values of the platform's own inputs.
+
+        Override it where one may be empty or wrong: Run in Cloud asks before anything runs here.
+        """
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -18,6 +18,7 @@ from ...engine.spend.price import Price
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
 from .._kinds.any_platform import AnyNode
+from .._run_in_cloud.request import can_run_at_once, clouds
 from .guards import GuardedRoutes
 
 _LOOPBACK = "http://127.0.0.1"  # whatever port the sandbox has: prices are the same
@@ -32,19 +33,26 @@ async def _forms(_: web.Request) -> web.Response:
 
 
 def _forms_payload() -> dict[str, Any]:
-    """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}."""
+    """{"platforms": {name: {"label", "ready"}}, "nodes": {class: {"platform", "models"}}}.
+
+    Platforms that run workflows also have "at_once": whether their own inputs may stay as they are.
+    """
     names = providers.names()
     forms: list[Any] = [n for n in all_nodes() if getattr(n, "platform", None) in names]
     return {
-        "platforms": {
-            name: {"label": providers.provider_class(name).label, "ready": is_ready(name)}
-            for name in names
-        },
+        "platforms": {name: _platform(name) for name in names},
         "nodes": {
             **{node.id: {"platform": node.platform, "models": _models(node)} for node in forms},
             **{node.id: {"platform": "", "models": _families(node)} for node in _any_nodes()},
         },
     }
+
+
+def _platform(name: str) -> dict[str, Any]:
+    label = providers.provider_class(name).label
+    runner = clouds().get(label)
+    view = {"label": label, "ready": is_ready(name)}
+    return {**view, "at_once": can_run_at_once(runner)} if runner else view
 
 
 def _any_nodes() -> list[type[AnyNode]]:

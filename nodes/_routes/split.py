@@ -10,8 +10,9 @@ from aiohttp import web
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
-from ...engine.workflows.graph import REFUSED_INPUT
+from ...engine.workflows.graph import MISSING_LINK, REFUSED_INPUT
 from .._base.run_task import in_thread
+from .._run_in_cloud.request import not_ready
 from .._run_in_cloud.split_prompt import UNNAMED, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
@@ -38,10 +39,11 @@ def split_view(left: Workflow) -> dict[str, Any]:
 
     nodes     the nodes that are sent; `here` if the rest of the graph needs the node here too
     troubles  why Run in Cloud nodes would be refused
-    unnamed   only where there are any: those of them that names for values would help
+    unlinked  those of them that only lack a link, if any: another pack may add it when queueing
+    unnamed   those of them that names for values would help, if any
     """
-    unnamed = [k for k, node in left.items() if _inputs(node).get(REFUSED_INPUT) == UNNAMED]
-    return ({"unnamed": unnamed} if unnamed else {}) | {
+    kinds = {kind: _refused(left, kind) for kind in (MISSING_LINK, UNNAMED)}
+    return {
         "nodes": {
             node_id: {"clouds": clouds, "here": node_id in left}
             for node_id, clouds in _clouds(left).items()
@@ -50,8 +52,15 @@ def split_view(left: Workflow) -> dict[str, Any]:
             node_id: str(_inputs(node).get("value", ""))
             for node_id, node in left.items()
             if REFUSED_INPUT in _inputs(node)
-        },
+        }
+        | not_ready(left),
+        **({"unlinked": kinds[MISSING_LINK]} if kinds[MISSING_LINK] else {}),
+        **({"unnamed": kinds[UNNAMED]} if kinds[UNNAMED] else {}),
     }
+
+
+def _refused(left: Workflow, kind: str) -> list[str]:
+    return [k for k, node in left.items() if _inputs(node).get(REFUSED_INPUT) == kind]
 
 
 def _clouds(left: Workflow) -> dict[str, list[str]]:

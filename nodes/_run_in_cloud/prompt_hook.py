@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from ...engine.workflows.api_format import Workflow
+from ...engine.workflows.split import refused_node
 from .._base import editor_language, prompt_marks
+from .request import not_ready
 from .split_prompt import split_prompt
 
 _log = logging.getLogger(__name__)
@@ -19,9 +22,15 @@ def on_prompt(data: Any) -> Any:
     editor_language.update_language()
     prompt = data.get("prompt") if isinstance(data, dict) else None
     if isinstance(prompt, dict):
-        data["prompt"] = prompt = split_prompt(data)
+        data["prompt"] = prompt = _refuse_unready(split_prompt(data))
         try:
             prompt_marks.annotate(prompt)
         except Exception:
             _log.exception("Skyport could not read the prompt")
     return data
+
+
+def _refuse_unready(prompt: Workflow) -> Workflow:
+    """What could not be sent is refused now, not after everything else has run."""
+    refused = {k: refused_node(prompt[k], reason) for k, reason in not_ready(prompt).items()}
+    return {**prompt, **refused} if refused else prompt

@@ -14,8 +14,8 @@ from ... import providers
 from ...engine.base.errors import BadResult, InvalidInput, SkyportError
 from ...engine.base.types import Kind, MediaFile, Request, Result, ResultFile
 from ...engine.base.words import tr
-from ...engine.workflows.api_format import title_of
-from ...engine.workflows.graph import THIS_MACHINE, node_label, parse_target
+from ...engine.workflows.api_format import Workflow, is_link, title_of
+from ...engine.workflows.graph import PART_INPUT, THIS_MACHINE, is_node, node_label, parse_target
 from ...engine.workflows.part import RemotePart
 from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs
@@ -26,6 +26,7 @@ from .._kinds.remote_inputs import Chain
 from .._kinds.run_workflow import RunWorkflowNode
 from .._media import decode, encode
 from .._media.encode import tensors
+from .split_prompt import remote_part_of
 
 _WORKFLOW = "workflow"  # the input that the remote part replaces
 _KINDS = {"IMAGE": Kind.IMAGE, "MASK": Kind.IMAGE, "VIDEO": Kind.VIDEO, "AUDIO": Kind.AUDIO}
@@ -45,6 +46,44 @@ def where_input() -> io.DynamicCombo.Input:
         nested = [one for one in node.first_inputs() if one.id != _WORKFLOW]
         options.append(io.DynamicCombo.Option(label, nested))
     return io.DynamicCombo.Input("where", options=options)
+
+
+def not_ready(split: Workflow) -> dict[str, str]:
+    """Why parts of a split prompt cannot be sent, by Run in Cloud node; asks no platform.
+
+    What is missing is a key, an address, or an input of the platform's own.
+    """
+    reasons = {}
+    for node_id, node in split.items():
+        if is_node(node) and PART_INPUT in node["inputs"]:
+            try:
+                _check_ready(node["inputs"])
+            except SkyportError as error:
+                part = remote_part_of(split, node_id)
+                if part is not None and part.value is not None:
+                    reasons[node_id] = str(error)
+    return reasons
+
+
+def _check_ready(inputs: Mapping[str, Any]) -> None:
+    """Raises SkyportError of the platform, and of its own inputs unless one is linked."""
+    node = clouds().get(str(inputs.get("where")))
+    if node is None:
+        return  # ComfyUI refuses it, or the node does
+    providers.check_set_up(node.platform)
+    where = {k.removeprefix("where."): v for k, v in inputs.items() if k.startswith("where.")}
+    if not any(map(is_link, where.values())):
+        node.check_where(where)
+
+
+def can_run_at_once(node: type[RunWorkflowNode]) -> bool:
+    """Whether nothing is missing with the values that the platform's own inputs begin with."""
+    own = [one for one in node.first_inputs() if one.id != _WORKFLOW]
+    try:
+        node.check_where({one.id: getattr(one, "default", None) for one in own})
+    except InvalidInput:
+        return False
+    return True
 
 
 def request_of(

@@ -149,6 +149,14 @@ PROVIDER = Gpugeek
 
 def workflow(prompt: Mapping[str, Any], workflow_id: int | str, *, seed: int = 0) -> Request:
     """A request to run `prompt`, in API format, as the hosted workflow `workflow_id`."""
+    number = checked_workflow_id(workflow_id)
+    payload = {"workflow_id": number, "task_type": 1, "prompt": prompt}
+    title = tr("workflow {id}", id=number)
+    return Request("gpugeek", WORKFLOW, payload, title=title, seed=seed)
+
+
+def checked_workflow_id(workflow_id: int | str) -> int:
+    """The number of a hosted workflow. Raises InvalidInput where it is empty or no number."""
     number = str(workflow_id).strip()
     if not _is_number(number):
         raise InvalidInput(
@@ -156,9 +164,7 @@ def workflow(prompt: Mapping[str, Any], workflow_id: int | str, *, seed: int = 0
             do=tr("GPUGeek shows this number on the page of your workflow."),
             platform=Gpugeek.label,
         )
-    payload = {"workflow_id": int(number), "task_type": 1, "prompt": prompt}
-    title = tr("workflow {id}", id=int(number))
-    return Request("gpugeek", WORKFLOW, payload, title=title, seed=seed)
+    return int(number)
 
 
 def _is_number(text: str) -> bool:

@@ -99,6 +99,17 @@ test("what is ours stays here anyway", () => {
   assert.deepEqual(outputsFor(KEEP, node(1, { type: "SkyportHaiyiTextToImage", ...outputs("IMAGE") })), []);
 });
 
+test("it begins with the cloud that lacks nothing, not with one that has a key and needs more", () => {
+  const platforms = (haiyi, gpugeek) => ({
+    gpugeek: { label: "GPUGeek", ready: gpugeek, at_once: false },
+    haiyi: { label: "HaiYi", ready: haiyi, at_once: true },
+  });
+  const places = [HERE, "GPUGeek", "HaiYi"];
+  assert.equal(firstCloud(places, platforms(true, true)), "HaiYi");
+  assert.equal(firstCloud(places, platforms(false, true)), "GPUGeek");
+  assert.equal(firstCloud(places, platforms(true, false)), "HaiYi");
+});
+
 test("it begins with the first cloud that has a key, else with the first", () => {
   const places = [HERE, "HaiYi", "GPUGeek"];
   const platforms = (haiyi, gpugeek) => ({ haiyi: { label: "HaiYi", ready: haiyi }, gpugeek: { label: "GPUGeek", ready: gpugeek } });

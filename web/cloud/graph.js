@@ -28,11 +28,12 @@ export function hasCloud(graph) {
 
 const isCloud = (place) => Boolean(place) && place !== HERE;
 
-/** The cloud to begin with: the first on offer that could take a task, else the first. */
+/** The cloud to begin with: the first on offer that lacks nothing, else that has a key, else the first. */
 export function firstCloud(places, platforms) {
   const clouds = places.filter(isCloud);
-  const ready = new Set(Object.values(platforms ?? {}).filter((one) => one.ready).map((one) => one.label));
-  return clouds.find((label) => ready.has(label)) ?? clouds[0];
+  const about = (label) => Object.values(platforms ?? {}).find((one) => one.label === label);
+  const ready = clouds.filter((label) => about(label)?.ready);
+  return ready.find((label) => about(label).at_once !== false) ?? ready[0] ?? clouds[0];
 }
 
 /** [[slot, name]] of the outputs behind which such a node can stand. What is ours stays here anyway. */
