@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toneOf, wordsOf } from "../../web/errors/words.js";
 import { badgeOf } from "../../web/forms/badge.js";
-import { fits, left, namesOf, nothing, recalled } from "../../web/forms/memory.js";
+import { besides, fits, left, namesOf, nothing, recalled } from "../../web/forms/memory.js";
 import { choicesOf, refit } from "../../web/forms/refit.js";
 import { isGone, refitted, remembered, valuesOf } from "../../web/forms/values.js";
 import { fixedWords, keyWords, refreshedWords, roomWords, valueOf } from "../../web/settings/words.js";
@@ -177,10 +177,16 @@ test("what was chosen last moves along; what nobody touched does not", () => {
 });
 
 test("what does not fit gives way to what the form had itself, and is not lost", () => {
-  const memory = visited(["a", { long: 8 }, { long: 12 }], ["b", { long: 4 }, { long: 4 }]);
+  const memory = visited(["b", { long: 4 }, { long: 3 }], ["a", { long: 8 }, { long: 12 }]);
   const short = (value) => value <= 5;
-  assert.equal(recalled(memory, "b", "long", short), 4);
-  assert.equal(recalled(memory, "a", "long"), 12);
+  assert.equal(recalled(memory, "b", "long", short), 3);
+  assert.equal(recalled(left(memory, "b", { long: 3 }, { long: 3 }), "a", "long"), 12);
+});
+
+test("a form that nobody touched takes no space, and one that is shown is in the file already", () => {
+  assert.deepEqual(visited(["a", { long: 8 }, { long: 8 }]), nothing());
+  const memory = visited(["a", { long: 8 }, { long: 9 }], ["b", { long: 9 }, { long: 7 }]);
+  assert.deepEqual(besides(memory, "b"), { latest: { long: 7 }, forms: { a: { long: 9 } } });
 });
 
 test("a link that was removed does not come back", () => {

@@ -7,9 +7,15 @@ const OWN = ["platforms"]; // in each form a list of its own
 
 /** `memory` once the form of `key` is left with `now`; `start` is what it had when it appeared. */
 export function left(memory, key, start, now) {
-  const changed = Object.keys({ ...start, ...now }).filter((name) => !OWN.includes(name) && !same(start[name], now[name]));
-  const latest = Object.fromEntries(changed.map((name) => [name, now[name] ?? null]));
-  return { latest: { ...memory.latest, ...latest }, forms: { ...memory.forms, [key]: now } };
+  const changed = Object.keys({ ...start, ...now }).filter((name) => !same(start[name], now[name]));
+  if (!changed.length && !memory.forms[key]) return memory;
+  const latest = changed.filter((name) => !OWN.includes(name)).map((name) => [name, now[name] ?? null]);
+  return { latest: { ...memory.latest, ...Object.fromEntries(latest) }, forms: { ...memory.forms, [key]: now } };
+}
+
+/** `memory` without the form of `key`, which the file shows. */
+export function besides({ latest, forms }, key) {
+  return { latest, forms: Object.fromEntries(Object.entries(forms).filter(([one]) => one !== key)) };
 }
 
 /** What the form of `key` is to hold: what was chosen last where that fits, else what it had itself. */

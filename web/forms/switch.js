@@ -1,6 +1,6 @@
 // Another model is chosen: its form has the values and links that it had before, and those of the same
 // name that were chosen since. The editor has made the new form by then, and cut what it does not have.
-import { fits, left, namesOf, nothing, recalled, same } from "./memory.js";
+import { besides, fits, left, namesOf, nothing, recalled, same } from "./memory.js";
 import { choicesOf, inputsOf } from "./refit.js";
 import { connect, originsOf } from "./sockets.js";
 import { KEPT, isGone } from "./values.js";
@@ -22,9 +22,9 @@ export function watch(node, file) {
 /** See what is linked now; to be called once all links of a graph are there. */
 export const noteLinks = (node) => formsOf(node).forEach((form) => form.noteLinks());
 
-/** What a file is to keep: nothing while no other model was chosen. */
+/** What a file is to keep: nothing while nothing was chosen in another form. */
 export function savedForms(node) {
-  const saved = formsOf(node).filter((form) => form.wasLeft()).map((form) => [form.name, form.saved()]);
+  const saved = formsOf(node).filter((form) => form.hasOthers()).map((form) => [form.name, form.saved()]);
   return saved.length ? { [FORMS]: { node: node.id, ...Object.fromEntries(saved) } } : {};
 }
 
@@ -117,16 +117,16 @@ class Form {
     return this.bare(links.map(([name, origin]) => [name, { ...origin, type: typeOf(node, origin) }]));
   }
 
-  wasLeft() {
-    return Object.keys(this.values.forms).some((key) => key !== this.key);
+  hasOthers() {
+    return [this.values, this.links].some(({ forms }) => Object.keys(forms).some((key) => key !== this.key));
   }
 
   saved() {
     this.noteLinks();
     const now = isGone(this.choice) ? this.removed : this.currentValues();
     return {
-      values: left(this.values, this.key, this.startValues, now),
-      links: left(this.links, this.key, this.startLinks, this.linked),
+      values: besides(left(this.values, this.key, this.startValues, now), this.key),
+      links: besides(left(this.links, this.key, this.startLinks, this.linked), this.key),
     };
   }
 }
