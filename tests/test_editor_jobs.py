@@ -182,6 +182,19 @@ def test_a_result_is_loaded_into_the_graph_and_brought_by_its_node(
     assert all(0 < share < 1 for share in box)
 
 
+def test_results_are_loaded_onto_free_ground(jobs: Editor, ledger: HostLedger):
+    ledger.add(State.DELIVERED, files=[picture(ledger.host.output_dir / "skyport" / "b.png")])
+    show(jobs)
+    for _ in range(3):
+        jobs.page.click(".skyport-row button[title='Load into graph']")
+    boxes = jobs.page.evaluate("() => app.graph._nodes.map((one) => [...one.pos, ...one.size])")
+    assert len(boxes) == 3
+    for at, (x, y, width, height) in enumerate(boxes):
+        for left, top, across, down in boxes[at + 1 :]:
+            beside = x + width <= left or left + across <= x
+            assert beside or y + height <= top - 30 or top + down <= y - 30
+
+
 def test_a_running_job_is_live_without_polling_and_its_node_is_found(
     jobs: Editor, ledger: HostLedger, clock: Clock
 ):

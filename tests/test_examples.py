@@ -169,3 +169,11 @@ def test_it_has_a_thumbnail(path):
     assert thumbnail.stat().st_size < 60_000
     with Image.open(thumbnail) as image:
         assert (image.format, image.size) == ("JPEG", (400, 300))
+
+
+def test_what_it_makes_is_saved(path):
+    makes_video = any(
+        slot["type"] == "VIDEO" for node in nodes(path).values() for slot in node["outputs"]
+    )
+    kinds = {node["type"] for node in nodes(path).values()}
+    assert ("SaveVideo" if makes_video and "Video" in path.stem else "SaveImage") in kinds

@@ -4,6 +4,7 @@ import { app } from "../../scripts/app.js";
 import { choicesOf, goneOf } from "./forms/refit.js";
 import { KEPT, isGone, refitted, remembered, valuesOf } from "./forms/values.js";
 import { originsOf, reconnect, restoreSockets } from "./forms/sockets.js";
+import { noteLinks, savedForms, watch } from "./forms/switch.js";
 import { refreshModels } from "./models.js";
 import { notice } from "./notices.js";
 import { say } from "./words.js";
@@ -19,9 +20,11 @@ app.registerExtension({
     if (!node.comfyClass?.startsWith("Skyport") && !node.type?.startsWith("Skyport")) return;
     keepByName(node);
     loadByName(node);
+    watch(node);
   },
   loadedGraphNode(node) {
     if (origins.has(node)) reconnect(node, origins.get(node));
+    noteLinks(node);
   },
 });
 
@@ -30,7 +33,7 @@ function keepByName(node) {
   node.onSerialize = function (file) {
     onSerialize?.call(this, file);
     const kept = goneOf(this).length ? before.get(this) : undefined;
-    file.properties = { ...file.properties, [KEPT]: remembered(kept, valuesOf(this)) };
+    file.properties = { ...file.properties, [KEPT]: remembered(kept, valuesOf(this)), ...savedForms(this) };
   };
 }
 
@@ -42,6 +45,7 @@ function loadByName(node) {
     configure.call(this, kept ? fitting(this, file, kept) : file);
     before.set(this, kept ?? {});
     restoreSockets(this, file);
+    watch(this, file);
     for (const choice of goneOf(this)) tellMissing(this, choice.value);
   };
 }

@@ -4,6 +4,7 @@ import { act } from "./server.js";
 import { load, setup } from "./settings/setup.js";
 import { refreshedWords } from "./settings/words.js";
 import { refit } from "./forms/refit.js";
+import { watch } from "./forms/switch.js";
 import { say } from "./words.js";
 
 /** Ask every platform that lists its models and has a key: {lines, ok}. The forms are up to date then. */
@@ -37,6 +38,7 @@ app.registerExtension({
     for (const node of ourNodes()) {
       const inputs = { ...defs[node.type]?.input?.optional, ...defs[node.type]?.input?.required };
       refit(node, inputs, app);
+      watch(node);
     }
     app.canvas?.setDirty(true, true);
   },

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toneOf, wordsOf } from "../../web/errors/words.js";
 import { badgeOf } from "../../web/forms/badge.js";
+import { besides, fits, left, namesOf, nothing, recalled } from "../../web/forms/memory.js";
 import { choicesOf, refit } from "../../web/forms/refit.js";
 import { isGone, refitted, remembered, valuesOf } from "../../web/forms/values.js";
 import { fixedWords, keyWords, refreshedWords, roomWords, valueOf } from "../../web/settings/words.js";
@@ -156,6 +157,72 @@ test("a form that has not changed is left alone, also the second time", () => {
 test("only choices that bring widgets along are of that kind", () => {
   assert.deepEqual(choicesOf(new Form()), ["model"]);
 });
+
+// -- another model, and back ----------------------------------------------------------------------
+
+const visited = (...steps) => steps.reduce((memory, [key, start, now]) => left(memory, key, start, now), nothing());
+
+test("a model that comes back has its values, whatever the other one has of its own", () => {
+  const memory = visited(["a", { mode: "std", size: 1 }, { mode: "pro", size: 2 }], ["b", { extra: 0 }, { extra: 5 }]);
+  assert.deepEqual(["mode", "size", "extra"].map((name) => recalled(memory, "a", name)), ["pro", 2, 5]);
+  assert.equal(recalled(memory, "b", "extra"), 5);
+});
+
+test("what was chosen last moves along; what nobody touched does not", () => {
+  const memory = visited(["a", { mode: "std", long: 8 }, { mode: "pro", long: 8 }]);
+  assert.equal(recalled(memory, "b", "mode"), "pro");
+  assert.equal(recalled(memory, "b", "long"), undefined);
+  const back = left(memory, "b", { mode: "pro" }, { mode: "std" });
+  assert.equal(recalled(back, "a", "mode"), "std");
+});
+
+test("what does not fit gives way to what the form had itself, and is not lost", () => {
+  const memory = visited(["b", { long: 4 }, { long: 3 }], ["a", { long: 8 }, { long: 12 }]);
+  const short = (value) => value <= 5;
+  assert.equal(recalled(memory, "b", "long", short), 3);
+  assert.equal(recalled(left(memory, "b", { long: 3 }, { long: 3 }), "a", "long"), 12);
+});
+
+test("a form that nobody touched takes no space, and one that is shown is in the file already", () => {
+  assert.deepEqual(visited(["a", { long: 8 }, { long: 8 }]), nothing());
+  const memory = visited(["a", { long: 8 }, { long: 9 }], ["b", { long: 9 }, { long: 7 }]);
+  assert.deepEqual(besides(memory, "b"), { latest: { long: 7 }, forms: { a: { long: 9 } } });
+});
+
+test("a link that was removed does not come back", () => {
+  const memory = visited(["a", {}, { image: { origin_id: 1 } }], ["b", { image: { origin_id: 1 } }, {}]);
+  assert.equal(recalled(memory, "a", "image"), null);
+});
+
+test("the platforms of a family are its own", () => {
+  assert.equal(recalled(visited(["a", { platforms: "x, y" }, { platforms: "x" }]), "b", "platforms"), undefined);
+  assert.equal(recalled(visited(["a", { platforms: "x, y" }, { platforms: "x" }]), "a", "platforms"), "x");
+});
+
+test("slots of a growing list are linked in their order", () => {
+  const links = { "images.image10": 1, "images.image2": 1 };
+  assert.deepEqual(namesOf(visited(["a", {}, links]), "a"), ["images.image2", "images.image10"]);
+});
+
+for (const [held, options, value, expected] of [
+  ["std", { values: ["std", "pro"] }, "pro", true],
+  ["std", { values: ["std", "pro"] }, "ultra", false],
+  [5, { min: 3, max: 15, precision: 0 }, 15, true],
+  [5, { min: 3, max: 15, precision: 0 }, 16, false],
+  [5, { min: 3, max: 15, precision: 0 }, 4.5, false],
+  [0.5, { min: 0, max: 1, precision: 2 }, 0.25, true],
+  [5, {}, "5", false],
+  [false, {}, true, true],
+  ["std", {}, "pro", true],
+  ["1K", {}, "2K", true],
+  ["1K", {}, "1536x1024", false],
+  ["16:9", {}, "1024x1024", false],
+  ["720p", {}, "1080P", false],
+  ["", {}, "1024x1024", true],
+])
+  test(`${JSON.stringify(value)} ${expected ? "fits" : "does not fit"} where ${JSON.stringify(held)} stands ${JSON.stringify(options)}`, () => {
+    assert.equal(fits({ value: held, options }, value), expected);
+  });
 
 // -- words ---------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
 import { GROUP_WORDS, age, amount, clock, costWord, laidOut, seenWords, sizeText, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
+import { freeCorner } from "../../web/jobs/ground.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
 import { findNode, ranIt } from "../../web/jobs/path.js";
 import { follow } from "../../web/words.js";
@@ -21,6 +22,24 @@ const book = (jobs, about = {}) => {
   made.takeHead({ jobs, live: about.live ?? [], total: about.total ?? jobs.length }, 0);
   return made;
 };
+
+// -- free ground ----------------------------------------------------------------------------------
+
+const covers = ([x, y, w, h], [a, b, c, d]) => x < a + c && a < x + w && y < b + d && b < y + h;
+
+test("a new node stands where it is wanted while nothing is there", () => {
+  assert.deepEqual(freeCorner([10, 20], [200, 100], [[500, 20, 100, 100]]), [10, 20]);
+});
+
+test("a new node covers none, however many stand there, and is near", () => {
+  const boxes = [[0, 0, 300, 200]];
+  for (let n = 0; n < 30; n++) {
+    const corner = freeCorner([50, 50], [200, 100], boxes);
+    assert.ok(boxes.every((box) => !covers([...corner, 200, 100], box)));
+    assert.ok(Math.hypot(corner[0] - 50, corner[1] - 50) < 1300);
+    boxes.push([...corner, 200, 100]);
+  }
+});
 
 // -- which rows are drawn and asked for ----------------------------------------------------------
 

@@ -18,7 +18,7 @@ export function refit(node, inputs, app) {
   }
 }
 
-function inputsOf(node) {
+export function inputsOf(node) {
   const { input } = node.constructor?.nodeData ?? {};
   return { ...input?.required, ...input?.optional };
 }

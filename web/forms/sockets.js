@@ -48,7 +48,8 @@ function isComputed(object, name) {
   return false;
 }
 
-function connect(node, slot, { origin_id, origin_slot, parentId }) {
+/** Link a slot of `node` to where a link came from; nothing happens where that is gone. */
+export function connect(node, slot, { origin_id, origin_slot, parentId }) {
   const { graph } = node;
   const source = graph.getNodeById(origin_id);
   if (source) source.connect(origin_slot, node, slot, parentId);

@@ -1,24 +1,41 @@
 // The job list and the open graph: a result goes into it, and the node that ran a job is shown.
 import { app } from "../../../scripts/app.js";
+import { freeCorner } from "./ground.js";
 import { findNode, ranIt } from "./path.js";
 
 const LOADER = "SkyportLoadResult";
 
-/** Put a node that loads the result of `row` in the middle of what is seen; false where there is no such node. */
+/** Put a node that loads the result of `row` near the middle of what is seen, on free ground; false where there is no such node. */
 export function load(row) {
   const node = window.LiteGraph.createNode(LOADER);
   const graph = app.canvas?.graph ?? app.graph;
   if (!node || !graph) return false;
-  const { offset, scale } = app.canvas.ds;
-  const { clientWidth, clientHeight } = app.canvas.canvas;
-  const middle = [clientWidth / 2 / scale - offset[0], clientHeight / 2 / scale - offset[1]];
-  node.pos = [middle[0] - node.size[0] / 2, middle[1] - node.size[1] / 2];
+  putOnFreeGround(node, graph);
   graph.add(node);
   choose(node, row.line);
   app.canvas.deselectAll?.();
   app.canvas.selectNode?.(node);
   graph.setDirtyCanvas(true, true);
   return true;
+}
+
+const TITLE = 30; // the bar above a node's position
+
+function putOnFreeGround(node, graph) {
+  const seen = viewed();
+  const size = [node.size[0], node.size[1] + TITLE];
+  const middle = [0, 1].map((axis) => seen[axis] + (seen[axis + 2] - size[axis]) / 2);
+  const boxes = (graph.nodes ?? graph._nodes).map(({ pos, size: [width, height] }) => [pos[0], pos[1] - TITLE, width, height + TITLE]);
+  const [x, y] = freeCorner(middle, size, boxes);
+  node.pos = [x, y + TITLE];
+  if (Math.abs(x - middle[0]) > seen[2] / 2 || Math.abs(y - middle[1]) > seen[3] / 2) app.canvas.centerOnNode(node);
+}
+
+/** The box of the graph that is seen. */
+function viewed() {
+  const { offset, scale } = app.canvas.ds;
+  const { clientWidth, clientHeight } = app.canvas.canvas;
+  return [-offset[0], -offset[1], clientWidth / scale, clientHeight / scale];
 }
 
 function choose(node, line) {
