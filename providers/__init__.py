@@ -74,9 +74,7 @@ def connect(platform: str) -> Provider:
 def check_set_up(platform: str) -> None:
     """Raises MissingKey; InvalidInput where no address is set. Sends nothing and opens nothing."""
     if not settings.load().sandbox:
-        cls = provider_class(platform)
-        keys.base_url(platform, cls.label, cls.default_base_url)
-        keys.require(platform, cls.label, cls.key_help)
+        provider_class(platform).check_set_up()
 
 
 def catalogue(platform: str) -> Catalogue:

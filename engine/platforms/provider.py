@@ -61,8 +61,8 @@ class Provider:
     def connected(cls, media_host: MediaHost | None = None) -> Provider:
         """The platform at the address and with the key that are set.
 
-        Override, with `address`, `is_set_up` and `key_names`, where it is not one address with one
-        key. Raises MissingKey; InvalidInput where no address is set.
+        Override, with the four methods below, where it is not one address with one key.
+        Raises MissingKey; InvalidInput where no address is set.
         """
         key = keys.require(cls.name, cls.label, cls.key_help).value
         return cls(Http(cls.label, cls.address(), cls.auth_headers(key)), media_host)
@@ -71,6 +71,12 @@ class Provider:
     def address(cls) -> str:
         """The address of its tasks in the ledger. Raises InvalidInput where none is set."""
         return keys.base_url(cls.name, cls.label, cls.default_base_url)
+
+    @classmethod
+    def check_set_up(cls) -> None:
+        """Raises what `connected` would raise; opens nothing."""
+        cls.address()
+        keys.require(cls.name, cls.label, cls.key_help)
 
     @classmethod
     def is_set_up(cls) -> bool:
