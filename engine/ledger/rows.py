@@ -36,7 +36,7 @@ def storable(*values: Json) -> tuple[Json, ...]:
 def row_values(row: Row) -> dict[str, Json]:
     """The columns of `row` other than those of its record and its result."""
     names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error", "answer")
-    values = {name: getattr(row, name) for name in names}
+    values = {name: getattr(row, name) for name in (*names, "attempt")}
     task_id, sent = (row.task.id, sorted(row.task.sent)) if row.task else ("", [])
     return {
         **values,
@@ -45,6 +45,19 @@ def row_values(row: Row) -> dict[str, Json]:
         "sent": json.dumps(sent),
         "success": _success_of(row),
         "told": int(row.told),
+    }
+
+
+def task_values(record: TaskRecord, task: Task, success: TaskState | None) -> dict[str, Json]:
+    """The columns of a task that the platform accepted.
+
+    success  the answer, where it already is the result
+    """
+    return {
+        "task_id": task.id,
+        "sent": json.dumps(sorted(task.sent)),
+        "sent_to": "" if task.endpoint == record.endpoint else task.endpoint,
+        "success": success_text(success, with_files=True) if success else "",
     }
 
 
@@ -157,6 +170,7 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         success=_to_success(row["success"]) if is_here or state in ATTACHABLE else None,
         answer=row["answer"],
         told=bool(row["told"]),
+        attempt=row["attempt"],
         **times,
     )
 

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.background import Engine, workers
-from ..base.errors import OutcomeUnknown, TaskCancelled
+from ..base.errors import OutcomeUnknown, TaskCancelled, TaskLost
 from ..base.events import notify
-from ..base.types import MediaFile, Request, Result
+from ..base.types import MediaFile, Request, Result, Task, TaskState
 from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..platforms.provider import Provider
-from ..settings import settings
 from .finisher import Finisher
 from .job import Job, Stopped
+from .lanes import Lanes
 from .look_up import never_arrived_error, number
-from .polling import ConcurrencyLimit
 from .reservations import PriceOf, Reservations
 from .results import check_writable, record_unreadable
 from .resume import ResumeCheck
@@ -50,10 +49,12 @@ class Runner:
         self.ledger = ledger
         self._resume = ResumeCheck(ledger, engine)
         self._reservations = Reservations(ledger, self._resume, price)
-        self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, url_store))
+        self._lanes = Lanes()
+        self._submitter = Submitter(
+            engine, ledger, self._resume, UploadCache(engine, url_store), self._lanes
+        )
         self._finisher = Finisher(engine, ledger, self._resume, self._submitter)
         self._jobs: dict[str, Job] = {}
-        self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
         self._background_writes: set[asyncio.Future[None]] = set()  # the loop holds tasks weakly
 
     # -- for other threads ------------------------------------------------------------------
@@ -223,19 +224,20 @@ class Runner:
 
     async def run_task(self, job: Job, into: Path) -> Result:
         """Run `job` to its results. After a SkyportError the ledger holds what was paid for."""
-        slots = self._concurrency_limit(job.provider.name)
+        lane = job.provider.lane(job.request)
         try:
-            await job.unless_stopped(slots.acquire())
+            await job.unless_stopped(self._lanes.enter(job, lane))
         except Stopped:
             raise job.stop_error() from None
         try:
             return await self._resume_or_submit(job, into)
         finally:
-            slots.release()
+            self._lanes.leave(job)
 
     async def _resume_or_submit(self, job: Job, into: Path) -> Result:
         while True:
             row = await self._resume.row_to_resume(job)
+            job.attempt = row.attempt if row else 1
             if row is None and job.existing_task is None:
                 if not job.can_be_sent:
                     raise never_arrived_error(job.provider.label)
@@ -248,7 +250,7 @@ class Runner:
                 if not job.can_be_sent:
                     job.open.set()  # it has been looked up: new watchers may join
                 job.enter("running", task_id=task.id, attached=True)
-                return await self._finisher.finish(job, task, row, into)
+                return await self._finish_task(job, task, row, into)
             if (result := await self._send(job, into)) is not None:
                 return result
 
@@ -264,14 +266,23 @@ class Runner:
             return None
         task, success = sent
         job.enter("running", task_id=task.id, attached=False)
+        return await self._finish_task(job, task, None, into, success)
+
+    async def _finish_task(
+        self, job: Job, task: Task, row: Row | None, into: Path, success: TaskState | None = None
+    ) -> Result:
+        """The results of the task, or of the one after it where its server has lost it."""
+        try:
+            return await self._finisher.finish(job, task, row, into, success)
+        except TaskLost:
+            if not job.may_be_sent_again:
+                raise
+        again = await self._submitter.submit_again(job, task)
+        if again is None:  # another process has sent it again
+            return await self._resume_or_submit(job, into)
+        task, success = again
+        job.enter("running", task_id=task.id, attached=False)
         return await self._finisher.finish(job, task, None, into, success)
-
-    # -- shared by the jobs of a platform ---------------------------------------------------
-
-    def _concurrency_limit(self, platform: str) -> ConcurrencyLimit:
-        return self._concurrency_limits.setdefault(
-            platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
-        )
 
 
 def _job_of(provider: Provider, request: Request, source: Source) -> Job:
