@@ -20,7 +20,8 @@ from . import _answers, _servers
 from ._dialect import Device, Dialect, ServerInfo
 from ._native import NativeDialect
 from ._pool import ON_THEIR_WAY, Pool, naming
-from ._servers import AUTO, Server
+from ._servers import AUTO as AUTO
+from ._servers import Server
 
 ADDRESS = "comfyui://servers"  # of all of them: the endpoint of a task says which one has it
 
