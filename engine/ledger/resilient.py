@@ -159,6 +159,15 @@ class ResilientLedger:
             fingerprint,
         )
 
+    def record_found(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
+        self._tasks[record.fingerprint] = (record, task)
+        self._write(lambda store: store.record_found(record, task, success), record.fingerprint)
+
+    def record_never_arrived(self, record: TaskRecord, error: str) -> None:
+        self._write(lambda store: store.record_never_arrived(record, error), record.fingerprint)
+
     def record_told(self, fingerprint: str) -> None:
         self._write(lambda store: store.record_told(fingerprint), fingerprint)
 

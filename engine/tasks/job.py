@@ -55,7 +55,8 @@ class Job:
 
     `snapshot` and `future` may be read from any thread.
 
-    existing_task  its task, for a job made from the ledger, which has no request to send
+    existing_task  its task, for a job made from the ledger
+    can_be_sent    False for a job made from the ledger, which has no request to send
     has_share      whether a part of the limits was set aside for it and for equal jobs
     is_reserved    whether it still is: until it is sent
     reused_urls    of its files, as it was sent: hosted for earlier requests
@@ -69,11 +70,13 @@ class Job:
         request: Request,
         record: TaskRecord,
         existing_task: Task | None = None,
+        can_be_sent: bool = True,
     ) -> None:
         self.provider = provider
         self.request = request
         self.record = record
         self.existing_task = existing_task
+        self.can_be_sent = can_be_sent
         self.has_share = self.is_reserved = False
         self.reused_urls: tuple[ReusedUrl, ...] = ()
         self.snapshot = JobSnapshot(since=time.monotonic())

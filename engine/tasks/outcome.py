@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..base.errors import (
     ApiError,
+    BadResult,
     InvalidInput,
     MissingKey,
     OutcomeUnknown,
@@ -28,7 +30,23 @@ from ..http.retry import (
     refused_on_the_way,
 )
 from ..ledger.ledger import Row, State
+from ..platforms.provider import Provider
 from .job import Job
+
+T = TypeVar("T")
+
+
+def read_answer(provider: Provider, call: Callable[[], T]) -> T:
+    """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
+    try:
+        return call()
+    except SkyportError:
+        raise
+    except Exception as error:
+        reason = type(error).__name__
+    raise BadResult(
+        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
+    )
 
 
 def scrub_state(state: TaskState) -> TaskState:

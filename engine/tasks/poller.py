@@ -6,9 +6,7 @@ import asyncio
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from ..base.background import Engine
 from ..base.errors import ApiError, BadResult, SkyportError, TransportError
@@ -16,13 +14,13 @@ from ..base.types import Request, Status, Task, TaskState
 from ..base.words import tr
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger, Row, State
-from ..platforms.provider import Provider
 from ..settings import settings
 from .job import Job, Stopped, within
 from .outcome import (
     look_reason,
     poll_stopped_error,
     raise_unless_succeeded,
+    read_answer,
     scrub_state,
     silence_error,
     unresolved_error,
@@ -30,8 +28,6 @@ from .outcome import (
 from .polling import POLLS_A_SECOND, Forecast, Pace, RateLimiter
 from .resume import ResumeCheck
 from .waiting import Waiting
-
-T = TypeVar("T")
 
 LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
@@ -177,19 +173,6 @@ class Poller:
                 self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
         durations = self._durations[key]
         return statistics.median(durations) if durations else None
-
-
-def read_answer(provider: Provider, call: Callable[[], T]) -> T:
-    """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
-    try:
-        return call()
-    except SkyportError:
-        raise
-    except Exception as error:
-        reason = type(error).__name__
-    raise BadResult(
-        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
-    )
 
 
 def _age(row: Row | None) -> float:

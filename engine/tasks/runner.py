@@ -24,6 +24,7 @@ from ..platforms.provider import Provider
 from ..settings import settings
 from .finisher import Finisher
 from .job import Job, Stopped
+from .look_up import never_arrived_error, number
 from .polling import ConcurrencyLimit
 from .reservations import PriceOf, Reservations
 from .results import check_writable, record_unreadable
@@ -236,12 +237,16 @@ class Runner:
         while True:
             row = await self._resume.row_to_resume(job)
             if row is None and job.existing_task is None:
+                if not job.can_be_sent:
+                    raise never_arrived_error(job.provider.label)
                 await check_writable(self.engine, job, into)
             if row and row.result:
                 return await self._finisher.with_warnings(job, replace(row.result, reused=True))
             if row and row.task and job.provider.answers_at_once(job.request):
                 return await self._finisher.stored_answer(job, row.task, row, into)
             if task := row.task if row else job.existing_task:
+                if not job.can_be_sent:
+                    job.open.set()  # it has been looked up: new watchers may join
                 job.enter("running", task_id=task.id, attached=True)
                 return await self._finisher.finish(job, task, row, into)
             if (result := await self._send(job, into)) is not None:
@@ -271,11 +276,15 @@ class Runner:
 
 def _job_of(provider: Provider, request: Request, source: Source) -> Job:
     record = record_of(request, provider.http.base_url, source)
-    return Job(provider, request, replace(record, unit=provider.unit))
+    job = Job(provider, request, replace(record, unit=provider.unit))
+    number(job)
+    return job
 
 
 def _job_from_row(provider: Provider, row: Row) -> Job:
     """A job that can only attach: its request cannot be sent again."""
-    assert row.task is not None
     request = Request(row.record.platform, row.record.endpoint, {}, title=row.record.title)
-    return Job(provider, request, row.record, row.task)
+    job = Job(provider, request, row.record, row.task, can_be_sent=False)
+    if row.can_be_looked_up:
+        job.open.clear()  # new watchers must not join a job that may find out that it never arrived
+    return job
