@@ -93,6 +93,7 @@ class Row:
     kept     of a task whose results are fetched again: what it has brought before
     answer   the platform's last answer to an unresolved order, scrubbed
     told     whether a person was given the error of an unknown order
+    attempt  how often it was sent: 2 after its server has lost its first task
     """
 
     id: int
@@ -111,6 +112,7 @@ class Row:
     answer: str = ""
     told: bool = False
     kept: Result | None = None
+    attempt: int = 1
 
     @property
     def is_partial(self) -> bool:
@@ -217,6 +219,13 @@ class Ledger(Protocol):
 
         What was reserved for it counts in its row from now on. Raises LimitReached if nothing was
         reserved and a limit does not hold it any more.
+        """
+
+    def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
+        """Record that the order of this process is about to be sent once more, as `record` says.
+
+        lost  the id of the task that its server has lost: its row goes on with a new one
+        False if it has gone on otherwise meanwhile.
         """
 
     def record_accepted(

@@ -138,6 +138,13 @@ class ResilientLedger:
 
         return self._write(write, record.fingerprint)
 
+    def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
+        is_ours = self._write(
+            lambda store: store.record_intent_again(record, lost), record.fingerprint
+        )
+        self._tasks.pop(record.fingerprint, None)
+        return is_ours
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:

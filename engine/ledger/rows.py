@@ -36,7 +36,7 @@ def storable(*values: Json) -> tuple[Json, ...]:
 def row_values(row: Row) -> dict[str, Json]:
     """The columns of `row` other than those of its record and its result."""
     names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error", "answer")
-    values = {name: getattr(row, name) for name in names}
+    values = {name: getattr(row, name) for name in (*names, "attempt")}
     task_id, sent = (row.task.id, sorted(row.task.sent)) if row.task else ("", [])
     return {
         **values,
@@ -157,6 +157,7 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         success=_to_success(row["success"]) if is_here or state in ATTACHABLE else None,
         answer=row["answer"],
         told=bool(row["told"]),
+        attempt=row["attempt"],
         **times,
     )
 

@@ -76,6 +76,27 @@ class Store(Queries):
             self._insert(record)
         return None
 
+    def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
+        # Of a lost task, nothing is kept but that it was one attempt.
+        values = {
+            "state": State.INTENT.value,
+            "owner": self._owner.id,
+            "order_id": record.order_id,
+            "sent_to": record.sent_to,
+            "sent": "[]",
+            **dict.fromkeys(("submitted", "ended"), 0.0),
+            **dict.fromkeys(("task_id", "success", "error", "answer"), ""),
+        }
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        with self._transaction():
+            cursor = self._db.execute(
+                f"UPDATE tasks SET {assignments}, attempt = attempt + (task_id != '') "
+                f"WHERE mark = ? AND state {in_states((State.INTENT, *ATTACHABLE))} "
+                "AND task_id = ? AND (task_id != '' OR owner = ?)",
+                storable(*values.values(), record.fingerprint, lost, self._owner.id),
+            )
+            return cursor.rowcount == 1
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:

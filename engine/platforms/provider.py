@@ -155,6 +155,14 @@ class Provider:
         """
         raise NotImplementedError
 
+    def charges_nothing(self, endpoint: str) -> bool:
+        """Whether tasks at `endpoint` cost nothing.
+
+        One that its server has lost, as in a restart, is sent again then, once and with a new order
+        id, to wherever `prepare` sends it. Override where it depends on the server.
+        """
+        return self.is_free
+
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""
         return False

@@ -16,6 +16,7 @@ from ..base.errors import (
     SkyportError,
     TaskCancelled,
     TaskFailed,
+    TaskLost,
     TaskTimeout,
     TaskUnresolved,
     TransportError,
@@ -90,6 +91,16 @@ def unresolved_error(job: Job, task: Task, reason: str) -> TaskUnresolved:
             "Whether it was charged is not known. Queue again to look again, at no charge. To "
             "order it anew, which costs again: another seed, Order anew in the list of jobs, or "
             "`skyport jobs anew`."
+        ),
+        **_task_fields(job, task),
+    )
+
+
+def lost_error(job: Job, task: Task, reason: str) -> TaskLost:
+    return TaskLost(
+        reason,
+        do=tr(
+            "Its server may have restarted. Nothing was charged: queue again to run it once more."
         ),
         **_task_fields(job, task),
     )

@@ -18,6 +18,7 @@ from ..settings import settings
 from .job import Job, Stopped, within
 from .outcome import (
     look_reason,
+    lost_error,
     poll_stopped_error,
     raise_unless_succeeded,
     read_answer,
@@ -51,7 +52,8 @@ class Poller:
         Raises TaskFailed, TaskCancelled, TaskUnresolved, TaskTimeout; AuthRejected for the key.
         """
         now, patience = _now(), settings.load().patience_s
-        waiting = Waiting(now, now - _age(row))
+        is_free = job.provider.charges_nothing(task.endpoint)
+        waiting = Waiting(now, now - _age(row), is_free=is_free)
         forecast = Forecast(now, await self._usual_duration(job.request))
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
@@ -69,6 +71,8 @@ class Poller:
                 await self._record_state(job, answer, looking=look_until is not None)
                 if ended and not waiting.unresolved:
                     return await self._ended(job, task, answer)
+            if waiting.lost:
+                raise lost_error(job, task, waiting.lost)
             self._show_silence(job, waiting)
             if waiting.gave_up(_now(), patience if job.is_awaited else LOOK):
                 raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))

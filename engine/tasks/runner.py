@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.background import Engine, workers
-from ..base.errors import OutcomeUnknown, TaskCancelled
+from ..base.errors import OutcomeUnknown, TaskCancelled, TaskLost
 from ..base.events import notify
-from ..base.types import MediaFile, Request, Result
+from ..base.types import MediaFile, Request, Result, Task, TaskState
 from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
@@ -236,6 +236,7 @@ class Runner:
     async def _resume_or_submit(self, job: Job, into: Path) -> Result:
         while True:
             row = await self._resume.row_to_resume(job)
+            job.attempt = row.attempt if row else 1
             if row is None and job.existing_task is None:
                 if not job.can_be_sent:
                     raise never_arrived_error(job.provider.label)
@@ -248,7 +249,7 @@ class Runner:
                 if not job.can_be_sent:
                     job.open.set()  # it has been looked up: new watchers may join
                 job.enter("running", task_id=task.id, attached=True)
-                return await self._finisher.finish(job, task, row, into)
+                return await self._finish_task(job, task, row, into)
             if (result := await self._send(job, into)) is not None:
                 return result
 
@@ -263,6 +264,22 @@ class Runner:
         if sent is None:
             return None
         task, success = sent
+        job.enter("running", task_id=task.id, attached=False)
+        return await self._finish_task(job, task, None, into, success)
+
+    async def _finish_task(
+        self, job: Job, task: Task, row: Row | None, into: Path, success: TaskState | None = None
+    ) -> Result:
+        """The results of the task, or of the one after it where its server has lost it."""
+        try:
+            return await self._finisher.finish(job, task, row, into, success)
+        except TaskLost:
+            if not job.may_be_sent_again:
+                raise
+        again = await self._submitter.submit_again(job, task)
+        if again is None:  # another process has sent it again
+            return await self._resume_or_submit(job, into)
+        task, success = again
         job.enter("running", task_id=task.id, attached=False)
         return await self._finisher.finish(job, task, None, into, success)
 

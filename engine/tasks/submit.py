@@ -18,7 +18,7 @@ from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from ..spend import limits
 from .job import Job, Stopped, TransferProgress
-from .look_up import look_up, never_arrived_error, not_known_yet_error
+from .look_up import look_up, never_arrived_error, not_known_yet_error, number
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
 from .outcome import scrub_state, submit_error
 from .remote_media import TempFolder, fetch_remote_files
@@ -64,6 +64,24 @@ class Submitter:
         success = None if isinstance(accepted, str) else scrub_state(accepted)
         await self._record_accepted(job, task, success)
         return task, success
+
+    async def submit_again(self, job: Job, lost: Task) -> tuple[Task, TaskState | None] | None:
+        """`submit` for an order whose task its server has lost; its row goes on with a new task.
+
+        None if another process has sent it again.
+        """
+        job.attempt += 1
+        job.lost_task = lost
+        number(job)
+        try:
+            return await self.submit(job)
+        except SkyportError as error:
+            if job.lost_task is not None:  # it was not sent: its row still has the lost task
+                error.task_id = lost.id
+                await self._resume.record_end(job, error)
+            raise
+        finally:
+            job.lost_task = None
 
     async def answer(self, job: Job) -> tuple[Task, TaskState] | None:
         """The platform's answer; None if another process has sent the order."""
@@ -139,6 +157,8 @@ class Submitter:
             await self._resume.record_end(job, failure)
             raise failure from None
         job.enter("submitting")
+        _note_endpoint(job, request)
+        await self._claim_again(job)
         return request
 
     async def forget_if_lost(self, job: Job, error: SkyportError) -> None:
@@ -157,9 +177,18 @@ class Submitter:
         except Stopped:
             raise job.stop_error() from None
         job.enter("submitting")
-        sent_to = "" if request.endpoint == job.record.endpoint else request.endpoint
-        job.record = replace(job.record, sent_to=sent_to)
-        return request if await self._claim(job) else None
+        _note_endpoint(job, request)
+        is_ours = await (self._claim_again(job) if job.lost_task else self._claim(job))
+        return request if is_ours else None
+
+    async def _claim_again(self, job: Job) -> bool:
+        """Makes the order's row an intent again; False if another process has gone on with it."""
+        lost_id = job.lost_task.id if job.lost_task else ""
+        is_ours = await self._resume.in_thread(
+            lambda: self._ledger.record_intent_again(job.record, lost_id)
+        )
+        job.lost_task = None
+        return is_ours
 
     async def _claim(self, job: Job) -> bool:
         """Records the intent; False if another process has sent the order. Raises LimitReached."""
@@ -283,6 +312,12 @@ class Submitter:
         return http.has_answered or await self._resume.in_thread(
             lambda: self._ledger.has_accepted(http.base_url)
         )
+
+
+def _note_endpoint(job: Job, request: Request) -> None:
+    """Note in the job's record where the order is sent."""
+    sent_to = "" if request.endpoint == job.record.endpoint else request.endpoint
+    job.record = replace(job.record, sent_to=sent_to)
 
 
 @dataclass(frozen=True)
