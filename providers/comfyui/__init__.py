@@ -201,7 +201,7 @@ def _value(text: str) -> Json:
 def _described(info: ServerInfo) -> str:
     devices = ", ".join(map(_device_text, info.devices))
     about = f"ComfyUI {info.version}".strip() + (f", {devices}" if devices else "")
-    return tr("{server} answers; {count} tasks in its queue.", server=about, count=info.queue)
+    return tr("It answers: {server}; {count} tasks in its queue.", server=about, count=info.queue)
 
 
 def _device_text(device: Device) -> str:
