@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ._body import Cut, Refusal
+from ._comfyui_files import stored
 from ._comfyui_v2_assets import Asset, Assets
 from ._comfyui_v2_jobs import Job, Jobs
 from ._faults import Twists
@@ -16,7 +17,7 @@ from ._files import StoredFile, result_file
 from ._platform import Answer, Platform, Request, Route
 from ._spoil import spoil
 from ._tasks import Made, Task, Tasks
-from ._workflow import Saved
+from ._workflow import Saved, check, check_shape, wrong_inputs
 
 API = "/api/v2"
 KEY_SECONDS = 24 * 3600.0  # how long an Idempotency-Key stays taken
@@ -60,6 +61,7 @@ class Refused(Refusal):
 class ComfyApiV2:
     """The interface of one server. Knobs for tests.
 
+    is_on      whether the server speaks it; otherwise there are no such routes
     refusals   codes that the next submits are refused with, in turn; a key is freed, but by
                upstream_unreachable: then nobody knows
     page       jobs on one page of their list
@@ -70,6 +72,7 @@ class ComfyApiV2:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self.is_on = True
         self.refusals: list[str] = []
         self.page = 20
         self.events = True
@@ -107,6 +110,8 @@ class ComfyApiV2:
         """A route whose refusals and faults have the form of this interface."""
 
         def answer(request: Request, **names: str) -> Answer:
+            if not self.is_on:
+                raise Refusal(404, f"There is no {request.path} here.")
             try:
                 self._check_key(request, names)
                 if query is not None:
@@ -134,9 +139,10 @@ class ComfyApiV2:
         only(form, ("file", "content_type", "file_path", "expected_hash"), "field")
         if "file" not in form:
             raise Refusal(400, "Field 'file' is required.")
-        file = self._platform.store_upload(form["file"])
+        if form["file"].filename is None:
+            raise Refusal(400, "Field 'file' must be a file with a name.")
         path = form["file_path"].text if "file_path" in form else form["file"].filename
-        asset = self._assets.add(file, path or "")
+        asset = self._assets.add(stored(form["file"]), path)
         expected = form["expected_hash"].text if "expected_hash" in form else asset.hash
         if expected != asset.hash:
             raise Refused("hash_mismatch", "The bytes have another hash.")
@@ -217,10 +223,8 @@ class ComfyApiV2:
             raise Refused(self.refusals.pop(0), "The sandbox was asked to refuse.")
         files: dict[str, StoredFile] = {}
         prompt = self._resolved(workflow, files)
-        try:
-            plan = self._platform.plan_workflow(_KIND, body, prompt, files, self._store)
-        except Refusal as refusal:
-            raise Refused("invalid_workflow", refusal.text, {"node_errors": {}}) from None
+        _check(prompt, files)
+        plan = self._platform.plan_workflow(_KIND, body, prompt, files, self._store)
         try:
             task = self._platform.accept(request, plan)
         except Refusal as refusal:
@@ -235,7 +239,7 @@ class ComfyApiV2:
         except Refusal as refusal:
             if request.seen.fields is None:
                 raise
-            raise Refused("missing_asset", refusal.text) from None
+            raise Refused("missing_asset", "The workflow names an unknown asset.") from None
         if not isinstance(body, dict):
             raise Refusal(400, "The body must be a JSON object.")
         only(body, ("workflow", "extra_data"), "field")
@@ -337,6 +341,22 @@ class ComfyApiV2:
 
     def full_address(self, made: Made) -> str:
         return self.jobs.full_address(made)
+
+
+def _check(prompt: Any, files: Mapping[str, StoredFile]) -> None:
+    """Raises Refused with everything that is wrong with the workflow."""
+    errors: dict[str, list[Any]] = {}
+    try:
+        check_shape(prompt)
+        for node_id, field, reason in wrong_inputs(prompt, files):
+            errors.setdefault(node_id, []).append({"field": field, "reason": reason})
+        if not errors:
+            check(prompt, files)
+    except Refusal as refusal:
+        raise Refused("invalid_workflow", refusal.text, {"node_errors": {}}) from None
+    if errors:
+        words = f"Inputs of {len(errors)} nodes are wrong."
+        raise Refused("invalid_workflow", words, {"node_errors": errors})
 
 
 def _refusal(refusal: Refusal) -> Answer:

@@ -13,44 +13,26 @@ import requests
 from _clock import StoppedClock
 from _waiting import PATIENCE, until
 from PIL import Image, ImageOps
-from skyport.sandbox import Sandbox, start
-from skyport.sandbox._comfyui_v2 import KEY_SECONDS, RETRY_AFTER, ComfyApiV2
+from sandboxes import SandboxClient
+from skyport.sandbox import Sandbox
+from skyport.sandbox._comfyui_v2 import KEY_SECONDS, RETRY_AFTER
 from skyport.sandbox._comfyui_v2_assets import URL_SECONDS
 from skyport.sandbox._comfyui_v2_jobs import RETENTION
-from skyport.sandbox._platform import Platform, Route, World
 
 ASSETS, JOBS = "/api/v2/assets", "/api/v2/jobs"
 
 
-class OnlyV2(Platform):
-    """A server that speaks nothing else."""
-
-    name = "comfyui"
-    key = "sk-sandbox-comfyui"
-
-    def __init__(self, world: World) -> None:
-        self.v2 = ComfyApiV2(self)
-        super().__init__(world)
-
-    def routes(self) -> tuple[Route, ...]:
-        return tuple(self.v2.routes())
-
-
-class Client:
-    """What a user of the document would write, with the answers kept whole."""
+class Client(SandboxClient):
+    platform = "comfyui"
 
     def __init__(self, box: Sandbox, clock: StoppedClock) -> None:
-        self.box, self.clock = box, clock
-        box.platforms["comfyui"] = self.platform = OnlyV2(box._world)
-        self.v2 = self.platform.v2
+        super().__init__(box, clock)
+        self.v2 = self.imitation.v2
+        self.v2.is_on = True
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        key = {"Authorization": f"Bearer {self.platform.key}"}
-        headers = {**key, **more.pop("headers", {})}
-        url = f"{self.box.origin}/comfyui{path}" if path.startswith("/api") else path
-        if url.startswith("/"):
-            url = self.box.origin + url
-        return requests.request(method, url, headers=headers, timeout=PATIENCE, **more)
+        from_host_on = path.startswith("/comfyui/")
+        return super().ask(method, self.box.origin + path if from_host_on else path, **more)
 
     def data(self, method: str, path: str, status: int = 200, **more: Any) -> Any:
         answer = self.ask(method, path, **more)
@@ -79,9 +61,8 @@ class Client:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    clock = StoppedClock()
-    with start(clock=clock) as box:
-        yield Client(box, clock)
+    with Client.open() as client:
+        yield client
 
 
 def png(color: str = "aqua") -> bytes:
@@ -219,6 +200,26 @@ def test_what_cannot_run_is_refused_by_its_code(
     client: Client, body: Any, expected: tuple[int, str]
 ) -> None:
     assert client.refused("POST", JOBS, json=body) == expected
+
+
+def test_every_wrong_input_is_named_by_node_and_field(client: Client) -> None:
+    workflow = inverted(client.asset(png()))
+    workflow["1"]["inputs"]["image"] = "nowhere.png"
+    workflow["10"] = {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}}
+    error = client.ask("POST", JOBS, json={"workflow": workflow}).json()["error"]
+    assert error["code"] == "invalid_workflow"
+    named = {
+        node: [each["field"] for each in all]
+        for node, all in error["details"]["node_errors"].items()
+    }
+    assert named == {"1": ["image"], "10": ["images"]}
+
+
+def test_a_server_that_does_not_speak_it_has_no_such_routes(client: Client) -> None:
+    client.v2.is_on = False
+    answer = client.ask("GET", JOBS)
+    assert answer.status_code == 404
+    assert "code" not in answer.json()["error"]
 
 
 def test_files_that_are_gone_are_missing(client: Client) -> None:

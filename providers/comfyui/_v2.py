@@ -19,7 +19,7 @@ from ...engine.platforms.provider import Accepted
 from . import _v2_answers as answers
 from . import _v2_errors as errors
 from ._dialect import ServerInfo, Workflow
-from ._v2_orders import order_in, with_assets, with_order
+from ._v2_orders import order_in, with_order
 
 ASSETS, JOBS = "/api/v2/assets", "/api/v2/jobs"
 
@@ -89,7 +89,7 @@ class V2Dialect:
     # -- jobs -------------------------------------------------------------------------------
 
     def submit(self, workflow: Workflow, order_id: str, report: Report = no_report) -> Accepted:
-        body = {"workflow": with_order(with_assets(workflow), order_id)}
+        body = {"workflow": with_order(workflow, order_id)}
         key = {"Idempotency-Key": order_id}
         try:
             response = self.http.post_json(JOBS, body, headers=key)
@@ -131,7 +131,7 @@ class V2Dialect:
     def _order_of(self, job: Mapping[str, Json], order_id: str) -> str | None:
         """The order that a listed job is of, "" for none of ours; None where that is not shown."""
         job_id = str(job["id"])
-        if order_id in order_in(job):
+        if order_id in (job_id, *order_in(job)):
             return order_id
         if job_id not in self._orders:
             try:
