@@ -155,6 +155,14 @@ class Provider:
         """
         raise NotImplementedError
 
+    def charges_nothing(self, endpoint: str) -> bool:
+        """Whether tasks at `endpoint` cost nothing.
+
+        One that its server has lost, as in a restart, is sent again then, once and with a new order
+        id, to wherever `prepare` sends it. Override where it depends on the server.
+        """
+        return self.is_free
+
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""
         return False
@@ -176,6 +184,23 @@ class Provider:
             if not error.own_form:
                 raise
         return tr("It answers and accepts the key.")
+
+    def look_up(self, request: Request) -> Accepted | None:
+        """What became of a submit whose answer was lost: as `submit` would have answered.
+
+        Asked by `request.order_id`, which the submit has carried; `request.endpoint` is the one it
+        was sent to. After a restart, `request` comes from the ledger: files in its payload are
+        hashes. None says that the platform surely has no such order: it is sent again, with the
+        same order id, once a second look a few seconds later says the same. Whatever is raised says
+        that it is not known: the order is looked up again later. Override where the platform can be
+        asked.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def can_look_up(cls) -> bool:
+        """Whether the platform can be asked what became of a submit."""
+        return cls.look_up is not Provider.look_up
 
     def server_for(self, url: str) -> Http:
         """The server of the platform that serves `url`, to fetch a result there.

@@ -20,7 +20,8 @@ from . import _answers, _servers
 from ._dialect import Device, Dialect, ServerInfo
 from ._native import NativeDialect
 from ._pool import ON_THEIR_WAY, Pool, naming
-from ._servers import AUTO, Server
+from ._servers import AUTO as AUTO
+from ._servers import Server
 
 ADDRESS = "comfyui://servers"  # of all of them: the endpoint of a task says which one has it
 
@@ -196,7 +197,7 @@ def _value(text: str) -> Json:
 def _described(info: ServerInfo) -> str:
     devices = ", ".join(map(_device_text, info.devices))
     about = f"ComfyUI {info.version}".strip() + (f", {devices}" if devices else "")
-    return tr("{server} answers; {count} tasks in its queue.", server=about, count=info.queue)
+    return tr("It answers: {server}; {count} tasks in its queue.", server=about, count=info.queue)
 
 
 def _device_text(device: Device) -> str:

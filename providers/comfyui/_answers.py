@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from ...engine.base.errors import InputRejected
+from ...engine.base.errors import ApiError
 from ...engine.base.json_tree import number
 from ...engine.base.shown_text import shorten
 from ...engine.base.types import Json, Output, Status, TaskState
@@ -179,7 +179,7 @@ def complaints(body: Json, workflow: Workflow) -> Sequence[str]:
     ]
 
 
-def with_complaints(error: InputRejected, workflow: Workflow) -> InputRejected:
+def with_complaints(error: ApiError, workflow: Workflow) -> ApiError:
     """`error` in the words of all complaints at once."""
     found = complaints(error.body, workflow)
     if found:

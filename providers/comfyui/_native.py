@@ -19,9 +19,12 @@ from ...engine.base.json_tree import as_text, number
 from ...engine.base.types import Json, MediaFile, Report, Status, Task, TaskState, no_report
 from ...engine.base.words import tr
 from ...engine.http.client import Http
+from ...engine.http.error_answers import api_error, code_in
+from ...engine.http.messages import message_in
 from ...engine.http.response import read_json
 from ...engine.http.retry import no_task_id_error
 from ...engine.media.formats import extension
+from ...engine.platforms.answers import says_no_such_task
 from ...engine.platforms.last_answer import shown_answer
 from ...engine.platforms.provider import Accepted
 from . import _answers
@@ -86,6 +89,8 @@ class NativeDialect:
         is_own = self.http.recognise(answer)
         task_id = answer.get("prompt_id") if is_own else None
         if not isinstance(task_id, str) or not task_id:
+            if is_own and "error" in answer:
+                raise _answers.with_complaints(self._refusal(answer), workflow)
             raise no_task_id_error(self.http.label, as_text(answer)[:300])
         if texts := _answers.complaints(answer, workflow):
             left_out = tr(
@@ -121,9 +126,11 @@ class NativeDialect:
             if error.own_form:
                 raise
             return self._older_job(task_id)
-        if self.http.recognise(body) and "status" in body:
-            return dict(body)
-        raise self._not_ours(body)
+        if not self.http.recognise(body):
+            raise self._not_ours(body)
+        if "status" not in body:
+            raise self._refusal(body)
+        return dict(body)
 
     def _older_job(self, task_id: str) -> Mapping[str, Any]:
         """The job, of a server without /api/jobs."""
@@ -205,6 +212,12 @@ class NativeDialect:
     def object_info(self) -> Json | None:
         body = read_json(self.http.get("/api/object_info"))
         return body if isinstance(body, dict) and body else None
+
+    def _refusal(self, body: Json) -> ApiError:
+        """The error for an error that came with HTTP 200."""
+        words, label = message_in(body), self.http.label
+        status = 404 if says_no_such_task(words) else 200
+        return api_error(label, status, words, code_in(body), http=200, own_form=True, body=body)
 
     def _not_ours(self, body: Json) -> BadResult:
         return BadResult(
