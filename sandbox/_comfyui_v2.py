@@ -236,7 +236,7 @@ class ComfyApiV2:
     def _read_workflow(self, request: Request) -> tuple[Any, Any]:
         try:
             body = request.json()
-        except Refusal as refusal:
+        except Refusal:
             if request.seen.fields is None:
                 raise
             raise Refused("missing_asset", "The workflow names an unknown asset.") from None

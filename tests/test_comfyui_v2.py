@@ -23,6 +23,7 @@ from skyport.engine.base.errors import (
     OutOfCredit,
     RateLimited,
     ServerFault,
+    SkyportError,
     TaskFailed,
     TransportError,
 )
@@ -317,16 +318,24 @@ def test_a_key_that_is_taken_leads_to_the_job_that_took_it(server: Scripted, v2:
     assert v2.submit(WORKFLOW, ORDER) == ID
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        answer_json({"jobs": []}),
+        error("not_found", 404),
+        error("queue_full", 429),
+        error("unauthorized", 401),
+        Answer(drop="after"),
+    ],
+)
 def test_a_key_that_is_taken_by_no_job_that_can_be_seen_leaves_the_outcome_open(
-    server: Scripted, v2: V2Dialect
+    server: Scripted, v2: V2Dialect, listed: Answer
 ) -> None:
-    def jobs(seen: LoggedRequest) -> Answer:
-        taken = seen.method == "POST"
-        return error("idempotency_key_reuse", 422) if taken else answer_json({"jobs": []})
-
-    server.on(JOBS, jobs)
+    server.on(JOBS, error("idempotency_key_reuse", 422), listed)
     with pytest.raises(OutcomeUnknown):
         v2.submit(WORKFLOW, ORDER)
+    with pytest.raises(SkyportError):
+        v2.find(ORDER)
 
 
 # -- find -----------------------------------------------------------------------------------------
@@ -745,6 +754,52 @@ def test_no_credits_and_a_failing_node_are_told(
         play.result(studio, inverted(fox), tmp_path)
     with pytest.raises(TaskFailed, match=r"node 9 \(SaveImage\).*no more foxes"):
         play.result(studio, inverted(fox, prefix="[[fail:no more foxes]]"), tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "page"])
+def test_an_order_whose_answer_was_lost_is_paid_for_once(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path, fault: str
+) -> None:
+    taken = {"taken": True} if fault == "page" else {}
+    box.faults.add("POST /api/v2/jobs", fault, **taken)
+    assert color(play.result(studio, inverted(fox), tmp_path)) == (255, 0, 0)
+    assert box.charges["comfyui"] == 1
+    assert len(box.log.of("POST", "/jobs")) == 1
+
+
+def test_an_order_that_never_arrived_is_sent_again_by_itself(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    box.faults.add("POST /api/v2/jobs", "cut_before")
+    assert color(play.result(studio, inverted(fox), tmp_path)) == (255, 0, 0)
+    assert box.charges["comfyui"] == 1
+
+
+def test_an_order_of_which_nobody_knows_is_not_sent_under_another_key(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    box.platforms["comfyui"].v2.refusals = ["upstream_unreachable"]
+    with pytest.raises(OutcomeUnknown):
+        play.result(studio, inverted(fox), tmp_path)
+    assert box.charges["comfyui"] == 0
+    assert {seen.status for seen in box.log.of("POST", "/jobs")} == {503, 422}
+
+
+@pytest.mark.parametrize(
+    ("address", "is_free"),
+    [
+        ("https://cloud.comfy.org", False),
+        ("https://fox.run.comfy.app", False),
+        ("https://notcomfy.org", True),
+        ("http://192.168.1.20:8188", True),
+    ],
+)
+def test_a_task_that_is_lost_is_sent_again_only_where_nothing_is_charged(
+    address: str, is_free: bool
+) -> None:
+    _servers.add(Server("there", address))
+    assert Comfyui.connected().charges_nothing("there") is is_free
+    assert Comfyui.connected().charges_nothing("auto") is is_free
 
 
 def test_a_job_whose_answer_was_cut_is_found_and_never_sent_again(box: Sandbox) -> None:
