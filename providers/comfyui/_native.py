@@ -100,15 +100,13 @@ class NativeDialect:
         return task_id
 
     def find(self, order_id: str) -> str | None:
-        for _ in range(2):  # it may just be taken up
-            try:
-                self._job(order_id)
-            except NotFound as error:
-                if not error.own_form:
-                    raise
-            else:
-                return order_id
-        return None
+        try:
+            self._job(order_id)
+        except NotFound as error:
+            if error.own_form:
+                return None
+            raise
+        return order_id
 
     # -- poll -----------------------------------------------------------------------------------
 

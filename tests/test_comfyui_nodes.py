@@ -1,0 +1,153 @@
+"""Pins what a graph author gets from servers of one's own, on the stand-in and in ComfyUI."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from _clock import LONG, Clock
+from _waiting import until
+from host import Host, Run, graph, link, node
+from sandboxes import environment, failed
+from skyport.sandbox import Sandbox
+
+serial = itertools.count(1)
+NODE, RUN = "SkyportComfyuiRunWorkflow", "SkyportRunInCloud"
+
+
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, "comfyui")
+
+
+def workflow(words: str = "out", saver: str = "SaveImage") -> dict[str, Any]:
+    """Loads a picture, inverts it, saves it."""
+    prefix = {"filename_prefix": words} if saver == "SaveImage" else {}
+    return {
+        "73": {"class_type": "LoadImage", "inputs": {"image": "replaced.png"}},
+        "8": {"class_type": "ImageInvert", "inputs": {"image": ["73", 0]}},
+        "9": {"class_type": saver, "inputs": {"images": ["8", 0], **prefix}},
+    }
+
+
+def remote(prompt: Any = None, **inputs: Any) -> dict[str, Any]:
+    """A picture of this graph, inverted there."""
+    text = json.dumps(prompt or workflow())
+    given = {"workflow": text, "server": "auto", "seed": next(serial), **inputs}
+    return graph(
+        picture=node("ProbeImage", seed=4, width=32, height=24),
+        image=node("SkyportRemoteInput", value=link("picture"), target="73.image"),
+        run=node(NODE, given, inputs=link("image")),
+        mine=node("ProbeSink", value=link("picture")),
+        seen=node("ProbeSink", value=link("run")),
+    )
+
+
+def submits(sandbox: Sandbox) -> list[Any]:
+    return [seen.fields for seen in sandbox.log.of("POST", "/api/prompt")]
+
+
+@pytest.mark.parametrize("saver", ["SaveImage", "PreviewImage"])
+def test_a_workflow_gets_the_picture_it_was_given(
+    cloud: Host, sandbox: Sandbox, saver: str
+) -> None:
+    run = cloud.run(remote(workflow(saver=saver)))
+    assert run.status == "success", run.error
+    (sent,) = submits(sandbox)
+    name = sent["prompt"]["73"]["inputs"]["image"]
+    assert name.startswith("skyport/")
+    assert run.probe("seen")["shape"] == [1, 24, 32, 3]
+    views = sandbox.log.of("GET", "/api/view")
+    assert [seen.keyed for seen in views] == [True]
+
+
+def test_a_server_that_is_gone_passes_the_check_and_is_named_when_it_runs(cloud: Host) -> None:
+    failed(cloud, remote(server="studio"), "InvalidInput", 'no server "studio"', "auto, default")
+
+
+def test_the_list_of_servers_is_offered(cloud: Host) -> None:
+    about = cloud.object_info(NODE)["input"]["required"]["server"]
+    assert about[1]["options"] == ["auto", "default"]
+    assert about[1]["default"] == "auto"
+
+
+def test_what_the_server_says_is_wrong_is_told_at_once(cloud: Host) -> None:
+    prompt = workflow()
+    scale = {"image": ["73", 0], "upscale_method": "best", "width": -1, "height": 8, "crop": "no"}
+    prompt["8"] = {"class_type": "ImageScale", "inputs": scale}
+    words = ("Input upscale_method of ImageScale (8)", "Input width of ImageScale (8)")
+    failed(cloud, remote(prompt), "InputRejected", *words)
+
+
+def test_interrupt_takes_the_task_out_of_the_servers_queue(cloud: Host, sandbox: Sandbox) -> None:
+    handle = cloud.start(remote(workflow(LONG)))
+    handle.wait_for_text("run", "ComfyUI")
+    until(lambda: sandbox.log.of("POST", "/api/prompt"))
+    cloud.interrupt()
+    assert handle.result().status == "interrupted"
+    imitation: Any = sandbox.platforms["comfyui"]
+    until(lambda: not imitation.queue.pending() and not imitation.queue.running())
+
+
+def test_an_equal_order_runs_once(cloud: Host, sandbox: Sandbox) -> None:
+    prompt = remote()
+    assert cloud.run(prompt).status == "success"
+    sent = len(submits(sandbox))
+    again = {**prompt, "other": node("ProbeImage", seed=9, width=8, height=8)}
+    assert cloud.run(again).status == "success"
+    assert len(submits(sandbox)) == sent
+
+
+# -- Run in Cloud ---------------------------------------------------------------------------------
+
+
+def in_cloud(host: Host, server: str) -> Run:
+    """A picture of this machine, inverted there, as the editor queues it."""
+    prompt = graph(
+        picture=node("ProbeImage", seed=5, width=16, height=12),
+        kept=node("SkyportKeepLocal", value=link("picture")),
+        turned=node("ImageInvert", image=link("kept")),
+        there=node(RUN, {"where": "ComfyUI", "where.server": server}, value=link("turned")),
+        mine=node("ProbeSink", value=link("picture")),
+        seen=node("ProbeSink", value=link("there")),
+    )
+    nodes = [
+        {"id": key, "type": one["class_type"], "outputs": [{"type": "IMAGE"}]}
+        for key, one in prompt.items()
+    ]
+    editor = {"extra_pnginfo": {"workflow": {"nodes": nodes, "links": []}}}
+    return host.run(prompt, extra_data=editor)
+
+
+@pytest.mark.parametrize("server", ["auto", "default"])
+def test_a_part_of_a_graph_runs_there(cloud: Host, sandbox: Sandbox, server: str) -> None:
+    run = in_cloud(cloud, server)
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["shape"] == [1, 12, 16, 3]
+    (sent,) = submits(sandbox)
+    assert "ImageInvert" in {one["class_type"] for one in sent["prompt"].values()}
+
+
+def test_a_part_for_a_server_that_is_gone_is_no_broken_graph(cloud: Host) -> None:
+    run = in_cloud(cloud, "studio")
+    assert run.status == "error", (run.status, run.node_errors)
+    assert run.error is not None
+    assert 'no server "studio"' in run.error.message
+
+
+# -- restarts -------------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_lost_in_a_restart_is_sent_again(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    imitation: Any = sandbox.platforms["comfyui"]
+    handle = cloud.start(remote(workflow(LONG)))
+    first = until(lambda: imitation.queue.seen())[0].entry
+    imitation.restart()
+    second = until(lambda: imitation.queue.seen())[0].entry
+    assert second.id != first.id
+    clock.forward()
+    assert handle.result().status == "success"
