@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _waiting import PATIENT
+from PIL import Image
 from scripted import Answer, LoggedRequest, Scripted, answer_json, answer_page, redirect
 from skyport.engine.base.errors import (
     ApiError,
@@ -21,13 +23,20 @@ from skyport.engine.base.errors import (
     OutOfCredit,
     RateLimited,
     ServerFault,
+    SkyportError,
+    TaskFailed,
     TransportError,
 )
-from skyport.engine.base.types import MediaFile, Output, Status, Task
+from skyport.engine.base.types import MediaFile, Output, Request, Result, Status, Task
 from skyport.engine.http.client import Http
 from skyport.engine.http.retry import may_be_accepted, should_repeat
-from skyport.providers.comfyui import _detect
+from skyport.providers import comfyui
+from skyport.providers.comfyui import Comfyui, _detect, _servers
+from skyport.providers.comfyui._servers import Server
 from skyport.providers.comfyui._v2 import V2Dialect
+from skyport.sandbox import Sandbox, start
+from skyport.sandbox._comfyui_v2 import RETRY_AFTER
+from virtual import Play
 
 KEY = "comfyui-0123456789abcdef"
 JOBS, ASSETS = "/api/v2/jobs", "/api/v2/assets"
@@ -206,13 +215,6 @@ def test_a_job_is_sent_under_the_orders_key_and_names_the_order_in_its_workflow(
     assert seen.json() == {"workflow": {**WORKFLOW, "1": first}}
 
 
-def test_an_asset_may_stand_in_the_workflow_as_text(server: Scripted, v2: V2Dialect) -> None:
-    server.on(JOBS, answer_json(job("queued"), 201))
-    node = {"class_type": "LoadImage", "inputs": {"image": json.dumps(ASSET)}}
-    v2.submit({"1": node}, ORDER)
-    assert server.seen[0].json()["workflow"]["1"]["inputs"] == {"image": ASSET}
-
-
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
@@ -316,16 +318,24 @@ def test_a_key_that_is_taken_leads_to_the_job_that_took_it(server: Scripted, v2:
     assert v2.submit(WORKFLOW, ORDER) == ID
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        answer_json({"jobs": []}),
+        error("not_found", 404),
+        error("queue_full", 429),
+        error("unauthorized", 401),
+        Answer(drop="after"),
+    ],
+)
 def test_a_key_that_is_taken_by_no_job_that_can_be_seen_leaves_the_outcome_open(
-    server: Scripted, v2: V2Dialect
+    server: Scripted, v2: V2Dialect, listed: Answer
 ) -> None:
-    def jobs(seen: LoggedRequest) -> Answer:
-        taken = seen.method == "POST"
-        return error("idempotency_key_reuse", 422) if taken else answer_json({"jobs": []})
-
-    server.on(JOBS, jobs)
+    server.on(JOBS, error("idempotency_key_reuse", 422), listed)
     with pytest.raises(OutcomeUnknown):
         v2.submit(WORKFLOW, ORDER)
+    with pytest.raises(SkyportError):
+        v2.find(ORDER)
 
 
 # -- find -----------------------------------------------------------------------------------------
@@ -660,3 +670,156 @@ def test_an_address_where_nobody_listens_is_no_answer(http: Http, server: Script
     server.on("*", Answer(drop="after"))
     with pytest.raises(TransportError):
         _detect.interface_at(http)
+
+
+# -- against the sandbox, from an order to its result ---------------------------------------------
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with start(pace=0.01) as box:
+        box.platforms["comfyui"].v2.is_on = True
+        yield box
+
+
+@pytest.fixture(params=["v2", "auto"])
+def studio(box: Sandbox, request: pytest.FixtureRequest) -> Comfyui:
+    """The sandbox as a person's own server."""
+    server = Server("studio", box.base_url("comfyui"), dialect=request.param, header="bearer")
+    _servers.add(server, box.key("comfyui"))
+    return Comfyui.connected()
+
+
+@pytest.fixture
+def fox(tmp_path: Path) -> MediaFile:
+    path = tmp_path / "fox.png"
+    Image.new("RGB", (32, 24), "aqua").save(path)
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return MediaFile(path, "fox.png", "image/png", digest, len(content), 32, 24)
+
+
+def inverted(fox: MediaFile, seed: int = 0, prefix: str = "fox") -> Request:
+    prompt = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": fox}},
+        "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+        "9": {
+            "class_type": "SaveImage",
+            "inputs": {"images": ["2", 0], "filename_prefix": prefix},
+        },
+    }
+    return comfyui.workflow(prompt, "studio", seed=seed)
+
+
+def color(result: Result) -> Any:
+    [file] = result.files
+    return Image.open(file.path).convert("RGB").getpixel((0, 0))
+
+
+def test_an_order_becomes_its_picture(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    result = play.result(studio, inverted(fox), tmp_path)
+    assert color(result) == (255, 0, 0)
+    assert (result.files[0].node_id, box.charges["comfyui"]) == ("9", 1)
+    assert not [seen for seen in box.log if seen.path.endswith("/prompt")]
+
+
+def test_an_upload_that_the_server_has_cleared_is_made_anew_once(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    play.result(studio, inverted(fox, seed=1), tmp_path)
+    box.clear_uploads()
+    assert color(play.result(studio, inverted(fox, seed=2), tmp_path)) == (255, 0, 0)
+    statuses = [seen.status for seen in box.log.of("POST", "/jobs")]
+    assert statuses == [201, 422, 201]
+    assert box.charges["comfyui"] == 2
+
+
+def test_a_full_queue_is_waited_for(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    box.platforms["comfyui"].v2.refusals = ["queue_full", "deployment_not_ready"]
+    began = play.loop.time()
+    assert color(play.result(studio, inverted(fox), tmp_path)) == (255, 0, 0)
+    assert play.loop.time() - began >= 2 * RETRY_AFTER
+    assert box.charges["comfyui"] == 1
+
+
+def test_no_credits_and_a_failing_node_are_told(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    box.platforms["comfyui"].v2.refusals = ["insufficient_credits"]
+    with pytest.raises(OutOfCredit):
+        play.result(studio, inverted(fox), tmp_path)
+    with pytest.raises(TaskFailed, match=r"node 9 \(SaveImage\).*no more foxes"):
+        play.result(studio, inverted(fox, prefix="[[fail:no more foxes]]"), tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "page"])
+def test_an_order_whose_answer_was_lost_is_paid_for_once(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path, fault: str
+) -> None:
+    taken = {"taken": True} if fault == "page" else {}
+    box.faults.add("POST /api/v2/jobs", fault, **taken)
+    assert color(play.result(studio, inverted(fox), tmp_path)) == (255, 0, 0)
+    assert box.charges["comfyui"] == 1
+    assert len(box.log.of("POST", "/jobs")) == 1
+
+
+def test_an_order_that_never_arrived_is_sent_again_by_itself(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    box.faults.add("POST /api/v2/jobs", "cut_before")
+    assert color(play.result(studio, inverted(fox), tmp_path)) == (255, 0, 0)
+    assert box.charges["comfyui"] == 1
+
+
+def test_an_order_of_which_nobody_knows_is_not_sent_under_another_key(
+    box: Sandbox, studio: Comfyui, fox: MediaFile, play: Play, tmp_path: Path
+) -> None:
+    box.platforms["comfyui"].v2.refusals = ["upstream_unreachable"]
+    with pytest.raises(OutcomeUnknown):
+        play.result(studio, inverted(fox), tmp_path)
+    assert box.charges["comfyui"] == 0
+    assert {seen.status for seen in box.log.of("POST", "/jobs")} == {503, 422}
+
+
+@pytest.mark.parametrize(
+    ("address", "is_free"),
+    [
+        ("https://cloud.comfy.org", False),
+        ("https://fox.run.comfy.app", False),
+        ("https://notcomfy.org", True),
+        ("http://192.168.1.20:8188", True),
+    ],
+)
+def test_a_task_that_is_lost_is_sent_again_only_where_nothing_is_charged(
+    address: str, is_free: bool
+) -> None:
+    _servers.add(Server("there", address))
+    assert Comfyui.connected().charges_nothing("there") is is_free
+    assert Comfyui.connected().charges_nothing("auto") is is_free
+
+
+def test_a_job_whose_answer_was_cut_is_found_and_never_sent_again(box: Sandbox) -> None:
+    key = {"Authorization": f"Bearer {box.key('comfyui')}"}
+    url = box.base_url("comfyui")
+    workflow = {
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0},
+        },
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+    }
+    box.faults.add("POST /api/v2/jobs", "cut_after")
+    with pytest.raises(TransportError):
+        V2Dialect(Http("ComfyUI", url, key, timeout=PATIENT)).submit(workflow, ORDER)
+    box.platforms["comfyui"].v2.page = 1
+    for _ in range(3):
+        V2Dialect(Http("ComfyUI", url, key, timeout=PATIENT)).submit(workflow, str(uuid.uuid4()))
+    later = V2Dialect(Http("ComfyUI", url, key, timeout=PATIENT))
+    task_id = later.find(ORDER)
+    assert task_id is not None
+    assert later.submit(workflow, ORDER) == task_id
+    assert box.charges["comfyui"] == 4

@@ -1,9 +1,10 @@
-"""Which of the two interfaces an address speaks: asked once, remembered until it is forgotten."""
+"""Which of the two interfaces an address speaks: asked before the first use, and remembered."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -12,18 +13,22 @@ from ...engine.base.errors import (
     AuthRejected,
     BadResult,
     InvalidInput,
+    NotFound,
     RateLimited,
     ServerFault,
     SkyportError,
     TransportError,
 )
 from ...engine.base.shown_text import scrub, shorten
-from ...engine.base.types import Json
+from ...engine.base.types import Json, MediaFile, Report, Task, TaskState, no_report
 from ...engine.base.words import tr
 from ...engine.http.client import Http
 from ...engine.http.response import read_json
+from ...engine.platforms.provider import Accepted
 from . import _v2_answers
-from ._v2 import JOBS
+from ._dialect import Dialect, ServerInfo, Workflow
+from ._native import NativeDialect
+from ._v2 import JOBS, V2Dialect
 
 Interface = Literal["native", "v2"]
 
@@ -33,6 +38,10 @@ _SIGNS: tuple[tuple[Interface, str, Callable[[Json], bool]], ...] = (
     ("native", "/system_stats", lambda body: isinstance(body, dict) and "system" in body),
     ("native", "/api/system_stats", lambda body: isinstance(body, dict) and "system" in body),
 )
+_DIALECTS: Mapping[Interface, Callable[[Http], Dialect]] = {
+    "native": NativeDialect,
+    "v2": V2Dialect,
+}
 _LOGIN = re.compile(r"log ?in|sign ?in|password|\u767b\u5f55|\u767b\u5165", re.IGNORECASE)
 
 _found: dict[str, Interface] = {}
@@ -73,6 +82,63 @@ def _body(http: Http, path: str, failures: list[SkyportError]) -> Json:
 def forget(http: Http) -> None:
     """Ask anew the next time: another server may have moved in."""
     _found.pop(http.base_url, None)
+
+
+class DetectedDialect:
+    """A server whose interface is found out when it is first needed; see `Dialect`."""
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+        self._dialect: Dialect | None = None
+
+    @contextmanager
+    def _spoken(self) -> Iterator[Dialect]:
+        """The dialect of the server; asked for anew once it does not understand that any more."""
+        if self._dialect is None:
+            self._dialect = _DIALECTS[interface_at(self.http)](self.http)
+        try:
+            yield self._dialect
+        except (BadResult, NotFound) as error:
+            if not getattr(error, "own_form", False):
+                forget(self.http)
+                self._dialect = None
+            raise
+
+    def upload(self, file: MediaFile, report: Report = no_report) -> Json:
+        with self._spoken() as dialect:
+            return dialect.upload(file, report)
+
+    def url_lifetime(self, value: Json) -> float:
+        with self._spoken() as dialect:
+            return dialect.url_lifetime(value)
+
+    def submit(self, workflow: Workflow, order_id: str, report: Report = no_report) -> Accepted:
+        with self._spoken() as dialect:
+            return dialect.submit(workflow, order_id, report)
+
+    def find(self, order_id: str) -> str | None:
+        with self._spoken() as dialect:
+            return dialect.find(order_id)
+
+    def poll(self, task: Task) -> TaskState:
+        with self._spoken() as dialect:
+            return dialect.poll(task)
+
+    def cancel(self, task: Task) -> bool:
+        with self._spoken() as dialect:
+            return dialect.cancel(task)
+
+    def queue_length(self) -> int:
+        with self._spoken() as dialect:
+            return dialect.queue_length()
+
+    def about(self) -> ServerInfo:
+        with self._spoken() as dialect:
+            return dialect.about()
+
+    def object_info(self) -> Json | None:
+        with self._spoken() as dialect:
+            return dialect.object_info()
 
 
 def _explained(failures: list[SkyportError], http: Http) -> SkyportError:

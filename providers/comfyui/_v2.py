@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ...engine.base.errors import ApiError, BadResult, InputRejected, NotFound, OutcomeUnknown
+from ...engine.base.errors import (
+    ApiError,
+    BadResult,
+    InputRejected,
+    NotFound,
+    OutcomeUnknown,
+    SkyportError,
+)
 from ...engine.base.types import Field, Json, MediaFile, Output, Report, Task, TaskState, no_report
 from ...engine.base.words import tr
 from ...engine.http.client import Http
@@ -19,7 +26,7 @@ from ...engine.platforms.provider import Accepted
 from . import _v2_answers as answers
 from . import _v2_errors as errors
 from ._dialect import ServerInfo, Workflow
-from ._v2_orders import order_in, with_assets, with_order
+from ._v2_orders import order_in, with_order
 
 ASSETS, JOBS = "/api/v2/assets", "/api/v2/jobs"
 
@@ -37,6 +44,7 @@ class V2Dialect:
         self._ends: dict[str, float] = {}  # when an asset ends, by the server's clock
         self._orders: dict[str, str] = {}  # by id of a job: the order that its workflow names
         self._links: dict[str, Mapping[str, str]] = {}  # by id of a job
+        self._keys_taken: set[str] = set()  # orders whose key is taken, by a job or by nobody knows
         self._taken_out: set[str] = set()  # ids of jobs that were cancelled before they ran
 
     # -- assets -----------------------------------------------------------------------------
@@ -89,7 +97,7 @@ class V2Dialect:
     # -- jobs -------------------------------------------------------------------------------
 
     def submit(self, workflow: Workflow, order_id: str, report: Report = no_report) -> Accepted:
-        body = {"workflow": with_order(with_assets(workflow), order_id)}
+        body = {"workflow": with_order(workflow, order_id)}
         key = {"Idempotency-Key": order_id}
         try:
             response = self.http.post_json(JOBS, body, headers=key)
@@ -98,7 +106,7 @@ class V2Dialect:
         else:
             return self._accepted(read_json(response), order_id)
         if failure.code == errors.KEY_USED and failure.own_form:
-            return self._arrived(order_id, failure)
+            return self._arrived(order_id)
         raise errors.submit_error(failure, workflow)
 
     def _accepted(self, body: Json, order_id: str) -> str:
@@ -110,12 +118,18 @@ class V2Dialect:
         self._note_links(job)
         return str(job["id"])
 
-    def _arrived(self, order_id: str, error: ApiError) -> str:
-        """The job of an order whose key is taken: an earlier attempt has arrived."""
-        task_id = self.find(order_id)
-        if task_id is None:
-            raise outcome_unknown(error, self.http.label)
-        return task_id
+    def _arrived(self, order_id: str) -> str:
+        """The job of an order whose key is taken: an earlier attempt has, or may have, arrived."""
+        self._keys_taken.add(order_id)
+        try:
+            task_id = self.find(order_id)
+        except SkyportError as error:
+            failure = error
+        else:
+            assert task_id is not None  # `find` raises now where it finds none
+            return task_id
+        # Whatever keeps it from being looked up, it is no refusal of the job.
+        raise outcome_unknown(failure, self.http.label)
 
     def find(self, order_id: str) -> str | None:
         is_certain = True
@@ -124,6 +138,8 @@ class V2Dialect:
             if order == order_id:
                 return str(job["id"])
             is_certain = is_certain and order is not None
+        if order_id in self._keys_taken:
+            raise self._not_found(tr("its key has been used, and no job of it is in the list"))
         if not is_certain:
             raise self._not_found(tr("it does not show the workflow of every job"))
         return None
@@ -131,7 +147,7 @@ class V2Dialect:
     def _order_of(self, job: Mapping[str, Json], order_id: str) -> str | None:
         """The order that a listed job is of, "" for none of ours; None where that is not shown."""
         job_id = str(job["id"])
-        if order_id in order_in(job):
+        if order_id in (job_id, *order_in(job)):
             return order_id
         if job_id not in self._orders:
             try:

@@ -44,7 +44,7 @@ def submit_error(error: ApiError, workflow: Workflow) -> SkyportError:
     error_class = _CLASSES.get(error.code)
     if error_class is None:
         return error
-    complaints = "; ".join(_complaints(error.body, workflow))
+    complaints = " ".join(_complaints(error.body, workflow))
     return error_class(
         f"{error.what} {complaints}".strip(),
         status=error.status,

@@ -1,32 +1,13 @@
-"""What we write into a workflow for the Comfy API v2: its assets, and the order that it is of."""
+"""The order that a workflow is of, written into it for the Comfy API v2."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...engine.base.json_tree import parse
 from ...engine.base.types import Json
 
-_ASSET = '{"__type": "core/ASSET"'
 _ORDER = "skyport_order"  # in `_meta`, which ComfyUI itself does not read
-
-
-def asset_text(asset: Json) -> str:
-    """An asset as text, for where one text takes the place of a file."""
-    return json.dumps(asset)
-
-
-def with_assets(tree: Json) -> Json:
-    """A copy of `tree` with each asset that is there as text as the object that it is."""
-    if isinstance(tree, str) and tree.startswith(_ASSET):
-        return parse(tree)
-    if isinstance(tree, Mapping):
-        return {key: with_assets(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [with_assets(value) for value in tree]
-    return tree
 
 
 def with_order(workflow: Mapping[str, Any], order_id: str) -> Json:
