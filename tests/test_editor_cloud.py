@@ -232,7 +232,6 @@ def test_an_export_that_is_pasted_names_the_values_of_a_node_that_is_not_here(
     inputs = {"upscale_method": "area", "width": 64, "height": 64, "crop": "center"}
     export = {"1": {"class_type": kind, "inputs": {**inputs, "image": ["2", 0]}}}
     dialog.locator("textarea").fill(json.dumps({**export, "2": export["1"]}))
-    editor.page.screenshot(path="/tmp/w/c1-data/dialog.png")
     dialog.get_by_text("Use it").click()
     dialog.wait_for(state="detached")
     badges(editor)
