@@ -23,7 +23,7 @@ from ..engine.platforms import registry
 from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
 from ..engine.platforms.provider import Provider
 from ..engine.platforms.registry import names, provider_class, public_hosts
-from ..engine.settings import folders, keys, settings
+from ..engine.settings import folders, settings
 from ..engine.settings.settings import results
 from ..engine.spend.estimate import Estimator
 from ..engine.spend.price_book import PriceBook
@@ -63,13 +63,11 @@ _starting = forks.Lock()
 def connect(platform: str) -> Provider:
     """The platform, ready for requests. Raises MissingKey; InvalidInput where no address is set."""
     cls = provider_class(platform)
-    if settings.load().sandbox:
-        base_url, key = sandbox().base_url(platform), sandbox().key(platform)
-    else:
-        base_url = keys.base_url(platform, cls.label, cls.default_base_url)
-        key = keys.require(platform, cls.label, cls.key_help).value
     host = None if cls.takes_uploads() else ChosenHost(cls.label, connect)
-    return cls(Http(cls.label, base_url, cls.auth_headers(key)), host)
+    if not settings.load().sandbox:
+        return cls.connected(host)
+    headers = cls.auth_headers(sandbox().key(platform))
+    return cls(Http(cls.label, sandbox().base_url(platform), headers), host)
 
 
 def catalogue(platform: str) -> Catalogue:
@@ -86,8 +84,7 @@ def address(platform: str) -> str:
     """The address that tasks go to now. Raises InvalidInput where none is set."""
     if settings.load().sandbox:
         return sandbox().base_url(platform)
-    cls = provider_class(platform)
-    return keys.base_url(platform, cls.label, cls.default_base_url)
+    return provider_class(platform).address()
 
 
 async def refresh(platform: str) -> Refreshed:
@@ -172,7 +169,7 @@ def _sandbox() -> Sandbox:
 def _base_url(cls: type[Provider]) -> str:
     """The platform's address; "" where it is missing or invalid, which does not matter here."""
     try:
-        return keys.base_url(cls.name, cls.label, cls.default_base_url)
+        return cls.address()
     except InvalidInput:
         return ""
 

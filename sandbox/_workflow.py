@@ -46,6 +46,17 @@ def check(prompt: Any, files: Files) -> None:
 
     `files` are the uploads by name or address, or a function that finds one or gives None.
     """
+    check_shape(prompt)
+    for node_id, node in prompt.items():
+        _check_loader(node_id, node, _finder(files))
+    if not output_nodes(prompt):
+        raise Refusal(400, "Prompt has no outputs: the workflow saves nothing.")
+    for node_id in _executed(prompt):
+        _check_inputs(node_id, prompt)
+
+
+def check_shape(prompt: Any) -> None:
+    """Raises Refusal (400) unless it is a workflow in API format whose links lead to nodes."""
     if not isinstance(prompt, dict) or not prompt:
         raise Refusal(400, "parameters.prompt must be a workflow in API format.")
     if isinstance(prompt.get("nodes"), list):
@@ -54,22 +65,37 @@ def check(prompt: Any, files: Files) -> None:
         _check_shape(node_id, node)
     for node_id, node in prompt.items():
         _check_links(node_id, node["inputs"], prompt)
-        _check_loader(node_id, node, _finder(files))
-    if not _savers(prompt):
-        raise Refusal(400, "Prompt has no outputs: the workflow saves nothing.")
+
+
+def wrong_inputs(prompt: Prompt, files: Files) -> Iterator[tuple[str, str, str]]:
+    """(node id, input, what is wrong with its value) of every node that an output needs.
+
+    The shape of the workflow and its links are right: `check_shape` has passed.
+    """
+    find = _finder(files)
+    for node_id in in_order(prompt, output_nodes(prompt)):
+        try:
+            _check_loader(node_id, prompt[node_id], find)
+        except Refusal as wrong:
+            yield node_id, file_input(prompt[node_id]), wrong.text
     for node_id in _executed(prompt):
-        _check_inputs(node_id, prompt)
+        node = prompt[node_id]
+        for name, expected in NODES[node["class_type"]].inputs.items():
+            try:
+                _check_input(node["inputs"], name, expected, prompt)
+            except WrongInput as wrong:
+                yield node_id, name, str(wrong)
 
 
 def steps(prompt: Prompt) -> tuple[tuple[str, str], ...]:
     """(node id, title) of the nodes the outputs need, inputs before what uses them."""
-    return tuple((each, title(prompt[each])) for each in in_order(prompt, _savers(prompt)))
+    return tuple((each, title(prompt[each])) for each in in_order(prompt, output_nodes(prompt)))
 
 
 def run(prompt: Prompt, files: Files, new_path: Callable[[], Path]) -> Iterator[Saved]:
     """What the workflow saves, node by node. Raises NodeFailed where a node cannot go on."""
     work = _Work(prompt, _finder(files), new_path)
-    savers = {node_id: work.save(node_id) for node_id in _savers(prompt)}
+    savers = {node_id: work.save(node_id) for node_id in output_nodes(prompt)}
     for node_id, paths in savers.items():
         node = prompt[node_id]
         prefix = node["inputs"].get("filename_prefix")
@@ -83,7 +109,8 @@ def _finder(files: Files) -> Find:
     return files if callable(files) else files.get
 
 
-def _savers(prompt: Prompt) -> list[str]:
+def output_nodes(prompt: Prompt) -> list[str]:
+    """The ids of the nodes that save something."""
     return [node_id for node_id, node in prompt.items() if node["class_type"] in _SAVERS]
 
 
@@ -108,7 +135,7 @@ def _executed(prompt: Prompt) -> list[str]:
     A saver directly after an unknown node is left out: its files are drawn with that node.
     """
     known = _executable(prompt)
-    ends = [each for each in _savers(prompt) if each in known]
+    ends = [each for each in output_nodes(prompt) if each in known]
     ends = [each for each in ends if not _is_behind_unknown(prompt, each, known)]
     return in_order(prompt, ends, known)
 

@@ -372,9 +372,13 @@ FORMS: dict[str, Callable[[str], Any]] = {
     "gpugeek": lambda words: {"code": 20404, "message": words, "traceid": "t", "data": None},
     "opencomputing": lambda words: {"error": words},
     "happyhorse": lambda words: {"error": {"message": words, "type": "invalid"}},
+    "comfyui": lambda words: {"error": {"type": "x", "message": words}, "node_errors": {}},
 }
+OWN_SERVER = Endpoint("comfyui", "auto", payload={"prompt": {}})
 each_platform = pytest.mark.parametrize(
-    "endpoint", [next(e for e in ENDPOINTS if e.platform == name) for name in FORMS], ids=str
+    "endpoint",
+    [next(e for e in [*ENDPOINTS, OWN_SERVER] if e.platform == name) for name in FORMS],
+    ids=str,
 )
 
 

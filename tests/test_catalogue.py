@@ -239,8 +239,11 @@ def knows_models(platform: str) -> bool:
     return "read_row" in vars(provider_class(platform))
 
 
-def test_only_gpugeek_runs_nothing_but_workflows() -> None:
-    assert [platform for platform in names() if not knows_models(platform)] == ["gpugeek"]
+def test_only_hosted_workflows_and_own_servers_run_nothing_but_workflows() -> None:
+    assert [platform for platform in names() if not knows_models(platform)] == [
+        "comfyui",
+        "gpugeek",
+    ]
 
 
 @pytest.mark.parametrize("platform", [name for name in names() if knows_models(name)])

@@ -91,7 +91,9 @@ def test_the_branches_run_side_by_side(tmp_path):
             until(lambda: len(sandbox.tasks) == 7)
             first = list(sandbox.tasks)
         trip.result(PATIENCE)
-    assert {task.platform for task in first} == set(platform_names())
+    assert {task.platform for task in first} == set(platform_names()) - {
+        "comfyui"
+    }  # a person's own server
 
 
 def test_the_edited_image_is_what_the_video_begins_with(tmp_path):

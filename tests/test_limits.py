@@ -40,6 +40,7 @@ from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.settings import settings as stored
 from skyport.engine.settings.caps import Cap
+from skyport.engine.spend import limits
 from skyport.engine.spend.price import Origin, Price
 from skyport.engine.tasks.job import Job
 from skyport.engine.tasks.runner import Runner
@@ -189,6 +190,21 @@ def test_what_the_sandbox_imitates_uses_nothing_up(store: Store, here: str) -> N
     reserve(store, [record("b", 1)], tasks(1))
     with pytest.raises(LimitReached):
         reserve(store, [record("c", 1, base_url=here)], tasks(1))
+
+
+def test_servers_of_ones_own_use_nothing_up_unless_a_limit_names_them(store: Store) -> None:
+    own = {"platform": "comfyui", "base_url": "comfyui://servers", "unit": ""}
+    free = frozenset({"comfyui"})
+    of_all, of_them = replace(tasks(2), free=free), replace(tasks(2, platform="comfyui"), free=free)
+    assert len(reserve(store, records(*[None] * 5, **own), of_all)) == 5
+    assert len(reserve(store, records(1, 2), of_all)) == 2
+    with pytest.raises(LimitReached):
+        reserve(store, records(*[None] * 3, **{**own, "base_url": "comfyui://x"}), of_them)
+
+
+def test_the_limits_of_the_settings_know_who_charges_nothing(monkeypatch: Any) -> None:
+    monkeypatch.setenv("SKYPORT_LIMIT_TASKS_PER_DAY", "5")
+    assert [limit.free for limit in limits.current()] == [frozenset({"comfyui"})]
 
 
 def test_an_unknown_price_counts_as_a_task_only_and_the_refusal_says_so(store: Store) -> None:

@@ -217,6 +217,7 @@ def test_a_platform_says_what_it_is_and_where_its_keys_are_made(host):
         "haiyi": "https://art.huya.info",
         "happyhorse": "",
         "opencomputing": "https://ai.opencomputing.cn",
+        "comfyui": "",
     }
     keys_of_horse = pages["happyhorse"]("https://kaiyuncode.com/v1")
     assert keys_of_horse == "https://kaiyuncode.com/account/api-key"
@@ -432,10 +433,11 @@ def test_an_account_is_topped_up_where_its_own_platform_says():
         "haiyi": "https://art.huya.info",
         "happyhorse": "",
         "opencomputing": "https://ai.opencomputing.cn",
+        "comfyui": "",
     }
     assert pages["happyhorse"]("https://kaiyuncode.com/v1") == "https://kaiyuncode.com/pricing"
     for elsewhere in ("https://x.example", "https://kaiyuncode.com.x.example", ""):
-        assert [page(elsewhere) for page in pages.values()] == [""] * 4
+        assert [page(elsewhere) for page in pages.values()] == [""] * len(pages)
 
 
 def test_the_page_for_payments_is_in_the_setup(host):
@@ -445,6 +447,7 @@ def test_the_page_for_payments_is_in_the_setup(host):
         "haiyi": "",  # the sandbox is at its address
         "happyhorse": "",
         "opencomputing": "",
+        "comfyui": "",
     }
     assert [one["name"] for one in setup if one["lists_prices"]] == ["happyhorse", "opencomputing"]
 

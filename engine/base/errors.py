@@ -8,6 +8,7 @@ SkyportError
 |  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
 +- OutcomeUnknown                       a submit got no answer: it may have been charged
 +- TaskFailed                           accepted, then ended badly
+|  +- TaskLost                          a server that charges nothing has lost it
 +- TaskUnresolved                       accepted, and its answers do not say how it ended
 +- TaskTimeout                          we stopped waiting; the task goes on
 +- TaskCancelled                        stopped, by us or on the platform
@@ -134,6 +135,10 @@ class OutcomeUnknown(SkyportError):
 
 class TaskFailed(SkyportError):
     """The task was accepted and ended badly; the text holds the platform's words."""
+
+
+class TaskLost(TaskFailed):
+    """A server that charges nothing does not know the task any more, as after its restart."""
 
 
 class TaskUnresolved(SkyportError):

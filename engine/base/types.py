@@ -189,6 +189,9 @@ class Request:
     copy      number among equal items of one batch, so that four copies of a picture make four
               tasks
     warnings  shown to the user; not part of the fingerprint
+    order_id  a UUID in lower case with hyphens, by which a platform that takes one knows the order
+              again; set before `prepare` and the same each time one order is sent; not part of the
+              fingerprint
     """
 
     platform: str
@@ -198,6 +201,7 @@ class Request:
     seed: int = 0
     copy: int = 0
     warnings: tuple[str, ...] = ()
+    order_id: str = field(default="", compare=False)
 
     def with_payload(self, payload: Mapping[str, Json]) -> Request:
         return replace(self, payload=payload)

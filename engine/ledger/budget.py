@@ -29,7 +29,7 @@ class Limit:
     setting   the setting that it comes from
     most      tasks, or the amount in a unit
     counts    "tasks" or "cost"
-    platform  "" for all of them together
+    platform  "" for all of them together, but those that are `free`
     unit      of a cost; "" holds for every unit by itself, as units are never added up
     """
 
@@ -39,9 +39,11 @@ class Limit:
     counts: str
     platform: str = ""
     unit: str = ""
+    free: frozenset[str] = frozenset()
 
     def concerns(self, use: Use) -> bool:
-        return self.platform in ("", use.platform)
+        """A limit that names a platform holds for it although nothing is charged there."""
+        return self.platform == use.platform or not (self.platform or use.platform in self.free)
 
     @property
     def ceiling(self) -> int:

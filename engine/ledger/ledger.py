@@ -25,7 +25,8 @@ class State(str, enum.Enum):
     unresolved         accepted, and nothing proves that it failed or brings its result: looked at
                        again for a day, resent by nobody but a person
     failed, cancelled  ended without a result
-    unknown            sent but never answered: may have been charged, never resent by itself
+    unknown            sent but never answered: may have been charged, never resent by itself; where
+                       the platform can be asked what became of it, it is asked
     """
 
     INTENT = "intent"
@@ -67,6 +68,8 @@ class TaskRecord:
     unit         in which the platform tells costs, "" where it tells none
     price        what it counts for in limits of cost: the most that it is expected to cost, until
                  the platform tells its cost; None if it is unknown
+    order_id     by which the platform can be asked what became of a submit, "" where it cannot
+    sent_to      the endpoint that `prepare` has chosen, "" where it is `endpoint`
     """
 
     fingerprint: str
@@ -78,6 +81,8 @@ class TaskRecord:
     source: Source = NOBODY
     unit: str = ""
     price: Amount | None = field(default=None, compare=False)
+    order_id: str = field(default="", compare=False)
+    sent_to: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Row:
     kept     of a task whose results are fetched again: what it has brought before
     answer   the platform's last answer to an unresolved order, scrubbed
     told     whether a person was given the error of an unknown order
+    attempt  how often it was sent: 2 after its server has lost its first task
     """
 
     id: int
@@ -106,11 +112,17 @@ class Row:
     answer: str = ""
     told: bool = False
     kept: Result | None = None
+    attempt: int = 1
 
     @property
     def is_partial(self) -> bool:
         """Whether some of its results are on this disk, and others are missing."""
         return self.result is not None and bool(self.result.missing)
+
+    @property
+    def can_be_looked_up(self) -> bool:
+        """Whether the platform can be asked what became of its submit, which was never answered."""
+        return self.state is State.UNKNOWN and bool(self.record.order_id)
 
     @property
     def unit(self) -> str:
@@ -209,6 +221,13 @@ class Ledger(Protocol):
         reserved and a limit does not hold it any more.
         """
 
+    def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
+        """Record that the order of this process is about to be sent once more, as `record` says.
+
+        lost  the id of the task that its server has lost: its row goes on with a new one
+        False if it has gone on otherwise meanwhile.
+        """
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
@@ -229,11 +248,25 @@ class Ledger(Protocol):
     def record_unresolved(self, fingerprint: str, task_id: str, error: str, answer: str) -> None:
         """Record that it is not known how the task ended, and the platform's last answer."""
 
+    def record_found(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
+        """Record that a look-up has found the task of an unknown order: it was accepted."""
+
+    def record_never_arrived(self, record: TaskRecord, error: str) -> None:
+        """Record that a look-up has proved that an unknown order never arrived: it has failed."""
+
     def record_told(self, fingerprint: str) -> None:
-        """Record that a person is being given the error of the order's newest unknown row."""
+        """Record that a person is being given the error of the order's newest unknown row.
+
+        One that can be looked up is never sent again for that.
+        """
 
     def set_apart(self, row_id: int) -> bool:
-        """Make the unresolved row an order of its own: the next equal order is a new one."""
+        """Make the row an order of its own: the next equal order is a new one.
+
+        False unless it is unresolved, or unknown and can be looked up.
+        """
 
     def record_result(self, fingerprint: str, result: Result) -> None:
         """Record that the results are on this disk, or some of them and which are missing."""

@@ -95,6 +95,11 @@ _STEPS = (
         charge_unit TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN order_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN sent_to TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+    """,
 )
 VERSION = len(_STEPS)
 

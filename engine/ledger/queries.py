@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from .budget import Limit, Use
 from .database import Database
 from .ledger import ATTACHABLE, EVERYTHING, Charge, Query, Row, Spending, Spent, State
-from .sql import IS_PARTIAL, in_states, where_clause
+from .sql import CAN_BE_LOOKED_UP, IS_PARTIAL, in_states, where_clause
 
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_ID = 2**63 - 1  # what SQLite can hold
 _MAX_DURATIONS = 20  # durations returned at most
-_LOOKED_FOR = 2 * 86400.0  # seconds from then on when results were found to be missing
+_LOOKED_FOR = 2 * 86400.0  # seconds from then on when it was found what an order lacks
 
 
 class Queries(Database):
@@ -67,11 +67,14 @@ class Queries(Database):
             )
 
     def abandoned(self) -> list[Row]:
-        """Tasks that lack results and belong to this process or to a dead one, oldest first."""
+        """Orders that lack results, or an answer, and belong to this process or to a dead one.
+
+        Oldest first.
+        """
         newest = f"id > (SELECT coalesce(max(id), 0) - {_SCANNED_ROWS} FROM tasks)"
         rows = self._fetch_all(
             f"SELECT * FROM tasks WHERE state {in_states(ATTACHABLE)} "
-            f"OR ({newest} AND ended > ? AND {IS_PARTIAL}) ORDER BY id",
+            f"OR ({newest} AND ended > ? AND (({IS_PARTIAL}) OR ({CAN_BE_LOOKED_UP}))) ORDER BY id",
             self._now() - _LOOKED_FOR,
         )
         return [row for row in rows if self.is_own(row) or not self._owner.is_alive(row.owner)]

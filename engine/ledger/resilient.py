@@ -138,6 +138,13 @@ class ResilientLedger:
 
         return self._write(write, record.fingerprint)
 
+    def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
+        is_ours = self._write(
+            lambda store: store.record_intent_again(record, lost), record.fingerprint
+        )
+        self._tasks.pop(record.fingerprint, None)
+        return is_ours
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
@@ -158,6 +165,15 @@ class ResilientLedger:
             lambda store: store.record_unresolved(fingerprint, task_id, error, answer),
             fingerprint,
         )
+
+    def record_found(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
+        self._tasks[record.fingerprint] = (record, task)
+        self._write(lambda store: store.record_found(record, task, success), record.fingerprint)
+
+    def record_never_arrived(self, record: TaskRecord, error: str) -> None:
+        self._write(lambda store: store.record_never_arrived(record, error), record.fingerprint)
 
     def record_told(self, fingerprint: str) -> None:
         self._write(lambda store: store.record_told(fingerprint), fingerprint)

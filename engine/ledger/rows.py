@@ -24,6 +24,7 @@ from ..base.types import (
 )
 from .ledger import ATTACHABLE, Row, Source, State, TaskRecord
 
+_RECORD_COLUMNS = ("platform", "endpoint", "title", "unit", "order_id", "sent_to")
 FIRST_TEXT = -1_000_000  # number of a task's first file whose content is among its texts
 
 
@@ -35,7 +36,7 @@ def storable(*values: Json) -> tuple[Json, ...]:
 def row_values(row: Row) -> dict[str, Json]:
     """The columns of `row` other than those of its record and its result."""
     names = ("owner", "created", "submitted", "ended", "delivered", "cost", "error", "answer")
-    values = {name: getattr(row, name) for name in names}
+    values = {name: getattr(row, name) for name in (*names, "attempt")}
     task_id, sent = (row.task.id, sorted(row.task.sent)) if row.task else ("", [])
     return {
         **values,
@@ -131,13 +132,14 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         fingerprint=row["mark"],
         base_url=row["place"],
         price=None if row["charge"] is None else Amount(row["charge"], row["charge_unit"]),
-        **{name: row[name] for name in ("platform", "endpoint", "title", "unit")},
+        **{name: row[name] for name in _RECORD_COLUMNS},
     )
     state = State(row["state"])
     task = None
     if row["task_id"]:
         sent = frozenset(json.loads(row["sent"]))
-        task = Task(row["platform"], row["endpoint"], row["task_id"], sent)
+        endpoint = row["sent_to"] or row["endpoint"]
+        task = Task(row["platform"], endpoint, row["task_id"], sent)
     result = _to_result(row, files) if task is not None else None
     is_here = state in (State.SUCCEEDED, State.DELIVERED)
     is_kept = state in ATTACHABLE and bool(files or row["success"])
@@ -155,6 +157,7 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         success=_to_success(row["success"]) if is_here or state in ATTACHABLE else None,
         answer=row["answer"],
         told=bool(row["told"]),
+        attempt=row["attempt"],
         **times,
     )
 

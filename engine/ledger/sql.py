@@ -23,6 +23,11 @@ IS_PARTIAL = (
     f"state {in_states(HAVE_RESULT)} AND success != '' AND NOT EXISTS "
     "(SELECT 1 FROM tasks AS newer WHERE newer.mark = tasks.mark AND newer.id > tasks.id)"
 )
+# The platform can be asked what became of it, and nothing has replaced it.
+CAN_BE_LOOKED_UP = (
+    "state = 'unknown' AND order_id != '' AND NOT EXISTS "
+    "(SELECT 1 FROM tasks AS newer WHERE newer.mark = tasks.mark AND newer.id > tasks.id)"
+)
 
 
 def where_clause(query: Query, *extra: str) -> tuple[str, list[Any]]:

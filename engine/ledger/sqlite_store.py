@@ -15,7 +15,7 @@ from .process_lock import Owner
 from .queries import Queries
 from .retention import cutoff
 from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, with_missing
-from .sql import HAVE_RESULT, IS_PARTIAL, in_states, states_before
+from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, states_before
 
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was reported to so far: it may still become less.
@@ -76,6 +76,27 @@ class Store(Queries):
             self._insert(record)
         return None
 
+    def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
+        # Of a lost task, nothing is kept but that it was one attempt.
+        values = {
+            "state": State.INTENT.value,
+            "owner": self._owner.id,
+            "order_id": record.order_id,
+            "sent_to": record.sent_to,
+            "sent": "[]",
+            **dict.fromkeys(("submitted", "ended"), 0.0),
+            **dict.fromkeys(("task_id", "success", "error", "answer"), ""),
+        }
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        with self._transaction():
+            cursor = self._db.execute(
+                f"UPDATE tasks SET {assignments}, attempt = attempt + (task_id != '') "
+                f"WHERE mark = ? AND state {in_states((State.INTENT, *ATTACHABLE))} "
+                "AND task_id = ? AND (task_id != '' OR owner = ?)",
+                storable(*values.values(), record.fingerprint, lost, self._owner.id),
+            )
+            return cursor.rowcount == 1
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
@@ -86,10 +107,34 @@ class Store(Queries):
             self._update_open_row(
                 record.fingerprint,
                 state=State.SUBMITTED.value,
-                task_id=task.id,
-                sent=json.dumps(sorted(task.sent)),
                 submitted=self._now(),
-                success=success_text(success, with_files=True) if success else "",
+                **_task_columns(record, task, success),
+            )
+
+    def record_found(
+        self, record: TaskRecord, task: Task, success: TaskState | None = None
+    ) -> None:
+        values = {
+            "state": State.SUBMITTED.value,
+            "owner": self._owner.id,
+            "ended": 0.0,
+            "error": "",
+            **_task_columns(record, task, success),
+        }
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        self._end_look_up(record, f"submitted = created, {assignments}", *values.values())
+
+    def record_never_arrived(self, record: TaskRecord, error: str) -> None:
+        assignments = "state = ?, ended = ?, error = ?"
+        self._end_look_up(record, assignments, State.FAILED.value, self._now(), error)
+
+    def _end_look_up(self, record: TaskRecord, assignments: str, *values: Json) -> None:
+        """Unless another process was faster."""
+        with self._transaction():
+            self._db.execute(
+                f"UPDATE tasks SET {assignments} "
+                f"WHERE mark = ? AND order_id = ? AND {CAN_BE_LOOKED_UP}",
+                storable(*values, record.fingerprint, record.order_id),
             )
 
     def record_progress(self, fingerprint: str, state: State, cost: float | None = None) -> None:
@@ -133,13 +178,15 @@ class Store(Queries):
     def record_told(self, fingerprint: str) -> None:
         with self._transaction():
             self._db.execute(
-                "UPDATE tasks SET told = 1 WHERE mark = ? AND state = 'unknown'", (fingerprint,)
+                "UPDATE tasks SET told = 1 WHERE mark = ? AND state = 'unknown' AND order_id = ''",
+                (fingerprint,),
             )
 
     def set_apart(self, row_id: int) -> bool:
         with self._transaction():
             cursor = self._db.execute(
-                "UPDATE tasks SET mark = mark || '#' || id WHERE id = ? AND state = 'unresolved'",
+                "UPDATE tasks SET mark = mark || '#' || id WHERE id = ? "
+                f"AND (state = 'unresolved' OR ({CAN_BE_LOOKED_UP}))",
                 (row_id,),
             )
             return cursor.rowcount == 1
@@ -199,7 +246,7 @@ class Store(Queries):
             cursor = self._db.execute(
                 f"UPDATE tasks SET owner = ?, state = CASE WHEN state {in_states(HAVE_RESULT)} "
                 "THEN 'detached' ELSE state END WHERE id = ? AND owner = ? "
-                f"AND (state {in_states(ATTACHABLE)} OR ({IS_PARTIAL}))",
+                f"AND (state {in_states(ATTACHABLE)} OR ({IS_PARTIAL}) OR ({CAN_BE_LOOKED_UP}))",
                 (self._owner.id, row.id, row.owner),
             )
             return cursor.rowcount == 1
@@ -278,8 +325,8 @@ class Store(Queries):
     def _insert(self, record: TaskRecord) -> int | None:
         cursor = self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
-            "prompt_id, owner, created, queue, unit, charge, charge_unit) "
-            f"VALUES (?, 'intent', {', '.join('?' * 13)})",
+            "prompt_id, owner, created, queue, unit, order_id, sent_to, charge, charge_unit) "
+            f"VALUES (?, 'intent', {', '.join('?' * 15)})",
             storable(
                 record.fingerprint,
                 record.platform,
@@ -293,6 +340,8 @@ class Store(Queries):
                 self._now(),
                 self._charges.queue_of(record),
                 record.unit,
+                record.order_id,
+                record.sent_to,
                 *charge_columns(record),
             ),
         )
@@ -345,3 +394,13 @@ class Store(Queries):
             "AND ? IN ('', task_id)",
             storable(*values.values(), fingerprint, of_task),
         )
+
+
+def _task_columns(record: TaskRecord, task: Task, success: TaskState | None) -> dict[str, Json]:
+    """`success` is the answer, where it already is the result."""
+    return {
+        "task_id": task.id,
+        "sent": json.dumps(sorted(task.sent)),
+        "sent_to": "" if task.endpoint == record.endpoint else task.endpoint,
+        "success": success_text(success, with_files=True) if success else "",
+    }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from ..base.errors import ApiError, BadResult, InputRejected, NotFound
+from ..base.errors import ApiError, BadResult, InputRejected, NotFound, SkyportError
 from ..base.json_tree import as_text, urls_in
 from ..base.types import (
     Json,
@@ -24,6 +24,7 @@ from ..http.client import Http
 from ..http.error_answers import api_error, http_status, with_trace_id
 from ..http.response import Response, read_json
 from ..http.retry import no_task_id_error
+from ..settings import keys
 from .answers import AnswerForm, error_code, reason, refusal, says_no_such_task
 from .last_answer import shown_answer
 from .media_host import MediaHost, account
@@ -53,6 +54,36 @@ class Provider:
         self.http = http
         self.http.is_own_form = self.is_own_form
         self.media_host = media_host
+
+    # -- its address and key ------------------------------------------------------------------
+
+    @classmethod
+    def connected(cls, media_host: MediaHost | None = None) -> Provider:
+        """The platform at the address and with the key that are set.
+
+        Override, with `address`, `is_set_up` and `key_names`, where it is not one address with one
+        key. Raises MissingKey; InvalidInput where no address is set.
+        """
+        key = keys.require(cls.name, cls.label, cls.key_help).value
+        return cls(Http(cls.label, cls.address(), cls.auth_headers(key)), media_host)
+
+    @classmethod
+    def address(cls) -> str:
+        """The address of its tasks in the ledger. Raises InvalidInput where none is set."""
+        return keys.base_url(cls.name, cls.label, cls.default_base_url)
+
+    @classmethod
+    def is_set_up(cls) -> bool:
+        """Whether tasks can be sent to it, as far as keys and settings tell."""
+        try:
+            return keys.find(cls.name) is not None
+        except SkyportError:
+            return False
+
+    @classmethod
+    def key_names(cls) -> tuple[str, ...]:
+        """The names under which its keys are kept."""
+        return (cls.name,)
 
     # -- the steps of a request, in order ---------------------------------------------------
 
@@ -124,6 +155,14 @@ class Provider:
         """
         raise NotImplementedError
 
+    def charges_nothing(self, endpoint: str) -> bool:
+        """Whether tasks at `endpoint` cost nothing.
+
+        One that its server has lost, as in a restart, is sent again then, once and with a new order
+        id, to wherever `prepare` sends it. Override where it depends on the server.
+        """
+        return self.is_free
+
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""
         return False
@@ -145,6 +184,32 @@ class Provider:
             if not error.own_form:
                 raise
         return tr("It answers and accepts the key.")
+
+    def look_up(self, request: Request) -> Accepted | None:
+        """What became of a submit whose answer was lost: as `submit` would have answered.
+
+        Asked by `request.order_id`, which the submit has carried; `request.endpoint` is the one it
+        was sent to. After a restart, `request` comes from the ledger: files in its payload are
+        hashes. None says that the platform surely has no such order: it is sent again, with the
+        same order id, once a second look a few seconds later says the same. Whatever is raised says
+        that it is not known: the order is looked up again later. Override where the platform can be
+        asked.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def can_look_up(cls) -> bool:
+        """Whether the platform can be asked what became of a submit."""
+        return cls.look_up is not Provider.look_up
+
+    def server_for(self, url: str) -> Http:
+        """The server of the platform that serves `url`, to fetch a result there.
+
+        Its key goes to its own origin only, and it may be in a private network; any other host must
+        be public and gets no key, also after a redirect. Override where the platform has several
+        servers; return `self.http` for the URL of none of them.
+        """
+        return self.http
 
     @classmethod
     def can_cancel(cls) -> bool:

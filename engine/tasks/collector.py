@@ -81,7 +81,8 @@ async def collect(
 ) -> int:
     """Resume every abandoned task whose platform is set up here; returns how many.
 
-    One whose results have come in part too: only the missing ones are fetched.
+    One whose results have come in part too: only the missing ones are fetched. An order whose
+    answer was lost is looked up where the platform can be asked.
     """
     blocking = runner.engine.blocking
     backoff = backoff or Backoff()

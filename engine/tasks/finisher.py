@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..base.background import Engine
-from ..base.errors import ApiError, BadResult, SkyportError, TaskUnresolved
+from ..base.errors import ApiError, BadResult, SkyportError, TaskLost, TaskUnresolved
 from ..base.types import Result, Task, TaskState
+from ..base.words import tr
 from ..ledger.ledger import Ledger, Row
 from ..media.download import link_expired
 from ..settings import settings
@@ -50,7 +51,10 @@ class Finisher:
         into: Path,
         success: TaskState | None = None,
     ) -> Result:
-        """The results of the task, or those that have come, recorded."""
+        """The results of the task, or those that have come, recorded.
+
+        Raises TaskLost, and records nothing, where the task may be sent again.
+        """
         try:
             limit = settings.load().time_limit_s
             result = await within(
@@ -96,6 +100,9 @@ class Finisher:
         return replace(result, warnings=(*warnings, *result.warnings)) if warnings else result
 
     async def _save_result(self, job: Job, result: Result, row: Row | None) -> Result:
+        if job.attempt > 1:
+            again = (tr("sent again"), tr("after its server had restarted"))
+            result = replace(result, details=(*result.details, again))
         await self._resume.in_thread(lambda: self._ledger.record_result(job.fingerprint, result))
         if row and row.delivered and row.kept and result.missing and result.files == row.kept.files:
             # Nothing new has come of what a caller has received already.
@@ -105,6 +112,8 @@ class Finisher:
 
     async def _record_failure(self, job: Job, task: Task, error: SkyportError) -> NoReturn:
         """Record how a task ended that has brought nothing, and raise that."""
+        if isinstance(error, TaskLost) and job.may_be_sent_again:
+            raise error
         if isinstance(error, TaskUnresolved):
             text, answer = str(error), error.answer
             await self._resume.in_thread(

@@ -22,7 +22,7 @@ from ..media.files import is_intact
 from ..platforms.provider import Provider
 from ..platforms.registry import provider_class
 from .job import Job
-from .poller import read_answer
+from .outcome import read_answer
 from .public_view import state_of
 from .results import part_on_disk, without_files
 from .results import record_unreadable as record_files_unreadable
@@ -186,6 +186,8 @@ async def attach(runner: Runner, connect: Connect, row: Row, into: Path) -> Job:
     Raises InvalidInput if `row` cannot get a result, and whatever `connect` raises.
     """
     blocking = runner.engine.blocking
+    if row.can_be_looked_up:
+        return await runner.attach(await blocking(lambda: provider_for(connect, row)), row, into)
     if row.task is None or row.state not in RETRIEVABLE:
         if row.state is State.UNKNOWN:  # this error says so to a person, who may order it anew
             await blocking(lambda: runner.ledger.record_told(row.record.fingerprint))
@@ -316,7 +318,7 @@ async def order_anew(runner: Runner, row: Row) -> None:
     """
     raise_unless_blocked(runner, row)
     blocking = runner.engine.blocking
-    if row.state is State.UNKNOWN:
+    if row.state is State.UNKNOWN and not row.can_be_looked_up:
         await blocking(lambda: runner.ledger.record_told(row.record.fingerprint))
     elif not await blocking(lambda: runner.ledger.set_apart(row.id)):
         newest = await blocking(lambda: runner.ledger.find(row.record.fingerprint))

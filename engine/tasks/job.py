@@ -55,7 +55,10 @@ class Job:
 
     `snapshot` and `future` may be read from any thread.
 
-    existing_task  its task, for a job made from the ledger, which has no request to send
+    existing_task  its task, for a job made from the ledger
+    can_be_sent    False for a job made from the ledger, which has no request to send
+    attempt        how often the order was sent as the task of its row: 2 after a server has lost it
+    lost_task      the task that it is sent again for, None otherwise
     has_share      whether a part of the limits was set aside for it and for equal jobs
     is_reserved    whether it still is: until it is sent
     reused_urls    of its files, as it was sent: hosted for earlier requests
@@ -69,11 +72,15 @@ class Job:
         request: Request,
         record: TaskRecord,
         existing_task: Task | None = None,
+        can_be_sent: bool = True,
     ) -> None:
         self.provider = provider
         self.request = request
         self.record = record
         self.existing_task = existing_task
+        self.can_be_sent = can_be_sent
+        self.attempt = 1
+        self.lost_task: Task | None = None
         self.has_share = self.is_reserved = False
         self.reused_urls: tuple[ReusedUrl, ...] = ()
         self.snapshot = JobSnapshot(since=time.monotonic())
@@ -93,6 +100,11 @@ class Job:
     def fingerprint(self) -> str:
         """The order's fingerprint."""
         return self.record.fingerprint
+
+    @property
+    def may_be_sent_again(self) -> bool:
+        """Whether it is sent again by itself where a server that charges nothing has lost it."""
+        return self.can_be_sent and self.attempt == 1
 
     def enter(self, stage: str, **changes: Any) -> None:
         """Begin `stage`."""

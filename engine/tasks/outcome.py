@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..base.errors import (
     ApiError,
+    BadResult,
     InvalidInput,
     MissingKey,
     OutcomeUnknown,
     SkyportError,
     TaskCancelled,
     TaskFailed,
+    TaskLost,
     TaskTimeout,
     TaskUnresolved,
     TransportError,
@@ -28,7 +31,23 @@ from ..http.retry import (
     refused_on_the_way,
 )
 from ..ledger.ledger import Row, State
+from ..platforms.provider import Provider
 from .job import Job
+
+T = TypeVar("T")
+
+
+def read_answer(provider: Provider, call: Callable[[], T]) -> T:
+    """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
+    try:
+        return call()
+    except SkyportError:
+        raise
+    except Exception as error:
+        reason = type(error).__name__
+    raise BadResult(
+        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
+    )
 
 
 def scrub_state(state: TaskState) -> TaskState:
@@ -72,6 +91,16 @@ def unresolved_error(job: Job, task: Task, reason: str) -> TaskUnresolved:
             "Whether it was charged is not known. Queue again to look again, at no charge. To "
             "order it anew, which costs again: another seed, Order anew in the list of jobs, or "
             "`skyport jobs anew`."
+        ),
+        **_task_fields(job, task),
+    )
+
+
+def lost_error(job: Job, task: Task, reason: str) -> TaskLost:
+    return TaskLost(
+        reason,
+        do=tr(
+            "Its server may have restarted. Nothing was charged: queue again to run it once more."
         ),
         **_task_fields(job, task),
     )

@@ -6,9 +6,7 @@ import asyncio
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from ..base.background import Engine
 from ..base.errors import ApiError, BadResult, SkyportError, TransportError
@@ -16,13 +14,14 @@ from ..base.types import Request, Status, Task, TaskState
 from ..base.words import tr
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger, Row, State
-from ..platforms.provider import Provider
 from ..settings import settings
 from .job import Job, Stopped, within
 from .outcome import (
     look_reason,
+    lost_error,
     poll_stopped_error,
     raise_unless_succeeded,
+    read_answer,
     scrub_state,
     silence_error,
     unresolved_error,
@@ -30,8 +29,6 @@ from .outcome import (
 from .polling import POLLS_A_SECOND, Forecast, Pace, RateLimiter
 from .resume import ResumeCheck
 from .waiting import Waiting
-
-T = TypeVar("T")
 
 LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
@@ -55,7 +52,8 @@ class Poller:
         Raises TaskFailed, TaskCancelled, TaskUnresolved, TaskTimeout; AuthRejected for the key.
         """
         now, patience = _now(), settings.load().patience_s
-        waiting = Waiting(now, now - _age(row))
+        is_free = job.provider.charges_nothing(task.endpoint)
+        waiting = Waiting(now, now - _age(row), is_free=is_free)
         forecast = Forecast(now, await self._usual_duration(job.request))
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
@@ -73,6 +71,8 @@ class Poller:
                 await self._record_state(job, answer, looking=look_until is not None)
                 if ended and not waiting.unresolved:
                     return await self._ended(job, task, answer)
+            if waiting.lost:
+                raise lost_error(job, task, waiting.lost)
             self._show_silence(job, waiting)
             if waiting.gave_up(_now(), patience if job.is_awaited else LOOK):
                 raise silence_error(job, task, waiting.last_words, waiting.silent_for(_now()))
@@ -177,19 +177,6 @@ class Poller:
                 self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
         durations = self._durations[key]
         return statistics.median(durations) if durations else None
-
-
-def read_answer(provider: Provider, call: Callable[[], T]) -> T:
-    """The outcome of `call`. Whatever goes wrong while its answer is read, it is no answer."""
-    try:
-        return call()
-    except SkyportError:
-        raise
-    except Exception as error:
-        reason = type(error).__name__
-    raise BadResult(
-        tr("The answer could not be read: {reason}", reason=reason), platform=provider.label
-    )
 
 
 def _age(row: Row | None) -> float:

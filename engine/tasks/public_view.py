@@ -141,9 +141,10 @@ def _redact(secrets: Sequence[str], tree: Any) -> Any:
 
 def _secrets() -> list[str]:
     found = []
-    for name in registry.names():
-        with suppress(SkyportError):  # a broken key cannot leak
-            found.append(keys.find(name))
+    for platform in registry.names():
+        for name in registry.provider_class(platform).key_names():
+            with suppress(SkyportError):  # a broken key cannot leak
+                found.append(keys.find(name))
     with suppress(SkyportError):
         found += keys.s3() or ()
     return [key.value for key in found if key is not None]

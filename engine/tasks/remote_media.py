@@ -106,7 +106,7 @@ async def _fetch(
 ) -> MediaFile:
     target = folder.path / f"{remote.what}_{number}"
     cap = settings.load().max_result_mb * 1024 * 1024
-    download = Download(job.provider.http, remote.url, target, cap, report)
+    download = Download(job.provider.server_for(remote.url), remote.url, target, cap, report)
     try:
         result = await retrying(
             lambda: folder.writing(download.attempt), run_blocking=engine.transfer

@@ -134,7 +134,8 @@ class _Fetch:
 
     async def _download(self, url: str, target: Path, report: Report) -> ResultFile:
         cap = settings.load().max_result_mb * 1024 * 1024
-        download = Download(self._job.provider.http, url, target, cap, report, text=True)
+        server = self._job.provider.server_for(url)
+        download = Download(server, url, target, cap, report, text=True)
         try:
             return await retrying(download.attempt, run_blocking=self._engine.transfer)
         except BaseException:

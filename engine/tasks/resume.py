@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from ..base.background import LEDGER, Engine, workers
-from ..base.types import Result
+from ..base.errors import SkyportError
+from ..base.json_tree import urls_in
+from ..base.types import Result, Task, TaskState
+from ..base.words import tr
 from ..ledger.ledger import Ledger, Row, State
 from ..media.files import is_intact
+from ..platforms.provider import Accepted
 from ..settings import settings
 from .job import Job, Stopped
-from .outcome import end_state, sender_died_error, unanswered_warning
+from .look_up import look_up, never_arrived_error, number, request_in, still_unknown_error
+from .outcome import end_state, scrub_state, sender_died_error, unanswered_warning
 from .results import part_on_disk
 
 T = TypeVar("T")
@@ -33,12 +39,16 @@ class ResumeCheck:
 
         Waits while another process is submitting the same order. Raises OutcomeUnknown for an
         order of unknown outcome: only a person who was told may resend what may have been charged.
+        Where the platform can be asked, it is.
         """
         waited = False
         while True:
             row = await self.in_thread(lambda: self._ledger.find(job.fingerprint))
             if row is None or row.state in (State.FAILED, State.CANCELLED):
                 return None
+            if row.can_be_looked_up and job.provider.can_look_up():
+                await self._look_up(job, row)
+                continue
             if row.state is State.UNKNOWN and (waited or not row.told):
                 raise sender_died_error(job, row)
             if row.state is State.UNKNOWN:
@@ -60,6 +70,30 @@ class ResumeCheck:
                 await job.unless_stopped(asyncio.sleep(_CHECK_INTERVAL))
             except Stopped:
                 raise job.stop_error() from None
+
+    async def _look_up(self, job: Job, row: Row) -> None:
+        """Record what became of the order. Raises OutcomeUnknown where the platform cannot say."""
+        request, provider = request_in(row), job.provider
+        find = partial(provider.look_up, request)
+        looking: Coroutine[Any, Any, Accepted | None] = look_up(provider, find, self._blocking)
+        try:
+            found = await job.unless_stopped(looking)
+        except Stopped:
+            job.open.clear()  # new watchers must not join a job that is ending
+            stopped = SkyportError(tr("Stopped while the platform did not answer."))
+            raise still_unknown_error(row, provider.label, stopped) from None
+        except SkyportError as silence:
+            raise still_unknown_error(row, provider.label, silence) from None
+        if found is None:
+            number(job, request.order_id)  # what may still be on its way is the same order
+            error = never_arrived_error(provider.label)
+            await self.in_thread(lambda: self._ledger.record_never_arrived(row.record, str(error)))
+            return
+        success = scrub_state(found) if isinstance(found, TaskState) else None
+        task_id = found if isinstance(found, str) else found.task_id
+        sent = frozenset(urls_in(request.payload))
+        task = Task(request.platform, request.endpoint, task_id or job.fingerprint[:12], sent)
+        await self.in_thread(lambda: self._ledger.record_found(row.record, task, success))
 
     async def warnings(self, job: Job) -> list[str]:
         """Warnings for the result: an earlier attempt may have been charged too."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.background import Engine, workers
-from ..base.errors import OutcomeUnknown, TaskCancelled
+from ..base.errors import OutcomeUnknown, TaskCancelled, TaskLost
 from ..base.events import notify
-from ..base.types import MediaFile, Request, Result
+from ..base.types import MediaFile, Request, Result, Task, TaskState
 from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
@@ -24,6 +24,7 @@ from ..platforms.provider import Provider
 from ..settings import settings
 from .finisher import Finisher
 from .job import Job, Stopped
+from .look_up import never_arrived_error, number
 from .polling import ConcurrencyLimit
 from .reservations import PriceOf, Reservations
 from .results import check_writable, record_unreadable
@@ -235,15 +236,20 @@ class Runner:
     async def _resume_or_submit(self, job: Job, into: Path) -> Result:
         while True:
             row = await self._resume.row_to_resume(job)
+            job.attempt = row.attempt if row else 1
             if row is None and job.existing_task is None:
+                if not job.can_be_sent:
+                    raise never_arrived_error(job.provider.label)
                 await check_writable(self.engine, job, into)
             if row and row.result:
                 return await self._finisher.with_warnings(job, replace(row.result, reused=True))
             if row and row.task and job.provider.answers_at_once(job.request):
                 return await self._finisher.stored_answer(job, row.task, row, into)
             if task := row.task if row else job.existing_task:
+                if not job.can_be_sent:
+                    job.open.set()  # it has been looked up: new watchers may join
                 job.enter("running", task_id=task.id, attached=True)
-                return await self._finisher.finish(job, task, row, into)
+                return await self._finish_task(job, task, row, into)
             if (result := await self._send(job, into)) is not None:
                 return result
 
@@ -259,6 +265,22 @@ class Runner:
             return None
         task, success = sent
         job.enter("running", task_id=task.id, attached=False)
+        return await self._finish_task(job, task, None, into, success)
+
+    async def _finish_task(
+        self, job: Job, task: Task, row: Row | None, into: Path, success: TaskState | None = None
+    ) -> Result:
+        """The results of the task, or of the one after it where its server has lost it."""
+        try:
+            return await self._finisher.finish(job, task, row, into, success)
+        except TaskLost:
+            if not job.may_be_sent_again:
+                raise
+        again = await self._submitter.submit_again(job, task)
+        if again is None:  # another process has sent it again
+            return await self._resume_or_submit(job, into)
+        task, success = again
+        job.enter("running", task_id=task.id, attached=False)
         return await self._finisher.finish(job, task, None, into, success)
 
     # -- shared by the jobs of a platform ---------------------------------------------------
@@ -271,11 +293,15 @@ class Runner:
 
 def _job_of(provider: Provider, request: Request, source: Source) -> Job:
     record = record_of(request, provider.http.base_url, source)
-    return Job(provider, request, replace(record, unit=provider.unit))
+    job = Job(provider, request, replace(record, unit=provider.unit))
+    number(job)
+    return job
 
 
 def _job_from_row(provider: Provider, row: Row) -> Job:
     """A job that can only attach: its request cannot be sent again."""
-    assert row.task is not None
     request = Request(row.record.platform, row.record.endpoint, {}, title=row.record.title)
-    return Job(provider, request, row.record, row.task)
+    job = Job(provider, request, row.record, row.task, can_be_sent=False)
+    if row.can_be_looked_up:
+        job.open.clear()  # new watchers must not join a job that may find out that it never arrived
+    return job

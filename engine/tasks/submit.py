@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from ..base.background import Engine, all_of
-from ..base.errors import ApiError, LimitReached, SkyportError
+from ..base.errors import ApiError, LimitReached, OutcomeUnknown, SkyportError
 from ..base.json_tree import files_in, leaves, urls_in, with_files, without_signature
 from ..base.types import MediaFile, Report, Request, ReusedUrl, Task, TaskState, no_report
 from ..hosting.upload_cache import UploadCache
@@ -17,12 +18,15 @@ from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from ..spend import limits
 from .job import Job, Stopped, TransferProgress
+from .look_up import look_up, never_arrived_error, not_known_yet_error, number
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
 from .outcome import scrub_state, submit_error
 from .remote_media import TempFolder, fetch_remote_files
 from .resume import ResumeCheck
 
 T = TypeVar("T")
+
+_MOST_SENDS = 3  # of an order that never arrives
 
 
 class Submitter:
@@ -46,7 +50,9 @@ class Submitter:
         """
         report = TransferProgress(job).part()
         sent_once = await self._prepare_and_send(
-            job, lambda request: job.provider.submit(request, report)
+            job,
+            lambda request: job.provider.submit(request, report),
+            job.provider.look_up if job.record.order_id else None,
         )
         if sent_once is None:
             return None
@@ -58,6 +64,24 @@ class Submitter:
         success = None if isinstance(accepted, str) else scrub_state(accepted)
         await self._record_accepted(job, task, success)
         return task, success
+
+    async def submit_again(self, job: Job, lost: Task) -> tuple[Task, TaskState | None] | None:
+        """`submit` for an order whose task its server has lost; its row goes on with a new task.
+
+        None if another process has sent it again.
+        """
+        job.attempt += 1
+        job.lost_task = lost
+        number(job)
+        try:
+            return await self.submit(job)
+        except SkyportError as error:
+            if job.lost_task is not None:  # it was not sent: its row still has the lost task
+                error.task_id = lost.id
+                await self._resume.record_end(job, error)
+            raise
+        finally:
+            job.lost_task = None
 
     async def answer(self, job: Job) -> tuple[Task, TaskState] | None:
         """The platform's answer; None if another process has sent the order."""
@@ -93,10 +117,14 @@ class Submitter:
         )
 
     async def _prepare_and_send(
-        self, job: Job, send: Callable[[Request], T]
+        self,
+        job: Job,
+        send: Callable[[Request], T],
+        find: Callable[[Request], T | None] | None = None,
     ) -> tuple[Request, T] | None:
         """The request as sent and its answer; None if another process has sent the order.
 
+        Where the answer is lost, `find` may find it at the platform.
         After a refusal that gives reused files for lost, they are hosted anew and the request is
         submitted once more: the platform cleared them before their time.
         """
@@ -105,11 +133,13 @@ class Submitter:
             if request is None:
                 return None
             job.reused_urls = tuple(leaves(request.payload, ReusedUrl))
-            answer = await self._send_once(job, partial(_unless_lost, send, request))
+            lost = find and partial(find, request)
+            answer = await self._send_once(job, partial(_unless_lost, send, request), lost)
             if isinstance(answer, _MediaLost):
                 request = await self._prepare_again(job, folder)
                 job.reused_urls = ()
-                answer = await self._send_once(job, partial(send, request))
+                lost = find and partial(find, request)
+                answer = await self._send_once(job, partial(send, request), lost)
             return request, answer
 
     # -- prepare ----------------------------------------------------------------------------
@@ -127,6 +157,8 @@ class Submitter:
             await self._resume.record_end(job, failure)
             raise failure from None
         job.enter("submitting")
+        _note_endpoint(job, request)
+        await self._claim_again(job)
         return request
 
     async def forget_if_lost(self, job: Job, error: SkyportError) -> None:
@@ -145,7 +177,18 @@ class Submitter:
         except Stopped:
             raise job.stop_error() from None
         job.enter("submitting")
-        return request if await self._claim(job) else None
+        _note_endpoint(job, request)
+        is_ours = await (self._claim_again(job) if job.lost_task else self._claim(job))
+        return request if is_ours else None
+
+    async def _claim_again(self, job: Job) -> bool:
+        """Makes the order's row an intent again; False if another process has gone on with it."""
+        lost_id = job.lost_task.id if job.lost_task else ""
+        is_ours = await self._resume.in_thread(
+            lambda: self._ledger.record_intent_again(job.record, lost_id)
+        )
+        job.lost_task = None
+        return is_ours
 
     async def _claim(self, job: Job) -> bool:
         """Records the intent; False if another process has sent the order. Raises LimitReached."""
@@ -163,7 +206,8 @@ class Submitter:
     async def _prepare(self, job: Job, folder: TempFolder) -> Request:
         """The request as it will be sent. May be stopped at any point: nothing is paid for yet."""
         job.enter("preparing")
-        request = await self._call(lambda: job.provider.prepare(job.request))
+        prepared = await self._call(lambda: job.provider.prepare(job.request))
+        request = replace(prepared, order_id=job.request.order_id)
         return await self._host_media(
             job, await fetch_remote_files(self._engine, job, request, folder)
         )
@@ -206,7 +250,33 @@ class Submitter:
 
     # -- send -------------------------------------------------------------------------------
 
-    async def _send_once(self, job: Job, call: Callable[[], T]) -> T:
+    async def _send_once(
+        self, job: Job, send: Callable[[], T], find: Callable[[], T | None] | None = None
+    ) -> T:
+        """The answer; or what `find` finds of a submit whose answer was lost.
+
+        A submit that surely never arrived is made again.
+        """
+        for _ in range(_MOST_SENDS):
+            answer = await self._attempt(job, send)
+            if not isinstance(answer, _NoAnswer):
+                return answer
+            failure = answer.error
+            if find is None or not (answer.may_be_found and isinstance(failure, OutcomeUnknown)):
+                break
+            try:
+                found = await look_up(job.provider, find, self._engine.blocking)
+            except SkyportError as silence:
+                failure = not_known_yet_error(job.provider.label, failure.what, silence)
+                break
+            if found is not None:
+                return found
+            failure = never_arrived_error(job.provider.label, failure.what)
+        await self._resume.record_end(job, failure)
+        # Raised out here: the context of an unexpected exception may hold what is not to be shown.
+        raise failure
+
+    async def _attempt(self, job: Job, call: Callable[[], T]) -> T | _NoAnswer:
         """Not stoppable once sent: the answer must be stored, whoever still waits for it.
 
         Stoppable between attempts: another one is made only if the platform has certainly not
@@ -230,15 +300,11 @@ class Submitter:
             )
         except Stopped:
             job.open.clear()  # new watchers must not join a job that is ending
-            stopped = job.stop_error()
-            await self._resume.record_end(job, stopped)
-            raise stopped from None
+            return _NoAnswer(job.stop_error())
         except BaseException as error:
             known = await self._is_known(job.provider)
             failure = submit_error(job, error, address_known=known)
-            await self._resume.record_end(job, failure)
-        # Raised out here: the context of an unexpected exception may hold what is not to be shown.
-        raise failure
+            return _NoAnswer(failure, may_be_found=isinstance(error, Exception))
 
     async def _is_known(self, provider: Provider) -> bool:
         """Whether the platform's address has ever answered as the platform does."""
@@ -246,6 +312,20 @@ class Submitter:
         return http.has_answered or await self._resume.in_thread(
             lambda: self._ledger.has_accepted(http.base_url)
         )
+
+
+def _note_endpoint(job: Job, request: Request) -> None:
+    """Note in the job's record where the order is sent."""
+    sent_to = "" if request.endpoint == job.record.endpoint else request.endpoint
+    job.record = replace(job.record, sent_to=sent_to)
+
+
+@dataclass(frozen=True)
+class _NoAnswer:
+    """In place of an answer: why there is none, and whether the platform may be asked for it."""
+
+    error: BaseException
+    may_be_found: bool = False
 
 
 class _MediaLost:

@@ -22,6 +22,7 @@ RESULT_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds between looks 
 YOUNG = 120.0  # seconds after its submit in which a platform may not know a task yet
 MISSING_FOR = 300.0  # seconds to ask on for a task that the platform does not know
 UNCHANGED_FOR = 600.0  # seconds in which an unknown status must change
+FREE_MISSING_FOR = 5.0  # seconds to ask on where a task costs nothing: then it is lost
 MAX_PAUSE = 30.0  # seconds between polls that bring no answer
 
 
@@ -32,16 +33,18 @@ class Waiting:
     pause      the least seconds until the next poll
     silent     since when no answer has come, None while answers come
     unresolved why nothing proves how the task ended, "" as long as there is hope
+    lost       why a task that costs nothing can be given up, "" otherwise
     answer     the platform's last answer, for a person to read
     """
 
-    def __init__(self, now: float, submitted: float) -> None:
+    def __init__(self, now: float, submitted: float, *, is_free: bool = False) -> None:
         self.pause = 0.0
         self.silent: float | None = None
         self.last_words = ""
-        self.unresolved = ""
+        self.unresolved = self.lost = ""
         self.answer = ""
         self._submitted = submitted
+        self._is_free = is_free
         self._seen_alive = False
         self._missing_since: float | None = None
         self._looks = 0
@@ -115,15 +118,25 @@ class Waiting:
         return False
 
     def _missing(self, error: NotFound, now: float) -> bool:
+        words = tr("The platform does not know the task any more: {words}", words=error.what)
+        if self._is_free:
+            return self._missing_at_no_cost(words, now)
         if not self._seen_alive and now - self._submitted < YOUNG:
             return False
         self._missing_since = now if self._missing_since is None else self._missing_since
         self.pause = min(MAX_PAUSE, (now - self._missing_since) / 4)
         if now - self._missing_since < MISSING_FOR:
             return False
-        self.unresolved = tr(
-            "The platform does not know the task any more: {words}", words=error.what
-        )
+        self.unresolved = words
+        return True
+
+    def _missing_at_no_cost(self, words: str, now: float) -> bool:
+        """A second look suffices: nothing is paid twice where the task is alive after all."""
+        self._missing_since = now if self._missing_since is None else self._missing_since
+        self.pause = FREE_MISSING_FOR
+        if now - self._missing_since < FREE_MISSING_FOR:
+            return False
+        self.lost = words
         return True
 
     def gave_up(self, now: float, patience: float) -> bool:

@@ -11,7 +11,7 @@ from ... import providers
 from ...engine.base.errors import SkyportError
 from ...engine.base.types import Model, Param
 from ...engine.platforms.families import Member, families, shared_params
-from ...engine.settings import keys, settings
+from ...engine.settings import settings
 from ...engine.spend.choices import key_of_member
 from ...engine.spend.drivers import PriceKey, key_of_form
 from ...engine.spend.price import Price
@@ -113,9 +113,4 @@ def _base_url(platform: str) -> str:
 
 def is_ready(platform: str) -> bool:
     """Whether tasks can be sent to the platform."""
-    if settings.load().sandbox:
-        return True
-    try:
-        return keys.find(platform) is not None
-    except SkyportError:
-        return False
+    return settings.load().sandbox or providers.provider_class(platform).is_set_up()

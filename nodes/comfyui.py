@@ -1,0 +1,38 @@
+"""The nodes of ComfyUI servers of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..engine.base.types import Request
+from ..engine.workflows.api_format import Workflow
+from ..providers import comfyui
+from ._kinds.run_workflow import RunWorkflowNode, workflow_input
+
+_CATEGORY = "Skyport/ComfyUI"
+
+
+class ComfyuiRunWorkflow(RunWorkflowNode):
+    id, title = "SkyportComfyuiRunWorkflow", "ComfyUI Run Workflow"
+    platform, category = "comfyui", _CATEGORY
+
+    @classmethod
+    def first_inputs(cls) -> Sequence[Any]:
+        return [workflow_input(), _server_input()]
+
+    @classmethod
+    def request(cls, prompt: Workflow, seed: int, **where: Any) -> Request:
+        return comfyui.workflow(prompt, str(where.get("server", comfyui.AUTO)), seed=seed)
+
+
+def _server_input() -> Any:
+    """The list of servers; any other name passes, for a saved workflow may come from elsewhere."""
+    options = comfyui.server_choices()
+    combo = io.Combo.Input("server", options=options, default=comfyui.AUTO)
+    return io.MultiType.Input(combo, types=[io.String])
+
+
+NODES = [ComfyuiRunWorkflow]

@@ -1,0 +1,211 @@
+"""ComfyUI servers of one's own: a second PC, a rented machine, a pool of them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from ...engine.base.errors import NotFound, SkyportError
+from ...engine.base.json_tree import with_leaves
+from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
+from ...engine.base.words import tr
+from ...engine.http.client import Http
+from ...engine.platforms.media_host import MediaHost, account
+from ...engine.platforms.provider import Accepted, Provider
+from . import _answers, _servers
+from ._dialect import Device, Dialect, ServerInfo
+from ._native import NativeDialect
+from ._pool import ON_THEIR_WAY, Pool, naming
+from ._servers import AUTO as AUTO
+from ._servers import Server
+
+ADDRESS = "comfyui://servers"  # of all of them: the endpoint of a task says which one has it
+
+_VALUE = "skyport-value:"  # begins the text of a hosted file that is no text in a workflow
+
+
+class Comfyui(Provider):
+    """The servers in servers.json; with an address of its own, that one under any name."""
+
+    name = "comfyui"
+    label = _servers.LABEL
+    is_free = True
+
+    def __init__(self, http: Http, media_host: MediaHost | None = None) -> None:
+        super().__init__(http, media_host)
+        self._only = None if http.base_url == ADDRESS else NativeDialect(http)
+        self._pool = Pool()
+        self._homes: dict[str, str] = {}  # by task id, a server's name
+
+    @classmethod
+    def about(cls) -> str:
+        return tr(
+            "Runs workflows on other ComfyUIs of yours: a second PC, a rented machine, a pool of "
+            "them. Enter its address, such as http://192.168.1.20:8188, and a key only where it "
+            "asks for one."
+        )
+
+    # -- which server ---------------------------------------------------------------------------
+
+    @classmethod
+    def connected(cls, media_host: MediaHost | None = None) -> Comfyui:
+        return cls(Http(cls.label, cls.address(), {}), media_host)
+
+    @classmethod
+    def address(cls) -> str:
+        if not _servers.listed():
+            raise _servers.no_server()
+        return ADDRESS
+
+    @classmethod
+    def is_set_up(cls) -> bool:
+        return bool(_servers.names())
+
+    @classmethod
+    def key_names(cls) -> tuple[str, ...]:
+        return (cls.name, *(f"{cls.name}:{name}" for name in _servers.names()))
+
+    def server_for(self, url: str) -> Http:
+        return self.http if self._only else self._pool.http_at(url) or self.http
+
+    @contextmanager
+    def _server(self, name: str) -> Iterator[Dialect]:
+        """What speaks to the server of this name; errors in here say which one it is."""
+        if self._only is not None:
+            yield self._only
+            return
+        server = _servers.require(name)
+        with naming(server):
+            yield self._pool.dialect(server)
+
+    def prepare(self, request: Request) -> Request:
+        """Replaces `auto` by the server with the shortest queue."""
+        if self._only is not None:
+            return request
+        if request.endpoint == AUTO:
+            return replace(request, endpoint=self._pool.least_busy().name)
+        return replace(request, endpoint=_servers.require(request.endpoint).name)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
+        with self._server(request.endpoint) as dialect:
+            value = dialect.upload(file, report)
+        return value if isinstance(value, str) else _VALUE + json.dumps(value)
+
+    def url_lifetime(self, url: str, request: Request) -> float:
+        with self._server(request.endpoint) as dialect:
+            return dialect.url_lifetime(_value(url))
+
+    def upload_scope(self, request: Request) -> str:
+        with self._server(request.endpoint) as dialect:
+            http = dialect.http
+        return f"{http.base_url} {account(*http.key_for(http.base_url).values())}"
+
+    # -- submit ---------------------------------------------------------------------------------
+
+    def submit(self, request: Request, report: Report = no_report) -> Accepted:
+        workflow = with_leaves(request.payload["prompt"], str, _value)
+        with self._server(request.endpoint) as dialect:
+            try:
+                return dialect.submit(workflow, order_id_of(request), report)
+            finally:
+                ON_THEIR_WAY.arrived(request.endpoint)
+
+    def look_up(self, request: Request) -> Accepted | None:
+        """The task of a submit whose answer was lost; None where it surely did not arrive."""
+        with self._server(request.endpoint) as dialect:
+            return dialect.find(order_id_of(request))
+
+    # -- poll -----------------------------------------------------------------------------------
+
+    def poll(self, task: Task) -> TaskState:
+        with self._server(self._home_of(task)) as dialect:
+            return dialect.poll(task)
+
+    def cancel(self, task: Task) -> bool:
+        with self._server(self._home_of(task)) as dialect:
+            return dialect.cancel(task)
+
+    def _home_of(self, task: Task) -> str:
+        """The name of the server that has the task, of which the ledger may know only `auto`."""
+        if self._only is not None or task.endpoint != AUTO:
+            return task.endpoint
+        if task.id not in self._homes:
+            self._homes[task.id] = self._search(task)
+        return self._homes[task.id]
+
+    def _search(self, task: Task) -> str:
+        """The name of the server that knows the task. Raises NotFound where every one says no."""
+        failure: SkyportError = NotFound(
+            tr("No server knows the task."), status=404, own_form=True, platform=self.label
+        )
+        for server in _servers.listed():
+            try:
+                with self._server(server.name) as dialect:
+                    if dialect.find(task.id):
+                        return server.name
+            except SkyportError as error:
+                failure = error
+        raise failure
+
+    def is_own_form(self, body: Mapping[str, Json]) -> bool:
+        return _answers.is_own_form(body)
+
+    # -- the servers ----------------------------------------------------------------------------
+
+    def check(self) -> str:
+        """Each server's version, graphics card and queue."""
+        if self._only is not None:
+            return _described(self._only.about())
+        return " ".join(map(self._described, _servers.listed()))
+
+    def _described(self, server: Server) -> str:
+        with self._server(server.name) as dialect:
+            return f"{server.name}: {_described(dialect.about())}"
+
+
+PROVIDER = Comfyui
+
+
+def workflow(prompt: Mapping[str, Any], server: str = AUTO, *, seed: int = 0) -> Request:
+    """A request to run `prompt`, in API format, on the server of this name, or on any."""
+    name = server.strip() or AUTO
+    title = tr("workflow") if name == AUTO else tr("workflow on {server}", server=name)
+    return Request(Comfyui.name, name, {"prompt": prompt}, title=title, seed=seed)
+
+
+def server_choices() -> list[str]:
+    """What a node offers: any server, and each by its name."""
+    return [AUTO, *_servers.names()]
+
+
+def order_id_of(request: Request) -> str:
+    """Our own id for the task, a UUID in lower case: by it a lost answer is looked up."""
+    return str(getattr(request, "order_id", "") or uuid.uuid4())
+
+
+def _value(text: str) -> Json:
+    """What a hosted file is in the workflow; any other text as it is."""
+    return json.loads(text[len(_VALUE) :]) if text.startswith(_VALUE) else text
+
+
+def _described(info: ServerInfo) -> str:
+    devices = ", ".join(map(_device_text, info.devices))
+    about = f"ComfyUI {info.version}".strip() + (f", {devices}" if devices else "")
+    return tr("It answers: {server}; {count} tasks in its queue.", server=about, count=info.queue)
+
+
+def _device_text(device: Device) -> str:
+    if device.vram_free is None or not device.vram_total:
+        return device.name
+    return tr(
+        "{name} ({free} of {total} GB free)",
+        name=device.name,
+        free=f"{device.vram_free / 1024**3:.1f}",
+        total=f"{device.vram_total / 1024**3:.1f}",
+    )

@@ -1,0 +1,303 @@
+"""Pins what the engine does for a platform of several servers, as a pool of them needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import Answer, Scripted, redirect
+from skyport.engine.base.errors import (
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    SkyportError,
+    TaskCancelled,
+    TaskLost,
+    TaskUnresolved,
+    TransportError,
+)
+from skyport.engine.base.types import Output, Report, Request, Task, TaskState, no_report
+from skyport.engine.http.client import Http
+from skyport.engine.ledger.ledger import EVERYTHING, Row, State
+from test_collector import Process
+from virtual import Cloud, Play, ended, order
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+
+class Pool(Cloud):
+    """Servers by name, each with a key of its own. Nobody is at the address of the pool itself."""
+
+    def __init__(self, play: Play, servers: dict[str, str], **how: Any) -> None:
+        super().__init__(play.loop.time, url="http://pool.invalid", **how)
+        self.servers = {
+            name: Http("Cloud", url, {"X-API-Key": f"key-of-{name}"})
+            for name, url in servers.items()
+        }
+
+    def server_for(self, url: str) -> Http:
+        found = (server for server in self.servers.values() if server.key_for(url))
+        return next(found, self.http)
+
+
+def keys_at(server: Scripted) -> list[str | None]:
+    return [seen.headers.get("x-api-key") for seen in server.seen]
+
+
+# -- results ------------------------------------------------------------------------------------
+
+
+def test_a_result_comes_from_its_own_server_in_a_private_network_with_its_key(
+    play: Play, tmp_path: Path, server: Scripted, elsewhere: Scripted
+) -> None:
+    pool = Pool(play, {"attic": server.url, "cellar": elsewhere.url})
+    server.on("/view", Answer(body=PNG))
+    elsewhere.on("/view", Answer(body=PNG))
+    pool.outputs = (Output(url=f"{server.url}/view"), Output(url=f"{elsewhere.url}/view"))
+    assert len(play.result(pool, order(), tmp_path).files) == 2
+    assert keys_at(server) == ["key-of-attic"]
+    assert keys_at(elsewhere) == ["key-of-cellar"]
+
+
+def test_the_key_of_a_server_follows_no_redirect_and_calls_no_other_key(
+    play: Play, tmp_path: Path, server: Scripted, elsewhere: Scripted
+) -> None:
+    pool = Pool(play, {"attic": server.url, "cellar": elsewhere.url})
+    server.on("/view", redirect(f"{elsewhere.url}/signed"))
+    elsewhere.on("/signed", Answer(body=PNG))
+    pool.outputs = (Output(url=f"{server.url}/view"),)
+    assert play.result(pool, order(), tmp_path).files
+    assert keys_at(elsewhere) == [None]
+
+
+@pytest.mark.parametrize("way", ["given", "redirected"])
+def test_a_private_host_that_is_no_server_of_the_pool_is_refused(
+    play: Play, tmp_path: Path, server: Scripted, way: str
+) -> None:
+    pool = Pool(play, {"attic": server.url})
+    private = f"http://localhost:{server.port}/secret"
+    server.on("/view", redirect(private))
+    pool.outputs = (Output(url=private if way == "given" else f"{server.url}/view"),)
+    with pytest.raises(SkyportError, match="localhost is not a public host"):
+        play.result(pool, order(), tmp_path)
+    assert server.counts["/secret"] == 0
+
+
+# -- a task that its server has lost ------------------------------------------------------------
+
+
+class Forgets(Cloud):
+    """A server of one's own, whose restart forgets its tasks.
+
+    restarts  how many of the next tasks are forgotten while they run
+    """
+
+    is_free = True
+    restarts = 1
+
+    def poll(self, task: Task) -> TaskState:
+        if int(task.id) <= self.restarts and self.clock() > self.end(task.id) - self.lasts + 3:
+            self._note("poll", task.id)
+            raise unknown_task()
+        return super().poll(task)
+
+
+def unknown_task() -> NotFound:
+    return NotFound("no such job", status=404, own_form=True)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Callable[[], Process]]:
+    """Begins a process; what is left at the end dies."""
+    begun: list[Process] = []
+
+    def begin() -> Process:
+        begun.append(Process(tmp_path))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.die()
+
+
+def only_row(play: Play) -> Row:
+    [row] = play.runner.ledger.rows(EVERYTHING)  # type: ignore[attr-defined]
+    assert isinstance(row, Row)
+    return row
+
+
+def test_a_task_that_a_restart_has_lost_is_sent_again_within_seconds_and_its_row_says_so(
+    play: Play, tmp_path: Path
+) -> None:
+    server = Forgets(play.loop.time)
+    result = play.result(server, order(), tmp_path)
+    assert result.texts == ("done",)
+    assert result.details == (("sent again", "after its server had restarted"),)
+    first, second = server.times("submit")
+    assert 3 < second - first < 15
+    row = only_row(play)
+    assert (row.state, row.attempt, row.task and row.task.id) == (State.DELIVERED, 2, "2")
+    assert row.result is not None
+    assert row.result.details == result.details
+    ids = [request.order_id for request in server.requests]
+    assert len(set(ids)) == 2
+
+
+def test_a_second_loss_is_an_error_and_the_next_queue_sends_anew(
+    play: Play, tmp_path: Path
+) -> None:
+    server = Forgets(play.loop.time)
+    server.restarts = 2
+    with pytest.raises(TaskLost, match="Nothing was charged: queue again"):
+        play.result(server, order(), tmp_path)
+    assert server.counts["submit"] == 2
+    assert only_row(play).state is State.FAILED
+    assert play.result(server, order(), tmp_path).details == ()
+    assert server.counts["submit"] == 3
+
+
+def test_a_poll_that_misses_a_task_once_loses_nothing(play: Play, tmp_path: Path) -> None:
+    server = Forgets(play.loop.time)
+    server.restarts = 0
+    server.script["poll"] = [None, unknown_task(), None]
+    assert play.result(server, order(), tmp_path).details == ()
+    assert server.counts["submit"] == 1
+
+
+@pytest.mark.parametrize("is_free", [True, False])
+def test_a_task_that_may_have_been_charged_is_never_sent_again(
+    play: Play, tmp_path: Path, is_free: bool
+) -> None:
+    class Rented(Forgets):
+        def charges_nothing(self, endpoint: str) -> bool:
+            return False
+
+    server = Rented(play.loop.time)
+    if not is_free:
+        server.is_free = False  # type: ignore[misc]
+    with pytest.raises(TaskUnresolved):
+        play.result(server, order(), tmp_path)
+    assert server.counts["submit"] == 1
+
+
+def test_it_is_sent_again_to_the_server_that_prepare_picks_and_polled_there(
+    play: Play, tmp_path: Path
+) -> None:
+    polled: set[str] = set()
+
+    class Two(Forgets):
+        def prepare(self, request: Request) -> Request:
+            self._note("prepare", "")
+            name = ["attic", "cellar"][self.counts["prepare"] - 1]
+            return Request(request.platform, name, request.payload)
+
+        def poll(self, task: Task) -> TaskState:
+            polled.add(f"{task.id} at {task.endpoint}")
+            return super().poll(task)
+
+    play.result(Two(play.loop.time), order(), tmp_path)
+    assert polled == {"1 at attic", "2 at cellar"}
+    row = only_row(play)
+    assert (row.record.endpoint, row.record.sent_to) == ("make", "cellar")
+
+
+def test_where_no_server_takes_it_again_the_order_has_failed_and_can_be_queued(
+    play: Play, tmp_path: Path
+) -> None:
+    server = Forgets(play.loop.time)
+    server.script["prepare"] = [None, InvalidInput("no server is set up")]
+    with pytest.raises(InvalidInput, match="no server is set up"):
+        play.result(server, order(), tmp_path)
+    assert only_row(play).state is State.FAILED
+    assert play.result(server, order(), tmp_path).texts == ("done",)
+
+
+def test_a_stop_while_it_is_sent_again_sends_nothing(play: Play, tmp_path: Path) -> None:
+    server = Forgets(play.loop.time)
+
+    async def scene() -> None:
+        job = await play.runner.begin(server, order(), tmp_path)
+        prepare = server.prepare
+
+        def stopping(request: Request) -> Request:
+            if server.counts["submit"]:
+                play.runner.leave(job, stop=True)
+            return prepare(request)
+
+        server.prepare = stopping  # type: ignore[method-assign]
+        with pytest.raises(TaskCancelled):
+            await ended(job)
+
+    play.run(asyncio.wait_for(scene(), 600))
+    assert server.counts["submit"] == 1
+    assert only_row(play).state is State.CANCELLED
+
+
+def test_a_lost_task_that_only_the_collector_follows_fails_and_the_next_queue_sends_it(
+    processes: Callable[[], Process], tmp_path: Path
+) -> None:
+    first = processes()
+    server = Forgets(first.play.loop.time, lasts=60.0)
+    first.begins(server, order())
+    first.die()
+    second = processes()
+    server.clock = second.play.loop.time
+    server._ends["1"] = server.clock()
+    second.collects_for(60.0, second.connect(server))
+    [row] = second.keeper.disk.rows(EVERYTHING)  # type: ignore[union-attr]
+    assert (row.state, server.counts["submit"]) == (State.FAILED, 1)
+    assert second.play.result(server, order(), tmp_path).texts == ("done",)
+
+
+def test_an_order_queued_after_a_crash_and_a_restart_is_sent_again_by_itself_once(
+    processes: Callable[[], Process], tmp_path: Path
+) -> None:
+    first = processes()
+    server = Forgets(first.play.loop.time, lasts=60.0)
+    first.begins(server, order(), 30.0)  # sent again by now
+    assert server.counts["submit"] == 2
+    first.die()
+    server.restarts = 2
+    second = processes()
+    server.clock = second.play.loop.time
+    server._ends["2"] = server.clock()
+    with pytest.raises(TaskLost):
+        second.play.result(server, order(), tmp_path)
+    assert server.counts["submit"] == 2
+
+
+def test_a_crash_while_it_is_sent_again_neither_loses_it_nor_makes_a_third_task(
+    processes: Callable[[], Process], tmp_path: Path
+) -> None:
+    class Asked(Forgets):
+        def look_up(self, request: Request) -> str | None:
+            if self.script["look_up"]:
+                raise TransportError("no answer")
+            ids = [made.order_id for made in self.requests]
+            return str(ids.index(request.order_id) + 1)
+
+    first = processes()
+    server = Asked(first.play.loop.time)
+    submit = server.submit
+
+    def dies(request: Request, report: Report = no_report) -> str:
+        task_id = submit(request, report)
+        if task_id == "2":
+            first.keeper.record_end = lambda *_: None  # type: ignore[method-assign]
+            raise KeyError("the process has died")
+        return task_id
+
+    server.submit = dies  # type: ignore[method-assign]
+    server.script["look_up"] = [None]
+    with pytest.raises(OutcomeUnknown):
+        first.play.result(server, order(), tmp_path)
+    first.die()
+    second = processes()
+    server.clock, server.script["look_up"] = second.play.loop.time, []
+    server._ends["2"] = server.clock() + 10
+    result = second.play.result(server, order(), tmp_path)
+    assert result.details == (("sent again", "after its server had restarted"),)
+    assert server.counts["submit"] == 2
