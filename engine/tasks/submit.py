@@ -207,6 +207,8 @@ class Submitter:
         """The request as it will be sent. May be stopped at any point: nothing is paid for yet."""
         job.enter("preparing")
         prepared = await self._call(lambda: job.provider.prepare(job.request))
+        warnings = dict.fromkeys((*job.request.warnings, *prepared.warnings))
+        job.request = replace(job.request, warnings=tuple(warnings))
         request = replace(prepared, order_id=job.request.order_id)
         return await self._host_media(
             job, await fetch_remote_files(self._engine, job, request, folder)
