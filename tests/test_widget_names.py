@@ -72,6 +72,12 @@ SERVER = {
 }
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SKYPORT_HOME", str(tmp_path))
+    return tmp_path
+
+
 def saved(values: list[Any], sockets: str = "", converted: str = "", linked: str = "") -> Any:
     inputs: list[dict[str, Any]] = [{"name": one, "link": 1} for one in sockets.split()]
     for one in converted.split():
@@ -190,13 +196,17 @@ def test_a_server_counts_above_a_workflow_whichever_comes_first() -> None:
         assert widget_names.candidates(known, "Rate") == [server["Rate"]]
 
 
+def test_a_given_export_helps_where_a_server_has_another_version_of_the_pack(home: Path) -> None:
+    learnt_widgets.learn(SERVER)
+    learnt_widgets.learn({"1": {"class_type": "Rate", "inputs": {"a": "x", "b": "y"}}}, given=True)
+    for _ in range(2):
+        found = learnt_widgets.candidates("Rate")
+        assert widget_names.named(saved(["p", "q"]), found) == {"a": "p", "b": "q"}
+        assert widget_names.named(saved([2.5, "#fff"]), found) == {"rate": 2.5, "tint": "#fff"}
+        learnt_widgets.learn(SERVER)
+
+
 # -- what is kept -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SKYPORT_HOME", str(tmp_path))
-    return tmp_path
 
 
 def test_what_was_learnt_is_there_after_a_restart(home: Path) -> None:

@@ -208,18 +208,20 @@ def learnt(
 ) -> dict[str, Any]:
     """`known` with what was found, as a JSON object. A server's word counts above a workflow's.
 
-    replace  forget what other workflows told of the same classes
+    replace  a person gave it: it replaces what other workflows told, and stands beside a server's
     """
     tree = dict(known)
     for name, widgets in found.items():
+        before, told_by = candidates(known, name), _entry(known, name).get("source")
         if source == SERVER:
-            variants = [widgets]
-        elif _entry(known, name).get("source") == SERVER:
-            continue
+            variants = before if told_by == SERVER and before[:1] == [widgets] else [widgets]
+        elif told_by == SERVER:
+            variants = [*before[:1], widgets] if replace else before
         else:
-            variants = _with_variant([] if replace else candidates(known, name), widgets)
+            variants = _with_variant([] if replace else before, widgets)
         shown = [[widget.to_json() for widget in variant] for variant in variants]
-        tree[name] = {"source": source, "widgets": shown}
+        kept = SERVER if SERVER in (source, told_by) else WORKFLOW
+        tree[name] = {"source": kept, "widgets": shown}
     return tree
 
 
