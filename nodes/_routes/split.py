@@ -12,7 +12,7 @@ from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import REFUSED_INPUT
 from .._base.run_task import in_thread
-from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
+from .._run_in_cloud.split_prompt import notes_of, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
 
@@ -38,8 +38,11 @@ def split_view(left: Workflow) -> dict[str, Any]:
 
     nodes     the nodes that are sent; `here` if the rest of the graph needs the node here too
     troubles  why Run in Cloud nodes would be refused
+    notes     where there are any: what the person should know of nodes, by node
     """
+    notes = _notes(left)
     return {
+        **({"notes": notes} if notes else {}),
         "nodes": {
             node_id: {"clouds": clouds, "here": node_id in left}
             for node_id, clouds in _clouds(left).items()
@@ -50,6 +53,11 @@ def split_view(left: Workflow) -> dict[str, Any]:
             if REFUSED_INPUT in _inputs(node)
         },
     }
+
+
+def _notes(left: Workflow) -> dict[str, str]:
+    runs = [node_id for node_id, node in left.items() if _inputs(node)]
+    return {node_id: text for run in runs for node_id, text in notes_of(left, run).items()}
 
 
 def _clouds(left: Workflow) -> dict[str, list[str]]:
