@@ -10,6 +10,7 @@ from .. import providers
 from ..engine.base.errors import InputRejected, InvalidInput, TaskFailed
 from ..engine.base.types import Request, Result
 from ..engine.base.words import tr
+from ..engine.media.notes import note
 from ..engine.platforms.provider import Provider
 from ..engine.tasks import history
 from ..engine.workflows.graph import KEEP_LOCAL, REMOTE_INPUT, RUN_IN_CLOUD, THIS_MACHINE
@@ -20,7 +21,7 @@ from ._kinds import recent_jobs, schema
 from ._kinds.remote_inputs import RemoteInputs, append_value
 from ._kinds.search_texts import search_texts
 from ._run_in_cloud.request import clouds, request_of, value_of, where_input, with_local_ids
-from ._run_in_cloud.split_prompt import remote_part_of
+from ._run_in_cloud.split_prompt import notes_of, remote_part_of
 
 _CATEGORY = "Skyport"
 _VALUES = [
@@ -87,6 +88,8 @@ class RunInCloud(CloudNode):
             return provider, [request]
 
         def deliver(results: list[Result]) -> io.NodeOutput:
+            for text in notes_of(cls.hidden.prompt, cls.hidden.unique_id).values():
+                note(text)
             return value_of(part, savers[0], results, label=cloud)
 
         try:

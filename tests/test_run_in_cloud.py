@@ -268,6 +268,48 @@ def test_a_node_that_is_renamed_is_not_paid_again(host: Host, sandbox: Sandbox) 
     assert sandbox.charges["haiyi"] == before + 1
 
 
+# -- output nodes inside the part ---------------------------------------------------------------
+
+
+def test_a_saver_whose_value_goes_on_saves_here_what_came_back(
+    host: Host, sandbox: Sandbox
+) -> None:
+    there = flipped_twice()
+    there["film"] = node("ProbePass", image=link("enter"))
+    there["leave"]["inputs"]["image"] = link("film")
+    prompt = there_and_back(node("ProbeImage", seed=31, batch=2), there)
+    run = queue(host, prompt)
+    assert run.status == "success", (run.error, run.node_errors)
+    flipped = node("ImageFlip", {"flip_method": "y-axis: horizontally"}, image=link("source"))
+    assert run.probe("film")["shape"] == [2, 16, 16, 3]
+    assert run.probe("film")["sha256"] != run.probe("original")["sha256"]
+    assert len(sent(sandbox)) == 1
+    if host.kind != "standin":  # it has none of ComfyUI's own nodes
+        here = graph(
+            source=prompt["source"], flip=flipped, film=node("ProbePass", image=link("flip"))
+        )
+        assert run.probe("film")["sha256"] == host.run(here).probe("film")["sha256"]
+
+
+def test_what_cannot_be_brought_back_is_left_out_and_the_run_says_so(
+    host: Host, sandbox: Sandbox
+) -> None:
+    prompt = graph(
+        paint=node("NobodysSampler", seed=41),
+        mesh=node("NobodysMesh", image=link("paint")),
+        cloud=cloud(link("paint")),
+        seen=node("ProbeSink", value=link("cloud")),
+        shown=node("ProbeSink", value=link("mesh")),
+    )
+    extra = editor(prompt)
+    mesh = next(one for one in extra["workflow"]["nodes"] if one["id"] == "mesh")
+    mesh["outputs"] = [{"type": "MESH"}]
+    run = host.run(prompt, extra_data={"extra_pnginfo": extra})
+    assert run.status == "success", (run.error, run.node_errors)
+    assert "ProbeSink (shown) is left out" in run.texts["cloud"][-1]
+    assert len(sent(sandbox)) == 1
+
+
 # -- files --------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from host import graph, link, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyport.engine.workflows.graph import (
+    NOTES_INPUT,
     PART_INPUT,
     REFUSED_INPUT,
     REMOTE_INPUT,
@@ -385,6 +386,103 @@ def test_of_many_that_wait_for_each_other_in_turn_each_is_a_submission_of_its_ow
     assert all(len(order(after, f"cloud{number}").saves) == 1 for number in range(150))
 
 
+# -- output nodes that pass their value on ------------------------------------------------------
+
+
+def passing(**more: dict[str, Any]) -> Prompt:
+    """A saver between what is made in the cloud and the Run in Cloud node."""
+    return graph(
+        load=node("UnknownLoader"),
+        paint=node("EmptyImage", model=link("load")),
+        film=node("SaveImage", images=link("paint"), filename_prefix="mine"),
+        grow=node("ImageScale", image=link("film")),
+        cloud=run(link("grow"), cluster="auto"),
+        kept=save("cloud"),
+        **more,
+    )
+
+
+def test_a_saver_whose_value_goes_on_saves_here_too_what_came_back() -> None:
+    after = split(passing(), facts({"load": "MODEL"}))
+    tap = "skyport-tap-paint-0"
+    assert after.keys() == {"film", tap, "cloud", "kept"}
+    assert after["film"]["inputs"] == {"images": [tap, 0], "filename_prefix": "mine"}
+    assert order(after, tap).nodes == order(after, "cloud").nodes
+    assert order(after, "cloud").nodes["film"]["inputs"]["images"] == ["paint", 0]
+    assert order(after, "cloud").saves == [(("grow", 0), "IMAGE"), (("paint", 0), "IMAGE")]
+    assert split(after, facts()) is after
+
+
+def test_savers_behind_one_another_each_save_here() -> None:
+    before = passing(again=node("SaveImage", images=link("film")))
+    before["grow"]["inputs"]["image"] = link("again")
+    after = split(before, facts({"load": "MODEL"}))
+    assert {"film", "again"} <= after.keys()
+    assert not {"load", "paint"} & after.keys()
+
+
+def test_a_saver_that_also_takes_a_value_made_here_takes_that_here() -> None:
+    before = passing(here=node(KEEP, value=link("a")), a=node("EmptyImage"))
+    before["film"]["inputs"]["audio"] = link("here")
+    after = split(before, facts({"load": "MODEL", "here": "AUDIO"}))
+    assert after["film"]["inputs"]["audio"] == ["here", 0]
+
+
+def test_an_output_node_that_takes_a_model_stays_where_the_model_is() -> None:
+    before = passing()
+    before["film"]["inputs"]["model"] = link("load")
+    after = split(before, facts({"load": "MODEL"}))
+    assert after.keys() == {"cloud", "kept"}
+    assert len(order(after, "cloud").saves) == 1
+
+
+def test_a_saver_that_is_not_asked_for_brings_nothing_back() -> None:
+    after = split(passing(), replace(facts({"load": "MODEL"}), targets=["kept"]))
+    assert after.keys() == {"cloud", "kept"}
+    assert len(order(after, "cloud").saves) == 1
+
+
+# -- what the person should know ----------------------------------------------------------------
+
+
+def notes(prompt: Prompt, node_id: str = "cloud") -> dict[str, str]:
+    return json.loads(prompt[node_id]["inputs"].get(NOTES_INPUT, "{}"))
+
+
+def test_what_needs_here_what_only_the_cloud_makes_is_left_out_with_a_word() -> None:
+    mesh = node("ToMesh", x=link("paint"))
+    before = tapping(mesh=mesh, kept_mesh=node("SaveImage", x=link("mesh")))
+    after = split(before, facts({"paint": "LATENT", "mesh": "MESH"}))
+    assert after.keys() == {"cloud", "kept"}
+    (text,) = notes(after).values()
+    assert text.startswith("SaveImage (kept_mesh) is left out: what it takes can be made in the")
+
+
+def test_where_nothing_is_sent_without_it_comfyui_says_what_is_missing() -> None:
+    before = tapping(text=node("SaveImage", x=link("paint")))
+    del before["kept"]
+    after = split(before, facts({"paint": "LATENT"}))
+    assert {"paint", "text"} <= after.keys()
+
+
+def test_an_output_node_that_stays_in_the_cloud_is_named() -> None:
+    before = passing()
+    before["film"]["inputs"]["model"] = link("load")
+    (text,) = notes(split(before, facts({"load": "MODEL"}))).values()
+    assert text.startswith("SaveImage (film) runs in the cloud only")
+
+
+def test_a_node_that_is_billed_by_its_own_provider_is_named_once() -> None:
+    before = shared(3)
+    before["a"]["class_type"] = "PartnerImage"
+    paid = replace(facts(), is_paid_apart=lambda name: name == "PartnerImage")
+    after = split(before, paid)
+    assert notes(after, "cloud0").keys() == {"a"}
+    assert "billed by that service besides the run" in notes(after, "cloud0")["a"]
+    assert notes(after, "cloud1") == notes(after, "cloud2") == {}
+    assert notes(split(before, facts()), "cloud0") == {}
+
+
 # -- what only a cloud can make and is wanted here too ------------------------------------------
 
 
@@ -415,6 +513,20 @@ def test_what_no_media_come_out_of_goes_along_to_the_next_that_gives_one() -> No
     after = split(tapping(decode=decode, peek=save("decode")), facts({"paint": "LATENT"}))
     assert after.keys() == {"cloud", "kept", "peek", "skyport-tap-decode-0"}
     assert order(after, "cloud").nodes.keys() == {"paint", "c", "decode"}
+
+
+def test_what_cannot_run_here_either_goes_along_with_what_it_takes() -> None:
+    after = split(
+        tapping(more=node("UnknownUpscaler", x=link("paint")), peek=save("more")), facts()
+    )
+    assert after.keys() == {"cloud", "kept", "peek", "skyport-tap-more-0"}
+    assert order(after, "cloud").nodes.keys() == {"paint", "c", "more"}
+
+
+def test_an_unknown_saver_inside_the_part_is_left_out_with_a_word() -> None:
+    after = split(tapping(odd=node("UnknownSave", x=link("paint"))), facts())
+    assert after.keys() == {"cloud", "kept"}
+    assert notes(after).keys() == {"odd"}
 
 
 def test_what_keep_local_holds_here_is_not_brought_back() -> None:
@@ -593,17 +705,8 @@ def test_wherever_the_parts_run_every_output_is_the_same(prompt: Prompt) -> None
     after = split(prompt, facts())
     whole, parted = Evaluator(prompt), Evaluator(after)
     outputs = [one for one in prompt if prompt[one]["class_type"] in OUTPUTS]
-    sent = {
-        k
-        for run, one in after.items()
-        if PART_INPUT in one["inputs"]
-        for k in order(after, run).nodes
-    }
     for output in outputs:
-        if output in after:
-            assert parted.of(output) == whole.of(output)
-        else:
-            assert output in sent, "an output was lost"
+        assert parted.of(output) == whole.of(output)
     assert split(after, facts()) == after
 
 

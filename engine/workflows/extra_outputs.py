@@ -7,11 +7,14 @@ then comes back with the part, in the same submission.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from .api_format import Workflow
 from .graph import KEEP_LOCAL, OWN_PREFIX, RUN_IN_CLOUD, CannotSplit, Graph, Link, links_of
+
+# (node, input) here -> (the output that it takes, a Run in Cloud node that sends that)
+Extra = dict[tuple[str, str], tuple[Link, str]]
 
 
 def with_extra_outputs(
@@ -24,7 +27,26 @@ def with_extra_outputs(
     """
     sent = _sent(graph, runs) if stuck else {}
     extra = dict(_extra_outputs(graph, sent, stuck, is_media)) if sent else {}
-    return _insert(graph.prompt, extra) if extra else graph.prompt
+    return insert(graph.prompt, extra) if extra else graph.prompt
+
+
+def outputs_to_bring(
+    graph: Graph, node_id: str, run: str, sent: Container[str], is_media: Callable[[Link], bool]
+) -> Extra | None:
+    """What brings all values back that a node in the part of `run` takes from that part.
+
+    None where one of them cannot be brought back.
+    """
+    extra: Extra = {}
+    cloud = graph.cloud(run)
+    for name, link in links_of(graph.prompt[node_id]):
+        source = graph.source(node_id, name, cloud)
+        if source[0] not in sent or graph.cloud(link[0]) == cloud:
+            continue  # its value is here anyway
+        if not is_media(source):
+            return None
+        extra[node_id, name] = (source, run)
+    return extra
 
 
 def _sent(graph: Graph, runs: Sequence[str]) -> dict[str, str]:
@@ -58,11 +80,14 @@ def _extra_outputs(
         for consumer, name, link in consumers.get(node_id, []):
             if consumer in sent:
                 stack.append((consumer, sent[consumer]))
-            elif graph.prompt[consumer]["class_type"] in (RUN_IN_CLOUD, KEEP_LOCAL):
+                continue
+            class_type = graph.prompt[consumer]["class_type"]
+            is_own = class_type.startswith(OWN_PREFIX)
+            if class_type in (RUN_IN_CLOUD, KEEP_LOCAL):
                 continue  # it says itself where it runs
-            elif is_media(link):
+            if is_media(link) and (is_own or consumer not in stuck):
                 yield (consumer, name), (link, run)
-            elif not graph.prompt[consumer]["class_type"].startswith(OWN_PREFIX):
+            elif not is_own:
                 stack.append((consumer, run))  # sent too: an extra output may follow behind it
 
 
@@ -75,7 +100,8 @@ def _consumers(prompt: Workflow) -> dict[str, list[tuple[str, str, Link]]]:
     return consumers
 
 
-def _insert(prompt: Workflow, extra: Mapping[tuple[str, str], tuple[Link, str]]) -> Workflow:
+def insert(prompt: Workflow, extra: Extra) -> Workflow:
+    """The prompt with a Run in Cloud node before each of these inputs."""
     extended = dict(prompt)
     for (consumer, name), (link, run) in extra.items():
         # No colon: the editor would look for a subgraph of that name.

@@ -18,6 +18,7 @@ REMOTE_INPUT = "SkyportRemoteInput"
 OWN_PREFIX = "Skyport"  # begins the class of every node of this pack
 THIS_MACHINE = "this machine"  # the choice of `where` that sends nothing
 PART_INPUT = "skyport_cut"  # holds the RemotePart that a Run in Cloud node sends
+NOTES_INPUT = "skyport_notes"  # holds what the person should know of that part
 REFUSED_INPUT = "skyport_trouble"  # marks a Run in Cloud node to be refused
 MISSING_LINK = "link"  # its value where a link is missing
 
@@ -74,7 +75,7 @@ class Graph:
 
     def subgraph(self, node_id: str) -> Subgraph:
         """What a Run in Cloud node sends. Raises CannotSplit."""
-        value = self._source(node_id, "value", self.cloud(node_id))
+        value = self.source(node_id, "value", self.cloud(node_id))
         if self._stays_here(value[0]):
             return Subgraph(None)
         subgraph = Subgraph(value)
@@ -104,7 +105,7 @@ class Graph:
         inputs = dict(self.prompt[node_id]["inputs"])
         member = Member({**self.prompt[node_id], "inputs": inputs}, [], {})
         for name, _ in [*links_of(self.prompt[node_id])]:
-            source = self._source(node_id, name, cloud)
+            source = self.source(node_id, name, cloud)
             if self._stays_here(source[0]):
                 member.boundary[f"{node_id}.{name}"] = source
                 del inputs[name]
@@ -113,8 +114,11 @@ class Graph:
                 member.sources.append(source[0])
         return member
 
-    def _source(self, node_id: str, name: str, cloud: str) -> Link:
-        """What an input is linked to, past nodes that only pass a value on to `cloud`."""
+    def source(self, node_id: str, name: str, cloud: str) -> Link:
+        """What an input is linked to, past nodes that only pass a value on to `cloud`.
+
+        Raises CannotSplit.
+        """
         passed: set[str] = set()
         while True:
             value = self.prompt[node_id]["inputs"].get(name)

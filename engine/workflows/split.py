@@ -9,15 +9,18 @@ else here needs stay as well. Nothing is sent, read or executed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.words import tr
+from . import split_texts
 from .api_format import Workflow
-from .extra_outputs import with_extra_outputs
+from .extra_outputs import Extra, insert, outputs_to_bring, with_extra_outputs
 from .graph import (
     MISSING_LINK,
+    NOTES_INPUT,
+    OWN_PREFIX,
     PART_INPUT,
     REFUSED_INPUT,
     REMOTE_INPUT,
@@ -28,8 +31,6 @@ from .graph import (
     Subgraph,
     is_node,
     links_of,
-    node_label,
-    parse_target,
     unlinked,
 )
 from .grouping import group_runs
@@ -47,6 +48,7 @@ class Facts:
     lacks      the required inputs that a node does not have
     wanted     the output nodes to run; None runs all
     runs_here  whether this machine has the class of a node, and the models that it names
+    is_paid_apart  whether nodes of this class are billed by a provider of their own
     """
 
     is_output: Callable[[str], bool | None]
@@ -54,6 +56,7 @@ class Facts:
     missing_inputs: Callable[[Mapping[str, Any]], Sequence[str]]
     targets: Collection[str] | None = None
     runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
+    is_paid_apart: Callable[[str], bool] = lambda class_type: False
 
 
 def split(prompt: Workflow, facts: Facts) -> Workflow:
@@ -68,12 +71,18 @@ def split(prompt: Workflow, facts: Facts) -> Workflow:
     runs = _runs(graph)
     if not runs:
         return prompt
-    stuck = [node_id for node_id, node in prompt.items() if not facts.runs_here(node)]
+    # In the order of the prompt, which decides what sends a value that several could send.
+    stuck = dict.fromkeys(k for k, node in prompt.items() if not facts.runs_here(node))
     extended = with_extra_outputs(graph, runs, stuck, lambda link: facts.type_of(link) in MEDIA)
     if extended is not prompt:
         graph = Graph(extended)
         runs = _runs(graph)
-    return PromptSplitter(graph, facts, runs).split()
+    splitter = PromptSplitter(graph, facts, runs, stuck)
+    kept, extra = splitter.passing_outputs()
+    if kept:
+        graph = Graph(insert(graph.prompt, extra))
+        splitter = PromptSplitter(graph, facts, _runs(graph), stuck, kept)
+    return splitter.split()
 
 
 def _runs(graph: Graph) -> list[str]:
@@ -90,10 +99,19 @@ def refused_node(node: Mapping[str, Any], reason: str, kind: str = "1") -> dict[
 class PromptSplitter:
     """Splits one prompt at its Run in Cloud nodes."""
 
-    def __init__(self, graph: Graph, facts: Facts, runs: Sequence[str]) -> None:
-        self.graph, self.facts = graph, facts
+    def __init__(
+        self,
+        graph: Graph,
+        facts: Facts,
+        runs: Sequence[str],
+        stuck: Collection[str],
+        kept: Collection[str] = (),
+    ) -> None:
+        """`stuck` are nodes that cannot run here, `kept` those that do although they are sent."""
+        self.graph, self.facts, self.stuck, self.kept = graph, facts, stuck, kept
         self.prompt = graph.prompt
         self.refusals: dict[str, str] = {}
+        self.dropped: set[str] = set()  # output nodes that cannot run here
         self._missing: dict[str, Sequence[str]] = {}  # inputs that nodes lack: parts share nodes
         self._unlinked: set[str] = set()  # the refused ones that lack a link
         self.parts = {run: part for run in runs if (part := self._subgraph(run)) is not None}
@@ -109,6 +127,35 @@ class PromptSplitter:
                 kind = MISSING_LINK if run in self._unlinked else "1"
                 left[run] = refused_node(self.prompt[run], reason, kind)
         return left
+
+    def passing_outputs(self) -> tuple[set[str], Extra]:
+        """Output nodes that are sent because their value goes on, and what they need to run here.
+
+        What they save is for the person at this machine.
+        """
+        kept: set[str] = set()
+        extra: Extra = {}
+        sent = self._sent(self.needed)
+        for node_id, run in self._senders().items():
+            if node_id in self.needed or not self._is_output(node_id):
+                continue
+            values = outputs_to_bring(self.graph, node_id, run, sent, self._is_media)
+            if values is not None and self.facts.runs_here(self.prompt[node_id]):
+                kept.add(node_id)
+                extra |= values
+        return kept, extra
+
+    def _senders(self) -> dict[str, str]:
+        """The nodes that are sent, each with a needed Run in Cloud node that sends it."""
+        return {
+            node_id: run
+            for run, part in reversed(self.parts.items())
+            if run in self.needed
+            for node_id in part.nodes
+        }
+
+    def _is_media(self, link: Link) -> bool:
+        return self.facts.type_of(link) in MEDIA
 
     def _subgraph(self, run: str) -> Subgraph | None:
         try:
@@ -134,10 +181,10 @@ class PromptSplitter:
         for target, link in part.boundary.items():
             kind = self.facts.type_of(link)
             if kind and kind not in (*MEDIA, *LITERALS):
-                raise CannotSplit(self._cannot_enter(target, link, kind))
+                raise CannotSplit(split_texts.cannot_enter(self.prompt, target, link, kind))
         kind = self.facts.type_of(part.value)
         if kind not in MEDIA:
-            raise CannotSplit(self._cannot_leave(part.value, kind))
+            raise CannotSplit(split_texts.cannot_leave(self.prompt, part.value, kind))
 
     def _needed(self) -> set[str]:
         """The nodes that the output nodes here depend on, once everything is split."""
@@ -146,10 +193,31 @@ class PromptSplitter:
         # A node of an unknown class stays: ComfyUI has to say that the class is missing.
         hidden = sent | self._upstream_of_refused()
         outputs |= {k for k in self.prompt.keys() - hidden if self._is_output(k) is None}
-        needed = self._with_sources(outputs)
+        outputs -= self._without_source(outputs)
+        needed = self._with_sources(outputs.union(self.kept))
         while more := {k for k in sent - needed - self._sent(needed) if self._is_output(k)}:
             needed = self._with_sources(needed | more)
         return needed
+
+    def _without_source(self, outputs: Collection[str]) -> set[str]:
+        """Those of the output nodes that need here what only runs in the cloud; now `dropped`.
+
+        Where nothing is sent without them, ComfyUI has to say what is missing.
+        """
+        hopeless = self._behind(self.stuck).intersection(outputs)
+        if hopeless:
+            sent = self._sent(self._with_sources(set(outputs) - hopeless))
+            self.dropped = self._behind(sent.intersection(self.stuck)) & hopeless
+        return self.dropped
+
+    def _behind(self, node_ids: Collection[str]) -> set[str]:
+        """What takes values of these nodes on this machine, but for Skyport's own nodes."""
+        users: dict[str, list[str]] = {}
+        for node_id, node in self.prompt.items():
+            if not node["class_type"].startswith(OWN_PREFIX):
+                for _, link in links_of(node):
+                    users.setdefault(link[0], []).append(node_id)
+        return _reachable(node_ids, users)
 
     def _is_output(self, node_id: str) -> bool | None:
         """Whether it is an output node that is to run; None where its class is not installed."""
@@ -191,12 +259,7 @@ class PromptSplitter:
         for node_id in unneeded:
             for source in self._local_sources(node_id):
                 users.setdefault(source, []).append(node_id)
-        stack = [*removed]
-        while stack:
-            behind = [k for k in users.get(stack.pop(), ()) if k not in removed]
-            removed.update(behind)
-            stack += behind
-        return removed
+        return removed | _reachable(removed, users)
 
     def _upstream_of_refused(self) -> set[str]:
         """Everything upstream of the refused nodes: a class missing there is not reported first."""
@@ -234,12 +297,15 @@ class PromptSplitter:
         entries, chain, last = self._chain(members[0], dict(sorted(boundary.items())))
         saves = [(link, self.facts.type_of(link)) for link in sorted(set(values))]
         sent = {k: nodes[k] for k in self.prompt if k in nodes}
+        notes = self._notes(sent)
         whole = RemotePart(sent, entries, saves, parts[0].value).to_json()
         digest = digest_of(whole)
         for run, part in zip(members, parts, strict=True):
             reference = PartReference(members[0], digest, part.value)
             text = whole if run == members[0] else reference.to_json()
             chain[run] = self._with_part(run, text, last)
+        if notes:
+            chain[members[0]]["inputs"][NOTES_INPUT] = json.dumps(notes, ensure_ascii=False)
         return chain
 
     def _with_part(self, run: str, text: str, last: str | None) -> dict[str, Any]:
@@ -278,30 +344,25 @@ class PromptSplitter:
             name += "-"
         return name
 
-    # -- messages ---------------------------------------------------------------------------
+    def _notes(self, sent: Workflow) -> dict[str, str]:
+        """What the person should know of a part, by the node that it is about."""
+        notes: dict[str, str] = {}
+        for node_id, node in sent.items():
+            if self.facts.is_paid_apart(node["class_type"]):
+                notes[node_id] = split_texts.paid_apart(node_id, node)
+            elif node_id not in self.needed and self._is_output(node_id):
+                notes[node_id] = split_texts.runs_there_only(node_id, node)
+        for node_id in sorted(self.dropped & self._behind(sent.keys() & set(self.stuck))):
+            notes[node_id] = split_texts.dropped(node_id, self.prompt[node_id])
+        return notes
 
-    def _cannot_enter(self, target: str, link: Link, kind: str) -> str:
-        node_id, _ = parse_target(target, self.prompt)
-        return tr(
-            "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
-            "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
-            "a later node that makes an image, mask, video, audio, text or number.",
-            node=node_label(node_id, self.prompt[node_id]),
-            source=node_label(link[0], self.prompt[link[0]]),
-            kind=kind,
-        )
 
-    def _cannot_leave(self, link: Link, kind: str) -> str:
-        source = node_label(link[0], self.prompt[link[0]])
-        if not kind:
-            return tr(
-                "What {source} makes is not known on this machine. Link a node to the output of "
-                "Run in Cloud that takes an image, mask, video or audio.",
-                source=source,
-            )
-        return tr(
-            "{source} makes a {kind}. Run in Cloud brings back an image, mask, video or audio: put "
-            "it behind a node that makes one.",
-            source=source,
-            kind=kind,
-        )
+def _reachable(starts: Collection[str], after: Mapping[str, Sequence[str]]) -> set[str]:
+    """What is reached from the nodes, which are left out unless they are reached again."""
+    stack = list(starts)
+    reached: set[str] = set()
+    while stack:
+        more = [node_id for node_id in after.get(stack.pop(), ()) if node_id not in reached]
+        reached.update(more)
+        stack += more
+    return reached

@@ -34,6 +34,11 @@ def is_output(class_type: str) -> bool:
     return bool(getattr(_class_of(class_type), "OUTPUT_NODE", False))
 
 
+def is_api(class_type: str) -> bool:
+    """Whether nodes of this class call a paid service with the account of ComfyUI's user."""
+    return bool(getattr(_class_of(class_type), "API_NODE", False))
+
+
 def inputs_of(class_type: str) -> _Inputs:
     """(type, options) of each required and optional input, by name; empty for an unknown class."""
     return {**_category(class_type, "required"), **_category(class_type, "optional")}

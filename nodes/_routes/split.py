@@ -13,7 +13,7 @@ from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import MISSING_LINK, REFUSED_INPUT
 from .._base.run_task import in_thread
 from .._run_in_cloud.request import not_ready
-from .._run_in_cloud.split_prompt import UNNAMED, remote_part_of, split_prompt
+from .._run_in_cloud.split_prompt import UNNAMED, notes_of, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
 
@@ -41,9 +41,12 @@ def split_view(left: Workflow) -> dict[str, Any]:
     troubles  why Run in Cloud nodes would be refused
     unlinked  those of them that only lack a link, if any: another pack may add it when queueing
     unnamed   those of them that names for values would help, if any
+    notes     where there are any: what the person should know of nodes, by node
     """
     kinds = {kind: _refused(left, kind) for kind in (MISSING_LINK, UNNAMED)}
+    notes = _notes(left)
     return {
+        **({"notes": notes} if notes else {}),
         "nodes": {
             node_id: {"clouds": clouds, "here": node_id in left}
             for node_id, clouds in _clouds(left).items()
@@ -61,6 +64,11 @@ def split_view(left: Workflow) -> dict[str, Any]:
 
 def _refused(left: Workflow, kind: str) -> list[str]:
     return [k for k, node in left.items() if _inputs(node).get(REFUSED_INPUT) == kind]
+
+
+def _notes(left: Workflow) -> dict[str, str]:
+    runs = [node_id for node_id, node in left.items() if _inputs(node)]
+    return {node_id: text for run in runs for node_id, text in notes_of(left, run).items()}
 
 
 def _clouds(left: Workflow) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from ...engine.tasks import learnt_widgets
 from ...engine.workflows.api_format import Workflow, is_link
 from ...engine.workflows.graph import (
     KEEP_LOCAL,
+    NOTES_INPUT,
     PART_INPUT,
     RUN_IN_CLOUD,
     Link,
@@ -82,6 +83,17 @@ def remote_part_of(prompt: Mapping[str, Any] | None, node_id: str) -> RemotePart
         return reference.resolve(part, _digest(text)) if reference else part
     except ValueError:
         return None
+
+
+def notes_of(prompt: Mapping[str, Any] | None, node_id: str) -> dict[str, str]:
+    """What the person should know of the part that a Run in Cloud node sends, by node."""
+    node: Any = (prompt or {}).get(node_id)
+    text = node["inputs"].get(NOTES_INPUT) if is_node(node) else None
+    try:
+        notes = json.loads(text) if isinstance(text, str) else {}
+    except (ValueError, RecursionError):
+        notes = {}
+    return {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}
 
 
 def _holder_of(prompt: Mapping[str, Any], node_id: str) -> str:
@@ -179,6 +191,7 @@ def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> F
         missing_inputs=_unlinked_sockets,
         targets=targets if isinstance(targets, list) else None,
         runs_here=_runs_here,
+        is_paid_apart=node_classes.is_api,
     )
 
 

@@ -88,6 +88,24 @@ class ProbeSink(io.ComfyNode):
         return io.NodeOutput(ui={"probe": [json.dumps(fields)]})
 
 
+class ProbePass(io.ComfyNode):
+    """An output node that passes its picture on, as savers of some packs do."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbePass",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.Image.Input("image")],
+            outputs=[io.Image.Output("image")],
+        )
+
+    @classmethod
+    def execute(cls, image):
+        return io.NodeOutput(image, ui={"probe": [json.dumps(describe(image))]})
+
+
 class ProbeSinkAll(io.ComfyNode):
     """Takes a whole list at once."""
 
@@ -134,4 +152,4 @@ class ProbeVideoParts(io.ComfyNode):
         return io.NodeOutput(parts.images, parts.audio, json.dumps(fields))
 
 
-NODES = [ProbeSink, ProbeSinkAll, ProbeVideoParts]
+NODES = [ProbeSink, ProbePass, ProbeSinkAll, ProbeVideoParts]

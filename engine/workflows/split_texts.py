@@ -1,0 +1,61 @@
+"""What the split says: why a value cannot cross, and what becomes of the nodes of a part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..base.words import tr
+from .api_format import Workflow
+from .graph import Link, node_label, parse_target
+
+
+def cannot_enter(prompt: Workflow, target: str, link: Link, kind: str) -> str:
+    node_id, _ = parse_target(target, prompt)
+    return tr(
+        "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
+        "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
+        "a later node that makes an image, mask, video, audio, text or number.",
+        node=node_label(node_id, prompt[node_id]),
+        source=node_label(link[0], prompt[link[0]]),
+        kind=kind,
+    )
+
+
+def cannot_leave(prompt: Workflow, link: Link, kind: str) -> str:
+    source = node_label(link[0], prompt[link[0]])
+    if not kind:
+        return tr(
+            "What {source} makes is not known on this machine. Link a node to the output of "
+            "Run in Cloud that takes an image, mask, video or audio.",
+            source=source,
+        )
+    return tr(
+        "{source} makes a {kind}. Run in Cloud brings back an image, mask, video or audio: put "
+        "it behind a node that makes one.",
+        source=source,
+        kind=kind,
+    )
+
+
+def paid_apart(node_id: str, node: Mapping[str, Any]) -> str:
+    return tr(
+        "{node} calls a paid service of its own: it needs credentials where it runs, and is billed "
+        "by that service besides the run.",
+        node=node_label(node_id, node),
+    )
+
+
+def runs_there_only(node_id: str, node: Mapping[str, Any]) -> str:
+    return tr(
+        "{node} runs in the cloud only: what it saves or shows stays there.",
+        node=node_label(node_id, node),
+    )
+
+
+def dropped(node_id: str, node: Mapping[str, Any]) -> str:
+    return tr(
+        "{node} is left out: what it takes can be made in the cloud only, and cannot be brought "
+        "back.",
+        node=node_label(node_id, node),
+    )
