@@ -7,7 +7,8 @@ import { HERE, KEEP, RUN, firstCloud, whereOf } from "./graph.js";
 import { insertBehind, linkOf, moveTo, takeAway } from "./insert.js";
 import { nodesOf, runBehind, runsOf, unsent } from "./part.js";
 
-const SETTLED = 150; // ms in which the editor gives new nodes their sizes: they belong to the same step
+const STILL = 150; // ms in which no node gets another size
+const MOST_LOOKS = 10; // for that, as some nodes never rest
 
 /** The nodes that are selected. */
 export const selected = () => nodesOf(app.canvas?.selectedItems ?? []);
@@ -65,10 +66,7 @@ function sourceOf(run) {
   return input?.link == null ? null : run.graph.getNodeById(linkOf(run.graph, input.link)?.origin_id);
 }
 
-function select(nodes) {
-  app.canvas.deselectAll?.();
-  for (const node of nodes) app.canvas.select?.(node);
-}
+const select = (nodes) => app.canvas.selectItems?.(nodes);
 
 function choose(node, place) {
   const widget = whereOf(node);
@@ -77,17 +75,31 @@ function choose(node, place) {
   widget.callback?.(place);
 }
 
-/** Do something that one undo takes back. */
+/** Do something that one undo takes back: that, and nothing that the editor had not noted before. */
 async function asOneStep(act) {
   const { canvas } = app;
+  noteState();
   canvas.emitBeforeChange?.();
   canvas.graph?.beforeChange?.();
   try {
     act();
     canvas.setDirty(true, true);
-    await new Promise((done) => setTimeout(done, SETTLED));
+    await settled(canvas.graph);
   } finally {
     canvas.graph?.afterChange?.();
     canvas.emitAfterChange?.();
   }
+}
+
+function noteState() {
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
+}
+
+/** The editor gives new nodes their sizes a little later: they belong to the same step. */
+async function settled(graph) {
+  const sizes = () => JSON.stringify((graph?.nodes ?? []).map(({ size }) => [...size]));
+  let before = null;
+  for (let look = 0; look < MOST_LOOKS && before !== (before = sizes()); look++)
+    await new Promise((done) => setTimeout(done, STILL));
 }
