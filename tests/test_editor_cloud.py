@@ -6,16 +6,18 @@ it, and the menu sends what is upstream there and back. Needs COMFYUI_PATH and a
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from host import Host, open_host
+from host import PACK, Host, open_host
 from PIL import Image
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment
 from skyport.sandbox import start
+from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 pytestmark = NEEDS_EDITOR
 
@@ -60,6 +62,52 @@ COUNT_ASKED = """() => {
     return fetchApi.call(this, route, ...rest);
   };
 }"""
+# Started by a test, as the editor has only one page: it stands in for a pack that is always there.
+BROADCASTS = """
+import { app } from "../../scripts/app.js";
+
+const source = (type) => {
+  for (const node of app.graph.nodes)
+    for (const [slot, output] of (node.outputs ?? []).entries())
+      if (output.type === type && node.title === "broadcast") return [String(node.id), slot];
+};
+
+function linked(made) {
+  for (const node of app.graph.nodes)
+    for (const input of node.inputs ?? [])
+      if (input.link == null && made.output[node.id] && source(input.type) && !input.widget)
+        made.output[node.id].inputs[input.name] ??= source(input.type);
+  return made;
+}
+
+window.broadcast = {
+  start(how) {
+    const { graphToPrompt, queuePrompt } = app;
+    let queueing = how === "always";
+    app.graphToPrompt = async (...args) => {
+      const made = await graphToPrompt.apply(app, args);
+      return queueing ? linked(made) : made;
+    };
+    if (how === "always") return;
+    app.queuePrompt = async (...args) => {
+      queueing = true;
+      try {
+        return await queuePrompt.apply(app, args);
+      } finally {
+        queueing = false;
+      }
+    };
+  },
+  stop() {
+    delete app.graphToPrompt;
+    app.queuePrompt = window.broadcast.queuePrompt;
+  },
+};
+app.registerExtension({
+  name: "Broadcasts",
+  setup: () => setTimeout(() => (window.broadcast.queuePrompt = app.queuePrompt)),
+});
+"""
 PRESSED = (
     "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor looks for changes then
 )
@@ -68,12 +116,36 @@ PRESSED = (
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=1) as sandbox:
-        env = environment(sandbox, "gpugeek")
+        env = environment(sandbox, "haiyi", "gpugeek")
+        key = env.pop("HAIYI_API_KEY")
         base = tmp_path_factory.mktemp("editor")
         (base / "input").mkdir()
         Image.new("RGB", (64, 64), "teal").save(base / "input" / "example.png")
-        with open_host("comfyui", base, env=env) as host:
+        with open_host("comfyui", base, packs=[PACK, broadcasts(base)], env=env) as host:
+            host.haiyi_key = key
+            set_key(host, key)
             yield host
+
+
+def set_key(host: Host, key: str) -> None:
+    """HaiYi's, as the settings page does; "" removes it."""
+    path, body = ("key", {"key": key}) if key else ("key/remove", {})
+    answer = host.route(
+        "POST",
+        f"/skyport/setup/{path}",
+        json={"platform": "haiyi", **body},
+        headers={"X-Skyport": "1"},
+    )
+    assert answer.ok, answer.text
+
+
+def broadcasts(base: Path) -> Path:
+    """A pack that links what is not linked to what a node offers, but only while it is queued."""
+    pack = base / "packs" / "broadcasts"
+    (pack / "web").mkdir(parents=True)
+    (pack / "__init__.py").write_text('NODE_CLASS_MAPPINGS = {}\nWEB_DIRECTORY = "web"\n')
+    (pack / "web" / "broadcasts.js").write_text(BROADCASTS)
+    return pack
 
 
 @CANVASES
@@ -102,7 +174,7 @@ def badges(editor: Editor) -> dict[str, str]:
 
 def press(editor: Editor, kind: str, entry: str, choice: str = "") -> None:
     assert editor.page.evaluate(MENU, [kind, entry, choice])
-    editor.page.wait_for_timeout(400)
+    editor.page.wait_for_timeout(1200)
 
 
 def offered(editor: Editor, kind: str, entry: str) -> list[str] | None:
@@ -158,9 +230,76 @@ def test_the_badges_are_seen(editor: Editor):
 
 def test_the_badges_follow_the_choice_of_the_cloud(editor: Editor):
     choose(editor, "GPUGeek")
+    set_widget(editor, "where.workflow_id", str(WORKFLOW_ID))
     assert set(badges(editor).values()) == {"cloud: GPUGeek"}
     choose(editor, HERE)
     assert badges(editor) == {}
+
+
+def set_widget(editor: Editor, name: str, value: str) -> None:
+    editor.page.evaluate(
+        """([name, value]) => {
+          const node = app.graph.nodes.find((one) => one.type === "SkyportRunInCloud");
+          const widget = node.widgets.find((one) => one.name === name);
+          widget.value = value;
+          widget.callback?.(value);
+        }""",
+        [name, value],
+    )
+
+
+def test_what_the_platform_lacks_is_a_red_badge_and_refused_when_it_is_queued(editor: Editor):
+    choose(editor, "GPUGeek")
+    badges(editor)
+    assert titles(editor)[RUN].startswith("cannot run: GPUGeek: workflow_id must be")
+    editor.page.evaluate(
+        "() => document.querySelectorAll('.skyport-notice').forEach((n) => n.remove())"
+    )
+    editor.queue()
+    editor.page.wait_for_timeout(1500)
+    notices = editor.page.locator(".skyport-notice").all_inner_texts()
+    assert [text for text in notices if "workflow_id must be a whole number" in text], notices
+    set_widget(editor, "where.workflow_id", str(WORKFLOW_ID))
+    assert set(badges(editor).values()) == {"cloud: GPUGeek"}
+
+
+def test_without_a_key_it_says_so_and_offers_practice_mode(editor: Editor, host: Host):
+    try:
+        set_key(host, "")
+        editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+        badges(editor)
+        assert titles(editor)[RUN].startswith("cannot run: HaiYi: no API key is set.")
+        notice = editor.page.locator(".skyport-notice").filter(has_text="no API key is set")
+        notice.get_by_role("button", name="Practice mode").first.wait_for(timeout=20_000)
+        press(editor, "ImageInvert", "Keep upstream local", "IMAGE")
+    finally:
+        set_key(host, host.haiyi_key)
+    editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+    assert set(badges(editor).values()) == {"cloud: HaiYi"}
+
+
+@pytest.mark.parametrize("how", ["always", "while it is queued"])
+def test_a_link_that_another_pack_adds_is_not_missing(editor: Editor, how: str):
+    editor.build(
+        {
+            "load": {"type": "LoadImage", "pos": [0, 0], "title": "broadcast"},
+            "flip": {"type": "ImageInvert", "pos": [400, 0]},
+            "run": {**step(RUN, 2, value=["flip", "IMAGE"]), "values": {"where": "HaiYi"}},
+            "save": step("SaveImage", 3, images=["run", "value"]),
+        }
+    )
+    badges(editor)
+    assert titles(editor)[RUN].startswith("cannot run: ")
+    try:
+        editor.page.evaluate("(how) => window.broadcast.start(how)", how)
+        editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+        badges(editor)
+        sent = {"LoadImage": "cloud: HaiYi", "ImageInvert": "cloud: HaiYi"}
+        assert titles(editor) == (sent if how == "always" else {})
+        entry = editor.run()
+        assert entry["status"]["status_str"] == "success", entry["status"]
+    finally:
+        editor.page.evaluate("() => window.broadcast.stop()")
 
 
 def test_moving_a_node_asks_nothing_and_a_new_link_does(editor: Editor):
@@ -249,7 +388,7 @@ def test_a_subgraph_tells_of_what_it_holds(editor: Editor):
     assert len([name for name in found if name.startswith("Both / ")]) == 2
 
 
-def test_the_menu_sends_what_is_upstream_to_the_first_cloud_that_has_a_key(editor: Editor):
+def test_the_menu_sends_what_is_upstream_to_the_first_cloud_that_lacks_nothing(editor: Editor):
     assert offered(editor, "LoadImage", "Send upstream to cloud") == ["IMAGE", "MASK"]
     editor.build(
         {
@@ -272,7 +411,7 @@ def test_the_menu_sends_what_is_upstream_to_the_first_cloud_that_has_a_key(edito
         "SkyportRunInCloud.value > PreviewImage.images",
         "SkyportRunInCloud.value > SaveImage.images",
     ]
-    assert set(badges(editor).values()) == {"cloud: GPUGeek"}
+    assert set(badges(editor).values()) == {"cloud: HaiYi"}
     assert editor.page.evaluate("""() => {
       const [made, ...others] = [...app.graph.nodes].reverse().map((one) => one.boundingRect);
       return others.every((one) => one[0] + one[2] <= made[0] || made[0] + made[2] <= one[0]
@@ -314,3 +453,150 @@ def test_the_menu_offers_nothing_where_no_medium_is_made(editor: Editor):
     editor.build({"latent": {"type": "EmptyLatentImage", "pos": [0, 0]}})
     for entry in ("Send upstream to cloud", "Keep upstream local", "Run upstream here"):
         assert offered(editor, "EmptyLatentImage", entry) is None
+
+
+# -- one click ------------------------------------------------------------------------------------
+
+STATE = """() => {
+  const state = JSON.parse(JSON.stringify((app.rootGraph ?? app.graph).serialize()));
+  const graphs = [state, ...(state.definitions?.subgraphs ?? [])];
+  for (const graph of graphs) {
+    delete graph.extra?.ds;  // the view
+    graph.nodes.sort((one, other) => one.id - other.id);
+    for (const node of graph.nodes) delete node.order;
+  }
+  return state;
+}"""
+SELECT = """(types) =>
+  app.canvas.selectItems(app.canvas.graph.nodes.filter((one) => types.includes(one.type)))"""
+SEND, BACK = "Run this part in the cloud", "Run this part on this machine"
+
+
+def select(editor: Editor, *kinds: str) -> None:
+    editor.page.evaluate(SELECT, list(kinds))
+    editor.page.wait_for_timeout(500)
+
+
+def toolbox(editor: Editor, name: str) -> Any:
+    return editor.page.locator(".selection-toolbox").get_by_role("button", name=name)
+
+
+def state(editor: Editor) -> dict[str, Any]:
+    found: dict[str, Any] = editor.page.evaluate(STATE)
+    return found
+
+
+def undo(editor: Editor) -> None:
+    editor.page.evaluate("() => app.extensionManager.command.execute('Comfy.Undo')")
+    editor.page.wait_for_timeout(800)
+
+
+def settle(editor: Editor) -> None:
+    """Let the editor note the graph as it is, as it does after each press of a key or button."""
+    editor.page.wait_for_timeout(500)
+    editor.page.evaluate(PRESSED)
+    editor.page.wait_for_timeout(500)
+
+
+def three(editor: Editor) -> None:
+    """Load, invert, scale, save; low enough for the toolbox above them to be seen."""
+    nodes = {
+        "load": {"type": "LoadImage"},
+        "flip": {"type": "ImageInvert", "links": {"image": ["load", "IMAGE"]}},
+        "scale": {"type": "ImageScale", "links": {"image": ["flip", "IMAGE"]}},
+        "save": {"type": "SaveImage", "links": {"images": ["scale", "IMAGE"]}},
+    }
+    places = zip(nodes.items(), (0, 350, 700, 1050), strict=True)
+    editor.build({name: {**node, "pos": [left, 300]} for (name, node), left in places})
+    editor.load({**editor.workflow(), "id": str(uuid.uuid4())})
+    settle(editor)
+
+
+SENT = [
+    "ImageInvert.IMAGE > ImageScale.image",
+    "ImageScale.IMAGE > SkyportRunInCloud.value",
+    "LoadImage.IMAGE > ImageInvert.image",
+    "SkyportRunInCloud.value > SaveImage.images",
+]
+
+
+def test_one_click_sends_the_selected_part_and_one_brings_it_back(editor: Editor):
+    three(editor)
+    before = links(editor)
+    select(editor, "ImageInvert", "ImageScale")
+    toolbox(editor, SEND).click(timeout=20_000)
+    editor.page.wait_for_timeout(700)
+    assert links(editor) == SENT
+    assert set(badges(editor).values()) == {"cloud: HaiYi"}
+    toolbox(editor, BACK).click(timeout=20_000)
+    editor.page.wait_for_timeout(700)
+    assert links(editor) == before
+    assert badges(editor) == {}
+
+
+def test_one_undo_takes_a_sent_part_back_exactly(editor: Editor):
+    three(editor)
+    before = state(editor)
+    select(editor, "ImageScale")
+    editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartInCloud')")
+    editor.page.wait_for_timeout(1500)
+    assert links(editor) == SENT
+    sent = state(editor)
+    undo(editor)
+    assert state(editor) == before
+    editor.page.evaluate("() => app.extensionManager.command.execute('Comfy.Redo')")
+    editor.page.wait_for_timeout(900)
+    assert state(editor) == sent
+    select(editor, RUN)
+    editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartHere')")
+    editor.page.wait_for_timeout(900)
+    assert RUN not in " ".join(links(editor))
+    undo(editor)
+    assert state(editor) == sent
+
+
+def test_inside_a_subgraph_one_undo_takes_it_back_exactly_too(editor: Editor):
+    three(editor)
+    editor.page.evaluate("""() => {
+      const of = (type) => app.graph.nodes.find((one) => one.type === type);
+      const made = app.graph.convertToSubgraph(new Set([of("ImageInvert"), of("ImageScale")]));
+      app.canvas.openSubgraph(made.subgraph ?? made.node.subgraph, made.node);
+    }""")
+    settle(editor)
+    before = state(editor)
+    for kind in ("ImageScale", "ImageInvert"):
+        select(editor, kind)
+        editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartInCloud')")
+        editor.page.wait_for_timeout(900)
+        inner = state(editor)["definitions"]["subgraphs"][0]
+        assert RUN in [node["type"] for node in inner["nodes"]]
+        undo(editor)
+        assert state(editor) == before
+
+
+def test_a_key_and_the_menus_of_a_node_and_of_its_output_send_it(editor: Editor):
+    three(editor)
+    select(editor, "ImageScale")
+    editor.page.keyboard.press("Control+Alt+r")
+    editor.page.wait_for_timeout(1500)
+    assert links(editor) == SENT
+    editor.page.keyboard.press("Control+Alt+h")
+    editor.page.wait_for_timeout(900)
+    press(editor, "ImageScale", SEND)
+    assert links(editor) == SENT
+    at_output = editor.page.evaluate("""() => {
+      const node = app.graph.nodes.find((one) => one.type === "ImageInvert");
+      const at = { output: node.outputs[0], slot: 0 };
+      return node.getExtraSlotMenuOptions(at).map((one) => one.content);
+    }""")
+    assert at_output == ["Send upstream to cloud", "Keep upstream local"]
+
+
+def test_nothing_is_offered_for_a_part_that_makes_no_medium(editor: Editor):
+    editor.build({"latent": {"type": "EmptyLatentImage", "pos": [0, 0]}})
+    select(editor, "EmptyLatentImage")
+    assert toolbox(editor, SEND).count() == toolbox(editor, BACK).count() == 0
+    editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartInCloud')")
+    editor.page.wait_for_timeout(400)
+    notices = editor.page.locator(".skyport-notice").all_inner_texts()
+    assert [text for text in notices if "Select nodes of which one makes" in text], notices

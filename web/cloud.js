@@ -1,79 +1,89 @@
-// Run in Cloud before it is queued: badges on what would run in a cloud, as the server would cut it, and
-// menu entries that send what is upstream of an output there, or keep it here.
+// Run in Cloud before it is queued: badges on what would run in a cloud, as the server would split it, and
+// commands that send a part there, or keep it here.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { badgesOf } from "./cloud/badges.js";
-import { RUN, essence, hasCloud } from "./cloud/graph.js";
-import { entries } from "./cloud/menu.js";
+import { certain } from "./cloud/certain.js";
+import { RUN, essence, hasCloud, whereOf } from "./cloud/graph.js";
+import { commands, entries, keybindings, offerAtOutputs, toolbox } from "./cloud/menu.js";
 import { askForNames } from "./cloud/names.js";
 import { paint, prepare } from "./cloud/paint.js";
 import { notice } from "./notices.js";
-import { promptOf, rootGraph } from "./prompt.js";
-import { act } from "./server.js";
+import { startPractice } from "./practice.js";
+import { mayChangeLater, promptOf, rootGraph } from "./prompt.js";
+import { act, ask } from "./server.js";
+import { openSettings } from "./settings/open.js";
+import { watchGraph } from "./watch.js";
 import { say } from "./words.js";
 
-const PAUSE = 300; // ms without a change
-const told = new Set(); // reasons that were shown in full
-let timer = 0;
-let asked = 0;
-let known = null; // what the badges stand for, "" for no cloud
+const shown = new Set(); // reasons that were shown in full
+let badges = new Map();
 
-function later() {
-  clearTimeout(timer);
-  timer = setTimeout(look, PAUSE);
-}
+const { later, anew } = watchGraph({ read, ask: answer, show });
 
-function look() {
+function read() {
   const graph = rootGraph();
-  const now = hasCloud(graph) ? essence(graph.serialize()) : "";
-  if (now === known) return;
-  known = now;
-  askWhere(++asked);
+  return hasCloud(graph) ? essence(graph.serialize()) : "";
 }
 
-async function askWhere(number) {
-  const found = known ? await answer().catch(() => null) : null;
-  if (number !== asked) return; // the graph has changed meanwhile
-  if (known && !found) known = null; // with the next change it is asked again
-  paint(found ?? new Map(), tell);
-  for (const [node, badge] of found ?? []) tellOnce(node, badge);
+function show(found) {
+  badges = found ?? new Map();
+  paint(badges, tell);
+  for (const [node, badge] of badges) tellOnce(node, badge);
   app.canvas?.setDirty(true, true);
 }
 
 async function answer() {
   const { output, workflow } = await promptOf(rootGraph());
-  return badgesOf(rootGraph(), await act("cut", { prompt: output, workflow }), Object.keys(output));
+  const split = certain(await act("cut", { prompt: output, workflow }), mayChangeLater());
+  return badgesOf(rootGraph(), split, Object.keys(output));
 }
+
+const isTrouble = (node, badge) => node.type === RUN && badge.reason;
 
 /** In full and once; not while the value is still to be linked. */
 function tellOnce(node, badge) {
   const linked = node.inputs?.some((input) => input.name === "value" && input.link != null);
-  if (node.type !== RUN || !linked || told.has(badge.reason) || !badge.reason) return;
-  told.add(badge.reason);
-  tell(node, badge);
+  if (!isTrouble(node, badge) || !linked || shown.has(badge.reason)) return;
+  shown.add(badge.reason);
+  void tell(node, badge);
 }
 
-function tell(node, { reason, unnamed }) {
-  const actions = unnamed ? [[say("Paste the API export"), () => askForNames(anew)]] : [];
+/** Once more in full, when it was queued all the same. */
+function tellRefused() {
+  for (const [node, badge] of badges) if (isTrouble(node, badge)) void tell(node, badge);
+}
+
+async function tell(node, { reason, unnamed }) {
+  const actions = unnamed ? [[say("Paste the API export"), () => askForNames(anew)]] : await remedies(node);
   notice({ tone: "bad", title: node.title, text: reason, actions });
 }
 
-function anew() {
-  known = null; // the nodes are others, though they may look the same
-  later();
+/** What helps where the platform is not set up. */
+async function remedies(node) {
+  const { platforms } = await ask("forms").catch(() => ({}));
+  const [name, about] = Object.entries(platforms ?? {}).find(([, { label }]) => label === whereOf(node)?.value) ?? [];
+  if (!about || about.ready) return [];
+  return [[say("Practice mode"), startPractice], [say("Open settings"), () => openSettings(name)]];
 }
 
 app.registerExtension({
   name: "Skyport.Cloud",
+  commands,
+  keybindings,
   setup() {
     api.addEventListener("graphChanged", later);
+    document.addEventListener("skyport.refused", tellRefused);
+    document.addEventListener("skyport.setup", anew); // a key may have been set
     anew();
   },
-  afterConfigureGraph: anew,
+  afterConfigureGraph: anew, // the nodes are others, though they may look the same
   nodeCreated(node) {
     prepare(node);
+    offerAtOutputs(node);
     if (node.type === RUN || node.comfyClass === RUN) later();
   },
   loadedGraphNode: prepare, // one of a class that is not here was never created
-  getNodeMenuItems: (node) => entries(node, later),
+  getNodeMenuItems: entries,
+  getSelectionToolboxCommands: toolbox,
 });

@@ -7,31 +7,16 @@ import { act } from "./server.js";
 import { show } from "./spend/button.js";
 import { askBefore } from "./spend/confirm.js";
 import { addStyles } from "./styles.js";
+import { watchGraph } from "./watch.js";
 
 const PAUSE = 500; // ms without a change
-let timer = 0;
-let asked = 0;
-let known = null; // what the sum stands for, "" for no node that costs
 let confirms = null; // whether anything is confirmed at all; null: not known yet
 
-function later() {
-  clearTimeout(timer);
-  timer = setTimeout(look, PAUSE);
-}
+const { later, anew } = watchGraph({ read, ask: () => estimate(), show, pause: PAUSE });
 
-function look() {
+function read() {
   const graph = rootGraph();
-  const now = mayCost(graph) ? essence(graph.serialize()) : "";
-  if (now === known) return;
-  known = now;
-  renew(++asked);
-}
-
-async function renew(number) {
-  const found = known ? await estimate().catch(() => null) : null;
-  if (number !== asked) return; // the graph has changed meanwhile
-  if (known && !found) known = null; // with the next change it is asked again
-  show(found);
+  return mayCost(graph) ? essence(graph.serialize()) : "";
 }
 
 async function estimate(targets = null, runs = 1) {
@@ -50,11 +35,6 @@ async function beforeQueue(targets, runs) {
   } catch (error) {
     return confirms ? { confirm: true, error: error.message, items: [] } : null;
   }
-}
-
-function anew() {
-  known = null; // what it costs may be another, though the graph is the same
-  later();
 }
 
 app.registerExtension({

@@ -1,5 +1,7 @@
 // The graph as it would be queued.
 import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { isPatched } from "./cloud/certain.js";
 import { everyNode } from "./cloud/graph.js";
 
 /** The editor numbers the nodes anew for a prompt: left so, it would take an undo more. */
@@ -13,3 +15,7 @@ export async function promptOf(graph) {
 }
 
 export const rootGraph = () => app.rootGraph ?? app.graph;
+
+/** Whether another pack may change a prompt, by more links for example, only when it is queued. */
+export const mayChangeLater = () =>
+  isPatched(app, "graphToPrompt") || isPatched(app, "queuePrompt") || isPatched(api, "queuePrompt");

@@ -11,6 +11,10 @@ export default {
   "Paste the same workflow as exported with Workflow > Export (API) on a ComfyUI that has these nodes, or what /object_info answers there. Only the names of fields are kept; nothing is queued.":
     "请粘贴同一个工作流在装有这些节点的 ComfyUI 上用“工作流 > 导出 (API)”导出的内容，或那台 ComfyUI 的 /object_info 返回的内容。只保留字段名称；不会提交任何任务。",
   "A model is missing": "缺少模型",
+  "It runs in the cloud already.": "它已经在云端运行。",
+  "Run this part in the cloud": "在云端运行这一部分",
+  "Run this part on this machine": "在本机运行这一部分",
+  "Select nodes of which one makes an image, mask, video or audio: that comes back.": "请选择其中有节点生成图像、遮罩、视频或音频的部分：带回的就是它。",
   "The key goes only to this address. At another one it is put aside until you come back.": "密钥只会发往这个地址。换成其他地址时密钥会被搁置，换回来后继续使用。",
   "Keys are put aside for: {addresses}": "以下地址的密钥已搁置：{addresses}",
   "The key was put aside: it goes only to the address it was entered for. Enter the key of this one.": "密钥已搁置：它只会发往输入它时的地址。请输入新地址对应的密钥。",

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { badgesOf } from "../../web/cloud/badges.js";
 import { HERE, KEEP, RUN, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
-import { insertBehind } from "../../web/cloud/insert.js";
+import { certain, isPatched } from "../../web/cloud/certain.js";
+import { insertBehind, takeAway } from "../../web/cloud/insert.js";
+import { exitsOf, nodesOf, runsOf, unsent } from "../../web/cloud/part.js";
 import { follow } from "../../web/words.js";
 
 beforeEach(() => follow(() => "en"));
@@ -163,4 +165,90 @@ test("a link that leaves a subgraph leaves it behind the new node", () => {
   tree.links.set(8, { target_id: -20, target_slot: 0 });
   insertBehind(maker, 0, box(5));
   assert.deepEqual(tree.noted, [[1, 0, 5, 1, undefined], [5, 0, "out", 0, undefined]]);
+});
+
+test("what is taken away again leaves the links as they were, along their reroutes", () => {
+  const tree = wired();
+  const run = box(5, [9]);
+  run.inputs[1].link = 8;
+  for (const one of [box(1, [8]), box(2), run]) tree.add(one);
+  tree.links.set(8, { origin_id: 1, origin_slot: 0, target_id: 5, target_slot: 1 });
+  tree.links.set(9, { origin_id: 5, origin_slot: 0, target_id: 2, target_slot: 3, parentId: 4 });
+  tree.remove = (one) => tree.noted.push(["removed", one.id]);
+  takeAway(run);
+  assert.deepEqual(tree.noted, [[1, 0, 2, 3, 4], ["removed", 5]]);
+});
+
+// -- parts ---------------------------------------------------------------------------------------
+
+/** Nodes by id in one graph: {id: [type, where, [[output type, ...ids it is linked to]]]}. */
+function linked(nodes) {
+  const tree = { nodes: [], links: new Map() };
+  tree.getNodeById = (id) => tree.nodes.find((one) => one.id === id) ?? null;
+  for (const [id, [type, where, outputs]] of Object.entries(nodes)) {
+    const made = { id: Number(id), type, graph: tree, widgets: [{ name: "where", value: where }], inputs: [] };
+    made.outputs = outputs.map(([kind, ...targets]) => ({ type: kind, name: kind, links: targets.map((to) => `${id}>${to}`) }));
+    for (const [, ...targets] of outputs) for (const to of targets) tree.links.set(`${id}>${to}`, { origin_id: made.id, target_id: to });
+    tree.nodes.push(made);
+  }
+  return (...ids) => ids.map((id) => tree.getNodeById(id));
+}
+
+const named = (exits) => exits.map(({ node: { id }, slot, links }) => [id, slot, links.map((link) => link.target_id)]);
+
+test("values leave a part by the media that go out of it, not by those that stay in it", () => {
+  const of = linked({
+    1: ["LoadImage", "", [["IMAGE", 2], ["MASK"]]],
+    2: ["Sampler", "", [["LATENT", 3]]],
+    3: ["Decode", "", [["IMAGE", 4, 5]]],
+    4: ["Sharpen", "", [["IMAGE"]]],
+    5: ["SaveImage", "", []],
+  });
+  assert.deepEqual(named(exitsOf(of(1, 2, 3))), [[3, 0, [4, 5]]]);
+  assert.deepEqual(named(exitsOf(of(1, 2, 3, 4))), [[3, 0, [5]], [4, 0, []]]);
+  assert.deepEqual(named(exitsOf(of(2))), []);
+  assert.deepEqual(named(exitsOf(of(4))), [[4, 0, []]]);
+});
+
+test("an exit that leads out of a subgraph is one", () => {
+  assert.deepEqual(named(exitsOf(linked({ 1: ["Decode", "", [["IMAGE", -20]]] })(1))), [[1, 0, [-20]]]);
+});
+
+test("what leads into a cloud already is not sent again, and is what can be brought back", () => {
+  const of = linked({
+    1: ["Decode", "", [["IMAGE", 2]]], 2: [RUN, "HaiYi", [["IMAGE", 3]]], 3: ["SaveImage", "", []],
+    4: ["Decode", "", [["IMAGE", 5]]], 5: [RUN, HERE, [["IMAGE"]]],
+    6: ["Decode", "", [["IMAGE", 2, 3]]],
+  });
+  const ids = (nodes) => nodes.map((one) => one.id);
+  assert.deepEqual([named(unsent(of(1))), ids(runsOf(of(1)))], [[], [2]]);
+  assert.deepEqual([named(unsent(of(4))), ids(runsOf(of(4)))], [[[4, 0, [5]]], []]);
+  assert.deepEqual([named(unsent(of(6))), ids(runsOf(of(6)))], [[[6, 0, [2, 3]]], [2]]);
+  assert.deepEqual(ids(runsOf(of(2))), [2]);
+});
+
+test("of a group that is selected its nodes are", () => {
+  const [one, two] = [{ outputs: [] }, { outputs: [] }];
+  assert.deepEqual(nodesOf(new Set([{ children: new Set([one, two]) }, one, { pos: [0, 0] }])), [one, two]);
+});
+
+// -- what other packs do -------------------------------------------------------------------------
+
+test("a missing link is no trouble where a pack may add it while queueing; any other trouble is", () => {
+  const split = { nodes: {}, troubles: { 1: "no link", 2: "a MODEL" }, unlinked: ["1"] };
+  assert.deepEqual(certain(split, true).troubles, { 2: "a MODEL" });
+  assert.deepEqual(certain(split, false), split);
+  assert.deepEqual(certain({ nodes: {}, troubles: {} }, true), { nodes: {}, troubles: {} });
+});
+
+test("a function is patched once it is another than its owner was made with, unless we have wrapped it", () => {
+  class App { queue() {} }
+  const app = new App();
+  assert.equal(isPatched(app, "queue"), false);
+  const { queue } = app;
+  app.queue = Object.assign(() => queue(), { skyport: queue });
+  assert.equal(isPatched(app, "queue"), false);
+  const wrapped = app.queue;
+  app.queue = () => wrapped();
+  assert.equal(isPatched(app, "queue"), true);
 });

@@ -11,13 +11,16 @@ import { lineWords, sumWords } from "./words.js";
  * where nothing is queued. */
 export function askBefore(estimate) {
   const { queuePrompt } = app;
-  app.queuePrompt = async function (...args) {
+  const asking = async function (...args) {
     const [, runs = 1, third] = args;
     const targets = Array.isArray(third) ? third : third?.queueNodeIds;
     const found = await estimate(targets, varies(rootGraph()) ? runs : 1);
     if (found?.confirm && !(await confirmed(found))) return false;
-    return queuePrompt.apply(this, args);
+    const queued = await queuePrompt.apply(this, args);
+    if (Object.keys(app.lastNodeErrors ?? {}).length) document.dispatchEvent(new Event("skyport.refused"));
+    return queued;
   };
+  app.queuePrompt = Object.assign(asking, { skyport: queuePrompt });
 }
 
 async function confirmed(found) {

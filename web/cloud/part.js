@@ -1,0 +1,45 @@
+// A part of a graph, given by the nodes that are selected: where its values leave it, and what stands there.
+// Pure: the nodes are the editor's.
+import { HERE, RUN, outputsFor, whereOf } from "./graph.js";
+import { linkOf, targetOf } from "./insert.js";
+
+/** The nodes among selected items; those of a group are selected with it. */
+export function nodesOf(items) {
+  const found = [...items].flatMap((item) => (item.outputs ? [item] : [...(item.children ?? [])]));
+  return [...new Set(found)].filter((node) => node.outputs);
+}
+
+/** {node, slot, links} of the outputs behind which Run in Cloud belongs: `links` leave the part. At the end
+ * of a graph, where a node is linked to nothing, each of its media leaves it. */
+export function exitsOf(nodes) {
+  const inside = new Set(nodes);
+  return nodes.flatMap((node) => {
+    const isEnd = !node.outputs.some((output) => output.links?.length);
+    return outputsFor(RUN, node)
+      .map(([slot]) => ({ node, slot, links: leaving(node, slot, inside) }))
+      .filter(({ links }) => isEnd || links.length);
+  });
+}
+
+function leaving(node, slot, inside) {
+  const links = (node.outputs[slot].links ?? []).map((id) => linkOf(node.graph, id)).filter(Boolean);
+  return links.filter((link) => !inside.has(targetOf(node.graph, link)));
+}
+
+/** The Run in Cloud node that stands behind an exit, if one does. */
+export const runBehind = ({ node, links }) =>
+  links.map((link) => targetOf(node.graph, link)).find((target) => target?.type === RUN);
+
+const isAway = (node) => node?.type === RUN && whereOf(node)?.value !== HERE;
+
+/** Whether all that leaves an exit has run in a cloud. */
+const isSent = (exit) => exit.links.length > 0 && exit.links.every((link) => isAway(targetOf(exit.node.graph, link)));
+
+/** The exits that do not lead into a cloud yet. */
+export const unsent = (nodes) => exitsOf(nodes).filter((exit) => !isSent(exit));
+
+/** The Run in Cloud nodes that send this part: those in it, and those behind it. */
+export function runsOf(nodes) {
+  const behind = exitsOf(nodes).flatMap(({ node, links }) => links.map((link) => targetOf(node.graph, link)));
+  return [...new Set([...nodes, ...behind])].filter(isAway);
+}
