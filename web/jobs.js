@@ -24,6 +24,13 @@ function close() {
   panel = place = null;
 }
 
+/** Show a job in the tab, which is opened where it is not. */
+export async function openJob(job) {
+  if (!panel) await app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${ID}`);
+  for (let wait = 0; !panel && wait < 20; wait++) await new Promise((done) => setTimeout(done, 50));
+  await panel?.openJob(job);
+}
+
 /** The tab as the editor holds it: a change of this one is shown. */
 const held = () => app.extensionManager.getSidebarTabs?.().find((one) => one.id === ID);
 

@@ -250,6 +250,7 @@ export default {
   "when the list is older than this many hours, at ComfyUI's start":
     "列表超过此小时数时，在 ComfyUI 启动时刷新",
   "where files are put for a platform that takes no uploads": "平台不支持上传时，文件存放的位置",
+  "and {count} more": "另有 {count} 项",
   "{count} bytes": "{count} 字节",
   "{count} could not be read": "{count} 个无法读取",
   "{count} days ago": "{count} 天前",

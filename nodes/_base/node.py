@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
-from . import node_outputs, prompt_marks, run_task
+from . import node_outcomes, node_outputs, prompt_marks, run_task
 
 
 class CloudNode(io.ComfyNode):
@@ -40,7 +40,8 @@ class CloudNode(io.ComfyNode):
         # A link to an input of a model chosen earlier still arrives, under its dotted name.
         own_inputs = {name: value for name, value in inputs.items() if "." not in name}
         try:
-            return await cls.work(**own_inputs)
+            with node_outcomes.recording(getattr(cls.hidden, "unique_id", None)):
+                return await cls.work(**own_inputs)
         except asyncio.CancelledError:
             if _is_being_torn_down():
                 raise

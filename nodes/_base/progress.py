@@ -76,14 +76,14 @@ def _headline(title: str, results: Sequence[Result]) -> str:
     parts = [title, tr("done")]
     if len(results) > 1:
         parts.append(tr("{count} items", count=len(results)))
-    if costs := _costs(results):
+    if costs := costs_of(results):
         parts.append(" + ".join(map(str, costs)))
     if all(result.reused for result in results):
         parts.append(tr("reused, no charge; change the seed for a new one"))
     return DOT.join(parts)
 
 
-def _costs(results: Sequence[Result]) -> list[Amount]:
+def costs_of(results: Sequence[Result]) -> list[Amount]:
     """What they cost, a sum a unit."""
     sums: dict[str, float] = {}
     for result in results:

@@ -27,7 +27,7 @@ from ...engine.tasks import history
 from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
-from . import progress
+from . import node_outcomes, progress
 from .node_outputs import Delivered
 
 T = TypeVar("T")
@@ -77,8 +77,8 @@ async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> 
         lambda: _noting(lambda: _deliver_past(row, found, deliver))
     )
     title = f"{history.label(row)} {history.title(row)}"
-    await progress.show_finished(node_id, title, [result], said)
-    _note_partial(node_id, [result])
+    node_outcomes.note_orders({row.record.fingerprint: history.label(row)})
+    await _show_finished(node_id, title, [result], said)
     return output
 
 
@@ -110,6 +110,8 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
         if stopped:
             progress.show_stopped(node_id, jobs)
         raise
+    finally:
+        node_outcomes.note_jobs(jobs)
     return jobs
 
 
@@ -131,9 +133,18 @@ async def finish(
         lambda: _noting(lambda: _deliver(jobs, found, deliver))
     )
     title = DOT.join(filter(None, (progress.name_of(jobs[0]), note)))
-    await progress.show_finished(node_id, title, results, said)
-    _note_partial(node_id, results)
+    await _show_finished(node_id, title, results, said)
     return output
+
+
+async def _show_finished(
+    node_id: str, title: str, results: Sequence[Result], said: Sequence[str]
+) -> None:
+    """`said`: what the person should know of files that were read in part"""
+    await progress.show_finished(node_id, title, results, said)
+    node_outcomes.note_results(results, [*said, providers.ledger().trouble])
+    if any(result.missing for result in results):
+        _partial_runs[node_id] += 1
 
 
 async def error_of(
@@ -276,11 +287,6 @@ def _unreadable(output: Any) -> Mapping[Path, str]:
 # -- run again for what is missing --------------------------------------------------------------
 
 _partial_runs: Counter[str] = Counter()
-
-
-def _note_partial(node_id: str, results: Sequence[Result]) -> None:
-    if any(result.missing for result in results):
-        _partial_runs[node_id] += 1
 
 
 def partial_runs(node_id: str | None) -> int:

@@ -29,6 +29,10 @@ class Queued:
     extra_data: dict[str, Any]
     wanted: list[str]
 
+    def item(self) -> tuple[Any, ...]:
+        """As ComfyUI's queue and history hold it."""
+        return (0, self.prompt_id, self.prompt, self.extra_data, self.wanted)
+
 
 @dataclass
 class Made:
@@ -80,7 +84,7 @@ class _Run:
 
     def history(self) -> dict[str, Any]:
         return {
-            "prompt": [0, self.id, self.prompt, self.queued.extra_data, self.queued.wanted],
+            "prompt": self.queued.item(),
             "outputs": self.ui,
             "status": {
                 "status_str": "success" if self.success else "error",

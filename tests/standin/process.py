@@ -103,6 +103,7 @@ class Standin:
         folder_paths.use_base(self.base)
         nodes.offer(self.classes)
         self.server = PromptServer(self._loop)
+        self.history = self.server.prompt_queue.history
         self._executor = Executor(self.server, self.classes)
         for name, path in self.packs.items():
             await self._load(name, path)
@@ -153,7 +154,9 @@ class Standin:
             while (queued := self._queue.get()) is not None:
                 self._on_stage()
                 self.running = [queued.prompt_id]
+                self.server.prompt_queue.currently_running = {0: queued.item()}
                 self.history[queued.prompt_id] = self._executor.run(queued)
+                self.server.prompt_queue.currently_running = {}
                 self.running = []
                 end = {"node": None, "prompt_id": queued.prompt_id}
                 self.server.send_sync("executing", end, self.server.client_id)

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import struct
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,15 @@ from typing import Any
 from aiohttp import web
 
 TEXT, PREVIEW = 3, 4  # kinds of binary messages
+
+
+class PromptQueue:
+    """What packs may read of the queue: the history by prompt id, and what is running."""
+
+    def __init__(self) -> None:
+        self.mutex = threading.RLock()
+        self.history: dict[str, Any] = {}
+        self.currently_running: dict[int, Any] = {}
 
 
 class PromptServer:
@@ -29,6 +39,7 @@ class PromptServer:
         self.client_id: str | None = None
         self.sockets: dict[str, web.WebSocketResponse] = {}
         self.on_prompt_handlers: list[Callable[[Any], Any]] = []
+        self.prompt_queue = PromptQueue()
         self.user_manager = SimpleNamespace(get_request_user_id=lambda request: "default")
         self._messages: asyncio.Queue[tuple[Any, Any, str | None]] = asyncio.Queue()
 

@@ -139,6 +139,12 @@ export class Panel {
     this.detail.open(item);
   }
 
+  /** Show the job of that number. */
+  async openJob(job) {
+    const told = await this.#try(() => ask(`jobs/${job}`));
+    if (told && !this.gone) this.#open({ key: job, row: told.brief, live: this.book.liveOf(told.brief) });
+  }
+
   #back() {
     this.detail.close();
     this.body.hidden = false;

@@ -1,0 +1,51 @@
+// What became of a node's latest run stays on the node: cost, warnings, what goes on, what failed.
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { everyNode } from "./cloud/graph.js";
+import { openJob } from "./jobs.js";
+import { byNode, lineOf } from "./outcome/words.js";
+import { paint, prepare } from "./outcome/paint.js";
+import { rootGraph } from "./prompt.js";
+import { ask } from "./server.js";
+
+const PAUSE = 250; // ms in which changes are collected
+let timer = 0;
+let asked = 0;
+let open = new Set(); // orders whose outcome may change by itself
+
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(renew, PAUSE);
+}
+
+async function renew() {
+  const number = ++asked;
+  const graph = rootGraph();
+  const workflow = graph?.id;
+  if (!workflow || !hasOurs(graph)) return;
+  const found = await ask("outcomes", { workflow }).catch(() => null);
+  if (!found || number !== asked || rootGraph() !== graph || graph.id !== workflow) return;
+  open = new Set(found.outcomes.filter((one) => one.open).flatMap(({ marks }) => marks));
+  const nodes = byNode(found.outcomes, everyNode(graph));
+  const lines = [...nodes].map(([node, outcomes]) => [node, lineOf(outcomes)]).filter(([, line]) => line);
+  paint(new Map(lines), ({ job }) => openJob(job));
+  app.canvas?.setDirty(true, true);
+}
+
+function hasOurs(graph) {
+  for (const [, node] of everyNode(graph)) if (node.type?.startsWith("Skyport")) return true;
+  return false;
+}
+
+app.registerExtension({
+  name: "Skyport.Outcome",
+  setup() {
+    for (const event of ["execution_start", "status", "reconnected"]) api.addEventListener(event, later);
+    api.addEventListener("skyport.outcome", ({ detail }) => detail.workflow === rootGraph()?.id && later());
+    api.addEventListener("skyport.jobs", ({ detail }) => detail.rows.some(({ mark }) => open.has(mark)) && later());
+    later();
+  },
+  afterConfigureGraph: later,
+  nodeCreated: prepare,
+  loadedGraphNode: prepare, // one of a class that is not here was never created
+});
