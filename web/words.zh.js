@@ -1,5 +1,7 @@
 // The Chinese of every text in our scripts, by its English; a test says what is missing or left over.
 export default {
+  "Any other value:": "填写其他值：",
+  "Other...": "其他……",
   "A model is missing": "缺少模型",
   "The key goes only to this address. At another one it is put aside until you come back.": "密钥只会发往这个地址。换成其他地址时密钥会被搁置，换回来后继续使用。",
   "Keys are put aside for: {addresses}": "以下地址的密钥已搁置：{addresses}",
