@@ -175,6 +175,16 @@ def test_an_object_without_named_keys_is_typed_as_json():
     assert sent == {"frames": {"mid": "https://host.example/a.png"}}
 
 
+def test_suggested_values_are_offered_and_limit_nothing():
+    size = Param("size", "string", default="1K", suggested=("1K", "2K"))
+    widget = schema.nested_inputs(model("a", size))[0]
+    assert widget.get_io_type() == "STRING"
+    shown = widget.as_dict()
+    assert (shown["widgetType"], shown["suggested"]) == ("SKYPORT_SUGGESTED", ["1K", "2K"])
+    row = Model("haiyi", "a", "image2image", params=(size,))
+    assert form_values.parameters(row, "", 0, {"size": "7K"}) == [{"size": "7K"}]
+
+
 # -- the seed -----------------------------------------------------------------------------------
 
 

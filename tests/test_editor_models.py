@@ -190,6 +190,40 @@ def undone(editor: Editor, type: str, model: str) -> None:
     editor.page.wait_for_timeout(700)
 
 
+SIZES = "SkyportHappyHorseTextToImage"
+
+
+def test_suggested_values_are_a_list_and_any_other_text_is_taken(editor: Editor) -> None:
+    editor.build({"node": {"type": SIZES, "pos": [300, 100], "values": {"model": "gpt-image-2"}}})
+    assert {"1536x1024", "1024x1536"} <= set(offered(editor, "model.size"))
+    choose(editor, SIZES, model__size="1024x1536")
+    assert queued(editor, SIZES)["model.size"] == "1024x1536"
+    choose(editor, SIZES, model__size="Other...")
+    assert queued(editor, SIZES)["model.size"] == "1024x1536"
+    field = editor.page.locator("[role=dialog]:not(.skyport-list) input")
+    field.fill("123x456")
+    field.press("Enter")
+    field.wait_for(state="detached")
+    assert queued(editor, SIZES)["model.size"] == "123x456"
+    assert "123x456" in offered(editor, "model.size")
+    saved = editor.workflow()
+    editor.load(saved)
+    assert editor.workflow()["nodes"] == saved["nodes"]
+    assert queued(editor, SIZES)["model.size"] == "123x456"
+    choose(editor, SIZES, model="gemini-3.1-flash-image")
+    assert queued(editor, SIZES)["model.size"] == "1K"
+    choose(editor, SIZES, model="gpt-image-2")
+    assert queued(editor, SIZES)["model.size"] == "123x456"
+
+
+def offered(editor: Editor, name: str) -> list[str]:
+    found = editor.page.evaluate(
+        "(name) => app.graph._nodes[0].widgets.find((one) => one.name === name).options.values",
+        name,
+    )
+    return list(found)
+
+
 def values_and_links(workflow: Mapping[str, Any]) -> tuple[Any, Any]:
     nodes = sorted(workflow["nodes"], key=lambda one: one["id"])
     kept = [(one["id"], one.get("widgets_values"), one["properties"]) for one in nodes]

@@ -279,6 +279,10 @@ def with_own_files(model: Model, values: dict[str, Any], files: dict[str, MediaF
         ("wan2.7-t2v", "text2video", "duration", "2 - 15"),
         ("omni_flash-fast", "image2video", "duration", "4, 6, 8, 10"),
         ("gpt-image-2", "edit-image", "size", "1254x1254, 1024x1536"),
+        ("gemini-3.1-flash-image", "text2image", "size", "512, 1K, 2K, 4K"),
+        ("wan2.7-t2v", "text2video", "ratio", "16:9, 9:16, 1:1, 4:3, 3:4"),
+        ("happyhorse-1.0-t2v", "text2video", "resolution", "720P, 1080P"),
+        ("omni_flash", "text2video", "aspect_ratio", "16:9, 9:16"),
     ],
 )
 def test_values_of_a_newer_text_are_suggested_and_limit_nothing(
@@ -295,3 +299,4 @@ def test_values_of_a_newer_text_are_suggested_and_limit_nothing(
     assert param is not None
     assert f"Suggested, unverified: {words}" in param.help
     assert (param.choices, param.max) == ((), None)
+    assert ", ".join(param.suggested).startswith(words if " - " not in words else "")

@@ -10,6 +10,8 @@ export default {
   "Known now: {count} node classes.": "现已认识 {count} 种节点。",
   "Paste the same workflow as exported with Workflow > Export (API) on a ComfyUI that has these nodes, or what /object_info answers there. Only the names of fields are kept; nothing is queued.":
     "请粘贴同一个工作流在装有这些节点的 ComfyUI 上用“工作流 > 导出 (API)”导出的内容，或那台 ComfyUI 的 /object_info 返回的内容。只保留字段名称；不会提交任何任务。",
+  "Any other value:": "填写其他值：",
+  "Other...": "其他……",
   "A model is missing": "缺少模型",
   "It runs in the cloud already.": "它已经在云端运行。",
   "Run this part in the cloud": "在云端运行这一部分",

@@ -118,6 +118,7 @@ class Param:
     type      as in HaiYi's table: string int float boolean text image video audio
               array[string|number|image|video|audio] dict[image]
     choices   closed list of values; empty if any value is allowed
+    suggested values to offer where any is allowed; never a limit
     keys      for dict types: (key, required, label)
     max_items for array types: the most entries allowed, None if not stated
     together  other parameters whose entries count towards max_items too
@@ -144,6 +145,7 @@ class Param:
     copies: tuple[tuple[str, str], ...] = ()
     leaves: str = ""
     mask_of: str = ""
+    suggested: tuple[str, ...] = ()
 
     @property
     def media_kind(self) -> Kind | None:

@@ -137,7 +137,14 @@ def _shared(name: str, params: Sequence[Param]) -> Param:
         min=low,
         max=high,
         choices=tuple(Choice(value) for value in values),
+        suggested=() if values else _all_suggest([one.suggested for one in params]),
     )
+
+
+def _all_suggest(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """What every member suggests; one that suggests nothing rules nothing out."""
+    known = [values for values in lists if values]
+    return tuple(one for one in known[0] if all(one in values for values in known)) if known else ()
 
 
 def _default(

@@ -24,6 +24,7 @@ from ...engine.platforms.parameters import (
 from .search_texts import search_texts
 
 CUSTOM = "custom"
+_SUGGESTED = "SKYPORT_SUGGESTED"  # the editor's widget for a text with suggested values
 _LEAVE_OUT = "(default)"  # end of the option of a closed list that leaves the field out
 NO_SEED = -1  # leaves the seed out where a model does not require one
 MOST_SEED = 2**31 - 1
@@ -289,6 +290,8 @@ def _text(param: Param, common: dict[str, Any]) -> io.String.Input:
     long = param.type in ("text", "array[string]") or "dict[" in param.type or is_free(param)
     # Without a placeholder the editor shows the dotted id in an empty field.
     common["placeholder"] = param.name
+    if param.suggested and not long:
+        common["extra_dict"] = {"widgetType": _SUGGESTED, "suggested": list(param.suggested)}
     return io.String.Input(input_id(param), default=default, multiline=long, **common)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...engine.base.types import Choice, MediaRule, Model, Param
-from ._suggestions import suggestion
+from ._suggestions import suggested, suggestion
 
 _MB = 1024 * 1024
 _LAST = re.compile(r"(\w+)(?:\[\w*\])?$")
@@ -46,6 +46,7 @@ def _param(model: str, field: Mapping[str, Any]) -> Param:
         copies=tuple(field.get("copies", {}).items()),
         leaves=field.get("leaves", ""),
         mask_of=field.get("mask_of", ""),
+        suggested=suggested(model, name),
     )
 
 

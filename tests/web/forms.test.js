@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toneOf, wordsOf } from "../../web/errors/words.js";
 import { badgeOf } from "../../web/forms/badge.js";
-import { besides, fits, left, namesOf, nothing, recalled } from "../../web/forms/memory.js";
+import { besides, fits, left, namesOf, nothing, recalled, takes } from "../../web/forms/memory.js";
 import { choicesOf, refit } from "../../web/forms/refit.js";
+import { offered } from "../../web/forms/suggested.js";
 import { isGone, refitted, remembered, valuesOf } from "../../web/forms/values.js";
 import { fixedWords, keyWords, refreshedWords, roomWords, valueOf } from "../../web/settings/words.js";
 import { follow } from "../../web/words.js";
@@ -219,10 +220,26 @@ for (const [held, options, value, expected] of [
   ["16:9", {}, "1024x1024", false],
   ["720p", {}, "1080P", false],
   ["", {}, "1024x1024", true],
+  ["16:9", { values: ["16:9", "9:16", "Other..."], suggested: ["16:9", "9:16"] }, "9:16", true],
+  ["16:9", { values: ["16:9", "9:16", "Other..."], suggested: ["16:9", "9:16"] }, "21:9", false],
 ])
   test(`${JSON.stringify(value)} ${expected ? "fits" : "does not fit"} where ${JSON.stringify(held)} stands ${JSON.stringify(options)}`, () => {
     assert.equal(fits({ value: held, options }, value), expected);
   });
+
+test("a model has its own text back, whatever is suggested", () => {
+  const field = { value: "16:9", options: { values: ["16:9", "Other..."], suggested: ["16:9"] } };
+  const memory = visited(["a", { ratio: "16:9" }, { ratio: "5:4" }]);
+  const recall = (key) => recalled(memory, key, "ratio", (one) => fits(field, one), (one) => takes(field, one));
+  assert.deepEqual([recall("a"), recall("b")], ["5:4", undefined]);
+});
+
+test("a field with suggestions offers them, what it holds, and anything else", () => {
+  assert.deepEqual(offered(["1K", "2K"], "1K"), ["1K", "2K", "Other..."]);
+  assert.deepEqual(offered(["1K", "2K"], "3K"), ["1K", "2K", "3K", "Other..."]);
+  assert.deepEqual(offered(["1K"], ""), ["1K", "Other..."]);
+  assert.deepEqual(offered(["1K"], "Other..."), ["1K", "Other..."]);
+});
 
 // -- words ---------------------------------------------------------------------------------------
 

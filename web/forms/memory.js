@@ -18,9 +18,11 @@ export function besides({ latest, forms }, key) {
   return { latest, forms: Object.fromEntries(Object.entries(forms).filter(([one]) => one !== key)) };
 }
 
-/** What the form of `key` is to hold: what was chosen last where that fits, else what it had itself. */
-export function recalled(memory, key, name, fits = () => true) {
-  return [memory.latest[name], memory.forms[key]?.[name]].find((value) => value !== undefined && fits(value));
+/** What the form of `key` is to hold: what was chosen last where that fits, else what it had itself and still takes. */
+export function recalled(memory, key, name, fits = () => true, takes = fits) {
+  const [latest, own] = [memory.latest[name], memory.forms[key]?.[name]];
+  if (latest !== undefined && fits(latest)) return latest;
+  return own !== undefined && takes(own) ? own : undefined;
 }
 
 /** The names that `recalled` has an answer for, image2 before image10. */
@@ -29,13 +31,20 @@ export function namesOf(memory, key) {
   return [...names].sort((one, other) => one.localeCompare(other, "en", { numeric: true }));
 }
 
-/** Whether `widget` takes `value` as it is. */
-export function fits({ value: now, options = {} }, value) {
-  const { values, min = -Infinity, max = Infinity, precision } = options;
-  if (Array.isArray(values)) return values.includes(value);
+/** Whether `widget` takes `value`. */
+export function takes({ value: now, options = {} }, value) {
+  const { values, suggested, min = -Infinity, max = Infinity, precision } = options;
+  if (Array.isArray(values) && !suggested) return values.includes(value);
   if (typeof value !== typeof now) return false;
-  if (typeof value === "string") return !/\d/.test(now) || shapeOf(value) === shapeOf(now);
   return typeof value !== "number" || (value >= min && value <= max && (precision !== 0 || Number.isInteger(value)));
+}
+
+/** Whether `value`, chosen for another model, is one for `widget` too: a text is where it is written alike. */
+export function fits(widget, value) {
+  if (!takes(widget, value)) return false;
+  const { value: now, options: { values, suggested } = {} } = widget;
+  if (suggested) return suggested.includes(value);
+  return typeof value !== "string" || Boolean(values) || !/\d/.test(now) || shapeOf(value) === shapeOf(now);
 }
 
 /** How a size or a ratio is written: 9x9, 9:9, 9K; a model that takes one form refuses the others. */

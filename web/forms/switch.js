@@ -1,6 +1,6 @@
 // Another model is chosen: its form has the values and links that it had before, and those of the same
 // name that were chosen since. The editor has made the new form by then, and cut what it does not have.
-import { besides, fits, left, namesOf, nothing, recalled, same } from "./memory.js";
+import { besides, fits, left, namesOf, nothing, recalled, same, takes } from "./memory.js";
 import { choicesOf, inputsOf } from "./refit.js";
 import { connect, originsOf } from "./sockets.js";
 import { KEPT, isGone } from "./values.js";
@@ -83,7 +83,7 @@ class Form {
 
   restoreValue(widget) {
     const bare = widget.name.slice(this.name.length + 1);
-    const value = recalled(this.values, this.key, bare, (one) => fits(widget, one));
+    const value = recalled(this.values, this.key, bare, (one) => fits(widget, one), (one) => takes(widget, one));
     if (value !== undefined && !same(value, widget.value)) widget.value = value;
   }
 
