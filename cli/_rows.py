@@ -64,9 +64,10 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
     """(name, value) of everything but the request, the texts and the platform's answer."""
     from ..engine.tasks import history
 
+    sent_to = row.record.sent_to or row.record.endpoint
     facts = [
         (tr("job"), str(row.id)),
-        (tr("platform"), f"{history.label(row)} ({row.record.base_url}, {row.record.endpoint})"),
+        (tr("platform"), f"{history.label(row)} ({row.record.base_url}, {sent_to})"),
         (tr("title"), history.title(row)),
         (tr("task"), row.task.id if row.task else ""),
         (tr("state"), state_of(row.state)),

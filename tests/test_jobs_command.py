@@ -212,6 +212,13 @@ def test_show_tells_everything_and_which_file_is_gone(skyport, tmp_path):
     assert json.loads(result.out.partition("request:\n")[2])["parameters"]["prompt"] == "a harbour"
 
 
+def test_show_tells_which_server_of_a_pool_has_the_task(skyport):
+    record, ledger = record_of(request("a harbour"), "http://127.0.0.1:1"), providers.ledger()
+    ledger.record_intent(record)
+    ledger.record_accepted(record, Task("haiyi", "attic", "24317"))
+    assert "platform: HaiYi (http://127.0.0.1:1, attic)" in skyport("jobs", "show", "1").lines
+
+
 def test_show_tells_the_error(skyport):
     kept(State.FAILED, error="HaiYi: no wind")
     assert "error: HaiYi: no wind" in skyport("jobs", "show", "1").lines

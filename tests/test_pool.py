@@ -20,9 +20,10 @@ from skyport.engine.base.errors import (
     TaskUnresolved,
     TransportError,
 )
-from skyport.engine.base.types import Output, Report, Request, Task, TaskState, no_report
+from skyport.engine.base.types import Output, Report, Request, Result, Task, TaskState, no_report
 from skyport.engine.http.client import Http
-from skyport.engine.ledger.ledger import EVERYTHING, Row, State
+from skyport.engine.ledger.ledger import EVERYTHING, Row, State, record_of
+from skyport.engine.tasks import history
 from test_collector import Process
 from virtual import Cloud, Play, ended, order
 
@@ -302,6 +303,75 @@ def test_a_crash_while_it_is_sent_again_neither_loses_it_nor_makes_a_third_task(
     result = second.play.result(server, order(), tmp_path)
     assert result.details == (("sent again", "after its server had restarted"),)
     assert server.counts["submit"] == 2
+
+
+# -- the server that has a task -----------------------------------------------------------------
+
+
+class Chosen(Cloud):
+    """Sends `make` to the attic; remembers which server was asked what."""
+
+    def __init__(self, play: Play) -> None:
+        super().__init__(play.loop.time, lasts=60.0, cancels=True)
+        self.asked: list[str] = []
+
+    def prepare(self, request: Request) -> Request:
+        return Request(request.platform, "attic", request.payload)
+
+    def poll(self, task: Task) -> TaskState:
+        self.asked.append(f"poll {task.id} at {task.endpoint}")
+        return super().poll(task)
+
+    def cancel(self, task: Task) -> bool:
+        self.asked.append(f"cancel {task.id} at {task.endpoint}")
+        return super().cancel(task)
+
+
+@pytest.fixture
+def chosen(processes: Callable[[], Process]) -> tuple[Process, Chosen]:
+    """A process after one that died while a task ran on the attic."""
+    first = processes()
+    cloud = Chosen(first.play)
+    first.begins(cloud, order(), 5.0)
+    first.die()
+    second = processes()
+    cloud.asked, cloud.clock = [], second.play.loop.time
+    cloud._ends["1"] = cloud.clock() + 5
+    return second, cloud
+
+
+def test_an_equal_order_attaches_whatever_server_took_it(
+    chosen: tuple[Process, Chosen], tmp_path: Path
+) -> None:
+    process, cloud = chosen
+    assert process.play.result(cloud, order(), tmp_path).texts == ("done",)
+    assert (cloud.counts["submit"], set(cloud.asked)) == (1, {"poll 1 at attic"})
+
+
+def test_the_collector_and_load_result_ask_the_server_that_has_it(
+    chosen: tuple[Process, Chosen],
+) -> None:
+    process, cloud = chosen
+    process.collects_for(60.0, process.connect(cloud))
+    assert set(cloud.asked) == {"poll 1 at attic"}
+    process.keeper.mark_files_lost(record_of(order(), cloud.http.base_url).fingerprint)
+    cloud.asked.clear()
+
+    async def loaded() -> Result:
+        row = history.find(process.keeper, "1")
+        connect = process.connect(cloud)
+        job = await history.attach(process.play.runner, connect, row, process.into)
+        return await ended(job)
+
+    assert process.play.run(loaded()).texts == ("done",)
+    assert set(cloud.asked) <= {"poll 1 at attic"}
+
+
+def test_a_cancel_goes_to_the_server_that_has_it(chosen: tuple[Process, Chosen]) -> None:
+    process, cloud = chosen
+    row = history.find(process.keeper, "1")
+    assert process.play.run(history.cancel(process.play.runner, cloud, row, "by a person"))
+    assert cloud.asked == ["cancel 1 at attic"]
 
 
 # -- lanes --------------------------------------------------------------------------------------
