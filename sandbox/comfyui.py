@@ -1,4 +1,4 @@
-"""A ComfyUI behind a bearer token: its native routes, with and without /api."""
+"""A ComfyUI behind a bearer token: its native routes, with and without /api, and v2."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from . import _comfyui_classes as classes
 from ._body import Refusal
 from ._comfyui_files import INPUT, OUTPUT, TEMP, Folders, Place, stored
 from ._comfyui_queue import Entry, Queue, Seen
+from ._comfyui_v2 import ComfyApiV2
 from ._faults import Twists, status_word
 from ._fields import only
 from ._files import result_file
@@ -41,12 +42,15 @@ class Comfyui(Platform):
     jobs     whether there are the routes below /api/jobs, as since 0.26
     strict   whether a class that is drawn, not executed, and told by no object_info, is refused
     restart  a call: queue, history and temporary files are gone
+    v2       its other interface, with knobs of its own; it has none until v2.is_on
     """
 
     name = "comfyui"
     key = "sk-sandbox-comfyui"
 
     def __init__(self, world: World) -> None:
+        self.v2 = ComfyApiV2(self)
+        self.v2.is_on = False
         super().__init__(world)
         self.jobs = True
         self.strict = False
@@ -57,6 +61,7 @@ class Comfyui(Platform):
     def restart(self) -> None:
         """The server was started anew."""
         self.queue.clear()
+        self.v2.restart()
         self._folders.clear_temp()
 
     def routes(self) -> Sequence[Route]:
@@ -82,7 +87,7 @@ class Comfyui(Platform):
             Route("GET", "/api/jobs/{id}", self.job),
             Route("POST", "/api/jobs/{id}/cancel", self.cancel_job),
         )
-        return (*both, *api, *jobs)
+        return (*both, *api, *jobs, *self.v2.routes())
 
     def error(self, status: int, text: str) -> Any:
         return _error("refused", text)

@@ -198,6 +198,7 @@ def test_what_is_on_disk_is_forgotten_there_too(play: Play, tmp_path: Path, home
         "invalid image url",
         "IMAGE_DOWNLOAD_FAILED",
         "MediaNotFound",
+        "Unknown reference (code missing_asset)",
         "Error while downloading file from upstream",
         "https://files.example/{sha}",
         "bad input {sha}",

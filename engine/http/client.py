@@ -121,7 +121,13 @@ class Http:
         """POST an empty body. Redirects are not followed, as in `post_json`."""
         return self._post(path, text_body(b"", "application/json"))
 
-    def post_json(self, path: str, body: Json, listener: StreamListener | None = None) -> Response:
+    def post_json(
+        self,
+        path: str,
+        body: Json,
+        listener: StreamListener | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         """POST `body` as JSON. Raises ApiError for a redirect.
 
         `listener` gets the lines of an event stream as they arrive, and has its own timeout.
@@ -134,7 +140,7 @@ class Http:
                 do=tr("Look for a value that is not a number, text, list or object."),
                 platform=self.label,
             ) from None
-        return self._post(path, text_body(text, "application/json"), listener)
+        return self._post(path, text_body(text, "application/json"), listener, headers)
 
     def post_form(
         self, path: str, fields: Sequence[tuple[str, Field]], report: Report | None = None
@@ -182,9 +188,13 @@ class Http:
     # -- one exchange -----------------------------------------------------------------------
 
     def _post(
-        self, path: str, body: RequestBody, listener: StreamListener | None = None
+        self,
+        path: str,
+        body: RequestBody,
+        listener: StreamListener | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
-        request = requests.Request("POST", self._url(path))
+        request = requests.Request("POST", self._url(path), headers=dict(headers or {}))
         _set_body(request, body)
         # A new session is a new connection. The platform may close one that was kept alive just as
         # the request goes out, and then nobody knows whether it was accepted, and charged.

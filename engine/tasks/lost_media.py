@@ -28,7 +28,7 @@ _GONE = re.compile(
     r"|retriev|reach|find|found|resolv|exist)"
     r"|\b(?:download|fetch|access|load|retriev)\w*\W.{0,20}?"
     r"\b(?:fail|error|time|denied|forbidden|refused)"
-    r"|\bexpire[sd]?\b|\bno longer\b|\bno such\b"
+    r"|\bexpire[sd]?\b|\bno longer\b|\bno such\b|\bmissing assets?\b"
     r"|\b(?:is|are|was|were|been) (?:gone|deleted|removed)"
     r"|\b(?:does|do)(?:n't| not) exist|\binaccessible\b|\bunreachable\b"
     r"|\b(?:status|returned|responded|answered|got)\b.{0,20}?\b(?:403|404|410)\b"

@@ -121,6 +121,13 @@ class Comfyui(Provider):
         with self._server(request.endpoint) as dialect:
             return dialect.find(order_id_of(request))
 
+    def charges_nothing(self, endpoint: str) -> bool:
+        """Not so at Comfy Cloud: a task that was lost there may have been charged."""
+        if self._only is not None:
+            return True
+        server = _servers.find(endpoint)
+        return not (server.is_charged if server else any(s.is_charged for s in _servers.listed()))
+
     # -- poll -----------------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:

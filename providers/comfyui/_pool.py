@@ -14,11 +14,17 @@ from ...engine.base.words import tr
 from ...engine.http.client import Http
 from ...engine.http.session import origin
 from . import _servers
+from ._detect import DetectedDialect
 from ._dialect import Dialect
 from ._native import NativeDialect
 from ._servers import LABEL, Server
+from ._v2 import V2Dialect
 
-_DIALECTS: Mapping[str, Callable[[Http], Dialect]] = {"native": NativeDialect}
+_DIALECTS: Mapping[str, Callable[[Http], Dialect]] = {
+    "auto": DetectedDialect,
+    "native": NativeDialect,
+    "v2": V2Dialect,
+}
 _TIMEOUT = (5.0, 60.0)  # seconds to connect, and without a byte
 _UNSEEN_FOR = 60.0  # seconds within which a task on its way is in the queue of its server
 
@@ -35,7 +41,7 @@ class Pool:
         key = server, tuple(headers.values())
         if key not in self._dialects:
             http = Http(LABEL, server.address, headers, timeout=_TIMEOUT)
-            self._dialects[key] = _DIALECTS.get(server.dialect, NativeDialect)(http)
+            self._dialects[key] = _DIALECTS[server.dialect](http)
         return self._dialects[key]
 
     def http_at(self, url: str) -> Http | None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json
@@ -28,6 +29,7 @@ HEADERS = ("none", "bearer", "x-api-key", "basic")
 MAX_PARALLEL = 2
 
 _NAME = re.compile(r"\w[\w .()+-]{0,59}")
+_CHARGED = (".comfy.org", ".comfy.app")  # hosts of Comfy Cloud and of its deployments
 _RESERVED = (AUTO, DEFAULT)
 
 
@@ -52,6 +54,12 @@ class Server:
     def key_name(self) -> str:
         """Under which `engine.settings.keys` has its key."""
         return PLATFORM if self.name == DEFAULT else f"{PLATFORM}:{self.name}"
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether its tasks cost credits: it is Comfy Cloud or a deployment there."""
+        host = urlsplit(self.address).hostname or ""
+        return f".{host}".endswith(_CHARGED)
 
     def auth_headers(self) -> Mapping[str, str]:
         """The headers that hold its key. Raises InvalidInput where that cannot be a key."""
