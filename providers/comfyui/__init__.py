@@ -97,6 +97,10 @@ class Comfyui(Provider):
         server = self._pool.least_busy(list(fitting))
         return replace(fitting[server], endpoint=server.name)
 
+    def learn_node_classes(self) -> None:
+        if self._only is None:
+            self._fit_check.ask_all(_servers.listed())
+
     def _object_info(self, server: Server) -> Json | None:
         return self._pool.dialect(server).object_info()
 
