@@ -215,6 +215,8 @@ class Submitter:
         job.enter("preparing")
         self._lanes.leave(job, keep=1)
         prepared = await self._call(lambda: job.provider.prepare(job.request))
+        warnings = dict.fromkeys((*job.request.warnings, *prepared.warnings))
+        job.request = replace(job.request, warnings=tuple(warnings))
         request = replace(prepared, order_id=job.request.order_id)
         await self._lanes.enter(job, job.provider.lane(request))
         return await self._host_media(
