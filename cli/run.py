@@ -88,6 +88,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _request(args: argparse.Namespace) -> Request:
+    from ..engine.tasks import learnt_widgets
     from ..engine.workflows.api_format import put_inputs, read_workflow
 
     make = getattr(import_module(f"..providers.{args.platform}", __package__), "workflow", None)
@@ -95,6 +96,7 @@ def _request(args: argparse.Namespace) -> Request:
         label = providers.provider_class(args.platform).label
         raise InvalidInput(tr("this platform runs no workflows."), platform=label)
     prompt = read_workflow(text_of(args.workflow))
+    learnt_widgets.learn_quietly(prompt)
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
     request: Request = make(filled, **_location_options(make, args), seed=args.seed)
     return request

@@ -211,6 +211,33 @@ def test_a_graph_that_cannot_be_cut_says_why(editor: Editor):
     assert [text for text in notices if "Nothing is linked to" in text], notices
 
 
+def test_an_export_that_is_pasted_names_the_values_of_a_node_that_is_not_here(
+    editor: Editor,
+):
+    kind = f"Elsewhere{editor.vue}"
+    workflow = json.loads(EXAMPLE.read_text("utf-8"))
+    scale = next(one for one in workflow["nodes"] if one["type"] == "ImageScale")
+    del scale["widgets_values_named"]
+    scale |= {"type": kind, "title": "Far", "widgets_values": ["lanczos", 512, 512, "disabled"]}
+    scale["inputs"] = [one for one in scale["inputs"] if "widget" not in one]
+    editor.load(workflow)
+    badges(editor)
+    assert titles(editor)[RUN].startswith("cannot run: Far (3) is not installed")
+    notice = editor.page.locator(".skyport-notice", has_text="does not name its values").last
+    notice.get_by_text("Paste the API export").click()
+    dialog = editor.page.locator("dialog.skyport-names")
+    dialog.locator("textarea").fill("{}")
+    dialog.get_by_text("Use it").click()
+    dialog.locator(".skyport-failure", has_text="holds no nodes").wait_for()
+    inputs = {"upscale_method": "area", "width": 64, "height": 64, "crop": "center"}
+    export = {"1": {"class_type": kind, "inputs": {**inputs, "image": ["2", 0]}}}
+    dialog.locator("textarea").fill(json.dumps({**export, "2": export["1"]}))
+    dialog.get_by_text("Use it").click()
+    dialog.wait_for(state="detached")
+    badges(editor)
+    assert titles(editor)["Far" if "Far" in titles(editor) else kind] == "cloud: HaiYi"
+
+
 def test_a_subgraph_tells_of_what_it_holds(editor: Editor):
     editor.page.evaluate("""() => {
       const of = (type) => app.graph.nodes.find((one) => one.type === type);

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from scripted import Answer, Scripted, redirect
@@ -301,3 +302,153 @@ def test_a_crash_while_it_is_sent_again_neither_loses_it_nor_makes_a_third_task(
     result = second.play.result(server, order(), tmp_path)
     assert result.details == (("sent again", "after its server had restarted"),)
     assert server.counts["submit"] == 2
+
+
+# -- lanes --------------------------------------------------------------------------------------
+
+
+class Servers(Cloud):
+    """Servers that each run so many orders side by side; `auto` is any of them.
+
+    most  the most orders that were on a server at once
+    """
+
+    limits: ClassVar[Mapping[str, int]] = {"attic": 2, "cellar": 1}
+
+    def __init__(self, play: Play) -> None:
+        super().__init__(play.loop.time)
+        self.running: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.took: Counter[str] = Counter()
+
+    def lane(self, request: Request) -> str:
+        return request.endpoint
+
+    def lane_limit(self, lane: str) -> int:
+        return self.limits.get(lane) or sum(self.limits.values())
+
+    def prepare(self, request: Request) -> Request:
+        self._note("prepare", request.endpoint)
+        if request.endpoint != "auto":
+            return request
+        name = min(self.limits, key=lambda one: self.in_flight(one) / self.limits[one])
+        return Request(request.platform, name, request.payload, seed=request.seed)
+
+    def submit(self, request: Request, report: Report = no_report) -> str:
+        self.running[request.endpoint] += 1
+        self.took[request.endpoint] += 1
+        self.most |= self.running
+        return super().submit(request, report)
+
+    def poll(self, task: Task) -> TaskState:
+        state = super().poll(task)
+        self.running[task.endpoint] -= state.status.terminal
+        return state
+
+
+def to(server: str, seed: int) -> Request:
+    return Request("cloud", server, {}, title="thing", seed=seed)
+
+
+async def all_of_them(play: Play, servers: Cloud, into: Path, requests: list[Request]) -> None:
+    jobs = await play.runner.begin_all(servers, requests, into)
+    await asyncio.gather(*map(ended, jobs))
+
+
+def test_thirty_orders_for_any_server_keep_every_server_busy_and_none_overfull(
+    play: Play, tmp_path: Path
+) -> None:
+    servers = Servers(play)
+    began = play.loop.time()
+    play.run(all_of_them(play, servers, tmp_path, [to("auto", n) for n in range(30)]))
+    assert servers.most == {"attic": 2, "cellar": 1}
+    assert sum(servers.took.values()) == 30
+    assert servers.took["cellar"] in range(8, 13)
+    assert play.loop.time() - began < 30 / 3 * 12
+
+
+def test_orders_for_one_server_and_for_any_share_its_room(play: Play, tmp_path: Path) -> None:
+    servers = Servers(play)
+    names = ["attic", "auto", "cellar", "auto"] * 5
+    requests = [to(name, n) for n, name in enumerate(names)]
+    play.run(all_of_them(play, servers, tmp_path, requests))
+    assert servers.most == {"attic": 2, "cellar": 1}
+    assert sum(servers.took.values()) == 20
+
+
+def test_a_full_server_keeps_no_other_waiting(play: Play, tmp_path: Path) -> None:
+    servers = Servers(play)
+    servers.lasts = 100.0
+
+    async def scene() -> float:
+        jobs = [await play.runner.begin(servers, to("cellar", n), tmp_path) for n in range(5)]
+        other = await play.runner.begin(servers, to("attic", 9), tmp_path)
+        await ended(other)
+        done = play.loop.time()
+        await asyncio.gather(*map(ended, jobs))
+        return done
+
+    began = play.loop.time()
+    assert play.run(scene()) - began < 110
+
+
+def test_who_stops_while_a_server_is_full_leaves_its_room_to_the_next(
+    play: Play, tmp_path: Path
+) -> None:
+    class Picks(Servers):
+        limits: ClassVar[Mapping[str, int]] = {"cellar": 1}
+
+        def lane_limit(self, lane: str) -> int:
+            return self.limits.get(lane, 9)
+
+    servers = Picks(play)
+
+    async def scene() -> None:
+        first, second, third = [
+            await play.runner.begin(servers, to("auto", n), tmp_path) for n in range(3)
+        ]
+        await play.pause(2)
+        play.runner.leave(second, stop=True)
+        with pytest.raises(TaskCancelled, match="nothing was charged"):
+            await ended(second)
+        await asyncio.gather(ended(first), ended(third))
+
+    play.run(scene())
+    assert servers.took == {"cellar": 2}
+    assert servers.in_flight("cellar") == servers.in_flight("auto") == 0
+
+
+@pytest.mark.parametrize("failing", ["prepare", "submit"])
+def test_an_order_that_fails_leaves_its_room(play: Play, tmp_path: Path, failing: str) -> None:
+    servers = Servers(play)
+    for n in range(4):
+        servers.script[failing] = [InvalidInput("no")]
+        with pytest.raises(InvalidInput):
+            play.result(servers, to("auto", n), tmp_path)
+    assert [servers.in_flight(lane) for lane in ("auto", "attic", "cellar")] == [0, 0, 0]
+
+
+def test_an_order_that_is_sent_again_takes_room_where_it_runs_now(
+    play: Play, tmp_path: Path
+) -> None:
+    class Restarted(Servers, Forgets):
+        seen: ClassVar[list[int]] = []
+
+        def submit(self, request: Request, report: Report = no_report) -> str:
+            self.seen.append(self.in_flight("attic") + self.in_flight("cellar"))
+            return super().submit(request, report)
+
+    servers = Restarted(play)
+    play.result(servers, to("auto", 1), tmp_path)
+    assert servers.seen == [1, 1]
+
+
+def test_a_platform_without_lanes_has_one(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "2")
+    cloud = play.cloud()
+    requests = [Request("cloud", name, {}) for name in ("make", "take", "bake", "wake")]
+    began = play.loop.time()
+    play.run(all_of_them(play, cloud, tmp_path, requests))
+    assert play.loop.time() - began > 20

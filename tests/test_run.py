@@ -245,6 +245,17 @@ def outcome_of(play: Play, cloud: Cloud) -> State:
     return row.state
 
 
+def test_what_a_platform_changes_before_it_sends_is_told_with_the_result(
+    play: Play, tmp_path: Path
+) -> None:
+    class Changes(Cloud):
+        def prepare(self, request: Request) -> Request:
+            return replace(request, warnings=("another folder",))
+
+    result = play.result(Changes(play.loop.time), replace(order(), warnings=("early",)), tmp_path)
+    assert result.warnings == ("early", "another folder")
+
+
 def test_a_submit_that_never_left_is_made_again(play: Play, tmp_path: Path) -> None:
     cloud = play.cloud()
     cloud.script["submit"] = [TransportError("refused", sent=False)] * 2

@@ -14,6 +14,7 @@ from folder_paths import use_base
 from host import graph, link, node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from skyport.engine.tasks import learnt_widgets
 from skyport.engine.workflows.graph import (
     KEEP_LOCAL,
     PART_INPUT,
@@ -79,6 +80,12 @@ def base(tmp_path: Path) -> Iterator[None]:
     comfyui_nodes.offer(CLASSES)
     yield
     comfyui_nodes.offer(before)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SKYPORT_HOME", str(tmp_path / "skyport"))
+    return tmp_path
 
 
 def run(source: list[Any], where: str = "HaiYi") -> dict[str, Any]:
@@ -183,9 +190,9 @@ def unknown(values: Any, *names: str) -> dict[str, Any]:
     return {"id": 5, "type": "Nobodys", "inputs": sockets, "widgets_values": values}
 
 
-def told_by_editor(saved: dict[str, Any]) -> dict[str, Any]:
+def told_by_editor(saved: dict[str, Any], **named: Any) -> dict[str, Any]:
     """What is left where the editor has queued it: without its class, its widgets' names lost."""
-    sent = {"image": link("a", 1), "UNKNOWN": 7, "UNKNOWN_1": "x"}
+    sent = {"image": link("a", 1), **(named or {"UNKNOWN": 7, "UNKNOWN_1": "x"})}
     prompt = {"a": node("Paint"), "5": {"inputs": dict(sent), "_meta": {}}}
     prompt |= {"cloud": run(link("5")), "shade": node("Shade", mask=link("cloud"))}
     prompt["show"] = node("Show", value=link("shade"))
@@ -224,6 +231,42 @@ def test_values_that_have_no_names_are_never_guessed() -> None:
     left = told_by_editor(unknown([1, 2, 3], "one", "two"))
     assert "does not name its values" in left["cloud"]["inputs"]["value"]
     assert "5" not in left
+
+
+def test_values_get_their_names_from_an_export_that_skyport_has_seen(home: Path) -> None:
+    inputs = {"seed": 1, "text": "y", "image": ["2", 0]}
+    learnt_widgets.learn({"1": {"class_type": "Nobodys", "inputs": inputs}})
+    order = remote_part_of(told_by_editor(unknown([7, "randomize", "x"])), "cloud")
+    assert order is not None
+    assert order.nodes["5"]["inputs"] == {"seed": 7, "text": "x", "image": ["a", 1]}
+
+
+def test_names_in_what_the_editor_saved_of_the_node_before_are_taken() -> None:
+    before = unknown([7, "x"], "seed", "text")
+    order = remote_part_of(
+        told_by_editor(unknown([7, "x"]) | {"last_serialization": before}), "cloud"
+    )
+    assert order is not None
+    assert order.nodes["5"]["inputs"] == {"seed": 7, "text": "x", "image": ["a", 1]}
+
+
+def test_a_prompt_that_names_all_values_itself_needs_no_other_names() -> None:
+    data = told_by_editor(unknown([7, "x"]), seed=7, text="x")
+    order = remote_part_of(data, "cloud")
+    assert order is not None
+    assert order.nodes["5"]["inputs"] == {"seed": 7, "text": "x", "image": ["a", 1]}
+
+
+def test_a_refusal_names_every_node_without_names_and_the_ways_out() -> None:
+    prompt = {str(n): {"inputs": {"image": link(str(n - 1)), "UNKNOWN": 1}} for n in range(1, 4)}
+    prompt |= {"0": node("Paint"), "cloud": run(link("3")), "shade": node("Shade")}
+    prompt["shade"]["inputs"]["mask"] = link("cloud")
+    prompt["show"] = node("Show", value=link("shade"))
+    left = split_prompt(queued(prompt, *({**unknown([1]), "id": n} for n in range(1, 4))))
+    reason = left["cloud"]["inputs"]["value"]
+    assert "Nobodys (1)" in reason
+    assert "Nobodys (2), Nobodys (3)" in reason
+    assert "Export (API)" in reason
 
 
 @pytest.mark.parametrize(("model", "extra"), [("here.safetensors", False), ("gone", True)])

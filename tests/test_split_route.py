@@ -114,3 +114,58 @@ def test_nothing_answers_a_foreign_page(host):
         host.route("POST", "/skyport/cut", json={"prompt": {}}, headers=foreign).status_code == 403
     )
     assert host.route("GET", "/skyport/cut").status_code in (404, 405)
+
+
+# -- names for the values of nodes that are not here --------------------------------------------
+
+
+def nameless(host: Host) -> Any:
+    """The answer for a node that is not here and was saved by an older editor, in a made class."""
+    prompt = graph(
+        far={"inputs": {"UNKNOWN": 7, "UNKNOWN_1": "x"}},
+        cloud=node(RUN, HAIYI, value=link("far")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    saved = {"id": "far", "type": "NeverSeen", "widgets_values": [7, "x"]}
+    workflow = {"nodes": [saved | {"outputs": [{"type": "IMAGE"}]}]}
+    asked = {"prompt": prompt, "workflow": workflow}
+    return host.route("POST", "/skyport/cut", json=asked, headers=OURS).json()
+
+
+def give(host: Host, tree: Any, headers: Mapping[str, str] = OURS) -> Any:
+    return host.route("POST", "/skyport/widget_names", json={"given": tree}, headers=headers)
+
+
+def test_an_export_that_is_given_names_the_values_of_a_node_that_is_not_here(host):
+    before = nameless(host)
+    assert before["unnamed"] == ["cloud"]
+    assert "NeverSeen (far)" in before["troubles"]["cloud"]
+    export = graph(a=node("NeverSeen", seed=1, text="y"), b=node("KSampler", seed=1))
+    answer = give(host, {"prompt": export})
+    assert answer.json() == {"classes": ["KSampler", "NeverSeen"]}
+    assert nameless(host) == {"nodes": {"far": only("HaiYi")}, "troubles": {}}
+
+
+def test_what_a_server_declares_can_be_given_too(host):
+    declared = {"Elsewhere2": {"input": {"required": {"n": ["INT", {}]}}, "output": []}}
+    assert give(host, declared).json() == {"classes": ["Elsewhere2"]}
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ({"nodes": []}, "in the editor's format"),
+        ({}, "holds no nodes"),
+        ([], "must be a JSON object"),
+        ({"1": {"inputs": {}}}, "has no class_type"),
+    ],
+)
+def test_what_names_nothing_is_refused_with_the_way_to_export(host, tree, words):
+    answer = give(host, tree)
+    assert (answer.status_code, words in answer.json()["message"]) == (400, True)
+
+
+def test_names_are_taken_from_the_editor_only(host):
+    assert give(host, graph(a=node("X", n=1)), headers={}).status_code == 403
+    foreign = {**OURS, "Origin": "https://example.com"}
+    assert give(host, graph(a=node("X", n=1)), headers=foreign).status_code == 403

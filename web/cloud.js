@@ -5,10 +5,12 @@ import { api } from "../../scripts/api.js";
 import { badgesOf } from "./cloud/badges.js";
 import { RUN, essence, hasCloud } from "./cloud/graph.js";
 import { entries } from "./cloud/menu.js";
+import { askForNames } from "./cloud/names.js";
 import { paint, prepare } from "./cloud/paint.js";
 import { notice } from "./notices.js";
 import { promptOf, rootGraph } from "./prompt.js";
 import { act } from "./server.js";
+import { say } from "./words.js";
 
 const PAUSE = 300; // ms without a change
 const told = new Set(); // reasons that were shown in full
@@ -51,8 +53,9 @@ function tellOnce(node, badge) {
   tell(node, badge);
 }
 
-function tell(node, { reason }) {
-  notice({ tone: "bad", title: node.title, text: reason });
+function tell(node, { reason, unnamed }) {
+  const actions = unnamed ? [[say("Paste the API export"), () => askForNames(anew)]] : [];
+  notice({ tone: "bad", title: node.title, text: reason, actions });
 }
 
 function anew() {

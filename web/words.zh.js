@@ -1,5 +1,15 @@
 // The Chinese of every text in our scripts, by its English; a test says what is missing or left over.
 export default {
+  "Paste the API export": "粘贴 API 导出",
+  "Name the values": "为参数值命名",
+  "Exported workflow": "导出的工作流",
+  "Choose a file": "选择文件",
+  "Use it": "使用",
+  "This is not JSON.": "这不是 JSON。",
+  "It names no values: the order of its fields was lost.": "它无法为参数值命名：其字段的原有顺序已丢失。",
+  "Known now: {count} node classes.": "现已认识 {count} 种节点。",
+  "Paste the same workflow as exported with Workflow > Export (API) on a ComfyUI that has these nodes, or what /object_info answers there. Only the names of fields are kept; nothing is queued.":
+    "请粘贴同一个工作流在装有这些节点的 ComfyUI 上用“工作流 > 导出 (API)”导出的内容，或那台 ComfyUI 的 /object_info 返回的内容。只保留字段名称；不会提交任何任务。",
   "A model is missing": "缺少模型",
   "The key goes only to this address. At another one it is put aside until you come back.": "密钥只会发往这个地址。换成其他地址时密钥会被搁置，换回来后继续使用。",
   "Keys are put aside for: {addresses}": "以下地址的密钥已搁置：{addresses}",

@@ -48,6 +48,19 @@ def row_values(row: Row) -> dict[str, Json]:
     }
 
 
+def task_values(record: TaskRecord, task: Task, success: TaskState | None) -> dict[str, Json]:
+    """The columns of a task that the platform accepted.
+
+    success  the answer, where it already is the result
+    """
+    return {
+        "task_id": task.id,
+        "sent": json.dumps(sorted(task.sent)),
+        "sent_to": "" if task.endpoint == record.endpoint else task.endpoint,
+        "success": success_text(success, with_files=True) if success else "",
+    }
+
+
 def _success_of(row: Row) -> str:
     text = success_text(row.success, with_files=True) if row.success else ""
     result = row.result or row.kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .ledger import ATTACHABLE, UNDER_WAY, Query, State
@@ -15,6 +15,11 @@ def states_before(state: State) -> Sequence[State]:
 
 def in_states(states: Sequence[State]) -> str:
     return f"IN ({', '.join(repr(state.value) for state in states)})"
+
+
+def assigned(columns: Iterable[str]) -> str:
+    """The assignments of an UPDATE that sets these columns."""
+    return ", ".join(f"{name} = ?" for name in columns)
 
 
 HAVE_RESULT = (State.SUCCEEDED, State.DELIVERED)

@@ -14,8 +14,16 @@ from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
 from .process_lock import Owner
 from .queries import Queries
 from .retention import cutoff
-from .rows import FIRST_TEXT, file_values, row_values, storable, success_text, with_missing
-from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, states_before
+from .rows import (
+    FIRST_TEXT,
+    file_values,
+    row_values,
+    storable,
+    success_text,
+    task_values,
+    with_missing,
+)
+from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, assigned, in_states, states_before
 
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was reported to so far: it may still become less.
@@ -87,10 +95,9 @@ class Store(Queries):
             **dict.fromkeys(("submitted", "ended"), 0.0),
             **dict.fromkeys(("task_id", "success", "error", "answer"), ""),
         }
-        assignments = ", ".join(f"{name} = ?" for name in values)
         with self._transaction():
             cursor = self._db.execute(
-                f"UPDATE tasks SET {assignments}, attempt = attempt + (task_id != '') "
+                f"UPDATE tasks SET {assigned(values)}, attempt = attempt + (task_id != '') "
                 f"WHERE mark = ? AND state {in_states((State.INTENT, *ATTACHABLE))} "
                 "AND task_id = ? AND (task_id != '' OR owner = ?)",
                 storable(*values.values(), record.fingerprint, lost, self._owner.id),
@@ -108,7 +115,7 @@ class Store(Queries):
                 record.fingerprint,
                 state=State.SUBMITTED.value,
                 submitted=self._now(),
-                **_task_columns(record, task, success),
+                **task_values(record, task, success),
             )
 
     def record_found(
@@ -119,10 +126,9 @@ class Store(Queries):
             "owner": self._owner.id,
             "ended": 0.0,
             "error": "",
-            **_task_columns(record, task, success),
+            **task_values(record, task, success),
         }
-        assignments = ", ".join(f"{name} = ?" for name in values)
-        self._end_look_up(record, f"submitted = created, {assignments}", *values.values())
+        self._end_look_up(record, f"submitted = created, {assigned(values)}", *values.values())
 
     def record_never_arrived(self, record: TaskRecord, error: str) -> None:
         assignments = "state = ?, ended = ?, error = ?"
@@ -299,9 +305,8 @@ class Store(Queries):
             values = row_values(row)
             self._charges.settle(row.record)
             row_id = self._insert(row.record)
-            assignments = ", ".join(f"{name} = ?" for name in values)
             self._db.execute(
-                f"UPDATE tasks SET {assignments} WHERE id = ?", (*values.values(), row_id)
+                f"UPDATE tasks SET {assigned(values)} WHERE id = ?", (*values.values(), row_id)
             )
             result = row.result or row.kept
             if result is not None:
@@ -388,19 +393,8 @@ class Store(Queries):
 
     def _update_open_row(self, fingerprint: str, of_task: str = "", **values: Json) -> None:
         """Set `values` in the order's open row; with `of_task`, only if that is its task."""
-        assignments = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(
-            f"UPDATE tasks SET {assignments} WHERE mark = ? AND state {in_states(OPEN)} "
+            f"UPDATE tasks SET {assigned(values)} WHERE mark = ? AND state {in_states(OPEN)} "
             "AND ? IN ('', task_id)",
             storable(*values.values(), fingerprint, of_task),
         )
-
-
-def _task_columns(record: TaskRecord, task: Task, success: TaskState | None) -> dict[str, Json]:
-    """`success` is the answer, where it already is the result."""
-    return {
-        "task_id": task.id,
-        "sent": json.dumps(sorted(task.sent)),
-        "sent_to": "" if task.endpoint == record.endpoint else task.endpoint,
-        "success": success_text(success, with_files=True) if success else "",
-    }

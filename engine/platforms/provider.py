@@ -24,7 +24,7 @@ from ..http.client import Http
 from ..http.error_answers import api_error, http_status, with_trace_id
 from ..http.response import Response, read_json
 from ..http.retry import no_task_id_error
-from ..settings import keys
+from ..settings import keys, settings
 from .answers import AnswerForm, error_code, reason, refusal, says_no_such_task
 from .last_answer import shown_answer
 from .media_host import MediaHost, account
@@ -54,6 +54,8 @@ class Provider:
         self.http = http
         self.http.is_own_form = self.is_own_form
         self.media_host = media_host
+        # How many orders of this process are on a lane or wait for it; set ahead of `prepare`.
+        self.in_flight: Callable[[str], int] = lambda lane: 0
 
     # -- its address and key ------------------------------------------------------------------
 
@@ -90,6 +92,21 @@ class Provider:
     def prepare(self, request: Request) -> Request:
         """The request as it will be sent. Override for free look-ups (a cluster with room)."""
         return request
+
+    def lane(self, request: Request) -> str:
+        """Names the lane of `request`, on which `lane_limit` orders run side by side.
+
+        Asked before `prepare` and again for what it returns; an order is on both lanes to its end.
+        So a pool of servers can name the endpoint, with the sum of all servers as the limit of its
+        "any server": `prepare` is called once there is room on one of them, chooses a server with
+        the help of `in_flight(lane)`, and waits for room on that one where others have been faster.
+        Must answer from memory: it is called on the engine's loop.
+        """
+        return ""
+
+    def lane_limit(self, lane: str) -> int:
+        """How many orders run side by side on `lane`. Must answer from memory, too."""
+        return settings.load().max_parallel
 
     def sends_files_inside(self, request: Request) -> bool:
         """Whether `submit` sends the files itself; then `upload` is not called for them."""
@@ -166,6 +183,12 @@ class Provider:
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""
         return False
+
+    def learn_node_classes(self) -> None:
+        """Learn the widgets of the node classes that it declares (`tasks/learnt_widgets.py`).
+
+        Override where a free request tells them. Called when a workflow does not name its values.
+        """
 
     def check(self) -> str:
         """Test the key and the address with a free request; the outcome in words.

@@ -57,6 +57,7 @@ class Job:
 
     existing_task  its task, for a job made from the ledger
     can_be_sent    False for a job made from the ledger, which has no request to send
+    lanes          of its platform that it is on
     attempt        how often the order was sent as the task of its row: 2 after a server has lost it
     lost_task      the task that it is sent again for, None otherwise
     has_share      whether a part of the limits was set aside for it and for equal jobs
@@ -79,6 +80,7 @@ class Job:
         self.record = record
         self.existing_task = existing_task
         self.can_be_sent = can_be_sent
+        self.lanes: list[str] = []
         self.attempt = 1
         self.lost_task: Task | None = None
         self.has_share = self.is_reserved = False

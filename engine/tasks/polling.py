@@ -122,6 +122,11 @@ class ConcurrencyLimit:
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def count(self) -> int:
+        """How many hold a slot or wait for one."""
+        return self._held + len(self._waiting)
+
     async def acquire(self) -> None:
         """Wait for a slot. Raises what `limit` raises, without taking a slot."""
         limit = self._limit()

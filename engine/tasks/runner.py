@@ -21,11 +21,10 @@ from ..base.words import tr
 from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..platforms.provider import Provider
-from ..settings import settings
 from .finisher import Finisher
 from .job import Job, Stopped
+from .lanes import Lanes
 from .look_up import never_arrived_error, number
-from .polling import ConcurrencyLimit
 from .reservations import PriceOf, Reservations
 from .results import check_writable, record_unreadable
 from .resume import ResumeCheck
@@ -50,10 +49,12 @@ class Runner:
         self.ledger = ledger
         self._resume = ResumeCheck(ledger, engine)
         self._reservations = Reservations(ledger, self._resume, price)
-        self._submitter = Submitter(engine, ledger, self._resume, UploadCache(engine, url_store))
+        self._lanes = Lanes()
+        self._submitter = Submitter(
+            engine, ledger, self._resume, UploadCache(engine, url_store), self._lanes
+        )
         self._finisher = Finisher(engine, ledger, self._resume, self._submitter)
         self._jobs: dict[str, Job] = {}
-        self._concurrency_limits: dict[str, ConcurrencyLimit] = {}
         self._background_writes: set[asyncio.Future[None]] = set()  # the loop holds tasks weakly
 
     # -- for other threads ------------------------------------------------------------------
@@ -223,15 +224,15 @@ class Runner:
 
     async def run_task(self, job: Job, into: Path) -> Result:
         """Run `job` to its results. After a SkyportError the ledger holds what was paid for."""
-        slots = self._concurrency_limit(job.provider.name)
+        lane = job.provider.lane(job.request)
         try:
-            await job.unless_stopped(slots.acquire())
+            await job.unless_stopped(self._lanes.enter(job, lane))
         except Stopped:
             raise job.stop_error() from None
         try:
             return await self._resume_or_submit(job, into)
         finally:
-            slots.release()
+            self._lanes.leave(job)
 
     async def _resume_or_submit(self, job: Job, into: Path) -> Result:
         while True:
@@ -282,13 +283,6 @@ class Runner:
         task, success = again
         job.enter("running", task_id=task.id, attached=False)
         return await self._finisher.finish(job, task, None, into, success)
-
-    # -- shared by the jobs of a platform ---------------------------------------------------
-
-    def _concurrency_limit(self, platform: str) -> ConcurrencyLimit:
-        return self._concurrency_limits.setdefault(
-            platform, ConcurrencyLimit(lambda: settings.load().max_parallel)
-        )
 
 
 def _job_of(provider: Provider, request: Request, source: Source) -> Job:

@@ -18,6 +18,7 @@ from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from ..spend import limits
 from .job import Job, Stopped, TransferProgress
+from .lanes import Lanes
 from .look_up import look_up, never_arrived_error, not_known_yet_error, number
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
 from .outcome import scrub_state, submit_error
@@ -36,12 +37,18 @@ class Submitter:
     """
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, resume: ResumeCheck, upload_cache: UploadCache
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        resume: ResumeCheck,
+        upload_cache: UploadCache,
+        lanes: Lanes,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._resume = resume
         self._upload_cache = upload_cache
+        self._lanes = lanes
 
     async def submit(self, job: Job) -> tuple[Task, TaskState | None] | None:
         """The task the platform accepted, with its final state where that was the answer.
@@ -206,8 +213,12 @@ class Submitter:
     async def _prepare(self, job: Job, folder: TempFolder) -> Request:
         """The request as it will be sent. May be stopped at any point: nothing is paid for yet."""
         job.enter("preparing")
+        self._lanes.leave(job, keep=1)
         prepared = await self._call(lambda: job.provider.prepare(job.request))
+        warnings = dict.fromkeys((*job.request.warnings, *prepared.warnings))
+        job.request = replace(job.request, warnings=tuple(warnings))
         request = replace(prepared, order_id=job.request.order_id)
+        await self._lanes.enter(job, job.provider.lane(request))
         return await self._host_media(
             job, await fetch_remote_files(self._engine, job, request, folder)
         )

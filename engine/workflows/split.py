@@ -130,10 +130,10 @@ def _runs(graph: Graph) -> list[str]:
     return [node_id for node_id in graph.prompt if graph.cloud(node_id)]
 
 
-def refused_node(node: Mapping[str, Any], reason: str) -> dict[str, Any]:
+def refused_node(node: Mapping[str, Any], reason: str, kind: str = "1") -> dict[str, Any]:
     """A Run in Cloud node that ComfyUI's validation will refuse with `reason`."""
     # ComfyUI repeats a reason for each input that it knows; it does not know this `where`.
-    return {**node, "inputs": {"value": reason, "where": "", REFUSED_INPUT: "1"}}
+    return {**node, "inputs": {"value": reason, "where": "", REFUSED_INPUT: kind}}
 
 
 class PromptSplitter:

@@ -11,6 +11,7 @@ from ... import providers
 from ...engine.base.errors import SkyportError
 from ...engine.base.types import Request
 from ...engine.platforms.provider import Provider
+from ...engine.tasks import learnt_widgets
 from ...engine.workflows.api_format import Workflow, put_inputs, read_workflow
 from .._base import node_outputs
 from .._base.node import CloudNode
@@ -74,6 +75,7 @@ class RunWorkflowNode(CloudNode):
     ) -> io.NodeOutput:
         def make_requests() -> tuple[Provider, list[Request]]:
             provider = providers.connect(cls.platform)
+            learnt_widgets.learn_quietly(read_workflow(workflow))
             prompts = cls.prompts(workflow, inputs)
             return provider, [cls.request(prompt, seed, **where) for prompt in prompts]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
-from ...engine.base.errors import InvalidInput
+from ... import providers
+from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import REFUSED_INPUT
 from .._base.run_task import in_thread
-from .._run_in_cloud.split_prompt import remote_part_of, split_prompt
+from .._run_in_cloud.request import clouds
+from .._run_in_cloud.split_prompt import UNNAMED, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
 
@@ -30,7 +33,25 @@ async def _cut(request: web.Request) -> web.Response:
         "prompt": prompt,
         "extra_data": {"extra_pnginfo": {"workflow": payload.get("workflow")}},
     }
-    return web.json_response(await in_thread(lambda: split_view(split_prompt(data))))
+    view = await in_thread(lambda: split_view(split_prompt(data)))
+    if unnamed := view.get("unnamed"):
+        platforms = _platforms(_inputs(prompt.get(node_id)) for node_id in unnamed)
+        await in_thread(lambda: _learn_from(platforms))
+        view = await in_thread(lambda: split_view(split_prompt(data)))
+    return web.json_response(view)
+
+
+def _platforms(chosen: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The platforms that Run in Cloud nodes with these inputs name."""
+    labels = {str(inputs.get("where")) for inputs in chosen}
+    return {node.platform for label, node in clouds().items() if label in labels}
+
+
+def _learn_from(platforms: Iterable[str]) -> None:
+    """What the chosen platforms declare names values; one that does not answer names none."""
+    for platform in platforms:
+        with suppress(SkyportError):
+            providers.connect(platform).learn_node_classes()
 
 
 def split_view(left: Workflow) -> dict[str, Any]:
@@ -38,8 +59,10 @@ def split_view(left: Workflow) -> dict[str, Any]:
 
     nodes     the nodes that are sent; `here` if the rest of the graph needs the node here too
     troubles  why Run in Cloud nodes would be refused
+    unnamed   only where there are any: those of them that names for values would help
     """
-    return {
+    unnamed = [k for k, node in left.items() if _inputs(node).get(REFUSED_INPUT) == UNNAMED]
+    return ({"unnamed": unnamed} if unnamed else {}) | {
         "nodes": {
             node_id: {"clouds": clouds, "here": node_id in left}
             for node_id, clouds in _clouds(left).items()

@@ -6,15 +6,17 @@ The prompt lacks the class and the widgets of such nodes; the graph has them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from ...engine.workflows.api_format import Workflow
+from ...engine.workflows.api_format import Workflow, is_link
+from ...engine.workflows.widget_names import AFTER_SEED, Widgets, named
 
-_AFTER_SEED = ("fixed", "increment", "decrement", "randomize")  # a widget without a socket
+Known = Callable[[str], Sequence[Widgets]]  # the widgets that a class may have
+
 _AFTER_UPLOAD = "image"  # the upload button after a file name has none either
 # Names of such widgets; the one after a seed may be named by its value.
-_SOCKETLESS = ("control_after_generate", "control_before_generate", "upload", *_AFTER_SEED)
+_SOCKETLESS = ("control_after_generate", "control_before_generate", "upload", *AFTER_SEED)
 _MAX_LEVELS = 100  # of subgraphs inside each other
 _PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget it does not know
 
@@ -62,20 +64,33 @@ def _with_containers(node_ids: Iterable[str]) -> set[str]:
     return found
 
 
-def complete(prompt: Workflow, graph: Mapping[str, Mapping[str, Any]]) -> tuple[Workflow, set[str]]:
-    """(prompt with missing classes and widgets added, nodes whose widgets cannot be named)."""
+def complete(
+    prompt: Workflow, graph: Mapping[str, Mapping[str, Any]], known: Known
+) -> tuple[Workflow, set[str]]:
+    """(prompt with missing classes and widgets added, nodes whose widgets cannot be named).
+
+    Names are taken from the graph, else from what is known of the class.
+    """
     left, nameless = dict(prompt), set()
     for node_id, node in prompt.items():
         if not _lacks_class(node) or not isinstance(graph.get(node_id, {}).get("type"), str):
             continue
         saved = graph[node_id]
-        values = _widgets(saved)
+        queued = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
+        values = _named_values(saved, known)
+        if values is None and _names_all(node["inputs"]):
+            values = {}
         if values is None:
             nameless.add(node_id)
-        node_label = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
-        inputs = {**_as_queued(values or {}), **node_label}
+        inputs = {**_as_queued(values or {}), **queued}
         left[node_id] = {**node, "class_type": saved["type"], "inputs": inputs}
     return (left, nameless) if left != prompt else (prompt, nameless)
+
+
+def _names_all(inputs: Mapping[str, Any]) -> bool:
+    """Whether the prompt itself has the values, none of them without a name."""
+    has_values = any(not is_link(value) for value in inputs.values())
+    return has_values and not any(map(_PLACEHOLDER.fullmatch, inputs))
 
 
 def _as_queued(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,11 +106,20 @@ def _lacks_class(node: Any) -> bool:
     )
 
 
+def _named_values(saved: Mapping[str, Any], known: Known) -> dict[str, Any] | None:
+    """The values of a node by name; None where nothing names them."""
+    before = saved.get("last_serialization")
+    for node in (saved, before if isinstance(before, dict) else {}):
+        if node and (values := _widgets(node)) is not None:
+            return values
+    return named(saved, known(saved["type"]))
+
+
 def _widgets(node: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Values by name; None if the names cannot be matched."""
-    node_label = node.get("widgets_values_named")
-    if isinstance(node_label, dict):
-        return {name: value for name, value in node_label.items() if name not in _SOCKETLESS}
+    """Values by the names that the node itself holds; None if those cannot be matched."""
+    by_name = node.get("widgets_values_named")
+    if isinstance(by_name, dict):
+        return {name: value for name, value in by_name.items() if name not in _SOCKETLESS}
     values = node.get("widgets_values") or []
     if isinstance(values, dict):
         return dict(values)
@@ -122,7 +146,7 @@ def _with_sockets(values: list[Any], count: int) -> list[Any]:
 
 
 def _follows_seed(before: Any, value: Any) -> bool:
-    return isinstance(before, int) and isinstance(value, str) and value in _AFTER_SEED
+    return isinstance(before, int) and isinstance(value, str) and value in AFTER_SEED
 
 
 def _dicts(tree: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
+from ...engine.tasks import learnt_widgets
 from ...engine.workflows.api_format import Workflow, is_link
 from ...engine.workflows.graph import (
     KEEP_LOCAL,
@@ -23,7 +24,9 @@ from ...engine.workflows.split import Facts, RemotePart, refused_node, split
 from .._kinds import local_files, node_classes
 from . import editor_graph
 
+UNNAMED = "unnamed"  # marks a refusal that names for values would lift
 _FILES = "skyport_files"
+_SHOWN = 5  # nodes named in a refusal
 _WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 _log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ def _log_failure() -> str:
 
 def _split(prompt: Workflow, data: Mapping[str, Any]) -> Workflow:
     graph = editor_graph.nodes_in(data)
-    prompt, nameless = editor_graph.complete(prompt, graph)
+    prompt, nameless = editor_graph.complete(prompt, graph, learnt_widgets.candidates)
     # ComfyUI itself refuses what is not a prompt.
     if not all(map(is_node, prompt.values())):
         return prompt
@@ -82,13 +85,28 @@ def _refuse_unnamed_widgets(node: dict[str, Any], nameless: Set[str]) -> dict[st
     part = remote_part_of({"": node}, "") if nameless and _is_run(node) else None
     unknown = sorted(nameless & part.nodes.keys()) if part else []
     if part and unknown:
-        reason = tr(
-            "{node} is not installed here and the workflow does not name its values. Queue it over "
-            "the API, or load a workflow that was saved with a newer editor.",
-            node=node_label(unknown[0], part.nodes[unknown[0]]),
-        )
-        return refused_node(node, reason)
+        reason = _unnamed([node_label(one, part.nodes[one]) for one in unknown])
+        return refused_node(node, reason, UNNAMED)
     return node
+
+
+def _unnamed(labels: Sequence[str]) -> str:
+    first, *others = labels
+    more = [tr("and {count} more", count=len(others) - _SHOWN)] if len(others) > _SHOWN else []
+    sentences = [
+        tr("{node} is not installed here and the workflow does not name its values.", node=first)
+    ]
+    if others:
+        nodes = ", ".join([*others[:_SHOWN], *more])
+        sentences.append(tr("The same goes for {nodes}.", nodes=nodes))
+    sentences.append(
+        tr(
+            "Give Skyport the same workflow as exported with Workflow > Export (API) on a ComfyUI "
+            "that has these nodes, or what /object_info answers there; or queue it over the API, "
+            "or load a workflow that was saved with a newer editor."
+        )
+    )
+    return " ".join(sentences)
 
 
 def _stamp_files(node: dict[str, Any]) -> dict[str, Any]:

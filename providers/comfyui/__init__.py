@@ -18,6 +18,7 @@ from ...engine.platforms.media_host import MediaHost, account
 from ...engine.platforms.provider import Accepted, Provider
 from . import _answers, _servers
 from ._dialect import Device, Dialect, ServerInfo
+from ._fit import FitCheck
 from ._native import NativeDialect
 from ._pool import ON_THEIR_WAY, Pool, naming
 from ._servers import AUTO as AUTO
@@ -39,6 +40,7 @@ class Comfyui(Provider):
         super().__init__(http, media_host)
         self._only = None if http.base_url == ADDRESS else NativeDialect(http)
         self._pool = Pool()
+        self._fit_check = FitCheck(self._object_info)
         self._homes: dict[str, str] = {}  # by task id, a server's name
 
     @classmethod
@@ -83,12 +85,42 @@ class Comfyui(Provider):
             yield self._pool.dialect(server)
 
     def prepare(self, request: Request) -> Request:
-        """Replaces `auto` by the server with the shortest queue."""
+        """Replaces `auto` by the server with the shortest queue that has all it needs.
+
+        Raises InvalidInput, with everything that is missing, where none has.
+        """
         if self._only is not None:
             return request
-        if request.endpoint == AUTO:
-            return replace(request, endpoint=self._pool.least_busy().name)
-        return replace(request, endpoint=_servers.require(request.endpoint).name)
+        is_auto = request.endpoint == AUTO
+        chosen = _servers.listed() if is_auto else [_servers.require(request.endpoint)]
+        fitting = self._fit_check.fitting(request, chosen)
+        server = self._pool.least_busy(self._with_room(list(fitting)))
+        return replace(fitting[server], endpoint=server.name)
+
+    def _with_room(self, servers: list[Server]) -> list[Server]:
+        """Those that hold fewer tasks of ours than they may; all of them where none does."""
+        free = [one for one in servers if self.in_flight(one.name) < one.max_parallel]
+        return free or servers
+
+    def lane(self, request: Request) -> str:
+        """Each server is one, and so is the choice of any."""
+        if self._only is not None:
+            return super().lane(request)
+        server = _servers.find(request.endpoint)
+        return server.name if server else request.endpoint
+
+    def lane_limit(self, lane: str) -> int:
+        servers = [] if self._only else _servers.listed()
+        limits = {server.name: server.max_parallel for server in servers}
+        limits[AUTO] = sum(limits.values())
+        return limits.get(lane) or super().lane_limit(lane)
+
+    def learn_node_classes(self) -> None:
+        if self._only is None:
+            self._fit_check.ask_all(_servers.listed())
+
+    def _object_info(self, server: Server) -> Json | None:
+        return self._pool.dialect(server).object_info()
 
     # -- files ----------------------------------------------------------------------------------
 

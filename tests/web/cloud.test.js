@@ -58,6 +58,13 @@ test("a node that cannot be cut tells why, in short, and the whole reason is kep
   assert.equal(found.get(tree.nodes[0]).text, told.text);
 });
 
+test("what names for values would help is marked, at any depth", () => {
+  const tree = graph(node(7, { subgraph: graph(run(4)) }), run(5));
+  const told = { nodes: {}, troubles: { "7:4": "no names", 5: "a cycle" }, unnamed: ["7:4"] };
+  const found = badgesOf(tree, told, ["7:4", "5"]);
+  assert.deepEqual(tree.nodes.map((one) => found.get(one).unnamed), [true, undefined]);
+});
+
 // -- when it is asked ----------------------------------------------------------------------------
 
 test("the server is asked only while something may run in a cloud, at any depth", () => {

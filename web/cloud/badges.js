@@ -4,7 +4,7 @@ import { everyNode } from "./graph.js";
 
 const LONGEST = 56; // letters of a reason; all of it is told once
 
-/** {text, tone, reason} by node, of the server's answer about a prompt that held the nodes `ids`. */
+/** {text, tone, reason, unnamed} by node, of the server's answer about a prompt that held the nodes `ids`. */
 export function badgesOf(graph, told, ids) {
   const names = new Map(); // a node of a subgraph that is used twice has two
   for (const [id, node] of everyNode(graph)) names.set(node, [...(names.get(node) ?? []), id]);
@@ -13,7 +13,7 @@ export function badgesOf(graph, told, ids) {
 }
 
 /** Where a node runs, or all that a subgraph holds. */
-function placesOf(own, { nodes, troubles }, ids) {
+function placesOf(own, { nodes, troubles, unnamed = [] }, ids) {
   const within = ids.filter((one) => own.some((id) => one === id || one.startsWith(`${id}:`)));
   const sent = within.filter((one) => nodes[one]);
   const here = sent.some((one) => nodes[one].here);
@@ -22,12 +22,16 @@ function placesOf(own, { nodes, troubles }, ids) {
     here,
     partly: within.length > sent.length || (here && !ids.includes(own[0])),
     reason: within.map((one) => troubles[one]).find(Boolean) ?? "",
+    unnamed: within.some((one) => unnamed.includes(one)),
   };
 }
 
-function badge({ clouds, here, partly, reason }) {
+function badge({ clouds, here, partly, reason, unnamed }) {
   const names = clouds.join(", ");
-  if (reason) return { text: say("cannot run: {reason}", { reason: short(reason) }), tone: "bad", reason };
+  if (reason) {
+    const text = say("cannot run: {reason}", { reason: short(reason) });
+    return { text, tone: "bad", reason, ...(unnamed && { unnamed }) };
+  }
   if (!names) return { text: "" };
   if (partly) return { text: say("cloud: {names} (partly)", { names }), tone: "cloud", reason };
   if (here) return { text: say("cloud: {names}, and here", { names }), tone: "cloud", reason };

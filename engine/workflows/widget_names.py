@@ -1,0 +1,355 @@
+"""Names for the values of a saved node, which the editor's format keeps by position only.
+
+The names come from a class that a server declares, or from nodes of that class in API format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import object_info as declared
+from .api_format import is_link
+from .graph import OWN_PREFIX, is_node
+
+AFTER_SEED = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
+_AFTER_UPLOAD = ("image", "video", "audio", "file", "", None)  # what upload buttons save
+_BUTTONS = (*_AFTER_UPLOAD, "upload")  # what may follow the last value
+_SEEDS = ("seed", "noise_seed")  # the editor adds a widget after these, declared or not
+_MOST_WIDGETS = 500
+
+INT, FLOAT, STRING, BOOLEAN = "INT", "FLOAT", "STRING", "BOOLEAN"
+COMBO = "COMBO"  # texts only
+BRANCH = "BRANCH"  # a dynamic combo: its choice brings widgets along
+LINKED = "LINKED"  # seen with a link only: a widget or a socket
+SERVER, WORKFLOW = "server", "workflow"  # who told of a class
+_MOST_VARIANTS = 4  # of a class, as different workflows tell of it
+
+ANY = "ANY"  # of an unknown type, if it is a widget at all
+UNREADABLE = "UNREADABLE"  # a number of widgets that is not known
+
+
+@dataclass(frozen=True)
+class Widget:
+    """One widget of a class, in the order in which the editor saves values.
+
+    follower  whether the editor adds a widget after it: for a seed, or an upload button
+    default   its value in a new node, as a list of one; empty where it is not known
+    """
+
+    name: str
+    kind: str
+    follower: str = ""
+    default: tuple[Any, ...] = ()
+    branches: Mapping[str, tuple[Widget, ...]] = field(default_factory=dict)
+
+    def branches_of(self, value: Any) -> Widgets:
+        """The widgets that follow while it has that value."""
+        return self.branches.get(value, ()) if isinstance(value, str) else ()
+
+    def to_json(self) -> dict[str, Any]:
+        tree: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        tree |= {"follower": self.follower} if self.follower else {}
+        tree |= {"default": self.default[0]} if self.default else {}
+        if self.branches:
+            tree["branches"] = {k: [w.to_json() for w in v] for k, v in self.branches.items()}
+        return tree
+
+    @classmethod
+    def from_json(cls, tree: Any) -> Widget:
+        """Raises ValueError for what `to_json` does not make."""
+        try:
+            branches = {
+                str(key): tuple(map(cls.from_json, some))
+                for key, some in tree.get("branches", {}).items()
+            }
+            default = (tree["default"],) if "default" in tree else ()
+            name, kind, follower = tree["name"], tree["kind"], tree.get("follower", "")
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError("no widget") from error
+        if not all(isinstance(text, str) for text in (name, kind, follower)):
+            raise ValueError("no widget")
+        return cls(name, kind, follower, default, branches)
+
+
+Widgets = tuple[Widget, ...]
+
+# -- where they are known from ------------------------------------------------------------------
+
+
+def of_object_info(tree: declared.ObjectInfo) -> dict[str, Widgets]:
+    """The widgets of each class that a server's /object_info declares."""
+    sockets = declared.output_types(tree)
+    return {
+        str(name): tuple(_declared_widgets(declared.declared_inputs(entry), sockets))
+        for name, entry in tree.items()
+    }
+
+
+def of_workflow(workflow: Mapping[str, Any]) -> dict[str, Widgets]:
+    """The widgets of each class in a workflow in API format, which lists them in their order.
+
+    Links of sockets follow behind the widgets. None of a workflow whose inputs were sorted since.
+    """
+    nodes = [node for node in workflow.values() if is_node(node)]
+    found: dict[str, Widgets] = {}
+    for node in nodes if not _is_sorted(nodes) else ():
+        name = node["class_type"]
+        seen = tuple(Widget(str(k), _kind_of(v)) for k, v in node["inputs"].items())
+        found[name] = _merged(found[name], seen) or seen if name in found else seen
+    return {name: widgets for name, widgets in found.items() if not name.startswith(OWN_PREFIX)}
+
+
+def _is_sorted(nodes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the inputs of all nodes are in the order of the alphabet."""
+    names = [list(map(str, node["inputs"])) for node in nodes if len(node["inputs"]) > 2]
+    return len(names) > 1 and all(some == sorted(some) for some in names)
+
+
+def _merged(one: Widgets, other: Widgets) -> Widgets | None:
+    """What two nodes of a class tell together; None where they contradict each other.
+
+    Where a node has more inputs than another, they are links of sockets.
+    """
+    longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
+    rest = longer[len(shorter) :]
+    if any(widget.kind != LINKED for widget in rest):
+        return None
+    if any(a.name != b.name for a, b in zip(longer, shorter, strict=False)):
+        return None
+    both = [_both(a, b) for a, b in zip(longer, shorter, strict=False)]
+    return (*both, *rest)
+
+
+def _both(one: Widget, other: Widget) -> Widget:
+    kinds = {one.kind, other.kind} - {LINKED}
+    if len(kinds) > 1:
+        kinds = {ANY}
+    return Widget(one.name, kinds.pop() if kinds else LINKED)
+
+
+def _kind_of(value: Any) -> str:
+    if is_link(value):
+        return LINKED
+    # A whole number may be a FLOAT's: the editor writes 8.0 as 8.
+    kinds = ((bool, BOOLEAN), ((int, float), FLOAT), (str, STRING))
+    return next((kind for type_, kind in kinds if isinstance(value, type_)), ANY)
+
+
+def _declared_widgets(
+    inputs: Iterable[declared.Input], sockets: frozenset[str]
+) -> Iterator[Widget]:
+    for one in inputs:
+        kind = _declared_kind(one, sockets)
+        if kind:
+            branches = {
+                key: tuple(_declared_widgets(one.nested(key), sockets))
+                for key in (one.branches() if kind == BRANCH else ())
+            }
+            yield Widget(one.name, kind, _follower(one), _default(one), branches)
+
+
+def _declared_kind(one: declared.Input, sockets: frozenset[str]) -> str:
+    """The kind of a declared widget; "" for a socket."""
+    if one.options.get("forceInput"):
+        return ""
+    if one.type in (INT, FLOAT, STRING, BOOLEAN):
+        return one.type
+    if one.type == "COMBO":
+        texts = one.choices is not None and all(isinstance(c, str) for c in one.choices)
+        return COMBO if texts and not one.options.get("multiselect") else ANY
+    if one.type == declared.DYNAMIC_COMBO:
+        return BRANCH
+    if one.type == declared.AUTOGROW:
+        return UNREADABLE if _grows_widgets(one, sockets) else ""
+    if declared.is_compound(one.type) or (one.type in sockets and "default" not in one.options):
+        return ""
+    return ANY
+
+
+def _grows_widgets(one: declared.Input, sockets: frozenset[str]) -> bool:
+    template = one.options.get("template")
+    inputs = template.get("input") if isinstance(template, dict) else None
+    grown = declared.inputs_of(inputs) if isinstance(inputs, dict) else ()
+    return any(_declared_kind(each, sockets) for each in grown)
+
+
+def _follower(one: declared.Input) -> str:
+    if one.options.get("control_after_generate") or (one.type == INT and one.name in _SEEDS):
+        return "control"
+    return "upload" if one.is_upload else ""
+
+
+def _default(one: declared.Input) -> tuple[Any, ...]:
+    """The value that the editor gives a new widget."""
+    if "default" in one.options:
+        return (one.options["default"],)
+    if one.choices or one.branches():
+        return (next(iter(one.choices or one.branches())),)
+    return {INT: (0,), FLOAT: (0,), STRING: ("",), BOOLEAN: (False,)}.get(one.type, ())
+
+
+# -- what is kept ---------------------------------------------------------------------------------
+
+
+def candidates(known: Mapping[str, Any], class_type: str) -> list[Widgets]:
+    """The widgets that a class may have, from what `learnt` made; unreadable ones are left out."""
+    found = []
+    for variant in _list(_entry(known, class_type).get("widgets")):
+        with suppress(ValueError):
+            found.append(tuple(map(Widget.from_json, _list(variant))))
+    return found
+
+
+def learnt(
+    known: Mapping[str, Any], found: Mapping[str, Widgets], source: str, *, replace: bool = False
+) -> dict[str, Any]:
+    """`known` with what was found, as a JSON object. A server's word counts above a workflow's.
+
+    replace  a person gave it: it replaces what other workflows told, and stands beside a server's
+    """
+    tree = dict(known)
+    for name, widgets in found.items():
+        before, told_by = candidates(known, name), _entry(known, name).get("source")
+        if source == SERVER:
+            variants = before if told_by == SERVER and before[:1] == [widgets] else [widgets]
+        elif told_by == SERVER:
+            variants = [*before[:1], widgets] if replace else before
+        else:
+            variants = _with_variant([] if replace else before, widgets)
+        shown = [[widget.to_json() for widget in variant] for variant in variants]
+        kept = SERVER if SERVER in (source, told_by) else WORKFLOW
+        tree[name] = {"source": kept, "widgets": shown}
+    return tree
+
+
+def _with_variant(variants: Sequence[Widgets], seen: Widgets) -> list[Widgets]:
+    for n, one in enumerate(variants):
+        if (both := _merged(one, seen)) is not None:
+            return [*variants[:n], both, *variants[n + 1 :]]
+    return [seen, *variants][:_MOST_VARIANTS]
+
+
+def _entry(known: Mapping[str, Any], class_type: str) -> dict[str, Any]:
+    entry = known.get(class_type)
+    return entry if isinstance(entry, dict) else {}
+
+
+# -- names for values ---------------------------------------------------------------------------
+
+
+class SavedNode:
+    """What a node of the editor's graph holds: its values, and which of its inputs are sockets."""
+
+    def __init__(self, node: Mapping[str, Any]) -> None:
+        inputs = [one for one in _list(node.get("inputs")) if isinstance(one, dict)]
+        self.values = _list(node.get("widgets_values"))
+        self.converted = {_name(one) for one in inputs if isinstance(one.get("widget"), dict)}
+        self.sockets = {_name(one) for one in inputs} - self.converted
+        self.linked = {_name(one) for one in inputs if one.get("link") is not None}
+
+    def has_widget(self, widget: Widget) -> bool:
+        """Whether it is one here: any input can be saved as a socket, and links may be either."""
+        return widget.name not in self.sockets
+
+
+def named(node: Mapping[str, Any], candidates: Sequence[Widgets]) -> dict[str, Any] | None:
+    """The values of a saved node by name; None where no candidate, or several, fit them."""
+    saved = SavedNode(node)
+    if len(saved.values) > _MOST_WIDGETS:
+        return None
+    if any(not widgets for widgets in candidates):
+        return {}  # what it saves is for its looks only
+    found = [values for one in candidates if (values := _named(saved, one)) is not None]
+    return found[0] if found and all(values == found[0] for values in found) else None
+
+
+def _named(saved: SavedNode, widgets: Widgets) -> dict[str, Any] | None:
+    exact = _assign(saved, widgets, saved.values)
+    if exact is not None:
+        return exact
+    # Packs of scripts may add such a widget after any number.
+    bare = [v for n, v in enumerate(saved.values) if not _is_control(saved.values, n)]
+    return _assign(saved, widgets, bare, followers=False) if bare != saved.values else None
+
+
+def _assign(
+    saved: SavedNode, widgets: Widgets, values: Sequence[Any], followers: bool = True
+) -> dict[str, Any] | None:
+    """Each value to a widget, in order; None where one does not fit."""
+    todo, left, result = list(widgets), list(values), dict[str, Any]()
+    while todo:
+        widget = todo.pop(0)
+        if not saved.has_widget(widget):
+            continue
+        if not left:
+            return _with_defaults(result, [widget, *todo], saved)
+        value = left.pop(0)
+        if widget.name not in saved.linked and not _fits(widget, value):
+            return None
+        result[widget.name] = value
+        todo[:0] = widget.branches_of(value)
+        if followers and left and _is_follower(widget, left[0]):
+            left.pop(0)
+    return result if all(_is_button(value) for value in left) else None
+
+
+def _with_defaults(
+    result: dict[str, Any], rest: Sequence[Widget], saved: SavedNode
+) -> dict[str, Any] | None:
+    """The editor gives inputs that a class has got since their defaults."""
+    todo = list(rest)
+    while todo:
+        widget = todo.pop(0)
+        if widget.name in saved.linked or not saved.has_widget(widget) or widget.kind == LINKED:
+            continue
+        if not widget.default and widget.kind != ANY:
+            return None
+        for value in widget.default:
+            result[widget.name] = value
+            todo[:0] = widget.branches_of(value)
+    return result
+
+
+def _fits(widget: Widget, value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if widget.kind == INT:
+        return number and (isinstance(value, int) or value.is_integer())
+    if widget.kind in (STRING, COMBO):
+        return isinstance(value, str)
+    if widget.kind == BRANCH:
+        return isinstance(value, str) and value in widget.branches
+    if widget.kind in (FLOAT, BOOLEAN):
+        return number if widget.kind == FLOAT else isinstance(value, bool)
+    return widget.kind in (ANY, LINKED)
+
+
+def _is_follower(widget: Widget, value: Any) -> bool:
+    if widget.follower == "control":
+        return isinstance(value, str) and value in AFTER_SEED
+    return widget.follower == "upload" and _is_button(value)
+
+
+def _is_control(values: Sequence[Any], n: int) -> bool:
+    return (
+        n > 0
+        and isinstance(values[n], str)
+        and values[n] in AFTER_SEED
+        and isinstance(values[n - 1], (int, float))
+    )
+
+
+def _is_button(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in _BUTTONS)
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    widget = one.get("widget")
+    name = widget.get("name") if isinstance(widget, dict) else None
+    return name if isinstance(name, str) else str(one.get("name"))
+
+
+def _list(tree: Any) -> list[Any]:
+    return tree if isinstance(tree, list) else []
