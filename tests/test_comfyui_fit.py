@@ -192,6 +192,7 @@ def far() -> Iterator[Scripted]:
         declared = {"FarBlend": {"input": inputs, "output": ["IMAGE"]}}
         server.on("/system_stats", answer_json({"system": {}}))
         server.on("/api/object_info", answer_json(declared))
+        server.on("/api/system_stats", answer_json({"system": {}, "devices": []}))
         yield server
 
 
