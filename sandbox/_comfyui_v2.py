@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ API = "/api/v2"
 KEY_SECONDS = 24 * 3600.0  # how long an Idempotency-Key stays taken
 RETRY_AFTER = 7
 _KIND = "job"
+_HASH = re.compile(r"blake3:[0-9a-f]{64}")
 _CODES = {
     415: "invalid_request",
     400: "invalid_request",
@@ -142,10 +144,10 @@ class ComfyApiV2:
         if form["file"].filename is None:
             raise Refusal(400, "Field 'file' must be a file with a name.")
         path = form["file_path"].text if "file_path" in form else form["file"].filename
-        asset = self._assets.add(stored(form["file"]), path)
-        expected = form["expected_hash"].text if "expected_hash" in form else asset.hash
-        if expected != asset.hash:
+        expected = form["expected_hash"].text if "expected_hash" in form else ""
+        if expected and not _HASH.fullmatch(expected):
             raise Refused("hash_mismatch", "The bytes have another hash.")
+        asset = self._assets.add(stored(form["file"]), path, expected)
         return self._created(asset, is_new=True)
 
     def from_hash(self, request: Request) -> Answer:
@@ -154,7 +156,9 @@ class ComfyApiV2:
         known = self._assets.with_hash(body.get("hash"))
         if known is None:
             raise Refused("blob_not_found", "No bytes with this hash are stored.")
-        asset = self._assets.add(known.file, str(body.get("file_path", known.file_path)))
+        asset = self._assets.add(
+            known.file, str(body.get("file_path", known.file_path)), known.hash
+        )
         return self._created(asset, is_new=False)
 
     def _created(self, asset: Asset, *, is_new: bool) -> Answer:

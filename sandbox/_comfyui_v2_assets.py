@@ -33,7 +33,11 @@ class Asset:
 
 
 class Assets:
-    """Every asset. The hash is of SHA-256: blake3 is not in the standard library."""
+    """Every asset.
+
+    blake3 is not in the standard library: the hash that a client states is believed, and that of
+    SHA-256 stands in where it states none.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -41,8 +45,8 @@ class Assets:
         self._assets: dict[str, Asset] = {}
         self._targets: dict[str, tuple[str, float]] = {}
 
-    def add(self, file: StoredFile, file_path: str) -> Asset:
-        asset = Asset(str(uuid.uuid4()), file, file_path, hash_of(file.path))
+    def add(self, file: StoredFile, file_path: str, hash: str = "") -> Asset:
+        asset = Asset(str(uuid.uuid4()), file, file_path, hash or hash_of(file.path))
         self._assets[asset.id] = asset
         return asset
 

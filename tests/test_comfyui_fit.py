@@ -4,17 +4,20 @@ told of a missing model has lost that time, and a pool may have another server t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from host import Host, graph, link, node
 from scripted import Answer, Scripted, answer_json
 from skyport import providers
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.base.types import Json, Request
 from skyport.engine.tasks import learnt_widgets
 from skyport.providers.comfyui import Comfyui, _servers, workflow
-from skyport.providers.comfyui._fit import FitCheck
+from skyport.providers.comfyui._fit import FitCheck, NodeClasses
 from skyport.providers.comfyui._servers import Server
 
 WORKFLOW = {"4": {"class_type": "Load", "inputs": {"ckpt_name": "dream.safetensors"}}}
@@ -39,7 +42,7 @@ class Servers:
         return self.answers[server.name]
 
     def check(self) -> FitCheck:
-        return FitCheck(self.ask, now=lambda: self.now)
+        return FitCheck(self.ask, NodeClasses(lambda: self.now))
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +100,30 @@ def test_a_server_is_asked_once_in_ten_minutes_and_anew_before_it_is_refused() -
     assert servers.asked == ["PC", "PC", "PC"]
 
 
+def test_many_tasks_that_begin_at_once_ask_a_server_once() -> None:
+    servers = Servers(PC=has())
+    check = servers.check()
+
+    def refused() -> None:
+        with pytest.raises(InvalidInput):
+            check.fitting(workflow(WORKFLOW), [PC])
+
+    threads = [Thread(target=refused) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert servers.asked == ["PC"]
+
+
+def test_a_server_that_was_silent_is_asked_again_after_a_minute() -> None:
+    servers = Servers(PC=None)
+    check = servers.check()
+    for servers.now in (0.0, 59.0, 61.0):
+        check.fitting(workflow(WORKFLOW), [PC])
+    assert servers.asked == ["PC", "PC"]
+
+
 @pytest.mark.parametrize("answer", [None, {}, [], "text"])
 def test_a_server_that_does_not_tell_judges_the_workflow_itself(answer: Json) -> None:
     request = workflow(WORKFLOW)
@@ -115,7 +142,7 @@ def test_what_a_server_declares_names_the_values_of_nodes_that_are_not_here() ->
 @pytest.fixture
 def pool(server: Scripted, elsewhere: Scripted) -> Comfyui:
     for name, each in (("PC", server), ("Pod", elsewhere)):
-        _servers.add(Server(name, each.url))
+        _servers.add(Server(name, each.url, "native"))
         each.on("/api/queue", answer_json({"queue_running": [], "queue_pending": []}))
     return providers.connect("comfyui")  # type: ignore[return-value]
 
@@ -132,6 +159,13 @@ def test_auto_takes_a_server_that_has_it(
     assert prepared(pool).endpoint == "Pod"
 
 
+def test_what_a_server_has_is_known_to_the_next_task_too(pool: Comfyui, server: Scripted) -> None:
+    server.on("/api/object_info", answer_json(has("dream.safetensors")))
+    prepared(pool, "PC")
+    prepared(providers.connect("comfyui"), "PC")  # type: ignore[arg-type]
+    assert len(server.asked("/api/object_info")) == 1
+
+
 def test_a_chosen_server_that_lacks_it_is_refused_by_its_name(
     pool: Comfyui, server: Scripted, elsewhere: Scripted
 ) -> None:
@@ -146,3 +180,38 @@ def test_a_server_without_object_info_takes_the_workflow_as_it_is(
 ) -> None:
     server.on("/api/object_info", Answer(404))
     assert prepared(pool, "PC").payload["prompt"] == WORKFLOW
+
+
+# -- in the editor ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Scripted]:
+    with Scripted() as server:
+        inputs = {"required": {"way": [["add", "mix"]], "much": ["FLOAT", {}]}}
+        declared = {"FarBlend": {"input": inputs, "output": ["IMAGE"]}}
+        server.on("/system_stats", answer_json({"system": {}}))
+        server.on("/api/object_info", answer_json(declared))
+        server.on("/api/system_stats", answer_json({"system": {}, "devices": []}))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def host_env(far: Scripted) -> dict[str, str]:
+    return {"COMFYUI_BASE_URL": far.url}
+
+
+def test_the_chosen_server_names_the_values_of_nodes_that_are_not_here(own_host: Host) -> None:
+    prompt = graph(
+        far={"inputs": {"UNKNOWN": "mix", "UNKNOWN_1": 0.5}},
+        cloud=node(
+            "SkyportRunInCloud", {"where": "ComfyUI", "where.server": "auto"}, value=link("far")
+        ),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+    saved = {"id": "far", "type": "FarBlend", "widgets_values": ["mix", 0.5]}
+    workflow = {"nodes": [{**saved, "outputs": [{"type": "IMAGE"}]}]}
+    asked = {"prompt": prompt, "workflow": workflow}
+    answer = own_host.route("POST", "/skyport/cut", json=asked, headers={"X-Skyport": "1"})
+    assert answer.json()["troubles"] == {}
+    assert list(answer.json()["nodes"]) == ["far"]

@@ -73,12 +73,11 @@ def test_the_list_of_servers_is_offered(cloud: Host) -> None:
     assert about[1]["default"] == "auto"
 
 
-def test_what_the_server_says_is_wrong_is_told_at_once(cloud: Host) -> None:
+def test_what_the_server_lacks_is_told_at_once_before_anything_is_sent(cloud: Host) -> None:
     prompt = workflow()
     scale = {"image": ["73", 0], "upscale_method": "best", "width": -1, "height": 8, "crop": "no"}
     prompt["8"] = {"class_type": "ImageScale", "inputs": scale}
-    words = ("Input upscale_method of ImageScale (8)", "Input width of ImageScale (8)")
-    failed(cloud, remote(prompt), "InputRejected", *words)
+    failed(cloud, remote(prompt), "InvalidInput", "upscale_method", "crop")
 
 
 def test_interrupt_takes_the_task_out_of_the_servers_queue(cloud: Host, sandbox: Sandbox) -> None:

@@ -27,7 +27,7 @@ from skyport.providers import comfyui
 from skyport.providers.comfyui import Comfyui, _servers
 from skyport.providers.comfyui._pool import OnTheirWay
 from skyport.providers.comfyui._servers import Server
-from virtual import Play, clip
+from virtual import Play, clip, ended
 
 SECRET = "sk-0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -52,7 +52,7 @@ class Farm:
         server.on("/api/view", Answer(body=PNG))
         server.on("/api/upload/image", answer_json({"name": "x.png", "subfolder": "skyport"}))
         self.servers[name] = server
-        _servers.add(Server(name, server.url, header=header), key)
+        _servers.add(Server(name, server.url, "native", header), key)
         return server.url
 
     def _submit(self, server: Scripted, seen: LoggedRequest) -> Answer:
@@ -215,6 +215,43 @@ def test_a_fan_out_is_spread_although_no_queue_shows_it_yet(farm: Farm) -> None:
     provider = providers.connect("comfyui")
     chosen = [provider.prepare(comfyui.workflow(WORKFLOW)).endpoint for _ in range(6)]
     assert sorted(chosen) == ["one", "one", "three", "three", "two", "two"]
+
+
+def test_a_server_holds_so_many_tasks_and_any_server_as_many_as_all_of_them(farm: Farm) -> None:
+    for name, most in (("one", 3), ("two", 1)):
+        _servers.add(Server(name, "http://10.0.0.7", max_parallel=most))
+    provider = providers.connect("comfyui")
+    lanes = [provider.lane(comfyui.workflow(WORKFLOW, name)) for name in ("auto", "one", "two")]
+    assert lanes == ["auto", "one", "two"]
+    assert [provider.lane_limit(lane) for lane in lanes] == [4, 3, 1]
+    assert provider.lane_limit("gone") == 8  # as many as of any platform
+
+
+def test_a_server_that_is_full_is_passed_over_although_its_queue_is_shorter(farm: Farm) -> None:
+    for name, queue in (("one", 0), ("two", 9)):
+        farm.add(name, queue)
+    provider = providers.connect("comfyui")
+    provider.in_flight = lambda lane: {"one": 2}.get(lane, 0)
+    assert provider.prepare(comfyui.workflow(WORKFLOW)).endpoint == "two"
+    provider.in_flight = lambda lane: 2
+    assert provider.prepare(comfyui.workflow(WORKFLOW)).endpoint == "one"
+
+
+def test_many_tasks_for_any_server_are_spread_by_the_room_of_each(
+    farm: Farm, play: Play, tmp_path: Path
+) -> None:
+    for name in ("one", "two", "three"):
+        farm.add(name)
+    provider = providers.connect("comfyui")
+    requests = [comfyui.workflow(WORKFLOW, seed=seed) for seed in range(12)]
+
+    async def all_of_them() -> list[Any]:
+        jobs = await play.runner.begin_all(provider, requests, tmp_path)
+        return [await ended(job) for job in jobs]
+
+    assert len(play.run(all_of_them())) == 12
+    assert sum(farm.submits().values()) == 12
+    assert min(farm.submits().values()) >= 2
 
 
 def test_a_server_that_does_not_answer_is_passed_over(

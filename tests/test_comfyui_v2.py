@@ -619,9 +619,9 @@ STATS = {"system": {"comfyui_version": "0.33.0"}, "devices": []}
 
 
 def test_a_plain_comfyui_speaks_native_and_is_asked_only_once(server: Scripted, http: Http) -> None:
-    server.on("/system_stats", answer_json(STATS))
+    server.on("/api/system_stats", answer_json(STATS))
     assert [_detect.interface_at(http), _detect.interface_at(http)] == ["native", "native"]
-    assert server.counts == {JOBS: 1, "/system_stats": 1}
+    assert server.counts == {JOBS: 1, "/api/system_stats": 1}
 
 
 @pytest.mark.parametrize(
@@ -635,9 +635,11 @@ def test_a_server_that_answers_as_v2_speaks_v2(
     assert _detect.interface_at(http) == "v2"
 
 
-def test_native_routes_are_found_below_api_too(server: Scripted, http: Http) -> None:
-    server.on("*", answer_page("<title>App</title>"))
-    server.on("/api/system_stats", answer_json(STATS))
+def test_a_queue_is_sign_enough_where_a_proxy_hides_the_machine(
+    server: Scripted, http: Http
+) -> None:
+    server.on("*", answer_page("<title>App</title>", 403))
+    server.on("/api/queue", answer_json({"queue_running": [], "queue_pending": []}))
     assert _detect.interface_at(http) == "native"
 
 
@@ -662,7 +664,7 @@ def test_an_address_without_a_comfyui_says_what_is_there(
         _detect.interface_at(http)
     assert words in str(caught.value)
     assert KEY not in str(caught.value)
-    server.on("/system_stats", answer_json(STATS))
+    server.on("/api/system_stats", answer_json(STATS))
     assert _detect.interface_at(http) == "native", "a failure is not remembered"
 
 

@@ -15,14 +15,15 @@ import pytest
 import requests
 from _waiting import PATIENCE, PATIENT, until
 from host import PROBES, graph, link, node
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps
 from scripted import closed_port
 from skyport.demo._host import ComfyUI
 from skyport.engine.base.errors import ApiError, InputRejected, NotFound
 from skyport.engine.base.types import MediaFile, Output, Status, Task, TaskState
 from skyport.engine.http.client import Http
-from skyport.providers.comfyui import _detect
+from skyport.providers.comfyui import Comfyui, _detect, _servers, workflow
 from skyport.providers.comfyui._v2 import V2Dialect
+from virtual import Play
 
 PROXY = os.environ.get("COMFY_API_PROXY", "")
 CHECKOUT = os.environ.get("COMFYUI_PATH", "")
@@ -122,6 +123,18 @@ def test_a_picture_goes_there_and_comes_back_as_a_plain_comfyui_makes_it(
     [saved] = entry["outputs"]["save"]["images"]
     native = Image.open(io.BytesIO(comfyui.get("/view", params=saved).content)).convert("RGB")
     assert pixels(v2, output) == native.tobytes()
+
+
+@pytest.mark.parametrize("dialect", ["auto", "v2"])
+def test_an_order_brings_its_file_home_with_the_key_of_its_server(
+    url: str, photo: MediaFile, play: Play, tmp_path: Path, dialect: str
+) -> None:
+    _servers.add(_servers.Server("studio", url, dialect=dialect, header="bearer"), TOKEN)
+    request = workflow(inverted(photo), "studio")
+    [file] = play.result(Comfyui.connected(), request, tmp_path / "results").files
+    made, given = (Image.open(path).convert("RGB") for path in (file.path, photo.path))
+    difference = ImageChops.difference(made, ImageOps.invert(given))
+    assert max(most for _, most in difference.getextrema()) <= 1  # ComfyUI cuts fractions off
 
 
 def test_the_same_bytes_are_not_sent_again(v2: V2Dialect, photo: MediaFile) -> None:

@@ -99,6 +99,13 @@ def test_an_asset_is_uploaded_found_by_its_hash_and_fetched_without_the_key(clie
     assert requests.get(fresh["url"], timeout=PATIENCE).content == png()
 
 
+def test_the_hash_that_a_client_states_is_the_assets(client: Client) -> None:
+    stated = f"blake3:{'5a' * 32}"
+    form = {"file": ("fox.png", png()), "expected_hash": (None, stated)}
+    assert client.data("POST", ASSETS, 201, files=form)["hash"] == stated
+    assert client.data("POST", ASSETS + "/from-hash", 201, json={"hash": stated})["hash"] == stated
+
+
 def test_what_is_no_asset_is_refused(client: Client) -> None:
     assert client.refused("GET", f"{ASSETS}/{uuid.uuid4()}") == (404, "not_found")
     unknown = {"hash": "blake3:00"}

@@ -190,6 +190,12 @@ class Provider:
         """Ask the platform to stop the task; False where it cannot."""
         return False
 
+    def learn_node_classes(self) -> None:
+        """Learn the widgets of the node classes that it declares (`tasks/learnt_widgets.py`).
+
+        Override where a free request tells them. Called when a workflow does not name its values.
+        """
+
     def check(self) -> str:
         """Test the key and the address with a free request; the outcome in words.
 

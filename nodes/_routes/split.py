@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
-from ...engine.base.errors import InvalidInput
+from ... import providers
+from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import MISSING_LINK, REFUSED_INPUT
 from .._base.run_task import in_thread
-from .._run_in_cloud.request import not_ready
+from .._run_in_cloud.request import clouds, not_ready
 from .._run_in_cloud.split_prompt import UNNAMED, notes_of, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 
@@ -31,7 +33,25 @@ async def _cut(request: web.Request) -> web.Response:
         "prompt": prompt,
         "extra_data": {"extra_pnginfo": {"workflow": payload.get("workflow")}},
     }
-    return web.json_response(await in_thread(lambda: split_view(split_prompt(data))))
+    view = await in_thread(lambda: split_view(split_prompt(data)))
+    if unnamed := view.get("unnamed"):
+        platforms = _platforms(_inputs(prompt.get(node_id)) for node_id in unnamed)
+        await in_thread(lambda: _learn_from(platforms))
+        view = await in_thread(lambda: split_view(split_prompt(data)))
+    return web.json_response(view)
+
+
+def _platforms(chosen: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The platforms that Run in Cloud nodes with these inputs name."""
+    labels = {str(inputs.get("where")) for inputs in chosen}
+    return {node.platform for label, node in clouds().items() if label in labels}
+
+
+def _learn_from(platforms: Iterable[str]) -> None:
+    """What the chosen platforms declare names values; one that does not answer names none."""
+    for platform in platforms:
+        with suppress(SkyportError):
+            providers.connect(platform).learn_node_classes()
 
 
 def split_view(left: Workflow) -> dict[str, Any]:
@@ -73,14 +93,14 @@ def _notes(left: Workflow) -> dict[str, str]:
 
 def _clouds(left: Workflow) -> dict[str, list[str]]:
     """The clouds that each node is sent to, by its id."""
-    clouds: dict[str, list[str]] = {}
+    by_node: dict[str, list[str]] = {}
     for node_id, node in left.items():
         part = remote_part_of(left, node_id) if _inputs(node) else None
         for sent in part.nodes if part else ():
-            clouds_of_node = clouds.setdefault(sent, [])
+            clouds_of_node = by_node.setdefault(sent, [])
             if (cloud := str(_inputs(node).get("where"))) not in clouds_of_node:
                 clouds_of_node.append(cloud)
-    return clouds
+    return by_node
 
 
 def _inputs(node: Any) -> Mapping[str, Any]:

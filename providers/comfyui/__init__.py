@@ -98,8 +98,30 @@ class Comfyui(Provider):
         is_auto = request.endpoint == AUTO
         chosen = _servers.listed() if is_auto else [_servers.require(request.endpoint)]
         fitting = self._fit_check.fitting(request, chosen)
-        server = self._pool.least_busy(list(fitting))
+        server = self._pool.least_busy(self._with_room(list(fitting)))
         return replace(fitting[server], endpoint=server.name)
+
+    def _with_room(self, servers: list[Server]) -> list[Server]:
+        """Those that hold fewer tasks of ours than they may; all of them where none does."""
+        free = [one for one in servers if self.in_flight(one.name) < one.max_parallel]
+        return free or servers
+
+    def lane(self, request: Request) -> str:
+        """Each server is one, and so is the choice of any."""
+        if self._only is not None:
+            return super().lane(request)
+        server = _servers.find(request.endpoint)
+        return server.name if server else request.endpoint
+
+    def lane_limit(self, lane: str) -> int:
+        servers = [] if self._only else _servers.listed()
+        limits = {server.name: server.max_parallel for server in servers}
+        limits[AUTO] = sum(limits.values())
+        return limits.get(lane) or super().lane_limit(lane)
+
+    def learn_node_classes(self) -> None:
+        if self._only is None:
+            self._fit_check.ask_all(_servers.listed())
 
     def _object_info(self, server: Server) -> Json | None:
         return self._pool.dialect(server).object_info()

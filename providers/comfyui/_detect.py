@@ -35,8 +35,8 @@ Interface = Literal["native", "v2"]
 # Where an address speaks both, as Comfy Cloud does, v2 goes first: there, native is experimental.
 _SIGNS: tuple[tuple[Interface, str, Callable[[Json], bool]], ...] = (
     ("v2", JOBS, lambda body: _v2_answers.is_own_form(body) or _v2_answers.is_list(body)),
-    ("native", "/system_stats", lambda body: isinstance(body, dict) and "system" in body),
     ("native", "/api/system_stats", lambda body: isinstance(body, dict) and "system" in body),
+    ("native", "/api/queue", lambda body: isinstance(body, dict) and "queue_running" in body),
 )
 _DIALECTS: Mapping[Interface, Callable[[Http], Dialect]] = {
     "native": NativeDialect,
