@@ -142,7 +142,7 @@ def test_what_a_server_declares_names_the_values_of_nodes_that_are_not_here() ->
 @pytest.fixture
 def pool(server: Scripted, elsewhere: Scripted) -> Comfyui:
     for name, each in (("PC", server), ("Pod", elsewhere)):
-        _servers.add(Server(name, each.url))
+        _servers.add(Server(name, each.url, "native"))
         each.on("/api/queue", answer_json({"queue_running": [], "queue_pending": []}))
     return providers.connect("comfyui")  # type: ignore[return-value]
 
@@ -190,7 +190,9 @@ def far() -> Iterator[Scripted]:
     with Scripted() as server:
         inputs = {"required": {"way": [["add", "mix"]], "much": ["FLOAT", {}]}}
         declared = {"FarBlend": {"input": inputs, "output": ["IMAGE"]}}
+        server.on("/system_stats", answer_json({"system": {}}))
         server.on("/api/object_info", answer_json(declared))
+        server.on("/api/system_stats", answer_json({"system": {}, "devices": []}))
         yield server
 
 

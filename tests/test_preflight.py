@@ -15,9 +15,15 @@ from PIL import Image
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.media.files import describe
 from skyport.engine.workflows.preflight import Lack, check, map_models, mapping_warnings, packs_of
+from skyport.engine.workflows.transfer import RemoteWorkflowBuilder
 
 MODELS = ["sd15/dream.safetensors", "sdxl/base.safetensors", "a/twin.ckpt", "b/twin.ckpt"]
 LENGTHS = {"required": {"seconds": ["COMBO", {"options": ["5", "10"]}]}}
+CODEC = ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "auto", "inputs": {"required": {}}}]}]
+FORMAT = [
+    "COMFY_DYNAMICCOMBO_V3",
+    {"options": [{"key": "auto", "inputs": {"required": {"codec": CODEC}}}]},
+]
 THERE = {
     "Load": {"input": {"required": {"ckpt_name": [MODELS, {}]}}, "output": ["MODEL"]},
     "NewLoad": {
@@ -51,13 +57,19 @@ THERE = {
                     {"options": [{"key": "wan", "inputs": LENGTHS}, {"key": "ltx", "inputs": {}}]},
                 ],
                 "images": ["COMFY_AUTOGROW_V3", {"template": {"min": 1, "prefix": "image"}}],
-                "value": ["COMFY_MATCHTYPE_V3", {}],
             }
         }
     },
     "Combine": {
         "input": {
             "required": {"format": [["gif", "mp4"], {"formats": {"mp4": [["crf", "INT", {}]]}}]}
+        }
+    },
+    "Switch": {"input": {"required": {"value": ["COMFY_MATCHTYPE_V3", {}]}}},
+    "SaveVideo": {
+        "input": {
+            "required": {"video": ["VIDEO"], "filename_prefix": ["STRING"], "format": FORMAT},
+            "optional": {"codec": CODEC},
         }
     },
     "Broken": "nothing that can be read",
@@ -85,6 +97,7 @@ def lacks(workflow: dict[str, Any]) -> list[tuple[Lack, str]]:
         one("Video", **{"model": "wan", "model.seconds": "5", "images.image0": ["1", 0]}),
         one("Video", **{"model": ["1", 0], "images.image0": ["1", 0]}),
         one("Combine", format="mp4", crf=19),
+        one("Video", **{"images.image0": ["1", 0]}),  # a server does without a dynamic combo
         one("Broken", anything=1),
         one("SharpenPlus", amount=1),
     ],
@@ -120,12 +133,20 @@ def test_what_runs_there_or_cannot_be_judged_is_not_refused(workflow: dict[str, 
             [(Lack.CHOICE, "model.seconds")],
         ),
         (one("Video", **{"model": "veo", "images.image0": ["1", 0]}), [(Lack.CHOICE, "model")]),
+        (one("Switch"), [(Lack.REQUIRED, "value")]),
     ],
 )
 def test_everything_that_is_missing_is_found_at_once(
     workflow: dict[str, Any], expected: list[tuple[Lack, str]]
 ) -> None:
     assert lacks(workflow) == expected
+
+
+def test_a_saver_that_skyport_adds_fits_servers_that_declare_it_anew() -> None:
+    builder = RemoteWorkflowBuilder(one("Video", **{"images.image0": ["1", 0]}))
+    builder.save(("7", 0), "VIDEO")
+    assert len(builder.workflow) == 2
+    assert lacks(builder.workflow) == []
 
 
 def test_a_file_that_will_be_uploaded_is_never_missing(tmp_path: Path) -> None:

@@ -110,6 +110,12 @@ def named_by_server(class_type: str, node: Any) -> Any:
         ),
         ("Loader", saved(["b.png", "image", "euler"]), {"image": "b.png", "mode": "euler"}),
         ("Loader", saved(["b.png", "euler", "image"]), {"image": "b.png", "mode": "euler"}),
+        (
+            "Loader",
+            saved(["b.png", "euler", None, {"w": 1}, []]),
+            {"image": "b.png", "mode": "euler"},
+        ),
+        ("Loader", saved(["b.png", "euler", "/view?x"]), {"image": "b.png", "mode": "euler"}),
         ("Fit", saved(["same", True], "image text"), {"size": "same", "fast": True}),
         (
             "Fit",

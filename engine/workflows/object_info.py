@@ -13,6 +13,7 @@ ObjectInfo = Mapping[str, Any]
 
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 AUTOGROW = "COMFY_AUTOGROW_V3"
+MATCH_TYPE = "COMFY_MATCHTYPE_V3"
 _OWN = "COMFY_"  # begins the types that stand for other types
 _CATEGORIES = ("required", "optional")
 _PACKS = "custom_nodes."

@@ -21,6 +21,7 @@ from .graph import is_node, node_label
 from .object_info import (
     AUTOGROW,
     DYNAMIC_COMBO,
+    MATCH_TYPE,
     Input,
     ObjectInfo,
     declared_inputs,
@@ -193,14 +194,23 @@ def _active_inputs(node: Mapping[str, Any], object_info: ObjectInfo) -> list[Inp
 
 
 def _is_given(one: Input, inputs: Mapping[str, Any]) -> bool:
-    """Whether a required input has a value; those that stand for several may need none."""
-    if one.name in inputs:
+    """Whether a required input has a value, or a server does without: it skips dynamic ones."""
+    if one.name in inputs or one.type == "":
         return True
     if one.type == AUTOGROW:
         template = one.options.get("template")
-        least = template.get("min", 0) if isinstance(template, Mapping) else 0
-        return not least or any(str(name).startswith(f"{one.name}.") for name in inputs)
-    return one.type == "" or (one.type.startswith("COMFY_") and one.type != DYNAMIC_COMBO)
+        return not _needs_some(template) or any(
+            str(name).startswith(f"{one.name}.") for name in inputs
+        )
+    return one.type.startswith("COMFY_") and one.type != MATCH_TYPE
+
+
+def _needs_some(template: Any) -> bool:
+    if not isinstance(template, Mapping):
+        return False
+    grown = template.get("input")
+    is_optional = isinstance(grown, Mapping) and not grown.get("required")
+    return bool(template.get("min")) and not is_optional
 
 
 def _is_declared(name: str, active: Sequence[Input], hidden: Any) -> bool:

@@ -329,7 +329,7 @@ def _fits(widget: Widget, value: Any) -> bool:
 def _is_follower(widget: Widget, value: Any) -> bool:
     if widget.follower == "control":
         return isinstance(value, str) and value in AFTER_SEED
-    return widget.follower == "upload" and _is_button(value)
+    return widget.follower == "upload" and value in _AFTER_UPLOAD
 
 
 def _is_control(values: Sequence[Any], n: int) -> bool:
@@ -342,7 +342,10 @@ def _is_control(values: Sequence[Any], n: int) -> bool:
 
 
 def _is_button(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and value in _BUTTONS)
+    """Whether a value is one that buttons and previews save: no input takes it."""
+    if isinstance(value, str):
+        return value in _BUTTONS or value.startswith("/view?")
+    return value is None or isinstance(value, (dict, list))
 
 
 def _name(one: Mapping[str, Any]) -> str:
