@@ -78,14 +78,12 @@ def pack_of(entry: Any) -> str:
 
 def is_object_info(tree: Any) -> bool:
     """Whether it looks like a server's /object_info."""
-    return (
-        isinstance(tree, Mapping)
-        and bool(tree)
-        and all(
-            isinstance(one, Mapping) and isinstance(one.get("input"), Mapping)
-            for one in tree.values()
-        )
-    )
+    return isinstance(tree, Mapping) and any(map(is_readable, tree.values()))
+
+
+def is_readable(entry: Any) -> bool:
+    """Whether an entry of /object_info declares the inputs of its class, be they none."""
+    return isinstance(entry, Mapping) and isinstance(entry.get("input"), Mapping)
 
 
 def output_types(object_info: ObjectInfo) -> frozenset[str]:

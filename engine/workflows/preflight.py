@@ -25,6 +25,7 @@ from .object_info import (
     Input,
     ObjectInfo,
     declared_inputs,
+    is_readable,
     pack_of,
 )
 
@@ -172,7 +173,7 @@ def _lacks(node_id: str, node: Mapping[str, Any], object_info: ObjectInfo) -> It
     if entry is None:
         yield Problem(Lack.CLASS, node_id, node)
         return
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("input"), Mapping):
+    if not is_readable(entry):
         return
     inputs = node["inputs"]
     active = _active_inputs(node, object_info)

@@ -85,6 +85,7 @@ def of_object_info(tree: declared.ObjectInfo) -> dict[str, Widgets]:
     return {
         str(name): tuple(_declared_widgets(declared.declared_inputs(entry), sockets))
         for name, entry in tree.items()
+        if declared.is_readable(entry)
     }
 
 
@@ -153,6 +154,8 @@ def _declared_widgets(
 
 def _declared_kind(one: declared.Input, sockets: frozenset[str]) -> str:
     """The kind of a declared widget; "" for a socket."""
+    if not one.type:
+        return UNREADABLE
     if one.options.get("forceInput"):
         return ""
     if one.type in (INT, FLOAT, STRING, BOOLEAN):
