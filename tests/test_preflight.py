@@ -43,6 +43,7 @@ THERE = {
         "python_module": "nodes",
     },
     "LoadImage": {"input": {"required": {"image": [["a.png", "b.png"], {"image_upload": True}]}}},
+    "Clip": {"input": {"required": {"video": [["a.mp4", "b.mp4"]]}}},
     "FromElsewhere": {
         "input": {
             "required": {"file": ["COMBO", {"remote": {"route": "/x"}, "options": ["a", "b"]}]}
@@ -92,6 +93,8 @@ def lacks(workflow: dict[str, Any]) -> list[tuple[Lack, str]]:
         one("NewLoad", name="sdxl/base.safetensors"),
         one("KSampler", model=["1", 0], sampler_name=["2", 0], steps=3, unique_id="7"),
         one("LoadImage", image="sub/c.png"),  # files of the input folder are not all listed
+        one("Clip", video="sub/c.mp4"),
+        one("Clip", video="c.MP4 [output]"),
         one("FromElsewhere", file="c"),
         one("Filled", pick="what a script has put there"),
         one("Video", **{"model": "wan", "model.seconds": "5", "images.image0": ["1", 0]}),

@@ -149,6 +149,14 @@ def test_values_that_do_not_fit_the_class_are_not_named(class_type: str, node: A
     assert named_by_server(class_type, node) is None
 
 
+def test_a_class_that_cannot_be_read_names_nothing_and_hides_no_other() -> None:
+    found = widget_names.of_object_info({**SERVER, "Odd": "text", "Odder": {"input": []}})
+    assert found.keys() == SERVER.keys()
+    assert is_object_info({**SERVER, "Odd": "text"})
+    (unreadable,) = widget_names.of_object_info({"Odd": {"input": {"required": {"a": 3}}}}).values()
+    assert widget_names.named(saved([1]), [unreadable]) is None
+
+
 def test_a_widget_that_is_a_socket_here_takes_no_value() -> None:
     """An input with forceInput in one version of a pack, without it in the next."""
     node = saved([7, "fixed", "euler", True], "model steps")

@@ -6,7 +6,8 @@ It reads tolerantly: what it cannot read declares nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 ObjectInfo = Mapping[str, Any]
@@ -36,14 +37,17 @@ class Input:
 
     def nested(self, key: Any) -> list[Input]:
         """The inputs that a dynamic combo has while `key` is chosen, as `model.seconds`."""
-        chosen = self.branches().get(key, []) if isinstance(key, str) else []
-        return [_renamed(one, f"{self.name}.{one.name}") for one in chosen]
+        return self.branches.get(key, []) if isinstance(key, str) else []
 
+    @cached_property
     def branches(self) -> dict[str, list[Input]]:
         """The inputs by each choice of a dynamic combo."""
         options = _list(self.options.get("options")) if self.type == DYNAMIC_COMBO else []
         return {
-            str(one["key"]): list(inputs_of(_dict(one.get("inputs"))))
+            str(one["key"]): [
+                replace(each, name=f"{self.name}.{each.name}")
+                for each in inputs_of(_dict(one.get("inputs")))
+            ]
             for one in options
             if isinstance(one, dict) and "key" in one
         }
@@ -74,14 +78,12 @@ def pack_of(entry: Any) -> str:
 
 def is_object_info(tree: Any) -> bool:
     """Whether it looks like a server's /object_info."""
-    return (
-        isinstance(tree, Mapping)
-        and bool(tree)
-        and all(
-            isinstance(one, Mapping) and isinstance(one.get("input"), Mapping)
-            for one in tree.values()
-        )
-    )
+    return isinstance(tree, Mapping) and any(map(is_readable, tree.values()))
+
+
+def is_readable(entry: Any) -> bool:
+    """Whether an entry of /object_info declares the inputs of its class, be they none."""
+    return isinstance(entry, Mapping) and isinstance(entry.get("input"), Mapping)
 
 
 def output_types(object_info: ObjectInfo) -> frozenset[str]:
@@ -115,10 +117,6 @@ def _input(name: str, spec: Any, is_required: bool) -> Input:
 def _known(choices: list[Any], options: Mapping[str, Any]) -> list[Any] | None:
     """The choices; None where the editor fetches them from elsewhere."""
     return None if options.get("remote") else choices
-
-
-def _renamed(one: Input, name: str) -> Input:
-    return Input(name, one.type, one.options, one.is_required, one.choices)
 
 
 def _dict(tree: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .object_info import (
     Input,
     ObjectInfo,
     declared_inputs,
+    is_readable,
     pack_of,
 )
 
@@ -34,6 +35,11 @@ _LONGEST = 120  # letters of a name that is compared or shown
 _LIKENESS = 0.6  # of 1.0: what counts as a near name
 _MODEL = re.compile(
     r"\.(safetensors|sft|ckpt|pt|pt2|pth|bin|gguf|onnx|engine|pkl|npz|yaml)$", re.IGNORECASE
+)
+_MEDIUM = re.compile(
+    r"\.(png|jpe?g|webp|gif|bmp|tiff?|exr|mp4|mov|mkv|webm|avi|mp3|wav|flac|ogg|m4a|opus|aac"
+    r"|glb|gltf|obj|fbx|stl|ply|latent)( \[\w+\])?$",
+    re.IGNORECASE,
 )
 # What the scripts of nodes keep in a workflow, and no class declares.
 _SCRIPTS_OWN = ("upload", "audioUI", "videopreview", "choose file to upload")
@@ -167,7 +173,7 @@ def _lacks(node_id: str, node: Mapping[str, Any], object_info: ObjectInfo) -> It
     if entry is None:
         yield Problem(Lack.CLASS, node_id, node)
         return
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("input"), Mapping):
+    if not is_readable(entry):
         return
     inputs = node["inputs"]
     active = _active_inputs(node, object_info)
@@ -237,13 +243,15 @@ def _is_unlisted(value: Json, one: Input) -> bool:
     """Whether a combo certainly does not have that choice."""
     value = _unwrapped(value)
     if one.type == DYNAMIC_COMBO:
-        return isinstance(value, str) and bool(one.branches()) and value not in one.branches()
+        return isinstance(value, str) and bool(one.branches) and value not in one.branches
     if one.choices is None or one.is_upload or is_link(value):
         return False
     if isinstance(value, list):
         return any(_is_unlisted(each, one) for each in value if not isinstance(each, list))
     if not isinstance(value, (str, int, float)) or value in one.choices:
         return False
+    if isinstance(value, str) and _MEDIUM.search(value):
+        return False  # of the input folder, whose subfolders are not listed
     # A list of one or none is often a stand-in that the scripts of a node fill.
     return len(one.choices) > 1 or (isinstance(value, str) and bool(_MODEL.search(value)))
 
@@ -301,7 +309,7 @@ class _Nearest:
         of = next(each for each in declared if each.name == one.name)
         values = one.value if isinstance(one.value, list) else [one.value]
         missing = next((value for value in values if _is_unlisted(value, of)), "")
-        choices = of.choices if of.choices is not None else list(of.branches())
+        choices = of.choices if of.choices is not None else list(of.branches)
         return _most_alike(str(missing), [str(choice) for choice in choices])
 
 

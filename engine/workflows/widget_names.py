@@ -85,6 +85,7 @@ def of_object_info(tree: declared.ObjectInfo) -> dict[str, Widgets]:
     return {
         str(name): tuple(_declared_widgets(declared.declared_inputs(entry), sockets))
         for name, entry in tree.items()
+        if declared.is_readable(entry)
     }
 
 
@@ -145,14 +146,16 @@ def _declared_widgets(
         kind = _declared_kind(one, sockets)
         if kind:
             branches = {
-                key: tuple(_declared_widgets(one.nested(key), sockets))
-                for key in (one.branches() if kind == BRANCH else ())
+                key: tuple(_declared_widgets(nested, sockets))
+                for key, nested in (one.branches.items() if kind == BRANCH else ())
             }
             yield Widget(one.name, kind, _follower(one), _default(one), branches)
 
 
 def _declared_kind(one: declared.Input, sockets: frozenset[str]) -> str:
     """The kind of a declared widget; "" for a socket."""
+    if not one.type:
+        return UNREADABLE
     if one.options.get("forceInput"):
         return ""
     if one.type in (INT, FLOAT, STRING, BOOLEAN):
@@ -186,8 +189,8 @@ def _default(one: declared.Input) -> tuple[Any, ...]:
     """The value that the editor gives a new widget."""
     if "default" in one.options:
         return (one.options["default"],)
-    if one.choices or one.branches():
-        return (next(iter(one.choices or one.branches())),)
+    if one.choices or one.branches:
+        return (next(iter(one.choices or one.branches)),)
     return {INT: (0,), FLOAT: (0,), STRING: ("",), BOOLEAN: (False,)}.get(one.type, ())
 
 
