@@ -4,7 +4,9 @@ nothing is sent, kept or changed by asking; nothing answers a foreign page.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +156,69 @@ def test_nothing_answers_a_foreign_page(host):
         host.route("POST", "/skyport/cut", json={"prompt": {}}, headers=foreign).status_code == 403
     )
     assert host.route("GET", "/skyport/cut").status_code in (404, 405)
+
+
+def test_it_tells_what_becomes_of_nodes_of_a_part(host):
+    prompt = graph(
+        paint=node("Elsewhere"),
+        mesh=node("ElsewhereMesh", image=link("paint")),
+        cloud=node(RUN, HAIYI, value=link("paint")),
+        seen=node("ProbeSink", value=link("cloud")),
+        shown=node("ProbeSink", value=link("mesh")),
+    )
+    notes = split_of(host, prompt, paint=["IMAGE"], mesh=["MESH"])["notes"]
+    assert notes.keys() == {"mesh", "shown"}
+    assert notes["shown"].startswith("ProbeSink (shown) is left out: ")
+
+
+# -- files outside ComfyUI's folders ------------------------------------------------------------
+
+
+def outside(host: Host, prompt: Mapping[str, Any]) -> list[str]:
+    asked = {"prompt": prompt, "workflow": editor(flip=["IMAGE"])}
+    answer = host.route("POST", "/skyport/files", json=asked, headers=OURS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["files"]
+
+
+def allow(host: Host, files: Any, folders: bool = False) -> Any:
+    body = {"files": files, "folders": folders}
+    return host.route("POST", "/skyport/files/allow", json=body, headers=OURS)
+
+
+def naming(path: Path, also: Path) -> dict[str, Any]:
+    """A part and a workflow that name files of this disk."""
+    load = node("VHS_LoadImagePath", image=str(path))
+    flip = node("Elsewhere", image=link("load"))
+    workflow = {"1": node("VHS_LoadImagePath", image=str(also))}
+    return graph(
+        load=load,
+        flip=flip,
+        cloud=node(RUN, HAIYI, value=link("flip")),
+        seen=node("ProbeSink", value=link("cloud")),
+        own=node("SkyportGpugeekRunWorkflow", workflow=json.dumps(workflow)),
+    )
+
+
+def test_files_outside_are_listed_until_they_are_allowed(host, sandbox, tmp_path):
+    one, other = tmp_path / "one.png", tmp_path / "sub" / "other.png"
+    other.parent.mkdir()
+    for path in (one, other):
+        path.write_bytes(b"never read")
+    prompt = naming(one, other)
+    assert outside(host, prompt) == [str(one), str(other)]
+    assert allow(host, [str(one)]).status_code == 200
+    assert outside(host, prompt) == [str(other)]
+    assert allow(host, [str(other)], folders=True).status_code == 200
+    assert outside(host, prompt) == []
+    setup = host.route("GET", "/skyport/setup").json()
+    assert setup["settings"]["allowed_folders"]["value"] == str(other.parent)
+    assert len(sandbox.log) == 0
+
+
+@pytest.mark.parametrize("files", [None, "/etc/hostname", [1], ["relative.png"], ["/a\0b"]])
+def test_only_full_paths_can_be_allowed(host, files):
+    assert allow(host, files).status_code == 400
 
 
 # -- names for the values of nodes that are not here --------------------------------------------

@@ -241,6 +241,14 @@ export default {
     "单个任务的等待秒数；留空则一直等到结束",
   "seconds without any answer of the platform after which a node stops waiting; the task goes on":
     "平台连续多少秒没有响应后，节点停止等待；任务会继续",
+  "Upload these files?": "上传这些文件吗？",
+  "This workflow takes along files of this machine that are outside ComfyUI's folders:":
+    "此工作流会带走本机上位于 ComfyUI 文件夹之外的文件：",
+  "Stop": "停止",
+  "Always allow their folders": "始终允许它们所在的文件夹",
+  "Always allow its folder": "始终允许它所在的文件夹",
+  "Allow these files until ComfyUI ends": "允许这些文件，直到 ComfyUI 退出",
+  "Allow this file until ComfyUI ends": "允许此文件，直到 ComfyUI 退出",
   "Folders to upload from": "允许上传的文件夹",
   "full paths, separated as in PATH; a workflow may take along files outside ComfyUI's folders only from here":
     "完整路径，分隔方式同 PATH；工作流只能从这些文件夹带走 ComfyUI 文件夹之外的文件",

@@ -43,7 +43,7 @@ def check(path: str) -> None:
 
     Symbolic links inside ComfyUI's folders are followed; elsewhere their target counts.
     """
-    if _is_allowed(path):
+    if is_allowed(path):
         return
     asked = _asked.get()
     if asked is None:
@@ -61,7 +61,8 @@ def check(path: str) -> None:
         asked.append(path)
 
 
-def _is_allowed(path: str) -> bool:
+def is_allowed(path: str) -> bool:
+    """Whether the file at an absolute `path` may be uploaded."""
     folders = [Path(folder) for folder in settings.load().allowed_folders]
     if is_on_network(path):
         # Asking for such a file already tells its server who asks.

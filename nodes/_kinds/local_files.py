@@ -149,8 +149,9 @@ def find_file(name: str, anywhere: bool) -> str | None:
 
 def _allowed_path(name: str) -> str | None:
     path = os.path.abspath(name)
-    if allowed_files.is_on_network(path):
-        allowed_files.check(path)  # before the network is asked for it
+    if allowed_files.is_on_network(path) and not allowed_files.is_allowed(path):
+        allowed_files.check(path)
+        return None  # without asking the network for it
     if not os.path.isfile(path):
         return None
     allowed_files.check(path)
