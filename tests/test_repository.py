@@ -39,7 +39,7 @@ def python_files() -> list[Path]:
 
 
 SETUPTOOLS = int(version("setuptools").partition(".")[0]) if find_spec("setuptools") else 0
-WHEEL_FOLDERS = ("web", "locales", "example_workflows", "demo", "sandbox", "providers")
+WHEEL_FOLDERS = ("web", "locales", "example_workflows", "subgraphs", "demo", "sandbox", "providers")
 ALL_CODE = python_files()
 PACKAGE = [path for path in ALL_CODE if "tests" not in path.relative_to(ROOT).parts]
 FOLDERS = {path.relative_to(ROOT).parts[0] for path in PACKAGE if path.parent != ROOT}
