@@ -444,10 +444,17 @@ def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
 HORSE = {"type": "SkyportHappyHorseTextToImage", "pos": [0, 0], "values": {"prompt": "a fox"}}
 
 
+FRESH = {"type": "SkyportHaiyiTextToImage", "pos": [0, 0], "values": {"prompt": "a fresh fox"}}
+
+
 @pytest.mark.parametrize(
     ("graph", "words"),
-    [(film(10), "no API key is set"), ({"horse": HORSE}, "no address is set")],
-    ids=["no key", "no address"],
+    [
+        (film(10), "no API key is set"),
+        ({"horse": HORSE}, "no address is set"),
+        ({"fresh": FRESH}, "no API key is set"),
+    ],
+    ids=["no key", "no address", "models never refreshed"],
 )
 def test_two_clicks_lead_from_an_error_to_a_practice_run_and_one_more_to_the_key(
     editor, host, graph, words
