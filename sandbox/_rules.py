@@ -29,6 +29,7 @@ def check(values: Any, rules: Sequence[Rule], find: Find) -> None:
     """Raises Refusal (400) naming the first parameter that breaks a rule.
 
     What has a default may be left out, as the shorter form of the document does.
+
     find: a URL -> the file this sandbox hosts there, None for a URL elsewhere on the web; raises
     Refusal for a URL of its own that holds nothing.
     """
