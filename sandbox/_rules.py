@@ -28,6 +28,8 @@ _MEDIA = ("image", "video", "audio")
 def check(values: Any, rules: Sequence[Rule], find: Find) -> None:
     """Raises Refusal (400) naming the first parameter that breaks a rule.
 
+    What has a default may be left out, as the shorter form of the document does.
+
     find: a URL -> the file this sandbox hosts there, None for a URL elsewhere on the web; raises
     Refusal for a URL of its own that holds nothing.
     """
@@ -40,7 +42,7 @@ def check(values: Any, rules: Sequence[Rule], find: Find) -> None:
     for name, rule in known.items():
         if name in values:
             _value(f"parameters.{name}", values[name], rule, find)
-        elif rule["required"]:
+        elif rule["required"] and "default" not in rule:
             raise Refusal(400, f"Parameter {name!r} is required.")
 
 

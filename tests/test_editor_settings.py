@@ -371,6 +371,47 @@ def test_a_workflow_whose_model_is_gone_says_so_and_loses_nothing(editor, host, 
     ).replace('\\"', '"')
 
 
+def with_changed(editor: Editor, old: str, new: str) -> None:
+    """Load FILM as another machine saved it, with another value."""
+    editor.build(FILM)
+    editor.load(json.loads(json.dumps(editor.workflow()).replace(f'"{old}"', f'"{new}"')))
+
+
+@pytest.mark.parametrize(
+    ("gone", "there"), [("kwai/kling-v3-old", "kwai/kling-v3"), ("profi", "pro")]
+)
+def test_a_queue_refused_for_a_choice_that_is_gone_offers_the_nearest_one(editor, gone, there):
+    with_changed(editor, there, gone)
+    editor.queue()
+    message = notice(editor, f"{gone} is not offered for")
+    message.get_by_role("button", name=f"Use {there}", exact=True).click()
+    editor.page.wait_for_timeout(300)
+    assert held(editor) == HELD
+    assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
+
+
+def test_a_model_that_stays_gone_keeps_its_links_when_the_models_are_refreshed(
+    editor, host, sandbox
+):
+    keyed(host, sandbox)
+    with_changed(editor, "kwai/kling-v3", "kwai/of-another-machine")
+    before = [editor.page.evaluate(LINKED), stored(editor)]
+    sandbox.platforms["haiyi"].models.pop()
+    editor.page.evaluate(REFRESH)
+    notice(editor, "HaiYi: ")
+    editor.page.wait_for_timeout(500)
+    assert [editor.page.evaluate(LINKED), stored(editor)] == before
+    assert before[0] == ["model.key_frames_start"]
+
+
+def stored(editor: Editor) -> dict[str, Any]:
+    """The values that a workflow would keep by name."""
+    saved = editor.workflow()["nodes"]
+    ours = next(one for one in saved if one["type"].startswith("Skyport"))
+    kept: dict[str, Any] = ours["properties"]["skyport_values"]
+    return kept
+
+
 def test_a_script_that_changes_a_saved_value_is_obeyed(editor):
     """Names go before positions only where the form has changed."""
     editor.build(FILM)
@@ -403,10 +444,17 @@ def test_a_node_without_a_key_says_so_and_leads_to_the_page(editor):
 HORSE = {"type": "SkyportHappyHorseTextToImage", "pos": [0, 0], "values": {"prompt": "a fox"}}
 
 
+FRESH = {"type": "SkyportHaiyiTextToImage", "pos": [0, 0], "values": {"prompt": "a fresh fox"}}
+
+
 @pytest.mark.parametrize(
     ("graph", "words"),
-    [(film(10), "no API key is set"), ({"horse": HORSE}, "no address is set")],
-    ids=["no key", "no address"],
+    [
+        (film(10), "no API key is set"),
+        ({"horse": HORSE}, "no address is set"),
+        ({"fresh": FRESH}, "no API key is set"),
+    ],
+    ids=["no key", "no address", "models never refreshed"],
 )
 def test_two_clicks_lead_from_an_error_to_a_practice_run_and_one_more_to_the_key(
     editor, host, graph, words

@@ -9,6 +9,9 @@ import { rootGraph } from "./prompt.js";
 import { ask } from "./server.js";
 
 const PAUSE = 250; // ms in which changes are collected
+const CLEARED = "00000000-0000-0000-0000-000000000000"; // the id of every cleared graph in older editors
+const born = new WeakMap(); // node -> when it was made
+const begun = new Map(); // prompt -> when this page heard of its start
 let timer = 0;
 let asked = 0;
 let open = new Set(); // orders whose outcome may change by itself
@@ -27,10 +30,13 @@ async function renew() {
   if (!found || number !== asked || rootGraph() !== graph || graph.id !== workflow) return;
   open = new Set(found.outcomes.filter((one) => one.open).flatMap(({ marks }) => marks));
   const nodes = byNode(found.outcomes, everyNode(graph));
-  const lines = [...nodes].map(([node, outcomes]) => [node, lineOf(outcomes)]).filter(([, line]) => line);
+  const lines = [...nodes].map(([node, outcomes]) => [node, lineOf(outcomes.filter((one) => isOf(node, one, workflow)))]).filter(([, line]) => line);
   paint(new Map(lines), ({ job }) => openJob(job));
   app.canvas?.setDirty(true, true);
 }
+
+/** A cleared graph counts its nodes anew: what happened to others with their ids is not theirs. */
+const isOf = (node, { prompt }, workflow) => workflow !== CLEARED || begun.get(prompt) > born.get(node);
 
 function hasOurs(graph) {
   for (const [, node] of everyNode(graph)) if (node.type?.startsWith("Skyport")) return true;
@@ -43,9 +49,13 @@ app.registerExtension({
     for (const event of ["execution_start", "status", "reconnected"]) api.addEventListener(event, later);
     api.addEventListener("skyport.outcome", ({ detail }) => detail.workflow === rootGraph()?.id && later());
     api.addEventListener("skyport.jobs", ({ detail }) => detail.rows.some(({ mark }) => open.has(mark)) && later());
+    api.addEventListener("execution_start", ({ detail }) => begun.set(detail.prompt_id, performance.now()));
     later();
   },
   afterConfigureGraph: later,
-  nodeCreated: prepare,
+  nodeCreated(node) {
+    born.set(node, performance.now());
+    prepare(node);
+  },
   loadedGraphNode: prepare, // one of a class that is not here was never created
 });

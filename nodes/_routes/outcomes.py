@@ -37,8 +37,8 @@ def add_to(routes: GuardedRoutes) -> None:
 async def _outcomes(request: web.Request) -> web.Response:
     """{"outcomes"} of the nodes of `workflow`, the id that the editor has given it.
 
-    Each is {"node", "tone": "good", "warn" or "bad", "text", "notes": [text], "marks": of its
-    orders, "job": the number of the newest, "open": whether it may change by itself}.
+    Each is {"node", "prompt", "tone": "good", "warn" or "bad", "text", "notes": [text], "marks":
+    of its orders, "job": the number of the newest, "open": whether it may change by itself}.
     """
     workflow = request.query.get("workflow", "")
     found = await in_thread(lambda: list(_views(workflow)) if workflow else [])
@@ -86,6 +86,7 @@ def _view(run: NodeRun) -> dict[str, Any]:
     tone = "bad" if run.failures() else "warn" if notes or run.is_unfinished else "good"
     return {
         "node": run.node,
+        "prompt": run.prompt,
         "tone": tone,
         "text": text,
         "notes": notes,

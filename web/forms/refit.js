@@ -1,4 +1,5 @@
 // Gives a node on the canvas the choices of a new catalogue, and keeps what it holds.
+import { keepingLinks } from "./sockets.js";
 import { KEPT, isGone, keyOf, remembered, valuesOf } from "./values.js";
 
 const KIND = "COMFY_DYNAMICCOMBO_V3";
@@ -14,7 +15,8 @@ export function refit(node, inputs, app) {
   for (const name of choicesOf(node)) {
     const old = optionsOf(node, name);
     const offered = inputs[name]?.[1]?.options;
-    if (offered && JSON.stringify(offered) !== JSON.stringify(old)) replace(node, name, { old, offered, about: inputs[name][1] }, app);
+    if (!offered || JSON.stringify(offered) === JSON.stringify(old)) continue;
+    keepingLinks(node, name, () => replace(node, name, { old, offered, about: inputs[name][1] }, app));
   }
 }
 
@@ -35,8 +37,10 @@ function replace(node, name, { old, offered, about }, app) {
   const own = [...offered, ...old].find(({ key }) => key === before.value);
   const options = [own, ...offered.filter(({ key }) => key !== own?.key)].filter(Boolean);
   const size = [...node.size];
+  const at = node.widgets.indexOf(before);
+  node.widgets.splice(at, 1); // newer editors would give the new one another name beside it
   const { widget } = app.widgets[KIND](node, name, [KIND, { ...about, options }], app);
-  take(node, before, widget);
+  take(node, at, widget);
   widget.options.values = offered.map(({ key }) => key);
   for (const trait of ["label", "tooltip"]) if (before[trait]) widget[trait] = before[trait];
   if (!own) widget.value = before.value;
@@ -45,12 +49,12 @@ function replace(node, name, { old, offered, about }, app) {
   node.setSize?.([Math.max(size[0], node.size[0]), Math.max(size[1], node.computeSize()[1])]);
 }
 
-/** Put `widget` and what it brought where `before` was. */
-function take(node, before, widget) {
+/** Put `widget` and what it brought at position `at`. */
+function take(node, at, widget) {
   const nested = (one) => one === widget || one.name.startsWith(`${widget.name}.`);
   const made = node.widgets.filter(nested);
   for (const one of made) node.widgets.splice(node.widgets.indexOf(one), 1);
-  node.widgets.splice(node.widgets.indexOf(before), 1, ...made);
+  node.widgets.splice(at, 0, ...made);
 }
 
 /** Values by name, where a widget of that name is there and takes them. */

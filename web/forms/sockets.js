@@ -26,19 +26,36 @@ export function reconnect(node, origins) {
   }
 }
 
+/** Do something that makes the sockets below the choice `name` anew, and link them as they were. Where it
+ * then holds what it does not offer, the sockets stay too. */
+export function keepingLinks(node, name, act) {
+  const before = (node.inputs ?? []).filter((input) => input.name.startsWith(`${name}.`));
+  const sockets = before.map(({ name, type, label, localized_name, widget, link }) => ({ name, type, label, localized_name, widget, link }));
+  const origins = originsOf(node, { inputs: before });
+  act();
+  for (const socket of socketsBelowGone(node, sockets))
+    if (!node.inputs.some((input) => input.name === socket.name)) addSocket(node, socket);
+  for (const [socket, origin] of Object.entries(origins)) {
+    const slot = node.inputs.findIndex((input) => input.name === socket);
+    if (slot >= 0 && !node.isInputConnected(slot)) connect(node, slot, origin);
+  }
+}
+
 function socketsBelowGone(node, inputs) {
   const gone = goneOf(node);
   return inputs.filter((input) => !input.widget && gone.some(({ name }) => input.name.startsWith(`${name}.`)));
 }
 
 function restore(node, told) {
-  const input = node.addInput(told.name, told.type, { label: told.label, localized_name: told.localized_name });
+  const input = addSocket(node, told);
   const link = linkOf(node.graph, told.link);
   // Newer editors compute `link`, and cut it here: `reconnect` makes a new one.
   if (!link || isComputed(input, "link")) return;
   input.link = told.link;
   link.target_slot = node.inputs.indexOf(input);
 }
+
+const addSocket = (node, { name, type, label, localized_name }) => node.addInput(name, type, { label, localized_name });
 
 function isComputed(object, name) {
   for (let one = object; one; one = Object.getPrototypeOf(one)) {

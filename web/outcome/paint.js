@@ -42,7 +42,7 @@ function made(node, line, onClick) {
     bgColor: COLOURS[line.tone],
     onClick: line.job ? () => onClick(line) : undefined,
   });
-  badge.isOutcome = true;
+  hide(badge, { isOutcome: true });
   return { line, badge: onlyBelow(badge, node) };
 }
 
@@ -50,12 +50,19 @@ function made(node, line, onClick) {
 function onlyBelow(badge, node) {
   const { getWidth, draw } = badge;
   let drawing = false;
-  badge.getWidth = (ctx) => (drawing ? getWidth.call(badge, ctx) : 0);
-  badge.draw = (ctx) => {
-    drawing = true;
-    if (node) draw.call(badge, ctx, 0, (node.flags?.collapsed ? 0 : node.size[1]) + GAP);
-    drawing = false;
-  };
+  return hide(badge, {
+    getWidth: (ctx) => (drawing ? getWidth.call(badge, ctx) : 0),
+    draw: (ctx) => {
+      drawing = true;
+      if (node) draw.call(badge, ctx, 0, (node.flags?.collapsed ? 0 : node.size[1]) + GAP);
+      drawing = false;
+    },
+  });
+}
+
+/** Nodes drawn as elements make attributes of what can be listed. */
+function hide(badge, about) {
+  for (const [name, value] of Object.entries(about)) Object.defineProperty(badge, name, { value });
   return badge;
 }
 
