@@ -21,6 +21,7 @@ from ...engine.platforms.parameters import (
     prompt_param,
     seed_param,
 )
+from .platform_words import foreign_note, translated
 from .search_texts import search_texts
 
 CUSTOM = "custom"
@@ -314,15 +315,21 @@ def _default_text(param: Param) -> str:
 
 def _tooltip(param: Param, label: str = "") -> str:
     """The platform's own description of a parameter, its values and its limits."""
+    own = [_named(param, label or param.label), translated(param.help), _values_hint(param)]
     lines = [
-        label or param.label,
-        param.help,
-        _values_hint(param),
+        *own,
         limits(param.media),
         _format_hint(param),
         _default_hint(param),
+        foreign_note("\n".join(own)),
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _named(param: Param, label: str) -> str:
+    """The platform's label, and in brackets the name that it gives the field."""
+    shown = translated(label)
+    return shown if shown.lower() in ("", param.name.lower()) else f"{shown} ({param.name})"
 
 
 def _values_hint(param: Param) -> str:
@@ -330,7 +337,9 @@ def _values_hint(param: Param) -> str:
         choices = param.choices
     else:
         choices = tuple(c for c in param.choices if c.label not in ("", str(c.value)))
-    return "; ".join(f"{c.value}: {c.label}" if c.label else str(c.value) for c in choices)
+    return "; ".join(
+        f"{c.value}: {translated(c.label)}" if c.label else str(c.value) for c in choices
+    )
 
 
 def _format_hint(param: Param) -> str:
