@@ -236,6 +236,16 @@ def test_a_label_is_followed_by_the_name_of_the_field():
     assert field(Param("quality", "string", label="Quality"))["tooltip"] == "Quality"
 
 
+def test_a_chinese_label_names_the_field_in_a_chinese_interface():
+    quality = Param("q", "string", label="\u753b\u8d28")
+    frame = Param("image", "image", label="\u753b\u8d28")
+    use_language("zh")
+    assert field(quality)["display_name"] == "\u753b\u8d28 (q)"
+    assert field(frame)["display_name"] == "\u753b\u8d28 (image)"
+    use_language("en")
+    assert field(quality).get("display_name") is None
+
+
 def test_our_texts_in_a_catalogue_follow_the_language():
     def custom_help() -> str:
         rows = catalogue.models("text2video")

@@ -21,6 +21,12 @@ def translated(text: str) -> str:
     return "\n".join(_english().get(line.strip(), line) for line in text.splitlines())
 
 
+def shown_name(label: str, name: str) -> str | None:
+    """The name of a field in the editor: a Chinese label in a Chinese interface, else its own."""
+    is_ours = language() == "zh" and _CHINESE.search(label)
+    return f"{label} ({name})" if is_ours else None
+
+
 def foreign_note(text: str) -> str:
     """Says so where `text`, a platform's, is in the other language; else ""."""
     if language() == "en" and _CHINESE.search(text):

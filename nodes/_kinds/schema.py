@@ -21,7 +21,7 @@ from ...engine.platforms.parameters import (
     prompt_param,
     seed_param,
 )
-from .platform_words import foreign_note, translated
+from .platform_words import foreign_note, shown_name, translated
 from .search_texts import search_texts
 
 CUSTOM = "custom"
@@ -95,10 +95,21 @@ def seed_input() -> io.Int.Input:
     )
 
 
-def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, tooltip: str = "") -> Any:
+def media_input(
+    id: str,
+    kinds: Sequence[Any],
+    *,
+    optional: bool = False,
+    tooltip: str = "",
+    name: str | None = None,
+) -> Any:
     """A socket that takes a tensor type or a STRING holding a URL."""
     return io.MultiType.Input(
-        id, types=[*kinds, io.String], optional=optional, tooltip=tooltip or None
+        id,
+        types=[*kinds, io.String],
+        optional=optional,
+        tooltip=tooltip or None,
+        display_name=name,
     )
 
 
@@ -182,12 +193,19 @@ def _inputs(param: Param) -> list[Any]:
                 [_SOCKETS[param.media_kind]],
                 optional=not (required and param.required),
                 tooltip=_tooltip(param, label),
+                name=shown_name(label, key),
             )
             for key, required, label in param.keys
         ]
     kinds = [_SOCKETS[param.media_kind]]
     return [
-        media_input(input_id(param), kinds, optional=not param.required, tooltip=_tooltip(param))
+        media_input(
+            input_id(param),
+            kinds,
+            optional=not param.required,
+            tooltip=_tooltip(param),
+            name=shown_name(param.label, param.name),
+        )
     ]
 
 
@@ -203,7 +221,10 @@ def _growing_list(param: Param, kind: Kind) -> io.Autogrow.Input:
 
 
 def _widget(param: Param) -> Any:
-    common: dict[str, Any] = {"tooltip": _tooltip(param) or None}
+    common: dict[str, Any] = {
+        "tooltip": _tooltip(param) or None,
+        "display_name": shown_name(param.label, param.name),
+    }
     if param.choices and not param.type.startswith("array["):
         return _choice(param, [str(choice.value) for choice in param.choices], common)
     if param.type == "boolean":
