@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import standin  # noqa: F401  makes ComfyUI's modules importable
 from skyport.engine.base.types import Choice, Model, Param
+from skyport.engine.base.words import use_language
+from skyport.engine.platforms.catalogue import Catalogue
+from skyport.engine.platforms.registry import provider_class
 from skyport.nodes._kinds import form_values, schema
 
 PICTURES = Param("images", "array[image]", required=True)
@@ -183,6 +188,75 @@ def test_suggested_values_are_offered_and_limit_nothing():
     assert (shown["widgetType"], shown["suggested"]) == ("SKYPORT_SUGGESTED", ["1K", "2K"])
     row = Model("haiyi", "a", "image2image", params=(size,))
     assert form_values.parameters(row, "", 0, {"size": "7K"}) == [{"size": "7K"}]
+
+
+# -- one language -------------------------------------------------------------------------------
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def tooltips(inputs: list[Any]) -> Iterator[str]:
+    for one in inputs:
+        shown = one.as_dict()
+        yield shown.get("tooltip") or ""
+        template = shown.get("template", {}).get("input", {})
+        for _, about in (pair for group in template.values() for pair in group.values()):
+            yield about.get("tooltip") or ""
+
+
+@pytest.mark.parametrize("platform", ["haiyi", "happyhorse", "opencomputing"])
+def test_no_tooltip_of_a_documented_model_is_in_another_language(platform):
+    use_language("en")
+    cls = provider_class(platform)
+    texts = {
+        text
+        for row in map(cls.read_row, cls.built_in_rows())
+        for text in tooltips(schema.nested_inputs(row))
+    }
+    assert len(texts) > 3
+    assert [text for text in texts if CHINESE.search(text)] == []
+
+
+def test_words_of_a_platform_without_a_translation_are_kept_and_marked():
+    own = "\u753b\u8d28"
+    use_language("en")
+    assert field(Param("q", "string", help=own))["tooltip"] == (
+        f"{own}\nIn the platform's own words, which are Chinese."
+    )
+    use_language("zh")
+    assert field(Param("q", "string", help=own))["tooltip"] == own
+    english = "How sharp the picture is"
+    assert field(Param("q", "string", help=english))["tooltip"].startswith(english + "\n")
+    assert CHINESE.search(field(Param("q", "string", help=english))["tooltip"])
+
+
+def test_a_label_is_followed_by_the_name_of_the_field():
+    use_language("en")
+    assert field(Param("q", "string", label="Quality"))["tooltip"] == "Quality (q)"
+    assert field(Param("quality", "string", label="Quality"))["tooltip"] == "Quality"
+
+
+def test_a_chinese_label_names_the_field_in_a_chinese_interface():
+    quality = Param("q", "string", label="\u753b\u8d28")
+    frame = Param("image", "image", label="\u753b\u8d28")
+    use_language("zh")
+    assert field(quality)["display_name"] == "\u753b\u8d28 (q)"
+    assert field(frame)["display_name"] == "\u753b\u8d28 (image)"
+    use_language("en")
+    assert field(quality).get("display_name") is None
+
+
+def test_our_texts_in_a_catalogue_follow_the_language():
+    def custom_help() -> str:
+        rows = catalogue.models("text2video")
+        return next(row for row in rows if row.id == "wan2.7-t2v").param("duration").help
+
+    catalogue = Catalogue(provider_class("happyhorse"), "", clock=lambda: 0.0)
+    use_language("en")
+    assert "Suggested, unverified" in custom_help()
+    use_language("zh")
+    assert "Suggested, unverified" not in custom_help()
+    assert catalogue.models() is catalogue.models()
 
 
 # -- the seed -----------------------------------------------------------------------------------

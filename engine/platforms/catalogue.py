@@ -23,7 +23,7 @@ from typing import Any
 from ..base.background import Engine, workers
 from ..base.errors import BadResult, SkyportError
 from ..base.types import Json, Model
-from ..base.words import tr
+from ..base.words import language, tr
 from ..http.retry import retrying
 from ..settings import folders
 from ..settings.json_file import unusable
@@ -56,7 +56,7 @@ class Catalogue:
         self._realm = realm
         self._models: tuple[Model, ...] = ()
         self._by_task: dict[str | None, tuple[Model, ...]] = {}
-        self._mtime: float | None = -1.0
+        self._read_as: tuple[float | None, str] = (-1.0, "")  # when written, in which language
         self._clock = clock
         self._checked_at = -math.inf
         self._lock = threading.Lock()
@@ -67,7 +67,8 @@ class Catalogue:
         Returns the same tuple until the models change.
         """
         with self._lock:
-            if self._clock() - self._checked_at > _STAT_INTERVAL:
+            is_due = self._clock() - self._checked_at > _STAT_INTERVAL
+            if is_due or self._read_as[1] != language():
                 self._checked_at = self._clock()
                 self._load()
             if task not in self._by_task:
@@ -109,10 +110,10 @@ class Catalogue:
         return folders.home() / "catalogue" / f"{self._provider.name}{suffix}.json"
 
     def _load(self) -> None:
-        mtime = _mtime(self._path)
-        if mtime == self._mtime:
+        read_as = (_mtime(self._path), language())  # our texts are in the rows, too
+        if read_as == self._read_as:
             return
-        self._mtime = mtime
+        self._read_as = read_as
         models = [_read(self._provider, row) for row in self._rows().values()]
         usable = [model for model in models if model is not None]
         self._models = tuple(sorted(usable, key=lambda model: model.retired))

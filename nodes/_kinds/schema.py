@@ -21,6 +21,7 @@ from ...engine.platforms.parameters import (
     prompt_param,
     seed_param,
 )
+from .platform_words import foreign_note, shown_name, translated
 from .search_texts import search_texts
 
 CUSTOM = "custom"
@@ -94,10 +95,21 @@ def seed_input() -> io.Int.Input:
     )
 
 
-def media_input(id: str, kinds: Sequence[Any], *, optional: bool = False, tooltip: str = "") -> Any:
+def media_input(
+    id: str,
+    kinds: Sequence[Any],
+    *,
+    optional: bool = False,
+    tooltip: str = "",
+    name: str | None = None,
+) -> Any:
     """A socket that takes a tensor type or a STRING holding a URL."""
     return io.MultiType.Input(
-        id, types=[*kinds, io.String], optional=optional, tooltip=tooltip or None
+        id,
+        types=[*kinds, io.String],
+        optional=optional,
+        tooltip=tooltip or None,
+        display_name=name,
     )
 
 
@@ -181,12 +193,19 @@ def _inputs(param: Param) -> list[Any]:
                 [_SOCKETS[param.media_kind]],
                 optional=not (required and param.required),
                 tooltip=_tooltip(param, label),
+                name=shown_name(label, key),
             )
             for key, required, label in param.keys
         ]
     kinds = [_SOCKETS[param.media_kind]]
     return [
-        media_input(input_id(param), kinds, optional=not param.required, tooltip=_tooltip(param))
+        media_input(
+            input_id(param),
+            kinds,
+            optional=not param.required,
+            tooltip=_tooltip(param),
+            name=shown_name(param.label, param.name),
+        )
     ]
 
 
@@ -202,7 +221,10 @@ def _growing_list(param: Param, kind: Kind) -> io.Autogrow.Input:
 
 
 def _widget(param: Param) -> Any:
-    common: dict[str, Any] = {"tooltip": _tooltip(param) or None}
+    common: dict[str, Any] = {
+        "tooltip": _tooltip(param) or None,
+        "display_name": shown_name(param.label, param.name),
+    }
     if param.choices and not param.type.startswith("array["):
         return _choice(param, [str(choice.value) for choice in param.choices], common)
     if param.type == "boolean":
@@ -314,15 +336,21 @@ def _default_text(param: Param) -> str:
 
 def _tooltip(param: Param, label: str = "") -> str:
     """The platform's own description of a parameter, its values and its limits."""
+    own = [_named(param, label or param.label), translated(param.help), _values_hint(param)]
     lines = [
-        label or param.label,
-        param.help,
-        _values_hint(param),
+        *own,
         limits(param.media),
         _format_hint(param),
         _default_hint(param),
+        foreign_note("\n".join(own)),
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _named(param: Param, label: str) -> str:
+    """The platform's label, and in brackets the name that it gives the field."""
+    shown = translated(label)
+    return shown if shown.lower() in ("", param.name.lower()) else f"{shown} ({param.name})"
 
 
 def _values_hint(param: Param) -> str:
@@ -330,7 +358,9 @@ def _values_hint(param: Param) -> str:
         choices = param.choices
     else:
         choices = tuple(c for c in param.choices if c.label not in ("", str(c.value)))
-    return "; ".join(f"{c.value}: {c.label}" if c.label else str(c.value) for c in choices)
+    return "; ".join(
+        f"{c.value}: {translated(c.label)}" if c.label else str(c.value) for c in choices
+    )
 
 
 def _format_hint(param: Param) -> str:

@@ -41,7 +41,7 @@ def _param(model: str, field: Mapping[str, Any]) -> Param:
         max_items=field.get("most"),
         together=tuple(field.get("together", ())),
         media=_rule(field.get("media", {}), field.get("advised")),
-        help=" ".join(filter(None, (field.get("help"), suggestion(model, name)))),
+        help="\n".join(filter(None, (field.get("help"), suggestion(model, name)))),
         path=field["path"],
         copies=tuple(field.get("copies", {}).items()),
         leaves=field.get("leaves", ""),

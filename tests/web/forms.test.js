@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { toneOf, wordsOf } from "../../web/errors/words.js";
 import { badgeOf } from "../../web/forms/badge.js";
 import { besides, fits, left, namesOf, nothing, recalled, takes } from "../../web/forms/memory.js";
+import { showNames } from "../../web/forms/names.js";
 import { choicesOf, refit } from "../../web/forms/refit.js";
 import { offered } from "../../web/forms/suggested.js";
 import { isGone, refitted, remembered, valuesOf } from "../../web/forms/values.js";
@@ -239,6 +240,14 @@ test("a field with suggestions offers them, what it holds, and anything else", (
   assert.deepEqual(offered(["1K", "2K"], "3K"), ["1K", "2K", "3K", "Other..."]);
   assert.deepEqual(offered(["1K"], ""), ["1K", "Other..."]);
   assert.deepEqual(offered(["1K"], "Other..."), ["1K", "Other..."]);
+});
+
+test("fields are shown by the names that their platform gives them", () => {
+  const form = node(widget("model", "m"), widget("model.mode", "std"), widget("model.size", "1K"), widget("mode", "x"));
+  form.inputs = [{ name: "model.image", localized_name: "image" }, { name: "model.mode", widget: {} }];
+  showNames(form, "model", { mode: ["COMBO", { display_name: "Mode (mode)" }], size: ["STRING", {}], image: ["IMAGE", { display_name: "First frame (image)" }] });
+  assert.deepEqual(form.widgets.map(({ label }) => label), [undefined, "Mode (mode)", undefined, undefined]);
+  assert.equal(form.inputs[0].localized_name, "First frame (image)");
 });
 
 // -- words ---------------------------------------------------------------------------------------

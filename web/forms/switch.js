@@ -1,6 +1,7 @@
 // Another model is chosen: its form has the values and links that it had before, and those of the same
 // name that were chosen since. The editor has made the new form by then, and cut what it does not have.
 import { besides, fits, left, namesOf, nothing, recalled, same, takes } from "./memory.js";
+import { showNames } from "./names.js";
 import { choicesOf, inputsOf } from "./refit.js";
 import { connect, originsOf } from "./sockets.js";
 import { KEPT, isGone } from "./values.js";
@@ -49,6 +50,7 @@ class Form {
     const removed = isGone(choice) ? this.bare(Object.entries(node.properties?.[KEPT] ?? {})) : {};
     Object.assign(this, { key: choice.value, startValues, startLinks, removed, isLeaving: false });
     this.noteLinks();
+    showNames(node, this.name, formOf(node, this.name, this.key));
     const current = () => formsOf(node).find(({ name }) => name === this.name);
     chain(choice, "callback", () => current()?.change());
     for (const widget of this.nested()) chain(widget, "onRemove", () => current()?.remove(widget));
@@ -131,12 +133,14 @@ class Form {
   }
 }
 
-/** The values that the form of `key` begins with. */
-function defaultsOf(node, name, key) {
+/** {name: [type, about]} of the inputs that the form of `key` has. */
+function formOf(node, name, key) {
   const { inputs } = inputsOf(node)[name]?.[1]?.options?.find((option) => option.key === key) ?? {};
-  const below = Object.entries({ ...inputs?.required, ...inputs?.optional });
-  return Object.fromEntries(below.map(([bare, [, about]]) => [bare, about?.default]));
+  return { ...inputs?.required, ...inputs?.optional };
 }
+
+/** The values that the form of `key` begins with. */
+const defaultsOf = (...form) => Object.fromEntries(Object.entries(formOf(...form)).map(([bare, [, about]]) => [bare, about?.default]));
 
 const typeOf = (node, { origin_id }) => node.graph?.getNodeById?.(origin_id)?.type;
 
