@@ -238,6 +238,22 @@ def test_a_stop_while_it_is_sent_again_sends_nothing(play: Play, tmp_path: Path)
     assert only_row(play).state is State.CANCELLED
 
 
+def test_a_lost_task_that_nobody_waits_for_any_more_is_not_sent_again(
+    play: Play, tmp_path: Path
+) -> None:
+    server = Forgets(play.loop.time)
+
+    async def scene() -> None:
+        job = await play.runner.begin(server, order(), tmp_path)
+        await play.pause(5)
+        play.runner.leave(job, stop=True)
+        with pytest.raises(TaskLost):
+            await ended(job)
+
+    play.run(scene())
+    assert (server.counts["submit"], only_row(play).state) == (1, State.FAILED)
+
+
 def test_a_lost_task_that_only_the_collector_follows_fails_and_the_next_queue_sends_it(
     processes: Callable[[], Process], tmp_path: Path
 ) -> None:

@@ -105,8 +105,11 @@ class Job:
 
     @property
     def may_be_sent_again(self) -> bool:
-        """Whether it is sent again by itself where a server that charges nothing has lost it."""
-        return self.can_be_sent and self.attempt == 1
+        """Whether it is sent again by itself where a server that charges nothing has lost it.
+
+        Not for nobody: its last watcher may have asked to stop it.
+        """
+        return self.can_be_sent and self.attempt == 1 and self.watchers > 0
 
     def enter(self, stage: str, **changes: Any) -> None:
         """Begin `stage`."""
