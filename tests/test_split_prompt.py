@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,18 @@ def test_a_cut_that_cannot_be_read_is_told_at_its_node(garbage: str) -> None:
     cloud = {**run(link("a")), "inputs": {"where": "HaiYi", PART_INPUT: garbage}}
     left = on_prompt({"prompt": graph(cloud=cloud)})["prompt"]
     assert left["cloud"]["inputs"]["value"].startswith("Skyport could not split this workflow")
+
+
+@pytest.mark.parametrize("value", [[["a"], {}], ["a", 7], [1], "ab", {"a": 1}])
+def test_a_reference_to_a_value_that_the_part_does_not_save_is_refused(value: Any) -> None:
+    prompt = graph(a=node("Paint"), one=run(link("a", 1)), two=run(link("a", 1)))
+    prompt |= {"x": node("Show", value=link("one")), "y": node("Show", value=link("two"))}
+    left = split_prompt({"prompt": prompt})
+    reference = json.loads(left["two"]["inputs"][PART_INPUT])
+    left["two"]["inputs"][PART_INPUT] = json.dumps({**reference, "value": value})
+    again = split_prompt({"prompt": left})
+    assert again["two"]["inputs"]["value"].startswith("Skyport could not split this workflow")
+    assert remote_part_of(left, "two") is None
 
 
 def test_a_part_whose_holder_is_gone_is_refused_with_a_reason() -> None:

@@ -100,7 +100,9 @@ class PartReference:
 
         Raises ValueError where it is not the part that was meant.
         """
-        if digest != self.digest or (self.value and self.value not in dict(part.saves)):
+        # Compared, not looked up: what stands in a prompt may have no hash.
+        is_saved = self.value is None or any(self.value == link for link, _ in part.saves)
+        if digest != self.digest or not is_saved:
             raise ValueError("no remote part")
         return replace(part, value=self.value)
 
