@@ -53,8 +53,8 @@ function tellRefused() {
   for (const [node, badge] of badges) if (isTrouble(node, badge)) void tell(node, badge);
 }
 
-async function tell(node, { reason }) {
-  notice({ tone: "bad", title: node.title, text: reason, actions: await remedies(node) });
+async function tell(node, { reason, tone }) {
+  notice({ tone, title: node.title, text: reason, actions: await remedies(node) });
 }
 
 /** What helps where the platform is not set up. */
