@@ -54,9 +54,9 @@ function tellRefused() {
   for (const [node, badge] of badges) if (isTrouble(node, badge)) void tell(node, badge);
 }
 
-async function tell(node, { reason, unnamed }) {
+async function tell(node, { reason, tone, unnamed }) {
   const actions = unnamed ? [[say("Paste the API export"), () => askForNames(anew)]] : await remedies(node);
-  notice({ tone: "bad", title: node.title, text: reason, actions });
+  notice({ tone, title: node.title, text: reason, actions });
 }
 
 /** What helps where the platform is not set up. */

@@ -39,6 +39,16 @@ test("a subgraph tells where what it holds runs", () => {
   assert.equal(texts(tree, { "12:5": cloud(), "12:6:1": cloud(["HaiYi"], true) }, ids)[12], "cloud: HaiYi (partly)");
 });
 
+test("a node with a note warns, in short and with all of it kept; a subgraph warns of what it holds", () => {
+  const tree = graph(node(1), node(12, { subgraph: graph(node(5)) }), node(3));
+  const notes = { 1: "It is billed apart.", "12:5": "It stays here." };
+  const found = badgesOf(tree, { nodes: { 1: cloud() }, troubles: {}, notes }, ["1", "12:5", "3"]);
+  const [one, outer, plain] = tree.nodes.map((each) => found.get(each));
+  assert.deepEqual(one, { text: "cloud: HaiYi; It is billed apart.", tone: "warn", reason: "It is billed apart." });
+  assert.deepEqual(outer, { text: "It stays here.", tone: "warn", reason: "It stays here." });
+  assert.equal(plain, undefined);
+});
+
 test("a node of a subgraph that is used twice stands for both", () => {
   const inner = graph(node(5));
   const tree = graph(node(12, { subgraph: inner }), node(13, { subgraph: inner }));

@@ -8,7 +8,7 @@ import { insertBehind, linkOf, moveTo, takeAway } from "./insert.js";
 import { nodesOf, runBehind, runsOf, unsent } from "./part.js";
 
 const STILL = 150; // ms in which no node gets another size
-const MOST_LOOKS = 10; // for that, as some nodes never rest
+const MOST_LOOKS = 4; // for that: some nodes never rest, and an undo waits for the end of the step
 
 /** The nodes that are selected. */
 export const selected = () => nodesOf(app.canvas?.selectedItems ?? []);

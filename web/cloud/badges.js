@@ -8,7 +8,7 @@ const LONGEST = 56; // letters of a reason; all of it is told once
 export function badgesOf(graph, told, ids) {
   const names = new Map(); // a node of a subgraph that is used twice has two
   for (const [id, node] of everyNode(graph)) names.set(node, [...(names.get(node) ?? []), id]);
-  const badges = [...names].map(([node, own]) => [node, badge(placesOf(own, told, ids))]);
+  const badges = [...names].map(([node, own]) => [node, withNote(badge(placesOf(own, told, ids)), noteOf(own, told))]);
   return new Map(badges.filter(([, { text }]) => text));
 }
 
@@ -24,6 +24,15 @@ function placesOf(own, { nodes, troubles, unnamed = [] }, ids) {
     reason: within.map((one) => troubles[one]).find(Boolean) ?? "",
     unnamed: within.some((one) => unnamed.includes(one)),
   };
+}
+
+/** What the person should know of a node, or of what a subgraph holds: that it is billed apart, for example. */
+const noteOf = (own, { notes = {} }) =>
+  Object.keys(notes).filter((one) => own.some((id) => one === id || one.startsWith(`${id}:`))).map((one) => notes[one])[0] ?? "";
+
+function withNote(shown, note) {
+  if (!note || shown.tone === "bad") return shown;
+  return { text: [shown.text, short(note)].filter(Boolean).join("; "), tone: "warn", reason: note };
 }
 
 function badge({ clouds, here, partly, reason, unnamed }) {

@@ -1,7 +1,7 @@
 // Gives any node a badge that can come and go, however the editor draws nodes.
 import { app } from "../../../scripts/app.js";
 
-const COLOURS = { cloud: "#1d5a96", bad: "#8f2f2c" };
+const COLOURS = { cloud: "#1d5a96", warn: "#8a5a00", bad: "#8f2f2c" };
 const CLOUD = "\ue945"; // in the editor's icon font
 const given = new WeakMap(); // prepared node -> the badge it was drawn with
 let drawn = []; // weak references to prepared nodes
