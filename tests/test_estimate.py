@@ -587,7 +587,7 @@ def test_what_is_no_prompt_orders_nothing(priced: Host, prompt: Any):
 
 # -- the examples -------------------------------------------------------------------------------
 
-SEEN = ("SaveImage", "PreviewImage", "PreviewAny", "ImageSharpen", "ImageFromBatch")
+SEEN = ("SaveImage", "SaveVideo", "PreviewImage", "PreviewAny", "ImageSharpen", "ImageFromBatch")
 SOURCES = ("LoadImage", "ImageScale")
 
 
