@@ -18,6 +18,7 @@ _CATEGORY = "Skyport/ComfyUI"
 class ComfyuiRunWorkflow(RunWorkflowNode):
     id, title = "SkyportComfyuiRunWorkflow", "ComfyUI Run Workflow"
     platform, category = "comfyui", _CATEGORY
+    returns_text = True
 
     @classmethod
     def first_inputs(cls) -> Sequence[Any]:
@@ -26,6 +27,10 @@ class ComfyuiRunWorkflow(RunWorkflowNode):
     @classmethod
     def request(cls, prompt: Workflow, seed: int, **where: Any) -> Request:
         return comfyui.workflow(prompt, str(where.get("server", comfyui.AUTO)), seed=seed)
+
+    @classmethod
+    def bills_apart(cls, class_type: str) -> bool:
+        return comfyui.bills_apart(class_type)
 
 
 def _server_input() -> Any:

@@ -77,6 +77,27 @@ def test_where_no_server_has_it_all_that_is_missing_on_the_nearest_is_named() ->
     assert "PC" in refused.value.do
 
 
+@pytest.mark.parametrize(
+    ("about", "is_billed"),
+    [
+        ({"category": "partner/image/Kling"}, True),
+        ({"category": "api node/video/Kling"}, True),
+        ({"category": "image", "api_node": True}, True),
+        ({"category": "image/partner/", "api_node": False}, False),
+        ({"category": ["partner/"]}, False),
+        ({}, False),
+    ],
+)
+def test_a_server_tells_which_of_its_nodes_a_service_bills(
+    about: dict[str, Any], is_billed: bool
+) -> None:
+    known = NodeClasses(lambda: 0.0)
+    assert not known.bills_apart("Blend")
+    FitCheck(Servers(PC={"Blend": {"input": {}, **about}}).ask, known).ask_all([PC])
+    assert known.bills_apart("Blend") is is_billed
+    assert not known.bills_apart("Load")
+
+
 def test_another_server_tells_the_pack_of_a_missing_class() -> None:
     servers = Servers(PC={"Load": has()["Load"]}, Pod=has(pack="custom_nodes.ComfyUI-Blend"))
     check = servers.check()

@@ -129,6 +129,79 @@ def test_a_part_of_a_graph_runs_there(cloud: Host, sandbox: Sandbox, server: str
     assert "ImageInvert" in {one["class_type"] for one in sent["prompt"].values()}
 
 
+PRIMITIVES = {
+    "STRING": ("PrimitiveStringMultiline", "Harbour, dawn\n- 7 boats"),
+    "INT": ("PrimitiveInt", -7),
+    "FLOAT": ("PrimitiveFloat", 0.25),
+    "BOOLEAN": ("PrimitiveBoolean", False),
+}
+
+
+def editor(kinds: dict[str, str]) -> dict[str, Any]:
+    """The types of first outputs by node, as the editor queues them along."""
+    nodes = [{"id": k, "outputs": [{"type": kind}]} for k, kind in kinds.items()]
+    return {"extra_pnginfo": {"workflow": {"nodes": nodes, "links": []}}}
+
+
+def made_there(kind: str, value: Any, name: str = "") -> dict[str, Any]:
+    return graph(
+        made=node(name or PRIMITIVES[kind][0], {"value": value}),
+        cloud=node(RUN, {"where": "ComfyUI", "where.server": "default"}, value=link("made")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+
+
+@pytest.mark.parametrize("kind", PRIMITIVES)
+def test_a_text_or_number_comes_back_as_what_it_is(
+    cloud: Host, sandbox: Sandbox, kind: str
+) -> None:
+    _, value = PRIMITIVES[kind]
+    prompt = made_there(kind, value)
+    run = cloud.run(prompt, extra_data=editor({"made": kind}))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["value"] == value
+    assert type(run.probe("seen")["value"]) is type(value)
+    (sent,) = submits(sandbox)
+    assert [one["class_type"] for one in sent["prompt"].values()][1:] == ["PreviewAny"]
+    again = cloud.run(made_there(kind, value), extra_data=editor({"made": kind}))
+    assert again.probe("seen")["value"] == value
+    assert len(submits(sandbox)) == 1
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_a_text_of_nothing_to_see_comes_back_too(cloud: Host, text: str) -> None:
+    prompt = made_there("STRING", text)
+    run = cloud.run(prompt, extra_data=editor({"made": "STRING"}))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["value"] == text
+
+
+def test_texts_that_come_back_in_one_submission_are_told_apart(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    where = {"where": "ComfyUI", "where.server": "default"}
+    empty = {"height": 8, "batch_size": 1, "color": 0}
+    prompt = graph(
+        number=node("PrimitiveInt", {"value": 16}),
+        shown=node("PreviewAny", source=link("number")),
+        paint=node("EmptyImage", empty, width=link("number")),
+        first=node(RUN, where, value=link("number")),
+        second=node(RUN, where, value=link("shown")),
+        third=node(RUN, where, value=link("paint")),
+        **{
+            f"seen_{one}": node("ProbeSink", value=link(one))
+            for one in ("first", "second", "third")
+        },
+    )
+    kinds = {"number": "INT", "shown": "STRING", "paint": "IMAGE"}
+    run = cloud.run(prompt, extra_data=editor(kinds))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen_first")["value"] == 16
+    assert run.probe("seen_second")["value"] == "16"
+    assert run.probe("seen_third")["shape"] == [1, 8, 16, 3]
+    assert len(submits(sandbox)) == 1
+
+
 def test_a_part_for_a_server_that_is_gone_is_no_broken_graph(cloud: Host) -> None:
     run = in_cloud(cloud, "studio")
     assert run.status == "error", (run.status, run.node_errors)

@@ -18,7 +18,7 @@ from ...engine.platforms.media_host import MediaHost, account
 from ...engine.platforms.provider import Accepted, Provider
 from . import _answers, _servers
 from ._dialect import Device, Dialect, ServerInfo
-from ._fit import FitCheck
+from ._fit import KNOWN, FitCheck
 from ._native import NativeDialect
 from ._pool import ON_THEIR_WAY, Pool, naming
 from ._servers import AUTO as AUTO
@@ -225,6 +225,11 @@ def workflow(prompt: Mapping[str, Any], server: str = AUTO, *, seed: int = 0) ->
 def server_choices() -> list[str]:
     """What a node offers: any server, and each by its name."""
     return [AUTO, *_servers.names()]
+
+
+def bills_apart(class_type: str) -> bool:
+    """Whether a server that was asked lately tells that a service bills nodes of this class."""
+    return KNOWN.bills_apart(class_type)
 
 
 def order_id_of(request: Request) -> str:

@@ -15,7 +15,7 @@ from ...engine.base.errors import SkyportError
 from ...engine.base.types import Json, Request
 from ...engine.base.words import tr
 from ...engine.tasks import learnt_widgets
-from ...engine.workflows import preflight
+from ...engine.workflows import object_info, preflight
 from ...engine.workflows.preflight import Preflight
 from ._servers import LABEL, Server
 
@@ -58,6 +58,11 @@ class NodeClasses:
         """The packs of classes, as any of the servers tells them."""
         kept = list(self._kept.values())
         return {name: pack for one in kept for name, pack in one.packs.items()}
+
+    def bills_apart(self, class_type: str) -> bool:
+        """Whether any of the servers tells that nodes of this class are billed by a service."""
+        kept = list(self._kept.values())
+        return any(object_info.bills_apart(one.info.get(class_type)) for one in kept)
 
     def _lately(self, kept: Declared) -> float:
         return self.now() - (_KEPT_FOR if kept.info else _SILENT_FOR)
