@@ -186,6 +186,15 @@ class Provider:
         """
         return self.is_free
 
+    def can_go_elsewhere(self, request: Request, silent: str) -> bool:
+        """Whether another server than that of the endpoint `silent` can take the order.
+
+        Asked where that one charges nothing and does not answer: its orders that wait or run are
+        sent again then, to wherever `prepare` sends them, which should leave it out for a while.
+        `request` is as it was before `prepare`. Override where there are several servers.
+        """
+        return False
+
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""
         return False

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ...engine.base.errors import NotFound, SkyportError
+from ...engine.base.errors import InvalidInput, NotFound, SkyportError, TransportError
 from ...engine.base.json_tree import with_leaves
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
@@ -20,7 +20,7 @@ from . import _answers, _servers
 from ._dialect import Device, Dialect, ServerInfo
 from ._fit import KNOWN, FitCheck
 from ._native import NativeDialect
-from ._pool import ON_THEIR_WAY, Pool, naming
+from ._pool import ON_THEIR_WAY, SILENT, Pool, naming
 from ._servers import AUTO as AUTO
 from ._servers import Server
 
@@ -95,11 +95,26 @@ class Comfyui(Provider):
         """
         if self._only is not None:
             return request
-        is_auto = request.endpoint == AUTO
-        chosen = _servers.listed() if is_auto else [_servers.require(request.endpoint)]
-        fitting = self._fit_check.fitting(request, chosen)
-        server = self._pool.least_busy(self._with_room(list(fitting)))
+        if request.endpoint != AUTO:
+            server = _servers.require(request.endpoint)
+            fitting = self._fit_check.fitting(request, [server])
+        else:
+            fitting = self._fit_check.fitting(request, SILENT.left_out_of(_servers.listed()))
+            answering = SILENT.left_out_of(list(fitting))
+            server = self._pool.least_busy(self._with_room(answering))
         return replace(fitting[server], endpoint=server.name)
+
+    def can_go_elsewhere(self, request: Request, silent: str) -> bool:
+        """One of `auto` can, where another server has all it needs and answers."""
+        gone = _servers.find(silent)
+        if self._only is not None or request.endpoint != AUTO or gone is None:
+            return False
+        SILENT.add(gone)
+        others = SILENT.left_out_of([one for one in _servers.listed() if one != gone])
+        try:
+            return self._pool.any_answers(list(self._fit_check.fitting(request, others)))
+        except InvalidInput:
+            return False
 
     def _with_room(self, servers: list[Server]) -> list[Server]:
         """Those that hold fewer tasks of ours than they may; all of them where none does."""
@@ -124,7 +139,11 @@ class Comfyui(Provider):
             self._fit_check.ask_all(_servers.listed())
 
     def _object_info(self, server: Server) -> Json | None:
-        return self._pool.dialect(server).object_info()
+        try:
+            return self._pool.dialect(server).object_info()
+        except TransportError:
+            SILENT.add(server)
+            raise
 
     # -- files ----------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from ._servers import LABEL, Server
 
 _KEPT_FOR = 600.0  # seconds
 _SILENT_FOR = 60.0  # seconds after which one that did not answer is asked again
+_MOST_SHOWN = 5  # servers beside the nearest one of which is told what they lack
 T = TypeVar("T")
 
 Ask = Callable[[Server], Json | None]  # a server's /object_info; None where it does not tell
@@ -139,12 +140,16 @@ def _each(call: Callable[[Server], T], servers: Sequence[Server]) -> list[T]:
 
 
 def _refuse(fits: Sequence[Fit]) -> None:
+    """Raises InvalidInput with what each server lacks, the one that lacks least first."""
     best, *others = sorted(fits, key=lambda fit: len(fit.lacks.problems))
+    shown, rest = others[:_MOST_SHOWN], others[_MOST_SHOWN:]
     try:
         best.lacks.raise_if_lacking(_name(best.server))
     except SkyportError as error:
-        if others:
-            names = ", ".join(fit.server.name for fit in others)
+        texts = [error.what, *(fit.lacks.message(_name(fit.server)) for fit in shown)]
+        error.what = "\n".join(texts)
+        if rest:
+            names = ", ".join(fit.server.name for fit in rest)
             error.do += " " + tr("No other server has it all either: {names}.", names=names)
         raise
 
