@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from _clock import LONG, Clock
 from _waiting import until
-from host import Host, Run, graph, link, node
+from host import Host, graph, link, node
 from sandboxes import environment, failed
 from skyport.sandbox import Sandbox
 
 serial = itertools.count(1)
+OURS = {"X-Skyport": "1"}
 NODE, RUN = "SkyportComfyuiRunWorkflow", "SkyportRunInCloud"
 
 
@@ -45,6 +46,13 @@ def remote(prompt: Any = None, **inputs: Any) -> dict[str, Any]:
     )
 
 
+def refused_alone(host: Host, prompt: dict[str, Any], **more: Any) -> str:
+    """The errors of a prompt that is refused: nothing else in it could run."""
+    run = host.run({key: one for key, one in prompt.items() if key != "mine"}, **more)
+    assert run.status == "refused", run
+    return json.dumps(run.node_errors)
+
+
 def submits(sandbox: Sandbox) -> list[Any]:
     return [seen.fields for seen in sandbox.log.of("POST", "/api/prompt")]
 
@@ -63,8 +71,31 @@ def test_a_workflow_gets_the_picture_it_was_given(
     assert [seen.keyed for seen in views] == [True]
 
 
-def test_a_server_that_is_gone_passes_the_check_and_is_named_when_it_runs(cloud: Host) -> None:
-    failed(cloud, remote(server="studio"), "InvalidInput", 'no server "studio"', "auto, default")
+def test_a_server_that_is_gone_is_refused_when_queued_with_the_nearest_name(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    refused = refused_alone(cloud, remote(server="defualt"))
+    for words in ('no server \\"defualt', 'Did you mean \\"default', "auto, default"):
+        assert words in refused
+    assert submits(sandbox) == []
+
+
+def test_a_server_that_was_renamed_and_any_in_practice_mode_pass_the_check(
+    own_host: Host, sandbox: Sandbox
+) -> None:
+    url = sandbox.base_url("comfyui")
+    entry = {"address": url, "header": "bearer", "formerly": ["old"]}
+    (own_host.home / "servers.json").write_text(json.dumps({"new": entry}))
+    (own_host.home / "keys.json").write_text(json.dumps({"comfyui:new": sandbox.key("comfyui")}))
+    try:
+        assert own_host.run(remote(server="old")).status == "success"
+    finally:
+        (own_host.home / "servers.json").unlink()
+    own_host.route("POST", "/skyport/setup/settings", json={"sandbox": True}, headers=OURS)
+    try:
+        assert own_host.run(remote(server="anything")).status == "success"
+    finally:
+        own_host.route("POST", "/skyport/setup/settings", json={"sandbox": None}, headers=OURS)
 
 
 def test_the_list_of_servers_is_offered(cloud: Host) -> None:
@@ -102,8 +133,8 @@ def test_an_equal_order_runs_once(cloud: Host, sandbox: Sandbox) -> None:
 # -- Run in Cloud ---------------------------------------------------------------------------------
 
 
-def in_cloud(host: Host, server: str) -> Run:
-    """A picture of this machine, inverted there, as the editor queues it."""
+def in_cloud(server: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A picture of this machine, inverted there, and what the editor adds."""
     prompt = graph(
         picture=node("ProbeImage", seed=5, width=16, height=12),
         kept=node("SkyportKeepLocal", value=link("picture")),
@@ -117,12 +148,13 @@ def in_cloud(host: Host, server: str) -> Run:
         for key, one in prompt.items()
     ]
     editor = {"extra_pnginfo": {"workflow": {"nodes": nodes, "links": []}}}
-    return host.run(prompt, extra_data=editor)
+    return prompt, {"extra_data": editor}
 
 
 @pytest.mark.parametrize("server", ["auto", "default"])
 def test_a_part_of_a_graph_runs_there(cloud: Host, sandbox: Sandbox, server: str) -> None:
-    run = in_cloud(cloud, server)
+    prompt, more = in_cloud(server)
+    run = cloud.run(prompt, **more)
     assert run.status == "success", (run.error, run.node_errors)
     assert run.probe("seen")["shape"] == [1, 12, 16, 3]
     (sent,) = submits(sandbox)
@@ -202,11 +234,9 @@ def test_texts_that_come_back_in_one_submission_are_told_apart(
     assert len(submits(sandbox)) == 1
 
 
-def test_a_part_for_a_server_that_is_gone_is_no_broken_graph(cloud: Host) -> None:
-    run = in_cloud(cloud, "studio")
-    assert run.status == "error", (run.status, run.node_errors)
-    assert run.error is not None
-    assert 'no server "studio"' in run.error.message
+def test_a_part_for_a_server_that_is_gone_is_refused_when_queued(cloud: Host) -> None:
+    prompt, more = in_cloud("studio")
+    assert 'no server \\"studio' in refused_alone(cloud, prompt, **more)
 
 
 # -- restarts -------------------------------------------------------------------------------------

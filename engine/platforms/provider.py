@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base.errors import ApiError, BadResult, InputRejected, NotFound, SkyportError
 from ..base.json_tree import as_text, urls_in
@@ -177,6 +177,14 @@ class Provider:
         Raises NotFound where the platform says that it does not know the task.
         """
         raise NotImplementedError
+
+    @classmethod
+    def is_free_with(cls, inputs: Mapping[str, Any]) -> bool:
+        """Whether what a node with these inputs orders costs nothing; sends nothing.
+
+        Override where it depends on the server.
+        """
+        return cls.is_free
 
     def charges_nothing(self, endpoint: str) -> bool:
         """Whether tasks at `endpoint` cost nothing.
