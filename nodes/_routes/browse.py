@@ -17,7 +17,7 @@ from .._base.registry import all_nodes
 from .._base.run_task import in_thread
 from .._kinds.any_platform import AnyNode
 from .._kinds.generate import GenerateNode
-from .._kinds.platform_words import translated
+from .._kinds.platform_words import readable, translated
 from .._kinds.schema import Socket, limits
 from .._kinds.search_texts import search_words
 from .guards import GuardedRoutes
@@ -95,12 +95,16 @@ def _cards(node: type[GenerateNode], histories: _Histories) -> Iterator[Json]:
 
 
 def _others(platform: str, histories: _Histories) -> Iterator[Json]:
-    """The models of types that no node is for, each on the node that makes the like of it."""
+    """The models of types that no node is for, each on the node that makes the like of it.
+
+    "nodes" are all that offer it.
+    """
     nodes = [one for one in all_nodes() if getattr(one, "platform", None) == platform]
     offering = [node for node in nodes if issubclass(node, GenerateNode)]
     for model in offering[0].other_models() if offering else ():
         if not model.retired:
-            yield _card(_likest(model, offering), model, model.task) | _known(model, histories)
+            card = _card(_likest(model, offering), model, model.task) | _known(model, histories)
+            yield {**card, "nodes": [node.id for node in offering]}
 
 
 def _likest(model: Model, nodes: list[type[GenerateNode]]) -> type[GenerateNode]:
@@ -110,7 +114,7 @@ def _likest(model: Model, nodes: list[type[GenerateNode]]) -> type[GenerateNode]
 
 def _card(node: type[GenerateNode], model: Model, task: str) -> Json:
     """What a model is; `words` are those that it is found by."""
-    label = translated(model.label) or model.id
+    label = readable(model.label) or model.id
     help_text = translated(model.help)
     found_by = (
         label,
