@@ -82,6 +82,15 @@ class HostLedger:
         assert row is not None
         return row.id
 
+    def took(self, job: int, seconds: float) -> None:
+        """Have the job's task taken so long."""
+        self._run(f"UPDATE tasks SET ended = submitted + {seconds} WHERE id = {job}")
+
+    def change(self, job: int, **columns: str) -> None:
+        """Write something else into the job's row, as a broken version might."""
+        for name, text in columns.items():
+            self._run(f"UPDATE tasks SET {name} = '{text}' WHERE id = {job}")
+
     def newest(self) -> int:
         """The number of the newest job."""
         return int(self._run("SELECT max(id) FROM tasks")[0][0])

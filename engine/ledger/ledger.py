@@ -179,6 +179,22 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """A task that brought its result; `request` is its payload as JSON text.
+
+    seconds  from the submit to the result, None where that was not kept
+    picture  the path and the SHA-256 of its first image or video, None where it brought neither
+    """
+
+    id: int
+    platform: str
+    base_url: str
+    request: str
+    seconds: float | None
+    picture: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
 class Query:
     """Which rows to list: newest first, `limit` of them after `offset`.
 

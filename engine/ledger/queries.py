@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from .budget import Limit, Use
 from .database import Database
-from .ledger import ATTACHABLE, EVERYTHING, Charge, Query, Row, Spending, Spent, State
-from .sql import CAN_BE_LOOKED_UP, IS_PARTIAL, in_states, where_clause
+from .ledger import ATTACHABLE, EVERYTHING, Charge, Finished, Query, Row, Spending, Spent, State
+from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, where_clause
 
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_ID = 2**63 - 1  # what SQLite can hold
@@ -118,6 +118,27 @@ class Queries(Database):
                 (platform, newest),
             ).fetchall()
         return [Charge(*row) for row in found]
+
+    def finished(self, newest: int, longest: int) -> list[Finished]:
+        """The newest tasks that brought their result, newest first.
+
+        longest  characters of the requests to read: those of workflows are longer than any other
+        """
+        with self._lock:
+            found = self._db.execute(
+                "SELECT tasks.id, platform, place, request, "
+                "CASE WHEN submitted > 0 AND ended >= submitted THEN ended - submitted END, "
+                "files.path, files.sha256 FROM tasks LEFT JOIN files ON files.task = tasks.id "
+                "AND files.number = (SELECT min(number) FROM files AS pictures WHERE "
+                "pictures.task = tasks.id AND number >= 0 AND pictures.kind IN ('image', 'video')) "
+                f"WHERE state {in_states(HAVE_RESULT)} AND length(request) <= ? "
+                "ORDER BY tasks.id DESC LIMIT ?",
+                (longest, newest),
+            ).fetchall()
+        return [
+            Finished(number, platform, base_url, request, seconds, (path, sha256) if path else None)
+            for number, platform, base_url, request, seconds, path, sha256 in found
+        ]
 
     def changes(self) -> tuple[int, int]:
         """Differs after each write, by this process or by another."""

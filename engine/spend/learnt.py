@@ -14,7 +14,7 @@ from ..ledger.ledger import Charge
 from ..ledger.resilient import ResilientLedger
 from .drivers import COUNT, DURATION, PriceKey, key_of_request, with_defaults
 from .price import Origin, Price
-from .price_list import is_loopback
+from .price_list import is_same_address
 
 _NEWEST = 200  # tasks of a platform that are looked at
 _MAX_KEYS = 2000  # of requests that were read before
@@ -49,7 +49,7 @@ class LearntPrices:
         known = [
             replace(sample, key=with_defaults(sample.key, models))
             for sample in self._of(key.platform)
-            if sample.key.model == key.model and _is_same_address(sample.base_url, base_url)
+            if sample.key.model == key.model and is_same_address(sample.base_url, base_url)
         ]
         if not known or None in key.drivers.values():
             return None
@@ -78,10 +78,6 @@ class LearntPrices:
             payload = payload if isinstance(payload, dict) else {}
             self._keys[digest] = key_of_request(charge.platform, payload)
         return _Sample(self._keys[digest], charge.base_url, charge.cost, charge.unit)
-
-
-def _is_same_address(one: str, other: str) -> bool:
-    return one == other or (is_loopback(one) and is_loopback(other))
 
 
 def _scaled(samples: Sequence[_Sample], key: PriceKey) -> Iterator[float]:

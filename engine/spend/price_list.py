@@ -95,6 +95,11 @@ class PriceList:
             return {}
 
 
+def is_same_address(one: str, other: str) -> bool:
+    """Whether both are one address of a platform: the sandbox has another port each time."""
+    return one == other or (is_loopback(one) and is_loopback(other))
+
+
 def is_loopback(base_url: str) -> bool:
     """Whether an address is on this machine: the sandbox, whichever port it has."""
     return urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")

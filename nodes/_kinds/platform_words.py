@@ -21,6 +21,12 @@ def translated(text: str) -> str:
     return "\n".join(_english().get(line.strip(), line) for line in text.splitlines())
 
 
+def readable(label: str) -> str:
+    """`label` in the interface's language, "" where it is known in Chinese only."""
+    found = translated(label)
+    return "" if language() == "en" and _CHINESE.search(found) else found
+
+
 def shown_name(label: str, name: str) -> str | None:
     """The name of a field in the editor: a Chinese label in a Chinese interface, else its own."""
     is_ours = language() == "zh" and _CHINESE.search(label)

@@ -398,9 +398,19 @@ def limits(rule: MediaRule) -> str:
         parts.append(tr("at most {size} px", size=_sides(rule.max_width, rule.max_height)))
     if rule.max_bytes is not None:
         parts.append(tr("at most {size} MB", size=f"{rule.max_bytes / 2**20:g}"))
+    if rule.min_seconds is not None or rule.max_seconds is not None:
+        parts.append(_length(rule.min_seconds, rule.max_seconds))
     if rule.formats:
         parts.append(", ".join(rule.formats))
     return "; ".join([*parts, rule.notes] if rule.notes else parts)
+
+
+def _length(least: float | None, most: float | None) -> str:
+    if most is None:
+        return tr("at least {count} s", count=f"{least:g}")
+    if least is None:
+        return tr("at most {count} s", count=f"{most:g}")
+    return tr("{least} to {most} s", least=f"{least:g}", most=f"{most:g}")
 
 
 def _sides(width: int | None, height: int | None) -> str:

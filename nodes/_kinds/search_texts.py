@@ -24,7 +24,12 @@ def search_texts(node_id: str, models: Iterable[Model] = ()) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=128)
+def search_words(node_id: str, model: Model) -> tuple[str, ...]:
+    """The words that the node is found by with `model` alone."""
+    return _aliases(node_id, (f"{model.id} {model.label}",))
+
+
+@lru_cache(maxsize=1024)
 def _aliases(node_id: str, models: tuple[str, ...]) -> tuple[str, ...]:
     """The words of every part of the node's id and of every brand among its models, once each."""
     catalogue = _search_words()

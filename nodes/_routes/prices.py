@@ -44,7 +44,7 @@ def _forms_payload() -> dict[str, Any]:
         "platforms": {name: _platform(name) for name in names},
         "nodes": {
             **{node.id: {"platform": node.platform, "models": _models(node)} for node in forms},
-            **{node.id: {"platform": "", "models": _families(node)} for node in _any_nodes()},
+            **{node.id: {"platform": "", "models": family_choices(node)} for node in any_nodes()},
         },
     }
 
@@ -56,11 +56,11 @@ def _platform(name: str) -> dict[str, Any]:
     return {**view, "at_once": can_run_at_once(runner)} if runner else view
 
 
-def _any_nodes() -> list[type[AnyNode]]:
+def any_nodes() -> list[type[AnyNode]]:
     return [node for node in all_nodes() if issubclass(node, AnyNode)]
 
 
-def _families(node: type[AnyNode]) -> dict[str, Any]:
+def family_choices(node: type[AnyNode]) -> dict[str, Any]:
     """For each family the price on each of its platforms, with the values the form begins with."""
     return {
         family: {"choices": [_choice(member, shared_params(members)) for member in members]}
@@ -70,7 +70,7 @@ def _families(node: type[AnyNode]) -> dict[str, Any]:
 
 def _choice(member: Member, shared: Sequence[Param]) -> dict[str, Any]:
     key = key_of_member(member, {param.name: param.default for param in shared})
-    price, text = _price(key)
+    price, text = price_and_text(key)
     return {"platform": member.platform, "price": price, "text": text}
 
 
@@ -81,15 +81,20 @@ def _models(node: Any) -> dict[str, Any]:
 
 def _model(model: Model) -> dict[str, Any]:
     """What the model costs with the values that its form begins with."""
-    name = model.id.removesuffix(f" ({model.task})")
-    node_tasks = providers.provider_class(model.platform).node_tasks
-    price, text = _price(key_of_form(model.platform, name, {}, model.task if node_tasks else ""))
+    price, text = price_and_text(key_of_model(model))
     return {"retired": model.retired, "price": price, "text": text}
 
 
-def _price(key: PriceKey) -> tuple[dict[str, Any] | None, str]:
+def key_of_model(model: Model) -> PriceKey:
+    """The key of an order of a model that a node offers, with the values its form begins with."""
+    name = model.id.removesuffix(f" ({model.task})")
+    node_tasks = providers.provider_class(model.platform).node_tasks
+    return key_of_form(model.platform, name, {}, model.task if node_tasks else "")
+
+
+def price_and_text(key: PriceKey) -> tuple[dict[str, Any] | None, str]:
     """What such an order costs, and what the platform says of it in its own words."""
-    book, base_url = providers.price_book(), _base_url(key.platform)
+    book, base_url = providers.price_book(), base_url_of(key.platform)
     try:
         price = book.price_of(key, base_url)
         return price_json(price) if price else None, book.text(key, base_url)
@@ -110,7 +115,7 @@ def price_json(price: Price) -> dict[str, Any]:
     }
 
 
-def _base_url(platform: str) -> str:
+def base_url_of(platform: str) -> str:
     """The address that tasks go to now, "" where none is set."""
     if settings.load().sandbox:
         return _LOOPBACK

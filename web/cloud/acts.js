@@ -76,7 +76,7 @@ function choose(node, place) {
 }
 
 /** Do something that one undo takes back: that, and nothing that the editor had not noted before. */
-async function asOneStep(act) {
+export async function asOneStep(act) {
   const { canvas } = app;
   noteState();
   canvas.emitBeforeChange?.();

@@ -21,11 +21,13 @@ export function load(row) {
 
 const TITLE = 30; // the bar above a node's position
 
-function putOnFreeGround(node, graph) {
+/** Move `node` to where it covers no other one, near the middle of what is seen. */
+export function putOnFreeGround(node, graph) {
   const seen = viewed();
   const size = [node.size[0], node.size[1] + TITLE];
   const middle = [0, 1].map((axis) => seen[axis] + (seen[axis + 2] - size[axis]) / 2);
-  const boxes = (graph.nodes ?? graph._nodes).map(({ pos, size: [width, height] }) => [pos[0], pos[1] - TITLE, width, height + TITLE]);
+  const others = (graph.nodes ?? graph._nodes).filter((one) => one !== node);
+  const boxes = others.map(({ pos, size: [width, height] }) => [pos[0], pos[1] - TITLE, width, height + TITLE]);
   const [x, y] = freeCorner(middle, size, boxes);
   node.pos = [x, y + TITLE];
   if (Math.abs(x - middle[0]) > seen[2] / 2 || Math.abs(y - middle[1]) > seen[3] / 2) app.canvas.centerOnNode(node);

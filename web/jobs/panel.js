@@ -1,4 +1,5 @@
 // What the sidebar shows: search, spending, sums, the list, and one job. Holds no timer while nothing runs.
+import { browseModels } from "../browse/open.js";
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import * as acts from "./acts.js";
@@ -29,7 +30,7 @@ export class Panel {
       fetch: (row) => this.#try(() => acts.fetchAgain(row), true),
       anew: (row) => this.#try(() => acts.orderAnew(row), true),
     };
-    this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh() });
+    this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh(), browse: () => browseModels() });
     this.list = new JobList({ ...on, open: (item) => this.#open(item), fold: (prompt) => this.#fold(prompt), near: (to) => this.#near(to) });
     this.detail = new JobDetail({ ...on, back: () => this.#back() });
     this.spend = new Spend();

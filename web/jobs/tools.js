@@ -6,7 +6,7 @@ import { GROUP_WORDS } from "./format.js";
 const TYPING = 250; // ms after a key until the search is made
 
 export class Tools {
-  /** on: {choose(change of the filter), refresh()} */
+  /** on: {choose(change of the filter), refresh(), browse()} */
   constructor(filter, on) {
     this.filter = filter;
     const groups = Object.entries(GROUP_WORDS).map(([name, word]) => option(name, word(), filter.group));
@@ -18,7 +18,7 @@ export class Tools {
       "div.tools",
       {},
       this.#search(on),
-      el("div.choices", {}, this.groups, this.platforms, button(say("Refresh"), "refresh", on.refresh, false)),
+      el("div.choices", {}, this.groups, this.platforms, button(say("Browse models"), "th-large", on.browse, false), button(say("Refresh"), "refresh", on.refresh, false)),
     );
   }
 

@@ -29,6 +29,9 @@ const ORIGINS = {
   learnt: ({ tasks }) => (tasks === 1 ? say("as your last one") : say("as your last {count}", { count: tasks })),
 };
 
+/** Who says what a task costs. */
+export const originWords = (price) => ORIGINS[price.origin](price);
+
 /** A line for each node: "HaiYi kling-v3: 2 tasks, 1 CNY each, by your prices". */
 export function lineWords(item) {
   const asked = item.first && item.tasks ? [say("first asked: {label}", item)] : [];
@@ -42,5 +45,5 @@ export function lineWords(item) {
 
 function priceWords({ price, text }) {
   if (!price) return text ? `${say("cost unknown")} (${text})` : say("cost unknown");
-  return say("{cost} each, {origin}", { cost: money(price), origin: ORIGINS[price.origin](price) });
+  return say("{cost} each, {origin}", { cost: money(price), origin: originWords(price) });
 }
