@@ -6,6 +6,7 @@ The same `DrawSpec` always gives the same picture.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import av
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from ._scene import changed, scene
 
 LONGEST = 2048
 _FORMATS = {"jpeg": "JPEG", "webp": "WEBP"}
@@ -66,6 +69,11 @@ class DrawSpec:
         return hashlib.sha256(f"{self.text}\0{self.variant}".encode("utf-8", "replace")).digest()
 
 
+def is_for_documentation() -> bool:
+    """Whether results are scenes without any words: only for pictures of the documentation."""
+    return os.environ.get("SKYPORT_SANDBOX_SCENES") == "1"
+
+
 def draw_image(spec: DrawSpec, path: Path) -> Path:
     """Draw `spec` at `path`, as a PNG unless it names another format."""
     image = picture(spec, pictures(spec.sources))
@@ -78,11 +86,19 @@ def draw_image(spec: DrawSpec, path: Path) -> Path:
 def picture(spec: DrawSpec, inputs: Sequence[Image.Image], default: int = 768) -> Image.Image:
     """The first input tinted, or shapes of the seed; words below; inputs small in the corner."""
     size = _limit_size(spec.size or (inputs[0].size if inputs else (default, default)))
+    if is_for_documentation():
+        return _scene(spec, size, inputs)
     base = _tint(inputs[0], size, spec.seed) if inputs else _shapes(size, spec.seed)
     write(base, spec.text)
     for index, small in enumerate(inputs[:4]):
         _paste_corner(base, small, index)
     return base
+
+
+def _scene(spec: DrawSpec, size: tuple[int, int], inputs: Sequence[Image.Image]) -> Image.Image:
+    if not inputs:
+        return scene(size, spec.seed, spec.text)
+    return changed(ImageOps.fit(inputs[0], size), spec.seed, spec.text)
 
 
 def pictures(paths: Sequence[Path]) -> list[Image.Image]:
@@ -93,6 +109,8 @@ def pictures(paths: Sequence[Path]) -> list[Image.Image]:
 
 def write(image: Image.Image, text: str) -> None:
     """Write SANDBOX at the top and `text`, wrapped, in a band at the bottom."""
+    if is_for_documentation():
+        return
     layer = _caption(image.size, text)
     image.paste(layer, mask=layer)
 

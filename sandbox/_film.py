@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ._draw import DrawSpec, draw_image, font, picture, pictures, write
+from ._draw import DrawSpec, draw_image, font, is_for_documentation, picture, pictures, write
 
 RATE = 24
 SAMPLES = 24000
@@ -52,6 +53,8 @@ def _scenes(spec: DrawSpec) -> list[Image.Image]:
     scale = min(1.0, LONGEST / max(width, height))
     size = (max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2))
     wordless = DrawSpec("image", size=size, variant=spec.text + spec.variant)
+    if is_for_documentation():
+        wordless = replace(wordless, text="" if inputs else spec.text)
     return [picture(wordless, [i]) for i in inputs[:2]] or [picture(wordless, [])]
 
 
@@ -62,7 +65,8 @@ def _frames(spec: DrawSpec, scenes: list[Image.Image], count: int) -> Iterator[I
             view = _view(scenes, number / count)
             write(view, spec.text)
         image = view.copy()
-        _count(image, f"{number + 1}/{count}")
+        if not is_for_documentation():
+            _count(image, f"{number + 1}/{count}")
         yield image
 
 

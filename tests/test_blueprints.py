@@ -23,8 +23,8 @@ def inside(path: Path) -> dict[str, Any]:
     return dict(subgraph)
 
 
-def test_there_are_six():
-    assert len(BLUEPRINTS) == 6
+def test_there_are_seven():
+    assert len(BLUEPRINTS) == 7
 
 
 @each

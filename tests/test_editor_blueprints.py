@@ -26,7 +26,7 @@ pytestmark = NEEDS_EDITOR
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=0.02) as sandbox:
-        env = environment(sandbox, "haiyi", "happyhorse", "opencomputing")
+        env = environment(sandbox, "haiyi", "happyhorse", "opencomputing", "comfyui")
         base = tmp_path_factory.mktemp("editor")
         (base / "input").mkdir()
         with Image.open(PICTURE) as picture:

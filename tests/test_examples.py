@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "example_workflows"
 EXAMPLES = sorted(FOLDER.glob("*.json"))
 NOTES = {"Note", "MarkdownNote"}  # the editor's own: never queued
+TASKS = ("text2image", "text2video", "image2video")  # of the nodes over several platforms
 FOR_THE_EYE = ("image",)  # the editor's file names a picture that ComfyUI brings along
 
 pytestmark = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -110,10 +111,9 @@ def parameters(model: str) -> set[str]:
 
 def shared(family: str) -> set[str]:
     """The inputs that a node over several platforms has for a model family."""
-    members = families.families("text2video").get(family)
-    if not members:
-        return set()
-    return {families.PLATFORMS, *(param.name for param in families.shared_params(members))}
+    found = [families.families(task).get(family) for task in TASKS]
+    names = {param.name for one in found if one for param in families.shared_params(one)}
+    return {families.PLATFORMS, *names} if any(found) else set()
 
 
 def test_nodes_of_ours_have_the_inputs_they_are_given(path, host):
@@ -169,6 +169,22 @@ def test_it_has_a_thumbnail(path):
     assert thumbnail.stat().st_size < 60_000
     with Image.open(thumbnail) as image:
         assert (image.format, image.size) == ("JPEG", (400, 300))
+
+
+def test_an_app_shows_widgets_that_there_are_and_what_it_makes(path):
+    extra, found = read(path)["extra"], nodes(path)
+    assert ("linearMode" in extra) == path.stem.endswith("(App)")
+    shown = extra.get("linearData", {"inputs": [], "outputs": []})
+    for node_id, name in shown["inputs"]:
+        widgets = [
+            slot["widget"]["name"] for slot in found[str(node_id)]["inputs"] if "widget" in slot
+        ]
+        assert name in widgets
+    assert {found[str(node_id)]["type"] for node_id in shown["outputs"]} <= {
+        "SaveImage",
+        "SaveVideo",
+    }
+    assert bool(shown["outputs"]) == bool(shown["inputs"]) == ("linearMode" in extra)
 
 
 def test_what_it_makes_is_saved(path):

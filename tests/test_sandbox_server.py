@@ -12,11 +12,14 @@ from http.client import HTTPConnection
 from itertools import chain, repeat
 from typing import Any
 
+import av
 import pytest
 import requests
 from _waiting import PATIENCE
 from PIL import Image
 from skyport.sandbox import Sandbox, platform_names, start
+from skyport.sandbox._draw import DrawSpec
+from skyport.sandbox._film import draw
 
 FOX = "\u72d0\u72f8.png"
 UPLOAD = "/openapi/v1/file/upload"
@@ -403,3 +406,15 @@ def test_a_short_body_says_its_own_length(box):
     box.faults.add("GET /oss/*", "short_body", after=20)
     answer = requests.get(url, timeout=PATIENCE)
     assert answer.content == png((50, 50))[:20]
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_pictures_of_the_documentation_bear_no_words(kind, tmp_path, monkeypatch):
+    def corner(name, text):
+        path = draw(DrawSpec(kind, text, (320, 240), 0.2, variant="7"), tmp_path / name)
+        with av.open(str(path)) as film:
+            return next(film.decode(video=0)).to_ndarray(format="rgb24")[:12, :60]
+
+    assert corner("said", "a boat").max() > 235  # the white of the label
+    monkeypatch.setenv("SKYPORT_SANDBOX_SCENES", "1")
+    assert corner("plain", "a boat").max() < 235

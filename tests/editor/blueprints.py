@@ -1,6 +1,7 @@
 """Makes subgraphs/ anew: ready-made parts of graphs, which the editor offers as blueprints.
 
-COMFYUI_PATH=/path/to/ComfyUI python tests/editor/blueprints.py
+COMFYUI_PATH=/path/to/ComfyUI python tests/editor/blueprints.py            # all
+COMFYUI_PATH=/path/to/ComfyUI python tests/editor/blueprints.py NAME...    # only these
 
 COMFYUI_FRONTEND names the static folder of another frontend than the installed one; files of an
 older one open in newer ones.
@@ -61,12 +62,13 @@ class Blueprint:
     outputs: Sequence[tuple[str, str, str]]
 
 
-def in_cloud(source: str, output: str) -> dict[str, Any]:
+def in_cloud(source: str, output: str, **where: Any) -> dict[str, Any]:
+    chosen = where or {"": "HaiYi", ".cluster": "auto"}
     return {
         "type": "SkyportRunInCloud",
         "pos": [400, 0],
         "size": [300, 160],
-        "values": {"where": "HaiYi", "where.cluster": "auto"},
+        "values": {f"where{name}": value for name, value in chosen.items()},
         "links": {"value": [source, output]},
     }
 
@@ -97,6 +99,16 @@ BLUEPRINTS: Mapping[str, Blueprint] = {
         {
             "invert": {"type": "ImageInvert", "pos": [0, 0]},
             "run": in_cloud("invert", "IMAGE"),
+        },
+        [("image", "ImageInvert", "image")],
+        [("image", RUN, "value")],
+    ),
+    "Skyport Image Steps on Another ComfyUI": Blueprint(
+        "Runs steps on an image on another ComfyUI of yours, with its nodes and models: the one "
+        "with the shortest queue that has them. Open it to put your own nodes before Run in Cloud.",
+        {
+            "invert": {"type": "ImageInvert", "pos": [0, 0]},
+            "run": in_cloud("invert", "IMAGE", **{"": "ComfyUI", ".server": "auto"}),
         },
         [("image", "ImageInvert", "image")],
         [("image", RUN, "value")],
@@ -167,8 +179,8 @@ BLUEPRINTS: Mapping[str, Blueprint] = {
 def main() -> None:
     room = tempfile.TemporaryDirectory()
     with room, host(Path(room.name) / "plain", {}) as plain, open_editor(plain) as editor:
-        for name, blueprint in BLUEPRINTS.items():
-            write(FOLDER / f"{name}.json", made(editor, name, blueprint))
+        for name in sys.argv[1:] or BLUEPRINTS:
+            write(FOLDER / f"{name}.json", made(editor, name, BLUEPRINTS[name]))
             print(name)
 
 

@@ -2,6 +2,7 @@
 
     COMFYUI_PATH=/path/to/ComfyUI python tests/editor/examples.py            # writes them
     COMFYUI_PATH=/path/to/ComfyUI python tests/editor/examples.py --check    # only runs them
+    COMFYUI_PATH=/path/to/ComfyUI python tests/editor/examples.py NAME...    # writes only these
 
 COMFYUI_FRONTEND names the static folder of another frontend than the installed one.
 The files for the editor are built on the models that need no network, the API twins on the sandbox.
@@ -15,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -327,18 +328,77 @@ EXAMPLES: Mapping[str, Graph] = {
         },
         "note": note("any"),
     },
+    "Skyport Picture from Words (App)": {
+        "make": {
+            "type": "SkyportAnyTextToImage",
+            "pos": [60, 340],
+            "size": [400, 480],
+            "values": {
+                "prompt": "A lighthouse above a quiet bay, boats on their way home",
+                "model": "nano-banana",
+            },
+        },
+        "save": {
+            "type": "SaveImage",
+            "pos": [510, 340],
+            "size": [400, 480],
+            "values": {"filename_prefix": "skyport-picture"},
+            "links": {"images": ["make", "images"]},
+        },
+        "note": note("picture_app"),
+    },
+    "Skyport Photo to Video (App)": {
+        "load": LOAD,
+        "film": {
+            "type": "SkyportAnyImageToVideo",
+            "pos": [430, 340],
+            "size": [400, 520],
+            "values": {
+                "prompt": "The boats set sail, the camera follows them slowly",
+                "model": "kling",
+            },
+            "links": {"image": ["load", "IMAGE"]},
+        },
+        "frames": {
+            "type": "PreviewImage",
+            "pos": [880, 340],
+            "size": [320, 260],
+            "links": {"images": ["film", "frames"]},
+        },
+        "video": {
+            "type": "SaveVideo",
+            "pos": [880, 660],
+            "size": [320, 340],
+            "values": {"filename_prefix": "skyport-video"},
+            "links": {"video": ["film", "video"]},
+        },
+        "note": note("video_app"),
+    },
 }
 
 
-def main(check_only: bool) -> None:
+# What their form shows in App Mode: (node type, widget) of its inputs, and the type of its output.
+APPS: Mapping[str, tuple[Sequence[tuple[str, str]], str]] = {
+    "Skyport Picture from Words (App)": (
+        [("SkyportAnyTextToImage", "prompt"), ("SkyportAnyTextToImage", "model")],
+        "SaveImage",
+    ),
+    "Skyport Photo to Video (App)": (
+        [("LoadImage", "image"), ("SkyportAnyImageToVideo", "prompt")],
+        "SaveVideo",
+    ),
+}
+
+
+def main(names: Collection[str], check_only: bool) -> None:
     with tempfile.TemporaryDirectory() as room:
         if not check_only:
             with host(Path(room) / "plain", {}) as plain, open_editor(plain) as editor:
-                for name, graph in EXAMPLES.items():
-                    build(editor, name, graph)
-        sandbox = {"SKYPORT_SANDBOX": "1"}
+                for name in names:
+                    build(editor, name, EXAMPLES[name])
+        sandbox = {"SKYPORT_SANDBOX": "1", "SKYPORT_SANDBOX_SCENES": "1"}
         with host(Path(room) / "sandbox", sandbox) as tried, open_editor(tried) as editor:
-            for name in EXAMPLES:
+            for name in names:
                 prompt, seen = try_out(editor, name, tried.base)
                 if not check_only:
                     write(FOLDER / "api" / f"{name}.json", prompt)
@@ -358,7 +418,19 @@ def host(base: Path, env: Mapping[str, str]) -> ComfyUI:
 def build(editor: Editor, name: str, graph: Graph) -> None:
     editor.build(graph)
     own_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"skyport/{name}"))
-    write(FOLDER / f"{name}.json", {**editor.workflow(), "id": own_id})
+    workflow = {**editor.workflow(), "id": own_id}
+    if name in APPS:
+        workflow["extra"] = {**workflow.get("extra", {}), **app_mode(workflow, *APPS[name])}
+    write(FOLDER / f"{name}.json", workflow)
+
+
+def app_mode(
+    workflow: Mapping[str, Any], inputs: Sequence[tuple[str, str]], output: str
+) -> dict[str, Any]:
+    """What the editor saves of a workflow that opens as an app."""
+    ids = {node["type"]: node["id"] for node in workflow["nodes"]}
+    shown = [[ids[kind], widget] for kind, widget in inputs]
+    return {"linearMode": True, "linearData": {"inputs": shown, "outputs": [ids[output]]}}
 
 
 def try_out(editor: Editor, name: str, base: Path) -> tuple[dict[str, Any], list[Image.Image]]:
@@ -406,4 +478,5 @@ def write(path: Path, tree: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(check_only="--check" in sys.argv)
+    chosen = [name for name in sys.argv[1:] if name != "--check"]
+    main(chosen or EXAMPLES, check_only="--check" in sys.argv)
