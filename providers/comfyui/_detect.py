@@ -148,6 +148,11 @@ def _explained(failures: list[SkyportError], http: Http) -> SkyportError:
             if isinstance(error, kind):
                 return error
     said = next((each.what for each in failures), tr("JSON of another kind."))
+    return no_comfyui_error(http, said)
+
+
+def no_comfyui_error(http: Http, said: str) -> InvalidInput:
+    """The error for an address at which something else than a ComfyUI has `said` this."""
     what = tr("No ComfyUI answers at {address}: {seen}", address=_shown(http), seen=said)
     return InvalidInput(what, do=_advice(said), platform=http.label)
 

@@ -209,6 +209,7 @@ class NativeDialect:
 
     def object_info(self) -> Json | None:
         body = read_json(self.http.get("/api/object_info"))
+        self.http.recognise(body)
         return body if isinstance(body, dict) and body else None
 
     def _refusal(self, body: Json) -> ApiError:
