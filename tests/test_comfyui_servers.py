@@ -364,7 +364,7 @@ DENIED = answer_page("<h1>410 Gone</h1>", 410)
 
 def test_a_page_that_denies_a_server_that_is_known_is_no_refusal_of_its_task(farm: Farm) -> None:
     farm.add("pod")
-    classes = dict.fromkeys(("LoadImage", "SaveImage"), {"input": {}, "output": []})
+    classes = {name: {"input": {}, "output": []} for name in ("LoadImage", "SaveImage")}
     farm.servers["pod"].on("/api/object_info", answer_json(classes))
     farm.servers["pod"].on("/api/prompt", DENIED)
     provider = providers.connect("comfyui")

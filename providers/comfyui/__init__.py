@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -201,6 +201,11 @@ class Comfyui(Provider):
     def poll(self, task: Task) -> TaskState:
         with self._server(self._home_of(task)) as dialect:
             return dialect.poll(task)
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        if self._only is None and task.endpoint != AUTO:
+            with self._server(task.endpoint) as dialect:
+                dialect.on_end(task, wake)
 
     def cancel(self, task: Task) -> bool:
         with self._server(self._home_of(task)) as dialect:

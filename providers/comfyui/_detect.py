@@ -27,7 +27,7 @@ from ...engine.http.response import read_json
 from ...engine.platforms.provider import Accepted
 from . import _v2_answers
 from ._dialect import Dialect, ServerInfo, Workflow
-from ._native import NativeDialect
+from ._native import with_events
 from ._v2 import JOBS, V2Dialect
 
 Interface = Literal["native", "v2"]
@@ -39,7 +39,7 @@ _SIGNS: tuple[tuple[Interface, str, Callable[[Json], bool]], ...] = (
     ("native", "/api/queue", lambda body: isinstance(body, dict) and "queue_running" in body),
 )
 _DIALECTS: Mapping[Interface, Callable[[Http], Dialect]] = {
-    "native": NativeDialect,
+    "native": with_events,
     "v2": V2Dialect,
 }
 _LOGIN = re.compile(r"log ?in|sign ?in|password|\u767b\u5f55|\u767b\u5165", re.IGNORECASE)
@@ -123,6 +123,10 @@ class DetectedDialect:
     def poll(self, task: Task) -> TaskState:
         with self._spoken() as dialect:
             return dialect.poll(task)
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        if self._dialect is not None:
+            self._dialect.on_end(task, wake)
 
     def cancel(self, task: Task) -> bool:
         with self._spoken() as dialect:
