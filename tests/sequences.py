@@ -267,3 +267,17 @@ def _of_task(chance: Chance) -> str:
         if chance.random() * 100 < percent and not (faults is _POLL and "at_once" in found):
             found += chance.choice(faults)(chance)
     return found
+
+
+_OF_SERVER: tuple[Draw, ...] = (
+    _gateway,
+    _polls,
+    _counted("busy"),
+    _plain("[[cut_after]]", "[[slow:20]]", "[[cut]]"),
+)
+
+
+def of_server(chance: Chance) -> str:
+    """What goes wrong for a while with a task of a server of one's own, and then passes."""
+    found = "".join(draw(chance) for draw in _OF_SERVER if chance.random() < 0.4)
+    return re.sub(r"\[\[polls:404:[^]]*own\]\]", "", found)  # it has the task

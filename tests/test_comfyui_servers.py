@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from _waiting import until
-from scripted import Answer, LoggedRequest, Scripted, answer_json, closed_port
+from scripted import Answer, LoggedRequest, Scripted, answer_json, answer_page, closed_port
 from skyport import providers
 from skyport.engine.base.errors import (
     AuthRejected,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     SkyportError,
     TransportError,
 )
@@ -385,3 +386,41 @@ def test_a_task_on_its_way_is_forgotten_in_time() -> None:
     assert on_their_way.pick(queues) == two
     now[0] = 61.0
     assert on_their_way.pick(queues) == one
+
+
+DENIED = answer_page("<h1>410 Gone</h1>", 410)
+
+
+def test_a_page_that_denies_a_server_that_is_known_is_no_refusal_of_its_task(farm: Farm) -> None:
+    farm.add("pod")
+    classes = {name: {"input": {}, "output": []} for name in ("LoadImage", "SaveImage")}
+    farm.servers["pod"].on("/api/object_info", answer_json(classes))
+    farm.servers["pod"].on("/api/prompt", DENIED)
+    provider = providers.connect("comfyui")
+    with pytest.raises(OutcomeUnknown):
+        provider.submit(provider.prepare(comfyui.workflow(WORKFLOW, "pod")))
+
+
+def test_a_page_at_an_address_where_no_comfyui_has_answered_names_the_address(farm: Farm) -> None:
+    farm.add("pod")
+    farm.servers["pod"].on("/api/prompt", DENIED)
+    with pytest.raises(InvalidInput) as caught:
+        providers.connect("comfyui").submit(comfyui.workflow(WORKFLOW, "pod"))
+    assert f"No ComfyUI answers at {farm.servers['pod'].url}: 410 Gone" in str(caught.value)
+
+
+def test_where_no_server_answers_each_says_why_and_is_left_out_while_another_does(
+    farm: Farm,
+) -> None:
+    for name in ("one", "two"):
+        _servers.add(Server(name, f"http://127.0.0.1:{closed_port()}"))
+    provider = providers.connect("comfyui")
+    request = comfyui.workflow(WORKFLOW)
+    with pytest.raises(TransportError) as caught:
+        provider.prepare(request)
+    assert "No other server answers either: ComfyUI (two): No answer from" in str(caught.value)
+    assert not provider.can_go_elsewhere(request, "one")
+    farm.add("three")
+    assert provider.prepare(request).endpoint == "three"
+    assert provider.can_go_elsewhere(request, "one")
+    assert not provider.can_go_elsewhere(comfyui.workflow(WORKFLOW, "one"), "one")

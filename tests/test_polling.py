@@ -7,6 +7,7 @@ import random
 import statistics
 import threading
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -342,3 +343,13 @@ def test_an_id_of_each_answers_own_is_no_change_of_a_status_of_no_table() -> Non
 def test_progress_is_a_change_of_a_status_of_no_table() -> None:
     waiting = Waiting(0.0, submitted=0.0)
     assert not any(waiting.take(thinking(now, now / 6000), now) for now in range(0, 3600, 300))
+
+
+def test_news_of_the_end_of_a_task_end_the_wait_at_once(play: Play, tmp_path: Path) -> None:
+    class Tells(Cloud):
+        def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+            play.loop.call_at(self.end(task.id), wake)
+
+    cloud = Tells(play.loop.time, lasts=10.3)
+    play.result(cloud, order(), tmp_path)
+    assert cloud.times("poll")[-1] == pytest.approx(cloud.end("1"), abs=0.001)

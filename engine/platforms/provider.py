@@ -194,6 +194,12 @@ class Provider:
         """
         return self.is_free
 
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        """Have `wake` called, from any thread, as soon as a poll would bring the task's end.
+
+        Must answer from memory. Override where the platform tells; it is polled all the same.
+        """
+
     def can_go_elsewhere(self, request: Request, silent: str) -> bool:
         """Whether another server than that of the endpoint `silent` can take the order.
 

@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections import deque
+from contextlib import suppress
 from functools import partial
 
 from ..base.background import Engine
@@ -58,10 +59,11 @@ class Poller:
         forecast = Forecast(now, await self._usual_duration(job.request))
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
+        news = _news(job, task)
         while True:
             due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
             due = due if look_until is None else min(due, look_until)
-            answer = await self._next_answer(job, task, pace, due)
+            answer = await self._next_answer(job, task, pace, due, news)
             if isinstance(answer, SkyportError):
                 waiting.fail(answer, _now())
                 await self._give_up_if_dead(job, task, waiting, min(DEAD_AFTER, patience))
@@ -127,12 +129,12 @@ class Poller:
             )
 
     async def _next_answer(
-        self, job: Job, task: Task, pace: Pace, due: float
+        self, job: Job, task: Task, pace: Pace, due: float, news: asyncio.Event
     ) -> TaskState | SkyportError:
         """The answer to the next poll when it is due, or what came instead."""
         while True:
             try:
-                return await job.unless_stopped(self._poll(job, task, pace, due))
+                return await job.unless_stopped(self._poll(job, task, pace, due, news))
             except Stopped:
                 is_late = pace.is_late(_now())
                 await self._cancel(job, task)
@@ -161,8 +163,13 @@ class Poller:
             raise job.stop_error(task)
         job.stop.clear()
 
-    async def _poll(self, job: Job, task: Task, pace: Pace, due: float) -> TaskState | SkyportError:
-        await asyncio.sleep(max(due, pace.earliest_poll()) - _now())
+    async def _poll(
+        self, job: Job, task: Task, pace: Pace, due: float, news: asyncio.Event
+    ) -> TaskState | SkyportError:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(news.wait(), max(0.0, due - _now()))
+        news.clear()
+        await asyncio.sleep(pace.earliest_poll() - _now())
         await self._rate_limiter(job.provider.name).wait()
         pace.record_poll(_now())
         provider = job.provider
@@ -190,6 +197,18 @@ class Poller:
                 self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
         durations = self._durations[key]
         return statistics.median(durations) if durations else None
+
+
+def _news(job: Job, task: Task) -> asyncio.Event:
+    """Set when the platform tells that the task has ended."""
+    news, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    with suppress(SkyportError):
+        job.provider.on_end(task, wake)
+    return news
 
 
 def _age(row: Row | None) -> float:

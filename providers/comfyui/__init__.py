@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from ...engine.base.errors import InvalidInput, NotFound, SkyportError, TransportError
+from ...engine.base.errors import ApiError, InvalidInput, NotFound, SkyportError, TransportError
 from ...engine.base.json_tree import with_leaves
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
 from ...engine.http.client import Http
+from ...engine.http.retry import is_wrong_address, outcome_unknown
 from ...engine.platforms.media_host import MediaHost, account
 from ...engine.platforms.provider import Accepted, Provider
 from ...engine.settings import settings
 from . import _answers, _servers
+from ._detect import no_comfyui_error
 from ._dialect import Dialect
 from ._fit import KNOWN, FitCheck
 from ._native import NativeDialect
@@ -176,8 +178,19 @@ class Comfyui(Provider):
         with self._server(request.endpoint) as dialect:
             try:
                 return dialect.submit(workflow, order_id_of(request), report)
+            except ApiError as error:
+                failure = self._judged(error, dialect)
             finally:
                 ON_THEIR_WAY.arrived(request.endpoint)
+            raise failure
+
+    def _judged(self, error: ApiError, dialect: Dialect) -> SkyportError:
+        """What a page that denies the address means, by whether a ComfyUI has answered there."""
+        if not is_wrong_address(error):
+            return error
+        if dialect.http.has_answered:
+            return outcome_unknown(error, self.label)
+        return no_comfyui_error(dialect.http, error.what)
 
     def look_up(self, request: Request) -> Accepted | None:
         """The task of a submit whose answer was lost; None where it surely did not arrive."""
@@ -193,6 +206,11 @@ class Comfyui(Provider):
     def poll(self, task: Task) -> TaskState:
         with self._server(self._home_of(task)) as dialect:
             return dialect.poll(task)
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        if self._only is None and task.endpoint != AUTO:
+            with self._server(task.endpoint) as dialect:
+                dialect.on_end(task, wake)
 
     def cancel(self, task: Task) -> bool:
         with self._server(self._home_of(task)) as dialect:

@@ -27,14 +27,18 @@ _MESHES = (".glb", ".gltf", ".obj", ".fbx", ".stl", ".ply", ".usdz", ".splat", "
 
 
 def is_own_form(body: Mapping[str, Json]) -> bool:
-    """Whether it is an answer of a ComfyUI: `{error: {type, message, ...}}`, a job, a queue."""
+    """Whether it is an answer of a ComfyUI: `{error: {message, ...}}`, a job, classes."""
     error = body.get("error")
     if isinstance(error, dict):
         return "message" in error
     if isinstance(error, str) and "status" not in body:
         return says_no_such_task(error)
     named = ("prompt_id", "queue_running", "cancelled", "system", "subfolder")
-    return {"id", "status"} <= body.keys() or any(key in body for key in named)
+    if {"id", "status"} <= body.keys() or any(key in body for key in named):
+        return True
+    return any(
+        isinstance(each, dict) and {"input", "output"} <= each.keys() for each in body.values()
+    )
 
 
 # -- a job ----------------------------------------------------------------------------------------

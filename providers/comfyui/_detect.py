@@ -27,7 +27,7 @@ from ...engine.http.response import read_json
 from ...engine.platforms.provider import Accepted
 from . import _v2_answers
 from ._dialect import Dialect, ServerInfo, Workflow
-from ._native import NativeDialect
+from ._native import with_events
 from ._v2 import JOBS, V2Dialect
 
 Interface = Literal["native", "v2"]
@@ -39,7 +39,7 @@ _SIGNS: tuple[tuple[Interface, str, Callable[[Json], bool]], ...] = (
     ("native", "/api/queue", lambda body: isinstance(body, dict) and "queue_running" in body),
 )
 _DIALECTS: Mapping[Interface, Callable[[Http], Dialect]] = {
-    "native": NativeDialect,
+    "native": with_events,
     "v2": V2Dialect,
 }
 _LOGIN = re.compile(r"log ?in|sign ?in|password|\u767b\u5f55|\u767b\u5165", re.IGNORECASE)
@@ -124,6 +124,10 @@ class DetectedDialect:
         with self._spoken() as dialect:
             return dialect.poll(task)
 
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        if self._dialect is not None:
+            self._dialect.on_end(task, wake)
+
     def cancel(self, task: Task) -> bool:
         with self._spoken() as dialect:
             return dialect.cancel(task)
@@ -148,6 +152,11 @@ def _explained(failures: list[SkyportError], http: Http) -> SkyportError:
             if isinstance(error, kind):
                 return error
     said = next((each.what for each in failures), tr("JSON of another kind."))
+    return no_comfyui_error(http, said)
+
+
+def no_comfyui_error(http: Http, said: str) -> InvalidInput:
+    """The error for an address at which something else than a ComfyUI has `said` this."""
     what = tr("No ComfyUI answers at {address}: {seen}", address=_shown(http), seen=said)
     return InvalidInput(what, do=_advice(said), platform=http.label)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,10 @@ class Dialect(Protocol):
 
     def poll(self, task: Task) -> TaskState:
         """The state of the task. Raises NotFound where the server does not know it."""
+        ...
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        """Call `wake`, from any thread, once the task has ended; never where that is not told."""
         ...
 
     def cancel(self, task: Task) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -29,6 +29,7 @@ from ...engine.platforms.last_answer import shown_answer
 from ...engine.platforms.provider import Accepted
 from . import _answers
 from ._dialect import Device, ServerInfo, Workflow
+from ._events import Events
 
 _FOLDER = "skyport"  # in the server's input folder
 _LIFETIME = 86400.0  # seconds: a file stays until somebody deletes it, and then it is told
@@ -38,8 +39,9 @@ _NO_SUCH_ROUTE = (404, 405)
 class NativeDialect:
     """See `Dialect`. Section 1 of the document."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, events: Events | None = None) -> None:
         self.http = http
+        self._events = events
         http.is_own_form = _answers.is_own_form
         self._left_out: dict[str, tuple[str, ...]] = {}  # by task, what the server did not take
 
@@ -77,6 +79,9 @@ class NativeDialect:
 
     def submit(self, workflow: Workflow, order_id: str, report: Report = no_report) -> Accepted:
         body = {"prompt": workflow, "prompt_id": order_id}
+        if self._events is not None:
+            self._events.follow(order_id, workflow)
+            body["client_id"] = self._events.client_id
         try:
             answer = read_json(self.http.post_json("/api/prompt", body))
         except InputRejected as error:
@@ -111,10 +116,24 @@ class NativeDialect:
     # -- poll -----------------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
-        state = _answers.state_of(self._job(task.id), self.http.base_url)
+        state = self._with_node(task, _answers.state_of(self._job(task.id), self.http.base_url))
         if state.status is Status.QUEUED:
             state = replace(state, queue=self._place(task.id))
         return replace(state, warnings=self._left_out.get(task.id, ()))
+
+    def _with_node(self, task: Task, state: TaskState) -> TaskState:
+        """`state` with the node that runs, as far as events have told it."""
+        if self._events is None:
+            return state
+        node, share = self._events.progress(task.id)
+        if state.status.terminal:
+            self._events.forget(task.id)
+        is_running = state.status is Status.RUNNING
+        return replace(state, node=node, node_progress=share) if is_running else state
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        if self._events is not None:
+            self._events.on_end(task.id, wake)
 
     def _job(self, task_id: str) -> Mapping[str, Any]:
         """The job. Raises NotFound in its own form where the server does not know it."""
@@ -209,6 +228,7 @@ class NativeDialect:
 
     def object_info(self) -> Json | None:
         body = read_json(self.http.get("/api/object_info"))
+        self.http.recognise(body)
         return body if isinstance(body, dict) and body else None
 
     def _refusal(self, body: Json) -> ApiError:
@@ -240,3 +260,8 @@ def _device(device: Json) -> Device:
         None if total is None else int(total),
         None if free is None else int(free),
     )
+
+
+def with_events(http: Http) -> NativeDialect:
+    """One that learns of progress over the server's WebSocket, too."""
+    return NativeDialect(http, Events(http))

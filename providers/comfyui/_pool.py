@@ -16,13 +16,13 @@ from ...engine.http.session import origin
 from . import _servers
 from ._detect import DetectedDialect
 from ._dialect import Dialect
-from ._native import NativeDialect
+from ._native import with_events
 from ._servers import LABEL, Server
 from ._v2 import V2Dialect
 
 _DIALECTS: Mapping[str, Callable[[Http], Dialect]] = {
     "auto": DetectedDialect,
-    "native": NativeDialect,
+    "native": with_events,
     "v2": V2Dialect,
 }
 _TIMEOUT = (5.0, 60.0)  # seconds to connect, and without a byte

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -228,6 +228,9 @@ class V2Dialect:
             return Output(text=self.http.get(url).text)
         except ApiError:  # a redirect to a storage, from where it is fetched as a file
             return None
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+        """Its events are not followed."""
 
     def cancel(self, task: Task) -> bool:
         try:

@@ -1,0 +1,147 @@
+"""Pins what the WebSocket of a ComfyUI server adds, and that nothing is lost without one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from _waiting import PATIENT, until
+from scripted import Scripted
+from skyport.engine.http.client import Http
+from skyport.providers.comfyui._events import Events
+
+websocket = pytest.importorskip("websocket")
+WORKFLOW = {"5": {"class_type": "KSampler", "inputs": {}, "_meta": {"title": "Draw it"}}}
+KEY = {"Authorization": "Bearer sk-0123456789"}
+
+
+class EventServer:
+    """Speaks the server's side of a WebSocket: what a test sends, to everyone who is connected."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests: list[str] = []
+        self.open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                request = client.recv(65536).decode()
+                self.requests.append(request)
+                client.sendall(_welcome(request))
+                self.open.append(client)
+
+    def tell(self, kind: str, **data: Any) -> None:
+        text = json.dumps({"type": kind, "data": data}).encode()
+        self.send(text, websocket.ABNF.OPCODE_TEXT)
+
+    def send(self, content: bytes, opcode: int) -> None:
+        frame = websocket.ABNF(1, 0, 0, 0, opcode, 0, content).format()
+        self.open[-1].sendall(frame)
+
+    def drop(self) -> None:
+        """Break every connection."""
+        for client in self.open:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            client.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+        self.drop()
+
+
+def _welcome(request: str) -> bytes:
+    lines = dict(line.split(": ", 1) for line in request.split("\r\n")[1:] if ": " in line)
+    key = lines["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade"
+    return (
+        f"HTTP/1.1 101 Switching Protocols\r\n{upgrade}\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    ).encode()
+
+
+@pytest.fixture
+def there() -> Iterator[EventServer]:
+    there = EventServer()
+    yield there
+    there.close()
+
+
+@pytest.fixture
+def events(there: EventServer) -> Iterator[Events]:
+    events = Events(Http("ComfyUI", there.url, KEY, timeout=PATIENT))
+    events.follow("a", WORKFLOW)
+    until(lambda: there.open)
+    yield events
+    events.forget("a")
+
+
+def test_the_node_that_runs_is_known_by_its_title_with_its_step(
+    there: EventServer, events: Events
+) -> None:
+    assert events.progress("a") == ("", None)
+    there.send(b"\x00\x00\x00\x01preview", websocket.ABNF.OPCODE_BINARY)
+    there.send(b"no JSON", websocket.ABNF.OPCODE_TEXT)
+    there.tell("status", status={})
+    there.tell("executing", node="5", prompt_id="a")
+    until(lambda: events.progress("a") == ("Draw it (5)", None))
+    there.tell("progress", node="5", prompt_id="a", value=5, max=20)
+    until(lambda: events.progress("a") == ("Draw it (5)", 0.25))
+
+
+def test_the_end_of_a_task_wakes_who_waits_for_it_and_nobody_else(
+    there: EventServer, events: Events
+) -> None:
+    events.follow("b", WORKFLOW)
+    woken: list[str] = []
+    for task in ("a", "b"):
+        events.on_end(task, lambda task=task: woken.append(task))  # type: ignore[misc]
+    there.tell("executing", node=None, prompt_id="b")
+    until(lambda: woken == ["b"])
+    events.forget("b")
+
+
+def test_one_connection_with_the_key_serves_all_tasks_and_closes_when_none_is_left(
+    there: EventServer, events: Events
+) -> None:
+    for task in ("b", "c"):
+        events.follow(task, WORKFLOW)
+    there.tell("executing", node="5", prompt_id="c")
+    until(lambda: events.progress("c")[0])
+    (request,) = there.requests
+    assert request.startswith(f"GET /ws?clientId={events.client_id} ")
+    assert KEY["Authorization"] in request
+    for task in ("a", "b", "c"):
+        events.forget(task)
+    there.tell("status", status={})
+    until(lambda: events._thread is None)
+
+
+def test_a_broken_connection_is_made_again(there: EventServer, events: Events) -> None:
+    there.drop()
+    until(lambda: len(there.open) == 2)
+    there.tell("executing", node="5", prompt_id="a")
+    until(lambda: events.progress("a")[0] == "Draw it (5)")
+
+
+def test_a_server_without_one_is_only_slower(server: Scripted) -> None:
+    events = Events(Http("ComfyUI", server.url, KEY, timeout=PATIENT))
+    events.follow("a", WORKFLOW)
+    until(lambda: server.asked("/ws"))
+    assert events.progress("a") == ("", None)
+    events.forget("a")
