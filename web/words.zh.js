@@ -28,6 +28,8 @@ export default {
   "not tested": "未测试",
   "Run workflows on another ComfyUI: a second PC, a rented machine, a pool. Start it there with --listen and let its port (8188) through the firewall, or put a reverse proxy with a password before it. Then add its address here.":
     "在另一台 ComfyUI 上运行工作流：另一台电脑、租用的机器，或由多台组成的服务器池。请在那里以 --listen 启动 ComfyUI，并在防火墙中放行其端口（8188），或在它前面放置带密码的反向代理；然后在这里添加它的地址。",
+  "free: your own server": "免费：你自己的服务器",
+  "paid by your Comfy Cloud subscription": "由你的 Comfy Cloud 订阅支付",
   "Add a server": "添加服务器",
   "Change {name}": "修改 {name}",
   "Edit": "修改",
