@@ -21,7 +21,7 @@ test("a server says of itself what its last test has seen, and no more", () => {
   const test = { state: "works", version: "0.33.0", dialect: "native", queue: 2, devices };
   assert.equal(answerWords(test), "ComfyUI 0.33.0 · cuda:0: 20.0 of 24.0 GB free · cpu · 2 in its queue");
   assert.equal(answerWords({ ...test, version: "", devices: [] }), "2 in its queue");
-  assert.deepEqual([answerWords(null), answerWords({ state: "refused" })], ["", ""]);
+  assert.deepEqual([answerWords(null), answerWords({ state: "refused", message: "Wrong key." })], ["", "Wrong key."]);
   assert.equal(interfaceWords({ dialect: "auto", test }), "native interface");
   assert.equal(interfaceWords({ dialect: "v2", test: null }), "Comfy API v2");
   assert.equal(interfaceWords({ dialect: "auto", test: null }), "");

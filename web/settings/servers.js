@@ -41,14 +41,12 @@ export function serversSection() {
 function serverRow(name, { show: showAll, edit, left }) {
   const told = message();
   const dot = el("span.dot", { role: "img" });
-  const [words, where, seen] = [el("span.state", { role: "status" }), el("p.hint"), el("p.hint")];
+  const [words, where, seen] = [el("span.state", { role: "status" }), el("p.hint"), el("p.told")];
   const notes = el("div");
   let server = null;
   const test = button(say("Test"), "bolt", () =>
     busy(test, told.tell, async () => {
-      const answer = await act("servers/test", { name });
-      showAll(answer);
-      return answer.state === "works" ? undefined : [answer.message, TONES[answer.state] ?? "bad"];
+      showAll(await act("servers/test", { name }));
     }),
   );
   const change = button(say("Edit"), "pencil", () => edit(server, change));
@@ -67,6 +65,8 @@ function serverRow(name, { show: showAll, edit, left }) {
     where.textContent = [now.address, interfaceWords(now), keySentWords(now)].filter(Boolean).join(" \u00b7 ");
     seen.textContent = answerWords(now.test);
     seen.hidden = !seen.textContent;
+    seen.dataset.tone = now.test?.state === "works" ? "" : (TONES[now.test?.state] ?? "warn");
+    notes.hidden = !now.whence && !now.warnings.length;
     notes.replaceChildren(...[now.whence, ...now.warnings].filter(Boolean).map(note));
     change.hidden = remove.hidden = now.source !== "file";
   };

@@ -32,9 +32,9 @@ export function keySentWords({ header, key }) {
   return key.last4 ? say("key ends in {end}", { end: key.last4 }) : say("key set");
 }
 
-/** What a server said of itself in its last test, "" where that failed. */
+/** What a server said of itself in its last test, or why that failed; "" where there was none. */
 export function answerWords(test) {
-  if (test?.state !== "works") return "";
+  if (test?.state !== "works") return test?.message ?? "";
   const version = test.version ? `ComfyUI ${test.version}` : "";
   return [version, ...test.devices.map(deviceWords), say("{count} in its queue", { count: test.queue })].filter(Boolean).join(" \u00b7 ");
 }
