@@ -16,6 +16,7 @@ from _host_ledger import HostLedger
 from _waiting import until
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from scripted import Answer, Scripted, answer_json, closed_port
 from skyport.demo._host import PACK
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import Sandbox, start
@@ -250,7 +251,7 @@ def test_every_section_of_the_page_has_the_width_of_the_dialog(editor):
     widths = editor.page.evaluate(
         "() => [...document.querySelectorAll('.skyport-settings')].map((one) => one.clientWidth)"
     )
-    assert len(widths) == 6
+    assert len(widths) == 7
     assert min(widths) > 400
     key = editor.page.locator("[data-platform=haiyi] input[type=password]")
     assert key.bounding_box()["width"] > 200
@@ -307,6 +308,149 @@ def test_a_key_whose_address_changes_is_put_aside_with_words_before_and_after(ed
     finally:
         act(host, "settings", base_urls={"gpugeek": None})
         act(host, "key/remove", platform="gpugeek")
+
+
+# -- ComfyUI servers ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def studio() -> Iterator[Scripted]:
+    """A ComfyUI with a graphics card and one prompt in its queue."""
+    card = {"name": "cuda:0 RTX 4090", "vram_total": 24 * 1024**3, "vram_free": 20 * 1024**3}
+    stats = {"system": {"comfyui_version": "0.33.0"}, "devices": [card]}
+    queue = {"queue_running": [[1, "a", {}, {}, []]], "queue_pending": []}
+    with Scripted() as server:
+        server.on("/api/v2/jobs", Answer(404, b"not found"))
+        server.on("/api/system_stats", answer_json(stats))
+        server.on("/api/queue", answer_json(queue))
+        yield server
+
+
+@pytest.fixture
+def own_servers(host: Host) -> Iterator[None]:
+    yield
+    for name in ("servers.json", "keys.json"):
+        (host.home / name).unlink(missing_ok=True)
+
+
+def open_servers(editor: Editor) -> Any:
+    """The list of servers on the settings page."""
+    open_page(editor)
+    section = editor.page.locator("[data-servers]")
+    section.get_by_role("button", name="Add a server").scroll_into_view_if_needed()
+    return section
+
+
+def test_a_server_is_added_tested_renamed_and_removed_by_keyboard_alone(
+    editor, studio, own_servers
+):
+    section, keyboard = open_servers(editor), editor.page.keyboard
+    section.get_by_text("Start it there with --listen").wait_for()
+    section.get_by_role("button", name="Add a server").focus()
+    keyboard.press("Enter")
+    for text in ("studio", studio.url.removeprefix("http://")):
+        keyboard.type(text)
+        keyboard.press("Tab")
+    keyboard.press("Shift+Tab")
+    keyboard.press("Enter")
+    row = section.locator("[data-server=studio]")
+    row.get_by_text("works", exact=True).wait_for()
+    row.get_by_text("ComfyUI 0.33.0 \u00b7 cuda:0 RTX 4090: 20.0 of 24.0 GB free").wait_for()
+    row.get_by_text("1 in its queue").wait_for()
+    row.get_by_text("native interface").wait_for()
+    assert row.locator(".skyport-dot").get_attribute("data-tone") == "good"
+    row.get_by_role("button", name="Edit").focus()
+    keyboard.press("Enter")
+    keyboard.press("ControlOrMeta+A")
+    keyboard.type("pc2")
+    keyboard.press("Enter")
+    renamed = section.locator("[data-server=pc2]")
+    renamed.get_by_text("works", exact=True).wait_for()
+    assert row.count() == 0
+    renamed.get_by_role("button", name="Remove").focus()
+    keyboard.press("Enter")
+    renamed.get_by_text("Tasks that still run there").wait_for()
+    keyboard.press("Enter")  # the focus is on what keeps it
+    renamed.get_by_role("button", name="Remove").wait_for()
+    keyboard.press("Enter")
+    keyboard.press("Shift+Tab")
+    keyboard.press("Enter")
+    section.get_by_text("Start it there with --listen").wait_for()
+    assert renamed.count() == 0
+    focused = "() => document.activeElement.textContent"
+    assert editor.page.evaluate(focused) == "Add a server"
+
+
+def test_escape_closes_the_form_of_a_server_and_not_the_page(editor, own_servers):
+    section = open_servers(editor)
+    section.get_by_role("button", name="Add a server").click()
+    section.get_by_label("Name").fill("pod")
+    editor.page.keyboard.press("Escape")
+    section.get_by_label("Name").wait_for(state="hidden")
+    assert section.get_by_role("button", name="Add a server").is_visible()
+    assert section.locator("[data-server]").count() == 0
+
+
+def test_the_key_of_a_server_is_asked_for_by_its_header_and_never_shown_again(
+    editor, host, own_servers
+):
+    secret = "sk-of-a-rented-machine-7Q4z"
+    section = open_servers(editor)
+    section.get_by_role("button", name="Add a server").click()
+    section.get_by_label("Name").fill("pod")
+    section.get_by_label("Address").fill("http://pod.invalid")
+    assert section.get_by_label("Key", exact=True).is_hidden()
+    section.get_by_label("Key is sent").select_option("bearer")
+    section.get_by_label("Key", exact=True).fill(secret)
+    section.get_by_role("button", name="Save").click()
+    row = section.locator("[data-server=pod]")
+    row.get_by_text("key ends in 7Q4z").wait_for()
+    row.get_by_text("http over the internet: the key").wait_for()
+    row.get_by_text("no answer", exact=True).wait_for()
+    assert secret not in editor.page.content()
+    row.get_by_role("button", name="Edit").click()
+    key = section.get_by_label("Key", exact=True)
+    assert (key.input_value(), "7Q4z" in key.get_attribute("placeholder")) == ("", True)
+
+
+def test_what_is_wrong_with_a_server_is_told_in_its_form_which_stays_open(editor, own_servers):
+    section = open_servers(editor)
+    section.get_by_role("button", name="Add a server").click()
+    section.get_by_label("Name").fill("auto")
+    section.get_by_label("Address").fill("10.0.0.7:8188")
+    section.get_by_role("button", name="Save").click()
+    section.get_by_text("neither auto nor default").wait_for()
+    assert section.get_by_label("Address").input_value() == "10.0.0.7:8188"
+
+
+def test_a_server_that_was_added_is_offered_by_nodes_on_the_canvas(editor, host, own_servers):
+    editor.build({"run": {"type": "SkyportComfyuiRunWorkflow", "pos": [0, 0], "values": {}}})
+    offered = f"() => {OURS}.widgets.find((one) => one.name === 'server').options.values"
+    assert editor.page.evaluate(offered) == ["auto"]
+    section = open_servers(editor)
+    section.get_by_role("button", name="Add a server").click()
+    section.get_by_label("Name").fill("pc2")
+    section.get_by_label("Address").fill(f"127.0.0.1:{closed_port()}")
+    section.get_by_role("button", name="Save").click()
+    section.locator("[data-server=pc2]").get_by_text("no answer", exact=True).wait_for()
+    assert editor.page.evaluate(offered) == ["auto", "pc2"]
+
+
+def test_an_error_of_a_server_leads_to_its_row(editor, host, own_servers):
+    address = f"http://127.0.0.1:{closed_port()}"
+    for name in ("pc", "pc2"):
+        server = {"name": name, "address": address}
+        head = {"X-Skyport": "1"}
+        host.route("POST", "/skyport/servers/add", json=server, headers=head).raise_for_status()
+    text = json.dumps({"9": {"class_type": "PreviewImage", "inputs": {}}})
+    values = {"workflow": text, "server": "pc2"}
+    editor.build({"run": {"type": "SkyportComfyuiRunWorkflow", "pos": [0, 0], "values": values}})
+    editor.page.evaluate("() => app.reloadNodeDefs()")
+    editor.run()
+    notice(editor, "ComfyUI (pc2)").get_by_role("button", name="Open settings").click()
+    editor.page.wait_for_function(
+        "() => document.activeElement?.closest('[data-server]')?.dataset.server === 'pc2'"
+    )
 
 
 # -- forms --------------------------------------------------------------------------------------

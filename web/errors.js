@@ -16,7 +16,7 @@ async function actionsFor(detail, told) {
   const actions = [];
   if (isNotSetUp(detail) && !setup()?.sandbox) actions.push([say("Practice mode"), startPractice]);
   const named = platformNamed(detail, told.text, platforms);
-  if (told.settings) actions.push([say("Open settings"), () => openSettings(named, told.setting)]);
+  if (told.settings) actions.push([say("Open settings"), () => openSettings(named, told.setting, told.text)]);
   const page = isOutOfCredit(detail) ? topUpPage(told.text, platforms) : "";
   if (page) actions.push([say("Top up"), () => window.open(page, "_blank", "noopener")]);
   return actions;

@@ -8,6 +8,7 @@ import { findNode } from "./jobs/path.js";
 import { reloadForms } from "./models.js";
 import { notice } from "./notices.js";
 import { rootGraph } from "./prompt.js";
+import { openSettings } from "./settings/open.js";
 import { say } from "./words.js";
 import { wrap } from "./wrap.js";
 
@@ -45,7 +46,9 @@ function tell(node, widget) {
     if (there) useInstead(node, there, best);
     app.canvas?.setDirty(true, true);
   };
-  const actions = [[say("Refresh models"), () => app.extensionManager.command.execute("Skyport.RefreshModels")]];
+  const refresh = [say("Refresh models"), () => app.extensionManager.command.execute("Skyport.RefreshModels")];
+  const isServer = name.split(".").pop() === "server";
+  const actions = [isServer ? [say("Open settings"), () => openSettings("comfyui")] : refresh];
   if (best !== undefined) actions.unshift([say("Use {value}", { value: best }), use]);
   notice({ tone: "bad", title: node.title, text, actions });
 }

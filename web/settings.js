@@ -8,11 +8,12 @@ import { addStyles } from "./styles.js";
 import { openSettings } from "./settings/open.js";
 import { setup } from "./settings/setup.js";
 import { platformNamed } from "./errors/words.js";
-import { editor, keys, media, models, practice, section, tasks } from "./settings/sections.js";
+import { editor, keys, media, models, practice, section, servers, tasks } from "./settings/sections.js";
 
 // The names are what the dialog's search looks through; their Chinese is in locales/zh/settings.json.
 const SECTIONS = [
   ["Keys", "API keys and addresses", keys],
+  ["Servers", "ComfyUI servers", servers],
   ["Practice", "Practice mode (sandbox)", practice],
   ["Models", "Models and clusters", models],
   ["Tasks", "Tasks and results", tasks],

@@ -348,6 +348,9 @@ test("errors of our nodes are told in full; those that the page mends lead there
   assert.deepEqual([wordsOf(limit).settings, wordsOf(limit).setting], [true, "limit_tasks_per_day"]);
   assert.equal(wordsOf({ ...detail, exception_type: "a.TaskFailed" }).settings, false);
   assert.equal(wordsOf({ ...detail, exception_type: "a.InvalidInput", exception_message: "set HAPPYHORSE_BASE_URL" }).settings, true);
+  const ofServer = (type, text) => wordsOf({ ...detail, exception_type: `a.${type}`, exception_message: text }).settings;
+  assert.ok(ofServer("TransportError", "ComfyUI (pc): no answer") && ofServer("InvalidInput", "ComfyUI: There is no server \"pc\"."));
+  assert.ok(!ofServer("TransportError", "HaiYi: no answer") && !ofServer("TaskFailed", "ComfyUI (pc) task 7: out of memory"));
   assert.equal(wordsOf({ ...detail, node_type: "KSampler" }), null);
   assert.deepEqual(["a.TaskCancelled", "a.TaskFailed", undefined].map((exception_type) => toneOf({ ...detail, exception_type })), [
     "warn", "bad", "bad",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { follow } from "../../web/words.js";
 import { isNotSetUp, platformNamed } from "../../web/errors/words.js";
-import { asideWords, testWords } from "../../web/settings/words.js";
+import { answerWords, asideWords, interfaceWords, keySentWords, testWords } from "../../web/settings/words.js";
 
 follow(() => "en");
 const PLATFORMS = [
@@ -14,6 +14,21 @@ const PLATFORMS = [
 test("the state of a test is one or two words", () => {
   const states = ["", "works", "refused", "unreachable", "failed"];
   assert.deepEqual(states.map(testWords), ["not tested", "works", "refused", "no answer", "test failed"]);
+});
+
+test("a server says of itself what its last test has seen, and no more", () => {
+  const devices = [{ name: "cuda:0", vram_total: 24 * 1024 ** 3, vram_free: 20 * 1024 ** 3 }, { name: "cpu", vram_total: null, vram_free: null }];
+  const test = { state: "works", version: "0.33.0", dialect: "native", queue: 2, devices };
+  assert.equal(answerWords(test), "ComfyUI 0.33.0 · cuda:0: 20.0 of 24.0 GB free · cpu · 2 in its queue");
+  assert.equal(answerWords({ ...test, version: "", devices: [] }), "2 in its queue");
+  assert.deepEqual([answerWords(null), answerWords({ state: "refused", message: "Wrong key." })], ["", "Wrong key."]);
+  assert.equal(interfaceWords({ dialect: "auto", test }), "native interface");
+  assert.equal(interfaceWords({ dialect: "v2", test: null }), "Comfy API v2");
+  assert.equal(interfaceWords({ dialect: "auto", test: null }), "");
+  const key = { set: true, last4: "7Q4z" };
+  assert.equal(keySentWords({ header: "none", key }), "");
+  assert.equal(keySentWords({ header: "bearer", key }), "key ends in 7Q4z");
+  assert.equal(keySentWords({ header: "bearer", key: { set: false, last4: "" } }), "No key is set.");
 });
 
 test("what becomes of a key is said before its address changes", () => {

@@ -27,6 +27,13 @@ test("the sum names the tasks, each unit by itself, and how many are unknown", (
   follow(() => "en");
 });
 
+test("where only servers of one's own are queued, that is said", () => {
+  const nothing = estimate({ tasks: 0, sums: [] });
+  assert.equal(sumWords({ ...nothing, free: 1, subscribed: 0 }), "free: your own server");
+  assert.equal(sumWords({ ...nothing, free: 1, subscribed: 1 }), "paid by your Comfy Cloud subscription");
+  assert.equal(sumWords(estimate({ free: 1 })), "3 tasks, about 1.2 CNY");
+});
+
 test("a line says what each task costs and who says so", () => {
   const item = { label: "HaiYi", model: "kling-v3", tasks: 2, at_least: false, reused: 0, price: price(1, "own"), text: "" };
   assert.equal(lineWords(item), "HaiYi kling-v3: 2 tasks, 1 CNY each, by your prices");

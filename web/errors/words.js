@@ -2,6 +2,7 @@
 
 // A key or an address that the settings page can mend.
 const MENDABLE = ["MissingKey", "AuthRejected"];
+const OF_SERVERS = ["InvalidInput", "TransportError"]; // that the list of ComfyUI servers can mend, too
 const LIMIT = /\blimit_(tasks|cost)_per_\w+/; // a setting; the text of a limit that is reached names it
 
 /** {text, settings, setting} of an execution_error of one of our nodes, else null; `settings`: the page
@@ -11,7 +12,8 @@ export function wordsOf(detail) {
   const kind = String(detail.exception_type ?? "").split(".").pop();
   const text = String(detail.exception_message ?? "").trim();
   const setting = LIMIT.exec(text)?.[0] ?? "";
-  const settings = MENDABLE.includes(kind) || /_BASE_URL\b/.test(text) || setting !== "";
+  const ofServer = OF_SERVERS.includes(kind) && /^ComfyUI( \(|:)/.test(text);
+  const settings = MENDABLE.includes(kind) || ofServer || /_BASE_URL\b/.test(text) || setting !== "";
   return { text: text || kind, settings, setting };
 }
 

@@ -63,7 +63,7 @@ function card({ name, label, about }) {
   return { element, show };
 }
 
-const TONES = { works: "good", refused: "bad", failed: "bad", unreachable: "warn" };
+export const TONES = { works: "good", refused: "bad", failed: "bad", unreachable: "warn" };
 
 /** What is known of a key: a dot, the colour of the last test's answer, and words. */
 export function stateLine() {

@@ -3,11 +3,13 @@ import { app } from "../../../scripts/app.js";
 
 const TRIES = 40;
 
-/** Open our page, at the row of that setting, else at the card of `platform` ("s3" too), where one is named. */
-export async function openSettings(platform = "", setting = "") {
+/** Open our page, at the row of that setting, else at the card of `platform` ("s3" too), where one is named;
+ * for ComfyUI at its servers, at the one that `text`, an error, begins with. */
+export async function openSettings(platform = "", setting = "", text = "") {
   await app.extensionManager.command.execute("Comfy.ShowSettingsDialog");
   (await appearing(ours))?.click();
   if (setting) show(await appearing(() => document.getElementById(`skyport-setting-${setting}`)));
+  else if (platform === "comfyui") show(await appearing(() => serverIn(text)), "button");
   else if (platform) show(await appearing(() => card(platform)), "input:not([hidden]):not(:disabled)");
 }
 
@@ -30,6 +32,13 @@ async function appearing(find) {
 
 function ours() {
   return [...document.querySelectorAll("[data-nav-id]")].find((one) => /(^|\/)Skyport$/.test(one.dataset.navId));
+}
+
+/** The server that an error names, or else all of them. */
+function serverIn(text) {
+  const rows = [...document.querySelectorAll(".skyport-settings [data-server]")];
+  const named = rows.find((one) => text.startsWith(`ComfyUI (${one.dataset.server})`));
+  return named ?? document.querySelector(".skyport-settings [data-servers]");
 }
 
 function card(platform) {

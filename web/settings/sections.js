@@ -5,6 +5,7 @@ import { say } from "../words.js";
 import { refreshModels, reloadForms } from "../models.js";
 import { banner, keyField, keysSection, stateLine, testButton } from "./keys.js";
 import { removeButton } from "./remove.js";
+import { serversSection } from "./servers.js";
 import { busy, choiceRow, message, switchRow, textRow } from "./rows.js";
 import { follow, load } from "./setup.js";
 import { roomWords } from "./words.js";
@@ -18,6 +19,8 @@ export function section(content) {
 }
 
 export const keys = () => keysSection();
+
+export const servers = () => serversSection();
 
 export const practice = () =>
   el(

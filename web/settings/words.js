@@ -19,6 +19,34 @@ export function testWords(test) {
   return say("not tested");
 }
 
+/** The interface of a server: the one that its last test found, else the one set. */
+export function interfaceWords({ dialect, test }) {
+  const found = test?.dialect ?? (dialect === "auto" ? "" : dialect);
+  return { native: say("native interface"), v2: "Comfy API v2" }[found] ?? "";
+}
+
+/** How a server's key is sent, "" where it takes none. */
+export function keySentWords({ header, key }) {
+  if (header === "none") return "";
+  if (!key.set) return say("No key is set.");
+  return key.last4 ? say("key ends in {end}", { end: key.last4 }) : say("key set");
+}
+
+/** What a server said of itself in its last test, or why that failed; "" where there was none. */
+export function answerWords(test) {
+  if (test?.state !== "works") return test?.message ?? "";
+  const version = test.version ? `ComfyUI ${test.version}` : "";
+  return [version, ...test.devices.map(deviceWords), say("{count} in its queue", { count: test.queue })].filter(Boolean).join(" \u00b7 ");
+}
+
+const GB = 1024 ** 3;
+
+function deviceWords({ name, vram_free: free, vram_total: total }) {
+  if (!total || free === null) return name;
+  const [left, all] = [free, total].map((bytes) => (bytes / GB).toFixed(1));
+  return say("{name}: {left} of {all} GB free", { name, left, all });
+}
+
 /** What a change of the address does to the key, and for which addresses keys are put aside. */
 export function asideWords(key, address) {
   const parts = [];

@@ -18,9 +18,9 @@ function mount() {
   else if (element.nextSibling !== inBar) inBar.before(element);
 }
 
-/** Show an estimate; null, and one without any order, hides the button. */
+/** Show an estimate; null, and one without any order or server of one's own, hides the button. */
 export function show(estimate) {
-  element.hidden = !estimate?.items.length;
+  element.hidden = !estimate?.items.length && !estimate?.free && !estimate?.subscribed;
   if (element.hidden) return toggle(false);
   mount();
   text.textContent = sumWords(estimate);

@@ -8,8 +8,10 @@ export function money({ lowest, highest, unit }) {
   return `${least === most ? most : `${least}-${most}`} ${unit}`.trimEnd();
 }
 
-/** What the button beside Run says of {tasks, at_least, totals, unknown, reused}. */
-export function sumWords({ tasks, at_least: atLeast, sums: totals, unknown, reused }) {
+/** What the button beside Run says of {tasks, at_least, sums, unknown, reused, free, subscribed}. */
+export function sumWords({ tasks, at_least: atLeast, sums: totals, unknown, reused, free, subscribed }) {
+  if (!tasks && !reused && subscribed) return say("paid by your Comfy Cloud subscription");
+  if (!tasks && !reused && free) return say("free: your own server");
   if (!tasks) return reused ? say("nothing to pay: {count} reused", { count: reused }) : say("nothing to pay");
   const count = tasksWord(tasks, atLeast);
   const sums = totals.map(money).join(" + ");
