@@ -23,7 +23,8 @@ pytestmark = NEEDS_EDITOR
 MANY = 5000
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
 ROWS = "() => [...document.querySelectorAll('.skyport-row')].map((row) => row.innerText)"
-RUNNING = "document.querySelector('[class~=\"skyport.jobs-tab-button\"]').innerText"
+# What the tab's badge counts; its element has another class in each version.
+RUNNING = "app.extensionManager.getSidebarTabs().find((one) => one.id === 'skyport.jobs').iconBadge"
 # Timers that the page starts from now on, and how many of them still tick.
 WATCH_TIMERS = """() => {
   window.ticking = new Set();
@@ -143,6 +144,67 @@ def test_the_keyboard_leads_to_a_job_and_back(jobs: Editor, ledger: HostLedger):
     jobs.page.keyboard.press("Home")
     jobs.page.keyboard.press("Enter")
     assert jobs.page.inner_text(".skyport-detail h3") == "job 29"
+
+
+def test_jobs_of_one_queue_are_folded_by_keys_and_no_key_deletes_in_the_graph(
+    jobs: Editor, ledger: HostLedger
+):
+    for cost in (0.25, 0.5):
+        ledger.add(State.DELIVERED, cost=cost, unit="CNY", queue="queue-1")
+    ledger.add(State.FAILED, title="alone")
+    jobs.build({"kept": {"type": "PreviewImage", "pos": [900, 900]}})
+    page = jobs.page
+    page.evaluate("() => app.canvas.selectNode(app.graph._nodes[0])")
+    show(jobs)
+    head = page.locator(".skyport-group")
+    assert "2 jobs" in head.inner_text()
+    assert "0.75 CNY" in head.inner_text()
+    page.focus(".skyport-list")
+    for key in ("Delete", "Backspace", "End", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert head.get_attribute("aria-expanded") == "false"
+    assert page.locator(".skyport-row").count() == 1
+    page.evaluate(TOGGLE)
+    show(jobs)
+    assert head.get_attribute("aria-expanded") == "false", "it outlives the tab"
+    head.click()
+    assert page.locator(".skyport-row").count() == 3
+    assert page.evaluate("() => app.graph._nodes.length") == 1
+
+
+def test_what_was_sent_is_read_and_copied_and_stays_unfolded_while_the_job_changes(
+    jobs: Editor, ledger: HostLedger
+):
+    ledger.add(State.UNRESOLVED, "a long prompt\nin two lines", parameters={"steps": 30})
+    page = jobs.page
+    show(jobs)
+    page.click(".skyport-row")
+    page.wait_for_selector(".skyport-facts dd >> text=30")
+    fold = page.locator(".skyport-fold:has(> summary:text-is('parameters.prompt'))")
+    assert fold.get_attribute("open") is not None, "a prompt is what people look for"
+    assert "in two lines" in fold.inner_text()
+    fold.locator("summary").click()
+    fold.locator("summary").focus()
+    row = ledger.store.rows(EVERYTHING)[0]
+    ledger.store.record_progress(row.record.fingerprint, State.RUNNING, 0.5)
+    page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    page.wait_for_selector(".skyport-detail .skyport-state >> text=running")
+    assert fold.get_attribute("open") is None
+    assert fold.locator("summary").evaluate("(it) => it === document.activeElement")
+
+
+def test_a_list_that_cannot_be_read_says_why_and_is_asked_for_again(
+    jobs: Editor, ledger: HostLedger
+):
+    ledger.add(State.FAILED, title="there all the same")
+    page = jobs.page
+    body = '{"message": "The ledger cannot be read."}'
+    page.route("**/skyport/jobs?*", lambda route: route.fulfill(status=400, body=body))
+    page.evaluate(TOGGLE)
+    page.wait_for_selector(".skyport-empty >> text=The ledger cannot be read.")
+    page.unroute("**/skyport/jobs?*")
+    page.click(".skyport-empty button")
+    page.wait_for_selector(".skyport-row >> text=there all the same")
 
 
 def test_the_list_is_filtered_and_the_filter_outlives_the_tab(jobs: Editor, ledger: HostLedger):

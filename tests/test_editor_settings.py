@@ -53,6 +53,16 @@ HELD = {
     "model.sound": False,
 }
 
+# Our badge of the only node, and the middle of one on the page.
+BADGE = """() => app.graph._nodes[0].badges
+  .map((one) => (typeof one === "function" ? one() : one)).find((one) => one.onClick)"""
+MIDDLE = """(badge) => {
+  const { ds, canvas } = app.canvas, { left, top } = canvas.getBoundingClientRect();
+  const [x, y, width, height] = badge.boundingRect, { pos } = app.graph._nodes[0];
+  const at = [pos[0] + x + width / 2, pos[1] + y + height / 2];
+  return [left + (at[0] + ds.offset[0]) * ds.scale, top + (at[1] + ds.offset[1]) * ds.scale];
+}"""
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
@@ -151,6 +161,22 @@ def kling(sandbox: Sandbox) -> dict[str, Any]:
 
 
 # -- the settings page --------------------------------------------------------------------------
+
+
+def test_a_click_on_the_badge_of_a_missing_key_opens_the_card_of_its_platform(editor: Editor):
+    editor.build({"make": {"type": "SkyportHaiyiTextToImage", "pos": [0, 0]}})
+    editor.fit(margin=160)
+    editor.page.wait_for_function(f"() => ({BADGE})()?.text === 'no API key'")
+    badge = editor.page.get_by_text("no API key", exact=True)
+    if badge.count():  # nodes are elements
+        badge.click()
+    else:
+        editor.page.mouse.click(*editor.page.evaluate(f"() => ({MIDDLE})(({BADGE})())"))
+    card = editor.page.locator("[data-platform=haiyi]")
+    card.wait_for()
+    editor.page.wait_for_function(
+        "() => document.activeElement?.closest('[data-platform=haiyi]') !== null"
+    )
 
 
 def test_a_key_goes_to_our_route_once_and_reaches_no_page(editor, host, sandbox):

@@ -1,10 +1,11 @@
-// Badges on our nodes: what a model usually costs, that it is not offered, that a key is missing.
+// Badges on our nodes: what a model usually costs, that it is not offered, that a key is missing; that one leads to the settings.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { ask } from "./server.js";
 import { badgeOf } from "./forms/badge.js";
 import { goneOf } from "./forms/refit.js";
 import { ourNodes } from "./models.js";
+import { openSettings } from "./settings/open.js";
 
 const COLOURS = { cost: "#2d5a3d", warn: "#8a5a00", bad: "#8f2f2c" };
 let forms = null;
@@ -36,10 +37,17 @@ app.registerExtension({
     const type = node.comfyClass ?? node.type;
     if (!type?.startsWith("Skyport") || !window.LGraphBadge) return;
     // A function that gives none breaks the drawing of the node; an empty badge is not drawn.
+    let [badge, said] = [null, ""]; // a click is looked for where the very badge was drawn
     node.badges.push(() => {
       const model = node.widgets?.find((widget) => widget.name === "model")?.value;
-      const { text, tone } = badgeOf(forms, type, model, goneOf(node).length > 0);
-      return new window.LGraphBadge({ text, fgColor: "#fff", bgColor: COLOURS[tone] ?? COLOURS.cost });
+      const about = badgeOf(forms, type, model, goneOf(node).length > 0);
+      if (badge === null || said !== JSON.stringify(about)) [badge, said] = [made(about), JSON.stringify(about)];
+      return badge;
     });
   },
 });
+
+function made({ text, tone, platform }) {
+  const onClick = platform ? () => openSettings(platform) : undefined;
+  return new window.LGraphBadge({ text, fgColor: "#fff", bgColor: COLOURS[tone] ?? COLOURS.cost, onClick });
+}

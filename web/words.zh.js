@@ -204,7 +204,7 @@ export default {
   "The results of job {number} are on this disk.": "作业 {number} 的结果已在本机磁盘上。",
   "There is no node Load Result. Restart ComfyUI.": "找不到“加载结果”节点。请重启 ComfyUI。",
   "Time limit": "时间上限",
-  "Title, task id or prompt": "标题、任务 ID 或提示词",
+  "Title, number, task id or prompt": "标题、编号、任务 ID 或提示词",
   "Under way": "进行中",
   "Unresolved": "结果待定",
   "Use the sandbox": "使用沙盒",

@@ -310,6 +310,11 @@ test("a family shows what each platform with a key asks", () => {
   assert.equal(text("Any", "locked", false), "no API key");
 });
 
+test("a badge without a key names the platform whose settings it leads to", () => {
+  const platforms = [["B"], ["Any", "locked"], ["A", "dear"]].map((about) => badgeOf(FORMS, ...about).platform);
+  assert.deepEqual(platforms, ["gpugeek", "gpugeek", undefined]);
+});
+
 test("nothing known is no badge", () => {
   assert.deepEqual([text("A", "new", false), text("A", "none", false), text("C", "x", false)], ["", "", ""]);
   assert.equal(badgeOf(null, "A", "dear", false).text, "");

@@ -2,24 +2,27 @@
 import { money } from "../spend/words.js";
 import { say } from "../words.js";
 
-/** {text, tone} for a node of that type with that model; "" for no badge. What is wrong goes first. */
+/** {text, tone} for a node of that type with that model; "" for no badge. What is wrong goes first.
+ * platform: the one whose key is missing, where one is. */
 export function badgeOf(forms, type, model, gone) {
   if (gone) return { text: say("model not offered"), tone: "bad" };
   const form = forms?.nodes[type];
   if (!form) return { text: "", tone: "" };
   const choices = form.models[model]?.choices;
   if (choices) return choicesBadge(forms, choices);
-  if (!forms.platforms[form.platform]?.ready) return { text: say("no API key"), tone: "bad" };
+  if (!forms.platforms[form.platform]?.ready) return noKey(form.platform);
   const known = form.models[model];
   if (known?.retired) return { text: say("no longer offered"), tone: "warn" };
   if (known?.price) return { text: priceWords(known.price), tone: "cost" };
   return { text: shown(known?.text ?? ""), tone: known?.text ? "cost" : "" };
 }
 
+const noKey = (platform) => ({ text: say("no API key"), tone: "bad", platform });
+
 /** What each platform of a family asks; those without a key are left out, as the node does. */
 function choicesBadge({ platforms }, choices) {
   const ready = choices.filter(({ platform }) => platforms[platform]?.ready);
-  if (!ready.length) return { text: say("no API key"), tone: "bad" };
+  if (!ready.length) return noKey(choices[0]?.platform);
   const priced = ready.map(({ platform, price }) => {
     const { label } = platforms[platform];
     return price ? say("{label}: about {cost}", { label, cost: money(price) }) : say("{label}: unknown", { label });

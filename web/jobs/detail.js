@@ -1,6 +1,6 @@
 // One job in full: its results, its details, and what can be done with it.
 import { ask } from "../server.js";
-import { say } from "../words.js";
+import { language, say } from "../words.js";
 import { blocks, hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el } from "./elements.js";
 import { costWord, laidOut, seenWords, spanWords, splitDetails, stateWord, toneOf } from "./format.js";
@@ -138,7 +138,7 @@ export class JobDetail {
 
   #facts() {
     const { row, live } = this.item;
-    const moment = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString() : "");
+    const moment = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString(language() === "zh" ? "zh-CN" : undefined) : "");
     const facts = [
       [say("Job"), row && String(row.job)],
       [say("Platform"), (row ?? live).label],

@@ -36,7 +36,7 @@ export class Tools {
     const field = el("input.search", {
       type: "search",
       value: this.filter.text,
-      placeholder: say("Title, task id or prompt"),
+      placeholder: say("Title, number, task id or prompt"),
       "aria-label": say("Search the jobs"),
       onkeydown: (event) => event.stopPropagation(), // the editor has meanings of its own for keys
       oninput: () => {
