@@ -17,22 +17,18 @@ export function cardOf(model, about, on) {
     el(
       "div.lines",
       {},
-      el("div.line", {}, el("strong.title", { title: `${model.label}\n${model.model}` }, model.label), chosen ? el("span.tag.on", {}, say("in use")) : null),
+      el("div.line", {}, el("strong.title", { title: `${model.label}\n${model.model}` }, model.label), chosen ? el("span.tag", {}, say("in use")) : null, ready ? null : act(say("Needs a key"), "key", () => on.key(model))),
       line([labelOf(platforms, model.platform), taskLabel, made].join(" \u00b7 ")),
       line(takesWords(model)),
-      el("div.line", {}, cut(expected(model, platforms)), ...acts(model, ready, on)),
+      el("div.line", {}, cut(expected(model, platforms)), act(say("Use"), "plus", () => on.use(model))),
     ),
   );
 }
 
-function acts(model, ready, on) {
-  const act = (name, picture, work) => {
-    const made = button(name, picture, (event) => (event.stopPropagation(), work()));
-    made.tabIndex = -1;
-    return made;
-  };
-  const key = ready ? [] : [act(say("Needs a key"), "key", () => on.key(model))];
-  return [...key, act(say("Use"), "plus", () => on.use(model))];
+function act(name, picture, work) {
+  const made = button(name, picture, (event) => (event.stopPropagation(), work()));
+  made.tabIndex = -1;
+  return made;
 }
 
 const cut = (words) => el("span.cut", { title: words }, words);
