@@ -46,6 +46,7 @@ def host(tmp_path_factory: Any) -> Iterator[Host]:
 @pytest.fixture(scope="module")
 def opened(host: Host) -> Iterator[Editor]:
     with editor_of(host, False, (1280, 860)) as editor:
+        editor.page.set_default_timeout(30_000)
         editor.page.evaluate(MODULE)
         yield editor
 
@@ -199,3 +200,98 @@ def test_a_page_fits_the_window(editor: Editor, page: str, width: int):
     show(editor)
     found = faults(editor.page, "cut", selector)
     assert not found, "\n".join(found)
+
+
+# -- the keyboard and where it leads ------------------------------------------------------------
+
+FOCUSED = "() => document.activeElement.textContent.trim() || document.activeElement.ariaLabel"
+
+
+def focused(editor: Editor) -> str:
+    return str(editor.page.evaluate(FOCUSED))
+
+
+def test_a_key_leads_to_the_latest_message_and_escape_back(editor: Editor):
+    cost(editor)
+    editor.page.locator(".skyport-cost .skyport-button").focus()
+    before = focused(editor)
+    notices(editor)
+    editor.page.keyboard.press("Control+Alt+m")
+    for left in (2, 1, 0):
+        assert focused(editor) == "Open settings"
+        editor.page.keyboard.press("Escape")
+        assert editor.page.locator(".skyport-notice").count() == left
+    assert focused(editor) == before
+
+
+def test_messages_come_into_a_region_that_was_there_to_be_read_aloud(editor: Editor):
+    region = editor.page.locator(".skyport-notices")
+    assert region.get_attribute("aria-live") == "polite"
+    notices(editor)
+    assert editor.page.get_by_role("region", name="Messages of Skyport").count() == 1
+    assert editor.page.get_by_role("alert").filter(has_text="bad").count() == 1
+
+
+def test_the_parts_of_a_sum_are_opened_and_closed_by_keys(editor: Editor):
+    editor.build(BOATS)
+    button = editor.page.locator(".skyport-cost .skyport-button")
+    button.focus()
+    states = []
+    for key in ("Enter", "Escape"):
+        editor.page.keyboard.press(key)
+        states.append(button.get_attribute("aria-expanded"))
+    assert states == ["true", "false"]
+    assert editor.page.evaluate("() => document.activeElement.ariaExpanded") == "false"
+
+
+@pytest.mark.parametrize("page", ["names", "files"])
+def test_a_dialog_gives_the_focus_back(editor: Editor, page: str):
+    editor.build(BOATS)
+    editor.page.locator(".skyport-cost .skyport-button").focus()
+    before = focused(editor)
+    show, selector = PAGES[page]
+    show(editor)
+    assert editor.page.locator(f"{selector} :focus").count() == 1
+    editor.page.keyboard.press("Escape")
+    editor.page.locator(selector).wait_for(state="detached")
+    assert focused(editor) == before
+
+
+def test_a_button_that_was_busy_keeps_the_focus(editor: Editor):
+    settings(editor)
+    test = editor.page.locator("[data-platform=haiyi]").get_by_role("button", name="Test")
+    test.focus()
+    editor.page.keyboard.press("Enter")
+    editor.page.wait_for_function(
+        "() => document.activeElement.textContent === 'Test' && !document.activeElement.disabled"
+    )
+
+
+def test_the_question_before_a_key_is_removed_takes_and_gives_back_the_focus(editor: Editor):
+    settings(editor)
+    card = editor.page.locator("[data-platform=gpugeek]")
+    card.locator("input[type=password]").fill("sk-a-key-that-nobody-has-0000")
+    editor.page.keyboard.press("Enter")
+    remove = card.get_by_role("button", name="Remove", exact=True)
+    remove.focus()
+    for expected in ("Keep it", "Remove"):
+        editor.page.keyboard.press("Enter")
+        assert focused(editor) == expected
+    editor.page.keyboard.press("Enter")
+    editor.page.keyboard.press("Shift+Tab")
+    assert focused(editor) == "Remove the key"
+    editor.page.keyboard.press("Enter")
+    remove.wait_for(state="hidden")
+    assert editor.page.evaluate("() => document.activeElement.type") == "password"
+
+
+def test_the_answer_about_a_setting_is_read_aloud_and_belongs_to_its_field(editor: Editor):
+    settings(editor)
+    field = editor.page.locator("#skyport-setting-max_parallel")
+    told = editor.page.locator(f"#{field.get_attribute('aria-describedby')}")
+    assert told.get_attribute("role") == "status"
+    assert told.get_attribute("hidden") is None  # else its first words are not read
+    field.fill("many")
+    field.press("Tab")
+    editor.page.wait_for_selector("#skyport-setting-max_parallel[aria-invalid=true]")
+    assert told.inner_text()

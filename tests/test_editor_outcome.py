@@ -100,6 +100,23 @@ def test_the_end_of_a_run_stays_on_the_node_and_a_click_on_it_opens_its_job(edit
     editor.page.evaluate(TOGGLE)
 
 
+def test_a_command_and_the_menu_of_the_node_open_its_job_too(editor: Editor):
+    run(editor, "by keyboard")
+    wait_for(editor, "done")
+    editor.page.evaluate("() => app.canvas.select(app.graph.nodes.find((n) => n.title === 'Boat'))")
+    editor.page.evaluate("() => void app.extensionManager.command.execute('Skyport.ShowJob')")
+    editor.page.wait_for_selector(".skyport-detail:not([hidden])")
+    assert f"by keyboard {editor.vue}" in editor.page.inner_text(".skyport-detail")
+    editor.page.evaluate(TOGGLE)
+    offered = editor.page.evaluate("""() => {
+      const node = app.graph.nodes.find((one) => one.title === "Boat");
+      const { extensions } = app.extensionManager.extension ?? app;
+      const ours = extensions.find((one) => one.name === "Skyport.Outcome");
+      return ours.getNodeMenuItems(node).map((one) => one.content);
+    }""")
+    assert offered == ["Show its job"]
+
+
 def test_after_an_interrupt_the_node_says_that_the_task_goes_on_until_it_has_ended(
     editor: Editor, clock: Clock
 ):

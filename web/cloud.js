@@ -2,13 +2,14 @@
 // commands that send a part there, or keep it here.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { selected } from "./cloud/acts.js";
 import { badgesOf } from "./cloud/badges.js";
 import { certain } from "./cloud/certain.js";
 import { RUN, essence, hasCloud, whereOf } from "./cloud/graph.js";
 import { commands, entries, keybindings, offerAtOutputs, toolbox } from "./cloud/menu.js";
 import { askForNames } from "./cloud/names.js";
 import { paint, prepare } from "./cloud/paint.js";
-import { notice } from "./notices.js";
+import { focusNotice, notice } from "./notices.js";
 import { startPractice } from "./practice.js";
 import { mayChangeLater, promptOf, rootGraph } from "./prompt.js";
 import { act, ask } from "./server.js";
@@ -67,9 +68,24 @@ async function remedies(node) {
   return [[say("Practice mode"), startPractice], [say("Open settings"), () => openSettings(name)]];
 }
 
+// What a click on a badge does, by keyboard too.
+async function tellSelected() {
+  const [node, badge] = [...badges].find(([one, { reason }]) => reason && selected().includes(one)) ?? [];
+  if (badge) return tell(node, badge).then(focusNotice);
+  app.extensionManager.toast.add({ severity: "info", summary: "Skyport", detail: say("Select a node whose badge has a reason."), life: 5000 });
+}
+
+function withReason(node) {
+  const badge = badges.get(node);
+  const entry = badge?.reason ? [{ content: say("Show the reason of its badge"), callback: () => void tell(node, badge) }] : [];
+  return [...entries(node), ...entry];
+}
+
+const TELL = { id: "Skyport.ShowReason", label: "Skyport: reason of the selected node's badge", icon: "pi pi-question-circle", function: tellSelected };
+
 app.registerExtension({
   name: "Skyport.Cloud",
-  commands,
+  commands: [...commands, TELL],
   keybindings,
   setup() {
     api.addEventListener("graphChanged", later);
@@ -84,6 +100,6 @@ app.registerExtension({
     if (node.type === RUN || node.comfyClass === RUN) later();
   },
   loadedGraphNode: prepare, // one of a class that is not here was never created
-  getNodeMenuItems: entries,
+  getNodeMenuItems: withReason,
   getSelectionToolboxCommands: toolbox,
 });

@@ -1,17 +1,25 @@
 // A message with buttons at the edge of the window. The editor's own toasts can hold none.
+// What comes into a live region is read aloud only where the region was there before: it is made at once.
 import { el } from "./jobs/elements.js";
 import { say } from "./words.js";
 
 const MOST = 4;
 const LONG = 8000; // ms for what is no error
+const stack = el("div.notices", { role: "region", "aria-live": "polite" });
+document.body.append(stack);
+let before = null; // what had the focus before a message had it
 
 /** Show {title, text, tone: "good" | "bad" | "warn", actions: [[label, run], ...]}. An equal one is replaced. */
 export function notice({ title, text, tone = "warn", actions = [] }) {
   const key = `${title}\n${text}`;
-  const stack = place();
+  stack.setAttribute("aria-label", say("Messages of Skyport"));
   for (const old of [...stack.children]) if (old.dataset.key === key) old.remove();
-  const made = el("div.notice", { role: tone === "bad" ? "alert" : "status", "data-tone": tone, "data-key": key });
-  const close = () => made.remove();
+  const made = el("div.notice", { ...(tone === "bad" && { role: "alert" }), "data-tone": tone, "data-key": key, onkeydown });
+  const close = () => remove(made);
+  function onkeydown(event) {
+    event.stopPropagation(); // the editor has meanings of its own for keys
+    if (event.key === "Escape") close();
+  }
   const press = (run) => () => {
     close();
     run();
@@ -30,13 +38,26 @@ export function notice({ title, text, tone = "warn", actions = [] }) {
 
 /** Take away every message of that tone. */
 export function dismiss(tone) {
-  for (const old of [...place().children]) if (old.dataset.tone === tone) old.remove();
+  for (const old of [...stack.children]) if (old.dataset.tone === tone) old.remove();
 }
 
-function place() {
-  const there = document.querySelector(".skyport-notices");
-  if (there) return there;
-  const made = el("div.notices");
-  document.body.append(made);
-  return made;
+/** Bring the focus to the latest message; Escape closes it, and brings the focus back. */
+export function focusNotice() {
+  if (!stack.lastElementChild) return;
+  if (!stack.contains(document.activeElement)) before = document.activeElement;
+  focusLast();
+}
+
+function focusLast() {
+  const [close, action] = stack.lastElementChild.querySelectorAll("button");
+  (action ?? close).focus();
+}
+
+/** The focus goes to the message that is left, else where it was before. */
+function remove(made) {
+  const held = made.contains(document.activeElement);
+  made.remove();
+  if (!held) return;
+  if (stack.lastElementChild) focusLast();
+  else if (before?.isConnected) before.focus();
 }

@@ -1,12 +1,14 @@
 // What became of a node's latest run stays on the node: cost, warnings, what goes on, what failed.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { selected } from "./cloud/acts.js";
 import { everyNode } from "./cloud/graph.js";
 import { openJob } from "./jobs.js";
 import { byNode, lineOf } from "./outcome/words.js";
-import { paint, prepare } from "./outcome/paint.js";
+import { jobOf, paint, prepare } from "./outcome/paint.js";
 import { rootGraph } from "./prompt.js";
 import { ask } from "./server.js";
+import { say } from "./words.js";
 
 const PAUSE = 250; // ms in which changes are collected
 const CLEARED = "00000000-0000-0000-0000-000000000000"; // the id of every cleared graph in older editors
@@ -43,8 +45,20 @@ function hasOurs(graph) {
   return false;
 }
 
+// What a click on the line does, by keyboard and where it is too small to be pressed.
+function showJob() {
+  const job = selected().map(jobOf).find(Boolean);
+  if (job) return openJob(job);
+  app.extensionManager.toast.add({ severity: "info", summary: "Skyport", detail: say("Select a node that has run a job."), life: 5000 });
+}
+
 app.registerExtension({
   name: "Skyport.Outcome",
+  commands: [{ id: "Skyport.ShowJob", label: "Skyport: job of the selected node", icon: "pi pi-cloud", function: showJob }],
+  getNodeMenuItems(node) {
+    const job = jobOf(node);
+    return job ? [{ content: say("Show its job"), callback: () => void openJob(job) }] : [];
+  },
   setup() {
     for (const event of ["execution_start", "status", "reconnected"]) api.addEventListener(event, later);
     api.addEventListener("skyport.outcome", ({ detail }) => detail.workflow === rootGraph()?.id && later());

@@ -2,7 +2,7 @@
 // settings: that file is readable and goes to every browser.
 import { app } from "../../scripts/app.js";
 import { say } from "./words.js";
-import { notice } from "./notices.js";
+import { focusNotice, notice } from "./notices.js";
 import { refreshModels } from "./models.js";
 import { addStyles } from "./styles.js";
 import { openSettings } from "./settings/open.js";
@@ -42,8 +42,10 @@ app.registerExtension({
   commands: [
     { id: "Skyport.OpenSettings", label: "Skyport: settings", icon: "pi pi-cloud", function: () => openSettings() },
     { id: "Skyport.RefreshModels", label: "Skyport: refresh models", icon: "pi pi-refresh", function: refresh },
+    { id: "Skyport.FocusMessage", label: "Skyport: go to the message", icon: "pi pi-comment", function: focusNotice },
   ],
-  menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels"] }],
+  keybindings: [{ combo: { key: "m", ctrl: true, alt: true }, commandId: "Skyport.FocusMessage" }],
+  menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels", "Skyport.FocusMessage"] }],
   getNodeMenuItems(node) {
     if (!node.type?.startsWith("Skyport")) return [];
     return [{ content: say("Skyport settings"), callback: () => openSettings(platformOf(node.type)) }];

@@ -26,6 +26,9 @@ export function paint(lines, onClick) {
   for (const node of new Set([...before.keys(), ...shown.keys()])) if (before.get(node) !== shown.get(node)) redraw(node);
 }
 
+/** The number of the job that the line of a node speaks of; undefined where it has none. */
+export const jobOf = (node) => shown.get(successor(node))?.line.job;
+
 const same = (old, line) => (old && JSON.stringify(old.line) === JSON.stringify(line) ? old : null);
 
 /** The node that stands where `node` stood: undo makes new nodes, but not new elements. */

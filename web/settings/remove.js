@@ -9,11 +9,12 @@ export function removeButton(platform, label, tell) {
   const ask = (asked) => {
     question.hidden = !asked;
     remove.hidden = asked;
-    if (asked) keep.focus();
+    (asked ? keep : remove).focus();
   };
   const remove = button(say("Remove"), "trash", () => ask(true));
   const sure = button(say("Remove the key"), "trash", () => {
     ask(false);
+    remove.closest(".skyport-card").querySelector("input").focus(); // for another key: Remove will be gone
     busy(remove, tell, () => change("key/remove", { platform }));
   });
   const keep = button(say("Keep it"), "times", () => ask(false));

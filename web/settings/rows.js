@@ -6,10 +6,9 @@ import { fixedWords, valueOf } from "./words.js";
 
 /** The line of a row that shows the server's answer. */
 export function message() {
-  const element = el("p.told", { role: "status", hidden: true });
+  const element = el("p.told", { role: "status" }); // never hidden: else its first words would not be read aloud
   const tell = (words, tone = "") => {
     element.textContent = words;
-    element.hidden = !words;
     element.dataset.tone = tone;
   };
   return { element, tell };
@@ -17,6 +16,7 @@ export function message() {
 
 /** Run `work` with its button disabled; the [words, tone] it returns, or its error, is shown beside. */
 export async function busy(pressed, tell, work) {
+  const held = document.activeElement === pressed; // a button that is disabled loses the focus
   pressed.disabled = true;
   tell(say("One moment..."));
   try {
@@ -25,6 +25,7 @@ export async function busy(pressed, tell, work) {
     tell(error.message, "bad");
   } finally {
     pressed.disabled = false;
+    if (held && document.activeElement === document.body) pressed.focus();
   }
 }
 
@@ -71,6 +72,8 @@ function settingRow(about, input, draw) {
   const element = el("div.setting", { "data-name": about.name }, label, input, told.element);
   const id = `skyport-setting-${about.name}`;
   input.id = id;
+  told.element.id = `${id}-told`;
+  input.setAttribute("aria-describedby", told.element.id);
   label.htmlFor = id;
   const show = (all) => {
     const field = all.settings[about.name];
@@ -82,9 +85,11 @@ function settingRow(about, input, draw) {
   follow(element, show);
   const save = async (value) => {
     told.tell("");
+    input.removeAttribute("aria-invalid");
     try {
       await change("settings", { [about.name]: value });
     } catch (error) {
+      input.setAttribute("aria-invalid", "true");
       told.tell(error.message, "bad");
       if (input.type === "checkbox") show(setup());
     }

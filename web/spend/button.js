@@ -5,8 +5,9 @@ import { say } from "../words.js";
 import { lineWords, sumWords } from "./words.js";
 
 const text = el("span.sum");
-const button = el("button.button", { type: "button", "aria-haspopup": "true", onclick: () => toggle() }, icon("wallet"), text);
-const list = el("div.list", { role: "dialog", hidden: true });
+const list = el("div.list", { id: "skyport-cost-list", role: "group", "aria-labelledby": "skyport-cost-sum", hidden: true });
+const about = { type: "button", "aria-expanded": "false", "aria-controls": list.id, onclick: () => toggle() };
+const button = el("button.button", about, icon("wallet"), text);
 const element = el("div.cost", { hidden: true }, button, list);
 
 /** Put it into the bar of the button Run; while there is no such bar, at the edge of the window. */
@@ -31,11 +32,12 @@ export function show(estimate) {
 function linesOf(estimate) {
   const lines = estimate.items.map((item) => el("li", {}, lineWords(item)));
   const least = estimate.at_least ? [el("p", {}, say("How many tasks it is turns out as it runs."))] : [];
-  return [el("strong", {}, sumWords(estimate)), el("ul", {}, ...lines), ...least];
+  return [el("strong", { id: "skyport-cost-sum" }, sumWords(estimate)), el("ul", {}, ...lines), ...least];
 }
 
 function toggle(open = list.hidden) {
   list.hidden = !open;
+  button.setAttribute("aria-expanded", open);
   if (!open) return;
   const { bottom, right } = button.getBoundingClientRect();
   Object.assign(list.style, { top: `${bottom + 6}px`, right: `${Math.max(8, innerWidth - right)}px` });
