@@ -41,6 +41,17 @@ def pytest_collection() -> Generator[None, Any, Any]:
         gc.enable()
 
 
+# A worker takes a file at a time: long ones first, or one of them is left alone at the end.
+_LONG = ("kill", "outcomes_nodes", "bench", "demo", "sequences", "encoders", "hostile_answers")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    names = [f"test_{name}.py" for name in _LONG]
+    rank = {name: number for number, name in enumerate(names)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def new_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Paths of folders that are not there yet: pytest's own numbers cost a look at all of them."""
@@ -77,6 +88,7 @@ class RootIsNoTestPackage:
 def pytest_configure(config: pytest.Config) -> None:
     # A hook in this file would be asked only about the folders below it.
     config.pluginmanager.register(RootIsNoTestPackage())
+    config.option.loadscopereorder = False  # xdist would begin with the files of many short tests
 
 
 class LeftLoopback(AssertionError):
