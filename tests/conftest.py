@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
+import itertools
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,45 @@ hypothesis.settings.load_profile("skyport")
 _PRIVATE = ("SKYPORT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Collects without looks for garbage: ten thousand items are none, then or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+# A worker takes a file at a time: long ones first, or one of them is left alone at the end.
+_LONG = ("kill", "outcomes_nodes", "bench", "demo", "sequences", "encoders", "hostile_answers")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    names = [f"test_{name}.py" for name in _LONG]
+    rank = {name: number for number, name in enumerate(names)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Paths of folders that are not there yet: pytest's own numbers cost a look at all of them."""
+    base = tmp_path_factory.mktemp("homes")
+    return (base / f"home{number}" for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: Any, monkeypatch: Any) -> Iterator[Path]:
+def home(new_home: Iterator[Path], monkeypatch: Any) -> Iterator[Path]:
     """A new data folder, named in SKYPORT_HOME; the environment tells nothing else of us."""
     for variable in list(os.environ):
         name = variable.upper()
         if name.startswith(_PRIVATE) or name.endswith(("_API_KEY", "_BASE_URL")):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")  # texts are English whoever runs the tests
-    folder = tmp_path_factory.mktemp("home")
+    folder = next(new_home)
+    folder.mkdir(0o700)
     monkeypatch.setenv("SKYPORT_HOME", str(folder))
     yield folder
     folders.use_home(None)
@@ -56,6 +88,7 @@ class RootIsNoTestPackage:
 def pytest_configure(config: pytest.Config) -> None:
     # A hook in this file would be asked only about the folders below it.
     config.pluginmanager.register(RootIsNoTestPackage())
+    config.option.loadscopereorder = False  # xdist would begin with the files of many short tests
 
 
 class LeftLoopback(AssertionError):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,33 +33,65 @@ PACE = 0.05
 MADE = ["image", "video", "image", "image", "audio"]
 
 
-def test_the_whole_demo_runs_as_a_process_without_account_or_terminal(tmp_path):
-    env = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9", "HAIYI_API_KEY": "AI-my-own-real-key"}
-    given = ["demo", "--output", str(tmp_path / "out"), "--pace", "0.1"]
-    argv = [sys.executable, "-m", "skyport", *given]
+@dataclass(frozen=True)
+class Demo:
+    """What the command did in a data folder of its own, `home`."""
+
+    done: subprocess.CompletedProcess[str]
+    output: Path
+    home: Path
+
+
+def whole_demo(factory: pytest.TempPathFactory) -> Demo:
+    output, home = factory.mktemp("demo") / "out", factory.mktemp("demo_home")
+    keys = {"HAIYI_API_KEY": "AI-my-own-real-key", "SKYPORT_HOME": str(home)}
+    argv = [sys.executable, "-m", "skyport", "demo", "--output", str(output), "--pace", str(PACE)]
+    env = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9", **keys}
     done = subprocess.run(argv, capture_output=True, text=True, env=env, cwd=ROOT, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
-    assert "AI-" not in done.stdout + done.stderr
-    output = (done.stdout + done.stderr).splitlines()
-    assert all(char.isprintable() for line in output for char in line)
-    results = sorted((tmp_path / "out" / "haiyi").glob("*/*.*"))
+    return Demo(done, output, home)
+
+
+@pytest.fixture(scope="module")
+def kept() -> list[Demo]:
+    """The one demo of this file, once there is one."""
+    return []
+
+
+@pytest.fixture
+def demo(kept: list[Demo], tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Run by the first test that asks, as the environment is clean only inside a test."""
+    if not kept:
+        kept.append(whole_demo(tmp_path_factory))
+    [demo] = kept
+    assert demo.done.returncode == 0, demo.done.stderr
+    return demo
+
+
+def test_the_whole_demo_runs_as_a_process_without_account_or_terminal(demo):
+    text = demo.done.stdout + demo.done.stderr
+    assert "AI-" not in text
+    assert all(char.isprintable() for line in text.splitlines() for char in line)
+    results = sorted((demo.output / "haiyi").glob("*/*.*"))
     assert sorted(kind_of(path).value for path in results) == sorted(MADE)
-    with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
+    with Image.open(demo.output / "contact_sheet.png") as sheet:
         assert sheet.width > 1000
 
 
-def test_the_table_names_step_model_task_and_result(tmp_path, capsys):
-    assert main(["demo", "--output", str(tmp_path), "--pace", str(PACE)]) == 0
-    rows = capsys.readouterr().out.splitlines()
+def test_the_table_names_step_model_task_and_result(demo):
+    rows = demo.done.stdout.splitlines()
     film = next(row for row in rows if row.startswith("image to video"))
     assert "kwai/kling-v3" in film
     assert "3.0 s" in film
-    [path] = tmp_path.glob("haiyi/*/kling-v3_*.mp4")
-    assert path.relative_to(tmp_path).as_posix() in film
+    [path] = demo.output.glob("haiyi/*/kling-v3_*.mp4")
+    assert path.relative_to(demo.output).as_posix() in film
     assert path.stem.split("_")[1] in film.split()
     frames = next(row for row in rows if row.startswith("frames"))
     assert "72 frames decoded, 5 kept" in frames
-    assert len(list(tmp_path.glob("haiyi/*/*_frames/*.png"))) == 5
+    assert len(list(demo.output.glob("haiyi/*/*_frames/*.png"))) == 5
+
+
+def test_the_demo_leaves_the_users_keys_and_models_alone(demo):
+    assert list(demo.home.iterdir()) == []
 
 
 def test_a_failing_step_makes_the_demo_fail_and_says_why(tmp_path, capsys):
@@ -69,11 +102,6 @@ def test_a_failing_step_makes_the_demo_fail_and_says_why(tmp_path, capsys):
     assert "not done" in next(row for row in rows if row.startswith("image to video"))
     assert ".png" in next(row for row in rows if row.startswith("remote workflow"))
     assert (tmp_path / "contact_sheet.png").is_file()
-
-
-def test_the_demo_leaves_the_users_keys_and_models_alone(tmp_path, home):
-    assert main(["demo", "--output", str(tmp_path), "--pace", str(PACE)]) == 0
-    assert list(home.iterdir()) == []
 
 
 def test_the_environment_is_as_before_when_the_demo_has_ended():

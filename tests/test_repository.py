@@ -220,8 +220,15 @@ def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
-CALLS = [(path, call) for path in PACKAGE for call in anywhere(path) if is_tr(call)]
-SAID = {text for _, call in CALLS if isinstance(text := literal(call), str)}
+@cache
+def calls() -> list[tuple[Path, Any]]:
+    """Every call of tr(). Read by the tests that ask: all workers collect this file."""
+    return [(path, call) for path in PACKAGE for call in anywhere(path) if is_tr(call)]
+
+
+@cache
+def said() -> set[str]:
+    return {text for _, call in calls() if isinstance(text := literal(call), str)}
 
 
 @pytest.fixture
@@ -230,7 +237,7 @@ def chinese() -> dict[str, str]:
 
 
 def test_every_text_is_a_literal():
-    assert [f"{name_of(p)}:{c.lineno}" for p, c in CALLS if not isinstance(literal(c), str)] == []
+    assert [f"{name_of(p)}:{c.lineno}" for p, c in calls() if not isinstance(literal(c), str)] == []
 
 
 def test_every_text_gets_the_values_it_names():
@@ -238,15 +245,15 @@ def test_every_text_gets_the_values_it_names():
         given = {keyword.arg for keyword in call.keywords}
         return None not in given and given != placeholders(str(literal(call)))
 
-    assert [f"{name_of(path)}:{call.lineno}" for path, call in CALLS if wrong(call)] == []
+    assert [f"{name_of(path)}:{call.lineno}" for path, call in calls() if wrong(call)] == []
 
 
 def test_every_text_has_a_chinese_one(chinese):
-    assert sorted(SAID - chinese.keys()) == []
+    assert sorted(said() - chinese.keys()) == []
 
 
 def test_no_chinese_text_is_left_over(chinese):
-    assert sorted(chinese.keys() - SAID) == []
+    assert sorted(chinese.keys() - said()) == []
 
 
 def test_chinese_texts_name_the_same_values(chinese):
