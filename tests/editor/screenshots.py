@@ -39,7 +39,11 @@ def main(into: Path) -> None:
                 settings(editor, into, language)
 
 
-SANDBOX = {"SKYPORT_SANDBOX": "1", "SKYPORT_REUSE_RESULTS": "0"}
+SANDBOX = {
+    "SKYPORT_SANDBOX": "1",
+    "SKYPORT_SANDBOX_SCENES": "1",
+    "SKYPORT_REUSE_RESULTS": "0",
+}
 
 
 def forms(editor: Editor, into: Path, language: str) -> None:
