@@ -48,6 +48,7 @@ def speed_up() -> None:
     waiting.UNCHANGED_FOR /= SPEED
     waiting.MAX_PAUSE /= SPEED
     poller.LOOK /= SPEED
+    poller.DEAD_AFTER /= SPEED
     poller.POLLS_A_SECOND *= SPEED
     polling.POLLS_A_MINUTE *= SPEED
     polling._INTERVAL /= SPEED

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from host import PROBES, Host, open_host
 from PIL import Image, ImageChops
 from skyport import providers
 from skyport.engine.base.errors import InputRejected, NotFound, TaskFailed
-from skyport.engine.base.types import Request, Status, Task
+from skyport.engine.base.types import Request, Result, Status, Task
+from skyport.engine.ledger.ledger import EVERYTHING
 from skyport.engine.media.files import describe
 from skyport.providers import comfyui
 from skyport.providers.comfyui import Comfyui
 from skyport.providers.comfyui._servers import Server, add
-from virtual import Play
+from virtual import Play, ended
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +133,60 @@ def test_a_running_and_a_waiting_task_are_cancelled_by_their_ids(
 
 def test_it_says_what_it_is(provider: Comfyui) -> None:
     assert provider.check().startswith("pc: It answers: ComfyUI 0.")
+
+
+def test_the_node_that_runs_there_is_told_by_its_title(provider: Comfyui, second: Host) -> None:
+    prompt = waiting("gate-title")
+    prompt["2"]["_meta"] = {"title": "The gate"}
+    running = task(provider, prompt)
+    until(lambda: provider.poll(running).node == "The gate (2)")
+    woken: list[bool] = []
+    provider.on_end(running, lambda: woken.append(True))
+    second.open_gate("gate-title")
+    until(lambda: woken)
+    assert provider.poll(running).status is Status.SUCCEEDED
+
+
+# -- a pool ---------------------------------------------------------------------------------------
+
+
+def coloured(colour: int) -> Request:
+    """A picture of one colour that takes a moment."""
+    image = {"width": 8, "height": 8, "batch_size": 1, "color": colour}
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": image},
+        "2": {"class_type": "ProbeSleepSync", "inputs": {"seconds": 0.3, "salt": colour}},
+        "3": {"class_type": "ProbeSink", "inputs": {"value": ["2", 0]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "p"}},
+    }
+    return comfyui.workflow(prompt)
+
+
+def colour_of(result: Result) -> int:
+    (file,) = result.files
+    with Image.open(file.path) as image:
+        red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
+    return int(red) << 16 | int(green) << 8 | int(blue)
+
+
+def test_thirty_parts_come_back_in_order_although_a_server_is_killed_in_the_middle(
+    provider: Comfyui, play: Play, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with open_host("comfyui", tmp_path_factory.mktemp("third"), packs=[PROBES]) as third:
+        add(Server("third", third.client.url))
+        process: Any = third.process
+
+        async def scene() -> Sequence[Result]:
+            requests = [coloured(number << 8) for number in range(30)]
+            jobs = await play.runner.begin_all(provider, requests, tmp_path)
+            while sum(job.future.done() for job in jobs) < 8:
+                await play.pause(1)
+            process._process.kill()
+            return await asyncio.gather(*map(ended, jobs))
+
+        results = play.run(scene())
+    assert [colour_of(result) for result in results] == [number << 8 for number in range(30)]
+    rows = play.runner.ledger.rows(EVERYTHING)  # type: ignore[attr-defined]
+    assert len(rows) == 30
+    assert {row.record.sent_to for row in rows} == {"pc", "third"}
+    assert sum(row.attempt == 2 for row in rows) <= 2
