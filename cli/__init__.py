@@ -16,7 +16,7 @@ from ..engine.base.words import tr, use_language
 
 try:
     from ..engine.settings import settings
-    from . import clusters, demo, estimate, jobs, keys, models, run, sandbox, spend
+    from . import clusters, demo, estimate, jobs, keys, models, run, sandbox, servers, spend
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
 
@@ -29,6 +29,7 @@ _COMMANDS = {
     "models": models,
     "clusters": clusters,
     "keys": keys,
+    "servers": servers,
     "sandbox": sandbox,
 }
 _FAILED = 1
@@ -103,8 +104,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        # Not repeated for `keys`: it may be a key.
-        shown = "" if args.command == "keys" else " ".join(unknown)
+        # Not repeated where it may be a key.
+        shown = "" if args.command in ("keys", "servers") else " ".join(unknown)
         args.parser.error(tr("unknown arguments: {told}", told=shown or "..."))
     return args
 

@@ -54,7 +54,7 @@ def _fetch_prices(platforms: Iterable[str]) -> None:
 
 def _print(estimate: Estimate) -> None:
     if not estimate.items:
-        print(tr("The workflow orders nothing from a platform."))
+        print(_nothing_ordered(estimate))
         return
     head = [tr("node"), tr("platform"), tr("model"), tr("tasks"), tr("each"), tr("known from")]
     print(table(head, [_cells(item) for item in estimate.items]))
@@ -65,6 +65,14 @@ def _print(estimate: Estimate) -> None:
         names = ", ".join(item.title for item in estimate.items if item.price is None)
         print(tr("Cost unknown: {names} (tasks: {count})", names=names, count=estimate.unknown))
     print(tr("Reuse is not known here: what was ordered before costs nothing."), file=sys.stderr)
+
+
+def _nothing_ordered(estimate: Estimate) -> str:
+    if estimate.subscribed:
+        return tr("Your subscription at Comfy Cloud pays; how much is not known here.")
+    if estimate.free:
+        return tr("Free: your own server.")
+    return tr("The workflow orders nothing from a platform.")
 
 
 def _cells(item: Item) -> list[str]:
@@ -108,6 +116,8 @@ def _to_json(estimate: Estimate) -> dict[str, Any]:
         "tasks": estimate.tasks,
         "at_least": estimate.at_least,
         "unknown": estimate.unknown,
+        "free": estimate.free,
+        "subscribed": estimate.subscribed,
         "items": [{**asdict(item), "label": item.label} for item in estimate.items],
         "totals": [asdict(total) for total in estimate.totals()],
     }

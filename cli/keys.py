@@ -6,8 +6,10 @@ import argparse
 import getpass
 import os
 import sys
+from contextlib import suppress
 
 from .. import providers
+from ..engine.base.errors import InvalidInput
 from ..engine.base.words import tr
 from ..engine.settings import keys
 from ._rows import print_json
@@ -23,7 +25,9 @@ def about() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     # argparse checks nothing here: it repeats what it refuses, which may be a key.
     parser.add_argument("action", metavar="set|list|remove", help=tr("what to do"))
-    parser.add_argument("platform", nargs="?", help=tr("whose key"))
+    parser.add_argument(
+        "platform", nargs="?", help=tr("whose key; comfyui:NAME is that of a server")
+    )
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=tr("print the list as JSON"))
 
@@ -40,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     pair = keys.s3()
-    listing = {**keys.listing(providers.names()), _S3: pair[0] if pair else None}
+    names = [*providers.names(), *_server_keys()]
+    listing = {**keys.listing(names), _S3: pair[0] if pair else None}
     if args.json:
         print_json([_view(name, key) for name, key in listing.items()])
         return 0
@@ -65,10 +70,10 @@ def _view(name: str, key: keys.Key | None) -> dict[str, str | None]:
 def _set(args: argparse.Namespace) -> int:
     name = _platform_name(args)
     if name == _S3:
-        access = _ask(tr("Access key id of S3: "))
-        key = keys.set_s3(access, _ask(tr("Secret access key of S3: ")))
+        access = ask_for_key(tr("Access key id of S3: "))
+        key = keys.set_s3(access, ask_for_key(tr("Secret access key of S3: ")))
     else:
-        key = keys.set_key(name, _ask(tr("Key of {platform}: ", platform=_label(name))))
+        key = keys.set_key(name, ask_for_key(tr("Key of {platform}: ", platform=_label(name))))
     print(tr("{platform}: the key {masked} is stored.", platform=_label(name), masked=key.masked()))
     for variable in _in_environment(name):
         print(tr("{variable} is set too and takes precedence.", variable=variable), file=sys.stderr)
@@ -90,17 +95,28 @@ _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 
 
 def _platform_name(args: argparse.Namespace) -> str:
-    names = (*providers.names(), _S3)
+    names = (*providers.names(), *_server_keys(), _S3)
     if args.platform not in names:
         args.parser.error(tr("name one of these: {names}", names=", ".join(names)))
     return str(args.platform)
 
 
+def _server_keys() -> list[str]:
+    """The names of the keys of ComfyUI servers that send one."""
+    from ..providers.comfyui import servers
+
+    with suppress(InvalidInput):  # a broken servers.json is told by `skyport servers`
+        return [server.key_name for server in servers.with_keys()]
+    return []
+
+
 def _label(name: str) -> str:
-    return "S3" if name == _S3 else providers.provider_class(name).label
+    platform, _, server = name.partition(":")
+    label = "S3" if name == _S3 else providers.provider_class(platform).label
+    return f"{label} ({server})" if server else label
 
 
-def _ask(question: str) -> str:
+def ask_for_key(question: str) -> str:
     """The key, typed without echo; the next line of stdin where that is no terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.readline()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..engine.tasks.job import Job
 
 _MEDIA = ("image", "video", "audio")
-_LOCATIONS = {"cluster", "workflow_id"}
+_LOCATIONS = {"cluster", "workflow_id", "server"}
 _GRACE = 5.0  # seconds for a submit to yield its task id, and for a platform to cancel
 
 
@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workflow-id",
         help=tr("the number of the hosted workflow, where the platform requires one"),
+    )
+    parser.add_argument(
+        "--server",
+        help=tr("a ComfyUI server's name; auto picks the one with the shortest queue that fits"),
     )
     parser.add_argument(
         "--input",

@@ -20,7 +20,8 @@ from ._base.node import CloudNode
 from ._kinds import recent_jobs, schema
 from ._kinds.remote_inputs import RemoteInputs, append_value
 from ._kinds.search_texts import search_texts
-from ._run_in_cloud.request import clouds, request_of, value_of, where_input, with_local_ids
+from ._run_in_cloud.clouds import clouds
+from ._run_in_cloud.request import request_of, value_of, where_input, with_local_ids
 from ._run_in_cloud.split_prompt import notes_of, remote_part_of
 
 _CATEGORY = "Skyport"
@@ -34,7 +35,6 @@ _VALUES = [
     io.Float,
     io.Boolean,
 ]
-_MEDIA = _VALUES[:4]
 
 
 class RunInCloud(CloudNode):
@@ -47,7 +47,7 @@ class RunInCloud(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        template = io.MatchType.Template("value", _MEDIA)
+        template = io.MatchType.Template("value", _VALUES)
         return io.Schema(
             node_id=cls.id,
             display_name="Run in Cloud",

@@ -150,7 +150,7 @@ class Jobs:
     def _output(self, made: Made, number: int, task: Task, twists: Twists) -> dict[str, Any]:
         asset = self._made[made.address]
         target, ends = self._assets.target(asset)
-        kind = made.file.kind if made.file.kind in ("image", "video", "audio") else "file"
+        kind = made.file.kind if made.file.kind in ("image", "video", "audio", "text") else "file"
         url = self._address(target, self._is_whole(task))
         return {
             "node_id": made.node_id,

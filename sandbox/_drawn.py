@@ -21,7 +21,7 @@ from ._film import draw
 from ._graph import Node, Prompt, in_order, is_link
 from ._nodes import NODES
 from ._nodes.decode import load_film, load_image, load_sound
-from ._nodes.kinds import IMAGE, MASK, MEDIA, STRING, VIDEO, Array, Film, Input
+from ._nodes.kinds import ANY, IMAGE, MASK, MEDIA, STRING, TEXT, VIDEO, Array, Film, Input
 
 Find = Callable[[str], "StoredFile | None"]
 Link = Sequence[Any]
@@ -47,7 +47,8 @@ class Drawn:
     def value(self, link: Link, expected: Input) -> Any:
         """The value at `link`, of the type that an input expects."""
         if expected.kind not in MEDIA:
-            return self._text(link[0]) if expected.kind == STRING else expected.otherwise
+            is_text = expected.kind in (STRING, ANY)
+            return self._text(link[0]) if is_text else expected.otherwise
         key = (link[0], link[1], expected.kind)
         if key not in self._made:
             self._made[key] = self._make(link, expected)
@@ -55,6 +56,9 @@ class Drawn:
 
     def files(self, link: Link, kind: str) -> Iterator[Path]:
         """The files that a saver would have saved from `link`."""
+        if kind == TEXT:
+            yield from NODES["PreviewAny"].save({"source": self._text(link[0])}, self._new_path)
+            return
         spec = self._spec(link, kind)
         for number in range(self._count(link[0]) if kind == "image" else 1):
             yield draw(_numbered(spec, number), self._new_path())

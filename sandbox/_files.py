@@ -33,6 +33,7 @@ _HEADERLESS = {  # by FFmpeg's names
     "caf": ("x-caf", "caf"),
 }
 _DOWNLOADS = ("cut", "html", "redirect", "gone", "bad_data")
+TEXT_ENDING = ".txt"  # of a file with the text that a node shows
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -111,6 +112,8 @@ def _by_tracks(path: Path, mime: str, ending: str) -> tuple[str, str]:
 
 def result_file(path: Path, twists: Twists) -> StoredFile:
     """The result that a task drew at `path`, spoiled as the task's markers ask."""
+    if path.suffix == TEXT_ENDING:
+        return StoredFile(path, path.name, "text/plain", "txt", path.stat().st_size, _etag(path))
     if "only" in twists and next(twists["only"]["results"]) != twists["only"]["number"]:
         return identify(path, path.name)
     if "truncated" in twists:

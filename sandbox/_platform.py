@@ -16,7 +16,7 @@ from ._answer import Answer as Answer
 from ._body import Body, Cut, Refusal
 from ._draw import DrawSpec
 from ._faults import Faults, Twists, markers
-from ._files import StoredFile, identify, result_file, serve_range
+from ._files import TEXT_ENDING, StoredFile, identify, result_file, serve_range
 from ._film import draw
 from ._graph import Prompt
 from ._log import Log, LoggedRequest
@@ -155,6 +155,7 @@ class Platform:
 
     name: ClassVar[str]
     key: ClassVar[str]
+    shows_text: ClassVar[bool] = False  # whether results hold the texts that nodes show
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -296,7 +297,9 @@ class Platform:
         twists = self.markers(fields)
 
         def make() -> Sequence[Made]:
-            return [store(saved, twists) for saved in run(prompt, files, self.world.new_path)]
+            saved = run(prompt, files, self.world.new_path)
+            told = (one for one in saved if self.shows_text or one.path.suffix != TEXT_ENDING)
+            return [store(one, twists) for one in told]
 
         return Plan(kind, fields, make, 3.0, steps(prompt))
 

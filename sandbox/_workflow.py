@@ -17,7 +17,7 @@ from ._drawn import Drawn, Find, Link, file_input
 from ._files import StoredFile
 from ._graph import Node, Prompt, in_order, is_link, rings, sources, title
 from ._nodes import NODES
-from ._nodes.kinds import FILE, IMAGE, Input, NodeClass, WrongInput
+from ._nodes.kinds import ANY, FILE, IMAGE, TEXT, Input, NodeClass, WrongInput
 from ._tasks import NodeFailed
 
 Files = Mapping[str, StoredFile] | Find
@@ -211,7 +211,7 @@ def _check_link(link: Any, expected: Input, prompt: Prompt) -> None:
         return
     if not 0 <= link[1] < len(source.outputs):
         raise WrongInput(f"node {link[0]} ({source.name}) has no output {link[1]}")
-    if source.outputs[link[1]] != expected.kind:
+    if expected.kind not in (source.outputs[link[1]], ANY):
         raise WrongInput(
             f"Return type mismatch: node {link[0]} ({source.name}) gives "
             f"{source.outputs[link[1]]}, not {expected.kind}"
@@ -263,7 +263,8 @@ class _Work:
     def _make(self, node_id: str, known: NodeClass, values: Mapping[str, Any]) -> None:
         if known.saves:
             self._saved[node_id] = list(known.save(values, self._new_path))
-            self._made[node_id] = (values[known.medium],)
+            medium = values[known.medium]
+            self._made[node_id] = (str(medium) if known.saves == TEXT else medium,)
         else:
             self._made[node_id] = known.make(values)
 

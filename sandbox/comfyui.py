@@ -17,6 +17,7 @@ from ._faults import Twists, status_word
 from ._fields import only
 from ._files import result_file
 from ._graph import Prompt, in_order, title
+from ._nodes.kinds import TEXT
 from ._platform import Answer, Platform, Request, Route, World
 from ._tasks import CANCELLED, FAIL, PENDING, RUNNING, SUCCESS, Made, Task
 from ._workflow import Saved, check_shape, output_nodes, wrong_inputs
@@ -46,6 +47,7 @@ class Comfyui(Platform):
     """
 
     name = "comfyui"
+    shows_text = True
     key = "sk-sandbox-comfyui"
 
     def __init__(self, world: World) -> None:
@@ -279,7 +281,10 @@ class Comfyui(Platform):
         for made in () if is_empty else seen.entry.task.made:
             node, at = seen.entry.prompt[made.node_id], Place.read(made.address)
             kind = _KEYS.get(node["class_type"]) or _KIND_KEYS.get(made.file.kind, "files")
-            if at:
+            if made.file.kind == TEXT:
+                text = made.file.path.read_text(encoding="utf-8")
+                outputs.setdefault(made.node_id, {}).setdefault(TEXT, []).append(text)
+            elif at:
                 outputs.setdefault(made.node_id, {}).setdefault(kind, []).append(asdict(at))
         return outputs
 

@@ -49,9 +49,9 @@ class HostLedger:
             title=more.get("title", "kling-v3"),
             request={
                 "model": more.get("model", "kling-v3"),
-                "parameters": {"prompt": prompt, "ref": SIGNED},
+                "parameters": {"prompt": prompt, "ref": SIGNED, **more.get("parameters", {})},
             },
-            source=Source(more.get("node", "7"), "prompt-1"),
+            source=Source(more.get("node", "7"), more.get("queue", uuid.uuid4().hex)),
             unit=more.get("unit", ""),
         )
         self.store.record_intent(order)
@@ -99,7 +99,8 @@ class HostLedger:
         """As many delivered rows, at once; their requests are as long as a workflow's."""
         first = self.add(State.DELIVERED, "of many " + "x" * 1500, cost=0.25)
         names = [one[1] for one in self._run("PRAGMA table_info(tasks)")]
-        columns = ", ".join({"id": "n + id", "mark": "mark || n"}.get(name, name) for name in names)
+        changed = {"id": "n + id", "mark": "mark || n", "prompt_id": "prompt_id || n"}
+        columns = ", ".join(changed.get(name, name) for name in names)
         self._run(
             f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count - 1})"
             f"INSERT INTO tasks SELECT {columns} FROM tasks, c WHERE id = {first}"

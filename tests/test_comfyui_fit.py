@@ -71,10 +71,46 @@ def test_where_no_server_has_it_all_that_is_missing_on_the_nearest_is_named() ->
     servers = Servers(PC={"Load": has()["Load"]}, Pod=has(pack="custom_nodes.ComfyUI-Blend"))
     with pytest.raises(InvalidInput) as refused:
         servers.check().fitting(workflow(two), [PC, POD])
-    assert 'ComfyUI (Pod) lacks what this workflow needs:\n- Load (4): ckpt_name has no "dream' in (
-        refused.value.what
+    nearest, *others = refused.value.what.split("ComfyUI (")[1:]
+    assert nearest.startswith(
+        'Pod) lacks what this workflow needs:\n- Load (4): ckpt_name has no "'
     )
-    assert "PC" in refused.value.do
+    (other,) = others
+    assert other.startswith("PC) lacks what this workflow needs:\n")
+    assert "Blend" in other
+    assert "dream.safetensors" in other
+
+
+def test_of_many_servers_the_nearest_are_told_in_full_and_the_others_by_name() -> None:
+    names = [f"S{number}" for number in range(8)]
+    servers = Servers(**{name: has() for name in names})
+    with pytest.raises(InvalidInput) as refused:
+        servers.check().fitting(
+            workflow(WORKFLOW), [Server(n, "http://127.0.0.1:1") for n in names]
+        )
+    assert refused.value.what.count("dream.safetensors") == 6
+    assert refused.value.do.endswith("No other server has it all either: S6, S7.")
+
+
+@pytest.mark.parametrize(
+    ("about", "is_billed"),
+    [
+        ({"category": "partner/image/Kling"}, True),
+        ({"category": "api node/video/Kling"}, True),
+        ({"category": "image", "api_node": True}, True),
+        ({"category": "image/partner/", "api_node": False}, False),
+        ({"category": ["partner/"]}, False),
+        ({}, False),
+    ],
+)
+def test_a_server_tells_which_of_its_nodes_a_service_bills(
+    about: dict[str, Any], is_billed: bool
+) -> None:
+    known = NodeClasses(lambda: 0.0)
+    assert not known.bills_apart("Blend")
+    FitCheck(Servers(PC={"Blend": {"input": {}, **about}}).ask, known).ask_all([PC])
+    assert known.bills_apart("Blend") is is_billed
+    assert not known.bills_apart("Load")
 
 
 def test_another_server_tells_the_pack_of_a_missing_class() -> None:

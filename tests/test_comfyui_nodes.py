@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from _clock import LONG, Clock
 from _waiting import until
-from host import Host, Run, graph, link, node
+from host import Host, graph, link, node
 from sandboxes import environment, failed
 from skyport.sandbox import Sandbox
 
 serial = itertools.count(1)
+OURS = {"X-Skyport": "1"}
 NODE, RUN = "SkyportComfyuiRunWorkflow", "SkyportRunInCloud"
 
 
@@ -45,6 +46,13 @@ def remote(prompt: Any = None, **inputs: Any) -> dict[str, Any]:
     )
 
 
+def refused_alone(host: Host, prompt: dict[str, Any], **more: Any) -> str:
+    """The errors of a prompt that is refused: nothing else in it could run."""
+    run = host.run({key: one for key, one in prompt.items() if key != "mine"}, **more)
+    assert run.status == "refused", run
+    return json.dumps(run.node_errors)
+
+
 def submits(sandbox: Sandbox) -> list[Any]:
     return [seen.fields for seen in sandbox.log.of("POST", "/api/prompt")]
 
@@ -63,8 +71,31 @@ def test_a_workflow_gets_the_picture_it_was_given(
     assert [seen.keyed for seen in views] == [True]
 
 
-def test_a_server_that_is_gone_passes_the_check_and_is_named_when_it_runs(cloud: Host) -> None:
-    failed(cloud, remote(server="studio"), "InvalidInput", 'no server "studio"', "auto, default")
+def test_a_server_that_is_gone_is_refused_when_queued_with_the_nearest_name(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    refused = refused_alone(cloud, remote(server="defualt"))
+    for words in ('no server \\"defualt', 'Did you mean \\"default', "auto, default"):
+        assert words in refused
+    assert submits(sandbox) == []
+
+
+def test_a_server_that_was_renamed_and_any_in_practice_mode_pass_the_check(
+    own_host: Host, sandbox: Sandbox
+) -> None:
+    url = sandbox.base_url("comfyui")
+    entry = {"address": url, "header": "bearer", "formerly": ["old"]}
+    (own_host.home / "servers.json").write_text(json.dumps({"new": entry}))
+    (own_host.home / "keys.json").write_text(json.dumps({"comfyui:new": sandbox.key("comfyui")}))
+    try:
+        assert own_host.run(remote(server="old")).status == "success"
+    finally:
+        (own_host.home / "servers.json").unlink()
+    own_host.route("POST", "/skyport/setup/settings", json={"sandbox": True}, headers=OURS)
+    try:
+        assert own_host.run(remote(server="anything")).status == "success"
+    finally:
+        own_host.route("POST", "/skyport/setup/settings", json={"sandbox": None}, headers=OURS)
 
 
 def test_the_list_of_servers_is_offered(cloud: Host) -> None:
@@ -102,8 +133,8 @@ def test_an_equal_order_runs_once(cloud: Host, sandbox: Sandbox) -> None:
 # -- Run in Cloud ---------------------------------------------------------------------------------
 
 
-def in_cloud(host: Host, server: str) -> Run:
-    """A picture of this machine, inverted there, as the editor queues it."""
+def in_cloud(server: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A picture of this machine, inverted there, and what the editor adds."""
     prompt = graph(
         picture=node("ProbeImage", seed=5, width=16, height=12),
         kept=node("SkyportKeepLocal", value=link("picture")),
@@ -117,23 +148,95 @@ def in_cloud(host: Host, server: str) -> Run:
         for key, one in prompt.items()
     ]
     editor = {"extra_pnginfo": {"workflow": {"nodes": nodes, "links": []}}}
-    return host.run(prompt, extra_data=editor)
+    return prompt, {"extra_data": editor}
 
 
 @pytest.mark.parametrize("server", ["auto", "default"])
 def test_a_part_of_a_graph_runs_there(cloud: Host, sandbox: Sandbox, server: str) -> None:
-    run = in_cloud(cloud, server)
+    prompt, more = in_cloud(server)
+    run = cloud.run(prompt, **more)
     assert run.status == "success", (run.error, run.node_errors)
     assert run.probe("seen")["shape"] == [1, 12, 16, 3]
     (sent,) = submits(sandbox)
     assert "ImageInvert" in {one["class_type"] for one in sent["prompt"].values()}
 
 
-def test_a_part_for_a_server_that_is_gone_is_no_broken_graph(cloud: Host) -> None:
-    run = in_cloud(cloud, "studio")
-    assert run.status == "error", (run.status, run.node_errors)
-    assert run.error is not None
-    assert 'no server "studio"' in run.error.message
+PRIMITIVES = {
+    "STRING": ("PrimitiveStringMultiline", "Harbour, dawn\n- 7 boats"),
+    "INT": ("PrimitiveInt", -7),
+    "FLOAT": ("PrimitiveFloat", 0.25),
+    "BOOLEAN": ("PrimitiveBoolean", False),
+}
+
+
+def editor(kinds: dict[str, str]) -> dict[str, Any]:
+    """The types of first outputs by node, as the editor queues them along."""
+    nodes = [{"id": k, "outputs": [{"type": kind}]} for k, kind in kinds.items()]
+    return {"extra_pnginfo": {"workflow": {"nodes": nodes, "links": []}}}
+
+
+def made_there(kind: str, value: Any, name: str = "") -> dict[str, Any]:
+    return graph(
+        made=node(name or PRIMITIVES[kind][0], {"value": value}),
+        cloud=node(RUN, {"where": "ComfyUI", "where.server": "default"}, value=link("made")),
+        seen=node("ProbeSink", value=link("cloud")),
+    )
+
+
+@pytest.mark.parametrize("kind", PRIMITIVES)
+def test_a_text_or_number_comes_back_as_what_it_is(
+    cloud: Host, sandbox: Sandbox, kind: str
+) -> None:
+    _, value = PRIMITIVES[kind]
+    prompt = made_there(kind, value)
+    run = cloud.run(prompt, extra_data=editor({"made": kind}))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["value"] == value
+    assert type(run.probe("seen")["value"]) is type(value)
+    (sent,) = submits(sandbox)
+    assert [one["class_type"] for one in sent["prompt"].values()][1:] == ["PreviewAny"]
+    again = cloud.run(made_there(kind, value), extra_data=editor({"made": kind}))
+    assert again.probe("seen")["value"] == value
+    assert len(submits(sandbox)) == 1
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_a_text_of_nothing_to_see_comes_back_too(cloud: Host, text: str) -> None:
+    prompt = made_there("STRING", text)
+    run = cloud.run(prompt, extra_data=editor({"made": "STRING"}))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen")["value"] == text
+
+
+def test_texts_that_come_back_in_one_submission_are_told_apart(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    where = {"where": "ComfyUI", "where.server": "default"}
+    empty = {"height": 8, "batch_size": 1, "color": 0}
+    prompt = graph(
+        number=node("PrimitiveInt", {"value": 16}),
+        shown=node("PreviewAny", source=link("number")),
+        paint=node("EmptyImage", empty, width=link("number")),
+        first=node(RUN, where, value=link("number")),
+        second=node(RUN, where, value=link("shown")),
+        third=node(RUN, where, value=link("paint")),
+        **{
+            f"seen_{one}": node("ProbeSink", value=link(one))
+            for one in ("first", "second", "third")
+        },
+    )
+    kinds = {"number": "INT", "shown": "STRING", "paint": "IMAGE"}
+    run = cloud.run(prompt, extra_data=editor(kinds))
+    assert run.status == "success", (run.error, run.node_errors)
+    assert run.probe("seen_first")["value"] == 16
+    assert run.probe("seen_second")["value"] == "16"
+    assert run.probe("seen_third")["shape"] == [1, 8, 16, 3]
+    assert len(submits(sandbox)) == 1
+
+
+def test_a_part_for_a_server_that_is_gone_is_refused_when_queued(cloud: Host) -> None:
+    prompt, more = in_cloud("studio")
+    assert 'no server \\"studio' in refused_alone(cloud, prompt, **more)
 
 
 # -- restarts -------------------------------------------------------------------------------------

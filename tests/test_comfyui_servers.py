@@ -131,6 +131,35 @@ def test_a_renamed_server_keeps_its_key_and_is_found_by_its_old_name() -> None:
             _servers.rename(name, new)
 
 
+def test_a_key_set_elsewhere_goes_to_no_address_that_is_entered_here(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMFYUI:POD_API_KEY", SECRET)
+    _servers.add(Server("pc", "http://10.0.0.7", header="bearer"))
+    before = (home / "servers.json").read_text()
+    pod = Server("pod", "https://evil.example", header="bearer")
+    for steal in (lambda: _servers.add(pod), lambda: _servers.rename("pc", "pod")):
+        with pytest.raises(InvalidInput, match="set outside this data folder"):
+            steal()
+    assert (home / "servers.json").read_text() == before
+
+
+def test_a_renamed_server_does_not_take_up_the_key_of_one_that_is_gone(home: Path) -> None:
+    _servers.add(Server("pc", "http://10.0.0.7", header="bearer"))
+    (home / "keys.json").write_text(json.dumps({"comfyui:pod": SECRET}))
+    assert _servers.rename("pc", "pod").auth_headers() == {}
+
+
+def test_a_key_that_cannot_be_one_leaves_the_server_and_its_old_key_as_they_are(home: Path) -> None:
+    _servers.add(Server("pc", "http://10.0.0.7", header="bearer"), SECRET)
+    for server, key in (("http://10.0.0.8", "two words"), ("http://10.0.0.7", "\n")):
+        with pytest.raises(InvalidInput, match="cannot be a key"):
+            _servers.add(Server("pc", server, header="bearer"), key)
+    [kept] = _servers.listed()
+    assert kept.address == "http://10.0.0.7"
+    assert kept.auth_headers() == {"Authorization": f"Bearer {SECRET}"}
+
+
 def test_a_removed_server_takes_its_key_with_it() -> None:
     _servers.add(Server("pc", "http://10.0.0.7", header="bearer"), SECRET)
     assert _servers.remove("pc") is True

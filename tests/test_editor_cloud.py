@@ -468,16 +468,6 @@ def test_the_menu_offers_nothing_where_no_medium_is_made(editor: Editor):
 
 # -- one click ------------------------------------------------------------------------------------
 
-STATE = """() => {
-  const state = JSON.parse(JSON.stringify((app.rootGraph ?? app.graph).serialize()));
-  const graphs = [state, ...(state.definitions?.subgraphs ?? [])];
-  for (const graph of graphs) {
-    delete graph.extra?.ds;  // the view
-    graph.nodes.sort((one, other) => one.id - other.id);
-    for (const node of graph.nodes) delete node.order;
-  }
-  return state;
-}"""
 SELECT = """(types) =>
   app.canvas.selectItems(app.canvas.graph.nodes.filter((one) => types.includes(one.type)))"""
 SEND, BACK = "Run this part in the cloud", "Run this part on this machine"
@@ -493,8 +483,7 @@ def toolbox(editor: Editor, name: str) -> Any:
 
 
 def state(editor: Editor) -> dict[str, Any]:
-    found: dict[str, Any] = editor.page.evaluate(STATE)
-    return found
+    return editor.state()
 
 
 def undo(editor: Editor) -> None:

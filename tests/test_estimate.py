@@ -25,7 +25,7 @@ from skyport.engine.settings.settings import Settings, amounts_in
 from skyport.engine.spend.choices import choices_of
 from skyport.engine.spend.confirm import must_confirm
 from skyport.engine.spend.estimate import Estimate, Item
-from skyport.engine.spend.orders import Surroundings, orders_in, platforms_in
+from skyport.engine.spend.orders import Surroundings, orders_in, own_servers_in, platforms_in
 from skyport.engine.spend.price import Origin, Price
 from skyport.sandbox import Sandbox, start
 
@@ -105,6 +105,24 @@ def test_a_server_of_ones_own_is_no_order(monkeypatch):
     monkeypatch.setattr(providers.provider_class("gpugeek"), "is_free", True)
     made = node("SkyportGpugeekRunWorkflow", workflow_id="7", workflow="{}")
     assert tasks({**CUT, "made": made, "a": VIDEO}) == {"a": (1, True)}
+
+
+def test_what_runs_on_a_server_of_ones_own_is_said_to_be_free_unless_a_subscription_pays(home):
+    servers = {"pc": {"address": "http://10.0.0.7"}, "cloud": {"address": "https://x.comfy.app"}}
+    (home / "servers.json").write_text(json.dumps(servers))
+
+    def on(server: str) -> dict[str, Any]:
+        return node("SkyportComfyuiRunWorkflow", workflow="{}", server=server)
+
+    part = node("SkyportRunInCloud", {"where.server": "pc"}, value=link("scale"), where="ComfyUI")
+    found = own_servers_in({**CUT, "run": part, "a": on("pc")}, Surroundings())
+    assert found == [True, True]
+    assert own_servers_in(graph(a=on("cloud"), b=on("auto"), c=VIDEO), Surroundings()) == [
+        False,
+        False,
+    ]
+    (home / "servers.json").write_text("{")
+    assert own_servers_in(graph(a=on("pc")), Surroundings()) == [True]
 
 
 def run_in_cloud(value: list[Any], where: str = "GPUGeek") -> dict[str, Any]:
@@ -587,7 +605,7 @@ def test_what_is_no_prompt_orders_nothing(priced: Host, prompt: Any):
 
 # -- the examples -------------------------------------------------------------------------------
 
-SEEN = ("SaveImage", "PreviewImage", "PreviewAny", "ImageSharpen", "ImageFromBatch")
+SEEN = ("SaveImage", "SaveVideo", "PreviewImage", "PreviewAny", "ImageSharpen", "ImageFromBatch")
 SOURCES = ("LoadImage", "ImageScale")
 
 

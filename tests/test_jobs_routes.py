@@ -110,6 +110,30 @@ def test_the_list_is_filtered_and_searched(ledger: HostLedger, asked: Any, found
     assert answer["total"] == len(found)
 
 
+def test_a_job_is_found_by_its_number(ledger: HostLedger):
+    first = ledger.add(State.FAILED, task="a", title="one")
+    second = ledger.add(State.FAILED, task="b", title="two")
+    assert first in numbers(ledger.host, text=str(first))
+    assert numbers(ledger.host, text=f"#{second}") == [second]
+    assert numbers(ledger.host, text="9" * 40) == []
+
+
+@pytest.mark.parametrize("sought", ['say "hi"', "C:\\models", "a\tb", "\u706f\u5854", "caf\u00e9"])
+def test_words_are_found_in_whatever_spelling_json_gives_them(ledger: HostLedger, sought: str):
+    """A workflow is a JSON text within the JSON of the request."""
+    plain = ledger.add(State.FAILED, f"before {sought} after", task="a")
+    texts = (json.dumps({"text": sought}, ensure_ascii=ascii) for ascii in (True, False))
+    nested = [ledger.add(State.FAILED, "b", parameters={"workflow": one}) for one in texts]
+    ledger.add(State.FAILED, "another")
+    assert sorted(numbers(ledger.host, text=sought)) == sorted([plain, *nested])
+
+
+def test_a_row_names_the_queue_that_ordered_it(ledger: HostLedger):
+    ledger.add(State.FAILED, queue="queue-1")
+    (row,) = listed(ledger.host)["jobs"]
+    assert row["prompt"] == "queue-1"
+
+
 @pytest.mark.parametrize("asked", [{"state": "lost"}, {"limit": "all"}, {"before": "x"}])
 def test_a_list_that_cannot_be_asked_for_is_refused(host: Host, asked: Any):
     answer = host.route("GET", "/skyport/jobs", params=asked)
@@ -159,6 +183,23 @@ def test_no_answer_shows_a_key_or_the_query_of_an_address(ledger: HostLedger, sa
     assert "my key is ..." in text
     assert key not in text
     assert "X-Signature" not in text
+
+
+def test_a_request_is_shown_without_the_texts_of_fields_named_as_secrets(ledger: HostLedger):
+    fields = {"api_key": "sk-1", "Authorization": "Bearer 2", "max_tokens": 3, "secret": "", "n": 4}
+    inner = json.dumps({"text": "a boat", "hf_token": 'sk-"5'})
+    outer = json.dumps({"workflow": inner})
+    job = ledger.add(
+        State.FAILED, parameters={"a": [fields], "inner": inner, "outer": outer, "password": "6"}
+    )
+    shown = ledger.host.route("GET", f"/skyport/jobs/{job}").json()["request"]["parameters"]
+    assert shown["a"] == [
+        {"api_key": "...", "Authorization": "...", "max_tokens": 3, "secret": "", "n": 4}
+    ]
+    kept = {"text": "a boat", "hf_token": "..."}
+    assert json.loads(shown["inner"]) == kept
+    assert json.loads(json.loads(shown["outer"])["workflow"]) == kept
+    assert shown["password"] == "..."
 
 
 @pytest.mark.parametrize("verb", ["cancel", "fetch", "anew"])
@@ -233,6 +274,24 @@ def test_what_could_run_a_script_is_no_page_of_ours(ledger: HostLedger, tmp_path
     assert heads[0]["Content-Type"] == "text/plain; charset=utf-8"
     assert heads[1]["Content-Disposition"] == "attachment"
     assert [head["X-Content-Type-Options"] for head in heads] == ["nosniff", "nosniff"]
+
+
+def test_what_was_sent_is_shown_as_a_small_picture_and_nothing_else_is(ledger: HostLedger):
+    host = ledger.host
+    assert host.run(edit("sent with a picture")).status == "success"
+    (row,) = (row for row in listed(host)["jobs"] if row["words"] == "sent with a picture")
+    request = host.route("GET", f"/skyport/jobs/{row['job']}").json()["request"]
+    (sha256,) = (one["sha256"] for one in request["parameters"]["images"])
+
+    def answer() -> Any:
+        found = host.route("GET", f"/skyport/inputs/{sha256}")
+        return found if found.status_code == 200 else None
+
+    found = until(answer)
+    assert found.headers["Content-Type"] == "image/jpeg"
+    assert len(found.content) < 20_000
+    for other in ("0" * 64, "..%2Fkeys", sha256[:-1]):
+        assert host.route("GET", f"/skyport/inputs/{other}").status_code == 404
 
 
 def test_a_thumbnail_is_small(ledger: HostLedger, tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from scripted import Answer, Scripted, redirect
+from scripted import Answer, Scripted, closed_port, redirect
 from skyport.engine.base.errors import (
     InvalidInput,
     NotFound,
@@ -17,15 +17,25 @@ from skyport.engine.base.errors import (
     SkyportError,
     TaskCancelled,
     TaskLost,
+    TaskTimeout,
     TaskUnresolved,
     TransportError,
 )
-from skyport.engine.base.types import Output, Report, Request, Result, Task, TaskState, no_report
+from skyport.engine.base.types import (
+    MediaFile,
+    Output,
+    Report,
+    Request,
+    Result,
+    Task,
+    TaskState,
+    no_report,
+)
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import EVERYTHING, Row, State, record_of
 from skyport.engine.tasks import history
 from test_collector import Process
-from virtual import Cloud, Play, ended, order
+from virtual import Cloud, Play, clip, ended, order
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
@@ -137,7 +147,7 @@ def test_a_task_that_a_restart_has_lost_is_sent_again_within_seconds_and_its_row
     server = Forgets(play.loop.time)
     result = play.result(server, order(), tmp_path)
     assert result.texts == ("done",)
-    assert result.details == (("sent again", "after its server had restarted"),)
+    assert result.details == (("sent again", "after its server had lost it"),)
     first, second = server.times("submit")
     assert 3 < second - first < 15
     row = only_row(play)
@@ -317,7 +327,7 @@ def test_a_crash_while_it_is_sent_again_neither_loses_it_nor_makes_a_third_task(
     server.clock, server.script["look_up"] = second.play.loop.time, []
     server._ends["2"] = server.clock() + 10
     result = second.play.result(server, order(), tmp_path)
-    assert result.details == (("sent again", "after its server had restarted"),)
+    assert result.details == (("sent again", "after its server had lost it"),)
     assert server.counts["submit"] == 2
 
 
@@ -538,3 +548,184 @@ def test_a_platform_without_lanes_has_one(
     began = play.loop.time()
     play.run(all_of_them(play, cloud, tmp_path, requests))
     assert play.loop.time() - began > 20
+
+
+def test_a_task_of_an_earlier_run_counts_on_its_server(
+    processes: Callable[[], Process], tmp_path: Path
+) -> None:
+    first = processes()
+    servers = Servers(first.play)
+    servers.lasts = 60.0
+    first.begins(servers, to("auto", 1), 5.0)
+    first.die()
+    second = processes()
+    servers.clock = second.play.loop.time
+    servers._ends["1"] = servers.clock() + 60
+
+    async def scene() -> int:
+        job = await second.play.runner.begin(servers, to("auto", 1), tmp_path)
+        await second.play.pause(5)
+        counted = servers.in_flight("attic")
+        await ended(job)
+        return counted
+
+    assert second.play.run(scene()) == 1
+    assert servers.in_flight("attic") == servers.in_flight("auto") == 0
+
+
+# -- a server that dies -------------------------------------------------------------------------
+
+
+class Mortal(Servers):
+    """Servers that may die: nobody answers there any more, and what ran there is lost.
+
+    after  by a call's name: the server that takes the first of these dies, before it answers
+    """
+
+    is_free = True
+
+    def __init__(self, play: Play, **after: int) -> None:
+        super().__init__(play)
+        self.after = Counter(after)
+        self.left_out: set[str] = set()
+        self.dead: set[str] = set()
+
+    def prepare(self, request: Request) -> Request:
+        self._note("prepare", request.endpoint)
+        if request.endpoint != "auto":
+            return request
+        names = [name for name in self.limits if name not in self.left_out] or list(self.limits)
+        name = min(names, key=lambda one: self.in_flight(one) / self.limits[one])
+        return Request(request.platform, name, request.payload, seed=request.seed)
+
+    def can_go_elsewhere(self, request: Request, silent: str) -> bool:
+        self.left_out.add(silent)
+        return request.endpoint == "auto" and bool(self.limits.keys() - self.left_out)
+
+    def upload(self, file: MediaFile, request: Request, report: Report = no_report) -> str:
+        self._reach("upload", request.endpoint, sent=False)
+        return super().upload(file, request, report)
+
+    def submit(self, request: Request, report: Report = no_report) -> str:
+        self._reach("submit", request.endpoint, sent=request.endpoint not in self.dead)
+        return super().submit(request, report)
+
+    def look_up(self, request: Request) -> str | None:
+        self._reach("look_up", request.endpoint)
+        return None
+
+    def poll(self, task: Task) -> TaskState:
+        self._reach("poll", task.endpoint)
+        return super().poll(task)
+
+    def _reach(self, call: str, name: str, sent: bool = True) -> None:
+        if self.after[call]:
+            self.after[call] -= 1
+            if not self.after[call]:
+                self.dead.add(name)
+        if name in self.dead:
+            raise TransportError(f"nobody at {name}", sent=sent)
+
+
+def test_thirty_orders_come_back_although_a_server_dies_in_the_middle(
+    play: Play, tmp_path: Path
+) -> None:
+    servers = Mortal(play, poll=40)
+    requests = [to("auto", n) for n in range(30)]
+    play.run(all_of_them(play, servers, tmp_path, requests))
+    (dead,) = servers.dead
+    rows = play.runner.ledger.rows(EVERYTHING)  # type: ignore[attr-defined]
+    assert [row.state for row in rows] == [State.SUCCEEDED] * 30
+    again = [row for row in rows if row.attempt == 2]
+    assert 1 <= len(again) <= servers.limits[dead]
+    assert servers.counts["submit"] == 30 + len(again)
+
+
+def test_a_task_of_a_silent_server_goes_to_another_one_and_its_row_says_so(
+    play: Play, tmp_path: Path
+) -> None:
+    servers = Mortal(play, poll=2)
+    assert play.result(servers, to("auto", 1), tmp_path).texts == ("done",)
+    row = only_row(play)
+    assert (row.record.sent_to, row.attempt) == ("cellar", 2)
+    first, second = servers.times("submit")
+    assert 30 < second - first < 90
+
+
+def test_a_server_that_is_silent_for_a_moment_keeps_its_task(play: Play, tmp_path: Path) -> None:
+    servers = Mortal(play)
+    servers.script["poll"] = [None, *[TransportError("busy")] * 4]
+    assert play.result(servers, to("auto", 1), tmp_path).texts == ("done",)
+    assert servers.counts["submit"] == 1
+
+
+@pytest.mark.parametrize("why", ["named", "charged", "alone", "nobody waits"])
+def test_a_task_stays_with_its_silent_server(play: Play, tmp_path: Path, why: str) -> None:
+    servers = Mortal(play, poll=2)
+    servers.is_free = why != "charged"  # type: ignore[misc]
+    servers.left_out = {"cellar"} if why == "alone" else set()
+
+    async def scene() -> None:
+        name = "attic" if why == "named" else "auto"
+        job = await play.runner.begin(servers, to(name, 1), tmp_path)
+        if why == "nobody waits":
+            await play.pause(5)
+            play.runner.leave(job, stop=False)
+        with pytest.raises(TaskTimeout):
+            await ended(job)
+
+    play.run(scene())
+    assert servers.counts["submit"] == 1
+    assert only_row(play).task is not None
+
+
+@pytest.mark.parametrize("call", ["upload", "submit"])
+def test_what_never_reached_a_dead_server_goes_to_another_one(
+    play: Play, tmp_path: Path, call: str
+) -> None:
+    servers = Mortal(play)
+    servers.dead = {"attic"}
+    payload = {"image": clip(tmp_path)} if call == "upload" else {}
+    request = Request("cloud", "auto", payload, title="thing", seed=1)
+    assert play.result(servers, request, tmp_path).details == ()
+    row = only_row(play)
+    assert (row.record.sent_to, row.attempt, row.state) == ("cellar", 1, State.DELIVERED)
+    assert servers.counts["submit"] == 1
+
+
+def test_an_order_that_a_dying_server_may_have_is_sent_to_another_one_once(
+    play: Play, tmp_path: Path
+) -> None:
+    servers = Mortal(play, submit=1)
+    assert play.result(servers, to("auto", 1), tmp_path).details == (
+        ("sent again", "after its server had lost it"),
+    )
+    assert (servers.took["attic"], servers.took["cellar"]) == (0, 1)
+    dying = Mortal(play, submit=1)
+    poll = dying.poll
+
+    def dies_too(task: Task) -> TaskState:
+        dying.dead.add("cellar")
+        return poll(task)
+
+    dying.poll = dies_too  # type: ignore[method-assign]
+    with pytest.raises(TaskTimeout):
+        play.result(dying, to("auto", 2), tmp_path)
+    assert sum(dying.took.values()) == 1
+
+
+def test_results_that_a_server_took_with_it_are_made_anew_by_another_one(
+    play: Play, tmp_path: Path, server: Scripted
+) -> None:
+    class Keeps(Mortal):
+        def poll(self, task: Task) -> TaskState:
+            url = closed if task.endpoint == "attic" else f"{server.url}/view"
+            self.outputs = (Output(url=url),)
+            return super().poll(task)
+
+    closed = f"http://127.0.0.1:{closed_port()}/view"
+    server.on("/view", Answer(body=PNG))
+    servers = Keeps(play)
+    servers.server_for = lambda url: Http("Cloud", url, {})  # type: ignore[method-assign]
+    assert len(play.result(servers, to("auto", 1), tmp_path).files) == 1
+    assert (servers.took, only_row(play).attempt) == ({"attic": 1, "cellar": 1}, 2)

@@ -30,14 +30,17 @@ Prompt = dict[str, dict[str, Any]]
 
 
 def facts(
-    types: Mapping[str, str] | None = None, lacking: Mapping[str, list[str]] | None = None
+    types: Mapping[str, str] | None = None,
+    lacking: Mapping[str, list[str]] | None = None,
+    texts_from: str = "",
 ) -> Facts:
-    """`types` by node id where it is no IMAGE; `lacking` by class."""
+    """`types` by node id where it is no IMAGE; `lacking` by class; texts come from one cloud."""
     return Facts(
         is_output=lambda name: None if name.startswith("Unknown") else name in OUTPUTS,
         type_of=lambda source: (types or {}).get(source[0], "IMAGE"),
         missing_inputs=lambda one: (lacking or {}).get(one["class_type"], []),
         runs_here=lambda one: not one["class_type"].startswith(("Unknown", "Stuck")),
+        returns_text=lambda where: where == texts_from,
     )
 
 
@@ -475,7 +478,9 @@ def test_an_output_node_that_stays_in_the_cloud_is_named() -> None:
 def test_a_node_that_is_billed_by_its_own_provider_is_named_once() -> None:
     before = shared(3)
     before["a"]["class_type"] = "PartnerImage"
-    paid = replace(facts(), is_paid_apart=lambda name: name == "PartnerImage")
+    paid = replace(
+        facts(), is_paid_apart=lambda name, where: (name, where) == ("PartnerImage", SUN)
+    )
     after = split(before, paid)
     assert notes(after, "cloud0").keys() == {"a"}
     assert "billed by that service besides the run" in notes(after, "cloud0")["a"]
@@ -537,6 +542,108 @@ def test_what_keep_local_holds_here_is_not_brought_back() -> None:
 def test_a_preview_that_is_not_asked_for_brings_nothing_back() -> None:
     after = split(tapping(peek=save("paint")), replace(facts(), targets=["kept"]))
     assert len(order(after, "cloud").saves) == 1
+
+
+# -- texts and numbers ---------------------------------------------------------------------------
+
+SPEAKS = {"model": "MODEL", "caption": "STRING", "words": "STRING", "size": "INT"}
+
+
+def captioned(loader: str = "Loader", **more: Any) -> Prompt:
+    """A picture and its caption, which a model makes; `more` is what takes the caption."""
+    return graph(
+        model=node(loader),
+        picture=node("EmptyImage"),
+        caption=node("Caption", model=link("model"), image=link("picture")),
+        paint=node("Sampler", text=link("caption")),
+        cloud=run(link("paint")),
+        kept=save("cloud"),
+        **more,
+    )
+
+
+def brought(prompt: Prompt, node_id: str) -> set[tuple[str, str]]:
+    """(node, type) of all that the part of a node brings back."""
+    return {(source[0], kind) for source, kind in order(prompt, node_id).saves}
+
+
+def test_a_text_that_a_model_here_could_make_comes_back_instead_of_keeping_the_model_here() -> None:
+    before = captioned(peek=node("PreviewImage", images=link("caption")))
+    after = split(before, facts(SPEAKS, texts_from=SUN))
+    assert after.keys() == {"cloud", "kept", "peek", "skyport-tap-caption-0"}
+    assert after["peek"]["inputs"] == {"images": ["skyport-tap-caption-0", 0]}
+    assert brought(after, "cloud") == {("paint", "IMAGE"), ("caption", "STRING")}
+    assert order(after, "skyport-tap-caption-0").value == ("caption", 0)
+
+
+def test_a_text_of_a_model_that_is_not_here_comes_back_for_a_node_of_this_pack() -> None:
+    film = node("SkyportHaiyiTextToVideo", prompt=link("caption"))
+    before = captioned("StuckLoader", film=film, seen=save("film"))
+    after = split(before, facts(SPEAKS, texts_from=SUN))
+    assert after["film"]["inputs"] == {"prompt": ["skyport-tap-caption-0", 0]}
+    assert "caption" not in after
+    assert brought(after, "cloud") == {("paint", "IMAGE"), ("caption", "STRING")}
+
+
+def test_a_text_without_any_model_is_made_here_too() -> None:
+    before = graph(
+        words=node("Words"),
+        size=node("Length", text=link("words")),
+        paint=node("Sampler", text=link("words"), width=link("size")),
+        cloud=run(link("paint")),
+        kept=save("cloud"),
+        peek=node("PreviewImage", images=link("size")),
+    )
+    after = split(before, facts(SPEAKS, texts_from=SUN))
+    assert after.keys() == {"cloud", "kept", "peek", "words", "size"}
+    assert brought(after, "cloud") == {("paint", "IMAGE")}
+
+
+def test_a_text_of_a_node_that_is_billed_apart_is_not_made_twice() -> None:
+    before = captioned(peek=node("PreviewImage", images=link("caption")))
+    paid = replace(
+        facts({**SPEAKS, "model": "IMAGE"}, texts_from=SUN),
+        is_paid_apart=lambda name, where: name == "Caption",
+    )
+    after = split(before, paid)
+    assert "caption" not in after
+    assert brought(after, "cloud") == {("paint", "IMAGE"), ("caption", "STRING")}
+
+
+def test_where_no_text_comes_back_all_is_as_before() -> None:
+    before = captioned(peek=node("PreviewImage", images=link("caption")))
+    after = split(before, facts(SPEAKS, texts_from=MOON))
+    assert after.keys() == {"cloud", "kept", "peek", "caption", "picture", "model"}
+    assert brought(after, "cloud") == {("paint", "IMAGE")}
+
+
+def test_a_text_that_nobody_is_to_see_is_not_brought_back() -> None:
+    before = captioned(peek=node("PreviewImage", images=link("caption")))
+    wanted = replace(facts(SPEAKS, texts_from=SUN), targets=["kept"])
+    assert brought(split(before, wanted), "cloud") == {("paint", "IMAGE")}
+
+
+def test_a_preview_of_text_whose_text_goes_on_shows_here_what_came_back() -> None:
+    before = captioned()
+    before["shown"] = node("PreviewImage", source=link("caption"))
+    before["paint"] = node("Sampler", text=link("shown"))
+    after = split(before, facts({**SPEAKS, "shown": "STRING"}, texts_from=SUN))
+    assert after["shown"]["inputs"] == {"source": ["skyport-tap-caption-0", 0]}
+    assert after.keys() == {"cloud", "kept", "shown", "skyport-tap-caption-0"}
+    assert "shown" in order(after, "cloud").nodes
+
+
+@pytest.mark.parametrize("kind", ["STRING", "INT", "FLOAT", "BOOLEAN"])
+def test_a_text_or_number_is_a_value_to_bring_back_where_the_cloud_does(kind: str) -> None:
+    before = graph(a=node("UnknownMaker"), cloud=run(link("a")), kept=save("cloud"))
+    after = split(before, facts({"a": kind}, texts_from=SUN))
+    assert order(after, "cloud").saves == [(("a", 0), kind)]
+    refused = split(before, facts({"a": kind}))
+    assert trouble(refused, "cloud") == (
+        f"UnknownMaker (a) makes a {kind}. {SUN} brings back images, masks, videos and audio "
+        "only: choose another place to run, or put Run in Cloud behind a node that makes one of "
+        "those."
+    )
 
 
 # -- prompts as they come -----------------------------------------------------------------------

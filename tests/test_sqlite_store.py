@@ -23,6 +23,7 @@ from skyport.engine.base.types import (
     Request,
     Result,
     ResultFile,
+    ResultText,
     Status,
     Task,
     TaskState,
@@ -184,6 +185,18 @@ def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, stores: Stor
         delivered=began + 4,
         cost=0.11,
     )
+
+
+def test_texts_keep_the_nodes_that_showed_them(stores: Stores) -> None:
+    store = stores.open()
+    store.record_intent(order())
+    store.record_accepted(order(), task("24317"))
+    texts = (ResultText("a boat", "7"), ResultText("", "9"), ResultText("plain"), "old")
+    store.record_result("a", result("24317", texts=texts))
+    stores.die(store)
+    back = known(stores.open()).result.texts
+    assert back == ("a boat", "", "plain", "old")
+    assert [one.node_id for one in back if isinstance(one, ResultText)] == ["7", "9"]
 
 
 @pytest.mark.parametrize("state", WAYS)

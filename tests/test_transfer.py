@@ -69,6 +69,10 @@ def test_ids_are_free_also_beside_those_of_subgraphs(tmp_path: Path) -> None:
         ("IMAGE", "SaveImage", "images"),
         ("VIDEO", "SaveVideo", "video"),
         ("AUDIO", "SaveAudio", "audio"),
+        ("STRING", "PreviewAny", "source"),
+        ("INT", "PreviewAny", "source"),
+        ("FLOAT", "PreviewAny", "source"),
+        ("BOOLEAN", "PreviewAny", "source"),
     ],
 )
 def test_a_value_is_saved_by_what_saves_its_kind(kind: str, class_type: str, name: str) -> None:

@@ -28,6 +28,12 @@ def test_no_script_makes_markup_of_text():
     assert [one.name for one in scripts if makers.search(one.read_text(encoding="utf-8"))] == []
 
 
+def test_every_function_of_the_editor_is_replaced_in_the_way_that_is_known_as_ours():
+    replaced = re.compile(r"\b(app|api)\.\w+ = (?!=)(async )?(function|\(|\w+ =>|Object\.assign)")
+    scripts = sorted((HERE.parent.parent / "web").rglob("*.js"))
+    assert [one.name for one in scripts if replaced.search(one.read_text(encoding="utf-8"))] == []
+
+
 @pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.test.js")), ids=lambda path: path.name)
 def test_scripts_of_the_editor(path):

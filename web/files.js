@@ -5,6 +5,7 @@ import { FOLDERS, askAbout } from "./files/ask.js";
 import { promptOf, rootGraph } from "./prompt.js";
 import { act } from "./server.js";
 import { addStyles } from "./styles.js";
+import { wrap } from "./wrap.js";
 
 const SENDS = /^Skyport(RunInCloud|.*RunWorkflow)$/;
 
@@ -38,9 +39,10 @@ app.registerExtension({
   name: "Skyport.Files",
   setup() {
     addStyles("files.css");
-    const { queuePrompt } = app;
-    app.queuePrompt = async function (...args) {
-      return (await mayUpload()) ? queuePrompt.apply(this, args) : false;
-    };
+    const asking = (queuePrompt) =>
+      async function (...args) {
+        return (await mayUpload()) ? queuePrompt.apply(this, args) : false;
+      };
+    wrap(app, "queuePrompt", asking);
   },
 });

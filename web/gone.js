@@ -9,19 +9,21 @@ import { reloadForms } from "./models.js";
 import { notice } from "./notices.js";
 import { rootGraph } from "./prompt.js";
 import { say } from "./words.js";
+import { wrap } from "./wrap.js";
 
 app.registerExtension({
   name: "Skyport.Gone",
   setup() {
-    const { queuePrompt } = api;
-    api.queuePrompt = async function (...args) {
-      try {
-        return await queuePrompt.apply(this, args);
-      } catch (error) {
-        tellGone(error?.response?.node_errors ?? {}).catch(() => null);
-        throw error;
-      }
-    };
+    const telling = (queuePrompt) =>
+      async function (...args) {
+        try {
+          return await queuePrompt.apply(this, args);
+        } catch (error) {
+          tellGone(error?.response?.node_errors ?? {}).catch(() => null);
+          throw error;
+        }
+      };
+    wrap(api, "queuePrompt", telling);
   },
 });
 

@@ -8,6 +8,7 @@ import { say } from "./words.js";
 
 const ID = "skyport.jobs";
 const filter = { group: "", platform: "", text: "" };
+const folded = new Set(); // queues
 let panel = null;
 let place = null;
 
@@ -15,7 +16,7 @@ function open(element) {
   close();
   place = element;
   place.style.height = "100%"; // else it is as high as its content, and nothing scrolls
-  panel = new Panel(filter);
+  panel = new Panel(filter, folded);
   element.replaceChildren(panel.element);
 }
 

@@ -1,8 +1,8 @@
 // The graph as it would be queued.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { isPatched } from "./cloud/certain.js";
 import { everyNode } from "./cloud/graph.js";
+import { isPatched } from "./wrap.js";
 
 /** The editor numbers the nodes anew for a prompt: left so, it would take an undo more. */
 export async function promptOf(graph) {

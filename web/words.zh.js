@@ -1,5 +1,17 @@
 // The Chinese of every text in our scripts, by its English; a test says what is missing or left over.
 export default {
+  "Try again": "重试",
+  "Copy": "复制",
+  "Loading the jobs...": "正在加载作业……",
+  "The jobs cannot be read: {reason}": "无法读取作业：{reason}",
+  "about {time} left": "大约还需 {time}",
+  "What was sent": "发送的内容",
+  "Copy all as JSON": "全部复制为 JSON",
+  "Copied.": "已复制。",
+  "Sent after": "提交前等待",
+  "Took": "用时",
+  "Queue": "队列任务",
+  "Sent to": "发送至",
   "Paste the API export": "粘贴 API 导出",
   "Name the values": "为参数值命名",
   "Exported workflow": "导出的工作流",

@@ -244,6 +244,11 @@ class Output:
     title: str = ""
     unreadable: bool = False
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text, which may be empty."""
+        return not (self.url or self.data or self.unreadable)
+
 
 @dataclass(frozen=True)
 class TaskState:
@@ -308,11 +313,22 @@ class MissingResult:
     path: str = ""
 
 
+class ResultText(str):
+    """A text of a finished task, and the id of the remote node that shows it, "" if unknown."""
+
+    node_id: str
+
+    def __new__(cls, text: str, node_id: str = "") -> ResultText:
+        made = super().__new__(cls, text)
+        made.node_id = node_id
+        return made
+
+
 @dataclass(frozen=True)
 class Result:
     """The result of a finished task; `details` as in TaskState.
 
-    texts       of the answer, then those of `text_files`
+    texts       of the answer, then those of `text_files`; a ResultText where its node is known
     unit        of the cost, "" where the platform tells none
     missing     files of the task that are not among `files`: asked for again, only they are fetched
     """

@@ -65,6 +65,16 @@ def is_public_address(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
+def is_local_host(host: str) -> bool:
+    """Whether `host`, a name or an IP address, is evidently in a local network or this machine."""
+    literal = _parse_ip(plain_host(host))
+    return _is_local_name(plain_host(host)) if literal is None else not is_public_address(literal)
+
+
+def _is_local_name(host: str) -> bool:
+    return "." not in host or host.endswith(_LOCAL_NAMES)
+
+
 def _embedded_ipv4(ip: _IP) -> _IP:
     """The IPv4 address that an IPv6 address embeds, where packets to it end up; else `ip`."""
     if isinstance(ip, ipaddress.IPv4Address):
@@ -180,7 +190,7 @@ def _refuse_local_name(server: str, label: str) -> None:
     literal = _parse_ip(host)
     if literal is not None and not is_public_address(literal):
         raise _not_public(host, literal, label)
-    if literal is None and ("." not in host or host.endswith(_LOCAL_NAMES)):
+    if literal is None and _is_local_name(host):
         raise _not_public(host, tr("a name in the local network"), label)
 
 

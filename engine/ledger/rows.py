@@ -18,6 +18,7 @@ from ..base.types import (
     Output,
     Result,
     ResultFile,
+    ResultText,
     Status,
     Task,
     TaskState,
@@ -125,6 +126,23 @@ def _pairs(tree: Json) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in tree)
 
 
+def words_of(result: Result) -> tuple[str, str, str]:
+    """The columns `texts`, where one whose node is known is an object, `warnings` and `details`."""
+    texts = [_text_values(one) if isinstance(one, ResultText) else one for one in result.texts]
+    texts_, warnings, details = (
+        json.dumps(value, ensure_ascii=False) for value in (texts, result.warnings, result.details)
+    )
+    return texts_, warnings, details
+
+
+def _text_values(text: ResultText) -> Json:
+    return {"text": str(text), "node_id": text.node_id} if text.node_id else str(text)
+
+
+def _to_texts(column: str) -> tuple[str, ...]:
+    return tuple(ResultText(**one) if isinstance(one, dict) else one for one in json.loads(column))
+
+
 def file_values(file: ResultFile) -> tuple[Json, ...]:
     return (
         str(file.path),
@@ -187,7 +205,7 @@ def _to_result(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Result:
     return Result(
         task_id=row["task_id"],
         files=tuple(file for number, file in every.items() if number >= 0),
-        texts=tuple(json.loads(row["texts"])),
+        texts=_to_texts(row["texts"]),
         warnings=tuple(json.loads(row["warnings"])),
         details=_pairs(json.loads(row["details"])),
         cost=row["cost"],

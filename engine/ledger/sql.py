@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -46,6 +47,29 @@ def where_clause(query: Query, *extra: str) -> tuple[str, list[Any]]:
         conditions.append("platform = ?")
         values.append(query.platform)
     if query.text:
-        conditions.append("instr(lower(title || ' ' || task_id || ' ' || request), lower(?)) > 0")
-        values.append(query.text)
+        condition, sought = _holds(query.text)
+        conditions.append(condition)
+        values += sought
     return (f"WHERE {' AND '.join(conditions)}" if conditions else ""), values
+
+
+def _holds(text: str) -> tuple[str, list[Any]]:
+    """The condition that a row is number `text`, or holds it in title, task id or request."""
+    spellings = _spellings(text)
+    found = "instr(lower(title || ' ' || task_id || ' ' || request), lower(?)) > 0"
+    conditions, values = [found] * len(spellings), list[Any](spellings)
+    number = text.removeprefix("#")
+    if number.isascii() and number.isdigit() and len(number) < 19:  # fits an SQLite integer
+        conditions.append("id = ?")
+        values.append(int(number))
+    return f"({' OR '.join(conditions)})", values
+
+
+def _spellings(text: str) -> list[str]:
+    """`text` as it is, and within the JSON of a request, also within a JSON text in that."""
+    inner = (_in_json(text), json.dumps(text)[1:-1])
+    return list(dict.fromkeys((text, *inner, *map(_in_json, inner))))
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]

@@ -22,6 +22,7 @@ from .rows import (
     success_text,
     task_values,
     with_missing,
+    words_of,
 )
 from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, assigned, in_states, states_before
 
@@ -364,13 +365,9 @@ class Store(Queries):
         )
         found = self._db.execute("SELECT success FROM tasks WHERE id = ?", (task,)).fetchone()
         success = with_missing(found[0], result.missing) if result.missing else ""
-        texts, warnings, details = (
-            json.dumps(value, ensure_ascii=False)
-            for value in (result.texts, result.warnings, result.details)
-        )
         self._db.execute(
             "UPDATE tasks SET texts = ?, warnings = ?, details = ?, success = ? WHERE id = ?",
-            storable(texts, warnings, details, success, task),
+            storable(*words_of(result), success, task),
         )
         self._write_cost(task, result.cost)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base.errors import ApiError, BadResult, InputRejected, NotFound, SkyportError
 from ..base.json_tree import as_text, urls_in
@@ -178,6 +178,14 @@ class Provider:
         """
         raise NotImplementedError
 
+    @classmethod
+    def is_free_with(cls, inputs: Mapping[str, Any]) -> bool:
+        """Whether what a node with these inputs orders costs nothing; sends nothing.
+
+        Override where it depends on the server.
+        """
+        return cls.is_free
+
     def charges_nothing(self, endpoint: str) -> bool:
         """Whether tasks at `endpoint` cost nothing.
 
@@ -185,6 +193,15 @@ class Provider:
         id, to wherever `prepare` sends it. Override where it depends on the server.
         """
         return self.is_free
+
+    def can_go_elsewhere(self, request: Request, silent: str) -> bool:
+        """Whether another server than that of the endpoint `silent` can take the order.
+
+        Asked where that one charges nothing and does not answer: its orders that wait or run are
+        sent again then, to wherever `prepare` sends them, which should leave it out for a while.
+        `request` is as it was before `prepare`. Override where there are several servers.
+        """
+        return False
 
     def cancel(self, task: Task) -> bool:
         """Ask the platform to stop the task; False where it cannot."""

@@ -80,6 +80,11 @@ def set_key(platform: str, value: str) -> Key:
     return key
 
 
+def checked(value: str, where: str) -> str:
+    """The key in `value`. Raises InvalidInput, which names `where`, where there is none."""
+    return _validated(value, where)
+
+
 def remove(platform: str) -> bool:
     """Remove the stored key, also what was put aside; False where there was none.
 

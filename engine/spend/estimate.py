@@ -14,7 +14,7 @@ from ..platforms import registry
 from ..settings import settings
 from ..workflows.api_format import Workflow
 from .drivers import PriceKey, key_of_request
-from .orders import NodeOrder, Surroundings, orders_in
+from .orders import NodeOrder, Surroundings, orders_in, own_servers_in
 from .price import Price
 from .price_book import PriceBook
 from .ranking import CHEAPEST, FASTEST, by_duration, by_price
@@ -77,7 +77,15 @@ class Total:
 
 @dataclass(frozen=True)
 class Estimate:
+    """What all nodes order.
+
+    free        nodes that run on servers of one's own, at no cost: they are no items
+    subscribed  those that run where a subscription of the person pays, nor are they
+    """
+
     items: tuple[Item, ...]
+    free: int = 0
+    subscribed: int = 0
 
     @property
     def tasks(self) -> int:
@@ -106,7 +114,7 @@ class Estimate:
 
     def times(self, runs: int) -> Estimate:
         """The estimate of so many runs, each after the first a new order: seeds change."""
-        return Estimate(tuple(item.times(runs) for item in self.items))
+        return replace(self, items=tuple(item.times(runs) for item in self.items))
 
     def _added(self, group: Callable[[Item], str]) -> list[Total]:
         totals: dict[tuple[str, str], Total] = {}
@@ -140,8 +148,11 @@ class Estimator:
     ) -> Estimate:
         """The cost of `prompt`, in API format. Raises InvalidInput where prices.json is broken."""
         self._seen.clear()
-        orders = orders_in(prompt, around or Surroundings())
-        return Estimate(tuple(self._item(order, requests(order.node_id)) for order in orders))
+        around = around or Surroundings()
+        own = own_servers_in(prompt, around)
+        orders = orders_in(prompt, around)
+        items = tuple(self._item(order, requests(order.node_id)) for order in orders)
+        return Estimate(items, free=own.count(True), subscribed=own.count(False))
 
     def _item(self, order: NodeOrder, requests: Sequence[Request] | None) -> Item:
         ready = [key for key in order.choices if self.is_ready(key.platform)]

@@ -72,6 +72,14 @@ def orders_in(prompt: Workflow, around: Surroundings) -> list[NodeOrder]:
     return _Reader(prompt, around).orders()
 
 
+def own_servers_in(prompt: Workflow, around: Surroundings) -> list[bool]:
+    """Whether it is free there, for each node that runs on servers of one's own: it is no order.
+
+    Not so where a subscription of the person pays.
+    """
+    return _Reader(prompt, around).own_servers()
+
+
 def platform_of(class_type: str) -> str:
     """The platform of a node of ours, "" for any other."""
     name = class_type.removeprefix(OWN_PREFIX).lower()
@@ -93,9 +101,22 @@ class _Reader:
         self.fan_out = FanOut(self.prompt, around.frames, self._results)
 
     def orders(self) -> list[NodeOrder]:
+        return [order for order in self._all() if not _is_free(order.platform)]
+
+    def own_servers(self) -> list[bool]:
+        own = [order for order in self._all() if _is_free(order.platform)]
+        return [
+            registry.provider_class(one.platform).is_free_with(self._inputs(one)) for one in own
+        ]
+
+    def _all(self) -> list[NodeOrder]:
         running = self._running()
-        found = [order for key in self.prompt if key in running for order in self._of(key)]
-        return [order for order in found if not _is_free(order.platform)]
+        return [order for key in self.prompt if key in running for order in self._of(key)]
+
+    def _inputs(self, order: NodeOrder) -> dict[str, Json]:
+        """The inputs of its node by the names that they have on the platform's own."""
+        values = self._values(self.prompt[order.node_id])
+        return {name.removeprefix("where."): value for name, value in values.items()}
 
     def _of(self, node_id: str) -> Iterator[NodeOrder]:
         node = self.prompt[node_id]

@@ -14,11 +14,13 @@ from ..base.words import tr
 from ..ledger.ledger import Ledger, Row
 from ..media.download import link_expired
 from ..settings import settings
+from .elsewhere import can_go_elsewhere, is_silence
 from .job import Job, Stopped, within
 from .outcome import (
     download_stopped_error,
     empty_answer_error,
     is_final,
+    lost_error,
     sender_died_error,
     time_limit_error,
     unresolved_error,
@@ -63,13 +65,23 @@ class Finisher:
                 time_limit_error(job, task),
             )
         except SkyportError as error:
-            failure = error
+            failure = await self._unless_dead(job, task, error)
         else:
             return await self._save_result(job, result, row)
         part = None if job.stop.is_set() else await self._resume.part_on_disk(job, str(failure))
         if part is None:
             await self._record_failure(job, task, failure)
         return await self._save_result(job, part, row)
+
+    async def _unless_dead(self, job: Job, task: Task, error: SkyportError) -> SkyportError:
+        """`error`; TaskLost where the results are on a server that does not answer any more."""
+        if not (is_silence(error) and job.may_be_sent_again):
+            return error
+        if not await can_go_elsewhere(self._engine, job, task.endpoint):
+            return error
+        return lost_error(
+            job, task, tr("Its server does not answer any more: {words}", words=error.what)
+        )
 
     async def deliver_answer(
         self, job: Job, task: Task, state: TaskState, into: Path, row: Row | None = None
@@ -101,7 +113,7 @@ class Finisher:
 
     async def _save_result(self, job: Job, result: Result, row: Row | None) -> Result:
         if job.attempt > 1:
-            again = (tr("sent again"), tr("after its server had restarted"))
+            again = (tr("sent again"), tr("after its server had lost it"))
             result = replace(result, details=(*result.details, again))
         await self._resume.in_thread(lambda: self._ledger.record_result(job.fingerprint, result))
         if row and row.delivered and row.kept and result.missing and result.files == row.kept.files:

@@ -28,6 +28,12 @@ class Lanes:
             await self._limit(provider.name, lane).acquire()
             job.lanes.append(lane)
 
+    def join(self, job: Job, lane: str) -> None:
+        """Count `job` on `lane`, which has room or not: its task runs there already."""
+        if lane not in job.lanes:
+            self._limit(job.provider.name, lane).take()
+            job.lanes.append(lane)
+
     def leave(self, job: Job, keep: int = 0) -> None:
         """Leave all lanes but the first `keep`."""
         while len(job.lanes) > keep:

@@ -15,6 +15,7 @@ from ..base.words import tr
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger, Row, State
 from ..settings import settings
+from .elsewhere import can_go_elsewhere
 from .job import Job, Stopped, within
 from .outcome import (
     look_reason,
@@ -28,7 +29,7 @@ from .outcome import (
 )
 from .polling import POLLS_A_SECOND, Forecast, Pace, RateLimiter
 from .resume import ResumeCheck
-from .waiting import Waiting
+from .waiting import DEAD_AFTER, Waiting
 
 LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
 _MAX_DURATIONS = 20  # recent tasks of one model from which the next duration is estimated
@@ -63,6 +64,7 @@ class Poller:
             answer = await self._next_answer(job, task, pace, due)
             if isinstance(answer, SkyportError):
                 waiting.fail(answer, _now())
+                await self._give_up_if_dead(job, task, waiting, min(DEAD_AFTER, patience))
             else:
                 ended = waiting.take(answer, _now())
                 forecast.observe(_now(), answer.progress)
@@ -94,6 +96,17 @@ class Poller:
         raise_unless_succeeded(job, task, state)
         await self._in_thread(lambda: self._ledger.record_success(job.fingerprint, task.id, state))
         return state
+
+    async def _give_up_if_dead(
+        self, job: Job, task: Task, waiting: Waiting, seconds: float
+    ) -> None:
+        """A silent server that charges nothing is given up where another one can take the order."""
+        if waiting.silent is None or waiting.silent_for(_now()) < seconds:
+            return
+        if job.may_be_sent_again and await can_go_elsewhere(self._engine, job, task.endpoint):
+            waiting.lost = tr(
+                "Its server does not answer any more: {words}", words=waiting.last_words
+            )
 
     def _show_silence(self, job: Job, waiting: Waiting) -> None:
         since = waiting.silent

@@ -139,6 +139,10 @@ class ConcurrencyLimit:
             self._cancel_turn(turn)
             raise
 
+    def take(self) -> None:
+        """Hold a slot now, if need be beyond the limit."""
+        self._held += 1
+
     def release(self) -> None:
         self._held -= 1
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,6 +18,13 @@ from ..settings import keys
 
 _PROMPTS = ("prompt", "text", "content")  # keys under which requests hold a prompt
 _SHORT = 80  # characters of a detail beside its name
+_SECRET = r"(?:[\w-]*[_-])?(?:api[_-]?key|secret|secret[_-]?key|password|token|authorization)"
+_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+# In a JSON text, such as that of a workflow; its quotes may be escaped.
+_SECRET_FIELD = re.compile(
+    rf'(?P<name>(?P<quote>\\*"){_SECRET}(?P=quote)\s*:\s*(?P=quote)).+?(?<!\\)(?=(?P=quote))',
+    re.IGNORECASE,
+)
 
 
 def state_of(state: State) -> str:
@@ -54,7 +62,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "node": row.record.source.node_id,
             "prompt": row.record.source.prompt_id,
             "fingerprint": row.record.fingerprint,
-            "request": row.record.request,
+            "request": _without_secret_fields(row.record.request),
             **_contents(result or Result("")),
         }
     )
@@ -137,6 +145,24 @@ def _redact(secrets: Sequence[str], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: _redact(secrets, value) for name, value in tree.items()}
     return [_redact(secrets, value) for value in tree] if isinstance(tree, list) else tree
+
+
+def _without_secret_fields(tree: Json) -> Json:
+    """`tree` without the texts of fields whose names say that they are secrets."""
+    if isinstance(tree, str):
+        return _SECRET_FIELD.sub(r"\g<name>...", tree)
+    if isinstance(tree, list):
+        return [_without_secret_fields(value) for value in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {
+        name: "..." if _is_secret(name, value) else _without_secret_fields(value)
+        for name, value in tree.items()
+    }
+
+
+def _is_secret(name: str, value: Json) -> bool:
+    return isinstance(value, str) and value != "" and bool(_SECRET_NAME.fullmatch(name))
 
 
 def _secrets() -> list[str]:

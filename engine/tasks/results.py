@@ -15,7 +15,17 @@ from pathlib import Path
 from ..base.background import Engine
 from ..base.errors import BadResult, SkyportError
 from ..base.shown_text import scrub
-from ..base.types import Kind, MissingResult, Output, Report, Result, ResultFile, Task, TaskState
+from ..base.types import (
+    Kind,
+    MissingResult,
+    Output,
+    Report,
+    Result,
+    ResultFile,
+    ResultText,
+    Task,
+    TaskState,
+)
 from ..base.words import tr
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger
@@ -214,8 +224,8 @@ def _results(
         task_id=task.id,
         files=tuple(file for file in files if file.kind is not Kind.TEXT),
         texts=(
-            *(output.text for output in state.outputs if output.text),
-            *(file.path.read_text("utf-8", "replace") for file in texts),
+            *(ResultText(one.text, one.node_id) for one in state.outputs if one.is_text),
+            *(ResultText(one.path.read_text("utf-8", "replace"), one.node_id) for one in texts),
         ),
         details=state.details,
         cost=state.cost,

@@ -249,6 +249,9 @@ class Runner:
             if task := row.task if row else job.existing_task:
                 if not job.can_be_sent:
                     job.open.set()  # it has been looked up: new watchers may join
+                self._lanes.join(
+                    job, job.provider.lane(replace(job.request, endpoint=task.endpoint))
+                )
                 job.enter("running", task_id=task.id, attached=True)
                 return await self._finish_task(job, task, row, into)
             if (result := await self._send(job, into)) is not None:

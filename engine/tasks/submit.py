@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from ..http.retry import retrying
 from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from ..spend import limits
+from .elsewhere import can_go_elsewhere, is_silence
 from .job import Job, Stopped, TransferProgress
 from .lanes import Lanes
 from .look_up import look_up, never_arrived_error, not_known_yet_error, number
@@ -28,6 +30,7 @@ from .resume import ResumeCheck
 T = TypeVar("T")
 
 _MOST_SENDS = 3  # of an order that never arrives
+_MOST_SILENT = 3  # servers that are left for another while an order is prepared
 
 
 class Submitter:
@@ -132,8 +135,9 @@ class Submitter:
         """The request as sent and its answer; None if another process has sent the order.
 
         Where the answer is lost, `find` may find it at the platform.
-        After a refusal that gives reused files for lost, they are hosted anew and the request is
-        submitted once more: the platform cleared them before their time.
+        The request is prepared and submitted once more where its server does not answer and another
+        one can take it, and after a refusal that gives reused files for lost: the platform cleared
+        them before their time.
         """
         with TempFolder() as folder:
             request = await self._prepare_and_claim(job, folder)
@@ -141,20 +145,23 @@ class Submitter:
                 return None
             job.reused_urls = tuple(leaves(request.payload, ReusedUrl))
             lost = find and partial(find, request)
-            answer = await self._send_once(job, partial(_unless_lost, send, request), lost)
-            if isinstance(answer, _MediaLost):
-                request = await self._prepare_again(job, folder)
+            first = partial(_unless_lost, send, request)
+            answer = await self._send_once(job, first, lost, request.endpoint)
+            if isinstance(answer, _SendAgain):
+                request = await self._prepare_again(job, folder, answer)
                 job.reused_urls = ()
                 lost = find and partial(find, request)
                 answer = await self._send_once(job, partial(send, request), lost)
+                assert not isinstance(answer, _SendAgain)  # it may go nowhere else now
             return request, answer
 
     # -- prepare ----------------------------------------------------------------------------
 
-    async def _prepare_again(self, job: Job, folder: TempFolder) -> Request:
-        """The request with its reused files hosted anew. Its intent is on record already."""
+    async def _prepare_again(self, job: Job, folder: TempFolder, why: _SendAgain) -> Request:
+        """The request, prepared and hosted anew. Its intent is on record already."""
         try:
-            await self._forget_reused(job)
+            if why is _SendAgain.MEDIA_LOST:
+                await self._forget_reused(job)
             request = await job.unless_stopped(self._prepare(job, folder))
         except BaseException as error:
             failure = error
@@ -212,6 +219,21 @@ class Submitter:
 
     async def _prepare(self, job: Job, folder: TempFolder) -> Request:
         """The request as it will be sent. May be stopped at any point: nothing is paid for yet."""
+        for _ in range(_MOST_SILENT):
+            request = await self._prepare_once(job)
+            fetched = await fetch_remote_files(self._engine, job, request, folder)
+            try:
+                return await self._host_media(job, fetched)
+            except SkyportError as error:
+                if not is_silence(error) or not await self._may_leave(job, request.endpoint):
+                    raise
+        request = await self._prepare_once(job)
+        return await self._host_media(
+            job, await fetch_remote_files(self._engine, job, request, folder)
+        )
+
+    async def _prepare_once(self, job: Job) -> Request:
+        """The request as `prepare` makes it, on the lane of its server."""
         job.enter("preparing")
         self._lanes.leave(job, keep=1)
         prepared = await self._call(lambda: job.provider.prepare(job.request))
@@ -219,9 +241,7 @@ class Submitter:
         job.request = replace(job.request, warnings=tuple(warnings))
         request = replace(prepared, order_id=job.request.order_id)
         await self._lanes.enter(job, job.provider.lane(request))
-        return await self._host_media(
-            job, await fetch_remote_files(self._engine, job, request, folder)
-        )
+        return request
 
     async def _host_media(self, job: Job, request: Request) -> Request:
         """The request with every file uploaded, in parallel, and replaced by its URL."""
@@ -262,27 +282,37 @@ class Submitter:
     # -- send -------------------------------------------------------------------------------
 
     async def _send_once(
-        self, job: Job, send: Callable[[], T], find: Callable[[], T | None] | None = None
-    ) -> T:
+        self,
+        job: Job,
+        send: Callable[[], T],
+        find: Callable[[], T | None] | None = None,
+        endpoint: str | None = None,
+    ) -> T | _SendAgain:
         """The answer; or what `find` finds of a submit whose answer was lost.
 
         A submit that surely never arrived is made again.
+
+        endpoint  where it is sent, if it may go to another server once that one does not answer
         """
         for _ in range(_MOST_SENDS):
             answer = await self._attempt(job, send)
             if not isinstance(answer, _NoAnswer):
                 return answer
-            failure = answer.error
+            failure = reason = answer.error
             if find is None or not (answer.may_be_found and isinstance(failure, OutcomeUnknown)):
                 break
             try:
                 found = await look_up(job.provider, find, self._engine.blocking)
             except SkyportError as silence:
+                reason = silence
                 failure = not_known_yet_error(job.provider.label, failure.what, silence)
                 break
             if found is not None:
                 return found
-            failure = never_arrived_error(job.provider.label, failure.what)
+            failure = reason = never_arrived_error(job.provider.label, failure.what)
+        is_silent = endpoint is not None and is_silence(reason)
+        if is_silent and await self._may_leave(job, endpoint or "", failure):
+            return _SendAgain.SERVER_SILENT
         await self._resume.record_end(job, failure)
         # Raised out here: the context of an unexpected exception may hold what is not to be shown.
         raise failure
@@ -317,6 +347,16 @@ class Submitter:
             failure = submit_error(job, error, address_known=known)
             return _NoAnswer(failure, may_be_found=isinstance(error, Exception))
 
+    async def _may_leave(self, job: Job, silent: str, failure: BaseException | None = None) -> bool:
+        """Whether the order goes to another server: once only if the silent one may have it."""
+        may_have_it = isinstance(failure, OutcomeUnknown)
+        if may_have_it and not job.may_be_sent_again:
+            return False
+        if not await can_go_elsewhere(self._engine, job, silent):
+            return False
+        job.attempt += may_have_it
+        return True
+
     async def _is_known(self, provider: Provider) -> bool:
         """Whether the platform's address has ever answered as the platform does."""
         http = provider.http
@@ -339,14 +379,17 @@ class _NoAnswer:
     may_be_found: bool = False
 
 
-class _MediaLost:
-    """In place of an answer: the submit was refused as files of an earlier request are gone."""
+class _SendAgain(Enum):
+    """In place of an answer: why the request is to be prepared and sent once more."""
+
+    MEDIA_LOST = "the submit was refused as files of an earlier request are gone"
+    SERVER_SILENT = "the server does not answer, and another one can take the order"
 
 
-def _unless_lost(send: Callable[[Request], T], request: Request) -> T | _MediaLost:
+def _unless_lost(send: Callable[[Request], T], request: Request) -> T | _SendAgain:
     try:
         return send(request)
     except ApiError as error:
         if not is_refused_for_lost_media(error, request):
             raise
-        return _MediaLost()
+        return _SendAgain.MEDIA_LOST

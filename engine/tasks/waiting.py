@@ -24,6 +24,7 @@ MISSING_FOR = 300.0  # seconds to ask on for a task that the platform does not k
 UNCHANGED_FOR = 600.0  # seconds in which an unknown status must change
 FREE_MISSING_FOR = 5.0  # seconds to ask on where a task costs nothing: then it is lost
 MAX_PAUSE = 30.0  # seconds between polls that bring no answer
+DEAD_AFTER = 30.0  # seconds without an answer after which another server may take the task
 
 
 class Waiting:

@@ -1,8 +1,9 @@
 """Extra Run in Cloud nodes for values that only a cloud can compute and that nodes here need too.
 
 Other consumers of a value from a remote part compute it again on this machine. Where this machine
-cannot (a class or a model is missing), a Run in Cloud node is inserted between the two: the value
-then comes back with the part, in the same submission.
+cannot (a class or a model is missing), or would have to load models for a text or number, a Run in
+Cloud node is inserted between the two: the value then comes back with the part, in the same
+submission.
 """
 
 from __future__ import annotations
@@ -15,23 +16,31 @@ from .graph import KEEP_LOCAL, OWN_PREFIX, RUN_IN_CLOUD, CannotSplit, Graph, Lin
 
 # (node, input) here -> (the output that it takes, a Run in Cloud node that sends that)
 Extra = dict[tuple[str, str], tuple[Link, str]]
+CanReturn = Callable[[Link, str], bool]  # whether a Run in Cloud node can bring that output back
 
 
 def with_extra_outputs(
-    graph: Graph, runs: Sequence[str], stuck: Collection[str], is_media: Callable[[Link], bool]
+    graph: Graph,
+    runs: Sequence[str],
+    stuck: Collection[str],
+    costly: Collection[Link],
+    can_return: CanReturn,
 ) -> Workflow:
     """The prompt with its extra outputs; the same object where it needs none.
 
-    runs   the Run in Cloud nodes that send something
-    stuck  the nodes that cannot run here
+    runs    the Run in Cloud nodes that send something
+    stuck   the nodes that cannot run here
+    costly  outputs that are better brought back than made here again
     """
-    sent = _sent(graph, runs) if stuck else {}
-    extra = dict(_extra_outputs(graph, sent, stuck, is_media)) if sent else {}
+    sent = _sent(graph, runs) if stuck or costly else {}
+    consumers = _consumers(graph.prompt) if sent else {}
+    extra = dict(_costly_outputs(graph, sent, consumers, costly, stuck, can_return))
+    extra |= _extra_outputs(graph, sent, consumers, stuck, can_return)
     return insert(graph.prompt, extra) if extra else graph.prompt
 
 
 def outputs_to_bring(
-    graph: Graph, node_id: str, run: str, sent: Container[str], is_media: Callable[[Link], bool]
+    graph: Graph, node_id: str, run: str, sent: Container[str], can_return: CanReturn
 ) -> Extra | None:
     """What brings all values back that a node in the part of `run` takes from that part.
 
@@ -43,7 +52,7 @@ def outputs_to_bring(
         source = graph.source(node_id, name, cloud)
         if source[0] not in sent or graph.cloud(link[0]) == cloud:
             continue  # its value is here anyway
-        if not is_media(source):
+        if not can_return(source, run):
             return None
         extra[node_id, name] = (source, run)
     return extra
@@ -62,14 +71,35 @@ def _sent(graph: Graph, runs: Sequence[str]) -> dict[str, str]:
     return sent
 
 
+def _costly_outputs(
+    graph: Graph,
+    sent: Mapping[str, str],
+    consumers: Mapping[str, Sequence[tuple[str, str, Link]]],
+    costly: Collection[Link],
+    stuck: Collection[str],
+    can_return: CanReturn,
+) -> Iterator[tuple[tuple[str, str], tuple[Link, str]]]:
+    """As `_extra_outputs`, for the nodes here that take a costly output."""
+    for source in costly:
+        run = sent.get(source[0])
+        if run is None or not can_return(source, run):
+            continue
+        for consumer, name, link in consumers.get(source[0], ()):
+            class_type = graph.prompt[consumer]["class_type"]
+            says_itself = class_type in (RUN_IN_CLOUD, KEEP_LOCAL)
+            runs_here = consumer not in stuck or class_type.startswith(OWN_PREFIX)
+            if link == source and consumer not in sent and runs_here and not says_itself:
+                yield (consumer, name), (link, run)
+
+
 def _extra_outputs(
     graph: Graph,
     sent: Mapping[str, str],
+    consumers: Mapping[str, Sequence[tuple[str, str, Link]]],
     stuck: Collection[str],
-    is_media: Callable[[Link], bool],
+    can_return: CanReturn,
 ) -> Iterator[tuple[tuple[str, str], tuple[Link, str]]]:
     """((node, input) here, (the output it consumes, a Run in Cloud node that sends that))."""
-    consumers = _consumers(graph.prompt)
     stack = [(node_id, sent[node_id]) for node_id in stuck if node_id in sent]
     visited: set[str] = set()
     while stack:
@@ -85,7 +115,7 @@ def _extra_outputs(
             is_own = class_type.startswith(OWN_PREFIX)
             if class_type in (RUN_IN_CLOUD, KEEP_LOCAL):
                 continue  # it says itself where it runs
-            if is_media(link) and (is_own or consumer not in stuck):
+            if can_return(link, run) and (is_own or consumer not in stuck):
                 yield (consumer, name), (link, run)
             elif not is_own:
                 stack.append((consumer, run))  # sent too: an extra output may follow behind it

@@ -18,6 +18,7 @@ MATCH_TYPE = "COMFY_MATCHTYPE_V3"
 _OWN = "COMFY_"  # begins the types that stand for other types
 _CATEGORIES = ("required", "optional")
 _PACKS = "custom_nodes."
+_PAID = ("partner/", "api node/")  # begin the categories of ComfyUI's partner nodes
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ def pack_of(entry: Any) -> str:
     if not isinstance(module, str) or not module.startswith(_PACKS):
         return ""
     return module.removeprefix(_PACKS)
+
+
+def bills_apart(entry: Any) -> bool:
+    """Whether nodes of a class call a paid service with the account of ComfyUI's user."""
+    about = _dict(entry)
+    return about.get("api_node") is True or _text(about.get("category")).startswith(_PAID)
 
 
 def is_object_info(tree: Any) -> bool:

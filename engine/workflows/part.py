@@ -11,6 +11,8 @@ from .api_format import Workflow, is_link
 from .graph import Link, is_node
 
 MEDIA = ("IMAGE", "MASK", "VIDEO", "AUDIO")
+LITERALS = ("STRING", "INT", "FLOAT", "BOOLEAN")
+VALUES = (*MEDIA, *LITERALS)  # what can cross
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class RemotePart:
         return (
             all(is_node(node) for node in self.nodes.values())
             and all(is_link(list(link)) and link[0] in self.nodes for link in outputs)
-            and all(kind in MEDIA for kind in outputs.values())
+            and all(kind in VALUES for kind in outputs.values())
             and all(isinstance(targets, list) for targets in self.entries.values())
             and (self.value is None or self.value in outputs)
         )

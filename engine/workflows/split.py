@@ -34,9 +34,9 @@ from .graph import (
     unlinked,
 )
 from .grouping import group_runs
-from .part import MEDIA, PartReference, RemotePart, digest_of
+from .part import LITERALS, MEDIA, VALUES, PartReference, RemotePart, digest_of
 
-LITERALS = ("STRING", "INT", "FLOAT", "BOOLEAN")
+_LIGHT = (*VALUES, "COMBO", "")  # types of which no model is
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Facts:
     lacks      the required inputs that a node does not have
     wanted     the output nodes to run; None runs all
     runs_here  whether this machine has the class of a node, and the models that it names
-    is_paid_apart  whether nodes of this class are billed by a provider of their own
+    is_paid_apart  whether nodes of this class are billed by a provider of their own in a cloud,
+                   which is named as `where` names it
+    returns_text   whether texts and numbers come back from a cloud
     """
 
     is_output: Callable[[str], bool | None]
@@ -56,7 +58,13 @@ class Facts:
     missing_inputs: Callable[[Mapping[str, Any]], Sequence[str]]
     targets: Collection[str] | None = None
     runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
-    is_paid_apart: Callable[[str], bool] = lambda class_type: False
+    is_paid_apart: Callable[[str, str], bool] = lambda class_type, where: False
+    returns_text: Callable[[str], bool] = lambda where: False
+
+    def can_return(self, link: Link, run: Mapping[str, Any]) -> bool:
+        """Whether a Run in Cloud node can bring this output back."""
+        kind = self.type_of(link)
+        return kind in MEDIA or (kind in LITERALS and self.returns_text(run["inputs"]["where"]))
 
 
 def split(prompt: Workflow, facts: Facts) -> Workflow:
@@ -73,7 +81,10 @@ def split(prompt: Workflow, facts: Facts) -> Workflow:
         return prompt
     # In the order of the prompt, which decides what sends a value that several could send.
     stuck = dict.fromkeys(k for k, node in prompt.items() if not facts.runs_here(node))
-    extended = with_extra_outputs(graph, runs, stuck, lambda link: facts.type_of(link) in MEDIA)
+    costly = _costly_texts(graph, runs, facts)
+    extended = with_extra_outputs(
+        graph, runs, stuck, costly, lambda link, run: facts.can_return(link, prompt[run])
+    )
     if extended is not prompt:
         graph = Graph(extended)
         runs = _runs(graph)
@@ -88,6 +99,22 @@ def split(prompt: Workflow, facts: Facts) -> Workflow:
 def _runs(graph: Graph) -> list[str]:
     """The Run in Cloud nodes that name a cloud."""
     return [node_id for node_id in graph.prompt if graph.cloud(node_id)]
+
+
+def _costly_texts(graph: Graph, runs: Sequence[str], facts: Facts) -> list[Link]:
+    """The texts and numbers that this machine would need models, or a paid service, to make."""
+    prompt = graph.prompt
+    if not any(facts.returns_text(prompt[run]["inputs"]["where"]) for run in runs):
+        return []
+    links = [(k, link) for k, node in prompt.items() for _, link in links_of(node)]
+    kinds = {link: facts.type_of(link) for link in {link for _, link in links}}
+    heavy = [k for k, link in links if kinds[link] not in _LIGHT]
+    heavy += [k for k, node in prompt.items() if facts.is_paid_apart(node["class_type"], "")]
+    users: dict[str, list[str]] = {}
+    for node_id, link in links:
+        users.setdefault(link[0], []).append(node_id)
+    behind = _reachable(heavy, users).union(heavy)
+    return sorted(link for link, kind in kinds.items() if kind in LITERALS and link[0] in behind)
 
 
 def refused_node(node: Mapping[str, Any], reason: str, kind: str = "1") -> dict[str, Any]:
@@ -139,7 +166,7 @@ class PromptSplitter:
         for node_id, run in self._senders().items():
             if node_id in self.needed or not self._is_output(node_id):
                 continue
-            values = outputs_to_bring(self.graph, node_id, run, sent, self._is_media)
+            values = outputs_to_bring(self.graph, node_id, run, sent, self._can_return)
             if values is not None and self.facts.runs_here(self.prompt[node_id]):
                 kept.add(node_id)
                 extra |= values
@@ -154,13 +181,13 @@ class PromptSplitter:
             for node_id in part.nodes
         }
 
-    def _is_media(self, link: Link) -> bool:
-        return self.facts.type_of(link) in MEDIA
+    def _can_return(self, link: Link, run: str) -> bool:
+        return self.facts.can_return(link, self.prompt[run])
 
     def _subgraph(self, run: str) -> Subgraph | None:
         try:
             subgraph = self.graph.subgraph(run)
-            self._check(subgraph)
+            self._check(subgraph, run)
         except CannotSplit as refusal:
             self.refusals[run] = str(refusal)
             if isinstance(refusal, MissingLink):
@@ -168,7 +195,7 @@ class PromptSplitter:
             return None
         return subgraph
 
-    def _check(self, part: Subgraph) -> None:
+    def _check(self, part: Subgraph, run: str) -> None:
         """Raises CannotSplit where a value cannot be transferred, or a node lacks an input."""
         if part.value is None:
             return
@@ -180,11 +207,11 @@ class PromptSplitter:
                     raise MissingLink(unlinked(node_id, node, name))
         for target, link in part.boundary.items():
             kind = self.facts.type_of(link)
-            if kind and kind not in (*MEDIA, *LITERALS):
+            if kind and kind not in VALUES:
                 raise CannotSplit(split_texts.cannot_enter(self.prompt, target, link, kind))
-        kind = self.facts.type_of(part.value)
-        if kind not in MEDIA:
-            raise CannotSplit(split_texts.cannot_leave(self.prompt, part.value, kind))
+        if not self._can_return(part.value, run):
+            kind, where = self.facts.type_of(part.value), self.prompt[run]["inputs"]["where"]
+            raise CannotSplit(split_texts.cannot_leave(self.prompt, part.value, kind, where))
 
     def _needed(self) -> set[str]:
         """The nodes that the output nodes here depend on, once everything is split."""
@@ -297,7 +324,7 @@ class PromptSplitter:
         entries, chain, last = self._chain(members[0], dict(sorted(boundary.items())))
         saves = [(link, self.facts.type_of(link)) for link in sorted(set(values))]
         sent = {k: nodes[k] for k in self.prompt if k in nodes}
-        notes = self._notes(sent)
+        notes = self._notes(sent, self.prompt[members[0]]["inputs"]["where"])
         whole = RemotePart(sent, entries, saves, parts[0].value).to_json()
         digest = digest_of(whole)
         for run, part in zip(members, parts, strict=True):
@@ -344,11 +371,11 @@ class PromptSplitter:
             name += "-"
         return name
 
-    def _notes(self, sent: Workflow) -> dict[str, str]:
+    def _notes(self, sent: Workflow, where: str) -> dict[str, str]:
         """What the person should know of a part, by the node that it is about."""
         notes: dict[str, str] = {}
         for node_id, node in sent.items():
-            if self.facts.is_paid_apart(node["class_type"]):
+            if self.facts.is_paid_apart(node["class_type"], where):
                 notes[node_id] = split_texts.paid_apart(node_id, node)
             elif node_id not in self.needed and self._is_output(node_id):
                 notes[node_id] = split_texts.runs_there_only(node_id, node)

@@ -8,6 +8,7 @@ from typing import Any
 from ..base.words import tr
 from .api_format import Workflow
 from .graph import Link, node_label, parse_target
+from .part import LITERALS
 
 
 def cannot_enter(prompt: Workflow, target: str, link: Link, kind: str) -> str:
@@ -22,17 +23,26 @@ def cannot_enter(prompt: Workflow, target: str, link: Link, kind: str) -> str:
     )
 
 
-def cannot_leave(prompt: Workflow, link: Link, kind: str) -> str:
+def cannot_leave(prompt: Workflow, link: Link, kind: str, where: str) -> str:
     source = node_label(link[0], prompt[link[0]])
     if not kind:
         return tr(
             "What {source} makes is not known on this machine. Link a node to the output of "
-            "Run in Cloud that takes an image, mask, video or audio.",
+            "Run in Cloud that takes an image, mask, video, audio or text.",
             source=source,
         )
+    if kind in LITERALS:
+        return tr(
+            "{source} makes a {kind}. {platform} brings back images, masks, videos and audio only: "
+            "choose another place to run, or put Run in Cloud behind a node that makes one of "
+            "those.",
+            source=source,
+            kind=kind,
+            platform=where,
+        )
     return tr(
-        "{source} makes a {kind}. Run in Cloud brings back an image, mask, video or audio: put "
-        "it behind a node that makes one.",
+        "{source} makes a {kind}. Run in Cloud brings back an image, mask, video, audio, text "
+        "or number: put it behind a node that makes one.",
         source=source,
         kind=kind,
     )

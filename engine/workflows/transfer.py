@@ -1,4 +1,4 @@
-"""Loaders and savers added to a remote workflow: values enter it from here and come back as files.
+"""Loaders and savers added to a remote workflow: values enter it from here and come back from it.
 
 It uses only nodes that every ComfyUI has. 8-bit pictures, masks, 16-bit sound and files arrive
 unchanged.
@@ -13,15 +13,25 @@ from typing import Any
 from ..base.types import Json, MediaFile
 from .api_format import Workflow
 from .graph import Link, parse_target
+from .part import LITERALS
 
 # By type of the value: the class that saves it, and its input. Newer ComfyUIs' also pass it on.
 _SAVERS = {
     "IMAGE": ("SaveImage", "images"),
     "VIDEO": ("SaveVideo", "video"),
     "AUDIO": ("SaveAudio", "audio"),
+    **dict.fromkeys(LITERALS, ("PreviewAny", "source")),
 }
 _LOADERS = {"VIDEO": ("LoadVideo", "file"), "AUDIO": ("LoadAudio", "audio")}
 _PREFIX = "skyport"
+
+
+def _settings(kind: str) -> dict[str, Json]:
+    """The other inputs of a saver."""
+    if kind in LITERALS:
+        return {}
+    more = {"format": "auto", "codec": "auto"} if kind == "VIDEO" else {}
+    return {"filename_prefix": _PREFIX, **more}
 
 
 class RemoteWorkflowBuilder:
@@ -64,8 +74,7 @@ class RemoteWorkflowBuilder:
         value: Json = list(link)
         if kind == "MASK":
             value = self._add("MaskToImage", {"mask": value})
-        more = {"format": "auto", "codec": "auto"} if kind == "VIDEO" else {}
-        saver = self._add(class_type, {name: value, "filename_prefix": _PREFIX, **more})
+        saver = self._add(class_type, {name: value, **_settings(kind)})
         return str(saver[0])
 
     def _picture(self, file: MediaFile, alpha: bool) -> list[Any]:

@@ -6,6 +6,7 @@ The event `skyport.outcome` has {"workflow"}: something has changed on a node of
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from ...engine.tasks.job import Job
 from .prompt_queue import running_workflow
 
 EVENT = "skyport.outcome"
+_log = logging.getLogger(__name__)
 _MOST = 2000  # runs that are remembered
 
 
@@ -81,7 +83,7 @@ def recording(node_id: str | None) -> Iterator[None]:
     """Records what happens inside as one execution of the node that ComfyUI is executing."""
     context = get_executing_context()
     prompt = (context.prompt_id if context else "") or ""
-    workflow = running_workflow(prompt)
+    workflow = _workflow_of(prompt)
     call = _begin(workflow, node_id or "", prompt)
     token = _call.set(call)
     try:
@@ -128,6 +130,15 @@ def forget(run: NodeRun) -> None:
     with _lock:
         if _runs.get((run.workflow, run.node)) is run:
             del _runs[run.workflow, run.node]
+
+
+def _workflow_of(prompt: str) -> str:
+    """Never raises: no node fails because a ComfyUI keeps its queue in another form."""
+    try:
+        return running_workflow(prompt)
+    except Exception:
+        _log.warning("Skyport could not read ComfyUI's queue", exc_info=True)
+        return ""
 
 
 def _begin(workflow: str, node_id: str, prompt: str) -> Call:

@@ -27,6 +27,7 @@ from ...engine.tasks import history
 from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
+from .._media import sent_pictures
 from . import node_outcomes, progress
 from .node_outputs import Delivered
 
@@ -101,6 +102,7 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
     beginning = providers.runner().engine.start(begin(jobs))
     try:
         await _unless_interrupted(beginning)
+        _keep_pictures(jobs)
         await _wait_for_all(node_id, jobs)
     except BaseException as error:
         stopped = watching and isinstance(error, host.InterruptProcessingException)
@@ -113,6 +115,12 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
     finally:
         node_outcomes.note_jobs(jobs)
     return jobs
+
+
+def _keep_pictures(jobs: Sequence[Job]) -> None:
+    """Begins to keep small pictures of what the jobs send; nothing waits for that."""
+    engine, requests = providers.runner().engine, [job.request for job in jobs]
+    engine.start(engine.blocking(lambda: sent_pictures.keep(requests)))
 
 
 async def finish(

@@ -24,6 +24,7 @@ class RunWorkflowNode(CloudNode):
     """Subclasses set the class variables, and say where a workflow runs.
 
     local_files  whether loaders name files of this machine, not files already on the platform
+    returns_text whether its results hold the texts that nodes show, each with its node
     """
 
     id: ClassVar[str]
@@ -31,6 +32,7 @@ class RunWorkflowNode(CloudNode):
     platform: ClassVar[str]
     category: ClassVar[str]
     local_files: ClassVar[bool] = True
+    returns_text: ClassVar[bool] = False
 
     @classmethod
     def first_inputs(cls) -> Sequence[Any]:
@@ -48,6 +50,14 @@ class RunWorkflowNode(CloudNode):
 
         Override it where one may be empty or wrong: Run in Cloud asks before anything runs here.
         """
+
+    @classmethod
+    def bills_apart(cls, class_type: str) -> bool:
+        """Whether nodes of a class that is not installed here are billed there by a service.
+
+        Override it where the platform declares its classes. Must answer from memory.
+        """
+        return False
 
     @classmethod
     def define_schema(cls) -> io.Schema:

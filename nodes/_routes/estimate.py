@@ -51,8 +51,9 @@ async def _estimate(request: web.Request) -> web.Response:
 
 
 def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dict[str, Any]:
-    """{"tasks", "at_least", "reused", "unknown", "items", "totals", "sums", "confirm"}; the answer
-    also has "fetched": whether there are new price lists, which forms show too.
+    """{"tasks", "at_least", "reused", "unknown", "free", "subscribed", "items", "totals", "sums",
+    "confirm"}; the answer also has "fetched": whether there are new price lists, which forms show
+    too.
 
     sums     the totals of all platforms, by unit
     confirm  whether so many runs cost more than the setting allows unasked; null where it is off
@@ -67,7 +68,7 @@ def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dic
         estimator = providers.estimator(is_ready)
         once = estimator.estimate(prompt, around, requests_of)
     estimate, limit = once.times(runs), settings.load().confirm_above
-    names = ("tasks", "at_least", "reused", "unknown")
+    names = ("tasks", "at_least", "reused", "unknown", "free", "subscribed")
     return {
         **{name: getattr(estimate, name) for name in names},
         "items": [_item_view(item) for item in estimate.items],

@@ -46,6 +46,7 @@ def _brief(row: Row) -> dict[str, Any]:
         "words": shorten(first_prompt(row.record.request), _EXCERPT),
         "text": shorten(texts[0], _EXCERPT) if texts else "",
         "node": row.record.source.node_id,
+        "prompt": row.record.source.prompt_id,
         "files": len(files),
         "cover": _cover(files),
     }
@@ -90,6 +91,7 @@ def _live(job: Job, now: float) -> dict[str, Any]:
         "label": job.provider.label,
         "title": job.request.title or job.record.endpoint,
         "node": job.record.source.node_id,
+        "prompt": job.record.source.prompt_id,
         "task": snapshot.task_id,
         "stage": snapshot.stage,
         "elapsed": now - snapshot.since,

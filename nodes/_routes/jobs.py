@@ -33,7 +33,7 @@ from ...engine.tasks import history
 from ...engine.tasks.job import Job
 from ...engine.tasks.public_view import redact, row_to_json
 from .._base.run_task import in_thread
-from .._media import decode
+from .._media import decode, sent_pictures
 from . import job_events, job_views
 from .guards import GuardedRoutes, read_json_object
 
@@ -51,6 +51,7 @@ def add_to(routes: GuardedRoutes) -> None:
     routes.get("/skyport/jobs", _page)
     routes.get("/skyport/jobs/spent", _spent)
     routes.get("/skyport/spend", _spend)
+    routes.get("/skyport/inputs/{sha256:[0-9a-f]{64}}", _input)
     routes.get(one, _one)
     routes.get(one + "/thumbnail", _thumbnail)
     routes.get(one + r"/files/{number:\d{1,6}}", _file)
@@ -160,6 +161,15 @@ def _small(path: Path, sha256: str) -> bytes:
     stream = io.BytesIO()
     decode.thumbnail(path, _SIDE).save(stream, "JPEG", quality=80)
     return stream.getvalue()
+
+
+async def _input(request: web.Request) -> web.StreamResponse:
+    """A small picture of a medium that was sent, by the hash that a job's request names."""
+    sha256 = request.match_info["sha256"]
+    path = await in_thread(lambda: sent_pictures.find(sha256))
+    if path is None:
+        return _no_such_file()
+    return web.FileResponse(path, headers={"Content-Type": "image/jpeg", **_cache_header("86400")})
 
 
 async def _file(request: web.Request) -> web.StreamResponse:

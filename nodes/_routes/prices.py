@@ -18,7 +18,8 @@ from ...engine.spend.price import Price
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread
 from .._kinds.any_platform import AnyNode
-from .._run_in_cloud.request import can_run_at_once, clouds
+from .._run_in_cloud.clouds import clouds
+from .._run_in_cloud.request import can_run_at_once
 from .guards import GuardedRoutes
 
 _LOOPBACK = "http://127.0.0.1"  # whatever port the sandbox has: prices are the same

@@ -11,8 +11,32 @@ from ... import providers
 from ...engine.base.types import Model
 from ...engine.base.words import language
 from .._base import editor_language
-from . import browse, estimate, files, jobs, outcomes, prices, settings, split, widget_names
+from . import (
+    browse,
+    estimate,
+    files,
+    jobs,
+    outcomes,
+    prices,
+    servers,
+    settings,
+    split,
+    widget_names,
+)
 from .guards import GuardedRoutes, read_json_object
+
+_GROUPS = (
+    browse,
+    estimate,
+    files,
+    jobs,
+    outcomes,
+    prices,
+    servers,
+    settings,
+    split,
+    widget_names,
+)
 
 
 def add_to(routes: web.RouteTableDef) -> None:
@@ -21,7 +45,7 @@ def add_to(routes: web.RouteTableDef) -> None:
     guarded.get("/skyport/models/{platform}", _models)
     guarded.post("/skyport/models/{platform}/refresh", _refresh_models)
     guarded.post("/skyport/language", _set_language)
-    for group in (browse, split, files, widget_names, jobs, outcomes, prices, estimate, settings):
+    for group in _GROUPS:
         group.add_to(guarded)
     guarded.nothing_else("/skyport/{rest:.*}")
 

@@ -162,10 +162,10 @@ async def _set_key(request: web.Request) -> web.Response:
     payload = await read_json_object(request)
     name = _platform_name(payload, also=S3)
     if name == S3:
-        access, secret = _secret(payload, "access"), _secret(payload, "secret")
+        access, secret = secret_in(payload, "access"), secret_in(payload, "secret")
         await in_thread(lambda: keys.set_s3(access, secret))
     else:
-        key = _secret(payload, "key")
+        key = secret_in(payload, "key")
         await in_thread(lambda: keys.set_key(name, key))
     return await _setup(request)
 
@@ -199,12 +199,13 @@ def _outcome(name: str) -> tuple[str, str]:
             message = s3_check.check() if name == S3 else providers.connect(name).check()
         state = WORKS
     except SkyportError as error:
-        state, message = _state(error), redact(str(error))
+        state, message = failure_state(error), redact(str(error))
     _tested[name] = (account_id, state)
     return state, message
 
 
-def _state(error: SkyportError) -> str:
+def failure_state(error: SkyportError) -> str:
+    """The state of a test that failed, "" where nothing could be sent."""
     if isinstance(error, AuthRejected):
         return "refused"
     if isinstance(error, (TransportError, ServerFault)):
@@ -340,7 +341,7 @@ def _platform_name(payload: Mapping[str, Any], also: str = "") -> str:
     raise InvalidInput(tr("name one of these: {names}", names=", ".join(filter(None, names))))
 
 
-def _secret(payload: Mapping[str, Any], name: str) -> str:
+def secret_in(payload: Mapping[str, Any], name: str) -> str:
     """A key as it was entered; `keys` validates it."""
     value = payload.get(name)
     return value if isinstance(value, str) and len(value) <= _MAX_KEY_LENGTH else ""

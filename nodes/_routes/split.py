@@ -14,7 +14,8 @@ from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.graph import MISSING_LINK, REFUSED_INPUT
 from .._base.run_task import in_thread
-from .._run_in_cloud.request import clouds, not_ready
+from .._run_in_cloud.clouds import clouds
+from .._run_in_cloud.request import not_ready
 from .._run_in_cloud.split_prompt import UNNAMED, notes_of, remote_part_of, split_prompt
 from .guards import GuardedRoutes, read_json_object
 

@@ -10,7 +10,7 @@ from ...engine.base.errors import SkyportError
 from ...engine.workflows.api_format import read_workflow
 from ...engine.workflows.graph import is_node
 from .._kinds import allowed_files, local_files, node_classes
-from .request import clouds
+from .clouds import clouds
 from .split_prompt import split_prompt
 
 

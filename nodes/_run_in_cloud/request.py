@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from comfy_api.latest import io
 
 from ... import providers
 from ...engine.base.errors import BadResult, InvalidInput, SkyportError
-from ...engine.base.types import Kind, MediaFile, Request, Result, ResultFile
+from ...engine.base.types import Kind, MediaFile, Request, Result, ResultFile, ResultText
 from ...engine.base.words import tr
 from ...engine.workflows.api_format import Workflow, is_link, title_of
 from ...engine.workflows.graph import PART_INPUT, THIS_MACHINE, is_node, node_label, parse_target
 from ...engine.workflows.part import RemotePart
 from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs
-from .._base.registry import all_nodes
 from .._kinds import local_files
 from .._kinds.form_values import media_folder
 from .._kinds.remote_inputs import Chain
 from .._kinds.run_workflow import RunWorkflowNode
 from .._media import decode, encode
 from .._media.encode import tensors
+from .clouds import clouds
 from .split_prompt import remote_part_of
 
 _WORKFLOW = "workflow"  # the input that the remote part replaces
 _KINDS = {"IMAGE": Kind.IMAGE, "MASK": Kind.IMAGE, "VIDEO": Kind.VIDEO, "AUDIO": Kind.AUDIO}
-
-
-@lru_cache(maxsize=1)
-def clouds() -> dict[str, type[RunWorkflowNode]]:
-    """The platforms that run workflows, by label, with their Run Workflow nodes."""
-    runners = [node for node in all_nodes() if issubclass(node, RunWorkflowNode)]
-    return {providers.provider_class(node.platform).label: node for node in runners}
+_READERS: dict[str, Callable[[str], Any]] = {
+    "STRING": str,
+    "INT": int,
+    "FLOAT": float,
+    "BOOLEAN": {"True": True, "False": False}.__getitem__,
+}
 
 
 def where_input() -> io.DynamicCombo.Input:
@@ -159,6 +157,8 @@ def _refuse_several_sounds(kind: str, files: Sequence[MediaFile]) -> None:
 def value_of(part: RemotePart, saver: str, results: Sequence[Result], label: str) -> io.NodeOutput:
     """This node's value, from the files that the request saved; blocking. Raises BadResult."""
     kind = dict(part.saves)[part.value] if part.value else ""
+    if kind in _READERS:
+        return _text_value(part, kind, saver, results, label)
     saved = [
         _saved_by(result, saver, _KINDS[kind], alone=len(part.saves) == 1) for result in results
     ]
@@ -168,10 +168,25 @@ def value_of(part: RemotePart, saver: str, results: Sequence[Result], label: str
     for result in saved:
         reader.raise_if_nothing_is_left(result, results, label)
     if not values:
-        error = _no_value(part, kind)
-        error.do = " ".join([error.do, *(w for one in results for w in one.warnings)]).strip()
-        raise node_outputs.with_task(error, results, label)
+        raise _no_value(part, kind, results, label)
     return reader.delivered([values], saved)
+
+
+def _text_value(
+    part: RemotePart, kind: str, saver: str, results: Sequence[Result], label: str
+) -> io.NodeOutput:
+    shown = [
+        tuple(one for one in result.texts if isinstance(one, ResultText) and one.node_id == saver)
+        for result in results
+    ]
+    try:
+        values = [_READERS[kind](str(text)) for texts in shown for text in texts]
+    except (ValueError, KeyError):
+        values = []
+    if not values:
+        raise _no_value(part, kind, results, label)
+    saved = [replace(one, files=(), texts=t) for one, t in zip(results, shown, strict=True)]
+    return node_outputs.FileReader().delivered([values], saved)
 
 
 def _saved_by(result: Result, saver: str, kind: Kind, *, alone: bool) -> Result:
@@ -191,16 +206,18 @@ def _decode(kind: str, files: Sequence[ResultFile], reader: node_outputs.FileRea
     return reader.each(files, decode.open_video if kind == "VIDEO" else decode.decode_audio)
 
 
-def _no_value(part: RemotePart, kind: str) -> BadResult:
+def _no_value(part: RemotePart, kind: str, results: Sequence[Result], label: str) -> BadResult:
     assert part.value is not None
     node_id = part.value[0]
-    return BadResult(
+    error = BadResult(
         tr(
             "The workflow ended without a {kind} from {node}.",
             kind=kind,
             node=node_label(node_id, part.nodes[node_id]),
         )
     )
+    error.do = " ".join([error.do, *(w for one in results for w in one.warnings)]).strip()
+    return node_outputs.with_task(error, results, label)
 
 
 def with_local_ids(error: SkyportError, part: RemotePart) -> SkyportError:

@@ -27,6 +27,7 @@ from ...engine.workflows.split import Facts, refused_node, split
 from .._kinds import local_files, node_classes
 from .._kinds.local_values import check_local_values
 from . import editor_graph
+from .clouds import bills_apart, returns_text
 
 UNNAMED = "unnamed"  # marks a refusal that names for values would lift
 _FILES = "skyport_files"
@@ -191,7 +192,8 @@ def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> F
         missing_inputs=_unlinked_sockets,
         targets=targets if isinstance(targets, list) else None,
         runs_here=_runs_here,
-        is_paid_apart=node_classes.is_api,
+        is_paid_apart=bills_apart,
+        returns_text=returns_text,
     )
 
 

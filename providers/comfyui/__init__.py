@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from ...engine.base.errors import NotFound, SkyportError
+from ...engine.base.errors import InvalidInput, NotFound, SkyportError, TransportError
 from ...engine.base.json_tree import with_leaves
 from ...engine.base.types import Json, MediaFile, Report, Request, Task, TaskState, no_report
 from ...engine.base.words import tr
 from ...engine.http.client import Http
 from ...engine.platforms.media_host import MediaHost, account
 from ...engine.platforms.provider import Accepted, Provider
+from ...engine.settings import settings
 from . import _answers, _servers
-from ._dialect import Device, Dialect, ServerInfo
-from ._fit import FitCheck
+from ._dialect import Dialect
+from ._fit import KNOWN, FitCheck
 from ._native import NativeDialect
-from ._pool import ON_THEIR_WAY, Pool, naming
+from ._pool import ON_THEIR_WAY, SILENT, Pool, naming
 from ._servers import AUTO as AUTO
 from ._servers import Server
+from .servers import described
 
 ADDRESS = "comfyui://servers"  # of all of them: the endpoint of a task says which one has it
 
@@ -52,6 +54,12 @@ class Comfyui(Provider):
         )
 
     # -- which server ---------------------------------------------------------------------------
+
+    @classmethod
+    def is_free_with(cls, inputs: Mapping[str, Any]) -> bool:
+        with suppress(InvalidInput):  # a broken servers.json is told when it runs
+            return _servers.is_free_at(str(inputs.get("server") or AUTO))
+        return cls.is_free
 
     @classmethod
     def connected(cls, media_host: MediaHost | None = None) -> Comfyui:
@@ -95,11 +103,26 @@ class Comfyui(Provider):
         """
         if self._only is not None:
             return request
-        is_auto = request.endpoint == AUTO
-        chosen = _servers.listed() if is_auto else [_servers.require(request.endpoint)]
-        fitting = self._fit_check.fitting(request, chosen)
-        server = self._pool.least_busy(self._with_room(list(fitting)))
+        if request.endpoint != AUTO:
+            server = _servers.require(request.endpoint)
+            fitting = self._fit_check.fitting(request, [server])
+        else:
+            fitting = self._fit_check.fitting(request, SILENT.left_out_of(_servers.listed()))
+            answering = SILENT.left_out_of(list(fitting))
+            server = self._pool.least_busy(self._with_room(answering))
         return replace(fitting[server], endpoint=server.name)
+
+    def can_go_elsewhere(self, request: Request, silent: str) -> bool:
+        """One of `auto` can, where another server has all it needs and answers."""
+        gone = _servers.find(silent)
+        if self._only is not None or request.endpoint != AUTO or gone is None:
+            return False
+        SILENT.add(gone)
+        others = SILENT.left_out_of([one for one in _servers.listed() if one != gone])
+        try:
+            return self._pool.any_answers(list(self._fit_check.fitting(request, others)))
+        except InvalidInput:
+            return False
 
     def _with_room(self, servers: list[Server]) -> list[Server]:
         """Those that hold fewer tasks of ours than they may; all of them where none does."""
@@ -124,7 +147,11 @@ class Comfyui(Provider):
             self._fit_check.ask_all(_servers.listed())
 
     def _object_info(self, server: Server) -> Json | None:
-        return self._pool.dialect(server).object_info()
+        try:
+            return self._pool.dialect(server).object_info()
+        except TransportError:
+            SILENT.add(server)
+            raise
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -159,10 +186,7 @@ class Comfyui(Provider):
 
     def charges_nothing(self, endpoint: str) -> bool:
         """Not so at Comfy Cloud: a task that was lost there may have been charged."""
-        if self._only is not None:
-            return True
-        server = _servers.find(endpoint)
-        return not (server.is_charged if server else any(s.is_charged for s in _servers.listed()))
+        return self._only is not None or _servers.is_free_at(endpoint)
 
     # -- poll -----------------------------------------------------------------------------------
 
@@ -204,12 +228,12 @@ class Comfyui(Provider):
     def check(self) -> str:
         """Each server's version, graphics card and queue."""
         if self._only is not None:
-            return _described(self._only.about())
+            return described(self._only.about())
         return " ".join(map(self._described, _servers.listed()))
 
     def _described(self, server: Server) -> str:
         with self._server(server.name) as dialect:
-            return f"{server.name}: {_described(dialect.about())}"
+            return f"{server.name}: {described(dialect.about())}"
 
 
 PROVIDER = Comfyui
@@ -227,6 +251,22 @@ def server_choices() -> list[str]:
     return [AUTO, *_servers.names()]
 
 
+def bills_apart(class_type: str) -> bool:
+    """Whether a server that was asked lately tells that a service bills nodes of this class."""
+    return KNOWN.bills_apart(class_type)
+
+
+def check_server(name: Any) -> None:
+    """Raises InvalidInput, with the nearest name, where no server has this one; asks nobody.
+
+    That none is set at all is told when it runs, and practice mode needs none.
+    """
+    chosen = name.strip() if isinstance(name, str) else ""
+    if chosen in ("", AUTO) or settings.load().sandbox or not _servers.listed():
+        return
+    _servers.require(chosen)
+
+
 def order_id_of(request: Request) -> str:
     """Our own id for the task, a UUID in lower case: by it a lost answer is looked up."""
     return str(getattr(request, "order_id", "") or uuid.uuid4())
@@ -235,20 +275,3 @@ def order_id_of(request: Request) -> str:
 def _value(text: str) -> Json:
     """What a hosted file is in the workflow; any other text as it is."""
     return json.loads(text[len(_VALUE) :]) if text.startswith(_VALUE) else text
-
-
-def _described(info: ServerInfo) -> str:
-    devices = ", ".join(map(_device_text, info.devices))
-    about = f"ComfyUI {info.version}".strip() + (f", {devices}" if devices else "")
-    return tr("It answers: {server}; {count} tasks in its queue.", server=about, count=info.queue)
-
-
-def _device_text(device: Device) -> str:
-    if device.vram_free is None or not device.vram_total:
-        return device.name
-    return tr(
-        "{name} ({free} of {total} GB free)",
-        name=device.name,
-        free=f"{device.vram_free / 1024**3:.1f}",
-        total=f"{device.vram_total / 1024**3:.1f}",
-    )

@@ -147,7 +147,7 @@ def _of_kind(kind: str, items: Json, base_url: str) -> Iterator[Output]:
             yield Output(url=f"{base_url}{VIEW}?{urlencode(query)}")
         elif kind == "text" and not file:
             text = item[0] if isinstance(item, list) and item else item
-            if isinstance(text, str) and text.strip():
+            if isinstance(text, str):
                 yield Output(text=text)
 
 

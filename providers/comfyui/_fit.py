@@ -15,12 +15,13 @@ from ...engine.base.errors import SkyportError
 from ...engine.base.types import Json, Request
 from ...engine.base.words import tr
 from ...engine.tasks import learnt_widgets
-from ...engine.workflows import preflight
+from ...engine.workflows import object_info, preflight
 from ...engine.workflows.preflight import Preflight
 from ._servers import LABEL, Server
 
 _KEPT_FOR = 600.0  # seconds
 _SILENT_FOR = 60.0  # seconds after which one that did not answer is asked again
+_MOST_SHOWN = 5  # servers beside the nearest one of which is told what they lack
 T = TypeVar("T")
 
 Ask = Callable[[Server], Json | None]  # a server's /object_info; None where it does not tell
@@ -58,6 +59,11 @@ class NodeClasses:
         """The packs of classes, as any of the servers tells them."""
         kept = list(self._kept.values())
         return {name: pack for one in kept for name, pack in one.packs.items()}
+
+    def bills_apart(self, class_type: str) -> bool:
+        """Whether any of the servers tells that nodes of this class are billed by a service."""
+        kept = list(self._kept.values())
+        return any(object_info.bills_apart(one.info.get(class_type)) for one in kept)
 
     def _lately(self, kept: Declared) -> float:
         return self.now() - (_KEPT_FOR if kept.info else _SILENT_FOR)
@@ -134,12 +140,16 @@ def _each(call: Callable[[Server], T], servers: Sequence[Server]) -> list[T]:
 
 
 def _refuse(fits: Sequence[Fit]) -> None:
+    """Raises InvalidInput with what each server lacks, the one that lacks least first."""
     best, *others = sorted(fits, key=lambda fit: len(fit.lacks.problems))
+    shown, rest = others[:_MOST_SHOWN], others[_MOST_SHOWN:]
     try:
         best.lacks.raise_if_lacking(_name(best.server))
     except SkyportError as error:
-        if others:
-            names = ", ".join(fit.server.name for fit in others)
+        texts = [error.what, *(fit.lacks.message(_name(fit.server)) for fit in shown)]
+        error.what = "\n".join(texts)
+        if rest:
+            names = ", ".join(fit.server.name for fit in rest)
             error.do += " " + tr("No other server has it all either: {names}.", names=names)
         raise
 

@@ -27,6 +27,9 @@ _DIALECTS: Mapping[str, Callable[[Http], Dialect]] = {
 }
 _TIMEOUT = (5.0, 60.0)  # seconds to connect, and without a byte
 _UNSEEN_FOR = 60.0  # seconds within which a task on its way is in the queue of its server
+_SILENT_FOR = (
+    60.0  # seconds for which a server that did not answer gets no task that may go elsewhere
+)
 
 
 class Pool:
@@ -51,29 +54,37 @@ class Pool:
         return self.dialect(server).http if server else None
 
     def least_busy(self, servers: Sequence[Server]) -> Server:
-        """The one of these with the shortest queue. Raises the first error where none answers."""
+        """The one of these with the shortest queue. Raises SkyportError where none answers."""
         if not servers:
             raise _servers.no_server()
         if len(servers) == 1:
             return servers[0]
-        with ThreadPoolExecutor(len(servers), "skyport-comfyui") as threads:
-            queues = list(threads.map(self._queue, servers))
-        errors = [one for one in queues if isinstance(one, SkyportError)]
-        if len(errors) == len(servers):
-            raise errors[0]
-        lengths = {
-            server: queue
-            for server, queue in zip(servers, queues, strict=True)
-            if isinstance(queue, int)
-        }
+        queues = self._queues(servers)
+        lengths = {one: queue for one, queue in queues.items() if isinstance(queue, int)}
+        if not lengths:
+            raise none_answers([one for one in queues.values() if isinstance(one, SkyportError)])
         return ON_THEIR_WAY.pick(lengths)
+
+    def any_answers(self, servers: Sequence[Server]) -> bool:
+        """Whether at least one of these tells its queue now."""
+        return any(isinstance(queue, int) for queue in self._queues(servers).values())
+
+    def _queues(self, servers: Sequence[Server]) -> dict[Server, int | SkyportError]:
+        """How long the queue of each is, or why that is not known."""
+        if not servers:
+            return {}
+        with ThreadPoolExecutor(len(servers), "skyport-comfyui") as threads:
+            return dict(zip(servers, threads.map(self._queue, servers), strict=True))
 
     def _queue(self, server: Server) -> int | SkyportError:
         try:
             with naming(server):
-                return self.dialect(server).queue_length()
+                length = self.dialect(server).queue_length()
         except SkyportError as error:
+            SILENT.add(server)
             return error
+        SILENT.discard(server)
+        return length
 
 
 @contextmanager
@@ -96,6 +107,34 @@ def naming(server: Server) -> Iterator[None]:
                 header=server.header,
             )
         raise
+
+
+def none_answers(errors: Sequence[SkyportError]) -> SkyportError:
+    """The error where no server answers: that of the first, and what the others say."""
+    first, *others = errors
+    if others:
+        said = "; ".join(f"{error.platform}: {error.what}" for error in others)
+        first.what = tr("{what} No other server answers either: {said}", what=first.what, said=said)
+    return first
+
+
+class Silent:
+    """The servers that have not answered lately: left out while there are others."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._since: dict[Server, float] = {}
+
+    def add(self, server: Server) -> None:
+        self._since[server] = self._now()
+
+    def discard(self, server: Server) -> None:
+        self._since.pop(server, None)
+
+    def left_out_of(self, servers: Sequence[Server]) -> list[Server]:
+        """`servers` without those that are silent; all of them where all are."""
+        lately = self._now() - _SILENT_FOR
+        return [one for one in servers if self._since.get(one, -1e9) < lately] or list(servers)
 
 
 class OnTheirWay:
@@ -126,3 +165,4 @@ class OnTheirWay:
 
 
 ON_THEIR_WAY = OnTheirWay()
+SILENT = Silent()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from ...engine.base.errors import InvalidInput
 from ...engine.base.types import Json
 from ...engine.base.words import tr
+from ...engine.http.public_hosts import is_local_host
 from ...engine.settings import folders, json_file, keys
 from ...engine.settings.addresses import address, completed
 from ...engine.settings.invalid import InvalidSetting
@@ -29,6 +31,8 @@ HEADERS = ("none", "bearer", "x-api-key", "basic")
 MAX_PARALLEL = 2
 
 _NAME = re.compile(r"\w[\w .()+-]{0,59}")
+# A host without its scheme, as people type it: pc:8188, 10.0.0.7, [fd00::7]:8188
+_BARE_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?(/[^?#@]*)?", re.IGNORECASE)
 _CHARGED = (".comfy.org", ".comfy.app")  # hosts of Comfy Cloud and of its deployments
 _RESERVED = (AUTO, DEFAULT)
 
@@ -83,8 +87,8 @@ def listed() -> list[Server]:
     Raises InvalidInput, which names the file and the server that is wrong in it.
     """
     default = _default()
-    stored = [_read(name, entry) for name, entry in json_file.read(_file()).items()]
-    return [*([default] if default else []), *(one for one in stored if one.name != DEFAULT)]
+    others = [_read(name, entry) for name, entry in json_file.read(_file()).items()]
+    return [*([default] if default else []), *(one for one in others if one.name != DEFAULT)]
 
 
 def names() -> list[str]:
@@ -102,6 +106,12 @@ def find(name: str) -> Server | None:
     return next(now, None) or next(once, None)
 
 
+def is_free_at(name: str) -> bool:
+    """Whether tasks for the server of this name, or for any, cost nothing whichever takes them."""
+    server = find(name)
+    return not (server.is_charged if server else any(one.is_charged for one in listed()))
+
+
 def require(name: str) -> Server:
     """The server with this name. Raises InvalidInput, which lists those that there are."""
     server = find(name)
@@ -111,10 +121,16 @@ def require(name: str) -> Server:
     if not known:
         raise no_server()
     raise InvalidInput(
-        tr('There is no server "{name}".', name=name),
-        do=tr("The servers are: {names}.", names=", ".join([AUTO, *known])),
-        platform=LABEL,
+        tr('There is no server "{name}".', name=name), do=_advice(name, known), platform=LABEL
     )
+
+
+def _advice(name: str, known: list[str]) -> str:
+    """The nearest name, where one is like it, and all that there are."""
+    text = tr("The servers are: {names}.", names=", ".join([AUTO, *known]))
+    lower = {one.lower(): one for one in known}
+    alike = difflib.get_close_matches(name.lower(), lower, n=1)
+    return " ".join([*(tr('Did you mean "{name}"?', name=lower[one]) for one in alike), text])
 
 
 def no_server() -> InvalidInput:
@@ -139,9 +155,10 @@ def add(server: Server, key: str | None = None) -> Server:
     A key goes only to the address that it was entered for: without a new one, the stored key stays
     only with its address. Raises InvalidInput, and stores nothing, where a value is wrong.
     """
-    server = _read(_checked_name(server.name), _entry(server))
+    server = checked(server, key)
     before = json_file.read(_file()).get(server.name)
     if before is None or _read(server.name, before).address != server.address:
+        _refuse_to_take_a_key(server)
         keys.remove(server.key_name)
     with json_file.updating(_file()):
         json_file.write(_file(), {**json_file.read(_file()), server.name: _entry(server)})
@@ -150,13 +167,56 @@ def add(server: Server, key: str | None = None) -> Server:
     return server
 
 
+def change(name: str, server: Server, key: str | None = None) -> Server:
+    """Store `server`, under its own name, in place of the one of `name`; see `add`.
+
+    Raises InvalidInput, and stores nothing, where a value is wrong or no `name` is stored.
+    """
+    server = checked(server, key)
+    before = stored(name) or _renamed_to(name, server.name)
+    if server.name != name:
+        before = rename(name, server.name)
+    return add(replace(server, formerly=before.formerly), key)
+
+
+def stored(name: str) -> Server | None:
+    """The server of this name in servers.json."""
+    entry = json_file.read(_file()).get(name)
+    return None if entry is None else _read(name, entry)
+
+
+def checked(server: Server, key: str | None = None) -> Server:
+    """`server` as it is stored. Raises InvalidInput where it or its new key cannot be."""
+    name = _checked_name(server.name)
+    server = _read(name, _entry(server), where=name)
+    if key:
+        value = keys.checked(key, tr("The key of {name}", name=server.name))
+        if server.header == "basic" and ":" not in value:
+            raise InvalidInput(tr("A key for the header basic is written as user:password."))
+    return server
+
+
+def _refuse_to_take_a_key(server: Server) -> None:
+    """A key of this name that was set elsewhere was meant for another address."""
+    if keys.is_stored_elsewhere(server.key_name):
+        raise InvalidInput(
+            tr(
+                'A key for a server "{name}" is set outside this data folder: it would go to this '
+                "address.",
+                name=server.name,
+            ),
+            do=tr("Choose another name, or remove that key."),
+            platform=LABEL,
+        )
+
+
 def remove(name: str) -> bool:
     """Remove the server and its key; False where there is none of this name in servers.json."""
     with json_file.updating(_file()):
-        stored = json_file.read(_file())
-        if name not in stored:
+        tree = json_file.read(_file())
+        if name not in tree:
             return False
-        json_file.write(_file(), {other: stored[other] for other in stored if other != name})
+        json_file.write(_file(), {other: tree[other] for other in tree if other != name})
     keys.remove(f"{PLATFORM}:{name}")
     return True
 
@@ -166,19 +226,27 @@ def rename(name: str, new: str) -> Server:
 
     Raises InvalidInput where there is no such server, or where the name cannot be its new one.
     """
-    new = _checked_name(new)
+    server = _renamed_to(name, _checked_name(new))
     with json_file.updating(_file()):
-        stored = json_file.read(_file())
-        if name not in stored or new in stored:
-            raise _cannot_rename(name, new, taken=new in stored)
-        server = _renamed(_read(name, stored[name]), new)
-        own = {name: (new, _entry(server))}
-        json_file.write(_file(), dict(own.get(each, (each, stored[each])) for each in stored))
+        tree = json_file.read(_file())
+        own = {name: (server.name, _entry(server))}
+        json_file.write(_file(), dict(own.get(each, (each, tree[each])) for each in tree))
     key = keys.find(f"{PLATFORM}:{name}")
+    keys.remove(server.key_name)  # of a server that once had this name
     if key is not None:
         keys.set_key(server.key_name, key.value)
         keys.remove(f"{PLATFORM}:{name}")
     return server
+
+
+def _renamed_to(name: str, new: str) -> Server:
+    """The server as it will be under its new name. Raises InvalidInput where it cannot be."""
+    server = stored(name)
+    if server is None or stored(new) is not None:
+        raise _cannot_rename(name, new, taken=server is not None)
+    renamed = _renamed(server, new)
+    _refuse_to_take_a_key(renamed)
+    return renamed
 
 
 def _renamed(server: Server, new: str) -> Server:
@@ -220,9 +288,12 @@ def _entry(server: Server) -> dict[str, Json]:
     }
 
 
-def _read(name: str, entry: Json) -> Server:
-    """The server of an entry; what is not there has its default. Raises InvalidInput."""
-    where = f"{_file()}: {name}"
+def _read(name: str, entry: Json, where: str = "") -> Server:
+    """The server of an entry; what is not there has its default.
+
+    Raises InvalidInput, which names `where`: by default the file and the name.
+    """
+    where = where or f"{_file()}: {name}"
     fields = validated(_object, entry, where)
     return Server(
         name,
@@ -248,7 +319,19 @@ def _name(value: Any) -> str:
 
 
 def _address(value: Any) -> str:
-    return address(completed(value))
+    return address(_with_scheme(value))
+
+
+def _with_scheme(entered: Any) -> Any:
+    """What a person enters: pc:8188 and 10.0.0.7 are http, and example.com is https."""
+    parts = _BARE_HOST.fullmatch(entered.strip()) if isinstance(entered, str) else None
+    if parts and (parts[2] or "." in parts[1]) and _has_no_certificate(parts[1]):
+        return f"http://{parts[0]}"
+    return completed(entered)
+
+
+def _has_no_certificate(host: str) -> bool:
+    return is_local_host(host) or host.startswith("[") or host.rpartition(".")[2].isdigit()
 
 
 def _object(value: Any) -> Mapping[str, Json]:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 IMAGE, MASK, AUDIO, VIDEO = "IMAGE", "MASK", "AUDIO", "VIDEO"
 STRING, INT, FLOAT, BOOLEAN, COMBO, FILE = "STRING", "INT", "FLOAT", "BOOLEAN", "COMBO", "FILE"
+ANY = "*"
+TEXT = "text"  # what a node saves that shows a text
 MEDIA = {IMAGE: "image", MASK: "image", AUDIO: "audio", VIDEO: "video"}
 MOST = 16384  # the largest side of a picture
 

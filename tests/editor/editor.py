@@ -68,6 +68,17 @@ async (graph) => {
 }
 """
 
+_STATE = """() => {
+  const state = JSON.parse(JSON.stringify((app.rootGraph ?? app.graph).serialize()));
+  const graphs = [state, ...(state.definitions?.subgraphs ?? [])];
+  for (const graph of graphs) {
+    delete graph.extra?.ds;  // the view
+    graph.nodes.sort((one, other) => one.id - other.id);
+    for (const node of graph.nodes) delete node.order;
+  }
+  return state;
+}"""
+
 
 class Editor:
     """A page that shows the editor of the ComfyUI at `client.url`."""
@@ -89,6 +100,10 @@ class Editor:
         """What the editor saves."""
         saved = self.page.evaluate("() => JSON.stringify(window.app.graph.serialize())")
         return dict(json.loads(saved))
+
+    def state(self) -> dict[str, Any]:
+        """The workflow without the view and the order in which the editor holds its nodes."""
+        return dict(self.page.evaluate(_STATE))
 
     def prompt(self) -> dict[str, Any]:
         """What the editor would queue: the workflow in API format."""

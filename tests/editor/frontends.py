@@ -1,9 +1,10 @@
 """Runs tests of the editor on several frontends, one after another.
 
-    COMFYUI_PATH=... python -m editor.frontends "DIR DIR ..." tests/test_editor_outcome.py
+    COMFYUI_PATH=... python tests/editor/frontends.py "DIR DIR ..." tests/test_editor_outcome.py
 
-The directories are static folders of comfyui-frontend-package, as COMFYUI_FRONTEND takes them;
-what follows goes to pytest. Ends with the number of frontends on which something has failed.
+The directories are static folders of comfyui-frontend-package, as COMFYUI_FRONTEND takes them
+(pip install --target X --no-deps comfyui-frontend-package==1.55.18); what follows goes to pytest.
+Ends with the number of frontends on which something has failed.
 """
 
 from __future__ import annotations

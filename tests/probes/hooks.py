@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import sys
 import threading
 
@@ -51,6 +52,24 @@ def register() -> None:
             for module in modules:
                 setattr(module, name, value)
         return web.json_response(len(modules))
+
+    @server.routes.post("/probes/validate")
+    async def validate(request: web.Request) -> web.Response:
+        """What a request to queue becomes in the hooks of all packs, and what ComfyUI says to that.
+
+        Nothing is queued. With {"hooks": false} the prompt stays as it is.
+        """
+        import execution  # the stand-in has none
+
+        body = await request.json()
+        if body.pop("hooks", True):
+            body = server.trigger_on_prompt(body)
+        prompt = copy.deepcopy(body["prompt"])  # ComfyUI converts values of its own where it looks
+        valid, error, _, node_errors = await execution.validate_prompt(
+            "probe", body["prompt"], body.get("partial_execution_targets")
+        )
+        answer = {"valid": valid, "error": error, "node_errors": node_errors}
+        return web.json_response({"prompt": prompt, **answer})
 
     @server.routes.post("/probes/shout")
     async def shout(request: web.Request) -> web.Response:

@@ -31,6 +31,8 @@ class ProbeCancelInside(io.ComfyNode):
 
 
 class _Cancelled:
+    hidden = None
+
     @classmethod
     async def work(cls):
         inner = asyncio.create_task(asyncio.sleep(10))

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { badgesOf } from "../../web/cloud/badges.js";
 import { HERE, KEEP, RUN, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
-import { certain, isPatched } from "../../web/cloud/certain.js";
+import { certain } from "../../web/cloud/certain.js";
 import { insertBehind, takeAway } from "../../web/cloud/insert.js";
 import { exitsOf, nodesOf, runsOf, unsent } from "../../web/cloud/part.js";
 import { follow } from "../../web/words.js";
+import { isPatched, wrap } from "../../web/wrap.js";
 
 beforeEach(() => follow(() => "en"));
 
@@ -252,11 +253,11 @@ test("a missing link is no trouble where a pack may add it while queueing; any o
 });
 
 test("a function is patched once it is another than its owner was made with, unless we have wrapped it", () => {
-  class App { queue() {} }
+  class App { queue(number) { return number; } }
   const app = new App();
   assert.equal(isPatched(app, "queue"), false);
-  const { queue } = app;
-  app.queue = Object.assign(() => queue(), { skyport: queue });
+  for (const times of [2, 5]) wrap(app, "queue", (queue) => (number) => times * queue(number));
+  assert.equal(app.queue(3), 30);
   assert.equal(isPatched(app, "queue"), false);
   const wrapped = app.queue;
   app.queue = () => wrapped();

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
-import { GROUP_WORDS, age, amount, clock, costWord, laidOut, seenWords, sizeText, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
+import { GROUP_WORDS, age, amount, clock, costWord, headWords, jobsWord, laidOut, seenWords, sizeText, spanWords, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
+import { costsOf, grouped, shareOf, statesOf } from "../../web/jobs/groups.js";
 import { freeCorner } from "../../web/jobs/ground.js";
+import { inputsOf } from "../../web/jobs/inputs.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
 import { findNode, ranIt } from "../../web/jobs/path.js";
 import { follow } from "../../web/words.js";
@@ -169,6 +171,80 @@ test("a job that is not submitted yet stands above the rows", () => {
   assert.equal(held.items().count, 3);
   held.filter.group = "failed";
   assert.equal(held.items().count, 2);
+});
+
+// -- jobs of one queue ---------------------------------------------------------------------------
+
+const itemsOf = (...queues) => queues.map((prompt, n) => ({ key: 9 - n, row: row(9 - n, { prompt, cost: null, created: 0 }), live: undefined }));
+const shown = (items) => items.map(({ key, within }) => (within ? `${within}/${key}` : String(key)));
+
+test("jobs of one queue stand together where its newest stands, and a job alone stands alone", () => {
+  const items = itemsOf("a", "b", "a", "", "", "c");
+  assert.deepEqual(shown(grouped(items, new Set())), ["queue-a", "a/9", "a/7", "8", "6", "5", "4"]);
+});
+
+test("a folded queue is one line, and the others stay as they are", () => {
+  const items = itemsOf("a", "a", "b", "b");
+  const found = grouped(items, new Set(["a"]));
+  assert.deepEqual(shown(found), ["queue-a", "queue-b", "b/7", "b/6"]);
+  assert.deepEqual([found[0].group.open, found[0].group.items.length, found[1].group.open], [false, 2, true]);
+});
+
+test("a job that is not submitted yet stands with those of its queue", () => {
+  const early = { key: "new", row: null, live: live({ mark: "new", task: "", prompt: "a" }) };
+  assert.deepEqual(shown(grouped([early, ...itemsOf("a")], new Set())), ["queue-a", "a/new", "a/9"]);
+});
+
+test("sums of a queue are by unit, and what runs counts as far as it is known", () => {
+  const cost = (cost, unit) => ({ row: row(1, { cost, unit }), live: undefined });
+  const runs = { row: row(2, { cost: null, unit: "CNY", state: "running" }), live: live({ cost: 0.1, share: 0.5 }) };
+  const items = [cost(0.2, "CNY"), cost(3, "credits"), cost(null, "CNY"), runs];
+  assert.deepEqual(costsOf(items).map(costWord), ["0.3 CNY", "3 credits"]);
+  assert.deepEqual(statesOf(items), [["delivered", 3], ["running", 1]]);
+  assert.equal(shareOf(items, isUnderWay), 0.875);
+  assert.equal(shareOf(items.slice(0, 3), isUnderWay), null);
+});
+
+test("the line of a queue says how many, in which states, what they cost and how long they take", () => {
+  const now = Date.now() / 1000;
+  const done = { row: row(1, { cost: 0.2, unit: "CNY", created: now }), live: undefined };
+  const runs = { row: row(2, { cost: null, state: "running", created: now }), live: live({ cost: null, share: 0.5 }) };
+  assert.deepEqual(headWords([done, runs], 0), ["2 jobs · just now", "1 done · 1 running", "0.2 CNY · about 0:53 left", 0.75]);
+  assert.deepEqual([jobsWord(1), jobsWord(5000)], ["1 job", "5,000 jobs"]);
+  follow(() => "zh");
+  assert.equal(jobsWord(1), "1 \u4e2a\u4f5c\u4e1a");
+});
+
+// -- what was sent -------------------------------------------------------------------------------
+
+test("values, long texts and media of a request are apart", () => {
+  const request = { model: "kling-v3", parameters: { prompt: "a\nb", n: 2, hd: false, images: [{ sha256: "ab" }], mask: { sha256: "cd" } } };
+  assert.deepEqual(inputsOf(request), {
+    short: [["model", "kling-v3"], ["parameters.n", "2"], ["parameters.hd", "false"]],
+    long: [["parameters.prompt", "a\nb"]],
+    media: [["parameters.images.0", "ab"], ["parameters.mask", "cd"]],
+  });
+});
+
+test("a workflow is one text to unfold, laid out, and its media are shown all the same", () => {
+  const workflow = { 1: { class_type: "LoadImage", inputs: { image: { sha256: "ab" } } } };
+  const found = inputsOf({ workflow, text: JSON.stringify(workflow) });
+  assert.deepEqual(found.long, [["workflow", JSON.stringify(workflow, null, 1)], ["text", JSON.stringify(workflow, null, 1)]]);
+  assert.deepEqual([found.short, found.media], [[], [["workflow.1.inputs.image", "ab"]]]);
+});
+
+test("a request of none and one of null values are shown as they are", () => {
+  assert.deepEqual(inputsOf({}), { short: [], long: [], media: [] });
+  assert.deepEqual(inputsOf({ a: null, b: "" }).short, [["a", "null"], ["b", ""]]);
+});
+
+test("how long a job waited and took is told once it is known", () => {
+  const times = { created: 100, submitted: 105, ended: 165 };
+  const told = (about) => spanWords({ ...times, ...about }).map(([, value]) => value);
+  assert.deepEqual(told({ state: "delivered" }), ["0:05", "1:00"]);
+  assert.deepEqual(told({ state: "running", ended: 0 }), ["0:05", ""]);
+  assert.deepEqual(told({ state: "unresolved" }), ["0:05", ""]);
+  assert.deepEqual(told({ state: "failed", submitted: 0 }), ["", ""]);
 });
 
 // -- words ---------------------------------------------------------------------------------------

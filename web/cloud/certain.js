@@ -6,11 +6,3 @@ export function certain(split, mayCome) {
   const troubles = Object.entries(split.troubles).filter(([id]) => !split.unlinked.includes(id));
   return { ...split, troubles: Object.fromEntries(troubles) };
 }
-
-/** Whether the function `name` of `owner` is not the one that `owner` was made with; wrappers of ours, which
- * have the wrapped function as `skyport`, do not count. */
-export function isPatched(owner, name) {
-  let current = owner[name];
-  while (current?.skyport) current = current.skyport;
-  return current !== Object.getPrototypeOf(owner)[name];
-}

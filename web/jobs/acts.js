@@ -53,8 +53,10 @@ export async function orderAnew(row) {
 export async function copy(text) {
   if (navigator.clipboard) await navigator.clipboard.writeText(text);
   else copyBySelection(text);
-  tell("success", say("Copied: {text}", { text }));
+  tell("success", text.length > LONG ? say("Copied.") : say("Copied: {text}", { text }));
 }
+
+const LONG = 80; // characters
 
 /** Where the page is not served safely, browsers give no clipboard. */
 function copyBySelection(text) {

@@ -1,6 +1,6 @@
 // What was spent day by day, as series, bars and words. Pure; the language is that of words.js.
 import { say } from "../words.js";
-import { amount } from "./format.js";
+import { amount, tasksWord } from "./format.js";
 
 const DAY = 86400000;
 
@@ -49,7 +49,7 @@ export const unitWord = (one) => here(one.unit || (scaleOf(one).of === "cost" ? 
 
 /** "3 tasks · 1.2 CNY · 0.5 CNY expected · 1 of unknown price" */
 export function sumLine({ tasks, charged, expected, unknown, unit, local }) {
-  const words = [say("{count} tasks", { count: tasks })];
+  const words = [tasksWord(tasks)];
   if (charged) words.push(`${amount(charged)} ${unit}`.trim());
   if (expected) words.push(say("{cost} expected", { cost: `${amount(expected)} ${unit}`.trim() }));
   if (unknown) words.push(say("{count} of unknown price", { count: unknown }));
@@ -64,7 +64,7 @@ const PERIODS = {
 
 /** {name, words, share}: what a limit leaves; share is null for a limit of each queue by itself. */
 export function limitWords(limit, labels = {}) {
-  const of = (number) => (limit.counts === "tasks" ? say("{count} tasks", { count: number }) : `${amount(number)} ${limit.unit}`.trim());
+  const of = (number) => (limit.counts === "tasks" ? tasksWord(number) : `${amount(number)} ${limit.unit}`.trim());
   const parts = [PERIODS[limit.period]?.() ?? limit.period];
   if (limit.platform) parts.push(labels[limit.platform] ?? limit.platform);
   const name = here(parts.join(" · "), limit.local);

@@ -3,8 +3,9 @@ import { ask } from "../server.js";
 import { say } from "../words.js";
 import { blocks, hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el } from "./elements.js";
-import { costWord, laidOut, seenWords, splitDetails, stateWord, toneOf } from "./format.js";
+import { costWord, laidOut, seenWords, spanWords, splitDetails, stateWord, toneOf } from "./format.js";
 import { player } from "./player.js";
+import { pairs, sentPart, textBox } from "./sent.js";
 
 export class JobDetail {
   /** on: {back(), load(row), show(row), cancel(item), fetch(row), anew(row), copy(text)} */
@@ -21,6 +22,7 @@ export class JobDetail {
   async open(item) {
     this.item = item;
     this.told = null;
+    this.unfolded = new Map(); // what the user has opened or shut, by name
     this.element.hidden = false;
     this.#draw();
     this.element.querySelector("button").focus();
@@ -67,7 +69,8 @@ export class JobDetail {
 
   #draw() {
     const { row, live } = this.item;
-    const held = this.element.contains(document.activeElement) ? document.activeElement.title : "";
+    const held = this.element.contains(document.activeElement) ? nameOf(document.activeElement) : "";
+    const { scrollTop } = this.element;
     this.seen = el("div.now", {}, ...this.#seen());
     const parts = [
       el(
@@ -84,12 +87,20 @@ export class JobDetail {
       ...(this.told?.texts ?? []).map((text) => el("pre.text", { tabindex: "0" }, text)),
       ...(this.told?.warnings ?? []).map((text) => el("p.warn", {}, text)),
       ...this.#folded(),
+      this.told && sentPart(this.told.request, this.#fold, this.on.copy),
       this.#facts(),
     ];
     this.element.replaceChildren(...parts.filter(Boolean));
-    const buttons = [...this.element.querySelectorAll("button")];
-    if (held) (buttons.find((one) => one.title === held) ?? buttons[0]).focus();
+    this.element.scrollTop = scrollTop;
+    const stops = [...this.element.querySelectorAll("button, summary")];
+    if (held) (stops.find((one) => nameOf(one) === held) ?? stops[0]).focus({ preventScroll: true });
   }
+
+  /** A part to unfold; drawn anew, it is as the user has left it. */
+  #fold = (name, parts, open = false) => {
+    const ontoggle = (event) => this.unfolded.set(name, event.target.open);
+    return el("details.fold", { open: this.unfolded.get(name) ?? open, ontoggle }, el("summary", {}, name), ...parts);
+  };
 
   #seen() {
     const { live } = this.item;
@@ -120,10 +131,9 @@ export class JobDetail {
   /** What is read on demand: long details, and the platform's last answer. */
   #folded() {
     const long = splitDetails(this.told?.details ?? []).long;
-    const fold = ([name, text], open = false) =>
-      el("details.fold", { open }, el("summary", {}, name), el("pre.text", { tabindex: "0" }, text));
     const answer = this.told?.answer;
-    return [...long.map((one) => fold(one)), ...(answer ? [fold([say("The platform's last answer"), laidOut(answer)], true)] : [])];
+    const folds = long.map(([name, text]) => this.#fold(name, [textBox(text)]));
+    return answer ? [...folds, this.#fold(say("The platform's last answer"), [textBox(laidOut(answer))], true)] : folds;
   }
 
   #facts() {
@@ -133,15 +143,20 @@ export class JobDetail {
       [say("Job"), row && String(row.job)],
       [say("Platform"), (row ?? live).label],
       [say("Task id"), (row ?? live).task],
-      [say("Prompt"), row?.words],
+      [say("Prompt"), this.told ? "" : row?.words],
       [say("Cost"), row && row.cost !== null ? costWord(row) : ""],
       [say("Ordered"), row && moment(row.created)],
       [say("Submitted"), row && moment(row.submitted)],
       [row?.state === "unresolved" ? say("Unresolved since") : say("Ended"), row && moment(row.ended)],
+      ...(row ? spanWords(row) : []),
       [say("Node"), (row ?? live).node],
+      [say("Queue"), (row ?? live).prompt],
+      [say("Sent to"), this.told && `${this.told.place}${this.told.endpoint}`],
       ...splitDetails(this.told?.details ?? []).short,
     ];
     const known = facts.filter(([, value]) => value);
-    return el("dl.facts", {}, ...known.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+    return pairs(known);
   }
 }
+
+const nameOf = (element) => element.title || element.textContent;

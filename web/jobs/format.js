@@ -1,5 +1,10 @@
 // Numbers and states as words. Pure; the language is that of words.js.
 import { say } from "../words.js";
+import { isUnderWay } from "./book.js";
+import { costsOf, shareOf, statesOf } from "./groups.js";
+
+export const jobsWord = (count) => (count === 1 ? say("1 job") : say("{count} jobs", { count: count.toLocaleString() }));
+export const tasksWord = (count) => (count === 1 ? say("1 task") : say("{count} tasks", { count }));
 
 /** Seconds as 1:05 or 2:00:09. */
 export function clock(seconds) {
@@ -111,6 +116,30 @@ const since = (live, seconds, now) => seconds + (now - live.at) / 1000;
 function timeWord(live, now) {
   const time = clock(since(live, live.elapsed, now));
   return live.usual ? say("{time} of about {usual}", { time, usual: clock(live.usual) }) : time;
+}
+
+/** [[name, value]] of how long a job waited before it was sent, and how long the platform took. */
+export function spanWords({ state, created, submitted, ended }) {
+  const between = (from, to) => (from && to ? clock(to - from) : "");
+  const isSettled = !["unresolved", "unknown"].includes(state);
+  return [[say("Sent after"), between(created, submitted)], [say("Took"), isSettled ? between(submitted, ended) : ""]];
+}
+
+// -- jobs of one queue ----------------------------------------------------------------------------
+
+/** [how many, their states, what they cost and how long they take, share] of the jobs of a queue at `now` (ms). */
+export function headWords(items, now) {
+  const made = Math.min(...items.map(({ row }) => row?.created ?? Infinity));
+  const when = Number.isFinite(made) ? age(Date.now() / 1000 - made) : "";
+  const states = statesOf(items).map(([state, count]) => `${count} ${stateWord(state)}`);
+  const last = [...costsOf(items).map(costWord), leftWord(items, now)];
+  return [[jobsWord(items.length), when].filter(Boolean).join(" · "), states.join(" · "), last.filter(Boolean).join(" · "), shareOf(items, isUnderWay)];
+}
+
+/** How long jobs under way still take, as far as that has been learnt. */
+function leftWord(items, now) {
+  const left = items.filter(({ live }) => live?.usual).map(({ live }) => live.usual - since(live, live.elapsed, now));
+  return left.length && Math.max(...left) > 0 ? say("about {time} left", { time: clock(Math.max(...left)) }) : "";
 }
 
 // -- details and the last answer ------------------------------------------------------------------

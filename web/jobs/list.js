@@ -3,7 +3,7 @@ import { addressOf } from "../server.js";
 import { say } from "../words.js";
 import { hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el, icon } from "./elements.js";
-import { age, costWord, seenWords, stateWord, toneOf } from "./format.js";
+import { age, costWord, headWords, seenWords, stateWord, toneOf } from "./format.js";
 import { ROW, reveal, stepped, windowOf } from "./paging.js";
 
 const CALM = 90; // ms without scrolling until pictures are asked for
@@ -11,7 +11,7 @@ const PICTURES = { video: "video", audio: "volume-up", text: "align-left", image
 let serial = 0;
 
 export class JobList {
-  /** on: {open(item), near(to), load(row), cancel(item), fetch(row)} */
+  /** on: {open(item), fold(prompt), near(to), load(row), cancel(item), fetch(row)} */
   constructor(on) {
     this.on = on;
     this.items = [];
@@ -23,7 +23,7 @@ export class JobList {
     this.element = el(
       "div.list",
       {
-        role: "listbox",
+        role: "tree",
         tabindex: "0",
         "aria-label": say("Jobs"),
         onscroll: () => this.#scrolled(),
@@ -41,14 +41,26 @@ export class JobList {
     clearTimeout(this.calm);
   }
 
-  /** Show these items; `count` is how many there will be once all is loaded. */
+  /** Show these items, as `grouped` gives them; `count` is how many there will be once all is loaded. */
   show(items, count) {
     const held = this.items[this.active]?.key;
     this.items = items;
     this.count = count;
-    if (held !== undefined) this.active = items.findIndex((item) => item.key === held);
+    if (held !== undefined) this.#hold(held);
     this.spacer.style.height = `${count * ROW}px`;
     this.draw();
+  }
+
+  /** The chosen row stays chosen; where it is gone, the one that stands there now. */
+  #hold(key) {
+    const there = this.items.findIndex((item) => item.key === key);
+    this.active = there >= 0 ? there : Math.min(this.active, this.items.length - 1);
+  }
+
+  /** The row of that key is the one that keys start from. */
+  choose(key) {
+    const there = this.items.findIndex((item) => item.key === key);
+    if (there >= 0) this.#activate(there);
   }
 
   toTop() {
@@ -80,7 +92,8 @@ export class JobList {
   /** `nth` is its place among the elements, which a screen reader follows. */
   #place(item, place, nth) {
     let drawn = this.drawn.get(item.key);
-    if (drawn && drawn.item.row === item.row && !drawn.item.live === !item.live) {
+    if (item.group) drawn = this.#head(item, drawn);
+    else if (drawn && drawn.item.within === item.within && drawn.item.row === item.row && !drawn.item.live === !item.live) {
       drawn.item = item;
       if (item.live) renew(drawn);
     } else {
@@ -99,6 +112,16 @@ export class JobList {
     node.setAttribute("aria-selected", place === this.active);
   }
 
+  /** The line above the jobs of one queue; one that is there already is written anew. */
+  #head(item, drawn) {
+    const made = drawn?.item.group?.open === item.group.open ? drawn : { node: head(item, this.#idOf(item), this.on.fold) };
+    if (drawn && made !== drawn) drawn.node.replaceWith(made.node);
+    made.item = item;
+    writeHead(made);
+    this.drawn.set(item.key, made);
+    return made;
+  }
+
   /** The picture of the row that was there is kept: it would flicker. */
   #replace(drawn, node) {
     const kept = drawn.node.querySelector("img");
@@ -114,12 +137,13 @@ export class JobList {
     const tone = row ? toneOf(row.state) : "busy";
     const last = live ? "seen" : row.error ? tone : "faint";
     return el(
-      "div.row",
+      item.within ? "div.row.within" : "div.row",
       {
         id: this.#idOf(item),
-        role: "option",
+        role: "treeitem",
+        "aria-level": item.within ? "2" : "1",
         "aria-label": spoken(item),
-        onclick: () => this.on.open(now()),
+        onclick: () => (this.choose(key), this.on.open(now())),
       },
       el("div.cover", {}, icon(coverOf(item))),
       el(
@@ -167,10 +191,21 @@ export class JobList {
   #key(event) {
     const to = stepped(event.key, this.active, this.items.length, this.element.clientHeight);
     if (to !== null) this.#activate(to);
-    else if (event.key === "Enter" && this.active >= 0) this.on.open(this.items[this.active]);
-    else return;
+    else if (!this.#act(event.key)) return;
     event.preventDefault();
     event.stopPropagation(); // the editor has meanings of its own for keys
+  }
+
+  /** Whether the key means something for the chosen row. */
+  #act(key) {
+    const item = this.items[this.active];
+    if (!item) return false;
+    const { group, within } = item;
+    if (key === "Enter" || key === " ") group ? this.on.fold(group.prompt) : this.on.open(item);
+    else if (group && key === (group.open ? "ArrowLeft" : "ArrowRight")) this.on.fold(group.prompt);
+    else if (within && key === "ArrowLeft") this.#activate(this.items.findIndex((one) => one.group?.prompt === within));
+    else return false;
+    return true;
   }
 
   #activate(place) {
@@ -179,6 +214,27 @@ export class JobList {
     this.element.scrollTop = reveal(place, scrollTop, clientHeight);
     this.draw();
   }
+}
+
+function head({ group: { prompt, open } }, id, fold) {
+  const about = { id, role: "treeitem", "aria-level": "1", "aria-expanded": String(open), onclick: () => fold(prompt) };
+  const line = (kind, ...parts) => el(kind, {}, ...parts);
+  const cut = () => el("span.cut");
+  const lines = [line("div.line", el("span.title")), line("div.line.faint", cut()), line("div.line.faint", cut(), bar(0))];
+  return el("div.group", about, icon(open ? "chevron-down" : "chevron-right"), el("div.lines", {}, ...lines));
+}
+
+function writeHead({ node, item }) {
+  const [top, middle, bottom, share] = headWords(item.group.items, performance.now());
+  node.querySelector(".skyport-title").textContent = top;
+  for (const [nth, text] of [middle, bottom].entries()) {
+    const cut = node.querySelectorAll(".skyport-cut")[nth];
+    cut.textContent = cut.title = text;
+  }
+  const there = node.querySelector(".skyport-bar");
+  there.hidden = share === null;
+  there.firstChild.style.width = `${Math.round((share ?? 0) * 100)}%`;
+  node.setAttribute("aria-label", [top, middle, bottom].filter(Boolean).join(", "));
 }
 
 const isBusy = ({ row, live }) => Boolean(live) || isUnderWay(row);

@@ -5,7 +5,9 @@ import { say } from "../words.js";
 import * as acts from "./acts.js";
 import { Book } from "./book.js";
 import { JobDetail } from "./detail.js";
-import { el } from "./elements.js";
+import { button, el } from "./elements.js";
+import { jobsWord } from "./format.js";
+import { grouped } from "./groups.js";
 import { JobList } from "./list.js";
 import { missing } from "./paging.js";
 import { Spend } from "./spend.js";
@@ -15,9 +17,10 @@ import { Tools } from "./tools.js";
 const FIRST = 100; // rows of the first page
 
 export class Panel {
-  /** filter: as Book takes it; kept by the caller, so that it outlives the panel */
-  constructor(filter) {
+  /** filter: as Book takes it; folded: the queues whose jobs are not shown. The caller keeps both: they outlive the panel */
+  constructor(filter, folded) {
     this.filter = filter;
+    this.folded = folded;
     this.book = new Book(filter);
     const on = {
       load: acts.load,
@@ -28,7 +31,7 @@ export class Panel {
       anew: (row) => this.#try(() => acts.orderAnew(row), true),
     };
     this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh(), browse: () => browseModels() });
-    this.list = new JobList({ ...on, open: (item) => this.#open(item), near: (to) => this.#near(to) });
+    this.list = new JobList({ ...on, open: (item) => this.#open(item), fold: (prompt) => this.#fold(prompt), near: (to) => this.#near(to) });
     this.detail = new JobDetail({ ...on, back: () => this.#back() });
     this.spend = new Spend();
     this.sums = new Sums();
@@ -36,9 +39,10 @@ export class Panel {
     this.empty = el("div.empty", { hidden: true });
     const parts = [this.tools, this.spend, this.sums].map(({ element }) => element);
     this.body = el("div.body", {}, ...parts, this.status, this.empty, this.list.element);
-    this.element = el("div.jobs", {}, this.body, this.detail.element);
+    this.element = el("div.jobs", { onkeydown: keepFromGraph }, this.body, this.detail.element);
     this.onfocus = () => this.refresh();
     window.addEventListener("focus", this.onfocus);
+    this.#showEmptiness([say("Loading the jobs...")]);
     this.refresh();
   }
 
@@ -54,16 +58,30 @@ export class Panel {
   /** The newest page anew. */
   async refresh() {
     const { book } = this;
+    this.failure = null;
     await this.#try(async () => {
-      const head = await ask("jobs", { ...book.query, limit: FIRST });
+      const head = await this.#askHead(book);
       if (book !== this.book || this.gone) return;
       book.takeHead(head, performance.now());
+      book.isKnown = true;
       this.trouble = head.trouble;
       this.tools.offer(head.platforms);
       this.spend.labels = this.sums.labels = Object.fromEntries(head.platforms.map(({ name, label }) => [name, label]));
       this.#draw();
     });
-    if (book === this.book && !this.gone) this.#renewSums(book.query);
+    if (book !== this.book || this.gone) return;
+    if (!book.isKnown) this.#draw();
+    this.#renewSums(book.query);
+  }
+
+  /** The newest page; why it does not come stands where jobs would. */
+  async #askHead({ query }) {
+    try {
+      return await ask("jobs", { ...query, limit: FIRST });
+    } catch (error) {
+      this.failure = error.message;
+      throw error;
+    }
   }
 
   /** An event of the server. */
@@ -84,20 +102,21 @@ export class Panel {
     Object.assign(this.filter, change);
     this.book = new Book(this.filter);
     this.list.toTop();
+    this.#draw();
     this.refresh();
   }
 
   #draw() {
     if (this.gone) return;
     const { items, count } = this.book.items();
-    this.list.show(items, count);
+    const shown = grouped(items, this.folded);
+    this.list.show(shown, shown.length + count - items.length);
     this.detail.renew(items);
     const running = this.book.live.size;
-    const words = [count === 1 ? say("1 job") : say("{count} jobs", { count: count.toLocaleString() })];
+    const words = this.book.isKnown ? [jobsWord(count)] : [];
     if (running) words.push(say("{count} under way", { count: running }));
     this.#tellStatus(words.join(" · "));
-    this.empty.hidden = count > 0;
-    if (!count) this.empty.textContent = this.#emptiness();
+    this.#showEmptiness(count ? [] : this.#emptiness());
     this.#tick();
   }
 
@@ -109,10 +128,18 @@ export class Panel {
     this.status.replaceChildren(words, ...(this.trouble ? [el("p.warn", {}, this.trouble)] : []));
   }
 
+  /** What stands where no job does; nothing hides it. */
+  #showEmptiness(parts) {
+    this.empty.hidden = !parts.length;
+    this.empty.replaceChildren(...parts);
+  }
+
   #emptiness() {
     const { group, platform, text } = this.filter;
-    if (group || platform || text) return say("No job is like that.");
-    return say("No jobs yet. Queue a graph with a Skyport node, and its tasks are listed here.");
+    if (!this.book.isKnown && !this.failure) return [say("Loading the jobs...")];
+    if (this.failure) return [el("p.bad", {}, say("The jobs cannot be read: {reason}", { reason: this.failure })), button(say("Try again"), "refresh", () => this.refresh())];
+    if (group || platform || text) return [say("No job is like that.")];
+    return [say("No jobs yet. Queue a graph with a Skyport node, and its tasks are listed here.")];
   }
 
   /** The clocks of what runs, once a second; no timer where nothing does. */
@@ -125,7 +152,7 @@ export class Panel {
   /** Row `to` is about to be seen: ask for the rows up to it. */
   async #near(to) {
     const { book } = this;
-    const limit = missing(to, book.rows.length, book.total);
+    const limit = missing(to - this.list.items.length + book.rows.length, book.rows.length, book.total);
     if (!limit || this.loading === book || !book.rows.length) return;
     this.loading = book;
     const before = book.rows.at(-1).job;
@@ -133,6 +160,11 @@ export class Panel {
     this.loading = null;
     if (told) book.takeNext(told, limit, performance.now());
     if (told && book === this.book) this.#draw();
+  }
+
+  #fold(prompt) {
+    if (!this.folded.delete(prompt)) this.folded.add(prompt);
+    this.#draw();
   }
 
   #open(item) {
@@ -147,8 +179,10 @@ export class Panel {
   }
 
   #back() {
+    const { key } = this.detail.item;
     this.detail.close();
     this.body.hidden = false;
+    this.list.choose(key);
     this.list.draw();
     this.list.element.focus();
   }
@@ -162,4 +196,9 @@ export class Panel {
       if (!this.gone) acts.tell("error", error.message);
     }
   }
+}
+
+/** A key that deletes in the graph deletes nothing from here. */
+function keepFromGraph(event) {
+  if (event.key === "Delete" || event.key === "Backspace") event.stopPropagation();
 }

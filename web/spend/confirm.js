@@ -3,6 +3,7 @@ import { app } from "../../../scripts/app.js";
 import { rootGraph } from "../prompt.js";
 import { varies } from "../cloud/graph.js";
 import { say } from "../words.js";
+import { wrap } from "../wrap.js";
 import { lineWords, sumWords } from "./words.js";
 
 /** Ask `estimate(targets, runs)` once a click; it gives null where nothing is to be confirmed, and an
@@ -10,17 +11,17 @@ import { lineWords, sumWords } from "./words.js";
  * The editor's own function is wrapped, not the call for each run of a batch: a seed is to stay as it is
  * where nothing is queued. */
 export function askBefore(estimate) {
-  const { queuePrompt } = app;
-  const asking = async function (...args) {
-    const [, runs = 1, third] = args;
-    const targets = Array.isArray(third) ? third : third?.queueNodeIds;
-    const found = await estimate(targets, varies(rootGraph()) ? runs : 1);
-    if (found?.confirm && !(await confirmed(found))) return false;
-    const queued = await queuePrompt.apply(this, args);
-    if (Object.keys(app.lastNodeErrors ?? {}).length) document.dispatchEvent(new Event("skyport.refused"));
-    return queued;
-  };
-  app.queuePrompt = Object.assign(asking, { skyport: queuePrompt });
+  const asking = (queuePrompt) =>
+    async function (...args) {
+      const [, runs = 1, third] = args;
+      const targets = Array.isArray(third) ? third : third?.queueNodeIds;
+      const found = await estimate(targets, varies(rootGraph()) ? runs : 1);
+      if (found?.confirm && !(await confirmed(found))) return false;
+      const queued = await queuePrompt.apply(this, args);
+      if (Object.keys(app.lastNodeErrors ?? {}).length) document.dispatchEvent(new Event("skyport.refused"));
+      return queued;
+    };
+  wrap(app, "queuePrompt", asking);
 }
 
 async function confirmed(found) {

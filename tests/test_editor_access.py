@@ -1,0 +1,201 @@
+"""Pins in ComfyUI's real editor that everybody can use our pages: contrast in each of its palettes,
+names for screen readers, the keyboard, narrow and wide windows. Needs COMFYUI_PATH and a Chromium
+(SKYPORT_BROWSER, or found).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from _host_ledger import HostLedger, picture
+from editor.access import PALETTES, faults, use_palette
+from host import Host, open_host
+from real_editor import NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
+from skyport.engine.ledger.ledger import State
+from skyport.sandbox import start
+
+pytestmark = NEEDS_EDITOR
+
+JOBS = "Workspace.ToggleSidebarTab.skyport.jobs"
+MODULE = """() => {
+  const loaded = performance.getEntriesByType("resource").map((one) => one.name);
+  const notices = loaded.find((one) => one.endsWith("/skyport/notices.js"));
+  window.ours = (path) => import(new URL(path, notices).href);
+}"""
+BOATS = {
+    f"n{n}": {
+        "type": "SkyportOpenComputingTextToImage",
+        "pos": [420 * n, 0],
+        "values": {"prompt": "a boat", "seed": 40 + n, "model": "wan2.2-t2i-plus"},
+    }
+    for n in range(2)
+}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: Any) -> Iterator[Host]:
+    with start(pace=0.05) as sandbox:
+        env = {**environment(sandbox, "opencomputing", "haiyi"), "SKYPORT_KEEP_DAYS": "30"}
+        with open_host("comfyui", tmp_path_factory.mktemp("editor"), env=env) as host:
+            yield host
+
+
+@pytest.fixture(scope="module")
+def opened(host: Host) -> Iterator[Editor]:
+    with editor_of(host, False, (1280, 860)) as editor:
+        editor.page.evaluate(MODULE)
+        yield editor
+
+
+@pytest.fixture
+def editor(opened: Editor, ledger: HostLedger) -> Iterator[Editor]:
+    """The editor with jobs of every kind in the ledger, and nothing of ours open."""
+    for state in (State.DELIVERED, State.FAILED, State.CANCELLED, State.UNKNOWN, State.UNRESOLVED):
+        ledger.add(state, title=f"a model of a long name that is {state.name.lower()}", cost=0.25)
+    shown = picture(ledger.host.output_dir / "skyport" / "boat.png")
+    details = [("seed", "7"), ("reasoning", "word " * 60)]
+    ledger.add(State.DELIVERED, title="boat", files=[shown], texts=["a text"], details=details)
+    opened.build({})
+    yield opened
+    close_all(opened)
+    opened.page.set_viewport_size({"width": 1280, "height": 860})
+    use_palette(opened.page, "dark")
+
+
+def close_all(editor: Editor) -> None:
+    page = editor.page
+    for _ in range(2):
+        page.keyboard.press("Escape")
+    if page.locator(".skyport-jobs").count():
+        command(editor, JOBS)
+    page.evaluate("() => document.querySelector('.skyport-notices')?.replaceChildren()")
+    page.evaluate("() => document.querySelectorAll('dialog').forEach((one) => one.close())")
+    practise(editor, None)
+    editor.build({})
+
+
+def command(editor: Editor, name: str) -> None:
+    editor.page.evaluate("(name) => void app.extensionManager.command.execute(name)", name)
+    editor.page.wait_for_timeout(500)
+
+
+def practise(editor: Editor, on: bool | None) -> None:
+    editor.page.evaluate(
+        "async (sandbox) => (await ours('settings/setup.js')).change('settings', { sandbox })", on
+    )
+
+
+def jobs(editor: Editor) -> None:
+    command(editor, JOBS)
+    editor.page.wait_for_selector(".skyport-row")
+    for name in ("Spending and limits", "Cost"):
+        editor.page.locator(".skyport-sums summary", has_text=name).click()
+    editor.page.wait_for_timeout(500)
+
+
+def job(editor: Editor) -> None:
+    command(editor, JOBS)
+    editor.page.locator(".skyport-row").first.click()
+    editor.page.wait_for_selector(".skyport-detail .skyport-facts")
+    editor.page.wait_for_timeout(500)
+
+
+def settings(editor: Editor) -> None:
+    practise(editor, True)
+    command(editor, "Skyport.OpenSettings")
+    editor.page.wait_for_selector("[data-platform=haiyi]")
+    for platform in ("haiyi", "opencomputing"):
+        editor.page.locator(f"[data-platform={platform}]").get_by_role(
+            "button", name="Test"
+        ).click()
+    editor.page.wait_for_timeout(1000)
+
+
+def notices(editor: Editor) -> None:
+    editor.page.evaluate("""async () => {
+      const { notice } = await ours("notices.js");
+      const actions = [["Open settings", () => 0], ["Practice mode", () => 0]];
+      for (const tone of ["good", "warn", "bad"])
+        notice({ title: tone, text: "What it says. ".repeat(9), tone, actions });
+    }""")
+
+
+def cost(editor: Editor) -> None:
+    editor.build(BOATS)
+    editor.page.locator(".skyport-cost .skyport-button").click()
+    editor.page.wait_for_selector(".skyport-cost li")
+    editor.page.mouse.move(640, 700)
+
+
+def names(editor: Editor) -> None:
+    editor.page.evaluate("async () => (await ours('cloud/names.js')).askForNames(() => 0)")
+    editor.page.wait_for_timeout(300)
+    editor.page.locator(".skyport-names").get_by_role("button", name="Use it").click()
+    editor.page.wait_for_timeout(200)
+
+
+def files(editor: Editor) -> None:
+    editor.page.evaluate(
+        "async () => void (await ours('files/ask.js')).askAbout(['/home/a/picture.png'])"
+    )
+    editor.page.wait_for_timeout(300)
+
+
+def sign(editor: Editor) -> None:
+    practise(editor, True)
+    editor.page.wait_for_selector(".skyport-practice:not([hidden])")
+
+
+PAGES: Mapping[str, tuple[Callable[[Editor], None], str]] = {
+    "jobs": (jobs, ".skyport-body"),
+    "job": (job, ".skyport-detail"),
+    "settings": (settings, ".skyport-settings"),
+    "notices": (notices, ".skyport-notices"),
+    "cost": (cost, ".skyport-cost"),
+    "names": (names, ".skyport-names"),
+    "files": (files, ".skyport-files"),
+    "sign": (sign, ".skyport-practice"),
+}
+each_page = pytest.mark.parametrize("page", PAGES)
+
+
+@each_page
+def test_a_page_has_the_contrast_of_level_aa_in_every_palette(editor: Editor, page: str):
+    show, selector = PAGES[page]
+    show(editor)
+    found = []
+    for palette in PALETTES:
+        use_palette(editor.page, palette)
+        found += [f"{palette}: {one}" for one in faults(editor.page, "faint", selector)]
+    assert not found, "\n".join(found)
+
+
+@each_page
+def test_everything_on_a_page_has_a_name(editor: Editor, page: str):
+    show, selector = PAGES[page]
+    show(editor)
+    assert faults(editor.page, "nameless", selector) == []
+
+
+@each_page
+def test_the_focus_is_seen_in_every_palette(editor: Editor, page: str):
+    show, selector = PAGES[page]
+    show(editor)
+    found = []
+    for palette in PALETTES:
+        use_palette(editor.page, palette)
+        found += [f"{palette}: {one}" for one in faults(editor.page, "unfocused", selector)]
+    assert not found, "\n".join(found)
+
+
+@each_page
+@pytest.mark.parametrize("width", [400, 1280, 3840])
+def test_a_page_fits_the_window(editor: Editor, page: str, width: int):
+    editor.page.set_viewport_size({"width": width, "height": 860})
+    show, selector = PAGES[page]
+    show(editor)
+    found = faults(editor.page, "cut", selector)
+    assert not found, "\n".join(found)
