@@ -78,7 +78,7 @@ def status_of(host: Host, hostile: Hostile, known: list[tuple[str, str]]) -> int
     return 499 if exchange(host, elsewhere, hostile.whole) >= 500 else status
 
 
-@pytest.mark.parametrize("count", [400, MANY])
+@pytest.mark.parametrize("count", [150, MANY])
 def test_no_request_is_answered_with_a_failure_of_the_server(host, sandbox, count):
     known = routes()
     with HostLedger(host) as ledger:
@@ -93,7 +93,7 @@ def test_no_request_is_answered_with_a_failure_of_the_server(host, sandbox, coun
     assert "Skyport could not answer" not in host.log_text()
 
 
-@pytest.mark.parametrize("count", [400, MANY])
+@pytest.mark.parametrize("count", [150, MANY])
 def test_no_prompt_makes_the_hook_raise_or_refuse_what_is_not_ours(host, count):
     for seed in range(count):
         data = Hostile(seed).queued()

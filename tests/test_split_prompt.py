@@ -320,12 +320,25 @@ placed = nodes.flatmap(
 )
 
 
-@settings(
-    max_examples=500,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-@given(st.dictionaries(st.sampled_from("abcd"), placed | json_), editors)
+anything = given(st.dictionaries(st.sampled_from("abcd"), placed | json_), editors)
+RANDOM = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=150, suppress_health_check=RANDOM)
+@anything
 def test_no_prompt_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None:
+    is_taken_once(prompt, workflow)
+
+
+@pytest.mark.soak
+@settings(max_examples=5000, suppress_health_check=RANDOM)
+@anything
+def test_none_of_thousands_of_prompts_makes_it_raise(prompt: dict[str, Any], workflow: Any) -> None:
+    is_taken_once(prompt, workflow)
+
+
+def is_taken_once(prompt: dict[str, Any], workflow: Any) -> None:
+    """It goes through, and what it became goes through unchanged."""
     data = {"prompt": prompt, "extra_data": {"extra_pnginfo": {"workflow": workflow}}}
     once = on_prompt(data)["prompt"]
     again = on_prompt({"prompt": once, "extra_data": None})["prompt"]
