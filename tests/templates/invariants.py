@@ -90,7 +90,7 @@ class _Check:
 
     def refusals(self) -> Iterator[str]:
         for run, reason in self.after.refusals.items():
-            is_clear = reason.endswith((".", "。")) and "\n" not in reason
+            is_clear = reason.endswith(".") and "\n" not in reason
             if not is_clear or "could not split" in reason or len(reason) > _LONGEST:
                 yield f"{run} is refused with {reason!r}"
 
