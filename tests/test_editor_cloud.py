@@ -534,6 +534,32 @@ def test_one_click_sends_the_selected_part_and_one_brings_it_back(editor: Editor
     assert badges(editor) == {}
 
 
+# Holds back the next answer to what the platforms need, until the test lets it go.
+HELD_BACK = """() => {
+  const { fetchApi } = app.api;
+  app.api.fetchApi = async function (route, ...rest) {
+    if (route !== "/skyport/forms") return fetchApi.call(this, route, ...rest);
+    app.api.fetchApi = fetchApi;
+    await new Promise((done) => (window.letGo = done));
+    return fetchApi.call(this, route, ...rest);
+  };
+}"""
+
+
+def test_a_node_that_went_while_the_server_was_asked_is_not_sent(editor: Editor):
+    three(editor)
+    select(editor, "ImageScale")
+    editor.page.evaluate(HELD_BACK)
+    editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartInCloud')")
+    editor.page.wait_for_function("() => window.letGo")
+    three(editor)
+    before = state(editor)
+    editor.page.evaluate("() => window.letGo()")
+    editor.page.wait_for_timeout(1500)
+    assert state(editor) == before
+    assert RUN not in {node["class_type"] for node in editor.prompt().values()}
+
+
 def test_one_undo_takes_a_sent_part_back_exactly(editor: Editor):
     three(editor)
     before = state(editor)

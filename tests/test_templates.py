@@ -49,7 +49,7 @@ SAMPLE = (
 
 OPEN = """async (workflow) => {
   await app.loadGraphData(workflow);
-  await new Promise((done) => setTimeout(done, 300));
+  document.querySelectorAll(".skyport-notice").forEach((notice) => notice.remove());
   const { output, workflow: saved } = await app.graphToPrompt();
   return [output, saved];
 }"""
@@ -61,6 +61,11 @@ SELECT = """() => {
 }"""
 SEND = "() => app.extensionManager.command.execute('Skyport.RunPartInCloud')"
 UNDO = "() => app.extensionManager.command.execute('Comfy.Undo')"
+QUEUED = "() => app.graphToPrompt().then(({ output, workflow }) => [output, workflow])"
+TRACKER = "app.extensionManager.workflow.activeWorkflow.changeTracker"
+# How many steps can be undone; a step is noted when it has ended.
+STEPS = f"() => {TRACKER}.undoQueue.length"
+NOTICES = "() => document.querySelectorAll('.skyport-notice').length"
 PRESSED = "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor notes changes then
 
 
@@ -132,18 +137,15 @@ def test_one_click_sends_a_template_and_one_undo_takes_it_back(
     prompt, saved = editor.page.evaluate(OPEN, _read(name))
     put_files(host, upload_names(prompt, classes))
     editor.page.evaluate(PRESSED)
-    editor.page.wait_for_timeout(300)
-    before = editor.state()
+    before, steps = editor.state(), editor.page.evaluate(STEPS)
     editor.page.evaluate(SELECT)
     editor.page.evaluate(SEND)
-    _until_sent(editor)
-    cut, saved = editor.page.evaluate(
-        "() => app.graphToPrompt().then((m) => [m.output, m.workflow])"
-    )
+    editor.page.wait_for_function(f"(before) => ({STEPS})() > before || ({NOTICES})()", arg=steps)
+    cut, saved = editor.page.evaluate(QUEUED)
     if any(node["class_type"] == RUN for node in cut.values()):
         _check(host, prompt, cut, saved, classes)
         editor.page.evaluate(UNDO)
-        editor.page.wait_for_timeout(600)
+        editor.page.wait_for_function(f"(before) => ({STEPS})() === before", arg=steps)
     assert editor.state() == before
 
 
@@ -155,8 +157,3 @@ def _check(
     one = trial(host, "one click", cut, validated(host, cut, saved), found, files, classes)
     assert one.wrong == ()
     assert one.is_sent or one.refusals
-
-
-def _until_sent(editor: Editor) -> None:
-    """Until the step has ended: it asks the server first, and waits for the sizes of new nodes."""
-    editor.page.wait_for_timeout(1200)

@@ -39,7 +39,7 @@ class _Check:
                 node_id in self.after.prompt and self._needs_refused(self.after, here)
             )
             if node_id not in self.after.prompt:
-                is_told = node_id in self.after.notes or self._shares_with_refused(here)
+                is_told = node_id in self.after.notes or self.refused
                 if not behind and not is_told:
                     yield f"the output {node_id} is gone without a word"
             elif not behind and self.after.digest(here) != self.before.digest(here):
@@ -90,7 +90,7 @@ class _Check:
 
     def refusals(self) -> Iterator[str]:
         for run, reason in self.after.refusals.items():
-            is_clear = reason.endswith((".", "。")) and "\n" not in reason
+            is_clear = reason.endswith(".") and "\n" not in reason
             if not is_clear or "could not split" in reason or len(reason) > _LONGEST:
                 yield f"{run} is refused with {reason!r}"
 
@@ -111,11 +111,6 @@ class _Check:
                     seen.add(link[0])
                     stack.append(link[0])
         return False
-
-    def _shares_with_refused(self, here: Node) -> bool:
-        """Whether a node takes what a refused Run in Cloud node would have sent: that is told."""
-        refused = self.before.upstream({at for at in self.refused if at[1] in self.before.prompt})
-        return not refused.isdisjoint(self.before.upstream({here}))
 
 
 def new_errors(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ export const selected = () => nodesOf(app.canvas?.selectedItems ?? []);
 /** Put Run in Cloud behind one output of a node. */
 export async function send(node, slot) {
   const platforms = await ready();
-  await asOneStep(() => inCloud({ node, slot }, platforms));
+  if (isThere(node)) await asOneStep(() => inCloud({ node, slot }, platforms));
 }
 
 export const keep = (node, slot) => asOneStep(() => insertBehind(node, slot, window.LiteGraph.createNode(KEEP)));
@@ -25,10 +25,10 @@ export const runHere = (node) => asOneStep(() => choose(node, HERE));
 
 /** Send these nodes: Run in Cloud stands behind each medium that leaves them, and is selected. */
 export async function sendPart(nodes = selected()) {
-  const exits = unsent(nodes);
-  if (!exits.length) return notice({ title: say("Run this part in the cloud"), text: nothingToSend(nodes) });
+  if (!unsent(nodes).length) return notice({ title: say("Run this part in the cloud"), text: nothingToSend(nodes) });
   const platforms = await ready();
-  await asOneStep(() => select(exits.map((exit) => inCloud(exit, platforms))));
+  const exits = unsent(nodes.filter(isThere));
+  if (exits.length) await asOneStep(() => select(exits.map((exit) => inCloud(exit, platforms))));
 }
 
 function nothingToSend(nodes) {
@@ -47,6 +47,9 @@ export async function bringBack(nodes = selected()) {
 }
 
 const ready = () => ask("forms").then(({ platforms }) => platforms, () => ({}));
+
+/** Whether a node is still in its graph: another workflow may have been opened meanwhile. */
+const isThere = (node) => node.graph?.getNodeById(node.id) === node;
 
 /** The Run in Cloud node that now stands behind an exit. */
 function inCloud(exit, platforms) {
