@@ -431,8 +431,9 @@ def test_a_model_made_here_is_refused_when_it_is_queued(host: Host, sandbox: San
     )
     run = queue(host, prompt)
     assert run.status == "refused"
-    assert "NobodysSampler (paint) takes a MODEL that is made on this machine by" in refusal(
-        run, "cloud"
+    assert (
+        "NobodysSampler (paint) takes a value of type MODEL that is made on this machine by"
+        in refusal(run, "cloud")
     )
     assert not len(sandbox.log)
 

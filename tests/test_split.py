@@ -640,8 +640,8 @@ def test_a_text_or_number_is_a_value_to_bring_back_where_the_cloud_does(kind: st
     assert order(after, "cloud").saves == [(("a", 0), kind)]
     refused = split(before, facts({"a": kind}))
     assert trouble(refused, "cloud") == (
-        f"UnknownMaker (a) makes a {kind}. {SUN} brings back images, masks, videos and audio "
-        "only: choose another place to run, or put Run in Cloud behind a node that makes one of "
+        f"UnknownMaker (a) makes a value of type {kind}. {SUN} brings back images, masks, "
+        "videos and audio only: choose another place to run, or put Run in Cloud behind a node that makes one of "
         "those."
     )
 
@@ -724,14 +724,16 @@ def test_a_model_made_here_is_refused_by_name() -> None:
         kept=save("cloud"),
     )
     answer = trouble(split(before, facts({"keep": "MODEL"})), "cloud")
-    assert answer.startswith("KSampler (paint) takes a MODEL that is made on this machine by")
+    assert answer.startswith(
+        "KSampler (paint) takes a value of type MODEL that is made on this machine by"
+    )
     assert "SkyportKeepLocal (keep)" in answer
 
 
 def test_a_latent_is_no_value_to_bring_back() -> None:
     before = graph(paint=node("KSampler"), cloud=run(link("paint")), kept=save("cloud"))
     answer = trouble(split(before, facts({"paint": "LATENT"})), "cloud")
-    assert answer.startswith("KSampler (paint) makes a LATENT.")
+    assert answer.startswith("KSampler (paint) makes a value of type LATENT.")
 
 
 def test_a_value_of_unknown_type_is_told() -> None:

@@ -92,7 +92,7 @@ def test_what_cannot_cross_is_told_by_the_node_that_would_be_refused(host):
     )
     answer = split_of(host, prompt, model=["MODEL"])
     assert answer["nodes"] == {}
-    assert "Elsewhere (model) makes a MODEL" in answer["troubles"]["cloud"]
+    assert "Elsewhere (model) makes a value of type MODEL" in answer["troubles"]["cloud"]
 
 
 def sent_to(**where: Any) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from .part import LITERALS
 def cannot_enter(prompt: Workflow, target: str, link: Link, kind: str) -> str:
     node_id, _ = parse_target(target, prompt)
     return tr(
-        "{node} takes a {kind} that is made on this machine by {source}. A {kind} cannot go to "
-        "a cloud. Remove {source}, so that what is before it runs there too, or move it behind "
-        "a later node that makes an image, mask, video, audio, text or number.",
+        "{node} takes a value of type {kind} that is made on this machine by {source}. Such a "
+        "value cannot go to a cloud. Remove {source}, so that what is before it runs there too, or "
+        "move it behind a later node that makes an image, mask, video, audio, text or number.",
         node=node_label(node_id, prompt[node_id]),
         source=node_label(link[0], prompt[link[0]]),
         kind=kind,
@@ -33,16 +33,16 @@ def cannot_leave(prompt: Workflow, link: Link, kind: str, where: str) -> str:
         )
     if kind in LITERALS:
         return tr(
-            "{source} makes a {kind}. {platform} brings back images, masks, videos and audio only: "
-            "choose another place to run, or put Run in Cloud behind a node that makes one of "
+            "{source} makes a value of type {kind}. {platform} brings back images, masks, "
+            "videos and audio only: choose another place to run, or put Run in Cloud behind a node that makes one of "
             "those.",
             source=source,
             kind=kind,
             platform=where,
         )
     return tr(
-        "{source} makes a {kind}. Run in Cloud brings back an image, mask, video, audio, text "
-        "or number: put it behind a node that makes one.",
+        "{source} makes a value of type {kind}. Run in Cloud brings back an image, mask, "
+        "video, audio, text or number: put it behind a node that makes one.",
         source=source,
         kind=kind,
     )
