@@ -353,8 +353,9 @@ def studio() -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def own_servers(host: Host) -> Iterator[None]:
+def own_servers(host: Host, editor: Editor) -> Iterator[None]:
     yield
+    editor.page.keyboard.press("Escape")  # closes a form that is open; the next one the page
     for name in ("servers.json", "keys.json"):
         (host.home / name).unlink(missing_ok=True)
 
@@ -460,23 +461,6 @@ def test_a_server_that_was_added_is_offered_by_nodes_on_the_canvas(editor, host,
     section.get_by_role("button", name="Save").click()
     section.locator("[data-server=pc2]").get_by_text("no answer", exact=True).wait_for()
     assert editor.page.evaluate(offered) == ["auto", "pc2"]
-
-
-def test_an_error_of_a_server_leads_to_its_row(editor, host, own_servers):
-    address = f"http://127.0.0.1:{closed_port()}"
-    for name in ("pc", "pc2"):
-        server = {"name": name, "address": address}
-        head = {"X-Skyport": "1"}
-        host.route("POST", "/skyport/servers/add", json=server, headers=head).raise_for_status()
-    text = json.dumps({"9": {"class_type": "PreviewImage", "inputs": {}}})
-    values = {"workflow": text, "server": "pc2"}
-    editor.build({"run": {"type": "SkyportComfyuiRunWorkflow", "pos": [0, 0], "values": values}})
-    editor.page.evaluate("() => app.reloadNodeDefs()")
-    editor.run()
-    notice(editor, "ComfyUI (pc2)").get_by_role("button", name="Open settings").click()
-    editor.page.wait_for_function(
-        "() => document.activeElement?.closest('[data-server]')?.dataset.server === 'pc2'"
-    )
 
 
 # -- forms --------------------------------------------------------------------------------------
