@@ -216,7 +216,7 @@ def test_a_key_leads_to_the_latest_message_and_escape_back(editor: Editor):
     editor.page.locator(".skyport-cost .skyport-button").focus()
     before = focused(editor)
     notices(editor)
-    editor.page.keyboard.press("Control+Alt+m")
+    editor.page.keyboard.press("Control+Alt+n")
     for left in (2, 1, 0):
         assert focused(editor) == "Open settings"
         editor.page.keyboard.press("Escape")

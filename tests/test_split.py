@@ -641,8 +641,8 @@ def test_a_text_or_number_is_a_value_to_bring_back_where_the_cloud_does(kind: st
     refused = split(before, facts({"a": kind}))
     assert trouble(refused, "cloud") == (
         f"UnknownMaker (a) makes a value of type {kind}. {SUN} brings back images, masks, "
-        "videos and audio only: choose another place to run, or put Run in Cloud behind a node that makes one of "
-        "those."
+        "videos and audio only: choose another place to run, or put Run in Cloud behind a "
+        "node that makes one of those."
     )
 
 

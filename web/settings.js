@@ -44,7 +44,7 @@ app.registerExtension({
     { id: "Skyport.RefreshModels", label: "Skyport: refresh models", icon: "pi pi-refresh", function: refresh },
     { id: "Skyport.FocusMessage", label: "Skyport: go to the message", icon: "pi pi-comment", function: focusNotice },
   ],
-  keybindings: [{ combo: { key: "m", ctrl: true, alt: true }, commandId: "Skyport.FocusMessage" }],
+  keybindings: [{ combo: { key: "n", ctrl: true, alt: true }, commandId: "Skyport.FocusMessage" }],
   menuCommands: [{ path: ["Skyport"], commands: ["Skyport.OpenSettings", "Skyport.RefreshModels", "Skyport.FocusMessage"] }],
   getNodeMenuItems(node) {
     if (!node.type?.startsWith("Skyport")) return [];

@@ -34,8 +34,8 @@ def cannot_leave(prompt: Workflow, link: Link, kind: str, where: str) -> str:
     if kind in LITERALS:
         return tr(
             "{source} makes a value of type {kind}. {platform} brings back images, masks, "
-            "videos and audio only: choose another place to run, or put Run in Cloud behind a node that makes one of "
-            "those.",
+            "videos and audio only: choose another place to run, or put Run in Cloud behind a "
+            "node that makes one of those.",
             source=source,
             kind=kind,
             platform=where,
