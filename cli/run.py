@@ -8,9 +8,10 @@ import itertools
 import mimetypes
 import os
 import shutil
+import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..engine.tasks.public_view import result_to_json
 from ._rows import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..engine.base.types import Request, Result, ResultFile
     from ..engine.tasks.job import Job
@@ -176,37 +177,55 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
     from ._board import watch
 
     name = f"{job.provider.label} {job.request.title}"
-    try:
-        watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
-    except KeyboardInterrupt:
-        _stop_waiting(job, stop)
-        raise StoppedWaiting from None
+    with _one_interrupt() as more:
+        try:
+            watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
+        except KeyboardInterrupt:
+            _stop_waiting(job, stop, more)
+            raise StoppedWaiting from None
     providers.runner().record_told(job)
     result = job.future.result()
     providers.runner().record_delivered(job)
     return result
 
 
-def _stop_waiting(job: Job, stop: bool) -> None:
+@contextmanager
+def _one_interrupt() -> Iterator[list[int]]:
+    """Only the first Ctrl-C raises KeyboardInterrupt; the list that this yields gets the others."""
+    seen: list[int] = []
+    more: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        (more if seen else seen).append(number)
+        if not more:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield more
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stop_waiting(job: Job, stop: bool, more: Sequence[int]) -> None:
     runner = providers.runner()
     if stop:
         runner.stop(job)  # still watched: the runner logs what nobody watches
-    _report_unfinished(job, stop)
+    _report_unfinished(job, stop, more)
     runner.leave(job, stop=stop)
 
 
-def _report_unfinished(job: Job, stop: bool) -> None:
+def _report_unfinished(job: Job, stop: bool, more: Sequence[int]) -> None:
     """Say what goes on at the platform; waits briefly for the task id of a submit under way.
 
-    Another Ctrl-C ends that wait.
+    Another Ctrl-C, which puts an entry into `more`, ends that wait.
     """
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
-    with suppress(KeyboardInterrupt):
-        while not job.future.done() and time.monotonic() < until:
-            if job.snapshot.task_id and not cancels:
-                break
-            time.sleep(0.05)
+    while not more and not job.future.done() and time.monotonic() < until:
+        if job.snapshot.task_id and not cancels:
+            break
+        time.sleep(0.05)
     print(_unfinished_text(job), file=sys.stderr)
 
 

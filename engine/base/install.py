@@ -13,7 +13,8 @@ from pathlib import Path
 from .words import tr
 
 PACK = Path(__file__).parents[2]
-_MODULES = {"pillow": "PIL"}  # where it is not the name of the package
+# Of packages whose name is not that of their module.
+_MODULES = {"pillow": "PIL", "websocket-client": "websocket"}
 
 
 def lacking() -> list[str]:
