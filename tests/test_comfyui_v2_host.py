@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from _waiting import PATIENCE, PATIENT, until
 from host import PROBES, graph, link, node
 from PIL import Image, ImageChops, ImageOps
-from scripted import closed_port
+from proxied import PROXY, TOKEN, open_proxy
 from skyport.demo._host import ComfyUI
 from skyport.engine.base.errors import ApiError, InputRejected, NotFound
 from skyport.engine.base.types import MediaFile, Output, Status, Task, TaskState
@@ -25,9 +23,7 @@ from skyport.providers.comfyui import Comfyui, _detect, _servers, workflow
 from skyport.providers.comfyui._v2 import V2Dialect
 from virtual import Play
 
-PROXY = os.environ.get("COMFY_API_PROXY", "")
 CHECKOUT = os.environ.get("COMFYUI_PATH", "")
-TOKEN = "a-token-of-its-own"
 
 pytestmark = [
     pytest.mark.skipif(not CHECKOUT, reason="COMFYUI_PATH is not set"),
@@ -44,23 +40,8 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyUI]:
 
 @pytest.fixture(scope="module")
 def url(comfyui: ComfyUI) -> Iterator[str]:
-    port = str(closed_port())
-    command = [PROXY, "run", "--port", port, "--comfyui", comfyui.url, "--token", TOKEN]
-    log = (comfyui.base / "proxy.log").open("wb")
-    with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as proxy:
-        try:
-            until(lambda: proxy.poll() is not None or _answers(f"http://127.0.0.1:{port}"))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            proxy.terminate()
-            log.close()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/api/v2/health", timeout=PATIENCE).ok
-    except requests.ConnectionError:
-        return False
+    with open_proxy(comfyui.url, comfyui.base) as url:
+        yield url
 
 
 @pytest.fixture

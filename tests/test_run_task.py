@@ -146,6 +146,31 @@ def test_what_an_interrupted_batch_is_about_to_begin_is_stopped_with_the_rest() 
     assert cloud.counts["cancel"] == cloud.counts["submit"]
 
 
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_a_node_that_comfyui_cancels_stops_its_task_only_after_an_interrupt(
+    is_interrupted: bool,
+) -> None:
+    """ComfyUI cancels the other nodes once one has seen the interrupt, and once one has failed."""
+    runner, cloud = providers.runner(), Cloud(time.monotonic, lasts=3600.0, cancels=True)
+
+    async def scene() -> None:
+        running = asyncio.ensure_future(run_task.run("7", lambda: (cloud, [order()]), delivered))
+        await asyncio.to_thread(until, lambda: cloud.counts["poll"])
+        host.interrupt_current_processing(is_interrupted)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(scene())
+    ended = State.CANCELLED if is_interrupted else State.DETACHED
+    fingerprint = record_of(order(), cloud.http.base_url).fingerprint
+    until(lambda: (row := runner.ledger.find(fingerprint)) and row.state is ended)
+    assert cloud.counts["cancel"] == is_interrupted
+    for job in runner.under_way():
+        runner.stop(job)
+    until(lambda: not runner.under_way())
+
+
 # -- what it says -------------------------------------------------------------------------------
 
 

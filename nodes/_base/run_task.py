@@ -105,7 +105,7 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
         _keep_pictures(jobs)
         await _wait_for_all(node_id, jobs)
     except BaseException as error:
-        stopped = watching and isinstance(error, host.InterruptProcessingException)
+        stopped = watching and _is_interrupt(error)
         beginning.cancel()
         if watching:
             _leave(jobs, stopped)
@@ -115,6 +115,13 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
     finally:
         node_outcomes.note_jobs(jobs)
     return jobs
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether the user has interrupted: ComfyUI cancels the other nodes once one has seen it."""
+    if isinstance(error, asyncio.CancelledError):
+        return bool(host.processing_interrupted())
+    return isinstance(error, host.InterruptProcessingException)
 
 
 def _keep_pictures(jobs: Sequence[Job]) -> None:

@@ -174,12 +174,34 @@ class ProbeWaitForInterrupt(io.ComfyNode):
 
     @classmethod
     async def execute(cls, seconds=_PATIENCE):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if model_management.processing_interrupted():
-                raise model_management.InterruptProcessingException()
-            await asyncio.sleep(_LOOK)
+        await _until_interrupted(seconds)
         return io.NodeOutput(ui={"probe": ["null"]})
+
+
+async def _until_interrupted(seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if model_management.processing_interrupted():
+            raise model_management.InterruptProcessingException()
+        await asyncio.sleep(_LOOK)
+
+
+class ProbeEndless(io.ComfyNode):
+    """Passes its value on, but not before a long time has passed, and heeds an interrupt."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeEndless",
+            category=CATEGORY,
+            inputs=[io.Int.Input("salt", default=0, optional=True), _any()],
+            outputs=[io.AnyType.Output("value")],
+        )
+
+    @classmethod
+    async def execute(cls, salt=0, value=None):
+        await _until_interrupted(_PATIENCE)
+        return io.NodeOutput(value)
 
 
 class ProbeFail(io.ComfyNode):
@@ -387,6 +409,7 @@ NODES = [
     ProbeMeet,
     ProbeSleepSync,
     ProbeWaitForInterrupt,
+    ProbeEndless,
     ProbeFail,
     ProbeFailAsync,
     ProbeLeakCancel,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
+import folder_paths
+import numpy as np
 import torch
 from comfy_api.latest import Input, InputImpl, io
 from comfy_execution.utils import get_executing_context
@@ -124,6 +127,49 @@ class ProbeSinkAll(io.ComfyNode):
         return io.NodeOutput(ui={"probe": [json.dumps(describe(value))]})
 
 
+class ProbeArray(io.ComfyNode):
+    """Keeps pictures, a mask or a sound as they are; its ui names the .npy file."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeArray",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.AnyType.Input("value")],
+        )
+
+    @classmethod
+    def execute(cls, value):
+        tensor = value["waveform"] if isinstance(value, dict) else value
+        path = Path(folder_paths.get_output_directory()) / f"probe_{uuid.uuid4().hex}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, tensor.numpy())
+        return io.NodeOutput(ui={"probe": [json.dumps(str(path))]})
+
+
+class ProbeVideoFile(io.ComfyNode):
+    """Makes a VIDEO a file, as SaveVideo does, where it is none yet."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeVideoFile",
+            category=CATEGORY,
+            inputs=[io.Video.Input("video")],
+            outputs=[io.Video.Output("video")],
+        )
+
+    @classmethod
+    def execute(cls, video: Input.Video):
+        if not isinstance(video, InputImpl.VideoFromComponents):
+            return io.NodeOutput(video)
+        path = Path(folder_paths.get_temp_directory()) / f"probe_{uuid.uuid4().hex}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        video.save_to(str(path))
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)))
+
+
 class ProbeVideoParts(io.ComfyNode):
     """Decodes a VIDEO and makes it a file again, whole and trimmed."""
 
@@ -152,4 +198,4 @@ class ProbeVideoParts(io.ComfyNode):
         return io.NodeOutput(parts.images, parts.audio, json.dumps(fields))
 
 
-NODES = [ProbeSink, ProbePass, ProbeSinkAll, ProbeVideoParts]
+NODES = [ProbeSink, ProbePass, ProbeSinkAll, ProbeArray, ProbeVideoFile, ProbeVideoParts]
