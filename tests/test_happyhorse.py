@@ -490,8 +490,9 @@ def test_a_file_without_a_place_to_put_it_is_refused_by_name_and_nothing_is_sent
     assert server.seen == []
 
 
-def test_without_an_address_it_is_told_which_variable_to_set(monkeypatch: Any) -> None:
-    monkeypatch.setenv("HAPPYHORSE_API_KEY", KEY)
+@pytest.mark.parametrize("key", [KEY, ""], ids=["with a key", "without one either"])
+def test_without_an_address_it_is_told_which_variable_to_set(monkeypatch: Any, key: str) -> None:
+    monkeypatch.setenv("HAPPYHORSE_API_KEY", key)
     with pytest.raises(InvalidInput) as caught:
         providers.connect("happyhorse")
     message = str(caught.value)

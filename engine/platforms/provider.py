@@ -66,8 +66,9 @@ class Provider:
         Override, with the four methods below, where it is not one address with one key.
         Raises MissingKey; InvalidInput where no address is set.
         """
+        base_url = cls.address()  # asked for first: a key goes only to its address
         key = keys.require(cls.name, cls.label, cls.key_help).value
-        return cls(Http(cls.label, cls.address(), cls.auth_headers(key)), media_host)
+        return cls(Http(cls.label, base_url, cls.auth_headers(key)), media_host)
 
     @classmethod
     def address(cls) -> str:
