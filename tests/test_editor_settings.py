@@ -453,14 +453,15 @@ def test_what_is_wrong_with_a_server_is_told_in_its_form_which_stays_open(editor
 def test_a_server_that_was_added_is_offered_by_nodes_on_the_canvas(editor, host, own_servers):
     editor.build({"run": {"type": "SkyportComfyuiRunWorkflow", "pos": [0, 0], "values": {}}})
     offered = f"() => {OURS}.widgets.find((one) => one.name === 'server').options.values"
-    assert editor.page.evaluate(offered) == ["auto"]
+    before = editor.page.evaluate(offered)
+    assert "pc2" not in before
     section = open_servers(editor)
     section.get_by_role("button", name="Add a server").click()
     section.get_by_label("Name").fill("pc2")
     section.get_by_label("Address").fill(f"127.0.0.1:{closed_port()}")
     section.get_by_role("button", name="Save").click()
     section.locator("[data-server=pc2]").get_by_text("no answer", exact=True).wait_for()
-    assert editor.page.evaluate(offered) == ["auto", "pc2"]
+    assert editor.page.evaluate(offered) == ["auto", "pc2"], before
 
 
 # -- forms --------------------------------------------------------------------------------------
