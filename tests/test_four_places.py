@@ -86,6 +86,7 @@ APART = {
     "frames": 0.0,
     "film_sound": 0.0,
 }
+CODED_OTHERWISE = 0.2  # of a film of noise: the sandbox encodes films as ComfyUI 0.33 does
 
 
 def prompt(where: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +134,11 @@ def prompt(where: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def version(host: Host) -> tuple[int, ...]:
+    text = host.client.get("/system_stats").json()["system"]["comfyui_version"]
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
 def made(host: Host, where: Mapping[str, Any]) -> dict[str, Any]:
     run = host.run(prompt(where))
     assert run.status == "success", (run.error, run.node_errors)
@@ -155,7 +161,9 @@ def test_one_graph_makes_the_same_here_and_there(
         set_servers(first, {place: server})
         here, there = made(first, {"where": "this machine"}), made(first, PLACES[place])
     assert here.keys() == there.keys() == APART.keys()
-    for name, most in APART.items():
+    is_older = place == "HaiYi" and version(first) < (0, 33)
+    apart = {**APART, "frames": CODED_OTHERWISE} if is_older else APART
+    for name, most in apart.items():
         assert here[name].shape == there[name].shape, name
         assert np.abs(here[name] - there[name]).max() <= most, name
     at_haiyi, at_second = (now > then for now, then in zip(taken(), before, strict=True))
