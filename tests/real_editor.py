@@ -12,6 +12,8 @@ from host import Host
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 from editor.editor import Editor, open_editor
+from playwright.sync_api import Locator as Locator
+from playwright.sync_api import expect as expect
 
 _BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
 NEEDS_EDITOR = [

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from _host_ledger import HostLedger, picture
 from host import Host, open_host
-from playwright.sync_api import Locator, expect
-from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, Locator, editor_of, expect
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import Sandbox, start
 

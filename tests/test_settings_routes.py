@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host import Host
+from host import Host, graph, link, node
 from sandboxes import environment
 from scripted import closed_port
 from skyport.engine.base.errors import AuthRejected
@@ -23,6 +23,7 @@ from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.providers import names, provider_class
 from skyport.sandbox import Sandbox, start
+from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 OURS = {"X-Skyport": "1"}
 SECRET = "sk-a-secret-that-nobody-may-see-7Q4z"
@@ -493,3 +494,22 @@ def test_the_persons_own_prices_are_in_the_forms_before_the_first_task(host):
 def test_forms_tell_which_platforms_have_a_key(host):
     body = host.route("GET", "/skyport/forms").json()["platforms"]
     assert (body["haiyi"]["ready"], body["opencomputing"]["ready"]) == (False, True)
+
+
+def test_what_was_made_in_practice_mode_is_no_result_once_it_is_left(host):
+    saved = {
+        "8": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0},
+        },
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "x"}},
+    }
+    values = {"workflow_id": str(WORKFLOW_ID), "workflow": json.dumps(saved)}
+    run = node("SkyportGpugeekRunWorkflow", values, seed=1)
+    prompt = graph(run=run, seen=node("ProbeSink", value=link("run")))
+    act(host, "settings", sandbox=True)
+    assert host.run(prompt).status == "success"
+    act(host, "settings", sandbox=None)
+    ended = host.run(prompt)
+    assert ended.status == "error"
+    assert "no API key is set" in ended.error.message

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
+from ...engine.settings import settings
 from . import node_outcomes, node_outputs, prompt_marks, run_task
 
 
@@ -23,8 +24,12 @@ class CloudNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> Any:
-        """Changes once results were missing, so that the node runs again and fetches them."""
-        return run_task.partial_runs(getattr(cls.hidden, "unique_id", None))
+        """Changes once results were missing, so that the node runs again and fetches them.
+
+        Changes with practice mode, too: what the sandbox made is no result of a platform.
+        """
+        missing = run_task.partial_runs(getattr(cls.hidden, "unique_id", None))
+        return missing, settings.load().sandbox
 
     @classmethod
     def orders(cls, *_: Any, **inputs: Any) -> Sequence[Request] | None:
