@@ -234,6 +234,8 @@ def test_messages_come_into_a_region_that_was_there_to_be_read_aloud(editor: Edi
 
 def test_the_parts_of_a_sum_are_opened_and_closed_by_keys(editor: Editor):
     editor.build(BOATS)
+    words = f"{len(BOATS)} tasks"  # an estimate that comes later may close the list
+    editor.page.locator(".skyport-cost .skyport-sum").filter(has_text=words).wait_for()
     button = editor.page.locator(".skyport-cost .skyport-button")
     button.focus()
     states = []
