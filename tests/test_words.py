@@ -178,3 +178,12 @@ def test_the_readme_tells_of_every_setting_node_and_command(nodes):
         wanted = [*variables, *settings._VARIABLES, *nodes]
         wanted += [f"`skyport {command}" for command in cli._COMMANDS]
         assert [one for one in wanted if one not in text] == [], name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_section_of_the_settings_has_a_heading(language: str):
+    script = (ROOT / "web" / "settings.js").read_text("utf-8")
+    sections = re.findall(r'^  \["(\w+)", "', script, re.MULTILINE)
+    assert "Keys" in sections
+    wanted = ["Skyport", *(f"Skyport{name}" for name in sections)]
+    assert list(texts(language, "main")["settingsCategories"]) == wanted
