@@ -28,7 +28,7 @@ class CloudNode(io.ComfyNode):
 
         Changes with practice mode, too: what the sandbox made is no result of a platform.
         """
-        missing = run_task.partial_runs(getattr(cls.hidden, "unique_id", None))
+        missing = run_task.partial_runs(_node_id(cls))
         return missing, settings.load().sandbox
 
     @classmethod
@@ -45,7 +45,7 @@ class CloudNode(io.ComfyNode):
         # A link to an input of a model chosen earlier still arrives, under its dotted name.
         own_inputs = {name: value for name, value in inputs.items() if "." not in name}
         try:
-            with node_outcomes.recording(getattr(cls.hidden, "unique_id", None)):
+            with node_outcomes.recording(_node_id(cls)):
                 return await cls.work(**own_inputs)
         except asyncio.CancelledError:
             if _is_being_torn_down():
@@ -70,6 +70,11 @@ class CloudNode(io.ComfyNode):
         """A function that turns the results of the platform named `label` into `outputs`."""
         linked = prompt_marks.linked_outputs(cls.hidden.prompt, cls.hidden.unique_id)
         return lambda results: node_outputs.deliver(outputs, results, linked, label)
+
+
+def _node_id(cls: type[CloudNode]) -> str | None:
+    """The id of the node in the prompt; None outside of one."""
+    return getattr(cls.hidden, "unique_id", None)
 
 
 def _is_being_torn_down() -> bool:

@@ -287,7 +287,7 @@ def check_server(name: Any) -> None:
 
 def order_id_of(request: Request) -> str:
     """Our own id for the task, a UUID in lower case: by it a lost answer is looked up."""
-    return str(getattr(request, "order_id", "") or uuid.uuid4())
+    return request.order_id or str(uuid.uuid4())
 
 
 def _value(text: str) -> Json:
