@@ -177,12 +177,11 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
     from ._board import watch
 
     name = f"{job.provider.label} {job.request.title}"
-    with _one_interrupt() as more:
-        try:
-            watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
-        except KeyboardInterrupt:
-            _stop_waiting(job, stop, more)
-            raise StoppedWaiting from None
+    with _counted_interrupts() as interrupts:
+        watch([job.future], {name: lambda: progress_text(job, time.monotonic())}, interrupts)
+        if interrupts and not job.future.done():
+            _stop_waiting(job, stop, interrupts)
+            raise StoppedWaiting
     providers.runner().record_told(job)
     result = job.future.result()
     providers.runner().record_delivered(job)
@@ -190,39 +189,36 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
 
 
 @contextmanager
-def _one_interrupt() -> Iterator[list[int]]:
-    """Only the first Ctrl-C raises KeyboardInterrupt; the list that this yields gets the others."""
-    seen: list[int] = []
-    more: list[int] = []
-
-    def interrupt(number: int, _: object) -> None:
-        (more if seen else seen).append(number)
-        if not more:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
+def _counted_interrupts() -> Iterator[list[int]]:
+    """Each Ctrl-C puts an entry into the list that this yields, and raises nothing: raised amid
+    whatever runs, it may be swallowed there. After StoppedWaiting Ctrl-C has no effect any more."""
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        yield more
+        yield interrupts
+    except StoppedWaiting:
+        before = signal.SIG_IGN
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _stop_waiting(job: Job, stop: bool, more: Sequence[int]) -> None:
+def _stop_waiting(job: Job, stop: bool, interrupts: Sequence[int]) -> None:
     runner = providers.runner()
     if stop:
         runner.stop(job)  # still watched: the runner logs what nobody watches
-    _report_unfinished(job, stop, more)
+    _report_unfinished(job, stop, interrupts)
     runner.leave(job, stop=stop)
 
 
-def _report_unfinished(job: Job, stop: bool, more: Sequence[int]) -> None:
+def _report_unfinished(job: Job, stop: bool, interrupts: Sequence[int]) -> None:
     """Say what goes on at the platform; waits briefly for the task id of a submit under way.
 
-    Another Ctrl-C, which puts an entry into `more`, ends that wait.
+    A second Ctrl-C ends that wait.
     """
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
-    while not more and not job.future.done() and time.monotonic() < until:
+    while len(interrupts) < 2 and not job.future.done() and time.monotonic() < until:
         if job.snapshot.task_id and not cancels:
             break
         time.sleep(0.05)
