@@ -16,7 +16,15 @@ import pytest
 from skyport.engine.base import words
 from skyport.engine.settings import folders
 
-pytest_plugins = ["scripted", "virtual", "host", "sandboxes", "commands", "_host_ledger"]
+pytest_plugins = [
+    "scripted",
+    "virtual",
+    "host",
+    "sandboxes",
+    "commands",
+    "_host_ledger",
+    "_postgres",
+]
 
 # Nothing that a busy machine decides: an example may take as long as it takes.
 hypothesis.settings.register_profile(

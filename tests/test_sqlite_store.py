@@ -1,4 +1,4 @@
-"""Pins what the ledger on disk keeps: states, one open row an order, files, sums, old schemas."""
+"""Pins what a ledger keeps: states, one open row an order, files, sums, old schemas."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from _clock import StoppedClock
+from _postgres import Postgres
 from _waiting import PATIENCE
 from bench import ledger as bench
 from processes import Children
@@ -43,6 +44,7 @@ from skyport.engine.ledger.ledger import (
     record_of,
 )
 from skyport.engine.ledger.migrations import VERSION, NewerSchema
+from skyport.engine.ledger.postgres_store import PostgresStore
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
 from virtual import clip
@@ -86,11 +88,38 @@ class Stores:
             self.die(store)
 
 
-@pytest.fixture
-def stores(tmp_path: Path) -> Iterator[Stores]:
-    stores = Stores(tmp_path)
+class TeamStores(Stores):
+    """The same in PostgreSQL: a process holds a lease."""
+
+    def __init__(self, folder: Path, server: Postgres) -> None:
+        super().__init__(folder)
+        self._server = server
+        self._all: list[PostgresStore] = []
+
+    def open(self) -> Store:
+        store = PostgresStore(self._server.url, now=self.clock)
+        self._all.append(store)
+        return store
+
+    def die(self, store: Store) -> None:
+        store.close()
+        self._server.expire(store._owner.id)
+
+    def close(self) -> None:
+        for store in self._all:
+            store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stores(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stores]:
+    in_team = request.param == "postgres"
+    stores = TeamStores(tmp_path, request.getfixturevalue("postgres")) if in_team else None
+    stores = stores or Stores(tmp_path)
     yield stores
     stores.close()
+
+
+only_sqlite = pytest.mark.parametrize("stores", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -441,6 +470,7 @@ def test_no_text_that_comes_in_keeps_a_row_from_being_written(store: Store) -> N
 # -- several processes --------------------------------------------------------------------------
 
 
+@only_sqlite
 @pytest.mark.parametrize("attempt", range(3))
 def test_of_processes_that_submit_the_same_order_at_once_exactly_one_does(
     attempt: int, stores: Stores
@@ -456,6 +486,7 @@ def test_of_processes_that_submit_the_same_order_at_once_exactly_one_does(
         assert [row.state for row in store.rows(Query())] == [State.INTENT]
 
 
+@only_sqlite
 def test_the_intent_of_a_living_process_stays_and_that_of_a_killed_one_is_unknown(
     store: Store, stores: Stores
 ) -> None:
@@ -472,6 +503,7 @@ def test_the_intent_of_a_living_process_stays_and_that_of_a_killed_one_is_unknow
     assert store.record_intent(order()) is None  # a person may order it again
 
 
+@only_sqlite
 def test_a_new_ledger_may_be_opened_by_many_at_once(stores: Stores) -> None:
     with Children() as children:
         many = [children.start("open", stores.folder) for _ in range(5)]
@@ -527,6 +559,7 @@ def test_who_looks_after_a_task_owns_it(stores: Stores) -> None:
     assert other.abandoned() == []
 
 
+@only_sqlite
 def test_a_writer_waits_for_another_process_that_is_writing(store: Store, stores: Stores) -> None:
     blocker = sqlite3.connect(stores.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
@@ -540,6 +573,7 @@ def test_a_writer_waits_for_another_process_that_is_writing(store: Store, stores
     blocker.close()
 
 
+@only_sqlite
 def test_a_reader_does_not_wait_for_a_writer(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
     blocker = sqlite3.connect(stores.path, isolation_level=None)
@@ -687,6 +721,7 @@ def go_on_ordering(store: Store, stores: Stores, days: int) -> None:
         store.record_accepted(order(f"{stores.clock.now}"), task(f"{stores.clock.now}"))
 
 
+@only_sqlite
 @pytest.mark.parametrize("state", WAYS)
 def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, stores: Stores) -> None:
     before = bring(store, state)
@@ -698,6 +733,7 @@ def test_only_what_is_over_is_ever_forgotten(state: State, store: Store, stores:
         assert (forgotten, store.find("a")) == (1, None)
 
 
+@only_sqlite
 def test_what_ended_lately_is_kept(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
     go_on_ordering(store, stores, 85)
@@ -708,6 +744,7 @@ def test_what_ended_lately_is_kept(store: Store, stores: Stores) -> None:
     assert store.prune(90 * DAY) == 1
 
 
+@only_sqlite
 def test_a_result_that_is_still_used_is_kept(store: Store, stores: Stores) -> None:
     bring(store, State.DELIVERED)
     for _ in range(4):
@@ -735,6 +772,7 @@ def test_a_clock_that_runs_ahead_makes_nothing_old(
     assert known(store).state is State.DELIVERED
 
 
+@only_sqlite
 def test_what_was_written_with_a_clock_of_the_future_keeps_nothing_else_for_ever(
     store: Store, stores: Stores
 ) -> None:
@@ -757,6 +795,7 @@ def test_a_pause_counts_a_week_at_most(store: Store, stores: Stores) -> None:
     assert store.prune(7 * DAY) == 1
 
 
+@only_sqlite
 def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
     file = ResultFile(Path("a.png"), Kind.IMAGE, "image/png", 1, "ab" * 32)
@@ -772,6 +811,7 @@ def test_the_files_of_a_forgotten_row_are_forgotten_with_it(store: Store, stores
 # -- the file -----------------------------------------------------------------------------------
 
 
+@only_sqlite
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such modes")
 def test_nobody_else_can_read_the_file(store: Store, stores: Stores) -> None:
     bring(store, State.RUNNING)
@@ -780,12 +820,14 @@ def test_nobody_else_can_read_the_file(store: Store, stores: Stores) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
+@only_sqlite
 def test_an_empty_file_becomes_a_ledger(stores: Stores) -> None:
     stores.path.touch()
     bring(stores.open(), State.RUNNING)
     assert version(stores.path) == VERSION
 
 
+@only_sqlite
 def test_a_step_of_a_migration_is_done_whole_or_not_at_all(stores: Stores) -> None:
     with sqlite3.connect(stores.path) as db:
         db.execute("CREATE TABLE files (mine TEXT)")  # the second table of the step is in the way
@@ -796,6 +838,7 @@ def test_a_step_of_a_migration_is_done_whole_or_not_at_all(stores: Stores) -> No
     assert tables(stores.path) == ["files"]
 
 
+@only_sqlite
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_a_newer_file_is_refused_with_a_clear_error_and_not_touched(
     stores: Stores, mode: str
@@ -813,6 +856,7 @@ def test_a_newer_file_is_refused_with_a_clear_error_and_not_touched(
     assert after == before
 
 
+@only_sqlite
 def test_what_is_written_survives_a_power_cut(store: Store) -> None:
     # Nothing short of a power cut shows it: asked of SQLite itself.
     assert store._db.execute("PRAGMA synchronous").fetchone()[0] == 2

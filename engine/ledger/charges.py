@@ -5,23 +5,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from fnmatch import fnmatchcase
 
 from .budget import MICRO, MOST, Limit, Period, Use, check, micros
 from .ledger import Spending, State, TaskRecord, must_be_sent
-from .process_lock import Owner
+from .ownership import Ownership
 from .rows import missing_in, storable
 
 Others = Callable[[Limit, bool, str, frozenset[str]], Sequence[Use]]  # `used` of another store
 
 _YEAR = 366 * 86400.0
-_MICROS = f"CAST(round(min(max(charge, 0), {MOST}) * {MICRO}) AS INTEGER)"
+_MICROS = f"CAST(round(min(max(charge, 0), {MOST}) * {MICRO}) AS BIGINT)"
 # The sandbox: what it imitates is not paid for.
-_HERE = tuple(f"http://{host}[:/]*" for host in ("127.0.0.1", "localhost", "[[]::1]"))
-_LOCAL = "(place GLOB 'http://[1l[]*' AND ({}))".format(  # real addresses soon are none of these
-    " OR ".join(f"place || '/' GLOB '{pattern}'" for pattern in _HERE)
+_HERE = tuple(f"http://{host}{end}" for host in ("127.0.0.1", "localhost", "[::1]") for end in ":/")
+_LOCAL = "(place LIKE 'http://%' AND ({}))".format(  # real addresses soon are none of these
+    " OR ".join(f"place || '/' LIKE '{start}%'" for start in _HERE)
 )
 _COUNTED = "NOT (state IN ('failed', 'cancelled') AND task_id = '')"
+_RESERVED_ANEW = ", ".join(
+    f"{name} = excluded.{name}"
+    for name in ("platform", "place", "queue", "created", "charge", "charge_unit")
+)
 _COLUMNS = "platform, place, title, prompt_id, queue, created, cost, charge, charge_unit"
 
 
@@ -33,7 +36,7 @@ def no_others(*_: object) -> Sequence[Use]:
 class Charges:
     """Sums and reservations in the store's database. Its writes are parts of a transaction."""
 
-    def __init__(self, db: sqlite3.Connection, owner: Owner, now: Callable[[], float]) -> None:
+    def __init__(self, db: sqlite3.Connection, owner: Ownership, now: Callable[[], float]) -> None:
         self._db = db
         self._owner = owner
         self._now = now
@@ -48,7 +51,8 @@ class Charges:
         asked = [record for record in unique.values() if self._must_be_sent(record, reuse)]
         self._check(asked, limits, others)
         self._db.executemany(
-            f"INSERT OR REPLACE INTO reservations VALUES ({', '.join('?' * 8)})",
+            f"INSERT INTO reservations VALUES ({', '.join('?' * 8)}) ON CONFLICT (mark, owner) "
+            f"DO UPDATE SET {_RESERVED_ANEW}",
             [self._reservation(record) for record in asked],
         )
         return [record.fingerprint for record in asked]
@@ -98,7 +102,7 @@ class Charges:
         """Raises LimitReached. The orders of a fan-out have one queue and one address."""
         if not asked or not limits:
             return
-        local = any(fnmatchcase(f"{asked[0].base_url}/", pattern) for pattern in _HERE)
+        local = f"{asked[0].base_url}/".startswith(_HERE)
         marks = frozenset(record.fingerprint for record in asked)
         key = local, self.queue_of(asked[0]), marks
         known: dict[Period, Sequence[Use]] = {}
@@ -132,8 +136,9 @@ class Charges:
         span = queue if is_queue else start_of(limit.period, self._now())
         orders = _orders("queue = :span" if is_queue else "created >= :span")
         rows = self._db.execute(
-            "SELECT platform, charge_unit, count(*), sum(micros), sum(is_unknown) "
-            f"FROM ({orders}) WHERE local = :local GROUP BY platform, charge_unit",
+            "SELECT platform, charge_unit, count(*), CAST(sum(micros) AS BIGINT), "
+            f"sum(is_unknown) FROM ({orders}) AS orders WHERE local = :local "
+            "GROUP BY platform, charge_unit",
             {"span": span, "local": local},
         ).fetchall()
         reserved = self._reserved(local, queue if is_queue else "", asked)
@@ -162,7 +167,7 @@ class Charges:
             "SELECT day, local, platform, title, prompt_id, charge_unit, count(*), "
             f"sum(CASE WHEN cost IS NULL THEN 0 ELSE micros END) / {MICRO}.0, "
             f"sum(CASE WHEN cost IS NULL THEN micros ELSE 0 END) / {MICRO}.0, sum(is_unknown) "
-            f"FROM ({_orders('created >= :span', *more)}) "
+            f"FROM ({_orders('created >= :span', *more)}) AS orders "
             "GROUP BY day, local, platform, title, prompt_id, charge_unit "
             "ORDER BY day DESC, local, platform, title",
             {"span": moment},
@@ -191,7 +196,7 @@ def _orders(condition: str, *more: str) -> str:
             "charge_unit",
             f"{_LOCAL} AS local",
             f"coalesce({_MICROS}, 0) AS micros",
-            "charge IS NULL AS is_unknown",
+            "CASE WHEN charge IS NULL THEN 1 ELSE 0 END AS is_unknown",
             *more,
         )
     )

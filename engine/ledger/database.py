@@ -17,7 +17,7 @@ from .charges import Charges
 from .connection import connect, enable_wal
 from .ledger import ATTACHABLE, Row, State
 from .migrations import VERSION, migrate, version_of
-from .process_lock import Owner
+from .ownership import Ownership
 from .rows import to_row
 from .sql import HAVE_RESULT
 
@@ -29,8 +29,12 @@ class Database:
     unchanged, if a newer Skyport wrote it.
     """
 
+    _LAST_ID = "SELECT last_insert_rowid()"
+    _owner: Ownership
+    _db: sqlite3.Connection  # or one that takes the same calls
+
     def __init__(
-        self, path: Path | None, owner: Owner, now: Callable[[], float] = time.time
+        self, path: Path | None, owner: Ownership, now: Callable[[], float] = time.time
     ) -> None:
         self._owner = owner
         self._now = now

@@ -46,7 +46,8 @@ class Queries(Database):
         # Only the newest rows: a ledger grows large, and the speed of a model changes.
         with self._lock:
             found = self._db.execute(
-                "SELECT ended - submitted FROM (SELECT * FROM tasks ORDER BY id DESC LIMIT ?) "
+                "SELECT ended - submitted FROM "
+                "(SELECT * FROM tasks ORDER BY id DESC LIMIT ?) AS newest "
                 "WHERE platform = ? AND ? IN ('', endpoint) AND title = ? AND submitted > 0 "
                 f"AND state {in_states((State.SUCCEEDED, State.DELIVERED))} LIMIT ?",
                 (_SCANNED_ROWS, platform, endpoint, title, _MAX_DURATIONS),
@@ -57,7 +58,8 @@ class Queries(Database):
         """The rows that match `query`, newest first."""
         where, values = where_clause(query)
         sql = f"SELECT * FROM tasks {where} ORDER BY id DESC LIMIT ? OFFSET ?"
-        return self._fetch_all(sql, *values, query.limit, query.offset)
+        limit = _MAX_ID if query.limit < 0 else query.limit
+        return self._fetch_all(sql, *values, limit, query.offset)
 
     def count(self, query: Query) -> int:
         where, values = where_clause(query)
@@ -140,7 +142,7 @@ class Queries(Database):
             for number, platform, base_url, request, seconds, path, sha256 in found
         ]
 
-    def changes(self) -> tuple[int, int]:
+    def changes(self) -> tuple[object, ...]:
         """Differs after each write, by this process or by another."""
         with self._lock:
             by_others = self._db.execute("PRAGMA data_version").fetchone()[0]

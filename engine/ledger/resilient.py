@@ -231,9 +231,10 @@ class ResilientLedger:
             lambda disk: disk.charges(platform, newest), none
         )
 
-    def changes(self) -> tuple[int, ...]:
+    def changes(self) -> tuple[object, ...]:
         """Differs after each write, by this process or by another."""
-        return (*self.memory.changes(), *self._read_disk(lambda disk: disk.changes(), (0, 0)))
+        none: tuple[object, ...] = ()
+        return (*self.memory.changes(), *self._read_disk(lambda disk: disk.changes(), none))
 
     # -- for the collector --------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The ledger on disk: SQLite in the data folder, shared by every process that uses that folder."""
+"""The ledger in SQL: in an SQLite file, shared by every process that uses its folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..base.types import Json, Result, Task, TaskState
 from .budget import Limit
 from .charges import Others, charge_columns, no_others
 from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
-from .process_lock import Owner
+from .ownership import Ownership
 from .queries import Queries
 from .retention import cutoff
 from .rows import (
@@ -42,7 +42,7 @@ class Store(Queries):
     """
 
     def __init__(
-        self, path: Path | None, owner: Owner, now: Callable[[], float] = time.time
+        self, path: Path | None, owner: Ownership, now: Callable[[], float] = time.time
     ) -> None:
         super().__init__(path, owner, now)
         try:
@@ -98,7 +98,8 @@ class Store(Queries):
         }
         with self._transaction():
             cursor = self._db.execute(
-                f"UPDATE tasks SET {assigned(values)}, attempt = attempt + (task_id != '') "
+                f"UPDATE tasks SET {assigned(values)}, attempt = attempt "
+                "+ CASE WHEN task_id != '' THEN 1 ELSE 0 END "
                 f"WHERE mark = ? AND state {in_states((State.INTENT, *ATTACHABLE))} "
                 "AND task_id = ? AND (task_id != '' OR owner = ?)",
                 storable(*values.values(), record.fingerprint, lost, self._owner.id),
@@ -328,8 +329,8 @@ class Store(Queries):
 
     # -- statements -----------------------------------------------------------------------------
 
-    def _insert(self, record: TaskRecord) -> int | None:
-        cursor = self._db.execute(
+    def _insert(self, record: TaskRecord) -> int:
+        self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
             "prompt_id, owner, created, queue, unit, order_id, sent_to, charge, charge_unit) "
             f"VALUES (?, 'intent', {', '.join('?' * 15)})",
@@ -351,7 +352,7 @@ class Store(Queries):
                 *charge_columns(record),
             ),
         )
-        return cursor.lastrowid
+        return int(self._db.execute(self._LAST_ID).fetchone()[0])
 
     def _write_result(self, task: int | None, result: Result) -> None:
         self._db.execute("DELETE FROM files WHERE task = ?", (task,))
