@@ -100,6 +100,22 @@ _STEPS = (
     ALTER TABLE tasks ADD COLUMN sent_to TEXT NOT NULL DEFAULT '';
     ALTER TABLE tasks ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
     """,
+    """
+    CREATE TABLE graphs (
+        sha256 TEXT PRIMARY KEY,
+        content BLOB NOT NULL
+    );
+    CREATE TABLE prompts (
+        id TEXT PRIMARY KEY,
+        graph TEXT NOT NULL REFERENCES graphs (sha256),
+        owner TEXT NOT NULL,
+        created REAL NOT NULL,
+        is_open INTEGER NOT NULL DEFAULT 1
+    );
+    CREATE INDEX prompts_by_graph ON prompts (graph);
+    CREATE INDEX open_prompts ON prompts (created) WHERE is_open = 1;
+    CREATE INDEX files_by_content ON files (sha256);
+    """,
 )
 VERSION = len(_STEPS)
 
