@@ -13,7 +13,8 @@ from server import PromptServer
 from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.settings import folders
-from ._base import editor_language, node_outputs, prompt_marks
+from ._base import editor_language, kept_queue, node_outputs, prompt_marks
+from ._base.node import CloudNode
 from ._base.registry import all_nodes, register_package
 from ._routes import job_events, refresh_models, register
 from ._run_in_cloud.prompt_hook import on_prompt
@@ -54,6 +55,7 @@ def _begin_background_work() -> None:
 
 
 def _watch(nodes: list[type[Any]]) -> None:
+    kept_queue.watch(node.id for node in nodes if _is_cloud_node(node))
     for node in nodes:
         outputs = [output.id for output in node.define_schema().outputs]
         costly = [(n, name) for n, name in enumerate(outputs) if name in node_outputs.COSTLY]
@@ -61,3 +63,7 @@ def _watch(nodes: list[type[Any]]) -> None:
             prompt_marks.watch(node.id, costly)
         if hasattr(node, "offered_models"):
             prompt_marks.watch_model(node.id, node.offered_models)
+
+
+def _is_cloud_node(node: type[Any]) -> bool:
+    return issubclass(node, CloudNode)

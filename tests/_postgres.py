@@ -33,7 +33,7 @@ class Postgres:
         return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:
-        for table in ("tasks", "files", "reservations", "pruned", "leases"):
+        for table in ("tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs"):
             self.run(f"DELETE FROM {table}")
         self.run("ALTER SEQUENCE tasks_id_seq RESTART")
 

@@ -146,6 +146,8 @@ export default {
     "作业 {number} 可能已经计费。重新下单会再次计费。",
   "Jobs": "作业",
   "Keep jobs": "作业保留天数",
+  "Keep graphs": "保存工作流",
+  "The graph of each job can be opened again; its texts are kept on this machine, keys are not.": "每个作业的工作流都可以重新打开；其中的文字保存在本机，密钥不保存。",
   "Keep upstream local": "上游保留在本机",
   "Keys of S3": "S3 密钥",
   "Load into graph": "加载到工作流",

@@ -252,6 +252,16 @@ class ResilientLedger:
         """Delete ended rows unused for so long, never an undelivered result; returns how many."""
         return self._read_disk(lambda disk: disk.prune(older_than_s), 0)
 
+    # -- queued graphs ------------------------------------------------------------------------
+
+    def keep_graph(self, prompt_id: str, text: str) -> None:
+        """Keep the graph of a prompt that is being queued, as far as the disk takes it."""
+        self._read_disk(lambda disk: disk.keep_graph(prompt_id, text), None)
+
+    def close_prompts(self, prompt_ids: Sequence[str]) -> None:
+        """Record that these prompts need not be queued again."""
+        self._read_disk(lambda disk: disk.close_prompts(prompt_ids), None)
+
     # -- disk and memory ----------------------------------------------------------------------
 
     def _write(self, write: Callable[[Store], T], fingerprint: str) -> T:

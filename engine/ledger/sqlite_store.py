@@ -10,9 +10,9 @@ from pathlib import Path
 from ..base.types import Json, Result, Task, TaskState
 from .budget import Limit
 from .charges import Others, charge_columns, no_others
+from .graphs import Graphs
 from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
 from .ownership import Ownership
-from .queries import Queries
 from .retention import cutoff
 from .rows import (
     FIRST_TEXT,
@@ -34,7 +34,7 @@ _CHARGE_SO_FAR = (
 )
 
 
-class Store(Queries):
+class Store(Graphs):
     """A Ledger in the SQLite file at `path`, or in memory if `path` is None.
 
     Any thread may call it. Raises sqlite3.Error if the disk or the file fails, and NewerSchema,
@@ -272,7 +272,9 @@ class Store(Queries):
             last_use = cutoff((moment for (moment,) in times), older_than_s)
             old = f"state {in_states(OVER)} AND {_LAST_USE} <= ?"
             self._charges.keep_pruned(old, last_use)
-            return self._db.execute(f"DELETE FROM tasks WHERE {old}", (last_use,)).rowcount
+            forgotten = self._db.execute(f"DELETE FROM tasks WHERE {old}", (last_use,)).rowcount
+            self._prune_graphs(last_use)
+            return forgotten
 
     def recover(self) -> None:
         self._drop_dead_reservations()

@@ -197,6 +197,7 @@ class Settings:
     confirm_above    cost above which the editor asks before it queues: "5 CNY, 100 credits", or a
                      number for every unit; 0 asks for every task, "" never
     keep_days        days for which the ledger keeps finished tasks
+    keep_graphs      keep each queued graph with cloud nodes beside its tasks, without keys
     media_host       what hosts media for a platform without uploads of its own: "auto", "s3", or a
                      platform whose uploads are public
     s3_endpoint      address of the S3-compatible service; "" is AWS
@@ -232,6 +233,7 @@ class Settings:
     reuse_results: bool = field(default=True, metadata=_setting("SKYPORT_REUSE_RESULTS", _flag))
     confirm_above: str = field(default="", metadata=_setting("SKYPORT_CONFIRM_ABOVE", _amounts))
     keep_days: float = field(default=90, metadata=_setting("SKYPORT_KEEP_DAYS", _amount))
+    keep_graphs: bool = field(default=True, metadata=_setting("SKYPORT_KEEP_GRAPHS", _flag))
     media_host: str = field(default="auto", metadata=_setting("SKYPORT_MEDIA_HOST", _media_host))
     s3_endpoint: str = field(default="", metadata=_setting("SKYPORT_S3_ENDPOINT", address))
     s3_bucket: str = field(default="", metadata=_setting("SKYPORT_S3_BUCKET", _name))

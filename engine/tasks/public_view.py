@@ -62,7 +62,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "node": row.record.source.node_id,
             "prompt": row.record.source.prompt_id,
             "fingerprint": row.record.fingerprint,
-            "request": _without_secret_fields(row.record.request),
+            "request": without_secret_fields(row.record.request),
             **_contents(result or Result("")),
         }
     )
@@ -126,12 +126,12 @@ def _missing_of(result: Result) -> dict[str, Any]:
 
 def redact(tree: Any) -> Any:
     """`tree` without URL queries, which may hold signatures, and without any key in use."""
-    return _redact(_secrets(), tree)
+    return _redact(keys_in_use(), tree)
 
 
 def without_keys(text: str) -> str:
     """`text` without any key in use."""
-    for secret in _secrets():
+    for secret in keys_in_use():
         text = text.replace(secret, "...")
     return text
 
@@ -147,25 +147,27 @@ def _redact(secrets: Sequence[str], tree: Any) -> Any:
     return [_redact(secrets, value) for value in tree] if isinstance(tree, list) else tree
 
 
-def _without_secret_fields(tree: Json) -> Json:
+def without_secret_fields(tree: Json) -> Json:
     """`tree` without the texts of fields whose names say that they are secrets."""
     if isinstance(tree, str):
         return _SECRET_FIELD.sub(r"\g<name>...", tree)
     if isinstance(tree, list):
-        return [_without_secret_fields(value) for value in tree]
+        return [without_secret_fields(value) for value in tree]
     if not isinstance(tree, dict):
         return tree
     return {
-        name: "..." if _is_secret(name, value) else _without_secret_fields(value)
+        name: "..." if is_secret(name, value) else without_secret_fields(value)
         for name, value in tree.items()
     }
 
 
-def _is_secret(name: str, value: Json) -> bool:
+def is_secret(name: str, value: Json) -> bool:
+    """Whether `value` is a text, and its name says that it is a secret."""
     return isinstance(value, str) and value != "" and bool(_SECRET_NAME.fullmatch(name))
 
 
-def _secrets() -> list[str]:
+def keys_in_use() -> list[str]:
+    """The keys of all platforms and of the bucket, as they are set now."""
     found = []
     for platform in registry.names():
         for name in registry.provider_class(platform).key_names():

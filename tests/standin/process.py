@@ -155,6 +155,7 @@ class Standin:
                 self._on_stage()
                 self.running = [queued.prompt_id]
                 self.server.prompt_queue.currently_running = {0: queued.item()}
+                self.server.prompt_queue.queue = self._waiting()
                 self.history[queued.prompt_id] = self._executor.run(queued)
                 self.server.prompt_queue.currently_running = {}
                 self.running = []
@@ -231,6 +232,7 @@ class Standin:
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
         self._queue.put(Queued(prompt_id, body["prompt"], extra_data, verdict.good))
+        self.server.prompt_queue.queue = self._waiting()
         return web.json_response(
             {"prompt_id": prompt_id, "number": 0, "node_errors": verdict.node_errors}
         )
@@ -238,6 +240,9 @@ class Standin:
     async def _history(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
         return web.json_response({name: self.history[name]} if name in self.history else {})
+
+    def _waiting(self) -> list[Any]:
+        return [one.item() for one in list(self._queue.queue) if one is not None]
 
     async def _get_queue(self, request: web.Request) -> web.Response:
         waiting = [[0, one.prompt_id] for one in list(self._queue.queue) if one is not None]

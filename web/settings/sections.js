@@ -58,6 +58,7 @@ export const tasks = () =>
     ...LIMITS.map((field) => textRow({ name: field.name, label: field.words(), hint: field.about() })),
     textRow({ name: "max_result_mb", kind: "number", label: say("Largest result"), hint: say("MB; a larger file is not fetched") }),
     textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
+    switchRow({ name: "keep_graphs", label: say("Keep graphs"), hint: say("The graph of each job can be opened again; its texts are kept on this machine, keys are not.") }),
   );
 
 export const editor = () =>
