@@ -19,6 +19,7 @@ from ..engine.hosting.choice import ChosenHost
 from ..engine.hosting.upload_cache import UploadUrlStore
 from ..engine.http.client import Http
 from ..engine.ledger.resilient import ResilientLedger
+from ..engine.notices.dispatcher import Dispatcher, Pages
 from ..engine.platforms import registry
 from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
 from ..engine.platforms.provider import Provider
@@ -152,6 +153,17 @@ def start_collector() -> None:
     """Finish in the background the tasks for which no node waits."""
     task_runner = runner()
     task_runner.engine.start(collect_forever(task_runner, ledger(), connect, results))
+
+
+def start_notices(pages: Pages | None = None) -> None:
+    """Notify the person in the background of what ends while nobody looks."""
+    engine = runner().engine
+    engine.start(Dispatcher(ledger(), pages).run(engine))
+
+
+def send_notices() -> None:
+    """Send what this process still has to send. Blocks; for a command that is about to end."""
+    Dispatcher(ledger()).look_quietly(at_once=True)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 from ..base.words import tr
 
@@ -100,6 +101,31 @@ _STEPS = (
     ALTER TABLE tasks ADD COLUMN sent_to TEXT NOT NULL DEFAULT '';
     ALTER TABLE tasks ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
     """,
+    # What a person is to be notified of, written in the transaction that changes the order's state.
+    # An order is its `mark` and when it was made: that stays as it moves between stores.
+    """
+    CREATE TABLE notices (
+        mark TEXT NOT NULL,
+        ordered REAL NOT NULL,
+        event TEXT NOT NULL,
+        text TEXT NOT NULL DEFAULT '',
+        queue TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        created REAL NOT NULL,
+        claimed REAL NOT NULL DEFAULT 0,
+        sent TEXT NOT NULL DEFAULT '[]',
+        settled INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (mark, ordered, event)
+    ) WITHOUT ROWID;
+    CREATE INDEX open_notices ON notices (created) WHERE settled = 0;
+    CREATE TRIGGER notice_of_order AFTER UPDATE OF state ON tasks
+    WHEN NEW.state != OLD.state
+        AND NEW.state IN ('succeeded', 'failed', 'cancelled', 'unresolved', 'unknown')
+    BEGIN
+        INSERT OR IGNORE INTO notices (mark, ordered, event, queue, owner, created)
+        VALUES (NEW.mark, NEW.created, NEW.state, NEW.queue, NEW.owner, NEW.ended);
+    END;
+    """,
 )
 VERSION = len(_STEPS)
 
@@ -124,6 +150,16 @@ def version_of(db: sqlite3.Connection) -> int:
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the schema to VERSION. Call it inside a write transaction."""
     for number, script in enumerate(_STEPS[version_of(db) :], version_of(db) + 1):
-        for statement in script.split(";"):
+        for statement in _statements(script):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {number}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of `script`, each of which ends its line; a trigger is one."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
