@@ -8,6 +8,7 @@ result = job.future.result()
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -50,6 +51,8 @@ __all__ = [
     "refresh_prices",
     "results",
     "runner",
+    "send_notices",
+    "start_notices",
 ]
 
 registry.register_package(__name__, __path__)
@@ -60,6 +63,7 @@ _SANDBOX_REALM = "sandbox"
 _PRICE_TIMEOUT = (3.0, 8.0)  # seconds to connect, and without a byte: nobody waits long for prices
 _catalogues: dict[tuple[str, str], Catalogue] = {}
 _starting = forks.Lock()
+_BEGAN = time.time()
 
 
 def connect(platform: str) -> Provider:
@@ -163,7 +167,7 @@ def start_notices(pages: Pages | None = None) -> None:
 
 def send_notices() -> None:
     """Send what this process still has to send. Blocks; for a command that is about to end."""
-    Dispatcher(ledger()).look_quietly(at_once=True)
+    Dispatcher(ledger(), began=_BEGAN).look_quietly(at_once=True)
 
 
 @lru_cache(maxsize=1)

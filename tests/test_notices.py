@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import PATIENCE
+from processes import KILLED, python_path
 from scripted import Answer, Scripted
 from skyport.engine.base.errors import InvalidInput, LimitReached
 from skyport.engine.base.types import Kind, MissingResult, Result, ResultFile, Task
 from skyport.engine.ledger.budget import Limit, Period
-from skyport.engine.ledger.ledger import Source, State, TaskRecord
+from skyport.engine.ledger.ledger import Query, Source, State, TaskRecord
 from skyport.engine.ledger.notices import Notice
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.notices import channels
@@ -24,9 +31,11 @@ from skyport.engine.notices.dispatcher import Dispatcher, last_answer, try_out
 from skyport.engine.notices.entries import Entry, due, worth_telling
 from skyport.engine.notices.message import Message, message_of
 from skyport.engine.settings import keys
+from skyport.engine.tasks import history
 from skyport.engine.tasks.public_view import redact
 
 TOKEN = "a-token-that-nobody-may-see"
+ENDED = (State.SUCCEEDED, State.DELIVERED)
 PROMPT = "a lighthouse above the sea, in oil"
 
 
@@ -380,3 +389,51 @@ def test_no_log_shows_a_token(person, caplog):
     person.webhook.on("*", Answer(500))
     try_out(channel)
     assert TOKEN not in caplog.text
+
+
+# -- a process that dies ------------------------------------------------------------------------
+
+
+def lives(webhook: Scripted, home: Path, kills: int) -> list[tuple[list[str], bool]]:
+    """The jobs of each notice that came, and whether the kill may have come before its record."""
+    environment = {**python_path(), "SKYPORT_HOME": str(home), "SKYPORT_NOTIFY_AFTER_S": "1e-6"}
+    notices: list[tuple[list[str], bool]] = []
+    with subprocess.Popen(
+        [sys.executable, str(KILLED.with_name("notified.py")), "7"],
+        env={**environment, "SKYPORT_NOTIFY_URLS": url_of(webhook)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(kills):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            looks = int(process.stdout.readline().split()[1])
+            came = [jobs_in(seen.json()["message"]) for seen in webhook.seen[len(notices) :]]
+            # The first look of a life may find nothing to send.
+            recorded = max(0, looks - 1)
+            notices += [(jobs, number >= recorded) for number, jobs in enumerate(came)]
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+    left = [jobs_in(seen.json()["message"]) for seen in webhook.seen[len(notices) :]]
+    return [*notices, *((jobs, False) for jobs in left)]
+
+
+def jobs_in(message: str) -> list[str]:
+    return re.findall(r"^#(\d+) ", message, re.MULTILINE)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks")
+@pytest.mark.parametrize("kills", [6, pytest.param(50, marks=pytest.mark.soak)])
+def test_every_event_is_told_once_however_often_the_process_is_killed(home, webhook, kills):
+    """But one that was being sent at the kill may come twice: that is better than never."""
+    notices = lives(webhook, home, kills)
+    ledger = ResilientLedger(home)
+    ended = [str(row.id) for row in history.rows(ledger, Query(states=ENDED, limit=-1))]
+    told = Counter(job for jobs, _ in notices for job in jobs)
+    cut = {job for jobs, was_cut in notices if was_cut for job in jobs}
+    assert ended
+    assert set(told) == set(ended)
+    assert {job for job, times in told.items() if times > 1} <= cut
+    assert max(told.values()) <= 2

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from ..base import install
+from ..base import forks, install
 from ..base.errors import InvalidInput, TransportError
 from ..base.shown_text import shorten
 from ..base.words import tr
@@ -161,7 +160,7 @@ class _Silencer(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sending = threading.Lock()  # one at a time, so that an error has one service
+        self.sending = forks.Lock()  # one at a time, so that an error has one service
         self.words: list[str] | None = None
         self.secrets: list[str] = []
 
@@ -187,7 +186,8 @@ def _silenced(channel: Channel) -> Iterator[list[str]]:
         for name in (_LIBRARY, "urllib3.connectionpool"):
             logging.getLogger(name).addFilter(_silencer)
         _silencer.secrets = notify_urls.secrets_in(channel.url)
-        _silencer.words = words = []
+        words: list[str] = []
+        _silencer.words = words
         try:
             yield words
         finally:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Protocol, TypeVar
 
+from ..base import forks
 from ..base.background import Engine, workers
 from ..base.errors import InvalidInput, SkyportError
 from ..base.events import subscribe
@@ -64,6 +65,7 @@ class Answer:
     time: float
 
 
+_looking = forks.Lock()
 # The last answer of each service, by its id.
 _answers: dict[str, Answer] = {}
 
@@ -86,7 +88,11 @@ def try_out(channel: Channel) -> Answer:
 
 
 class Dispatcher:
-    """Sends what this process has to send. One for the life of the process."""
+    """Sends what this process has to send. One at a time looks in a process.
+
+    pause  seconds without another event of a queue after which its notices are due
+    began  when the process began
+    """
 
     def __init__(
         self,
@@ -95,12 +101,13 @@ class Dispatcher:
         *,
         pause: float = PAUSE,
         now: Callable[[], float] = time.time,
+        began: float | None = None,
     ) -> None:
         self._ledger = ledger
         self._pages = pages or NoPages()
         self._pause = pause
         self._now = now
-        self._began = now()
+        self._began = now() if began is None else began
         self._next_search = 0.0
         self._failures: dict[str, tuple[int, float]] = {}  # channel: how many, when to try again
 
@@ -123,7 +130,8 @@ class Dispatcher:
     def look_quietly(self, *, at_once: bool = False) -> None:
         """`look`; what goes wrong is logged. Blocks."""
         try:
-            self.look(at_once=at_once)
+            with _looking:
+                self.look(at_once=at_once)
         except SkyportError as error:
             _log.warning("Skyport: %s", error)
         except Exception:
