@@ -16,7 +16,7 @@ from ..engine.base.words import tr, use_language
 
 try:
     from ..engine.settings import settings
-    from . import clusters, demo, estimate, jobs, keys, models, run, sandbox, servers, spend
+    from . import clusters, demo, estimate, jobs, keys, models, notify, run, sandbox, servers, spend
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
 
@@ -30,6 +30,7 @@ _COMMANDS = {
     "clusters": clusters,
     "keys": keys,
     "servers": servers,
+    "notify": notify,
     "sandbox": sandbox,
 }
 _FAILED = 1
@@ -105,7 +106,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # Not repeated where it may be a key.
-        shown = "" if args.command in ("keys", "servers") else " ".join(unknown)
+        shown = "" if args.command in ("keys", "servers", "notify") else " ".join(unknown)
         args.parser.error(tr("unknown arguments: {told}", told=shown or "..."))
     return args
 

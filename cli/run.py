@@ -77,9 +77,21 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
-    result = wait_for(providers.runner().start(provider, request, into))
-    print_result(copy_into(result, into) if args.output else result, args.json)
+    with _notices_at_the_end():
+        result = wait_for(providers.runner().start(provider, request, into))
+        print_result(copy_into(result, into) if args.output else result, args.json)
     return 0
+
+
+@contextmanager
+def _notices_at_the_end() -> Iterator[None]:
+    """However it ends, but for Ctrl-C: whoever presses that is there."""
+    try:
+        yield
+    except Exception:
+        providers.send_notices()
+        raise
+    providers.send_notices()
 
 
 def _pair(text: str) -> tuple[str, str]:

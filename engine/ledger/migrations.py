@@ -119,6 +119,32 @@ _STEPS = (
     CREATE INDEX open_prompts ON prompts (created) WHERE is_open = 1;
     CREATE INDEX files_by_content ON files (sha256);
     """,
+    # What a person is to be notified of, written in the transaction that changes the order's state.
+    # An order is its `mark` and when it was made: that stays as it moves between stores.
+    """
+    CREATE TABLE notices (
+        mark TEXT NOT NULL,
+        ordered REAL NOT NULL,
+        event TEXT NOT NULL,
+        text TEXT NOT NULL DEFAULT '',
+        queue TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        created REAL NOT NULL,
+        claimed REAL NOT NULL DEFAULT 0,
+        sent TEXT NOT NULL DEFAULT '[]',
+        settled INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (mark, ordered, event)
+    ) WITHOUT ROWID;
+    CREATE INDEX open_notices ON notices (created) WHERE settled = 0;
+    CREATE TRIGGER notice_of_order AFTER UPDATE OF state ON tasks FOR EACH ROW
+    WHEN (NEW.state != OLD.state
+        AND NEW.state IN ('succeeded', 'failed', 'cancelled', 'unresolved', 'unknown'))
+    BEGIN
+        INSERT INTO notices (mark, ordered, event, queue, owner, created)
+        VALUES (NEW.mark, NEW.created, NEW.state, NEW.queue, NEW.owner, NEW.ended)
+        ON CONFLICT DO NOTHING;
+    END;
+    """,
 )
 VERSION = len(_STEPS)
 
@@ -129,6 +155,11 @@ _IN_POSTGRES = {
     "BLOB": "BYTEA",
     " WITHOUT ROWID": "",
 }
+_TRIGGER_IN_POSTGRES = r"""
+    CREATE FUNCTION \1() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \3;
+        RETURN NULL; END $$;
+    CREATE TRIGGER \1 \2 EXECUTE FUNCTION \1()
+"""
 
 
 class NewerSchema(sqlite3.NotSupportedError):
@@ -163,11 +194,26 @@ def migrate(db: sqlite3.Connection) -> None:
 def steps_after(version: int) -> Iterator[tuple[int, list[str]]]:
     """Each later version, and the statements that lead to it."""
     for number, script in enumerate(_STEPS[version:], version + 1):
-        yield number, [part.strip() for part in script.split(";") if part.strip()]
+        yield number, list(_statements(script))
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of `script`, each of which ends its line; a trigger is one."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def in_postgres(statement: str) -> str:
     """A statement of `steps_after` as PostgreSQL takes it."""
     for here, there in _IN_POSTGRES.items():
         statement = re.sub(rf"{here}\b", there, statement)
-    return statement
+    return re.sub(
+        r"CREATE TRIGGER (\w+) (.*)\bBEGIN\b(.*?);\s*END;",
+        _TRIGGER_IN_POSTGRES,
+        statement,
+        flags=re.DOTALL,
+    )

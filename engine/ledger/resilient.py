@@ -290,6 +290,7 @@ class ResilientLedger:
         self._release_on_disk(disk)
         for row in reversed(self.memory.rows(EVERYTHING)):
             disk.import_row(row)
+            self.memory.hand_notices(row, disk)
             self.memory.delete(row)
 
     def _copy_to_memory(self, fingerprint: str) -> None:
@@ -304,6 +305,11 @@ class ResilientLedger:
             row.task or row.state is State.UNKNOWN or (row.state in OPEN and self.is_own(row))
         ):
             self.memory.import_row(row)
+            self._read_disk(lambda disk: disk.hand_notices(row, self.memory), None)
+
+    def on_each(self, act: Callable[[Store], T], default: T) -> list[T]:
+        """What `act` makes of the disk, `default` where that fails, and of what is in memory."""
+        return [self._read_disk(act, default), act(self.memory)]
 
     def _used_on_disk(
         self, limit: Limit, local: bool, queue: str, asked: frozenset[str]

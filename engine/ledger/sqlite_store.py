@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from ..base.errors import LimitReached
 from ..base.types import Json, Result, Task, TaskState
 from .budget import Limit
 from .charges import Others, charge_columns, no_others
@@ -61,7 +63,7 @@ class Store(Graphs):
         others: Others = no_others,
     ) -> list[str]:
         self._drop_dead_reservations()
-        with self._transaction():
+        with self._ordering(records):
             return self._charges.reserve(records, limits, reuse, others)
 
     def release(self, fingerprints: Sequence[str]) -> None:
@@ -74,7 +76,7 @@ class Store(Graphs):
         *limits: Limit,
         others: Others = no_others,
     ) -> Row | None:
-        with self._transaction():
+        with self._ordering([record]):
             existing = self._fetch_one(
                 f"SELECT * FROM tasks WHERE mark = ? AND state {in_states(OPEN)}",
                 record.fingerprint,
@@ -84,6 +86,17 @@ class Store(Graphs):
             self._charges.claim(record, limits, others)
             self._insert(record)
         return None
+
+    @contextmanager
+    def _ordering(self, records: Sequence[TaskRecord]) -> Iterator[None]:
+        """One transaction; that a limit has refused it is a notice of its own."""
+        try:
+            with self._transaction():
+                yield
+        except LimitReached as refusal:
+            with self.outbox() as outbox:
+                outbox.add_limit(self._charges.queue_of(records[0]), str(refusal))
+            raise
 
     def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
         # Of a lost task, nothing is kept but that it was one attempt.
@@ -324,6 +337,14 @@ class Store(Graphs):
         """Make `other` a copy of this one."""
         with self._lock, other._lock:
             self._db.backup(other._db)
+
+    def hand_notices(self, row: Row, other: Store) -> None:
+        """Let `other`, which has imported `row`, know what was notified of it, and nothing else."""
+        key = row.record.fingerprint, row.created
+        with self.outbox() as outbox:
+            notices = outbox.of(*key)
+        with other.outbox() as outbox:
+            outbox.replace(*key, notices)
 
     def delete(self, row: Row) -> None:
         with self._transaction():

@@ -211,6 +211,9 @@ class Settings:
     limit_tasks_per_queue, limit_tasks_per_day, limit_cost_per_day, limit_cost_per_month
                      at most so many tasks or so much cost: a number, "20, gpugeek=5" or
                      {"all": 20, "gpugeek": 5}, costs also with a unit ("5 CNY")
+    notify_after_s   seconds that a task, or those of one queue, must have taken for a notice to be
+                     sent of its end
+    notify_prompts   whether prompts may stand in notices
     allowed_folders  folders outside ComfyUI's whose files a workflow may take along by their paths
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
@@ -261,6 +264,8 @@ class Settings:
     allowed_folders: tuple[str, ...] = field(
         default=(), metadata=_setting("SKYPORT_ALLOWED_FOLDERS", _folders)
     )
+    notify_after_s: float = field(default=60, metadata=_setting("SKYPORT_NOTIFY_AFTER_S", _amount))
+    notify_prompts: bool = field(default=False, metadata=_setting("SKYPORT_NOTIFY_PROMPTS", _flag))
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", addresses))
 

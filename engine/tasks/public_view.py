@@ -14,7 +14,7 @@ from ..base.types import Json, Result, ResultFile
 from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..platforms import registry
-from ..settings import keys
+from ..settings import keys, notify_urls
 
 _PROMPTS = ("prompt", "text", "content")  # keys under which requests hold a prompt
 _SHORT = 80  # characters of a detail beside its name
@@ -101,15 +101,16 @@ def is_short(detail: str) -> bool:
 
 def first_prompt(request: Json) -> str:
     """The first prompt in `request`, "" if there is none."""
-    return next((text for text in _prompt_texts(request) if text.strip()), "")
+    return next((text for text in prompt_texts(request) if text.strip()), "")
 
 
-def _prompt_texts(tree: Json) -> Iterator[str]:
+def prompt_texts(tree: Json) -> Iterator[str]:
+    """All prompts in `tree`."""
     if isinstance(tree, dict):
         yield from (tree[name] for name in _PROMPTS if isinstance(tree.get(name), str))
-        yield from (text for value in tree.values() for text in _prompt_texts(value))
+        yield from (text for value in tree.values() for text in prompt_texts(value))
     elif isinstance(tree, list):
-        yield from (text for value in tree for text in _prompt_texts(value))
+        yield from (text for value in tree for text in prompt_texts(value))
 
 
 def _file(file: ResultFile) -> dict[str, Any]:
@@ -175,4 +176,7 @@ def keys_in_use() -> list[str]:
                 found.append(keys.find(name))
     with suppress(SkyportError):
         found += keys.s3() or ()
-    return [key.value for key in found if key is not None]
+    secrets = [key.value for key in found if key is not None]
+    with suppress(SkyportError):
+        secrets += notify_urls.secrets()
+    return secrets

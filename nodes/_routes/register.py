@@ -16,6 +16,7 @@ from . import (
     estimate,
     files,
     jobs,
+    notices,
     outcomes,
     prices,
     servers,
@@ -25,7 +26,19 @@ from . import (
 )
 from .guards import GuardedRoutes, read_json_object
 
-_GROUPS = (browse, estimate, files, jobs, outcomes, prices, servers, settings, split, widget_names)
+_GROUPS = (
+    browse,
+    estimate,
+    files,
+    jobs,
+    notices,
+    outcomes,
+    prices,
+    servers,
+    settings,
+    split,
+    widget_names,
+)
 
 
 def add_to(routes: web.RouteTableDef) -> None:

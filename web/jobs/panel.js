@@ -1,6 +1,7 @@
 // What the sidebar shows: search, spending, sums, the list, and one job. Holds no timer while nothing runs.
 import { browseModels } from "../browse/open.js";
 import { ask } from "../server.js";
+import { permissionOffer } from "../settings/permission.js";
 import { say } from "../words.js";
 import * as acts from "./acts.js";
 import { Book } from "./book.js";
@@ -38,7 +39,7 @@ export class Panel {
     this.status = el("div.status", { role: "status" });
     this.empty = el("div.empty", { hidden: true });
     const parts = [this.tools, this.spend, this.sums].map(({ element }) => element);
-    this.body = el("div.body", {}, ...parts, this.status, this.empty, this.list.element);
+    this.body = el("div.body", {}, permissionOffer(), ...parts, this.status, this.empty, this.list.element);
     this.element = el("div.jobs", { onkeydown: keepFromGraph }, this.body, this.detail.element);
     this.onfocus = () => this.refresh();
     window.addEventListener("focus", this.onfocus);
