@@ -12,6 +12,7 @@ from ...engine.base.types import Model
 from ...engine.base.words import language
 from .._base import editor_language
 from . import (
+    batches,
     browse,
     estimate,
     files,
@@ -25,7 +26,19 @@ from . import (
 )
 from .guards import GuardedRoutes, read_json_object
 
-_GROUPS = (browse, estimate, files, jobs, outcomes, prices, servers, settings, split, widget_names)
+_GROUPS = (
+    batches,
+    browse,
+    estimate,
+    files,
+    jobs,
+    outcomes,
+    prices,
+    servers,
+    settings,
+    split,
+    widget_names,
+)
 
 
 def add_to(routes: web.RouteTableDef) -> None:
