@@ -16,13 +16,27 @@ from ..engine.base.words import tr, use_language
 
 try:
     from ..engine.settings import settings
-    from . import clusters, demo, estimate, jobs, keys, models, notify, run, sandbox, servers, spend
+    from . import (
+        batch,
+        clusters,
+        demo,
+        estimate,
+        jobs,
+        keys,
+        models,
+        notify,
+        run,
+        sandbox,
+        servers,
+        spend,
+    )
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
 
 _COMMANDS = {
     "demo": demo,
     "run": run,
+    "batch": batch,
     "estimate": estimate,
     "jobs": jobs,
     "spend": spend,

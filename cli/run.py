@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="73.image=photo.jpg",
         action="append",
         default=[],
-        type=_pair,
+        type=pair,
         help=tr("a value for one of its inputs: a file on this machine, or text; may be repeated"),
     )
     parser.add_argument(
@@ -94,7 +94,8 @@ def _notices_at_the_end() -> Iterator[None]:
     providers.send_notices()
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """The two sides of NAME=VALUE, for argparse."""
     target, equals, value = text.partition("=")
     if not equals or not target.strip():
         raise argparse.ArgumentTypeError(tr("write it as {example}", example="73.image=photo.jpg"))
@@ -115,11 +116,11 @@ def _request(args: argparse.Namespace) -> Request:
     prompt = read_workflow(text_of(args.workflow))
     learnt_widgets.learn_quietly(prompt)
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
-    request: Request = make(filled, **_location_options(make, args), seed=args.seed)
+    request: Request = make(filled, **location_options(make, args), seed=args.seed)
     return request
 
 
-def _location_options(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
+def location_options(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
     """The options for where it runs; each platform takes its own."""
     accepted = set(inspect.signature(make).parameters)
     for name in _LOCATIONS - accepted:

@@ -1,5 +1,10 @@
 // The Chinese of every text in our scripts, by its English; a test says what is missing or left over.
 export default {
+  "Batches": "批次",
+  "Batches: {count} running": "批次：{count} 个进行中",
+  "Batch": "批次",
+  "Done": "已完成",
+  "No result": "没有结果",
   "Try again": "重试",
   "Copy": "复制",
   "Loading the jobs...": "正在加载作业……",

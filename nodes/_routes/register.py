@@ -12,6 +12,7 @@ from ...engine.base.types import Model
 from ...engine.base.words import language
 from .._base import editor_language
 from . import (
+    batches,
     browse,
     estimate,
     files,
@@ -27,6 +28,7 @@ from . import (
 from .guards import GuardedRoutes, read_json_object
 
 _GROUPS = (
+    batches,
     browse,
     estimate,
     files,

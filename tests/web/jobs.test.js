@@ -4,6 +4,7 @@ import { beforeEach, test } from "node:test";
 import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
 import { GROUP_WORDS, age, amount, clock, costWord, headWords, jobsWord, laidOut, seenWords, sizeText, spanWords, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
 import { costsOf, grouped, shareOf, statesOf } from "../../web/jobs/groups.js";
+import { anyRuns, standing } from "../../web/jobs/rows.js";
 import { freeCorner } from "../../web/jobs/ground.js";
 import { inputsOf } from "../../web/jobs/inputs.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
@@ -319,4 +320,18 @@ test("a node of another graph with the same id is not taken for the one that ran
   assert.equal(ranIt("SkyportRunInCloud", "haiyi"), true);
   assert.equal(ranIt("SkyportGpugeekRunWorkflow", "haiyi"), false);
   assert.equal(ranIt("KSampler", "haiyi"), false);
+});
+
+// -- batches ---------------------------------------------------------------------------------------
+
+test("a batch says how many rows are done, under way and without a result, and what they cost", () => {
+  const batch = { total: 10, running: true, states: { done: 4, running: 2, failed: 1, unknown: 1 }, costs: [{ unit: "CNY", cost: 1.5 }, { unit: "credits", cost: 2 }] };
+  assert.deepEqual(standing(batch), { done: 4, failed: 2, underWay: 2, share: 0.6, cost: "1.5 CNY · 2 credits" });
+  assert.equal(standing({ ...batch, running: false }).underWay, 0);
+  assert.equal(standing({ ...batch, total: 0 }).share, 0);
+});
+
+test("batches are asked for again only while one of them runs", () => {
+  assert.equal(anyRuns([{ running: false }, { running: true }]), true);
+  assert.equal(anyRuns([{ running: false }]), false);
 });

@@ -4,6 +4,7 @@ import { ask } from "../server.js";
 import { permissionOffer } from "../settings/permission.js";
 import { say } from "../words.js";
 import * as acts from "./acts.js";
+import { Batches } from "./batches.js";
 import { Book } from "./book.js";
 import { JobDetail } from "./detail.js";
 import { button, el } from "./elements.js";
@@ -36,9 +37,10 @@ export class Panel {
     this.detail = new JobDetail({ ...on, back: () => this.#back() });
     this.spend = new Spend();
     this.sums = new Sums();
+    this.batches = new Batches();
     this.status = el("div.status", { role: "status" });
     this.empty = el("div.empty", { hidden: true });
-    const parts = [this.tools, this.spend, this.sums].map(({ element }) => element);
+    const parts = [this.tools, this.batches, this.spend, this.sums].map(({ element }) => element);
     this.body = el("div.body", {}, permissionOffer(), ...parts, this.status, this.empty, this.list.element);
     this.element = el("div.jobs", { onkeydown: keepFromGraph }, this.body, this.detail.element);
     this.onfocus = () => this.refresh();
@@ -52,6 +54,7 @@ export class Panel {
     window.removeEventListener("focus", this.onfocus);
     this.#tick();
     this.tools.destroy();
+    this.batches.destroy();
     this.list.destroy();
     this.element.remove();
   }
@@ -95,6 +98,7 @@ export class Panel {
   }
 
   #renewSums(query) {
+    this.batches.renew();
     this.spend.renew();
     this.sums.renew(query);
   }
