@@ -23,7 +23,7 @@ from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..platforms.provider import Provider
 from .finisher import Finisher
-from .job import Job, Stopped
+from .job import NODES_FIRST, Job, Stopped
 from .lanes import Lanes
 from .look_up import never_arrived_error, number
 from .reservations import PriceOf, Reservations
@@ -125,6 +125,8 @@ class Runner:
         begun     gets each job as it begins, for a caller that may be cancelled meanwhile
         """
         jobs = [one if isinstance(one, Job) else _job_of(provider, one, source) for one in requests]
+        for job in jobs:
+            job.rank = NODES_FIRST
         return await self._begin(jobs, into, [] if begun is None else begun)
 
     async def begin_ahead(
