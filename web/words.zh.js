@@ -138,6 +138,7 @@ export default {
   "Failed": "失败",
   "Fetch again": "重新取回",
   "Folder in the bucket": "存储桶内的文件夹",
+  "Head start": "提前开始",
   "Hours a link serves": "链接有效时长（小时）",
   "Imitated platforms on this machine answer: no account, no cost, no real pictures.":
     "由本机模拟的平台响应：无需账号，不产生费用，也没有真实画面。",
@@ -207,6 +208,8 @@ export default {
   "State": "状态",
   "Submitted": "提交时间",
   "Task id": "任务 ID",
+  "Tasks of queued workflows begin at once where their inputs are known, not one workflow after another.":
+    "排队中的工作流，只要输入已知，任务就立即开始，而不是一个接一个。",
   "Test": "测试",
   "The key is kept on the machine that runs ComfyUI.": "密钥已保存在运行 ComfyUI 的机器上。",
   "The node {node} that ran this job is not in the open graph.":

@@ -194,6 +194,7 @@ class Settings:
     language         "en" or "zh"; None follows ComfyUI, else the system
     catalogue_hours  age in hours at which a platform's model list is fetched again
     reuse_results    deliver a stored result again instead of paying twice
+    head_start       begin what queued prompts order as soon as ComfyUI has them in its queue
     confirm_above    cost above which the editor asks before it queues: "5 CNY, 100 credits", or a
                      number for every unit; 0 asks for every task, "" never
     keep_days        days for which the ledger keeps finished tasks
@@ -234,6 +235,7 @@ class Settings:
         default=24, metadata=_setting("SKYPORT_CATALOGUE_HOURS", _amount)
     )
     reuse_results: bool = field(default=True, metadata=_setting("SKYPORT_REUSE_RESULTS", _flag))
+    head_start: bool = field(default=True, metadata=_setting("SKYPORT_HEAD_START", _flag))
     confirm_above: str = field(default="", metadata=_setting("SKYPORT_CONFIRM_ABOVE", _amounts))
     keep_days: float = field(default=90, metadata=_setting("SKYPORT_KEEP_DAYS", _amount))
     keep_graphs: bool = field(default=True, metadata=_setting("SKYPORT_KEEP_GRAPHS", _flag))

@@ -325,7 +325,7 @@ class Submitter:
         """
 
         async def raise_if_stopped() -> None:
-            if job.stop.is_set():
+            if job.stop.is_set() or not job.is_wanted():
                 raise Stopped
 
         async def pause(seconds: float) -> None:

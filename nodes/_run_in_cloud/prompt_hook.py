@@ -7,7 +7,7 @@ from typing import Any
 
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.split import refused_node
-from .._base import editor_language, kept_queue, prompt_marks
+from .._base import editor_language, head_start, kept_queue, prompt_marks
 from .request import not_ready
 from .split_prompt import split_prompt
 
@@ -28,6 +28,7 @@ def on_prompt(data: Any) -> Any:
             prompt_marks.annotate(prompt)
         except Exception:
             _log.exception("Skyport could not read the prompt")
+        head_start.note(data)
     return data
 
 

@@ -174,6 +174,7 @@ class Standin:
         routes.post("/prompt")(self._prompt)
         routes.get("/history/{id}")(self._history)
         routes.get("/queue")(self._get_queue)
+        routes.post("/queue")(self._change_queue)
         routes.post("/interrupt")(self._interrupt)
         routes.get("/object_info")(self._all_info)
         routes.get("/object_info/{name}")(self._info)
@@ -248,6 +249,18 @@ class Standin:
         waiting = [[0, one.prompt_id] for one in list(self._queue.queue) if one is not None]
         running = [[0, one] for one in self.running]
         return web.json_response({"queue_running": running, "queue_pending": waiting})
+
+    async def _change_queue(self, request: web.Request) -> web.Response:
+        """Takes {"clear": true} or {"delete": [prompt ids]}."""
+        body = await request.json()
+        gone = body.get("delete", [])
+        with self._queue.mutex:
+            waiting = self._queue.queue
+            kept = [one for one in waiting if one and not body.get("clear")]
+            waiting.clear()
+            waiting.extend(one for one in kept if one.prompt_id not in gone)
+        self.server.prompt_queue.queue = self._waiting()
+        return web.Response()
 
     async def _interrupt(self, request: web.Request) -> web.Response:
         try:

@@ -47,6 +47,7 @@ export const tasks = () =>
       hint: say("asks before it queues what costs more: 5 CNY, 100 credits; 0 asks for every task; empty never"),
     }),
     switchRow({ name: "reuse_results", label: say("Reuse results"), hint: say("An equal task is delivered from the disk and not paid again.") }),
+    switchRow({ name: "head_start", label: say("Head start"), hint: say("Tasks of queued workflows begin at once where their inputs are known, not one workflow after another.") }),
     textRow({
       name: "results_dir",
       label: say("Results folder"),
