@@ -13,7 +13,7 @@ from server import PromptServer
 from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.settings import folders
-from ._base import editor_language, node_outputs, prompt_marks
+from ._base import editor_language, interrupts, node_outputs, prompt_marks
 from ._base.registry import all_nodes, register_package
 from ._routes import job_events, refresh_models, register
 from ._run_in_cloud.prompt_hook import on_prompt
@@ -36,6 +36,7 @@ def extension() -> Skyport:
     _begin_background_work()
     _watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(on_prompt)
+    interrupts.watch()
     register.add_to(PromptServer.instance.routes)
     job_events.begin()
     return Skyport()
