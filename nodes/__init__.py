@@ -13,7 +13,14 @@ from server import PromptServer
 from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.settings import folders
-from ._base import editor_language, head_start, kept_queue, node_outputs, prompt_marks
+from ._base import (
+    editor_language,
+    head_start,
+    interrupts,
+    kept_queue,
+    node_outputs,
+    prompt_marks,
+)
 from ._base.node import CloudNode
 from ._base.registry import all_nodes, register_package
 from ._routes import job_events, presence, refresh_models, register
@@ -38,6 +45,7 @@ def extension() -> Skyport:
     _watch(all_nodes())
     head_start.watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(on_prompt)
+    interrupts.watch()
     register.add_to(PromptServer.instance.routes)
     job_events.begin()
     return Skyport()

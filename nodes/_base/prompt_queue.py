@@ -31,6 +31,12 @@ def running_workflow(prompt_id: str) -> str:
     return next((_workflow(item) for item in running if item[1] == prompt_id), "")
 
 
+def running() -> frozenset[str]:
+    """The ids of the prompts that are running."""
+    _, items = _items()
+    return frozenset(item[1] for item in items)
+
+
 def started(workflow: str) -> list[Prompt]:
     """The prompts made of a workflow that have been started, oldest first."""
     entries, running = _items()

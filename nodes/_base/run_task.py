@@ -27,7 +27,7 @@ from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
 from .._media import sent_pictures
-from . import begun_ahead, node_outcomes, progress
+from . import begun_ahead, interrupts, node_outcomes, progress
 from .node_outputs import Delivered
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
         _keep_pictures(jobs)
         await _wait_for_all(node_id, jobs)
     except BaseException as error:
-        stopped = watching and _is_interrupt(error)
+        stopped = watching and _is_interrupt(error, node_id)
         beginning.cancel()
         if watching:
             _leave(jobs, stopped)
@@ -151,10 +151,10 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
     return jobs
 
 
-def _is_interrupt(error: BaseException) -> bool:
+def _is_interrupt(error: BaseException, node_id: str) -> bool:
     """Whether the user has interrupted: ComfyUI cancels the other nodes once one has seen it."""
     if isinstance(error, asyncio.CancelledError):
-        return bool(host.processing_interrupted())
+        return interrupts.was_interrupted(source_of(node_id).prompt_id)
     return isinstance(error, host.InterruptProcessingException)
 
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { badgesOf } from "../../web/cloud/badges.js";
-import { HERE, KEEP, RUN, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
+import { HERE, KEEP, RUN, deed, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
 import { certain } from "../../web/cloud/certain.js";
 import { insertBehind, takeAway } from "../../web/cloud/insert.js";
 import { exitsOf, nodesOf, runsOf, unsent } from "../../web/cloud/part.js";
@@ -241,6 +241,19 @@ test("what leads into a cloud already is not sent again, and is what can be brou
 test("of a group that is selected its nodes are", () => {
   const [one, two] = [{ outputs: [] }, { outputs: [] }];
   assert.deepEqual(nodesOf(new Set([{ children: new Set([one, two]) }, one, { pos: [0, 0] }])), [one, two]);
+});
+
+test("what nodes find by themselves is no deed of a person", () => {
+  const slot = { name: "value", type: "*", link: 3 };
+  const node = { id: 1, type: "SkyportRunInCloud", size: [1, 2], order: 0, inputs: [slot], outputs: [{ type: "*", links: [4] }] };
+  const graph = (about = {}, rest = {}) => ({ nodes: [{ ...node, ...about }], links: [[3, 2, 0, 1, 0, "*"]], extra: { ds: 1 }, ...rest });
+  const found = { size: [1, 3], order: 4, outputs: [{ type: "IMAGE", links: [4] }], widgets_values: [] };
+  assert.equal(deed(graph(found, { extra: { ds: 2 } })), deed(graph()));
+  const deeds = [{ pos: [1, 1] }, { type: "SkyportKeepLocal" }, { widgets_values: ["HaiYi"] }, { inputs: [{ ...slot, link: 5 }] }, { mode: 4 }];
+  for (const about of deeds) assert.notEqual(deed(graph(about)), deed(graph()));
+  assert.notEqual(deed(graph({}, { links: [] })), deed(graph()));
+  const other = { ...node, id: 2 };
+  assert.equal(deed({ nodes: [node, other], links: [] }), deed({ nodes: [other, node], links: [] }));
 });
 
 // -- what other packs do -------------------------------------------------------------------------

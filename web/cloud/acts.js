@@ -6,9 +6,7 @@ import { say } from "../words.js";
 import { HERE, KEEP, RUN, firstCloud, whereOf } from "./graph.js";
 import { insertBehind, linkOf, moveTo, takeAway } from "./insert.js";
 import { nodesOf, runBehind, runsOf, unsent } from "./part.js";
-
-const STILL = 150; // ms in which no node gets another size
-const MOST_LOOKS = 4; // for that: some nodes never rest, and an undo waits for the end of the step
+import { noteState, settled } from "./steps.js";
 
 /** The nodes that are selected. */
 export const selected = () => nodesOf(app.canvas?.selectedItems ?? []);
@@ -92,17 +90,4 @@ export async function asOneStep(act) {
     canvas.graph?.afterChange?.();
     canvas.emitAfterChange?.();
   }
-}
-
-function noteState() {
-  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
-  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
-}
-
-/** The editor gives new nodes their sizes a little later: they belong to the same step. */
-async function settled(graph) {
-  const sizes = () => JSON.stringify((graph?.nodes ?? []).map(({ size }) => [...size]));
-  let before = null;
-  for (let look = 0; look < MOST_LOOKS && before !== (before = sizes()); look++)
-    await new Promise((done) => setTimeout(done, STILL));
 }
