@@ -21,13 +21,17 @@ _MAX_LEVELS = 100  # of subgraphs inside each other
 _PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget it does not know
 
 
-def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The nodes of the editor's graph by their ids in the prompt; none over the API."""
+def workflow_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The editor's graph, which comes with a prompt; empty over the API."""
     extra = data.get("extra_data")
     info = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
     graph = info.get("workflow") if isinstance(info, dict) else None
-    if not isinstance(graph, dict):
-        return {}
+    return graph if isinstance(graph, dict) else {}
+
+
+def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes of the editor's graph by their ids in the prompt."""
+    graph = workflow_of(data)
     definitions = graph.get("definitions")
     subgraphs = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
     by_id = {str(one.get("id")): one for one in subgraphs}
