@@ -220,6 +220,18 @@ def test_class_and_values_that_the_editor_leaves_out_are_read_in_its_graph(
     assert order.nodes["5"]["inputs"] == {**expected, "image": ["a", 1]}
 
 
+@pytest.mark.parametrize(
+    ("whole", "expected"), [("No&bodys'", "No&bodys'"), ("Renamed by hand", "Nobodys")]
+)
+def test_a_class_has_the_letters_that_the_editor_takes_out_of_a_type_that_it_does_not_know(
+    whole: str, expected: str
+) -> None:
+    saved = unknown([7], "seed") | {"properties": {"Node name for S&R": whole}}
+    order = remote_part_of(told_by_editor(saved), "cloud")
+    assert order is not None
+    assert order.nodes["5"]["class_type"] == expected
+
+
 def test_names_that_the_editor_saves_beside_the_values_are_taken() -> None:
     named = {"seed": 7, "control_after_generate": "fixed", "fixed": "fixed", "text": "x"}
     saved = unknown([7, "fixed", "x"]) | {"widgets_values_named": named}
