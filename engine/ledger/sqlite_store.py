@@ -105,6 +105,7 @@ class Store(Graphs):
             "owner": self._owner.id,
             "order_id": record.order_id,
             "sent_to": record.sent_to,
+            "title": record.title,
             "sent": "[]",
             **dict.fromkeys(("submitted", "ended"), 0.0),
             **dict.fromkeys(("task_id", "success", "error", "answer"), ""),

@@ -238,7 +238,7 @@ class Submitter:
         self._lanes.leave(job, keep=1)
         prepared = await self._call(lambda: job.provider.prepare(job.request))
         warnings = dict.fromkeys((*job.request.warnings, *prepared.warnings))
-        job.request = replace(job.request, warnings=tuple(warnings))
+        job.request = replace(job.request, warnings=tuple(warnings), title=prepared.title)
         request = replace(prepared, order_id=job.request.order_id)
         await self._lanes.enter(job, job.provider.lane(request))
         return request
@@ -368,7 +368,7 @@ class Submitter:
 def _note_endpoint(job: Job, request: Request) -> None:
     """Note in the job's record where the order is sent."""
     sent_to = "" if request.endpoint == job.record.endpoint else request.endpoint
-    job.record = replace(job.record, sent_to=sent_to)
+    job.record = replace(job.record, sent_to=sent_to, title=request.title)
 
 
 @dataclass(frozen=True)
