@@ -15,6 +15,7 @@ from . import (
     browse,
     estimate,
     files,
+    graphs,
     jobs,
     outcomes,
     prices,
@@ -25,7 +26,19 @@ from . import (
 )
 from .guards import GuardedRoutes, read_json_object
 
-_GROUPS = (browse, estimate, files, jobs, outcomes, prices, servers, settings, split, widget_names)
+_GROUPS = (
+    browse,
+    estimate,
+    files,
+    graphs,
+    jobs,
+    outcomes,
+    prices,
+    servers,
+    settings,
+    split,
+    widget_names,
+)
 
 
 def add_to(routes: web.RouteTableDef) -> None:
