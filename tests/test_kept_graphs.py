@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from _clock import StoppedClock
+from _host_ledger import HostLedger
 from _waiting import until
 from host import Host, graph, link, node
 from sandboxes import environment
@@ -19,6 +20,7 @@ from skyport.engine.ledger.ledger import Source, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.media.files import sha256_of
 from skyport.engine.settings import settings
 from skyport.engine.tasks import kept_graphs
 from skyport.engine.tasks.keyless import keyless
@@ -310,3 +312,119 @@ def test_a_prompt_keeps_the_id_that_its_client_chose(host: Host):
     run = host.run(picture("with an id"), prompt_id=chosen)
     assert run.prompt_id == chosen
     assert until(lambda: graph_of(host, chosen))["prompt"] == picture("with an id")
+
+
+# -- routes -------------------------------------------------------------------------------------
+
+
+def job_of(host: Host, prompt_id: str) -> dict[str, Any]:
+    rows = host.route("GET", "/skyport/jobs").json()["jobs"]
+    found: dict[str, Any] = next(row for row in rows if row["prompt"] == prompt_id)
+    return found
+
+
+def test_a_job_and_the_bytes_of_its_result_bring_the_graph(host: Host):
+    prompt = picture("found by its bytes")
+    run = host.run(prompt, extra_data={"extra_pnginfo": {"workflow": WORKFLOW}})
+    job = job_of(host, run.prompt_id)["job"]
+    told = host.route("GET", f"/skyport/jobs/{job}").json()
+    assert told["graph"] is True
+    sha256 = told["files"][0]["sha256"]
+    found = host.route("GET", f"/skyport/results/{sha256}").json()
+    assert (found["job"]["job"], found["graph"]) == (job, True)
+    kept = host.route("GET", f"/skyport/jobs/{job}/graph").json()
+    assert kept == {"prompt": prompt, "workflow": WORKFLOW, "targets": None, "whole": True}
+
+
+def test_what_was_brought_by_no_job_and_a_job_without_a_graph_are_told(ledger_of_host: Any):
+    host = ledger_of_host.host
+    assert host.route("GET", f"/skyport/results/{'0' * 64}").json() == {"job": None, "graph": False}
+    job = ledger_of_host.add(State.DELIVERED)
+    assert host.route("GET", f"/skyport/jobs/{job}").json()["graph"] is False
+    answer = host.route("GET", f"/skyport/jobs/{job}/graph")
+    assert answer.status_code == 400
+    assert f"The graph of job {job} was not kept." in answer.json()["message"]
+
+
+@pytest.fixture
+def ledger_of_host(host: Host) -> Iterator[HostLedger]:
+    with HostLedger(host) as ledger:
+        ledger._run("DELETE FROM prompts")
+        yield ledger
+
+
+def left_of(host: Host) -> list[str]:
+    prompts = host.route("GET", "/skyport/queue/left").json()["prompts"]
+    return [one["id"] for one in prompts]
+
+
+def act(host: Host, verb: str, **fields: Any) -> Any:
+    headers = {"X-Skyport": "1"}
+    return host.route("POST", f"/skyport/queue/left/{verb}", json=fields, headers=headers).json()
+
+
+def leave(ledger: HostLedger, *names: str) -> None:
+    """Prompts of a process that has died."""
+    owner = Owner(ledger.host.home / "owners")
+    with closing(Store(ledger.host.home / "ledger.db", owner)) as store:
+        for name in names:
+            store.keep_graph(name, text(prompt={"1": {"class_type": name}}, whole=True))
+    owner.close()
+
+
+def test_a_prompt_that_was_left_is_given_to_one_page_and_offered_until_it_is_queued(
+    ledger_of_host: HostLedger,
+):
+    host = ledger_of_host.host
+    leave(ledger_of_host, "a", "b")
+    assert left_of(host) == ["a", "b"]
+    assert act(host, "take", id="a")["graph"]["prompt"] == {"1": {"class_type": "a"}}
+    assert act(host, "take", id="a") == {"graph": None}
+    assert left_of(host) == ["b"]
+    act(host, "return", ids=["a"])
+    assert left_of(host) == ["a", "b"]
+    act(host, "take", id="a")
+    act(host, "close", ids=["a"])
+    act(host, "close", ids=["b"])
+    assert left_of(host) == []
+
+
+@pytest.mark.parametrize("payload", [{}, {"ids": "a"}, {"ids": [1]}])
+def test_ids_that_are_none_are_refused(host: Host, payload: dict[str, Any]):
+    for verb in ("close", "return"):
+        assert act(host, verb, **payload)["error"] == "InvalidInput"
+    assert act(host, "take", id=3)["error"] == "InvalidInput"
+
+
+# -- the command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_ledger(home: Path) -> Iterator[Store]:
+    owner = Owner(home / "owners")
+    with closing(Store(home / "ledger.db", owner)) as store:
+        yield store
+    owner.close()
+
+
+@pytest.mark.usefixtures("process")
+def test_the_command_finds_the_job_and_the_workflow_of_a_copy_under_another_name(
+    own_ledger: Store, tmp_path: Path, skyport: Any
+):
+    copy = tmp_path / "renamed.bin"
+    copy.write_bytes(b"the bytes of a result")
+    job = bring(own_ledger, "p", sha256_of(copy)[0])
+    prompt = {"1": {"class_type": "A", "inputs": {}}}
+    own_ledger.keep_graph("p", text(prompt=prompt, workflow=WORKFLOW, whole=True))
+    assert json.loads(skyport("jobs", "show", str(copy), "--json").out)["job"] == job
+    assert json.loads(skyport("jobs", "workflow", str(copy)).out) == WORKFLOW
+    assert json.loads(skyport("jobs", "workflow", str(job), "--api").out) == prompt
+
+
+@pytest.mark.usefixtures("process")
+def test_the_command_says_what_it_does_not_know(own_ledger: Store, tmp_path: Path, skyport: Any):
+    strange = tmp_path / "strange.png"
+    strange.write_bytes(b"of somebody else")
+    assert "No job of this machine has brought" in skyport("jobs", "show", str(strange)).err
+    job = bring(own_ledger, "p")
+    assert "was not kept" in skyport("jobs", "workflow", str(job)).err

@@ -17,6 +17,7 @@ class KeptPrompt:
 
     id: str
     created: float
+    owner: str
 
 
 class Graphs(Queries):
@@ -47,6 +48,11 @@ class Graphs(Queries):
             ).fetchone()
         return zlib.decompress(found[0]).decode("utf-8", "surrogatepass") if found else None
 
+    def has_graph(self, prompt_id: str) -> bool:
+        sql = "SELECT EXISTS (SELECT 1 FROM prompts WHERE id = ?)"
+        with self._lock:
+            return bool(self._db.execute(sql, (prompt_id,)).fetchone()[0])
+
     def job_of_file(self, sha256: str) -> Row | None:
         """The newest job that brought a file with this hash; None if none did."""
         return self._fetch_one(
@@ -61,7 +67,26 @@ class Graphs(Queries):
             ).fetchall()
         owners = {owner for _, _, owner in found}
         dead = {owner for owner in owners if not self._owner.is_alive(owner)}
-        return [KeptPrompt(name, created) for name, created, owner in found if owner in dead]
+        return [KeptPrompt(*one) for one in found if one["owner"] in dead]
+
+    def take_prompt(self, prompt_id: str) -> bool:
+        """Make a prompt that was left this process's own. False where another was faster."""
+        dead = sorted({one.owner for one in self.left_prompts()})
+        with self._transaction():
+            cursor = self._db.execute(
+                "UPDATE prompts SET owner = ? WHERE id = ? AND is_open = 1 AND owner IN "
+                f"({', '.join('?' * len(dead))})",
+                (self._owner.id, prompt_id, *dead),
+            )
+            return cursor.rowcount == 1
+
+    def leave_prompt(self, prompt_id: str) -> None:
+        """Offer a prompt again that this process has taken and could not queue."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE prompts SET owner = '' WHERE id = ? AND owner = ?",
+                (prompt_id, self._owner.id),
+            )
 
     def close_prompts(self, prompt_ids: Sequence[str]) -> None:
         """Record that these prompts have ended, or that nobody wants them any more."""

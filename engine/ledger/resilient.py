@@ -258,6 +258,14 @@ class ResilientLedger:
         """Keep the graph of a prompt that is being queued, as far as the disk takes it."""
         self._read_disk(lambda disk: disk.keep_graph(prompt_id, text), None)
 
+    def take_prompt(self, prompt_id: str) -> bool:
+        """Make a prompt that was left this process's own. False where another was faster."""
+        return self._read_disk(lambda disk: disk.take_prompt(prompt_id), False)
+
+    def leave_prompt(self, prompt_id: str) -> None:
+        """Offer a prompt again that this process has taken and could not queue."""
+        self._read_disk(lambda disk: disk.leave_prompt(prompt_id), None)
+
     def close_prompts(self, prompt_ids: Sequence[str]) -> None:
         """Record that these prompts need not be queued again."""
         self._read_disk(lambda disk: disk.close_prompts(prompt_ids), None)

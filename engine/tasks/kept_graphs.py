@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ..base.errors import InvalidInput
+from ..base.words import tr
+from ..ledger.graphs import KeptPrompt
 from ..ledger.ledger import Row
 from ..ledger.resilient import ResilientLedger
 from ..settings import settings
@@ -16,7 +17,6 @@ from . import history
 from .keyless import keyless
 
 MOST = 8 * 1024 * 1024  # characters of a graph's JSON
-_CHUNK = 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,27 @@ def graph_of(ledger: ResilientLedger, prompt_id: str) -> KeptGraph | None:
     return KeptGraph(tree["prompt"], tree["workflow"], tree["targets"], tree["whole"])
 
 
+def is_kept(ledger: ResilientLedger, row: Row) -> bool:
+    """Whether the graph that a job came from can be opened."""
+    return history.read(ledger, lambda store: store.has_graph(row.record.source.prompt_id))
+
+
+def graph_of_job(ledger: ResilientLedger, row: Row) -> KeptGraph:
+    """The graph that a job came from. Raises InvalidInput where it was not kept."""
+    graph = graph_of(ledger, row.record.source.prompt_id)
+    if graph is None:
+        raise InvalidInput(
+            tr("The graph of job {number} was not kept.", number=row.id),
+            do=tr("It came from the command, from an older Skyport, or with keep_graphs off."),
+        )
+    return graph
+
+
 def job_of_file(ledger: ResilientLedger, sha256: str) -> Row | None:
     """The newest job that brought a file with this hash, under whatever name it is kept."""
     return history.read(ledger, lambda store: store.job_of_file(sha256))
 
 
-def hash_of(path: Path) -> str:
-    """The SHA-256 of a file. Raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def left_prompts(ledger: ResilientLedger) -> list[KeptPrompt]:
+    """The prompts whose ComfyUI ended before they had run, oldest first."""
+    return history.read(ledger, lambda store: store.left_prompts())

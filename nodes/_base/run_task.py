@@ -154,7 +154,7 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
 def _is_interrupt(error: BaseException, node_id: str) -> bool:
     """Whether the user has interrupted: ComfyUI cancels the other nodes once one has seen it."""
     if isinstance(error, asyncio.CancelledError):
-        return interrupts.was_interrupted(source_of(node_id).prompt_id)
+        return interrupts.was_interrupted(begun_ahead.current_call(node_id).source.prompt_id)
     return isinstance(error, host.InterruptProcessingException)
 
 

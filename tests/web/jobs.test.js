@@ -9,6 +9,8 @@ import { freeCorner } from "../../web/jobs/ground.js";
 import { inputsOf } from "../../web/jobs/inputs.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
 import { findNode, ranIt } from "../../web/jobs/path.js";
+import { holdsWorkflow } from "../../web/jobs/holds.js";
+import { sha256, slowSha256 } from "../../web/jobs/sha256.js";
 import { follow } from "../../web/words.js";
 
 beforeEach(() => follow(() => "en"));
@@ -334,4 +336,20 @@ test("a batch says how many rows are done, under way and without a result, and w
 test("batches are asked for again only while one of them runs", () => {
   assert.equal(anyRuns([{ running: false }, { running: true }]), true);
   assert.equal(anyRuns([{ running: false }]), false);
+});
+
+test("the SHA-256 of our own is that of the browser, for bytes of any length", async () => {
+  for (const length of [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 100000]) {
+    const bytes = new Uint8Array(length).map((_, n) => n * 7 + length);
+    assert.equal(slowSha256(bytes), await sha256(bytes));
+  }
+  assert.equal(slowSha256(new TextEncoder().encode("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
+
+test("a file with a workflow of its own is known by what ComfyUI writes, at either end", () => {
+  const bytes = (text, before = 0, after = 0) => new Uint8Array([...new Uint8Array(before), ...new TextEncoder().encode(text), ...new Uint8Array(after)]);
+  assert.equal(holdsWorkflow(bytes('tEXtprompt {"1": {"class_type": "A"}}', 10, 10)), true);
+  assert.equal(holdsWorkflow(bytes('{"last_link_id": 3}', 0, 9_000_000)), true);
+  assert.equal(holdsWorkflow(bytes('{"last_link_id": 3}', 9_000_000)), true);
+  assert.equal(holdsWorkflow(bytes("a boat", 10, 10)), false);
 });

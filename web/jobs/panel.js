@@ -7,6 +7,7 @@ import * as acts from "./acts.js";
 import { Batches } from "./batches.js";
 import { Book } from "./book.js";
 import { JobDetail } from "./detail.js";
+import { Left } from "./left.js";
 import { button, el } from "./elements.js";
 import { jobsWord } from "./format.js";
 import { grouped } from "./groups.js";
@@ -15,6 +16,7 @@ import { missing } from "./paging.js";
 import { Spend } from "./spend.js";
 import { Sums } from "./sums.js";
 import { Tools } from "./tools.js";
+import { openWorkflow, runAgain } from "./workflow.js";
 
 const FIRST = 100; // rows of the first page
 
@@ -30,6 +32,8 @@ export class Panel {
       copy: (text) => this.#try(() => acts.copy(text)),
       cancel: (item) => this.#try(() => acts.cancel(item), true),
       fetch: (row) => this.#try(() => acts.fetchAgain(row), true),
+      workflow: (row) => this.#try(() => openWorkflow(row)),
+      again: (row, anew) => this.#try(() => runAgain(row, anew)),
       anew: (row) => this.#try(() => acts.orderAnew(row), true),
     };
     this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh(), browse: () => browseModels() });
@@ -38,9 +42,10 @@ export class Panel {
     this.spend = new Spend();
     this.sums = new Sums();
     this.batches = new Batches();
+    this.left = new Left(acts.tell);
     this.status = el("div.status", { role: "status" });
     this.empty = el("div.empty", { hidden: true });
-    const parts = [this.tools, this.batches, this.spend, this.sums].map(({ element }) => element);
+    const parts = [this.tools, this.left, this.batches, this.spend, this.sums].map(({ element }) => element);
     this.body = el("div.body", {}, permissionOffer(), ...parts, this.status, this.empty, this.list.element);
     this.element = el("div.jobs", { onkeydown: keepFromGraph }, this.body, this.detail.element);
     this.onfocus = () => this.refresh();
@@ -99,6 +104,7 @@ export class Panel {
 
   #renewSums(query) {
     this.batches.renew();
+    this.left.renew();
     this.spend.renew();
     this.sums.renew(query);
   }
