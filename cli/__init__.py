@@ -16,7 +16,7 @@ from ..engine.base.words import tr, use_language
 
 try:
     from ..engine.settings import settings
-    from . import clusters, demo, estimate, jobs, keys, models, run, sandbox, servers, spend
+    from . import clusters, demo, estimate, jobs, keys, ledger, models, run, sandbox, servers, spend
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
 
@@ -29,6 +29,7 @@ _COMMANDS = {
     "models": models,
     "clusters": clusters,
     "keys": keys,
+    "ledger": ledger,
     "servers": servers,
     "sandbox": sandbox,
 }
