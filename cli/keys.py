@@ -45,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     pair = keys.s3()
     names = [*providers.names(), *_server_keys()]
-    listing = {**keys.listing(names), _S3: pair[0] if pair else None}
+    listing = {
+        **keys.listing(names),
+        _S3: pair[0] if pair else None,
+        keys.LEDGER: keys.ledger_password(),
+    }
     if args.json:
         print_json([_view(name, key) for name, key in listing.items()])
         return 0
@@ -95,7 +99,7 @@ _ACTIONS = {"set": _set, "list": _list, "remove": _remove}
 
 
 def _platform_name(args: argparse.Namespace) -> str:
-    names = (*providers.names(), *_server_keys(), _S3)
+    names = (*providers.names(), *_server_keys(), _S3, keys.LEDGER)
     if args.platform not in names:
         args.parser.error(tr("name one of these: {names}", names=", ".join(names)))
     return str(args.platform)
@@ -112,7 +116,11 @@ def _server_keys() -> list[str]:
 
 def _label(name: str) -> str:
     platform, _, server = name.partition(":")
-    label = "S3" if name == _S3 else providers.provider_class(platform).label
+    if name == keys.LEDGER:
+        return tr("the team's ledger")
+    if name == _S3:
+        return "S3"
+    label = providers.provider_class(platform).label
     return f"{label} ({server})" if server else label
 
 

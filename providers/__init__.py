@@ -25,7 +25,7 @@ from ..engine.platforms import registry
 from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
 from ..engine.platforms.provider import Provider
 from ..engine.platforms.registry import names, provider_class, public_hosts
-from ..engine.settings import folders, settings
+from ..engine.settings import folders, keys, settings
 from ..engine.settings.settings import results
 from ..engine.spend.estimate import Estimator
 from ..engine.spend.price_book import PriceBook
@@ -172,8 +172,14 @@ def send_notices() -> None:
 
 @lru_cache(maxsize=1)
 def ledger() -> ResilientLedger:
-    """The one ledger of this process, in the data folder."""
-    return ResilientLedger(folders.home())
+    """The one ledger of this process: in the data folder, or in the database of a team."""
+    url = settings.load().ledger_url
+    if not url:
+        return ResilientLedger(folders.home())
+    from ..engine.ledger.team import TeamLedger
+
+    password = keys.ledger_password()
+    return TeamLedger(folders.home(), url, password.value if password else "")
 
 
 def sandbox() -> Sandbox:

@@ -2,7 +2,9 @@
 
 own FOLDER           hold an Owner there until stdin ends
 parent FOLDER        the same, with a child of its own that lives longer
-intend FOLDER MARK   be one of several that submit the same order at the same moment
+intend WHERE MARK    be one of several that submit the same order at the same moment; WHERE is a
+                     folder or a URL of PostgreSQL
+hesitate URL MARK    record that the order is about to be sent, and ask again before it is
 spend FOLDER LIMIT SEED COUNT
                      be one of several that order at random prices under one limit of a day
 open FOLDER          be one of several that open the same ledger at the same moment
@@ -70,11 +72,28 @@ def parent(folder: str) -> None:
 
 
 def intend(folder: str, fingerprint: str) -> None:
-    store = Store(Path(folder, "ledger.db"), Owner(Path(folder, "owners")))
+    store = _store(folder)
     tell("ready")
     sys.stdin.readline()
     tell("mine" if store.record_intent(order(fingerprint)) is None else "taken")
     sys.stdin.read()
+
+
+def hesitate(url: str, fingerprint: str) -> None:
+    """Tells whether it still may send what it has recorded, once a line comes."""
+    store = _store(url)
+    tell("mine" if store.record_intent(order(fingerprint)) is None else "taken")
+    sys.stdin.readline()
+    tell("sends" if store.confirm_intent(fingerprint) else "sends nothing")
+    sys.stdin.read()
+
+
+def _store(where: str) -> Store:
+    if where.startswith("postgresql:"):
+        from skyport.engine.ledger.postgres_store import PostgresStore
+
+        return PostgresStore(where)
+    return Store(Path(where, "ledger.db"), Owner(Path(where, "owners")))
 
 
 def spend(folder: str, most: str, seed: str, count: str) -> None:
@@ -221,6 +240,7 @@ if __name__ == "__main__":
         "parent": parent,
         "intend": intend,
         "spend": spend,
+        "hesitate": hesitate,
         "open": open_ledger,
         "full": full,
         "work": work,

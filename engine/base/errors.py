@@ -3,6 +3,7 @@
 SkyportError
 +- MissingKey, InvalidInput             refused here, before anything was sent
 |  +- LimitReached                      a limit of tasks or of cost
+|  +- NotRecorded                       the ledger does not hold its intent, or no longer
 +- TransportError                       no answer after retries
 +- ApiError                             the platform answered with an error
 |  +- AuthRejected  OutOfCredit  InputRejected  RateLimited  ServerFault  NotFound
@@ -61,6 +62,10 @@ class InvalidInput(SkyportError):
 
 class LimitReached(InvalidInput):
     """A limit of the settings holds no more tasks, or not so much cost: nothing was sent."""
+
+
+class NotRecorded(InvalidInput):
+    """The ledger does not hold the intent of this process, or no longer: nothing was sent."""
 
 
 class TransportError(SkyportError):

@@ -244,10 +244,18 @@ class Ledger(Protocol):
         False if it has gone on otherwise meanwhile.
         """
 
+    def confirm_intent(self, fingerprint: str) -> bool:
+        """Whether the order's intent is still this process's: asked right before each submit.
+
+        Not if it was paused for so long that others took it for dead.
+        """
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
         """Record that the platform accepted the order; written before anything else is done.
+
+        Beside an equal order that another process has sent meanwhile, it gets a row of its own.
 
         success  the answer, where it already is the result: it is kept whole, with the files inside
         """

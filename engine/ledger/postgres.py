@@ -156,6 +156,9 @@ class _Row(tuple[Any, ...]):
 
     names: Mapping[str, int]
 
+    def keys(self) -> list[str]:
+        return list(self.names)
+
     def __getitem__(self, key: Any) -> Any:
         return super().__getitem__(self.names[key] if isinstance(key, str) else key)
 

@@ -81,6 +81,9 @@ class PostgresStore(Store):
             sql = "SELECT CAST(pg_current_snapshot() AS text)"
             return tuple(self._db.execute(sql).fetchone())
 
+    def number_on(self) -> None:
+        self._db.execute("SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks")
+
     def renew_lease(self) -> None:
         """Stay alive in the eyes of the others."""
         with self._transaction():

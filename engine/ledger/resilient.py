@@ -8,7 +8,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -18,8 +17,10 @@ from ..base.errors import SkyportError
 from ..base.events import notify
 from ..base.types import Result, Task, TaskState
 from ..base.words import tr
+from .broken_file import has_header, is_broken, move_aside
 from .budget import Limit, Use
 from .ledger import EVERYTHING, OPEN, Charge, Row, State, TaskRecord
+from .ownership import Ownership
 from .process_lock import Owner
 from .sqlite_store import Store
 from .system_lock import exclusive
@@ -27,11 +28,9 @@ from .system_lock import exclusive
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_DISK_ERRORS = (sqlite3.Error, OSError)
-_HEADER = b"SQLite format 3\0"
+DISK_ERRORS = (sqlite3.Error, OSError)
 # What SQLite says where a disk has no locks, or none that other machines see.
 _NETWORK_ERRORS = ("locking protocol", "database is locked", "disk I/O error")
-_SUFFIXES = ("", "-wal", "-shm")  # of the files of an SQLite database
 _LOCK_TIMEOUT = 60.0  # seconds to wait for another process that moves a broken file aside
 _of_parent: list[Store] = []
 
@@ -52,14 +51,17 @@ class ResilientLedger:
         self._tasks: dict[str, tuple[TaskRecord, Task]] = {}
         self._to_release: set[str] = set()
         self.disk: Store | None = None
-        self.owner = Owner(None)
+        self.owner: Ownership = Owner(None)
         try:
-            self.owner = Owner(home / "owners")
-            self.disk = self._open(self._path)
-        except _DISK_ERRORS as error:
+            self._begin_on_disk(home)
+        except DISK_ERRORS as error:
             self._report(error)
         self._begin_memory()
         forks.watch(self)
+
+    def _begin_on_disk(self, home: Path) -> None:
+        self.owner = Owner(home / "owners")
+        self.disk = self._open(self._path)
 
     def _begin_memory(self) -> None:
         self.memory = Store(None, self.owner)
@@ -112,7 +114,7 @@ class ResilientLedger:
                     reserved = self.disk.reserve(records, limits, reuse)
                     self._refused = ""
                     return reserved
-                except _DISK_ERRORS as error:
+                except DISK_ERRORS as error:
                     self._report(error)
             return self.memory.reserve(records, limits, reuse, self._used_on_disk)
 
@@ -144,6 +146,10 @@ class ResilientLedger:
         )
         self._tasks.pop(record.fingerprint, None)
         return is_ours
+
+    def confirm_intent(self, fingerprint: str) -> bool:
+        in_memory = self.memory.find(fingerprint) is not None
+        return in_memory or self._read_disk(lambda disk: disk.confirm_intent(fingerprint), True)
 
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
@@ -186,7 +192,7 @@ class ResilientLedger:
                     return self.memory.set_apart(row_id)
                 self._flush_to_disk(self.disk)
                 return self.disk.set_apart(row_id)
-            except _DISK_ERRORS as error:
+            except DISK_ERRORS as error:
                 self._report(error)
                 failure = self._refused
             finally:
@@ -286,7 +292,7 @@ class ResilientLedger:
             try:
                 self._flush_to_disk(self.disk)
                 result = write(self.disk)
-            except _DISK_ERRORS as error:
+            except DISK_ERRORS as error:
                 self._report(error)
                 self._copy_to_memory(fingerprint)
                 return write(self.memory)
@@ -331,7 +337,7 @@ class ResilientLedger:
             return default
         try:
             return read(self.disk)
-        except _DISK_ERRORS as error:
+        except DISK_ERRORS as error:
             self._report(error)
             return default
 
@@ -354,7 +360,7 @@ class ResilientLedger:
 
     def _load_read_only(self, path: Path) -> None:
         """Load the ledger into memory from a copy of its file: SQLite writes even when reading."""
-        with suppress(*_DISK_ERRORS), TemporaryDirectory(prefix="skyport-") as folder:
+        with suppress(*DISK_ERRORS), TemporaryDirectory(prefix="skyport-") as folder:
             for part in (path, Path(f"{path}-wal")):
                 if part.exists():
                     shutil.copyfile(part, Path(folder, part.name))
@@ -367,7 +373,7 @@ class ResilientLedger:
         try:
             return self._open_store(path)
         except sqlite3.DatabaseError as error:
-            if not _is_broken(error):
+            if not is_broken(error):
                 raise
         # Two processes may find it broken at once, and only one of them may move it.
         with exclusive(path.with_suffix(".lock"), _LOCK_TIMEOUT):
@@ -378,9 +384,9 @@ class ResilientLedger:
         try:
             return self._open_store(path)
         except sqlite3.DatabaseError as error:
-            if not _is_broken(error):
+            if not is_broken(error):
                 raise
-            aside = _move_aside(path)
+            aside = move_aside(path)
             self._replaced = tr(
                 "The ledger was broken ({error}). It was kept as {path} and replaced by a new one "
                 "that holds no earlier tasks: before you queue again what had not arrived, check "
@@ -393,27 +399,6 @@ class ResilientLedger:
 
     def _open_store(self, path: Path) -> Store:
         # SQLite would delete its log, which may hold rows worth saving.
-        if path.is_file() and not _has_header(path):
+        if path.is_file() and not has_header(path):
             raise sqlite3.DatabaseError(tr("it is not a database"))
         return Store(path, self.owner)
-
-
-def _has_header(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(len(_HEADER)) in (_HEADER, b"")
-
-
-def _is_broken(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is damaged or not a database; other errors have their own class."""
-    return type(error) is sqlite3.DatabaseError
-
-
-def _move_aside(path: Path) -> Path:
-    """Rename the database and SQLite's files beside it to the first free name."""
-    free = (path.with_name(f"{path.stem}.broken-{number}{path.suffix}") for number in count(1))
-    aside = next(name for name in free if not name.exists())
-    for suffix in _SUFFIXES:
-        file = Path(f"{path}{suffix}")
-        if file.exists():
-            file.rename(f"{aside}{suffix}")
-    return aside

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import LimitReached
 from ..base.types import Json, Result, Task, TaskState
 from .budget import Limit
-from .charges import Others, charge_columns, no_others
-from .graphs import Graphs
+from .charges import Others, no_others
 from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
 from .ownership import Ownership
 from .retention import cutoff
 from .rows import (
-    FIRST_TEXT,
-    file_values,
     row_values,
     storable,
     success_text,
     task_values,
     with_missing,
-    words_of,
 )
 from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, assigned, in_states, states_before
+from .statements import Statements
 
 _LAST_USE = "max(created, ended, delivered)"  # of a row, in seconds since the epoch
 # The most that a task was expected to cost, or was reported to so far: it may still become less.
@@ -36,7 +33,7 @@ _CHARGE_SO_FAR = (
 )
 
 
-class Store(Graphs):
+class Store(Statements):
     """A Ledger in the SQLite file at `path`, or in memory if `path` is None.
 
     Any thread may call it. Raises sqlite3.Error if the disk or the file fails, and NewerSchema,
@@ -77,10 +74,7 @@ class Store(Graphs):
         others: Others = no_others,
     ) -> Row | None:
         with self._ordering([record]):
-            existing = self._fetch_one(
-                f"SELECT * FROM tasks WHERE mark = ? AND state {in_states(OPEN)}",
-                record.fingerprint,
-            )
+            existing = self._open_row(record.fingerprint)
             if existing is not None:
                 return existing
             self._charges.claim(record, limits, others)
@@ -120,10 +114,16 @@ class Store(Graphs):
             )
             return cursor.rowcount == 1
 
+    def confirm_intent(self, fingerprint: str) -> bool:
+        with self._transaction():
+            row = self._open_row(fingerprint)
+            return row is not None and row.state is State.INTENT and self.is_own(row)
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
         with self._transaction():
+            record = self._beside_others(record, task.id)
             if not self._open_row_id(record.fingerprint):
                 self._charges.settle(record)
                 self._insert(record)
@@ -315,6 +315,8 @@ class Store(Graphs):
         """Store a row of another store, replacing what this one holds of the same task."""
         with self._transaction():
             task_id = row.task.id if row.task else None
+            if task_id is not None:
+                row = replace(row, record=self._beside_others(row.record, task_id))
             self._db.execute(
                 f"DELETE FROM tasks WHERE mark = ? AND (state {in_states(OPEN)} OR task_id = ? "
                 "OR (task_id = '' AND created = ?))",
@@ -334,6 +336,9 @@ class Store(Graphs):
                     "UPDATE tasks SET success = ? WHERE id = ?", (values["success"], row_id)
                 )
 
+    def number_on(self) -> None:
+        """Number new rows after those that were copied in. A part of a transaction."""
+
     def copy_to(self, other: Store) -> None:
         """Make `other` a copy of this one."""
         with self._lock, other._lock:
@@ -350,73 +355,3 @@ class Store(Graphs):
     def delete(self, row: Row) -> None:
         with self._transaction():
             self._db.execute("DELETE FROM tasks WHERE id = ?", (row.id,))
-
-    # -- statements -----------------------------------------------------------------------------
-
-    def _insert(self, record: TaskRecord) -> int:
-        self._db.execute(
-            "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
-            "prompt_id, owner, created, queue, unit, order_id, sent_to, charge, charge_unit) "
-            f"VALUES (?, 'intent', {', '.join('?' * 15)})",
-            storable(
-                record.fingerprint,
-                record.platform,
-                record.base_url,
-                record.endpoint,
-                record.title,
-                json.dumps(record.request, ensure_ascii=False),
-                record.source.node_id,
-                record.source.prompt_id,
-                self._owner.id,
-                self._now(),
-                self._charges.queue_of(record),
-                record.unit,
-                record.order_id,
-                record.sent_to,
-                *charge_columns(record),
-            ),
-        )
-        return int(self._db.execute(self._LAST_ID).fetchone()[0])
-
-    def _write_result(self, task: int | None, result: Result) -> None:
-        self._db.execute("DELETE FROM files WHERE task = ?", (task,))
-        self._db.executemany(
-            f"INSERT INTO files VALUES ({', '.join('?' * 10)})",
-            [
-                storable(task, number, *file_values(file))
-                for files, first in ((result.files, 0), (result.text_files, FIRST_TEXT))
-                for number, file in enumerate(files, first)
-            ],
-        )
-        found = self._db.execute("SELECT success FROM tasks WHERE id = ?", (task,)).fetchone()
-        success = with_missing(found[0], result.missing) if result.missing else ""
-        self._db.execute(
-            "UPDATE tasks SET texts = ?, warnings = ?, details = ?, success = ? WHERE id = ?",
-            storable(*words_of(result), success, task),
-        )
-        self._write_cost(task, result.cost)
-
-    def _write_cost(self, row_id: int | None, cost: float | None) -> None:
-        """What the task cost in the end, if the platform has reported it."""
-        if cost is not None:
-            self._db.execute(
-                "UPDATE tasks SET cost = ?, charge = ?, charge_unit = unit WHERE id = ?",
-                (cost, cost, row_id),
-            )
-
-    def _open_row_id(self, fingerprint: str, task_id: str | None = None) -> int | None:
-        """The id of the order's open row; with `task_id`, only if that is its task."""
-        found = self._db.execute(
-            f"SELECT id FROM tasks WHERE mark = ? AND state {in_states(OPEN)} "
-            "AND coalesce(?, task_id) = task_id",
-            (fingerprint, task_id),
-        ).fetchone()
-        return None if found is None else int(found[0])
-
-    def _update_open_row(self, fingerprint: str, of_task: str = "", **values: Json) -> None:
-        """Set `values` in the order's open row; with `of_task`, only if that is its task."""
-        self._db.execute(
-            f"UPDATE tasks SET {assigned(values)} WHERE mark = ? AND state {in_states(OPEN)} "
-            "AND ? IN ('', task_id)",
-            storable(*values.values(), fingerprint, of_task),
-        )

@@ -16,11 +16,14 @@ from ..base.errors import InvalidInput, MissingKey
 from ..base.words import tr
 from . import folders, json_file, settings
 from .addresses import address
+from .ledger_url import password_in
 
 S3_ACCESS, S3_SECRET = "s3_access_key", "s3_secret_key"
 
 _log = logging.getLogger(__name__)
 _S3_PAIR = (S3_ACCESS, S3_SECRET)
+LEDGER = "ledger"  # the password of a team's ledger
+_LEDGER_URL = "SKYPORT_LEDGER_URL"
 _SHOWN = 4  # last characters of a key that may be shown, and only where it is long
 _LONG = 16  # characters
 
@@ -208,6 +211,19 @@ def s3_variables() -> tuple[str, ...]:
     return tuple(key_variable(name) for name in _S3_PAIR if _from_environment(name))
 
 
+def ledger_password() -> Key | None:
+    """The password of a team's ledger; None where none is set.
+
+    Of SKYPORT_LEDGER_URL, else SKYPORT_LEDGER_PASSWORD, else keys.json, else of a URL that was
+    written into settings.json by hand.
+    """
+    given = password_in(os.environ.get(_LEDGER_URL, ""))
+    if given:
+        return Key(given, "environment")
+    by_hand = password_in(json_file.read(folders.home() / "settings.json").get("ledger_url"))
+    return find(LEDGER) or (Key(by_hand, "file") if by_hand else None)
+
+
 def base_url(platform: str, label: str, default: str = "") -> str:
     """The platform's address, without a slash at its end.
 
@@ -241,7 +257,9 @@ def url_source(platform: str) -> str:
 
 
 def key_variable(name: str) -> str:
-    """The environment variable of a platform's key, or of one of S3's."""
+    """The environment variable of a platform's key, of one of S3's, or of the ledger's."""
+    if name == LEDGER:
+        return "SKYPORT_LEDGER_PASSWORD"
     return f"SKYPORT_{name.upper()}" if name in _S3_PAIR else f"{name.upper()}_API_KEY"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import tr
-from . import folders, json_file
+from . import folders, json_file, ledger_url
 from .addresses import address, addresses, completed
 from .caps import Caps, costs, tasks
 from .invalid import InvalidSetting
@@ -216,6 +216,8 @@ class Settings:
                      sent of its end
     notify_prompts   whether prompts may stand in notices
     allowed_folders  folders outside ComfyUI's whose files a workflow may take along by their paths
+    ledger_url       database of a team's ledger, as postgresql://user@host/name; "" is the one in
+                     the data folder. A password in it is a key: see `keys.ledger_password`
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
@@ -268,6 +270,9 @@ class Settings:
     )
     notify_after_s: float = field(default=60, metadata=_setting("SKYPORT_NOTIFY_AFTER_S", _amount))
     notify_prompts: bool = field(default=False, metadata=_setting("SKYPORT_NOTIFY_PROMPTS", _flag))
+    ledger_url: str = field(
+        default="", metadata=_setting("SKYPORT_LEDGER_URL", ledger_url.without_password)
+    )
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", addresses))
 
@@ -299,6 +304,11 @@ def save(changes: Mapping[str, Json]) -> Settings:
     """
     check(changes)
     changes = _with_schemes(changes)
+    if ledger_url.password_in(changes.get("ledger_url")):
+        raise InvalidInput(
+            tr("The password does not belong in settings.json."),
+            do=tr("Leave it out, and run `skyport keys set ledger`."),
+        )
     with json_file.updating(_file()):
         tree = _merged(json_file.read(_file()), changes)
         folder = _from_file(tree).get("results_dir")

@@ -12,6 +12,7 @@ from ..base.errors import (
     BadResult,
     InvalidInput,
     MissingKey,
+    NotRecorded,
     OutcomeUnknown,
     SkyportError,
     TaskCancelled,
@@ -180,6 +181,17 @@ def submit_error(job: Job, error: BaseException, *, address_known: bool) -> Base
             name=label.upper(),
         )
     return error
+
+
+def taken_for_dead_error() -> NotRecorded:
+    """The error of an order whose intent others have given up, before it was sent."""
+    return NotRecorded(
+        tr(
+            "This machine was paused or cut off for so long that others took it for dead. Nothing "
+            "was sent."
+        ),
+        do=tr("Queue it again."),
+    )
 
 
 def end_state(error: BaseException) -> State:

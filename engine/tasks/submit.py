@@ -23,7 +23,7 @@ from .job import Job, Stopped, TransferProgress
 from .lanes import Lanes
 from .look_up import look_up, never_arrived_error, not_known_yet_error, number
 from .lost_media import is_refused_for_lost_media, speaks_of_lost_media
-from .outcome import scrub_state, submit_error
+from .outcome import scrub_state, submit_error, taken_for_dead_error
 from .remote_media import TempFolder, fetch_remote_files
 from .resume import ResumeCheck
 
@@ -145,6 +145,7 @@ class Submitter:
                 return None
             job.reused_urls = tuple(leaves(request.payload, ReusedUrl))
             lost = find and partial(find, request)
+            send = partial(self._send_if_ours, job.fingerprint, send)
             first = partial(_unless_lost, send, request)
             answer = await self._send_once(job, first, lost, request.endpoint)
             if isinstance(answer, _SendAgain):
@@ -316,6 +317,12 @@ class Submitter:
         await self._resume.record_end(job, failure)
         # Raised out here: the context of an unexpected exception may hold what is not to be shown.
         raise failure
+
+    def _send_if_ours(self, fingerprint: str, send: Callable[[Request], T], request: Request) -> T:
+        """Called in the thread that sends, so that nothing comes between."""
+        if self._ledger.confirm_intent(fingerprint):
+            return send(request)
+        raise taken_for_dead_error()
 
     async def _attempt(self, job: Job, call: Callable[[], T]) -> T | _NoAnswer:
         """Not stoppable once sent: the answer must be stored, whoever still waits for it.

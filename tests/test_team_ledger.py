@@ -1,0 +1,308 @@
+"""Pins that machines which share a ledger send an order once, whoever dies or is paused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _postgres import Postgres
+from processes import Children
+from skyport.engine.base.errors import NotRecorded, OutcomeUnknown
+from skyport.engine.base.types import Result, Task
+from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
+from skyport.engine.ledger.postgres import PostgresError
+from skyport.engine.ledger.postgres_store import PostgresStore
+from skyport.engine.ledger.team import TeamLedger
+from virtual import Play, clip, order
+
+needs_pause = pytest.mark.skipif(os.name == "nt", reason="Windows cannot pause a process")
+Machines = Callable[[], PostgresStore]
+
+
+@pytest.fixture
+def machine(postgres: Postgres) -> Iterator[Machines]:
+    """Opens the ledger as one more machine."""
+    opened: list[PostgresStore] = []
+
+    def open_store() -> PostgresStore:
+        opened.append(PostgresStore(postgres.url))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
+def record(fingerprint: str = "a") -> TaskRecord:
+    return TaskRecord(fingerprint, "cloud", "https://cloud", "make", "thing", {})
+
+
+def task(number: str) -> Task:
+    return Task("cloud", "make", number)
+
+
+def states(store: PostgresStore) -> list[State]:
+    return [row.state for row in store.rows(EVERYTHING)]
+
+
+# -- several machines ---------------------------------------------------------------------------
+
+
+def test_of_machines_that_submit_the_same_order_at_once_exactly_one_does(
+    postgres: Postgres, machine: Machines
+) -> None:
+    with Children() as children:
+        racers = [children.start("intend", postgres.url, "a") for _ in range(3)]
+        assert {racer.line() for racer in racers} == {"ready"}
+        for racer in racers:
+            racer.go()
+        assert sorted(racer.line() for racer in racers) == ["mine", "taken", "taken"]
+        assert states(machine()) == [State.INTENT]
+
+
+def test_what_a_killed_machine_was_about_to_send_is_unknown_once_its_lease_ends(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store = machine()
+    with Children() as children:
+        child = children.start("hesitate", postgres.url, "a")
+        assert child.line() == "mine"
+        child.kill()
+    store.recover()
+    assert states(store) == [State.INTENT]
+    (row,) = store.rows(EVERYTHING)
+    postgres.expire(row.owner)
+    store.recover()
+    assert states(store) == [State.UNKNOWN]
+
+
+@needs_pause
+@pytest.mark.parametrize(("is_given_up", "then"), [(True, "sends nothing"), (False, "sends")])
+def test_a_machine_paused_past_its_lease_sends_only_what_nobody_has_given_up(
+    is_given_up: bool, then: str, postgres: Postgres, machine: Machines
+) -> None:
+    store = machine()
+    with Children() as children:
+        child = children.start("hesitate", postgres.url, "a")
+        assert child.line() == "mine"
+        child.process.send_signal(signal.SIGSTOP)
+        (row,) = store.rows(EVERYTHING)
+        postgres.expire(row.owner)
+        if is_given_up:
+            store.recover()
+        child.process.send_signal(signal.SIGCONT)
+        child.go()
+        assert child.line() == then
+        (after,) = store.rows(EVERYTHING)
+        assert after.state is (State.UNKNOWN if is_given_up else State.INTENT)
+        assert after.owner != row.owner or is_given_up
+
+
+def test_what_a_machine_no_longer_owns_it_does_not_end(
+    postgres: Postgres, machine: Machines
+) -> None:
+    paused, other = machine(), machine()
+    paused.record_intent(record())
+    postgres.expire(paused.owner.id)
+    other.recover()
+    other.record_told("a")
+    other.record_intent(record())
+    paused.record_end("a", State.FAILED, "refused")
+    assert not paused.confirm_intent("a")
+    assert not paused.record_intent_again(record())
+    assert states(other) == [State.INTENT, State.UNKNOWN]
+    assert other.confirm_intent("a")
+
+
+def test_a_task_of_a_machine_given_up_is_kept_beside_the_order_made_anew(
+    postgres: Postgres, machine: Machines
+) -> None:
+    paused, other = machine(), machine()
+    paused.record_intent(record())
+    postgres.expire(paused.owner.id)
+    other.recover()
+    other.record_intent(record())
+    paused.record_accepted(record(), task("first"))
+    other.record_accepted(record(), task("second"))
+    rows = other.rows(EVERYTHING)
+    assert {row.task.id: row.record.fingerprint for row in rows if row.task} == {
+        "first": "a#first",
+        "second": "a",
+    }
+
+
+def test_tasks_of_a_dead_machine_are_taken_up_by_one_other(
+    postgres: Postgres, machine: Machines
+) -> None:
+    dead, one, other = machine(), machine(), machine()
+    dead.record_accepted(record(), task("1"))
+    assert one.abandoned() == []
+    postgres.expire(dead.owner.id)
+    (row,) = one.abandoned()
+    assert one.adopt(row)
+    assert not other.adopt(row)
+
+
+def test_a_lease_outlives_a_time_in_which_the_database_was_down(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store, other = machine(), machine()
+    store.record_intent(record())
+    before = store.owner.id
+    postgres.run("UPDATE leases SET until = pg_postmaster_start_time() - interval '5 seconds'")
+    shut = postgres.run("SELECT clock_timestamp() - pg_postmaster_start_time() < '55 seconds'")
+    other.recover()
+    if shut == [(True,)]:  # for a minute after its start
+        assert states(other) == [State.INTENT]
+        assert store.confirm_intent("a")
+        assert store.owner.id == before
+
+
+class Paused(PostgresStore):
+    """A machine that is paused between its intent and the submit, and is given up meanwhile."""
+
+    server: Postgres
+    other: PostgresStore
+
+    def record_intent(self, *what: Any) -> Row | None:
+        taken = super().record_intent(*what)
+        if self.other is not self:
+            self.server.expire(self.owner.id)
+            self.other.recover()
+            self.other = self
+        return taken
+
+
+def test_an_order_given_up_before_its_submit_is_not_sent_and_then_once_a_person_knows(
+    postgres: Postgres, machine: Machines, tmp_path: Path
+) -> None:
+    store = Paused(postgres.url)
+    store.server, store.other = postgres, machine()
+    with closing(store), Play(store) as play:
+        cloud = play.cloud()
+        wanted = order({"image": clip(tmp_path)})
+        with pytest.raises(NotRecorded, match="paused or cut off"):
+            play.result(cloud, wanted, tmp_path)
+        assert cloud.counts["submit"] == 0
+        with pytest.raises(OutcomeUnknown):
+            play.result(cloud, wanted, tmp_path)
+        assert play.result(cloud, wanted, tmp_path).texts == ("done",)
+        assert cloud.counts["submit"] == 1
+
+
+def test_two_colleagues_equal_order_is_one_task(
+    postgres: Postgres, machine: Machines, tmp_path: Path
+) -> None:
+    wanted = order({"image": clip(tmp_path)})
+    with Play(machine()) as mine, Play(machine()) as theirs:
+        cloud, same = mine.cloud(), theirs.cloud()
+        first = mine.result(cloud, wanted, tmp_path)
+        second = theirs.result(same, wanted, tmp_path)
+        assert (cloud.counts["submit"], same.counts["submit"]) == (1, 0)
+        assert first.task_id == second.task_id
+
+
+# -- the database is away -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def team(postgres: Postgres) -> Iterator[Postgres]:
+    """The database by a role that can be locked out."""
+    postgres.run("DROP ROLE IF EXISTS team")
+    postgres.run("CREATE ROLE team SUPERUSER LOGIN")
+    yield postgres
+    postgres.run("ALTER ROLE team LOGIN")
+
+
+def lock_out(postgres: Postgres) -> None:
+    postgres.run("ALTER ROLE team NOLOGIN")
+    cut(postgres)
+
+
+def cut(postgres: Postgres) -> None:
+    postgres.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'team'")
+
+
+@pytest.fixture
+def ledger(team: Postgres, tmp_path: Path) -> Iterator[TeamLedger]:
+    url = team.url.replace("postgres:@", "team:@")
+    ledger = TeamLedger(tmp_path / "home", url, sleep=lambda seconds: None)
+    yield ledger
+    assert ledger.disk is not None
+    ledger.disk.close()
+
+
+def test_a_connection_that_was_cut_is_opened_again(ledger: TeamLedger, team: Postgres) -> None:
+    assert ledger.record_intent(record()) is None
+    cut(team)
+    assert ledger.confirm_intent("a")
+    cut(team)
+    ledger.record_accepted(record(), task("1"))
+    assert team.run("SELECT state, task_id FROM tasks") == [("submitted", "1")]
+
+
+def test_nothing_is_sent_while_the_database_is_away(
+    ledger: TeamLedger, team: Postgres, tmp_path: Path
+) -> None:
+    with Play(ledger) as play:
+        cloud = play.cloud()
+        lock_out(team)
+        with pytest.raises(NotRecorded, match=r"nothing is sent until it answers"):
+            play.result(cloud, order(), tmp_path)
+        assert cloud.counts["submit"] == 0
+        team.run("ALTER ROLE team LOGIN")
+        assert play.result(cloud, order(), tmp_path).texts == ("done",)
+        assert cloud.counts["submit"] == 1
+
+
+def test_what_became_of_an_order_is_written_once_the_database_is_back(
+    ledger: TeamLedger, team: Postgres
+) -> None:
+    ledger.record_intent(record())
+    lock_out(team)
+    ledger.record_accepted(record(), task("1"))
+    ledger.record_result("a", Result("1", texts=("done",)))
+    assert "cannot be reached" in ledger.trouble
+    team.run("ALTER ROLE team LOGIN")
+    ledger.record_delivered("a")
+    assert team.run("SELECT state, task_id FROM tasks") == [("delivered", "1")]
+    assert ledger.trouble == ""
+
+
+def test_an_attempt_whose_answer_was_lost_is_still_the_own_intent(
+    ledger: TeamLedger, team: Postgres
+) -> None:
+    store = ledger.disk
+    assert isinstance(store, PostgresStore)
+    intend, left = store.record_intent, [1]
+
+    def lose_the_answer(*what: Any) -> Row | None:
+        taken = intend(*what)
+        if left and left.pop():
+            raise PostgresError("the connection was cut")
+        return taken
+
+    store.record_intent = lose_the_answer  # type: ignore[method-assign]
+    assert ledger.record_intent(record()) is None
+    assert team.run("SELECT state FROM tasks") == [("intent",)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s%40cret@127.0.0.1:1/db?connect_timeout=1",
+        "postgresql://me:s%40cret@127.0.0.1:none/db",
+        "postgresql://me:s%40cret@127.0.0.1:1/db?no_such=option",
+    ],
+)
+def test_no_error_shows_the_password(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(PostgresError) as refused:
+        PostgresStore(url).find("a")
+    shown = f"{refused.value} {refused.value.__context__} {caplog.text}"
+    assert "s%40cret" not in shown
+    assert "s@cret" not in shown
