@@ -66,7 +66,7 @@ def host(sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
 @CANVASES
 def opened(request: Any, host: Host) -> Iterator[Editor]:
     with editor_of(host, request.param, (1600, 1000)) as editor:
-        editor.page.set_default_timeout(60_000)
+        editor.page.set_default_timeout(40_000)
         editor.vue = request.param
         editor.watched = Watched(editor.page)
         editor.language = "en"
@@ -82,6 +82,7 @@ def editor(request: Any, opened: Editor, host: Host) -> Iterator[Editor]:
     opened.build({})
     dismiss(opened)
     yield opened
+    opened.page.screenshot(path=f"/tmp/w/wk-shots/{request.node.name}.png")
     opened.page.evaluate("() => document.querySelector('.skyport-browse')?.close()")
     opened.page.keyboard.press("Escape")
     if opened.page.locator(".skyport-jobs").count():
@@ -232,9 +233,11 @@ def test_jobs(editor: Editor, host: Host) -> None:
     page.wait_for_selector(".skyport-detail", state="hidden")
 
 
-def test_model_browser(editor: Editor, host: Host, sandbox: Sandbox) -> None:
-    act(host, "key", platform="haiyi", key=sandbox.key("haiyi"))
-    page = editor.page
+def test_model_browser(editor: Editor, sandbox: Sandbox) -> None:
+    ours, page = card(editor), editor.page
+    enter_key(ours, sandbox.key("haiyi"))
+    page.keyboard.press("Escape")
+    ours.wait_for(state="detached")
     dialog = page.locator("dialog.skyport-browse")
     command(editor, JOBS)
     page.locator(".skyport-jobs").get_by_role("button", name="Browse models").click()
