@@ -10,6 +10,7 @@ import { commands, entries, keybindings, offerAtOutputs, toolbox } from "./cloud
 import { askForNames } from "./cloud/names.js";
 import { paint, prepare } from "./cloud/paint.js";
 import { settleRestored } from "./cloud/steps.js";
+import { linkInto } from "./links.js";
 import { focusNotice, notice } from "./notices.js";
 import { startPractice } from "./practice.js";
 import { mayChangeLater, promptOf, rootGraph } from "./prompt.js";
@@ -47,8 +48,7 @@ const isTrouble = (node, badge) => node.type === RUN && badge.reason;
 
 /** In full and once; not while the value is still to be linked. */
 function tellOnce(node, badge) {
-  const linked = node.inputs?.some((input) => input.name === "value" && input.link != null);
-  if (!isTrouble(node, badge) || !linked || shown.has(badge.reason)) return;
+  if (!isTrouble(node, badge) || !linkInto(node, "value") || shown.has(badge.reason)) return;
   shown.add(badge.reason);
   void tell(node, badge);
 }

@@ -1,10 +1,11 @@
 // What a person does about where a part runs, each as one step that one undo takes back.
 import { app } from "../../../scripts/app.js";
+import { linkInto } from "../links.js";
 import { notice } from "../notices.js";
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import { HERE, KEEP, RUN, firstCloud, whereOf } from "./graph.js";
-import { insertBehind, linkOf, moveTo, takeAway } from "./insert.js";
+import { insertBehind, moveTo, takeAway } from "./insert.js";
 import { nodesOf, runBehind, runsOf, unsent } from "./part.js";
 import { noteState, settled } from "./steps.js";
 
@@ -39,7 +40,7 @@ export async function bringBack(nodes = selected()) {
   const runs = runsOf(nodes);
   const before = runs.map(sourceOf).filter(Boolean);
   await asOneStep(() => {
-    for (const run of runs) isLinked(run) ? takeAway(run) : choose(run, HERE);
+    for (const run of runs) linkInto(run, "value") ? takeAway(run) : choose(run, HERE);
     select(before);
   });
 }
@@ -60,11 +61,9 @@ function inCloud(exit, platforms) {
   return run;
 }
 
-const isLinked = (run) => run.inputs.some((input) => input.name === "value" && input.link != null);
-
 function sourceOf(run) {
-  const input = run.inputs.find(({ name }) => name === "value");
-  return input?.link == null ? null : run.graph.getNodeById(linkOf(run.graph, input.link)?.origin_id);
+  const link = linkInto(run, "value");
+  return link && run.graph.getNodeById(link.origin_id);
 }
 
 const select = (nodes) => app.canvas.selectItems?.(nodes);
