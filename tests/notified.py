@@ -21,7 +21,8 @@ from skyport.engine.notices import channels
 from skyport.engine.notices.dispatcher import Dispatcher
 from skyport.engine.settings import folders
 
-LONGEST = 0.6  # seconds of a life
+LONGEST = 0.6  # seconds until a kill
+AT_WORK = 0.8  # of the kills come once the life has begun its work, however slow the machine is
 
 
 def live(life: int, looks: int) -> None:
@@ -53,11 +54,12 @@ def kill_one(life: int, chance: random.Random) -> int:
         os.close(read)
         live(life, write)
     os.close(write)
-    time.sleep(chance.uniform(0, LONGEST))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     with os.fdopen(read, "rb") as told:
-        return len(told.read())
+        looked = told.read(1) if chance.random() < AT_WORK else b""
+        time.sleep(chance.uniform(0, LONGEST))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return len(looked + told.read())
 
 
 def main(seed: str) -> None:
@@ -65,7 +67,9 @@ def main(seed: str) -> None:
     channels.add(channels.listed()[0].url)  # the library is loaded once, before all lives
     for life, _ in enumerate(sys.stdin):
         tell("over", kill_one(life, chance))
-    Dispatcher(ResilientLedger(folders.home()), pause=0).look()
+    ledger = ResilientLedger(folders.home())
+    end(ledger, "last")
+    Dispatcher(ledger, pause=0).look()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from scripted import Answer, Scripted
 from skyport.engine.base.errors import InvalidInput, LimitReached
 from skyport.engine.base.types import Kind, MissingResult, Result, ResultFile, Task
 from skyport.engine.ledger.budget import Limit, Period
-from skyport.engine.ledger.ledger import Query, Source, State, TaskRecord
+from skyport.engine.ledger.ledger import EVERYTHING, Query, Source, State, TaskRecord
 from skyport.engine.ledger.notices import Notice
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.notices import channels
@@ -35,7 +35,7 @@ from skyport.engine.tasks import history
 from skyport.engine.tasks.public_view import redact
 
 TOKEN = "a-token-that-nobody-may-see"
-ENDED = (State.SUCCEEDED, State.DELIVERED)
+ENDED = (State.SUCCEEDED, State.UNKNOWN)  # unknown: killed before it was accepted
 PROMPT = "a lighthouse above the sea, in oil"
 
 
@@ -271,6 +271,34 @@ def test_short_tasks_are_not_told(person, monkeypatch):
     assert person.told == []
 
 
+def test_what_is_told_of_an_order_goes_along_between_disk_and_memory(person):
+    disk = person.ledger.disk
+    person.end("a", State.UNRESOLVED)
+    person.dispatcher.look()
+    row = person.ledger.find("a")
+    person.ledger.memory.import_row(row)
+    disk.hand_notices(row, person.ledger.memory)
+    person.ledger.memory.record_result("a", result("a"))
+    person.dispatcher.look()
+    person.ledger.record_delivered("a")  # moves what is in memory to the disk
+    person.dispatcher.look()
+    assert [title for title, _ in person.told] == [
+        "Skyport: HaiYi kling-v3: no result so far",
+        "Skyport: HaiYi kling-v3: ready",
+    ]
+    assert person.ledger.memory.rows(EVERYTHING) == []
+
+
+def test_a_result_that_nobody_has_fetched_for_most_of_a_day_is_told(person, monkeypatch):
+    person.end("a", State.UNRESOLVED)
+    person.dispatcher.look()
+    with person.ledger.disk._transaction():
+        person.ledger.disk._db.execute("UPDATE tasks SET ended = ended - 21 * 3600")
+    for _ in range(2):
+        Dispatcher(person.ledger, pause=0).look()
+    assert [title for title, _ in person.told][1:] == ["Skyport: HaiYi kling-v3: not fetched yet"]
+
+
 # -- when ---------------------------------------------------------------------------------------
 
 
@@ -362,6 +390,16 @@ def test_what_is_no_address_is_refused_without_being_repeated(home):
         channels.add(f"nothing://{TOKEN}")
     assert TOKEN not in str(refused.value)
     assert channels.listed() == []
+
+
+def test_without_the_library_it_is_said_how_to_install_it(person, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    (channel,) = channels.listed()
+    answer = try_out(channel)
+    assert not answer.ok
+    assert '-m pip install "apprise>=1.7.6"' in answer.message
+    with pytest.raises(InvalidInput, match="need the Python package apprise"):
+        channels.add("json://127.0.0.1/x")
 
 
 def test_a_service_is_removed(person):
