@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from _clock import Clock
 from _waiting import until
+from gate import behind_a_gate
 from host import Handle, Host, graph, link, node
+from PIL import Image
 from sandboxes import environment
 from skyport.sandbox import Sandbox
 from skyport.sandbox.gpugeek import WORKFLOW_ID
@@ -66,30 +67,6 @@ def run_node(image: str = "", **inputs: Any) -> dict[str, Any]:
 def task(image: str = "", **inputs: Any) -> dict[str, Any]:
     """A prompt of one cloud task whose inputs are all known."""
     return graph(run=run_node(image, **inputs), seen=node("ProbeSink", value=link("run")))
-
-
-class Gate:
-    """A prompt that runs until it is opened, so that those after it wait in the queue."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.name = f"gate {next(serial)}"
-        gate = node("ProbeTime", gate=self.name, salt=next(serial), seconds=0.0)
-        self.handle = host.start(graph(gate=gate, seen=node("ProbeSink", value=link("gate"))))
-        until(lambda: host.at_gate(self.name))
-
-    def open(self) -> None:
-        self._host.open_gate(self.name)
-
-
-@contextmanager
-def behind_a_gate(host: Host) -> Iterator[Gate]:
-    gate = Gate(host)
-    try:
-        yield gate
-    finally:
-        gate.open()
-        gate.handle.result()
 
 
 def submits(sandbox: Sandbox) -> list[Any]:
@@ -194,6 +171,21 @@ def test_interrupt_of_the_running_prompt_leaves_the_orders_of_the_others(
     assert (len(submits(sandbox)), cancels(sandbox)) == (2, 1)
 
 
+def test_a_node_says_how_its_order_gets_on_while_it_waits_in_the_queue(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    with behind_a_gate(cloud):
+        handle = cloud.start(task())
+        shown = handle.wait_for_text("run", TEXT)
+        assert shown.startswith("GPUGeek")
+        deleted = cloud.start(graph(other=run_node(), seen=node("ProbeSink", value=link("other"))))
+        deleted.wait_for_text("other", TEXT)
+        delete(cloud, deleted)
+        deleted.wait_for_text("other", "cancelled on the platform")
+    finish(clock, handle)
+    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 1)
+
+
 def test_interrupt_stops_a_task_that_was_begun_ahead(cloud: Host, sandbox: Sandbox) -> None:
     with behind_a_gate(cloud):
         ahead = cloud.start(task())
@@ -289,8 +281,6 @@ def test_a_delivered_result_is_not_ordered_ahead_again(
 def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    from PIL import Image
-
     name = f"changed{next(serial)}.png"
     path = cloud.base / "input" / name
     path.parent.mkdir(exist_ok=True)
@@ -302,4 +292,27 @@ def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     run = finish(clock, handle)[0]
     assert run.probe("seen")["shape"] == [1, 8, 16, 3]
     assert any("An input has changed since this was queued" in one for one in handle.texts["run"])
+    assert len(submits(sandbox)) == 1
+
+
+def test_pictures_of_loaders_are_those_that_the_node_would_send(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    if cloud.kind == "standin":
+        pytest.skip("it has no loaders")
+    name = f"loaded{next(serial)}.png"
+    Image.new("RGB", (16, 8), "red").save(cloud.base / "input" / name)
+    known = graph(
+        load=node("LoadImage", image=name),
+        local=node("SkyportKeepLocal", value=link("load")),
+        image=node("SkyportRemoteInput", value=link("local"), target="73.image"),
+        run=run_node("replaced.png", inputs=link("image")),
+        seen=node("ProbeSink", value=link("run")),
+    )
+    with behind_a_gate(cloud):
+        handle = cloud.start(known)
+        accepted(sandbox, 1)
+    run = finish(clock, handle)[0]
+    assert run.probe("seen")["shape"] == [1, 8, 16, 3]
+    assert not any("An input has changed" in one for one in handle.texts["run"])
     assert len(submits(sandbox)) == 1
