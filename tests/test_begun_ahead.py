@@ -29,6 +29,8 @@ from skyport.engine.ledger.ledger import NOBODY, State, record_of
 from skyport.engine.tasks.job import Job
 from skyport.nodes._base import begun_ahead
 from skyport.nodes._base.known_values import KnownValues, surely_run
+from skyport.nodes._base.node import CloudNode
+from skyport.nodes._base.registry import all_nodes
 from virtual import Cloud, Play, ended, order
 
 import nodes as comfyui_nodes
@@ -171,6 +173,17 @@ def kind(**inputs: Any) -> Any:
     """A class with these inputs."""
     info = {"input": {"required": inputs}, "output": [], "output_node": False}
     return SimpleNamespace(info=lambda: info)
+
+
+def test_every_node_that_orders_tasks_can_begin_them_ahead() -> None:
+    cloud = [one for one in all_nodes() if issubclass(one, CloudNode)]
+    others = {one.id for one in cloud if not one.begins_ahead}
+    assert others == {
+        "SkyportGpugeekUpload",
+        "SkyportHaiyiClusters",
+        "SkyportHaiyiUpload",
+        "SkyportLoadResult",
+    }
 
 
 @pytest.fixture

@@ -148,13 +148,13 @@ def test_an_order_of_two_queued_prompts_lives_on_for_the_one_that_is_left(
 ) -> None:
     equal = task()
     with behind_a_gate(cloud):
-        first, second = cloud.start(equal), cloud.start(equal)
-        accepted(sandbox, 1)
+        first, second, third = (cloud.start(one) for one in (equal, equal, task()))
+        accepted(sandbox, 2)  # they are begun in this order
         delete(cloud, first)
-        marker = cloud.start(task())
-        accepted(sandbox, 2)
-    assert [run.status for run in finish(clock, second, marker)] == ["success"] * 2
-    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 0)
+        fourth = cloud.start(task())
+        accepted(sandbox, 3)
+    assert [run.status for run in finish(clock, second, third, fourth)] == ["success"] * 3
+    assert (len(submits(sandbox)), cancels(sandbox)) == (3, 0)
 
 
 def test_interrupt_of_the_running_prompt_leaves_the_orders_of_the_others(
@@ -180,6 +180,7 @@ def test_a_node_says_how_its_order_gets_on_while_it_waits_in_the_queue(
         assert shown.startswith("GPUGeek")
         deleted = cloud.start(graph(other=run_node(), seen=node("ProbeSink", value=link("other"))))
         deleted.wait_for_text("other", TEXT)
+        accepted(sandbox, 2)
         delete(cloud, deleted)
         deleted.wait_for_text("other", "cancelled on the platform")
     finish(clock, handle)

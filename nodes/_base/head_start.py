@@ -130,9 +130,9 @@ def _show_stopped(prompt_id: str, prompt: _Prompt) -> None:
         return
     for node_id, jobs in begun_ahead.held(prompt_id):
         progress.show_stopped(node_id, jobs, prompt.client)
-        going_on = [job for job in jobs if not (job.is_unsent or job.provider.can_cancel())]
-        if going_on:
-            label = going_on[0].provider.label
+        going_on = [job for job in jobs if not (job.is_unsent or job.future.done())]
+        labels = [job.provider.label for job in going_on if not job.provider.can_cancel()]
+        for label in labels[:1]:
             text = tr("goes on at {platform}, may be charged", platform=label)
             progress.send_text(node_id, text, prompt.client)
 
