@@ -125,6 +125,7 @@ class HaiyiRunApp(CloudNode):
 
     id, title = "SkyportHaiyiRunApp", "HaiYi Run App"
     category = _CATEGORY
+    begins_ahead = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:

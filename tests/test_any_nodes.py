@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _waiting import PATIENCE
+from _waiting import PATIENCE, until
+from gate import behind_a_gate
 from host import Host, Run, graph, link, node
 from sandboxes import environment, failed
 from skyport import providers
@@ -217,6 +218,23 @@ def test_nothing_goes_on_after_a_task_that_may_have_been_charged(
         "no fox",
     )
     assert charged() == ["happyhorse", "happyhorse"]
+
+
+def test_a_refusal_of_an_order_begun_ahead_leads_on_and_is_not_asked_for_again(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+
+    def refused() -> list[int]:
+        asked = (seen for seen in sandbox.log if seen.method == "POST")
+        return [seen.status for seen in asked if "/happyhorse/v1/" in seen.path and seen.status]
+
+    with behind_a_gate(cloud):
+        handle = cloud.start(graph(any=anywhere("text2video", "happyhorse", seed=41)))
+        until(refused)
+    assert handle.result().status == "success"
+    assert charged() == ["opencomputing"]
+    assert len(refused()) == 1
 
 
 def test_without_going_on_the_first_refusal_is_the_error(

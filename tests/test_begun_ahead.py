@@ -12,10 +12,25 @@ from typing import Any
 
 import pytest
 import standin  # noqa: F401  (makes ComfyUI's modules importable)
-from skyport.engine.base.errors import TaskCancelled
-from skyport.engine.ledger.ledger import NOBODY, State
+from skyport.engine.base.errors import (
+    AuthRejected,
+    BadResult,
+    InputRejected,
+    LimitReached,
+    OutcomeUnknown,
+    SkyportError,
+    TaskCancelled,
+    TaskFailed,
+    TaskTimeout,
+    TaskUnresolved,
+    TransportError,
+)
+from skyport.engine.ledger.ledger import NOBODY, State, record_of
 from skyport.engine.tasks.job import Job
+from skyport.nodes._base import begun_ahead
 from skyport.nodes._base.known_values import KnownValues, surely_run
+from skyport.nodes._base.node import CloudNode
+from skyport.nodes._base.registry import all_nodes
 from virtual import Cloud, Play, ended, order
 
 import nodes as comfyui_nodes
@@ -118,6 +133,39 @@ def test_what_nobody_wants_any_more_is_not_sent(play: Play, cloud: Cloud) -> Non
     assert sent(cloud) == [0]
 
 
+def of_task(error: SkyportError) -> SkyportError:
+    error.task_id = "7"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("stage", "error", "is_taken"),
+    [
+        ("running", TaskFailed("bad words", task_id="7"), True),
+        ("running", TaskCancelled("by a person", task_id="7"), True),
+        ("waiting", TaskCancelled("by a person"), True),
+        ("submitting", InputRejected("no such size", status=400), True),
+        ("submitting", OutcomeUnknown("cut off"), True),
+        ("submitting", LimitReached("twenty a day"), False),
+        ("submitting", TransportError("no network"), False),
+        ("uploading", InputRejected("no such file", status=400), False),
+        ("running", TaskTimeout("an hour", task_id="7"), False),
+        ("running", TaskUnresolved("who knows", task_id="7"), False),
+        ("running", of_task(AuthRejected("the key has changed", status=401)), False),
+        ("downloading", BadResult("cut off", task_id="7"), False),
+    ],
+)
+def test_a_node_takes_an_end_that_would_be_ordered_anew_and_tries_all_others_itself(
+    play: Play, cloud: Cloud, stage: str, error: SkyportError, is_taken: bool
+) -> None:
+    request = order()
+    job = Job(cloud, request, record_of(request, cloud.http.base_url))
+    job.enter(stage)
+    job.future.set_exception(error)
+    taken = begun_ahead._Order(request, job).or_request()
+    assert taken is (job if is_taken else request)
+
+
 # -- which nodes ----------------------------------------------------------------------------------
 
 
@@ -125,6 +173,17 @@ def kind(**inputs: Any) -> Any:
     """A class with these inputs."""
     info = {"input": {"required": inputs}, "output": [], "output_node": False}
     return SimpleNamespace(info=lambda: info)
+
+
+def test_every_node_that_orders_tasks_can_begin_them_ahead() -> None:
+    cloud = [one for one in all_nodes() if issubclass(one, CloudNode)]
+    others = {one.id for one in cloud if not one.begins_ahead}
+    assert others == {
+        "SkyportGpugeekUpload",
+        "SkyportHaiyiClusters",
+        "SkyportHaiyiUpload",
+        "SkyportLoadResult",
+    }
 
 
 @pytest.fixture

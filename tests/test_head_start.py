@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from _clock import Clock
 from _waiting import until
+from gate import behind_a_gate
 from host import Handle, Host, graph, link, node
+from PIL import Image
 from sandboxes import environment
 from skyport.sandbox import Sandbox
 from skyport.sandbox.gpugeek import WORKFLOW_ID
@@ -66,30 +67,6 @@ def run_node(image: str = "", **inputs: Any) -> dict[str, Any]:
 def task(image: str = "", **inputs: Any) -> dict[str, Any]:
     """A prompt of one cloud task whose inputs are all known."""
     return graph(run=run_node(image, **inputs), seen=node("ProbeSink", value=link("run")))
-
-
-class Gate:
-    """A prompt that runs until it is opened, so that those after it wait in the queue."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.name = f"gate {next(serial)}"
-        gate = node("ProbeTime", gate=self.name, salt=next(serial), seconds=0.0)
-        self.handle = host.start(graph(gate=gate, seen=node("ProbeSink", value=link("gate"))))
-        until(lambda: host.at_gate(self.name))
-
-    def open(self) -> None:
-        self._host.open_gate(self.name)
-
-
-@contextmanager
-def behind_a_gate(host: Host) -> Iterator[Gate]:
-    gate = Gate(host)
-    try:
-        yield gate
-    finally:
-        gate.open()
-        gate.handle.result()
 
 
 def submits(sandbox: Sandbox) -> list[Any]:
@@ -171,13 +148,13 @@ def test_an_order_of_two_queued_prompts_lives_on_for_the_one_that_is_left(
 ) -> None:
     equal = task()
     with behind_a_gate(cloud):
-        first, second = cloud.start(equal), cloud.start(equal)
-        accepted(sandbox, 1)
+        first, second, third = (cloud.start(one) for one in (equal, equal, task()))
+        accepted(sandbox, 2)  # they are begun in this order
         delete(cloud, first)
-        marker = cloud.start(task())
-        accepted(sandbox, 2)
-    assert [run.status for run in finish(clock, second, marker)] == ["success"] * 2
-    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 0)
+        fourth = cloud.start(task())
+        accepted(sandbox, 3)
+    assert [run.status for run in finish(clock, second, third, fourth)] == ["success"] * 3
+    assert (len(submits(sandbox)), cancels(sandbox)) == (3, 0)
 
 
 def test_interrupt_of_the_running_prompt_leaves_the_orders_of_the_others(
@@ -191,6 +168,22 @@ def test_interrupt_of_the_running_prompt_leaves_the_orders_of_the_others(
     assert running.result().status == "interrupted"
     until(lambda: cancels(sandbox) == 1)
     assert finish(clock, waiting)[0].status == "success"
+    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 1)
+
+
+def test_a_node_says_how_its_order_gets_on_while_it_waits_in_the_queue(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    with behind_a_gate(cloud):
+        handle = cloud.start(task())
+        shown = handle.wait_for_text("run", TEXT)
+        assert shown.startswith("GPUGeek")
+        deleted = cloud.start(graph(other=run_node(), seen=node("ProbeSink", value=link("other"))))
+        deleted.wait_for_text("other", TEXT)
+        accepted(sandbox, 2)
+        delete(cloud, deleted)
+        deleted.wait_for_text("other", "cancelled on the platform")
+    finish(clock, handle)
     assert (len(submits(sandbox)), cancels(sandbox)) == (2, 1)
 
 
@@ -289,8 +282,6 @@ def test_a_delivered_result_is_not_ordered_ahead_again(
 def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    from PIL import Image
-
     name = f"changed{next(serial)}.png"
     path = cloud.base / "input" / name
     path.parent.mkdir(exist_ok=True)
@@ -302,4 +293,27 @@ def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     run = finish(clock, handle)[0]
     assert run.probe("seen")["shape"] == [1, 8, 16, 3]
     assert any("An input has changed since this was queued" in one for one in handle.texts["run"])
+    assert len(submits(sandbox)) == 1
+
+
+def test_pictures_of_loaders_are_those_that_the_node_would_send(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    if cloud.kind == "standin":
+        pytest.skip("it has no loaders")
+    name = f"loaded{next(serial)}.png"
+    Image.new("RGB", (16, 8), "red").save(cloud.base / "input" / name)
+    known = graph(
+        load=node("LoadImage", image=name),
+        local=node("SkyportKeepLocal", value=link("load")),
+        image=node("SkyportRemoteInput", value=link("local"), target="73.image"),
+        run=run_node("replaced.png", inputs=link("image")),
+        seen=node("ProbeSink", value=link("run")),
+    )
+    with behind_a_gate(cloud):
+        handle = cloud.start(known)
+        accepted(sandbox, 1)
+    run = finish(clock, handle)[0]
+    assert run.probe("seen")["shape"] == [1, 8, 16, 3]
+    assert not any("An input has changed" in one for one in handle.texts["run"])
     assert len(submits(sandbox)) == 1

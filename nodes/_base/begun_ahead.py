@@ -14,7 +14,7 @@ from functools import partial
 from comfy_execution.utils import get_executing_context
 
 from ... import providers
-from ...engine.base.errors import LimitReached, TaskCancelled, TransportError
+from ...engine.base.errors import ApiError, OutcomeUnknown, TaskCancelled, TaskFailed
 from ...engine.base.types import Request
 from ...engine.ledger.ledger import Source, fingerprint_of, is_new_order
 from ...engine.platforms.provider import Provider
@@ -51,15 +51,17 @@ class _Order:
     job: Job
 
     def or_request(self) -> Request | Job:
-        """The job, whose outcome the node has to take, for better or worse.
+        """The job, whose outcome the node has to take: asked for anew, it would be sent again.
 
-        The request where nothing was sent for a reason that may be gone when the node runs.
+        The request where nothing was sent, for a reason that may be gone by now, and where the task
+        goes on at the platform: the ledger knows it.
         """
         error = self.job.future.exception() if self.job.future.done() else None
         if error is None or isinstance(error, TaskCancelled):
             return self.job
-        never_sent = self.job.is_unsent or isinstance(error, (LimitReached, TransportError))
-        return self.request if never_sent else self.job
+        is_over = isinstance(error, (TaskFailed, OutcomeUnknown))
+        is_refused = isinstance(error, ApiError) and not error.task_id
+        return self.job if not self.job.is_unsent and (is_over or is_refused) else self.request
 
 
 _rank: ContextVar[float | None] = ContextVar("skyport_rank", default=None)

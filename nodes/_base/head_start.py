@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from ... import providers
+from ...engine.base.words import tr
 from ...engine.settings import settings
-from . import begun_ahead
+from . import begun_ahead, progress
 from .known_values import KnownValues, surely_run
-from .prompt_queue import next_waiting, was_interrupted
+from .prompt_queue import next_waiting, running_nodes, was_interrupted
 from .queued_prompts import State, id_of, states_of
 
 _LOOK = 0.2  # seconds between two looks at ComfyUI's queue, while it holds prompts of ours
@@ -32,6 +33,7 @@ class _Prompt:
 
     give_up: float  # `time.monotonic` after which ComfyUI has refused it
     state: State = State.GONE
+    client: str = ""  # that queued it
     is_beginning: bool = False
     has_begun: bool = False
 
@@ -73,18 +75,19 @@ async def _follow(prompt_id: str) -> None:
     beginning: asyncio.Future[None] | None = None
     while is_first and _followed:
         await asyncio.sleep(_LOOK)
-        _look_quietly()
+        _quietly(_look)
+        _quietly(_show_waiting)
         if beginning is None or beginning.done():
             beginning = asyncio.ensure_future(_begin_waiting())
     if beginning is not None:
         await beginning
 
 
-def _look_quietly() -> None:
+def _quietly(call: Callable[[], None]) -> None:
     try:
-        _look()
+        call()
     except Exception:
-        _log.warning("Skyport could not read ComfyUI's queue", exc_info=True)
+        _log.warning("Skyport could not follow ComfyUI's queue", exc_info=True)
 
 
 def _look() -> None:
@@ -96,7 +99,10 @@ def _look() -> None:
             continue
         elif state is State.ENDED or prompt.state is not State.GONE:
             del _followed[prompt_id]
-            begun_ahead.end(prompt_id, stop=_is_stopped(prompt_id, state, prompt.state))
+            is_stopped = _is_stopped(prompt_id, state, prompt.state)
+            if is_stopped:
+                _show_stopped(prompt_id, prompt)
+            begun_ahead.end(prompt_id, stop=is_stopped)
         elif time.monotonic() >= prompt.give_up:
             del _followed[prompt_id]
 
@@ -108,6 +114,29 @@ def _is_stopped(prompt_id: str, state: State, before: State) -> bool:
     return before is State.PENDING
 
 
+def _show_waiting() -> None:
+    """Says on a node how its orders get on; where several prompts have the node, for the first."""
+    shown = set(running_nodes())
+    for prompt_id, prompt in _followed.items():
+        if prompt.state is State.PENDING and prompt.client:
+            for node_id, jobs in begun_ahead.held(prompt_id):
+                if node_id not in shown and jobs:
+                    shown.add(node_id)
+                    progress.show_waiting(node_id, jobs, prompt.client)
+
+
+def _show_stopped(prompt_id: str, prompt: _Prompt) -> None:
+    if not prompt.client:
+        return
+    for node_id, jobs in begun_ahead.held(prompt_id):
+        progress.show_stopped(node_id, jobs, prompt.client)
+        going_on = [job for job in jobs if not (job.is_unsent or job.future.done())]
+        labels = [job.provider.label for job in going_on if not job.provider.can_cancel()]
+        for label in labels[:1]:
+            text = tr("goes on at {platform}, may be charged", platform=label)
+            progress.send_text(node_id, text, prompt.client)
+
+
 # -- beginning ----------------------------------------------------------------------------------
 
 
@@ -116,6 +145,7 @@ async def _begin_waiting() -> None:
     while item := next_waiting([name for name, one in _followed.items() if not one.has_begun]):
         prompt = _followed[item[1]]
         prompt.is_beginning = prompt.has_begun = True
+        prompt.client = item[3].get("client_id") or ""
         try:
             await providers.runner().engine.blocking(partial(_begin_in_thread, *item[:5]))
         except Exception:

@@ -53,12 +53,22 @@ async def show_finished(
     send_text(node_id, "\n".join(filter(None, lines)))
 
 
-def show_stopped(node_id: str, jobs: Sequence[Job]) -> None:
+def show_waiting(node_id: str, jobs: Sequence[Job], client: str) -> None:
+    """Shows how jobs get on whose node waits for its turn in the queue, unless it just did so."""
+    now = time.monotonic()
+    shown_at, last_line = _last.get(node_id, (0.0, ""))
+    line = text_of(jobs, now)
+    if now - shown_at >= _INTERVAL and line != last_line:
+        _last[node_id] = (now, line)
+        send_text(node_id, line, client)
+
+
+def show_stopped(node_id: str, jobs: Sequence[Job], client: str | None = None) -> None:
     """Shows for each interrupted job that it was cancelled, or why it could not be.
 
     Shows nothing if the platform lets the task go on, or if the node is running again by then.
     """
-    last, client = _last.get(node_id), PromptServer.instance.client_id
+    last, client = _last.get(node_id), client or PromptServer.instance.client_id
     messages: list[str] = []
 
     def show_error(future: Future[Result], can_cancel: bool) -> None:

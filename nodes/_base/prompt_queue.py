@@ -57,6 +57,11 @@ def next_waiting(prompt_ids: Collection[str]) -> Any:
     return min(waiting, key=lambda item: item[0], default=None)
 
 
+def running_nodes() -> set[str]:
+    """The ids of all nodes of the prompts that are running."""
+    return {node_id for item in _items()[1] for node_id in item[2]}
+
+
 def was_interrupted(prompt_id: str) -> bool:
     """Whether a prompt that has ended was interrupted."""
     entry: Any = next((one for one in _items()[0] if one["prompt"][1] == prompt_id), {})
