@@ -246,6 +246,13 @@ def test_values_that_have_no_names_are_never_guessed() -> None:
     assert "5" not in left
 
 
+def test_a_refusal_says_that_another_version_of_the_class_is_known(home: Path) -> None:
+    sentence = "Skyport knows another version of Nobodys (5)."
+    assert sentence not in told_by_editor(unknown([7, "x"]))["cloud"]["inputs"]["value"]
+    learnt_widgets.learn({"1": {"class_type": "Nobodys", "inputs": {"text": "y"}}})
+    assert sentence in told_by_editor(unknown([7, "x"]))["cloud"]["inputs"]["value"]
+
+
 def test_values_get_their_names_from_an_export_that_skyport_has_seen(home: Path) -> None:
     inputs = {"seed": 1, "text": "y", "image": ["2", 0]}
     learnt_widgets.learn({"1": {"class_type": "Nobodys", "inputs": inputs}})
