@@ -612,7 +612,16 @@ def test_the_queue_counts_what_waits_and_runs_and_what_is_ahead(
     server.on(JOBS, answer_json({"jobs": jobs}), answer_json({"jobs": jobs[1:]}))
     assert [v2.queue_length(), v2.queue_length()] == [5, 1]
     assert v2.about().queue == 1
-    assert v2.object_info() is None
+
+
+def test_node_classes_are_told_by_the_native_route_where_a_server_has_it(
+    server: Scripted, v2: V2Dialect
+) -> None:
+    classes = {"A": {"input": {"required": {}}}}
+    server.on("/api/object_info", answer_json(classes), error("not_found", 404), Answer(200))
+    assert [v2.object_info() for _ in range(3)] == [classes, None, None]
+    asked = server.asked("/api/object_info")[0].headers
+    assert (asked["x-api-key"], asked["authorization"]) == (KEY, f"Bearer {KEY}")
 
 
 STATS = {"system": {"comfyui_version": "0.33.0"}, "devices": []}

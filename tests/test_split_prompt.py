@@ -246,6 +246,13 @@ def test_values_that_have_no_names_are_never_guessed() -> None:
     assert "5" not in left
 
 
+def test_a_refusal_says_that_another_version_of_the_class_is_known(home: Path) -> None:
+    sentence = "Skyport knows another version of Nobodys (5)."
+    assert sentence not in told_by_editor(unknown([7, "x"]))["cloud"]["inputs"]["value"]
+    learnt_widgets.learn({"1": {"class_type": "Nobodys", "inputs": {"text": "y"}}})
+    assert sentence in told_by_editor(unknown([7, "x"]))["cloud"]["inputs"]["value"]
+
+
 def test_values_get_their_names_from_an_export_that_skyport_has_seen(home: Path) -> None:
     inputs = {"seed": 1, "text": "y", "image": ["2", 0]}
     learnt_widgets.learn({"1": {"class_type": "Nobodys", "inputs": inputs}})
@@ -488,10 +495,11 @@ def test_links_that_a_pack_adds_while_queueing_are_read_where_it_is_not_installe
     assert "30" not in left
 
 
-def test_a_node_that_can_do_nothing_in_a_run_keeps_no_prompt_from_running() -> None:
-    prompt = {"a": node("Paint"), "cloud": run(link("a", 1)), "5": absent()}
+def test_a_node_that_is_linked_to_nothing_keeps_no_prompt_from_running() -> None:
+    """Notes and switches for groups exist in the editor only: ComfyUI would refuse the prompt."""
+    prompt = {"a": node("Paint"), "cloud": run(link("a", 1)), "5": absent(UNKNOWN="Read me")}
     prompt["show"] = node("Show", value=link("cloud"))
-    switches = only_there("5", "Switches of groups", inputs=[])
-    assert "5" not in split_prompt(queued(prompt, switches))
-    counts = only_there("5", "Counter", 3, inputs=[])
-    assert "5" in split_prompt(queued(prompt, counts))
+    note = only_there("5", "Note with colours", "Read me", inputs=[])
+    assert "5" not in split_prompt(queued(prompt, note))
+    prompt["5"] = absent("cloud")
+    assert "5" in split_prompt(queued(prompt, only_there("5", "Saver")))

@@ -154,24 +154,24 @@ class _Parts:
         try:
             check_local_values(part.nodes)
             if unknown := sorted(self._nameless & part.nodes.keys()):
-                return (
-                    _unnamed([node_label(one, part.nodes[one]) for one in unknown]),
-                    UNNAMED,
-                ), ""
+                nodes = {one: part.nodes[one] for one in unknown}
+                return (_unnamed(nodes), UNNAMED), ""
             return (), json.dumps(local_files.stamps(part.nodes))
         except InvalidInput as error:
             return (str(error),), ""
 
 
-def _unnamed(labels: Sequence[str]) -> str:
-    first, *others = labels
-    more = [tr("and {count} more", count=len(others) - _SHOWN)] if len(others) > _SHOWN else []
+def _unnamed(nodes: Workflow) -> str:
+    first, *others = [node_label(node_id, node) for node_id, node in nodes.items()]
     sentences = [
         tr("{node} is not installed here and the workflow does not name its values.", node=first)
     ]
     if others:
-        nodes = ", ".join([*others[:_SHOWN], *more])
-        sentences.append(tr("The same goes for {nodes}.", nodes=nodes))
+        sentences.append(tr("The same goes for {nodes}.", nodes=_shortened(others)))
+    known = {k: one for k, one in nodes.items() if learnt_widgets.candidates(one["class_type"])}
+    if known:
+        labels = [node_label(node_id, node) for node_id, node in known.items()]
+        sentences.append(tr("Skyport knows another version of {nodes}.", nodes=_shortened(labels)))
     sentences.append(
         tr(
             "Give Skyport the same workflow as exported with Workflow > Export (API) on a ComfyUI "
@@ -180,6 +180,11 @@ def _unnamed(labels: Sequence[str]) -> str:
         )
     )
     return " ".join(sentences)
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    more = [tr("and {count} more", count=len(labels) - _SHOWN)] if len(labels) > _SHOWN else []
+    return ", ".join([*labels[:_SHOWN], *more])
 
 
 # -- facts --------------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ def linked_past(prompt: Workflow, saved: Saved, workflow: Mapping[str, Any]) -> 
     named = _NamedLinks(linked, absent)
     left = {k: named.moved(node) if _is_node(node) else node for k, node in linked.items()}
     used = {link[0] for node in left.values() if _is_node(node) for _, link in links_of(node)}
-    idle = {k for k in absent if k not in used and (k in named or _is_idle(left[k], absent[k]))}
+    # A note, a bookmark, a switch for groups: what is linked to nothing makes nothing here.
+    idle = {k for k in absent if k not in used and (k in named or not dict(links_of(left[k])))}
     idle |= _senders(absent, workflow)
     return {k: node for k, node in left.items() if k not in idle}
 
@@ -115,11 +116,6 @@ def _input_name(node: Mapping[str, Any], slot: Any) -> str:
     is_there = isinstance(inputs, list) and type(slot) is int and 0 <= slot < len(inputs)
     one = inputs[slot] if isinstance(inputs, list) and is_there else None
     return str(one.get("name") or "") if isinstance(one, Mapping) else ""
-
-
-def _is_idle(node: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
-    """Whether it can do nothing in a run: it takes no value and has none."""
-    return not dict(links_of(node)) and not saved.get("inputs") and not saved.get("widgets_values")
 
 
 def _is_node(node: Any) -> bool:

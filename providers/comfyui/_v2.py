@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from ...engine.http.session import origin
 from ...engine.media.formats import extension
 from ...engine.platforms.last_answer import shown_answer
 from ...engine.platforms.provider import Accepted
+from ...engine.workflows.object_info import is_object_info
 from . import _v2_answers as answers
 from . import _v2_errors as errors
 from ._dialect import ServerInfo, Workflow
@@ -268,7 +270,21 @@ class V2Dialect:
         return ServerInfo(queue=self.queue_length())
 
     def object_info(self) -> Json | None:
+        """What the native route tells, which Comfy Cloud has as well; None without that route."""
+        with suppress(SkyportError):
+            body = read_json(self._native_http().get("/api/object_info"))
+            return body if is_object_info(body) else None
         return None
+
+    def _native_http(self) -> Http:
+        """As the native routes of Comfy Cloud are asked: the key in X-API-Key, too."""
+        key = dict(self.http.key_for(self.http.base_url))
+        token = key.get("Authorization", "")
+        if token.startswith("Bearer "):
+            key["X-API-Key"] = token.removeprefix("Bearer ")
+        http = Http(self.http.label, self.http.base_url, key, timeout=self.http.timeout)
+        http.is_own_form = answers.is_own_form
+        return http
 
 
 def _name(file: MediaFile) -> str:
