@@ -20,7 +20,7 @@ from ...engine.ledger.ledger import Source, fingerprint_of, is_new_order
 from ...engine.platforms.provider import Provider
 from ...engine.settings import settings
 from ...engine.tasks.job import Job
-from .queued_prompts import State, state_of, states_of
+from .prompt_queue import State, state_of, states_of
 
 
 class Begun(Exception):
@@ -101,7 +101,7 @@ async def begin(call: Call, provider: Provider, requests: Sequence[Request]) -> 
 
 
 def _is_due(prompt: str, fingerprints: Sequence[str], in_progress: bool) -> bool:
-    if state_of(prompt) not in (State.PENDING, State.RUNNING):
+    if not state_of(prompt).is_open:
         return False
     ledger, reuse = providers.ledger(), settings.load().reuse_results
     return in_progress or any(is_new_order(ledger.find(one), reuse) for one in fingerprints)
