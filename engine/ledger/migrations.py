@@ -103,6 +103,9 @@ _STEPS = (
     ALTER TABLE tasks ADD COLUMN sent_to TEXT NOT NULL DEFAULT '';
     ALTER TABLE tasks ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN person TEXT NOT NULL DEFAULT '';
+    """,
 )
 VERSION = len(_STEPS)
 
