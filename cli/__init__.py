@@ -16,13 +16,28 @@ from ..engine.base.words import tr, use_language
 
 try:
     from ..engine.settings import settings
-    from . import clusters, demo, estimate, jobs, keys, ledger, models, run, sandbox, servers, spend
+    from . import (
+        batch,
+        clusters,
+        demo,
+        estimate,
+        jobs,
+        keys,
+        ledger,
+        models,
+        notify,
+        run,
+        sandbox,
+        servers,
+        spend,
+    )
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
 
 _COMMANDS = {
     "demo": demo,
     "run": run,
+    "batch": batch,
     "estimate": estimate,
     "jobs": jobs,
     "spend": spend,
@@ -31,6 +46,7 @@ _COMMANDS = {
     "keys": keys,
     "ledger": ledger,
     "servers": servers,
+    "notify": notify,
     "sandbox": sandbox,
 }
 _FAILED = 1
@@ -106,7 +122,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # Not repeated where it may be a key.
-        shown = "" if args.command in ("keys", "servers") else " ".join(unknown)
+        shown = "" if args.command in ("keys", "servers", "notify") else " ".join(unknown)
         args.parser.error(tr("unknown arguments: {told}", told=shown or "..."))
     return args
 

@@ -16,16 +16,18 @@ _TAIL = 40  # characters shown of an answer that is being streamed
 
 
 def watch(
-    futures: Collection[Future[Any]], views: Mapping[str, Callable[[], ProgressText]]
+    futures: Collection[Future[Any]],
+    views: Mapping[str, Callable[[], ProgressText]],
+    interrupts: Sequence[int] = (),
 ) -> None:
-    """Show the progress of each view, by name, until all futures are done."""
+    """Show the progress of each view, by name, until all futures are done or an interrupt came."""
     board = _Bars(list(views)) if sys.stderr.isatty() else _Lines(list(views))
     try:
         while True:
             pending = wait(futures, timeout=_REFRESH_SECONDS).not_done
             for name, progress in views.items():
                 board.show(name, progress())
-            if not pending:
+            if not pending or interrupts:
                 return
     finally:
         board.close()

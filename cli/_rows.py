@@ -51,6 +51,13 @@ def _age(seconds: float) -> str:
     return tr("{count} days", count=int(seconds // _DAY))
 
 
+def _sent_to(row: Row) -> Iterator[str]:
+    """The platform's address, where it has a single one, and the endpoint or server there."""
+    if row.record.base_url.startswith(("http://", "https://")):
+        yield row.record.base_url
+    yield row.record.sent_to or row.record.endpoint
+
+
 def _cost(row: Row) -> str:
     return "" if row.cost is None else str(Amount(row.cost, row.unit))
 
@@ -64,10 +71,9 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
     """(name, value) of everything but the request, the texts and the platform's answer."""
     from ..engine.tasks import history
 
-    sent_to = row.record.sent_to or row.record.endpoint
     facts = [
         (tr("job"), str(row.id)),
-        (tr("platform"), f"{history.label(row)} ({row.record.base_url}, {sent_to})"),
+        (tr("platform"), f"{history.label(row)} ({', '.join(_sent_to(row))})"),
         (tr("title"), history.title(row)),
         (tr("task"), row.task.id if row.task else ""),
         (tr("state"), state_of(row.state)),

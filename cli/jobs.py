@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import providers
-from ..engine.base.errors import SkyportError
+from ..engine.base.errors import InvalidInput, SkyportError
 from ..engine.base.types import Amount
 from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
@@ -39,18 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_choices(_action(actions, "list", _list, tr("list them, the newest first")))
     single = [
         _action(actions, "show", _show, tr("show everything known about one")),
+        _action(actions, "workflow", _workflow, tr("print the workflow that one came from")),
         _action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
         _action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
         _action(actions, "anew", _anew, tr("let one be ordered anew, which costs again")),
     ]
-    for each in single:
+    show, workflow, fetch, cancel, anew = single
+    for each in (show, workflow):
+        each.add_argument(
+            "job", metavar="N", help=tr("our number, the task id, latest, or a result file")
+        )
+    for each in (fetch, cancel, anew):
         each.add_argument("job", metavar="N", help=tr("our number, the task id, or latest"))
-    for each in single[:2]:
+    workflow.add_argument(
+        "--api", action="store_true", help=tr("in API format, as ComfyUI's /prompt takes it")
+    )
+    for each in (show, fetch):
         each.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help=tr("print it as JSON")
         )
-    single[3].add_argument("--yes", action="store_true", help=tr("do not ask"))
-    single[1].add_argument("--output", type=Path, help=tr("copy the results into this folder"))
+    anew.add_argument("--yes", action="store_true", help=tr("do not ask"))
+    fetch.add_argument("--output", type=Path, help=tr("copy the results into this folder"))
     prune = _action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
     prune.add_argument(
         "--older-than", type=_days, metavar="DAYS", help=tr("instead of the setting keep_days")
@@ -118,6 +127,31 @@ def _find_row(args: argparse.Namespace) -> Row:
     return history.find(_ledger(), args.job)
 
 
+def _find_row_or_file(args: argparse.Namespace) -> Row:
+    """The job named by number or task id, or the one that brought this very file."""
+    from ..engine.tasks import kept_graphs
+
+    path = Path(args.job)
+    if args.job.isdigit() or not path.is_file():
+        return _find_row(args)
+    row = kept_graphs.job_of_file(_ledger(), _hash_of(path))
+    if row is None:
+        raise InvalidInput(tr("No job of this machine has brought the file {path}.", path=path))
+    return row
+
+
+def _hash_of(path: Path) -> str:
+    from ..engine.media.files import sha256_of
+
+    try:
+        return sha256_of(path)[0]
+    except OSError as error:
+        reason = error.strerror or error
+        raise InvalidInput(
+            tr("{path} cannot be read: {reason}.", path=path, reason=reason)
+        ) from error
+
+
 # -- list ---------------------------------------------------------------------------------------
 
 
@@ -178,7 +212,7 @@ def _note_hidden_rows(query: Query, shown: int) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    row = _find_row(args)
+    row = _find_row_or_file(args)
     if args.json:
         print_json(row_to_json(row))
         return 0
@@ -188,6 +222,15 @@ def _show(args: argparse.Namespace) -> int:
         print(f"{name}:", *map(clean, text.splitlines()), sep="\n")
     print(f"{tr('request')}:")
     print_json(redact(row.record.request))
+    return 0
+
+
+def _workflow(args: argparse.Namespace) -> int:
+    """As the editor saves it, or in API format where it came over the API."""
+    from ..engine.tasks import kept_graphs
+
+    graph = kept_graphs.graph_of_job(_ledger(), _find_row_or_file(args))
+    print_json(graph.prompt if args.api or graph.workflow is None else graph.workflow)
     return 0
 
 

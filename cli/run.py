@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="73.image=photo.jpg",
         action="append",
         default=[],
-        type=_pair,
+        type=pair,
         help=tr("a value for one of its inputs: a file on this machine, or text; may be repeated"),
     )
     parser.add_argument(
@@ -77,12 +77,25 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
-    result = wait_for(providers.runner().start(provider, request, into))
-    print_result(copy_into(result, into) if args.output else result, args.json)
+    with _notices_at_the_end():
+        result = wait_for(providers.runner().start(provider, request, into))
+        print_result(copy_into(result, into) if args.output else result, args.json)
     return 0
 
 
-def _pair(text: str) -> tuple[str, str]:
+@contextmanager
+def _notices_at_the_end() -> Iterator[None]:
+    """However it ends, but for Ctrl-C: whoever presses that is there."""
+    try:
+        yield
+    except Exception:
+        providers.send_notices()
+        raise
+    providers.send_notices()
+
+
+def pair(text: str) -> tuple[str, str]:
+    """The two sides of NAME=VALUE, for argparse."""
     target, equals, value = text.partition("=")
     if not equals or not target.strip():
         raise argparse.ArgumentTypeError(tr("write it as {example}", example="73.image=photo.jpg"))
@@ -103,11 +116,11 @@ def _request(args: argparse.Namespace) -> Request:
     prompt = read_workflow(text_of(args.workflow))
     learnt_widgets.learn_quietly(prompt)
     filled = put_inputs(prompt, [(target, _value(target, text)) for target, text in args.inputs])
-    request: Request = make(filled, **_location_options(make, args), seed=args.seed)
+    request: Request = make(filled, **location_options(make, args), seed=args.seed)
     return request
 
 
-def _location_options(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
+def location_options(make: Callable[..., Request], args: argparse.Namespace) -> dict[str, str]:
     """The options for where it runs; each platform takes its own."""
     accepted = set(inspect.signature(make).parameters)
     for name in _LOCATIONS - accepted:
@@ -177,12 +190,11 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
     from ._board import watch
 
     name = f"{job.provider.label} {job.request.title}"
-    with _one_interrupt() as more:
-        try:
-            watch([job.future], {name: lambda: progress_text(job, time.monotonic())})
-        except KeyboardInterrupt:
-            _stop_waiting(job, stop, more)
-            raise StoppedWaiting from None
+    with _counted_interrupts() as interrupts:
+        watch([job.future], {name: lambda: progress_text(job, time.monotonic())}, interrupts)
+        if interrupts and not job.future.done():
+            _stop_waiting(job, stop, interrupts)
+            raise StoppedWaiting
     providers.runner().record_told(job)
     result = job.future.result()
     providers.runner().record_delivered(job)
@@ -190,39 +202,36 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
 
 
 @contextmanager
-def _one_interrupt() -> Iterator[list[int]]:
-    """Only the first Ctrl-C raises KeyboardInterrupt; the list that this yields gets the others."""
-    seen: list[int] = []
-    more: list[int] = []
-
-    def interrupt(number: int, _: object) -> None:
-        (more if seen else seen).append(number)
-        if not more:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
+def _counted_interrupts() -> Iterator[list[int]]:
+    """Each Ctrl-C puts an entry into the list that this yields, and raises nothing: raised amid
+    whatever runs, it may be swallowed there. After StoppedWaiting Ctrl-C has no effect any more."""
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
-        yield more
+        yield interrupts
+    except StoppedWaiting:
+        before = signal.SIG_IGN
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _stop_waiting(job: Job, stop: bool, more: Sequence[int]) -> None:
+def _stop_waiting(job: Job, stop: bool, interrupts: Sequence[int]) -> None:
     runner = providers.runner()
     if stop:
         runner.stop(job)  # still watched: the runner logs what nobody watches
-    _report_unfinished(job, stop, more)
+    _report_unfinished(job, stop, interrupts)
     runner.leave(job, stop=stop)
 
 
-def _report_unfinished(job: Job, stop: bool, more: Sequence[int]) -> None:
+def _report_unfinished(job: Job, stop: bool, interrupts: Sequence[int]) -> None:
     """Say what goes on at the platform; waits briefly for the task id of a submit under way.
 
-    Another Ctrl-C, which puts an entry into `more`, ends that wait.
+    A second Ctrl-C ends that wait.
     """
     cancels = stop and job.provider.can_cancel()
     until = time.monotonic() + _GRACE
-    while not more and not job.future.done() and time.monotonic() < until:
+    while len(interrupts) < 2 and not job.future.done() and time.monotonic() < until:
         if job.snapshot.task_id and not cancels:
             break
         time.sleep(0.05)

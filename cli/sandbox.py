@@ -26,10 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pace", type=pace, default=1.0, help=tr("how long tasks take: 0.1 is ten times faster")
     )
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help=tr("for thousands of tasks: every result of a kind is the same small file"),
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    with _start(args.port, args.pace) as sandbox:
+    with _start(args.port, args.pace, args.fast) as sandbox:
         try:
             print(_banner(sandbox), flush=True)
             while not threading.Event().wait(_CHECK_SECONDS):
@@ -56,11 +61,11 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _start(port: int, pace: float) -> Sandbox:
+def _start(port: int, pace: float, fast: bool) -> Sandbox:
     from ..sandbox import start
 
     try:
-        return start(port, pace=pace)
+        return start(port, pace=pace, fast=fast)
     except OSError as error:
         raise InvalidInput(
             tr("Port {port} cannot be used: {reason}.", port=port, reason=error.strerror or error),

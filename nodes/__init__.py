@@ -13,9 +13,17 @@ from server import PromptServer
 from .. import providers
 from ..engine.base.errors import SkyportError
 from ..engine.settings import folders
-from ._base import editor_language, node_outputs, prompt_marks
+from ._base import (
+    editor_language,
+    head_start,
+    interrupts,
+    kept_queue,
+    node_outputs,
+    prompt_marks,
+)
+from ._base.node import CloudNode
 from ._base.registry import all_nodes, register_package
-from ._routes import job_events, refresh_models, register
+from ._routes import job_events, presence, refresh_models, register
 from ._run_in_cloud.prompt_hook import on_prompt
 
 _log = logging.getLogger(__name__)
@@ -35,7 +43,9 @@ def extension() -> Skyport:
     editor_language.update_language()
     _begin_background_work()
     _watch(all_nodes())
+    head_start.watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(on_prompt)
+    interrupts.watch()
     register.add_to(PromptServer.instance.routes)
     job_events.begin()
     return Skyport()
@@ -48,12 +58,14 @@ def _begin_background_work() -> None:
     """
     try:
         providers.start_collector()
+        providers.start_notices(presence.pages)
         refresh_models.in_background()
     except SkyportError as error:
         _log.warning("Skyport: %s", error)
 
 
 def _watch(nodes: list[type[Any]]) -> None:
+    kept_queue.watch(node.id for node in nodes if _is_cloud_node(node))
     for node in nodes:
         outputs = [output.id for output in node.define_schema().outputs]
         costly = [(n, name) for n, name in enumerate(outputs) if name in node_outputs.COSTLY]
@@ -61,3 +73,7 @@ def _watch(nodes: list[type[Any]]) -> None:
             prompt_marks.watch(node.id, costly)
         if hasattr(node, "offered_models"):
             prompt_marks.watch_model(node.id, node.offered_models)
+
+
+def _is_cloud_node(node: type[Any]) -> bool:
+    return issubclass(node, CloudNode)

@@ -43,6 +43,7 @@ class RunInCloud(CloudNode):
     The prompt hook removes that part before ComfyUI validates the prompt.
     """
 
+    begins_ahead = True
     id = RUN_IN_CLOUD
 
     @classmethod

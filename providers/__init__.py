@@ -8,6 +8,7 @@ result = job.future.result()
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from ..engine.hosting.choice import ChosenHost
 from ..engine.hosting.upload_cache import UploadUrlStore
 from ..engine.http.client import Http
 from ..engine.ledger.resilient import ResilientLedger
+from ..engine.notices.dispatcher import Dispatcher, Pages
 from ..engine.platforms import registry
 from ..engine.platforms.catalogue import Catalogue, Refreshed, realm_of
 from ..engine.platforms.provider import Provider
@@ -49,6 +51,8 @@ __all__ = [
     "refresh_prices",
     "results",
     "runner",
+    "send_notices",
+    "start_notices",
 ]
 
 registry.register_package(__name__, __path__)
@@ -59,6 +63,7 @@ _SANDBOX_REALM = "sandbox"
 _PRICE_TIMEOUT = (3.0, 8.0)  # seconds to connect, and without a byte: nobody waits long for prices
 _catalogues: dict[tuple[str, str], Catalogue] = {}
 _starting = forks.Lock()
+_BEGAN = time.time()
 
 
 def connect(platform: str) -> Provider:
@@ -152,6 +157,17 @@ def start_collector() -> None:
     """Finish in the background the tasks for which no node waits."""
     task_runner = runner()
     task_runner.engine.start(collect_forever(task_runner, ledger(), connect, results))
+
+
+def start_notices(pages: Pages | None = None) -> None:
+    """Notify the person in the background of what ends while nobody looks."""
+    engine = runner().engine
+    engine.start(Dispatcher(ledger(), pages).run(engine))
+
+
+def send_notices() -> None:
+    """Send what this process still has to send. Blocks; for a command that is about to end."""
+    Dispatcher(ledger(), began=_BEGAN).look_quietly(at_once=True)
 
 
 @lru_cache(maxsize=1)

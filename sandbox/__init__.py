@@ -25,6 +25,8 @@ from ._tasks import Tasks
 
 __all__ = ["SPELLINGS", "Sandbox", "platform_names", "start"]
 
+_FAST_LOG = 1000  # requests
+
 
 def start(
     port: int = 0,
@@ -32,15 +34,17 @@ def start(
     host: str = "127.0.0.1",
     pace: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
+    fast: bool = False,
 ) -> Sandbox:
     """Serve every platform on `host`:`port` (0 = any free port) from daemon threads.
 
     pace scales how long tasks take (0.01 for tests); clock gives the seconds tasks are timed by.
+    fast is for thousands of tasks: results of a kind are one small file, the log is short.
     Raises ValueError for a host that is not loopback.
     """
     if pace <= 0:
         raise ValueError(tr("The sandbox pace must be greater than 0, not {pace}.", pace=pace))
-    return Sandbox((_loopback(host), port), pace, clock)
+    return Sandbox((_loopback(host), port), pace, clock, fast)
 
 
 def platform_names() -> tuple[str, ...]:
@@ -58,14 +62,20 @@ class Sandbox:
     platforms  name -> that platform's imitation, with its own knobs
     """
 
-    def __init__(self, address: tuple[str, int], pace: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        pace: float,
+        clock: Callable[[], float],
+        fast: bool = False,
+    ) -> None:
         root = Path(tempfile.mkdtemp(prefix="skyport-sandbox-"))
         self._clean = weakref.finalize(self, _remove, root, os.getpid())
         self._host = address[0]
         self.faults = Faults()
-        self.log = Log()
-        self.tasks = Tasks(clock, pace)
-        world = self._world = World(root, self.faults, self.log, self.tasks)
+        self.log = Log(_FAST_LOG if fast else None)
+        self.tasks = Tasks(clock, pace, fast)
+        world = self._world = World(root, self.faults, self.log, self.tasks, is_fast=fast)
         self.platforms: dict[str, Platform] = {n: _platform(n)(world) for n in platform_names()}
         self._server = Server(address, world, self.platforms)
         world.origin = self.origin
@@ -95,6 +105,11 @@ class Sandbox:
     def charges(self) -> Counter[str]:
         """Submits accepted, and so charged, per platform."""
         return self.tasks.charges
+
+    @property
+    def orders(self) -> Counter[str]:
+        """How often each request was accepted, and so charged, by a SHA-256 of its JSON."""
+        return self.tasks.orders
 
     def clear_uploads(self) -> None:
         """Every uploaded file is gone: its address answers 404, and a submit may not name it."""

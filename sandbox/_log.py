@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,10 +33,13 @@ class LoggedRequest:
 
 
 class Log:
-    """A list that many threads write to; reading takes a copy."""
+    """A list that many threads write to; reading takes a copy.
 
-    def __init__(self) -> None:
-        self._seen: list[LoggedRequest] = []
+    most  requests that are kept, the newest ones; None keeps all
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._seen: deque[LoggedRequest] = deque(maxlen=most)
         self._lock = threading.Lock()
 
     def add(self, seen: LoggedRequest) -> LoggedRequest:

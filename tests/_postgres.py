@@ -16,6 +16,8 @@ import pytest
 # Nothing here must survive a power cut.
 _FAST = "fsync=off", "synchronous_commit=off", "full_page_writes=off"
 
+_TABLES = "tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"
+
 
 class Postgres:
     """A running server with one empty ledger."""
@@ -37,7 +39,7 @@ class Postgres:
         return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:
-        for table in ("tasks", "files", "reservations", "pruned", "leases"):
+        for table in _TABLES:
             self.run(f"DELETE FROM {table}")
         self.run("ALTER SEQUENCE tasks_id_seq RESTART")
 

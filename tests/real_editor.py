@@ -12,6 +12,7 @@ from host import Host
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 from editor.editor import Editor, open_editor
+from playwright.sync_api import Error as Error
 from playwright.sync_api import Locator as Locator
 from playwright.sync_api import expect as expect
 

@@ -128,6 +128,17 @@ def test_thirty_parts_keep_every_server_busy_and_come_back_in_order(
     assert min(taken.values()) >= 7, taken
 
 
+def test_an_order_to_any_server_has_the_title_of_the_one_that_took_it(
+    farm: Farm, play: Play, tmp_path: Path
+) -> None:
+    farm.add("cellar", "native")
+    play.run(all_of(play, [part(picture(tmp_path, 1), "a")], tmp_path))
+    rows = play.runner.ledger.rows(EVERYTHING)
+    assert [(row.record.endpoint, row.record.title) for row in rows] == [
+        ("auto", "workflow on cellar")
+    ]
+
+
 @pytest.mark.parametrize("dialect", ["native", "v2"])
 @pytest.mark.parametrize("what", ["kill", "restart"])
 def test_thirty_parts_come_back_although_a_server_dies_or_restarts_in_the_middle(

@@ -266,9 +266,8 @@ def test_what_the_platform_lacks_is_a_red_badge_and_refused_when_it_is_queued(ed
         "() => document.querySelectorAll('.skyport-notice').forEach((n) => n.remove())"
     )
     editor.queue()
-    editor.page.wait_for_timeout(1500)
-    notices = editor.page.locator(".skyport-notice").all_inner_texts()
-    assert [text for text in notices if "workflow_id must be a whole number" in text], notices
+    notices = editor.page.locator(".skyport-notice")
+    notices.filter(has_text="workflow_id must be a whole number").first.wait_for(timeout=20_000)
     set_widget(editor, "where.workflow_id", str(WORKFLOW_ID))
     assert set(badges(editor).values()) == {"cloud: GPUGeek"}
 
@@ -445,6 +444,40 @@ def test_what_is_undone_is_seen_in_the_badges(editor: Editor):
     assert badges(editor) == {}
     if editor.vue:
         assert editor.page.get_by_text("cloud: HaiYi", exact=True).count() == 0
+
+
+STEPS = """() => {
+  const { undoQueue, redoQueue } = app.extensionManager.workflow.activeWorkflow.changeTracker;
+  return [undoQueue.length, redoQueue.length];
+}"""
+
+
+def steps(editor: Editor) -> list[int]:
+    """How often one can undo and redo, once the badges are there and the editor has looked."""
+    badges(editor)
+    settle(editor)
+    found: list[int] = editor.page.evaluate(f"() => {{ ({PRESSED})(); return ({STEPS})(); }}")
+    return found
+
+
+def test_one_undo_takes_back_one_click_and_a_redo_brings_it_again(editor: Editor):
+    before, links_before = steps(editor)[0], links(editor)
+    press(editor, "ImageInvert", "Keep upstream local", "IMAGE")
+    links_after = links(editor)
+    assert steps(editor) == [before + 1, 0]
+    for _ in range(2):
+        undo(editor)
+        assert (steps(editor), links(editor)) == ([before, 1], links_before)
+        editor.page.evaluate("() => app.extensionManager.command.execute('Comfy.Redo')")
+        assert (steps(editor), links(editor)) == ([before + 1, 0], links_after)
+
+
+def test_a_badge_makes_no_node_higher(editor: Editor):
+    sizes = f"() => app.graph.nodes.filter((n) => n.type !== '{RUN}').map((n) => [...n.size])"
+    with_badges = editor.page.evaluate(sizes)
+    choose(editor, HERE)
+    assert badges(editor) == {}
+    assert editor.page.evaluate(sizes) == with_badges
 
 
 def test_the_menu_brings_it_back_to_this_machine(editor: Editor):

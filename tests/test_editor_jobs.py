@@ -15,7 +15,9 @@ from _host_ledger import HostLedger, picture
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment
+from skyport.engine.batch.store import BatchStore, RowState, StoredBatch, StoredRow
 from skyport.engine.ledger.ledger import EVERYTHING, State
+from skyport.engine.ledger.process_lock import Owner
 from skyport.sandbox import start
 
 pytestmark = NEEDS_EDITOR
@@ -91,6 +93,27 @@ def test_spending_is_drawn_by_day_and_read_as_a_table(jobs: Editor, ledger: Host
     assert jobs.page.evaluate(tall) == 48
     cells = jobs.page.locator(".skyport-chart td").all_inner_texts()
     assert cells[1:] == ["2", "0.75", "0", "0"]
+
+
+def test_batches_of_the_command_are_a_table_that_moves_while_one_runs(jobs: Editor, host: Host):
+    home = Path(host.process.env["SKYPORT_HOME"])
+    owner = Owner(home / "owners")
+    store = BatchStore(home / "batches.db")
+    store.begin(StoredBatch("b1", "shots.csv", "haiyi", "kling-v3", 4, "", owner.id))
+    store.write("b1", StoredRow(1, mark="a", state=RowState.DONE, cost=0.5, unit="CNY"))
+    store.write("b1", StoredRow(2, mark="b", state=RowState.RUNNING))
+    show(jobs)
+    jobs.page.click("text=Batches: 1 running")
+    row = jobs.page.locator(".skyport-sums tr", has_text="shots.csv")
+    row.get_by_text("1/4", exact=True).wait_for()
+    store.write("b1", StoredRow(2, mark="b", state=RowState.DONE, cost=0.25, unit="CNY"))
+    store.write("b1", StoredRow(3, mark="c", state=RowState.FAILED))
+    row.get_by_text("2/4", exact=True).wait_for()
+    cells = row.locator("td").all_inner_texts()
+    assert cells[0].split("\n")[:2] == ["shots.csv", "HaiYi \u00b7 kling-v3"]
+    assert cells[1:] == ["2/4", "", "1", "0.75 CNY"]
+    store.close()
+    (home / "batches.db").unlink()
 
 
 def test_five_thousand_rows_scroll_and_few_are_drawn(jobs: Editor, ledger: HostLedger):

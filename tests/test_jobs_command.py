@@ -24,7 +24,7 @@ from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import Source, State, TaskRecord, record_of
 from skyport.engine.media.files import sha256_of
 from skyport.engine.platforms.provider import Provider
-from skyport.providers import haiyi
+from skyport.providers import comfyui, haiyi
 from skyport.sandbox import Sandbox
 
 SECRET = "AI-this-is-a-secret-9876"
@@ -217,6 +217,14 @@ def test_show_tells_which_server_of_a_pool_has_the_task(skyport):
     ledger.record_intent(record)
     ledger.record_accepted(record, Task("haiyi", "attic", "24317"))
     assert "platform: HaiYi (http://127.0.0.1:1, attic)" in skyport("jobs", "show", "1").lines
+
+
+def test_show_tells_the_name_alone_of_a_server_of_ones_own(skyport):
+    order = comfyui.workflow({"1": {"class_type": "A", "inputs": {}}})
+    record, ledger = record_of(order, comfyui.ADDRESS), providers.ledger()
+    ledger.record_intent(record)
+    ledger.record_accepted(record, Task("comfyui", "cellar", "24317"))
+    assert "platform: ComfyUI (cellar)" in skyport("jobs", "show", "1").lines
 
 
 def test_show_tells_the_error(skyport):

@@ -167,6 +167,24 @@ def test_what_the_platform_could_cancel_is_told_as_cancelled(
     until(lambda: said(cloud, workflow) == ("warn", "cancelled", []))
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["whatever runs", "this prompt"])
+def test_an_interrupt_that_a_local_node_sees_first_cancels_the_task_too(
+    cloud: Host, clock: Clock, workflow: str, named: bool
+):
+    """It takes ComfyUI's flag away, and the node in the cloud is cancelled as if it had failed."""
+    prompt, sampling = prompt_of(remote(f"{LONG} sampler {named}")), f"sampler of {workflow}"
+    prompt["go"] = node("ProbeGate", gate=workflow)
+    prompt["sampler"] = node("ProbeSampler", place=sampling, value=link("go"))
+    handle = cloud.start(prompt, **of(workflow))
+    handle.wait_for_text("run", "queued")
+    cloud.open_gate(workflow)
+    until(lambda: cloud.at_gate(sampling))
+    about = {"prompt_id": handle.prompt_id} if named else {}
+    cloud.client.post("/interrupt", about).raise_for_status()
+    assert handle.result().status == "interrupted"
+    until(lambda: said(cloud, workflow) == ("warn", "cancelled", []))
+
+
 def test_a_node_whose_neighbour_fails_says_that_its_task_goes_on(
     cloud: Host, clock: Clock, workflow: str
 ):

@@ -123,6 +123,13 @@ def test_every_row_reads_back_as_the_old_code_told_it(home, tmp_path):
     assert now == before
 
 
+def test_nothing_that_ended_before_is_notified_of_now(home, tmp_path):
+    bring(home, tmp_path, *LEDGER)
+    skyport("jobs", "--json")
+    events = change(home, "SELECT DISTINCT event FROM notices")
+    assert events == [("unknown",)]  # only of the order whose process was found dead just now
+
+
 def test_what_no_list_shows_reads_back_too_and_all_results_are_whole(home, tmp_path):
     bring(home, tmp_path, *LEDGER)
     rows = {row.id: row for row in providers.ledger().disk.rows(EVERYTHING)}

@@ -26,7 +26,7 @@ from skyport.engine.ledger.ledger import State, record_of
 from skyport.engine.tasks import history
 from skyport.engine.tasks.job import Job
 from skyport.engine.tasks.progress import DOT
-from skyport.nodes._base import progress, run_task
+from skyport.nodes._base import interrupts, progress, run_task
 from virtual import Cloud, Play, VirtualLoop, ended, order
 
 said: list[str] = []  # below the node
@@ -169,6 +169,31 @@ def test_a_node_that_comfyui_cancels_stops_its_task_only_after_an_interrupt(
     for job in runner.under_way():
         runner.stop(job)
     until(lambda: not runner.under_way())
+
+
+def test_an_interrupt_is_that_of_the_prompts_that_run_and_ends_as_the_next_one_starts() -> None:
+    asked: list[bool] = []
+    interrupt = interrupts._noting(asked.append)
+    PromptServer.instance.prompt_queue = SimpleNamespace(
+        mutex=threading.RLock(), history={}, currently_running={0: (0, "one", {}, {}, [])}
+    )
+    interrupt(True)
+    assert [interrupts.was_interrupted(prompt) for prompt in ("one", "two", "")] == [
+        True,
+        False,
+        False,
+    ]
+    interrupt(False)
+    assert not interrupts.was_interrupted("one")
+    assert asked == [True, False]
+
+
+def test_an_interrupt_gets_through_where_the_queue_cannot_be_read() -> None:
+    asked: list[bool] = []
+    PromptServer.instance.prompt_queue = SimpleNamespace(mutex=None)
+    interrupts._noting(asked.append)(True)
+    assert asked == [True]
+    assert not interrupts.was_interrupted("one")
 
 
 # -- what it says -------------------------------------------------------------------------------

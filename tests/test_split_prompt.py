@@ -220,6 +220,18 @@ def test_class_and_values_that_the_editor_leaves_out_are_read_in_its_graph(
     assert order.nodes["5"]["inputs"] == {**expected, "image": ["a", 1]}
 
 
+@pytest.mark.parametrize(
+    ("whole", "expected"), [("No&bodys'", "No&bodys'"), ("Renamed by hand", "Nobodys")]
+)
+def test_a_class_has_the_letters_that_the_editor_takes_out_of_a_type_that_it_does_not_know(
+    whole: str, expected: str
+) -> None:
+    saved = unknown([7], "seed") | {"properties": {"Node name for S&R": whole}}
+    order = remote_part_of(told_by_editor(saved), "cloud")
+    assert order is not None
+    assert order.nodes["5"]["class_type"] == expected
+
+
 def test_names_that_the_editor_saves_beside_the_values_are_taken() -> None:
     named = {"seed": 7, "control_after_generate": "fixed", "fixed": "fixed", "text": "x"}
     saved = unknown([7, "fixed", "x"]) | {"widgets_values_named": named}
@@ -401,3 +413,85 @@ def test_of_two_thousand_nodes_each_class_is_asked_for_its_inputs_once() -> None
 def test_a_prompt_without_cloud_nodes_is_the_very_same() -> None:
     prompt = graph(a=node("Paint"), show=node("Show", value=link("a", 1)))
     assert split_prompt({"prompt": prompt}) is prompt
+
+
+# -- nodes that exist in the editor only --------------------------------------------------------
+
+
+def absent(*source: Any, **values: Any) -> dict[str, Any]:
+    """A node as the editor queues it where its pack is not installed here."""
+    return {"inputs": {**({"IMAGE": link(*source)} if source else {}), **values}, "_meta": {}}
+
+
+def only_there(node_id: str, kind: str, *values: Any, **more: Any) -> dict[str, Any]:
+    return {"id": node_id, "type": kind, "widgets_values": list(values), **more}
+
+
+@pytest.mark.parametrize(("setter", "getter"), [("SetNode", "GetNode"), ("a setNode", "a getNode")])
+def test_a_value_that_is_set_under_a_name_is_linked_where_it_is_got(
+    setter: str, getter: str
+) -> None:
+    prompt = {"a": node("Paint"), "1": absent("a", 1, UNKNOWN="picture"), "2": absent()}
+    prompt |= {"3": absent("2", UNKNOWN="again"), "4": absent(UNKNOWN="again")}
+    prompt |= {"grow": node("Grow", image=link("4")), "cloud": run(link("grow"))}
+    prompt["show"] = node("Show", value=link("cloud"))
+    saved = [only_there("1", setter, "picture"), only_there("2", getter, "picture")]
+    saved += [only_there("3", setter, "again"), only_there("4", getter, "again")]
+    left = split_prompt(queued(prompt, *saved))
+    order = remote_part_of(left, "cloud")
+    assert order is not None
+    assert order.nodes["grow"]["inputs"] == {"image": ["a", 1]}
+    assert order.nodes.keys() == {"a", "grow"}
+    assert left.keys() == {"cloud", "show"}
+
+
+def test_a_name_of_a_subgraph_counts_before_that_of_the_graph_around_it() -> None:
+    prompt = {"a": node("Paint"), "1": absent("a", 0), "7:1": absent("a", 1), "7:2": absent()}
+    prompt |= {"cloud": run(link("7:2")), "show": node("Show", value=link("cloud"))}
+    inner = {
+        "id": "in",
+        "nodes": [only_there("1", "SetNode", "x"), only_there("2", "GetNode", "x")],
+    }
+    outer = [only_there("1", "SetNode", "x"), {"id": 7, "type": "in"}]
+    data = queued(prompt, *outer, definitions={"subgraphs": [inner]})
+    assert kind_of(data) == "IMAGE"
+
+
+@pytest.mark.parametrize("names", [["other"], ["picture", "picture"]])
+def test_a_name_that_nothing_sets_or_two_do_is_no_link(names: list[str]) -> None:
+    setters = {str(n): absent("a", 1) for n, _ in enumerate(names)}
+    prompt = {"a": node("Paint"), **setters, "9": absent(UNKNOWN="picture")}
+    prompt |= {"cloud": run(link("9")), "show": node("Show", value=link("cloud"))}
+    saved = [only_there(str(n), "SetNode", name) for n, name in enumerate(names)]
+    left = split_prompt(queued(prompt, *saved, only_there("9", "GetNode", "picture")))
+    assert "GetNode (9)" in left["cloud"]["inputs"]["value"]
+
+
+def test_pairs_that_get_what_they_set_end_and_are_no_link() -> None:
+    prompt = {"1": absent("2"), "2": absent(), "cloud": run(link("2"))}
+    prompt["show"] = node("Show", value=link("cloud"))
+    saved = [only_there("1", "SetNode", "x"), only_there("2", "GetNode", "x")]
+    assert REFUSED_INPUT in split_prompt(queued(prompt, *saved))["cloud"]["inputs"]
+
+
+def test_links_that_a_pack_adds_while_queueing_are_read_where_it_is_not_installed() -> None:
+    prompt = {"a": node("Paint"), "grow": node("Grow"), "30": absent("a", 1)}
+    prompt |= {"cloud": run(link("grow")), "show": node("Show", value=link("cloud"))}
+    sent = {"downstream": "grow", "downstream_slot": 0, "upstream": "a", "upstream_slot": 1}
+    grow = {"id": "grow", "type": "Grow", "inputs": [{"name": "image", "type": "IMAGE"}]}
+    senders = [only_there("30", "Sends to all"), grow]
+    extra = {"ue_links": [{**sent, "controller": 30}, {**sent, "controller": 31}, 3]}
+    left = split_prompt(queued(prompt, *senders, extra=extra))
+    order = remote_part_of(left, "cloud")
+    assert order is not None
+    assert order.nodes["grow"]["inputs"] == {"image": ["a", 1]}
+    assert "30" not in left
+
+
+def test_a_node_that_can_do_nothing_in_a_run_keeps_no_prompt_from_running() -> None:
+    prompt = {"a": node("Paint"), "cloud": run(link("a", 1)), "5": absent()}
+    prompt["show"] = node("Show", value=link("cloud"))
+    switches = only_there("5", "Switches of groups", inputs=[])
+    assert "5" not in split_prompt(queued(prompt, switches))
+    counts = only_there("5", "Counter", 3, inputs=[])
+    assert "5" in split_prompt(queued(prompt, counts))

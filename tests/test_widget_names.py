@@ -125,6 +125,22 @@ def named_by_server(class_type: str, node: Any) -> Any:
         ("Rate", saved([2.5, "#fff"]), {"rate": 2.5, "tint": "#fff"}),
         ("Rate", saved([2.5], "tint"), {"rate": 2.5}),
         ("Shown", saved(["the text that it shows"]), {}),
+        ("Shown", saved([{}, {"type": "Header"}, {"filename": "a.png", "type": "temp"}]), {}),
+        (  # a button behind the seed saves nothing
+            "Sampler",
+            saved([7, None, 20, "euler", True], "model"),
+            {"seed": 7, "steps": 20, "sampler": "euler", "tiled": True},
+        ),
+        (  # buttons of scripts anywhere
+            "Sampler",
+            saved([7, "fixed", None, None, 20, "euler", None, True], "model"),
+            {"seed": 7, "steps": 20, "sampler": "euler", "tiled": True},
+        ),
+        (  # a choice that is shown with its picture
+            "Sampler",
+            saved([7, "fixed", 20, {"content": "euler", "image": "euler.png"}, True], "model"),
+            {"seed": 7, "steps": 20, "sampler": "euler", "tiled": True},
+        ),
     ],
 )
 def test_what_a_server_declares_names_the_values(
@@ -143,6 +159,8 @@ def test_what_a_server_declares_names_the_values(
         ("Sampler", saved(["x"] * 600, "model")),
         ("Fit", saved(["elsewhere", True], "image text")),  # a choice that brings unknown inputs
         ("Grown", saved(["a", "b", 3])),
+        ("Sampler", saved([7, None, 20, "euler"], "model")),  # a button, or the steps?
+        ("Shown", saved([{"mode": "fast"}])),  # settings that no input takes
     ],
 )
 def test_values_that_do_not_fit_the_class_are_not_named(class_type: str, node: Any) -> None:
@@ -175,6 +193,20 @@ def test_an_export_names_the_values_of_another_workflow() -> None:
     node = saved([9, "randomize", "mix", 1], "image")
     assert widget_names.named(node, [told]) == {"seed": 9, "way": "mix", "much": 1}
     assert widget_names.named(saved(["mix", 9, 1], "image"), [told]) is None
+
+
+LORAS = [{"on": True, "lora": f"{name}.safetensors", "strength": 0.5} for name in "ab"]
+
+
+def test_the_rows_of_a_list_of_loras_keep_their_numbers_whoever_tells_of_the_class() -> None:
+    told = widget_names.of_workflow(export(Header={}, lora_1=LORAS[0], add="", model=["2", 0]))
+    node = saved([{}, {"type": "Header"}, *LORAS, {}, ""], "model")
+    rows = {"lora_1": LORAS[0], "lora_2": LORAS[1]}
+    entry = {"input": {"optional": {"model": ["MODEL"]}}, "output": ["MODEL"]}
+    declared = widget_names.of_object_info({"Blend": entry})
+    assert widget_names.named(node, [told["Blend"]]) == rows
+    assert widget_names.named(node, [declared["Blend"]]) == rows
+    assert widget_names.named(node, []) is None
 
 
 def test_a_linked_input_of_an_export_is_a_widget_where_the_node_saves_it_as_one() -> None:

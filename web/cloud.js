@@ -9,16 +9,20 @@ import { RUN, essence, hasCloud, whereOf } from "./cloud/graph.js";
 import { commands, entries, keybindings, offerAtOutputs, toolbox } from "./cloud/menu.js";
 import { askForNames } from "./cloud/names.js";
 import { paint, prepare } from "./cloud/paint.js";
+import { settleRestored } from "./cloud/steps.js";
+import { linkInto } from "./links.js";
 import { focusNotice, notice } from "./notices.js";
 import { startPractice } from "./practice.js";
 import { mayChangeLater, promptOf, rootGraph } from "./prompt.js";
 import { act, ask } from "./server.js";
 import { openSettings } from "./settings/open.js";
+import { addStyles } from "./styles.js";
 import { watchGraph } from "./watch.js";
 import { say } from "./words.js";
 
 const shown = new Set(); // reasons that were shown in full
 let badges = new Map();
+let configured = false; // since the graph has last changed
 
 const { later, anew } = watchGraph({ read, ask: answer, show });
 
@@ -44,8 +48,7 @@ const isTrouble = (node, badge) => node.type === RUN && badge.reason;
 
 /** In full and once; not while the value is still to be linked. */
 function tellOnce(node, badge) {
-  const linked = node.inputs?.some((input) => input.name === "value" && input.link != null);
-  if (!isTrouble(node, badge) || !linked || shown.has(badge.reason)) return;
+  if (!isTrouble(node, badge) || !linkInto(node, "value") || shown.has(badge.reason)) return;
   shown.add(badge.reason);
   void tell(node, badge);
 }
@@ -83,17 +86,28 @@ function withReason(node) {
 
 const TELL = { id: "Skyport.ShowReason", label: "Skyport: reason of the selected node's badge", icon: "pi pi-question-circle", function: tellSelected };
 
+/** The editor has noted another state: one that it restored, where the graph was configured first. */
+function noted() {
+  if (configured && hasCloud(rootGraph())) settleRestored().catch(() => null);
+  configured = false;
+  later();
+}
+
 app.registerExtension({
   name: "Skyport.Cloud",
   commands: [...commands, TELL],
   keybindings,
   setup() {
-    api.addEventListener("graphChanged", later);
+    addStyles("cloud.css");
+    api.addEventListener("graphChanged", noted);
     document.addEventListener("skyport.refused", tellRefused);
     document.addEventListener("skyport.setup", anew); // a key may have been set
     anew();
   },
-  afterConfigureGraph: anew, // the nodes are others, though they may look the same
+  afterConfigureGraph() {
+    configured = true;
+    anew(); // the nodes are others, though they may look the same
+  },
   nodeCreated(node) {
     prepare(node);
     offerAtOutputs(node);

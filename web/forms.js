@@ -3,7 +3,7 @@
 import { app } from "../../scripts/app.js";
 import { choicesOf, goneOf } from "./forms/refit.js";
 import { KEPT, isGone, refitted, remembered, valuesOf } from "./forms/values.js";
-import { originsOf, reconnect, restoreSockets } from "./forms/sockets.js";
+import { originsInFile, reconnect, restoreSockets } from "./forms/sockets.js";
 import { noteLinks, savedForms, watch } from "./forms/switch.js";
 import { refreshModels } from "./models.js";
 import { notice } from "./notices.js";
@@ -41,7 +41,7 @@ function loadByName(node) {
   const { configure } = node;
   node.configure = function (file) {
     const kept = file?.properties?.[KEPT];
-    origins.set(this, originsOf(this, file));
+    origins.set(this, originsInFile(this, file));
     configure.call(this, kept ? fitting(this, file, kept) : file);
     before.set(this, kept ?? {});
     restoreSockets(this, file);

@@ -5,6 +5,7 @@ import { say } from "./words.js";
 import { focusNotice, notice } from "./notices.js";
 import { refreshModels } from "./models.js";
 import { addStyles } from "./styles.js";
+import { notices } from "./settings/notify.js";
 import { openSettings } from "./settings/open.js";
 import { setup } from "./settings/setup.js";
 import { platformNamed } from "./errors/words.js";
@@ -17,6 +18,7 @@ const SECTIONS = [
   ["Practice", "Practice mode (sandbox)", practice],
   ["Models", "Models and clusters", models],
   ["Tasks", "Tasks and results", tasks],
+  ["Notices", "Notices", notices],
   ["Media", "Media host and S3", media],
   ["Editor", "Language and names", editor],
 ];

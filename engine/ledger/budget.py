@@ -26,7 +26,7 @@ class Period(str, enum.Enum):
 class Limit:
     """At most so much may be ordered within a period.
 
-    setting   the setting that it comes from
+    setting   the setting that it comes from, or the option of the command
     most      tasks, or the amount in a unit
     counts    "tasks" or "cost"
     platform  "" for all of them together, but those that are `free`
@@ -202,6 +202,8 @@ def _unknown_text(standing: Standing) -> str:
 
 
 def _advice(limit: Limit) -> str:
+    if limit.setting.startswith("--"):
+        return tr("Raise {option} to go on.", option=limit.setting)
     wait = {
         Period.QUEUE: lambda: tr("Queue less at once, or raise the limit:"),
         Period.DAY: lambda: tr("Wait until tomorrow, or raise the limit:"),

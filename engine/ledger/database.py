@@ -17,6 +17,7 @@ from .charges import Charges
 from .connection import connect, enable_wal
 from .ledger import ATTACHABLE, Row, State
 from .migrations import VERSION, migrate, version_of
+from .notices import Outbox
 from .ownership import Ownership
 from .rows import to_row
 from .sql import HAVE_RESULT
@@ -53,6 +54,7 @@ class Database:
     def _connect(self) -> None:
         self._db = connect(self._path)
         self._charges = Charges(self._db, self._owner, self._now)
+        self._outbox = Outbox(self._db, self._owner, self._now)
         # Not at exit: our threads may still be writing then, and SQLite needs no clean close.
         self._closing = weakref.finalize(self, self._db.close)
         self._closing.atexit = False
@@ -91,6 +93,12 @@ class Database:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def outbox(self, kind: str = "IMMEDIATE") -> Iterator[Outbox]:
+        """The notices, in one transaction; a DEFERRED one only reads."""
+        with self._transaction(kind):
+            yield self._outbox
 
     def _prepare_database(self, path: Path | None) -> None:
         version = version_of(self._db)

@@ -15,6 +15,7 @@ from ..base import forks
 from .charges import Charges
 from .lease import BEAT, Lease
 from .migrations import VERSION, in_postgres, known, steps_after
+from .notices import Outbox
 from .postgres import Connection
 from .sqlite_store import Store
 
@@ -50,6 +51,7 @@ class PostgresStore(Store):
         self._person = holder()
         self._lease = self._owner = Lease(self._connection, self._person)
         self._charges = Charges(self._db, self._owner, self._now)
+        self._outbox = Outbox(self._db, self._owner, self._now)
         self._beating: threading.Event | None = None
         forks.watch(self)
         with suppress(OSError):  # reported by the next call

@@ -258,6 +258,24 @@ class ResilientLedger:
         """Delete ended rows unused for so long, never an undelivered result; returns how many."""
         return self._read_disk(lambda disk: disk.prune(older_than_s), 0)
 
+    # -- queued graphs ------------------------------------------------------------------------
+
+    def keep_graph(self, prompt_id: str, text: str) -> None:
+        """Keep the graph of a prompt that is being queued, as far as the disk takes it."""
+        self._read_disk(lambda disk: disk.keep_graph(prompt_id, text), None)
+
+    def take_prompt(self, prompt_id: str) -> bool:
+        """Make a prompt that was left this process's own. False where another was faster."""
+        return self._read_disk(lambda disk: disk.take_prompt(prompt_id), False)
+
+    def leave_prompt(self, prompt_id: str) -> None:
+        """Offer a prompt again that this process has taken and could not queue."""
+        self._read_disk(lambda disk: disk.leave_prompt(prompt_id), None)
+
+    def close_prompts(self, prompt_ids: Sequence[str]) -> None:
+        """Record that these prompts need not be queued again."""
+        self._read_disk(lambda disk: disk.close_prompts(prompt_ids), None)
+
     # -- disk and memory ----------------------------------------------------------------------
 
     def _write(self, write: Callable[[Store], T], fingerprint: str) -> T:
@@ -286,6 +304,7 @@ class ResilientLedger:
         self._release_on_disk(disk)
         for row in reversed(self.memory.rows(EVERYTHING)):
             disk.import_row(row)
+            self.memory.hand_notices(row, disk)
             self.memory.delete(row)
 
     def _copy_to_memory(self, fingerprint: str) -> None:
@@ -300,6 +319,11 @@ class ResilientLedger:
             row.task or row.state is State.UNKNOWN or (row.state in OPEN and self.is_own(row))
         ):
             self.memory.import_row(row)
+            self._read_disk(lambda disk: disk.hand_notices(row, self.memory), None)
+
+    def on_each(self, act: Callable[[Store], T], default: T) -> list[T]:
+        """What `act` makes of the disk, `default` where that fails, and of what is in memory."""
+        return [self._read_disk(act, default), act(self.memory)]
 
     def _used_on_disk(
         self, limit: Limit, local: bool, queue: str, asked: frozenset[str]

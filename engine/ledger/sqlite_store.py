@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ..base.errors import LimitReached
 from ..base.types import Json, Result, Task, TaskState
 from .budget import Limit
 from .charges import Others, no_others
@@ -58,7 +60,7 @@ class Store(Statements):
         others: Others = no_others,
     ) -> list[str]:
         self._drop_dead_reservations()
-        with self._transaction():
+        with self._ordering(records):
             return self._charges.reserve(records, limits, reuse, others)
 
     def release(self, fingerprints: Sequence[str]) -> None:
@@ -71,13 +73,24 @@ class Store(Statements):
         *limits: Limit,
         others: Others = no_others,
     ) -> Row | None:
-        with self._transaction():
+        with self._ordering([record]):
             existing = self._open_row(record.fingerprint)
             if existing is not None:
                 return existing
             self._charges.claim(record, limits, others)
             self._insert(record)
         return None
+
+    @contextmanager
+    def _ordering(self, records: Sequence[TaskRecord]) -> Iterator[None]:
+        """One transaction; that a limit has refused it is a notice of its own."""
+        try:
+            with self._transaction():
+                yield
+        except LimitReached as refusal:
+            with self.outbox() as outbox:
+                outbox.add_limit(self._charges.queue_of(records[0]), str(refusal))
+            raise
 
     def record_intent_again(self, record: TaskRecord, lost: str = "") -> bool:
         # Of a lost task, nothing is kept but that it was one attempt.
@@ -86,6 +99,7 @@ class Store(Statements):
             "owner": self._owner.id,
             "order_id": record.order_id,
             "sent_to": record.sent_to,
+            "title": record.title,
             "sent": "[]",
             **dict.fromkeys(("submitted", "ended"), 0.0),
             **dict.fromkeys(("task_id", "success", "error", "answer"), ""),
@@ -272,7 +286,9 @@ class Store(Statements):
             last_use = cutoff((moment for (moment,) in times), older_than_s)
             old = f"state {in_states(OVER)} AND {_LAST_USE} <= ?"
             self._charges.keep_pruned(old, last_use)
-            return self._db.execute(f"DELETE FROM tasks WHERE {old}", (last_use,)).rowcount
+            forgotten = self._db.execute(f"DELETE FROM tasks WHERE {old}", (last_use,)).rowcount
+            self._prune_graphs(last_use)
+            return forgotten
 
     def recover(self) -> None:
         self._drop_dead_reservations()
@@ -327,6 +343,14 @@ class Store(Statements):
         """Make `other` a copy of this one."""
         with self._lock, other._lock:
             self._db.backup(other._db)
+
+    def hand_notices(self, row: Row, other: Store) -> None:
+        """Let `other`, which has imported `row`, know what was notified of it, and nothing else."""
+        key = row.record.fingerprint, row.created
+        with self.outbox() as outbox:
+            notices = outbox.of(*key)
+        with other.outbox() as outbox:
+            outbox.replace(*key, notices)
 
     def delete(self, row: Row) -> None:
         with self._transaction():

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from ..base.types import Json, Result
 from .charges import charge_columns
+from .graphs import Graphs
 from .ledger import OPEN, Row, TaskRecord
-from .queries import Queries
 from .rows import FIRST_TEXT, file_values, storable, with_missing, words_of
 from .sql import assigned, in_states
 
 
-class Statements(Queries):
+class Statements(Graphs):
     """Inserts and updates of one row."""
 
     def _beside_others(self, record: TaskRecord, task_id: str) -> TaskRecord:

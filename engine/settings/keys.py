@@ -7,8 +7,8 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,22 @@ def is_stored_elsewhere(name: str) -> bool:
         os.environ.get(key_variable(name), "").strip()
         or any(_stored(path).get(name) for path in others)
     )
+
+
+def stored_list(name: str) -> list[str]:
+    """The texts under `name` in keys.json, as secret as a key. Raises InvalidInput."""
+    found: object = _stored(_file()).get(name)
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+
+@contextmanager
+def updating_list(name: str) -> Iterator[list[str]]:
+    """`stored_list`, written back as it is left. Raises InvalidInput."""
+    with json_file.updating(_file()):
+        texts = stored_list(name)
+        yield texts
+        kept = {key: value for key, value in _stored(_file()).items() if key != name}
+        json_file.write(_file(), {**kept, name: texts} if texts else kept)
 
 
 # A key goes only to the address it was entered for. When the address changes, the key is kept in

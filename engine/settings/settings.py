@@ -194,9 +194,11 @@ class Settings:
     language         "en" or "zh"; None follows ComfyUI, else the system
     catalogue_hours  age in hours at which a platform's model list is fetched again
     reuse_results    deliver a stored result again instead of paying twice
+    head_start       begin what queued prompts order as soon as ComfyUI has them in its queue
     confirm_above    cost above which the editor asks before it queues: "5 CNY, 100 credits", or a
                      number for every unit; 0 asks for every task, "" never
     keep_days        days for which the ledger keeps finished tasks
+    keep_graphs      keep each queued graph with cloud nodes beside its tasks, without keys
     media_host       what hosts media for a platform without uploads of its own: "auto", "s3", or a
                      platform whose uploads are public
     s3_endpoint      address of the S3-compatible service; "" is AWS
@@ -210,6 +212,9 @@ class Settings:
     limit_tasks_per_queue, limit_tasks_per_day, limit_cost_per_day, limit_cost_per_month
                      at most so many tasks or so much cost: a number, "20, gpugeek=5" or
                      {"all": 20, "gpugeek": 5}, costs also with a unit ("5 CNY")
+    notify_after_s   seconds that a task, or those of one queue, must have taken for a notice to be
+                     sent of its end
+    notify_prompts   whether prompts may stand in notices
     allowed_folders  folders outside ComfyUI's whose files a workflow may take along by their paths
     ledger_url       database of a team's ledger, as postgresql://user@host/name; "" is the one in
                      the data folder. A password in it is a key: see `keys.ledger_password`
@@ -232,8 +237,10 @@ class Settings:
         default=24, metadata=_setting("SKYPORT_CATALOGUE_HOURS", _amount)
     )
     reuse_results: bool = field(default=True, metadata=_setting("SKYPORT_REUSE_RESULTS", _flag))
+    head_start: bool = field(default=True, metadata=_setting("SKYPORT_HEAD_START", _flag))
     confirm_above: str = field(default="", metadata=_setting("SKYPORT_CONFIRM_ABOVE", _amounts))
     keep_days: float = field(default=90, metadata=_setting("SKYPORT_KEEP_DAYS", _amount))
+    keep_graphs: bool = field(default=True, metadata=_setting("SKYPORT_KEEP_GRAPHS", _flag))
     media_host: str = field(default="auto", metadata=_setting("SKYPORT_MEDIA_HOST", _media_host))
     s3_endpoint: str = field(default="", metadata=_setting("SKYPORT_S3_ENDPOINT", address))
     s3_bucket: str = field(default="", metadata=_setting("SKYPORT_S3_BUCKET", _name))
@@ -261,6 +268,8 @@ class Settings:
     allowed_folders: tuple[str, ...] = field(
         default=(), metadata=_setting("SKYPORT_ALLOWED_FOLDERS", _folders)
     )
+    notify_after_s: float = field(default=60, metadata=_setting("SKYPORT_NOTIFY_AFTER_S", _amount))
+    notify_prompts: bool = field(default=False, metadata=_setting("SKYPORT_NOTIFY_PROMPTS", _flag))
     ledger_url: str = field(
         default="", metadata=_setting("SKYPORT_LEDGER_URL", ledger_url.without_password)
     )

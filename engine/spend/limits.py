@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 from ..ledger.budget import Limit, Period
 from ..platforms import registry
 from ..settings import settings
@@ -12,6 +16,19 @@ _PERIODS = {
     "limit_cost_per_day": Period.DAY,
     "limit_cost_per_month": Period.MONTH,
 }
+_of_command: list[Limit] = []
+
+
+@contextmanager
+def also(more: Iterable[Limit]) -> Iterator[None]:
+    """In here these limits are in force too: those that a command was given."""
+    added = [replace(limit, free=_free_platforms()) for limit in more]
+    _of_command.extend(added)
+    try:
+        yield
+    finally:
+        for limit in added:
+            _of_command.remove(limit)
 
 
 def current() -> list[Limit]:
@@ -22,7 +39,7 @@ def current() -> list[Limit]:
         Limit(name, period, cap.most, name.split("_")[1], cap.platform, cap.unit, free)
         for name, period in _PERIODS.items()
         for cap in getattr(loaded, name)
-    ]
+    ] + _of_command
 
 
 def _free_platforms() -> frozenset[str]:

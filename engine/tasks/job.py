@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from ..ledger.ledger import TaskRecord
 from ..platforms.provider import Provider
 
 T = TypeVar("T")
+
+NODES_FIRST = float("-inf")  # the rank of a job that somebody waits for now
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class JobSnapshot:
     answer: str = ""
 
 
+_BEFORE_SUBMIT = ("waiting", "preparing", "fetching", "uploading")
+
+
 class Stopped(Exception):
     """The job's last watcher has asked to stop it."""
 
@@ -63,6 +68,9 @@ class Job:
     has_share      whether a part of the limits was set aside for it and for equal jobs
     is_reserved    whether it still is: until it is sent
     reused_urls    of its files, as it was sent: hosted for earlier requests
+    rank           its turn among jobs that wait for a free slot: the lowest is next
+    begun_ahead    `time.monotonic` when it was begun for a prompt that waits in ComfyUI's queue
+    is_wanted      asked before it is sent: whether it still has to be
     stop           set when the last watcher has asked to stop it
     open           cleared while that is handled: new watchers wait for the outcome
     """
@@ -85,6 +93,9 @@ class Job:
         self.lost_task: Task | None = None
         self.has_share = self.is_reserved = False
         self.reused_urls: tuple[ReusedUrl, ...] = ()
+        self.rank = NODES_FIRST
+        self.begun_ahead: float | None = None
+        self.is_wanted: Callable[[], bool] = lambda: True
         self.snapshot = JobSnapshot(since=time.monotonic())
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
@@ -102,6 +113,11 @@ class Job:
     def fingerprint(self) -> str:
         """The order's fingerprint."""
         return self.record.fingerprint
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether nothing has been sent, nor will be without another turn of the engine's loop."""
+        return self.snapshot.stage in _BEFORE_SUBMIT
 
     @property
     def may_be_sent_again(self) -> bool:

@@ -1,4 +1,4 @@
-"""How many orders of a platform run side by side: on each of its lanes, first come first served."""
+"""How many orders of a platform run side by side on each of its lanes, and which one is next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lanes:
         provider = self._providers[job.provider.name] = job.provider
         provider.in_flight = partial(self.count, provider.name)
         if lane not in job.lanes:
-            await self._limit(provider.name, lane).acquire()
+            await self._limit(provider.name, lane).acquire(lambda: job.rank)
             job.lanes.append(lane)
 
     def join(self, job: Job, lane: str) -> None:

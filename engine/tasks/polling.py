@@ -115,23 +115,26 @@ class RateLimiter:
 
 
 class ConcurrencyLimit:
-    """At most `limit()` holders at once, first come first served."""
+    """At most `limit()` holders at once: the lowest rank first, among equals first come first."""
 
     def __init__(self, limit: Callable[[], int]) -> None:
         self._limit = limit
         self._held = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[asyncio.Future[None], Callable[[], float]] = {}  # by when it came
 
     @property
     def count(self) -> int:
         """How many hold a slot or wait for one."""
         return self._held + len(self._waiting)
 
-    async def acquire(self) -> None:
-        """Wait for a slot. Raises what `limit` raises, without taking a slot."""
+    async def acquire(self, rank: Callable[[], float] = lambda: 0.0) -> None:
+        """Wait for a slot. Raises what `limit` raises, without taking a slot.
+
+        rank  asked whenever a slot is free
+        """
         limit = self._limit()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting[turn] = rank
         self._admit(limit)
         try:
             await turn
@@ -155,12 +158,13 @@ class ConcurrencyLimit:
     def _cancel_turn(self, turn: asyncio.Future[None]) -> None:
         if turn.done() and not turn.cancelled():
             self.release()
-        elif turn in self._waiting:
-            self._waiting.remove(turn)
+        else:
+            self._waiting.pop(turn, None)
 
     def _admit(self, limit: int) -> None:
         while self._waiting and self._held < limit:
-            turn = self._waiting.popleft()
+            turn = min(self._waiting, key=lambda one: self._waiting[one]())
+            del self._waiting[turn]
             if not turn.done():
                 self._held += 1
                 turn.set_result(None)

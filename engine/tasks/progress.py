@@ -54,6 +54,8 @@ def _words(job: Job, now: float) -> list[str]:
             words.append(tr("no answer for {time}", time=clock(now - snapshot.silent)))
     if snapshot.stage == "answering":
         words.append(clock(now - snapshot.since))
+    if job.begun_ahead is not None:
+        words.append(tr("started when queued, {time} ago", time=clock(now - job.begun_ahead)))
     if snapshot.attached:
         words.append(tr("attached to the task of an earlier run"))
     return words

@@ -14,7 +14,7 @@ from ..base.types import Json, Result, ResultFile
 from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..platforms import registry
-from ..settings import keys
+from ..settings import keys, notify_urls
 
 _PROMPTS = ("prompt", "text", "content")  # keys under which requests hold a prompt
 _SHORT = 80  # characters of a detail beside its name
@@ -63,7 +63,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "prompt": row.record.source.prompt_id,
             "person": row.person,
             "fingerprint": row.record.fingerprint,
-            "request": _without_secret_fields(row.record.request),
+            "request": without_secret_fields(row.record.request),
             **_contents(result or Result("")),
         }
     )
@@ -102,15 +102,16 @@ def is_short(detail: str) -> bool:
 
 def first_prompt(request: Json) -> str:
     """The first prompt in `request`, "" if there is none."""
-    return next((text for text in _prompt_texts(request) if text.strip()), "")
+    return next((text for text in prompt_texts(request) if text.strip()), "")
 
 
-def _prompt_texts(tree: Json) -> Iterator[str]:
+def prompt_texts(tree: Json) -> Iterator[str]:
+    """All prompts in `tree`."""
     if isinstance(tree, dict):
         yield from (tree[name] for name in _PROMPTS if isinstance(tree.get(name), str))
-        yield from (text for value in tree.values() for text in _prompt_texts(value))
+        yield from (text for value in tree.values() for text in prompt_texts(value))
     elif isinstance(tree, list):
-        yield from (text for value in tree for text in _prompt_texts(value))
+        yield from (text for value in tree for text in prompt_texts(value))
 
 
 def _file(file: ResultFile) -> dict[str, Any]:
@@ -127,12 +128,12 @@ def _missing_of(result: Result) -> dict[str, Any]:
 
 def redact(tree: Any) -> Any:
     """`tree` without URL queries, which may hold signatures, and without any key in use."""
-    return _redact(_secrets(), tree)
+    return _redact(keys_in_use(), tree)
 
 
 def without_keys(text: str) -> str:
     """`text` without any key in use."""
-    for secret in _secrets():
+    for secret in keys_in_use():
         text = text.replace(secret, "...")
     return text
 
@@ -148,25 +149,27 @@ def _redact(secrets: Sequence[str], tree: Any) -> Any:
     return [_redact(secrets, value) for value in tree] if isinstance(tree, list) else tree
 
 
-def _without_secret_fields(tree: Json) -> Json:
+def without_secret_fields(tree: Json) -> Json:
     """`tree` without the texts of fields whose names say that they are secrets."""
     if isinstance(tree, str):
         return _SECRET_FIELD.sub(r"\g<name>...", tree)
     if isinstance(tree, list):
-        return [_without_secret_fields(value) for value in tree]
+        return [without_secret_fields(value) for value in tree]
     if not isinstance(tree, dict):
         return tree
     return {
-        name: "..." if _is_secret(name, value) else _without_secret_fields(value)
+        name: "..." if is_secret(name, value) else without_secret_fields(value)
         for name, value in tree.items()
     }
 
 
-def _is_secret(name: str, value: Json) -> bool:
+def is_secret(name: str, value: Json) -> bool:
+    """Whether `value` is a text, and its name says that it is a secret."""
     return isinstance(value, str) and value != "" and bool(_SECRET_NAME.fullmatch(name))
 
 
-def _secrets() -> list[str]:
+def keys_in_use() -> list[str]:
+    """The keys of all platforms and of the bucket, as they are set now."""
     found = []
     for platform in registry.names():
         for name in registry.provider_class(platform).key_names():
@@ -174,4 +177,7 @@ def _secrets() -> list[str]:
                 found.append(keys.find(name))
     with suppress(SkyportError):
         found += keys.s3() or ()
-    return [key.value for key in found if key is not None]
+    secrets = [key.value for key in found if key is not None]
+    with suppress(SkyportError):
+        secrets += notify_urls.secrets()
+    return secrets

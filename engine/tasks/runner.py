@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from ..hosting.upload_cache import UploadCache, UploadUrlStore
 from ..ledger.ledger import NOBODY, Ledger, Row, Source, State, record_of
 from ..platforms.provider import Provider
 from .finisher import Finisher
-from .job import Job, Stopped
+from .job import NODES_FIRST, Job, Stopped
 from .lanes import Lanes
 from .look_up import never_arrived_error, number
 from .reservations import PriceOf, Reservations
@@ -113,20 +114,47 @@ class Runner:
     async def begin_all(
         self,
         provider: Provider,
-        requests: Sequence[Request],
+        requests: Sequence[Request | Job],
         into: Path,
         source: Source = NOBODY,
         begun: list[Job] | None = None,
     ) -> list[Job]:
         """`begin` for a fan-out, in order. Raises LimitReached, with none begun, if not all fit.
 
-        begun  gets each job as it begins, for a caller that may be cancelled meanwhile
+        requests  a job among them was begun ahead: it is only watched, even if it has ended
+        begun     gets each job as it begins, for a caller that may be cancelled meanwhile
         """
-        begun = [] if begun is None else begun
+        jobs = [one if isinstance(one, Job) else _job_of(provider, one, source) for one in requests]
+        for job in jobs:
+            job.rank = NODES_FIRST
+        return await self._begin(jobs, into, [] if begun is None else begun)
+
+    async def begin_ahead(
+        self,
+        provider: Provider,
+        requests: Sequence[Request],
+        into: Path,
+        source: Source,
+        rank: float,
+    ) -> list[Job]:
+        """`begin_all` for a node that will run later; jobs of a lower rank are sent first."""
         jobs = [_job_of(provider, request, source) for request in requests]
-        async with self._reservations.held(jobs, self._new(jobs)):
+        for job in jobs:
+            job.rank, job.begun_ahead = rank, time.monotonic()
+        return await self._begin(jobs, into, [])
+
+    def withdraw(self, job: Job) -> None:
+        """The caller stops waiting; the last one stops what has not been sent yet.
+
+        To be called on the engine's loop.
+        """
+        self._leave(job, stop=job.is_unsent)
+
+    async def _begin(self, jobs: Sequence[Job], into: Path, begun: list[Job]) -> list[Job]:
+        fresh = [job for job in jobs if job.asyncio_task is None]
+        async with self._reservations.held(fresh, self._new(fresh)):
             for job in jobs:
-                begun.append(await self._join(job, into))
+                begun.append(await self._join(job, into) if job in fresh else _watched(job))
         return begun
 
     async def attach(self, provider: Provider, row: Row, into: Path) -> Job:
@@ -154,9 +182,8 @@ class Runner:
         """The equal job in progress, else `fresh`; with one more watcher."""
         job = await self._find_or_launch(fresh, into)
         job.stop.clear()
-        job.watchers += 1
-        job.is_awaited = True
-        return job
+        job.rank = min(job.rank, fresh.rank)
+        return _watched(job)
 
     async def _find_or_launch(self, fresh: Job, into: Path) -> Job:
         while (job := self._jobs.get(fresh.fingerprint)) and not job.open.is_set():
@@ -286,6 +313,12 @@ class Runner:
         task, success = again
         job.enter("running", task_id=task.id, attached=False)
         return await self._finisher.finish(job, task, None, into, success)
+
+
+def _watched(job: Job) -> Job:
+    job.watchers += 1
+    job.is_awaited = True
+    return job
 
 
 def _job_of(provider: Provider, request: Request, source: Source) -> Job:

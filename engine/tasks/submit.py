@@ -239,7 +239,7 @@ class Submitter:
         self._lanes.leave(job, keep=1)
         prepared = await self._call(lambda: job.provider.prepare(job.request))
         warnings = dict.fromkeys((*job.request.warnings, *prepared.warnings))
-        job.request = replace(job.request, warnings=tuple(warnings))
+        job.request = replace(job.request, warnings=tuple(warnings), title=prepared.title)
         request = replace(prepared, order_id=job.request.order_id)
         await self._lanes.enter(job, job.provider.lane(request))
         return request
@@ -332,7 +332,7 @@ class Submitter:
         """
 
         async def raise_if_stopped() -> None:
-            if job.stop.is_set():
+            if job.stop.is_set() or not job.is_wanted():
                 raise Stopped
 
         async def pause(seconds: float) -> None:
@@ -375,7 +375,7 @@ class Submitter:
 def _note_endpoint(job: Job, request: Request) -> None:
     """Note in the job's record where the order is sent."""
     sent_to = "" if request.endpoint == job.record.endpoint else request.endpoint
-    job.record = replace(job.record, sent_to=sent_to)
+    job.record = replace(job.record, sent_to=sent_to, title=request.title)
 
 
 @dataclass(frozen=True)

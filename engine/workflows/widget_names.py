@@ -19,6 +19,7 @@ _AFTER_UPLOAD = ("image", "video", "audio", "file", "", None)  # what upload but
 _BUTTONS = (*_AFTER_UPLOAD, "upload")  # what may follow the last value
 _SEEDS = ("seed", "noise_seed")  # the editor adds a widget after these, declared or not
 _MOST_WIDGETS = 500
+_ROW = {"on", "lora", "strength"}  # what a row of a list of LoRAs holds
 
 INT, FLOAT, STRING, BOOLEAN = "INT", "FLOAT", "STRING", "BOOLEAN"
 COMBO = "COMBO"  # texts only
@@ -263,9 +264,12 @@ def named(node: Mapping[str, Any], candidates: Sequence[Widgets]) -> dict[str, A
     saved = SavedNode(node)
     if len(saved.values) > _MOST_WIDGETS:
         return None
-    if any(not widgets for widgets in candidates):
+    if any(map(_lists_rows, candidates)) and (rows := _rows(saved.values)):
+        return rows
+    if any(not widgets for widgets in candidates) and not any(map(_is_content, saved.values)):
         return {}  # what it saves is for its looks only
-    found = [values for one in candidates if (values := _named(saved, one)) is not None]
+    named_by = [widgets for widgets in candidates if widgets]
+    found = [values for one in named_by if (values := _named(saved, one)) is not None]
     return found[0] if found and all(values == found[0] for values in found) else None
 
 
@@ -273,23 +277,30 @@ def _named(saved: SavedNode, widgets: Widgets) -> dict[str, Any] | None:
     exact = _assign(saved, widgets, saved.values)
     if exact is not None:
         return exact
-    # Packs of scripts may add such a widget after any number.
+    # Scripts of packs may add such a widget after any number, and a button anywhere.
     bare = [v for n, v in enumerate(saved.values) if not _is_control(saved.values, n)]
-    return _assign(saved, widgets, bare, followers=False) if bare != saved.values else None
+    if bare != saved.values and (found := _assign(saved, widgets, bare, followers=False)):
+        return found
+    plain = [value for value in bare if value is not None]
+    return _assign(saved, widgets, plain, followers=False, whole=True) if plain != bare else None
 
 
 def _assign(
-    saved: SavedNode, widgets: Widgets, values: Sequence[Any], followers: bool = True
+    saved: SavedNode,
+    widgets: Widgets,
+    values: Sequence[Any],
+    followers: bool = True,
+    whole: bool = False,
 ) -> dict[str, Any] | None:
-    """Each value to a widget, in order; None where one does not fit."""
+    """Each value to a widget, in order; None where one does not fit, or with `whole` lacks one."""
     todo, left, result = list(widgets), list(values), dict[str, Any]()
     while todo:
         widget = todo.pop(0)
         if not saved.has_widget(widget):
             continue
         if not left:
-            return _with_defaults(result, [widget, *todo], saved)
-        value = left.pop(0)
+            return None if whole else _with_defaults(result, [widget, *todo], saved)
+        value = _chosen(widget, left.pop(0))
         if widget.name not in saved.linked and not _fits(widget, value):
             return None
         result[widget.name] = value
@@ -314,6 +325,12 @@ def _with_defaults(
             result[widget.name] = value
             todo[:0] = widget.branches_of(value)
     return result
+
+
+def _chosen(widget: Widget, value: Any) -> Any:
+    """The value that is queued: a choice with a picture is saved as {"content": choice, ...}."""
+    has_choice = isinstance(value, dict) and isinstance(value.get("content"), str)
+    return value["content"] if has_choice and widget.kind in (COMBO, STRING) else value
 
 
 def _fits(widget: Widget, value: Any) -> bool:
@@ -348,7 +365,26 @@ def _is_button(value: Any) -> bool:
     """Whether a value is one that buttons and previews save: no input takes it."""
     if isinstance(value, str):
         return value in _BUTTONS or value.startswith("/view?")
-    return value is None or isinstance(value, (dict, list))
+    return value is None or (isinstance(value, (list, dict)) and not _is_row(value))
+
+
+def _lists_rows(widgets: Widgets) -> bool:
+    """Whether a class may have rows: a server declares none of them, an export has them all."""
+    return not widgets or any(widget.name == "lora_1" for widget in widgets)
+
+
+def _rows(values: Sequence[Any]) -> dict[str, Any]:
+    """The rows of a list of LoRAs, which grows in the editor."""
+    return {f"lora_{number}": row for number, row in enumerate(filter(_is_row, values), 1)}
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() >= _ROW
+
+
+def _is_content(value: Any) -> bool:
+    """Whether a value is more than looks: an object of settings, but no file that is shown."""
+    return isinstance(value, dict) and not value.keys() <= {"type"} and "filename" not in value
 
 
 def _name(one: Mapping[str, Any]) -> str:

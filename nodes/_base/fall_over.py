@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ... import providers
 from ...engine.base.errors import InvalidInput, LimitReached, SkyportError
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.platforms.provider import Provider
 from ...engine.tasks.job import Job
 from ...engine.tasks.outcome import is_uncharged
-from . import run_task
+from . import begun_ahead, run_task
 
 T = TypeVar("T")
 
@@ -53,12 +52,14 @@ async def run(
     """
     plan = await run_task.in_thread(make_plan)
     items = [_Item(list(choices), list(plan.refusals)) for choices in plan.items]
+    call = begun_ahead.current_call(node_id)
     while asked := [item for item in items if item.may_go_on()]:
-        await _round(node_id, asked)
+        await _round(call, asked)
     jobs = [item.job for item in items if item.job]
     errors = {n: item.error() for n, item in enumerate(items, 1) if item.error()}
     if errors:
         raise await run_task.error_of(jobs, errors, len(items))
+    deliver = run_task.noting_change(call, deliver)
     return await run_task.finish(node_id, jobs, deliver, plan.note)
 
 
@@ -103,24 +104,24 @@ class _Item:
         return all_refused(self._refusals) if len(self._refusals) > 1 else self._refused
 
 
-async def _round(node_id: str, items: Sequence[_Item]) -> None:
+async def _round(call: begun_ahead.Call, items: Sequence[_Item]) -> None:
     """Asks the next platform of each item, and waits until all have ended."""
-    runner, into, source = providers.runner(), providers.results(), run_task.source_of(node_id)
     choices = [(item, item.next_choice()) for item in items]
 
     async def begin(jobs: list[Job]) -> None:
         for provider, group in _by_provider(choices):
             before, requests = len(jobs), [choice.request for _, choice in group]
             try:
-                await runner.begin_all(provider, requests, into, source, jobs)
+                await run_task.begin_orders(call, provider, requests, jobs)
             except LimitReached as error:
                 for item, _ in group:
                     item.refuse(error)
                 continue
-            for (item, _), job in zip(group, jobs[before:], strict=True):
+            for (item, _), job in zip(group, jobs[before:], strict=call.rank is None):
                 item.job = job
 
-    await run_task.wait_for_jobs(node_id, begin)
+    await run_task.only_begin_ahead(call, begin)
+    await run_task.wait_for_jobs(call.source.node_id, begin)
     for item, _ in choices:
         error = item.job.future.exception() if item.job else None
         if isinstance(error, SkyportError) and is_uncharged(error):

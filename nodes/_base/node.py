@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.settings import settings
-from . import node_outcomes, node_outputs, prompt_marks, run_task
+from . import begun_ahead, node_outcomes, node_outputs, prompt_marks, run_task
 
 
 class CloudNode(io.ComfyNode):
-    """Subclasses define `define_schema`, and `work` with the inputs that `execute` would get."""
+    """Subclasses define `define_schema`, and `work` with the inputs that `execute` would get.
+
+    begins_ahead  whether `work` does nothing but run requests: they may be begun before it runs
+    """
+
+    begins_ahead: ClassVar[bool] = False
 
     @classmethod
     async def work(cls, *_: Any, **inputs: Any) -> io.NodeOutput:
@@ -40,13 +46,17 @@ class CloudNode(io.ComfyNode):
         return None
 
     @classmethod
+    async def begin_ahead(cls, **inputs: Any) -> None:
+        """Begins the orders that `execute` would wait for. Raises what `work` raises."""
+        with suppress(begun_ahead.Begun):
+            await cls.work(**_own(inputs))
+
+    @classmethod
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
         """Runs `work`. A stray CancelledError would end ComfyUI's prompt worker."""
-        # A link to an input of a model chosen earlier still arrives, under its dotted name.
-        own_inputs = {name: value for name, value in inputs.items() if "." not in name}
         try:
             with node_outcomes.recording(_node_id(cls)):
-                return await cls.work(**own_inputs)
+                return await cls.work(**_own(inputs))
         except asyncio.CancelledError:
             if _is_being_torn_down():
                 raise
@@ -70,6 +80,11 @@ class CloudNode(io.ComfyNode):
         """A function that turns the results of the platform named `label` into `outputs`."""
         linked = prompt_marks.linked_outputs(cls.hidden.prompt, cls.hidden.unique_id)
         return lambda results: node_outputs.deliver(outputs, results, linked, label)
+
+
+def _own(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A link to an input of a model chosen earlier still arrives, under its dotted name."""
+    return {name: value for name, value in inputs.items() if "." not in name}
 
 
 def _node_id(cls: type[CloudNode]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,12 @@ def running_workflow(prompt_id: str) -> str:
     return next((_workflow(item) for item in running if item[1] == prompt_id), "")
 
 
+def running() -> frozenset[str]:
+    """The ids of the prompts that are running."""
+    _, items = _items()
+    return frozenset(item[1] for item in items)
+
+
 def started(workflow: str) -> list[Prompt]:
     """The prompts made of a workflow that have been started, oldest first."""
     entries, running = _items()
@@ -39,6 +45,23 @@ def started(workflow: str) -> list[Prompt]:
     return [_ended(entry) for entry in ended] + [
         Prompt(item[1], _needed(item[2], item[4]), frozenset(), False) for item in going
     ]
+
+
+def next_waiting(prompt_ids: Collection[str]) -> Any:
+    """Of these prompts the item that ComfyUI runs next; None where none waits in its queue."""
+    queue = getattr(PromptServer.instance, "prompt_queue", None)
+    if queue is None:
+        return None
+    with queue.mutex:
+        waiting = [item for item in queue.queue if item[1] in prompt_ids]
+    return min(waiting, key=lambda item: item[0], default=None)
+
+
+def was_interrupted(prompt_id: str) -> bool:
+    """Whether a prompt that has ended was interrupted."""
+    entry: Any = next((one for one in _items()[0] if one["prompt"][1] == prompt_id), {})
+    messages = (entry.get("status") or {}).get("messages") or []
+    return any(name == "execution_interrupted" for name, _ in messages)
 
 
 def _items() -> tuple[list[Any], list[Any]]:

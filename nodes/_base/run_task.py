@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import comfy.model_management as host
-from comfy_execution.utils import get_executing_context
 
 from ... import providers
 from ...engine.base.errors import BadResult, SkyportError, TaskCancelled
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.http.retry import retrying
-from ...engine.ledger.ledger import Row, Source, fingerprint_of
+from ...engine.ledger.ledger import Row, fingerprint_of
 from ...engine.media import notes
 from ...engine.platforms.provider import Provider
 from ...engine.tasks import history
@@ -28,7 +27,7 @@ from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
 from .._media import sent_pictures
-from . import node_outcomes, progress
+from . import begun_ahead, interrupts, node_outcomes, progress
 from .node_outputs import Delivered
 
 T = TypeVar("T")
@@ -49,13 +48,48 @@ async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list
     InterruptProcessingException when the user interrupts, and a single SkyportError that names
     every failed item; the results of the others are kept for the next time.
     """
-    runner, into, source = providers.runner(), providers.results(), source_of(node_id)
+    call, engine = begun_ahead.current_call(node_id), providers.runner().engine
 
     async def begin(jobs: list[Job]) -> None:
-        provider, requests = await runner.engine.blocking(make_requests)
-        await runner.begin_all(provider, number_copies(requests), into, source, jobs)
+        provider, requests = await engine.blocking(make_requests)
+        await begin_orders(call, provider, number_copies(requests), jobs)
 
-    return await _follow(node_id, begin, deliver)
+    await only_begin_ahead(call, begin)
+    return await _follow(node_id, begin, noting_change(call, deliver))
+
+
+async def only_begin_ahead(call: begun_ahead.Call, begin: Begin) -> None:
+    """Where the node's orders are begun before it runs: `begin`, and Begun is raised."""
+    if call.rank is not None:
+        await asyncio.wrap_future(providers.runner().engine.start(begin([])))
+        raise begun_ahead.Begun
+
+
+async def begin_orders(
+    call: begun_ahead.Call, provider: Provider, requests: Sequence[Request], jobs: list[Job]
+) -> None:
+    """Begins the orders of a node's call, or takes over what was begun ahead; to `jobs`."""
+    if call.rank is not None:
+        await begun_ahead.begin(call, provider, requests)
+        return
+    orders = begun_ahead.orders_of(call, provider, requests)
+    await providers.runner().begin_all(provider, orders, providers.results(), call.source, jobs)
+    begun_ahead.hand_over(call, provider)
+
+
+def noting_change(
+    call: begun_ahead.Call, deliver: Callable[[list[Result]], T]
+) -> Callable[[list[Result]], T]:
+    """`deliver`, which says so where the results are not for the inputs as they are now."""
+
+    def deliver_and_note(results: list[Result]) -> T:
+        if call.is_changed:
+            notes.note(
+                tr("An input has changed since this was queued: the result is for the earlier one.")
+            )
+        return deliver(results)
+
+    return deliver_and_note
 
 
 async def load(node_id: str, row: Row, deliver: Callable[[list[Result]], T]) -> T:
@@ -105,7 +139,7 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
         _keep_pictures(jobs)
         await _wait_for_all(node_id, jobs)
     except BaseException as error:
-        stopped = watching and _is_interrupt(error)
+        stopped = watching and _is_interrupt(error, node_id)
         beginning.cancel()
         if watching:
             _leave(jobs, stopped)
@@ -117,10 +151,10 @@ async def wait_for_jobs(node_id: str, begin: Begin, watching: bool = True) -> li
     return jobs
 
 
-def _is_interrupt(error: BaseException) -> bool:
+def _is_interrupt(error: BaseException, node_id: str) -> bool:
     """Whether the user has interrupted: ComfyUI cancels the other nodes once one has seen it."""
     if isinstance(error, asyncio.CancelledError):
-        return bool(host.processing_interrupted())
+        return interrupts.was_interrupted(begun_ahead.current_call(node_id).source.prompt_id)
     return isinstance(error, host.InterruptProcessingException)
 
 
@@ -185,12 +219,6 @@ def _leave(jobs: list[Job], stop: bool) -> None:
             runner.leave(job, stop=stop)
 
     runner.engine.loop.call_soon_threadsafe(leave)
-
-
-def source_of(node_id: str) -> Source:
-    """The node and the prompt that are being executed."""
-    context = get_executing_context()
-    return Source(node_id, (context.prompt_id if context else "") or "")
 
 
 async def in_thread(call: Callable[[], T]) -> T:

@@ -31,6 +31,7 @@ class GenerateNode(CloudNode):
     Subclasses set the class variables, and build the platform's requests.
     """
 
+    begins_ahead: ClassVar[bool] = True
     id: ClassVar[str]
     title: ClassVar[str]
     platform: ClassVar[str]

@@ -27,6 +27,7 @@ class RunWorkflowNode(CloudNode):
     returns_text whether its results hold the texts that nodes show, each with its node
     """
 
+    begins_ahead: ClassVar[bool] = True
     id: ClassVar[str]
     title: ClassVar[str]
     platform: ClassVar[str]

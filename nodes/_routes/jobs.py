@@ -29,7 +29,7 @@ from ...engine.base.types import Kind, ResultFile
 from ...engine.base.words import tr
 from ...engine.ledger.ledger import Query, Row, State
 from ...engine.spend import report
-from ...engine.tasks import history
+from ...engine.tasks import history, kept_graphs
 from ...engine.tasks.job import Job
 from ...engine.tasks.public_view import redact, row_to_json
 from .._base.run_task import in_thread
@@ -140,7 +140,8 @@ def _job_payload(row: Row) -> dict[str, Any]:
     tree = row_to_json(row)
     for payload, file in zip(tree["files"], row.result.files if row.result else (), strict=True):
         payload.update(job_views.file_view(file))
-    return {**tree, "brief": job_views.briefs([row])[0]}
+    has_graph = kept_graphs.is_kept(_ledger(), row)
+    return {**tree, "brief": job_views.briefs([row])[0], "graph": has_graph}
 
 
 async def _thumbnail(request: web.Request) -> web.Response:

@@ -12,10 +12,13 @@ from ...engine.base.types import Model
 from ...engine.base.words import language
 from .._base import editor_language
 from . import (
+    batches,
     browse,
     estimate,
     files,
+    graphs,
     jobs,
+    notices,
     outcomes,
     prices,
     servers,
@@ -25,7 +28,21 @@ from . import (
 )
 from .guards import GuardedRoutes, read_json_object
 
-_GROUPS = (browse, estimate, files, jobs, outcomes, prices, servers, settings, split, widget_names)
+_GROUPS = (
+    batches,
+    browse,
+    estimate,
+    files,
+    graphs,
+    jobs,
+    notices,
+    outcomes,
+    prices,
+    servers,
+    settings,
+    split,
+    widget_names,
+)
 
 
 def add_to(routes: web.RouteTableDef) -> None:

@@ -17,17 +17,22 @@ Known = Callable[[str], Sequence[Widgets]]  # the widgets that a class may have
 _AFTER_UPLOAD = "image"  # the upload button after a file name has none either
 # Names of such widgets; the one after a seed may be named by its value.
 _SOCKETLESS = ("control_after_generate", "control_before_generate", "upload", *AFTER_SEED)
+_TAKEN_OUT = re.compile("[&<>\"'`=]")
 _MAX_LEVELS = 100  # of subgraphs inside each other
 _PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget it does not know
 
 
-def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The nodes of the editor's graph by their ids in the prompt; none over the API."""
+def workflow_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The editor's graph, which comes with a prompt; empty over the API."""
     extra = data.get("extra_data")
     info = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
     graph = info.get("workflow") if isinstance(info, dict) else None
-    if not isinstance(graph, dict):
-        return {}
+    return graph if isinstance(graph, dict) else {}
+
+
+def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes of the editor's graph by their ids in the prompt."""
+    graph = workflow_of(data)
     definitions = graph.get("definitions")
     subgraphs = _dicts(definitions.get("subgraphs")) if isinstance(definitions, dict) else []
     by_id = {str(one.get("id")): one for one in subgraphs}
@@ -75,7 +80,7 @@ def complete(
     for node_id, node in prompt.items():
         if not _lacks_class(node) or not isinstance(graph.get(node_id, {}).get("type"), str):
             continue
-        saved = graph[node_id]
+        saved = {**graph[node_id], "type": _class_of(graph[node_id])}
         queued = {k: v for k, v in node["inputs"].items() if not _PLACEHOLDER.fullmatch(k)}
         values = _named_values(saved, known)
         if values is None and _names_all(node["inputs"]):
@@ -85,6 +90,14 @@ def complete(
         inputs = {**_as_queued(values or {}), **queued}
         left[node_id] = {**node, "class_type": saved["type"], "inputs": inputs}
     return (left, nameless) if left != prompt else (prompt, nameless)
+
+
+def _class_of(saved: Mapping[str, Any]) -> str:
+    """The class of a node: the editor takes some letters out of a type that it does not know."""
+    properties = saved.get("properties")
+    name = properties.get("Node name for S&R") if isinstance(properties, dict) else None
+    is_whole = isinstance(name, str) and _TAKEN_OUT.sub("", name) == saved["type"]
+    return str(name if is_whole else saved["type"])
 
 
 def _names_all(inputs: Mapping[str, Any]) -> bool:

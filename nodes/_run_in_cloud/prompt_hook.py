@@ -7,7 +7,7 @@ from typing import Any
 
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.split import refused_node
-from .._base import editor_language, prompt_marks
+from .._base import editor_language, head_start, kept_queue, prompt_marks
 from .request import not_ready
 from .split_prompt import split_prompt
 
@@ -22,11 +22,13 @@ def on_prompt(data: Any) -> Any:
     editor_language.update_language()
     prompt = data.get("prompt") if isinstance(data, dict) else None
     if isinstance(prompt, dict):
+        kept_queue.note(data)  # as it was queued, not as it is split
         data["prompt"] = prompt = _refuse_unready(split_prompt(data))
         try:
             prompt_marks.annotate(prompt)
         except Exception:
             _log.exception("Skyport could not read the prompt")
+        head_start.note(data)
     return data
 
 

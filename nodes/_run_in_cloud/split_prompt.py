@@ -28,6 +28,7 @@ from .._kinds import local_files, node_classes
 from .._kinds.local_values import check_local_values
 from . import editor_graph
 from .clouds import bills_apart, returns_text
+from .virtual_nodes import linked_past
 
 UNNAMED = "unnamed"  # marks a refusal that names for values would lift
 _FILES = "skyport_files"
@@ -64,6 +65,7 @@ def _failure() -> str:
 
 def _split(prompt: Workflow, data: Mapping[str, Any]) -> Workflow:
     graph = editor_graph.nodes_in(data)
+    prompt = linked_past(prompt, graph, editor_graph.workflow_of(data))
     prompt, nameless = editor_graph.complete(prompt, graph, learnt_widgets.candidates)
     # ComfyUI itself refuses what is not a prompt.
     if not all(map(is_node, prompt.values())):

@@ -112,7 +112,7 @@ class Comfyui(Provider):
             fitting = self._fit_check.fitting(request, SILENT.left_out_of(_servers.listed()))
             answering = SILENT.left_out_of(list(fitting))
             server = self._pool.least_busy(self._with_room(answering))
-        return replace(fitting[server], endpoint=server.name)
+        return replace(fitting[server], endpoint=server.name, title=_title(server.name))
 
     def can_go_elsewhere(self, request: Request, silent: str) -> bool:
         """One of `auto` can, where another server has all it needs and answers."""
@@ -260,8 +260,11 @@ PROVIDER = Comfyui
 def workflow(prompt: Mapping[str, Any], server: str = AUTO, *, seed: int = 0) -> Request:
     """A request to run `prompt`, in API format, on the server of this name, or on any."""
     name = server.strip() or AUTO
-    title = tr("workflow") if name == AUTO else tr("workflow on {server}", server=name)
-    return Request(Comfyui.name, name, {"prompt": prompt}, title=title, seed=seed)
+    return Request(Comfyui.name, name, {"prompt": prompt}, title=_title(name), seed=seed)
+
+
+def _title(server: str) -> str:
+    return tr("workflow") if server == AUTO else tr("workflow on {server}", server=server)
 
 
 def server_choices() -> list[str]:

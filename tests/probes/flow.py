@@ -186,6 +186,28 @@ async def _until_interrupted(seconds: float) -> None:
         await asyncio.sleep(_LOOK)
 
 
+class ProbeSampler(io.ComfyNode):
+    """Blocks the loop until somebody interrupts, and takes the flag away, as a sampler does."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ProbeSampler",
+            category=CATEGORY,
+            is_output_node=True,
+            inputs=[io.String.Input("place", default="", optional=True), _any()],
+        )
+
+    @classmethod
+    def execute(cls, place="", value=None):
+        _came[place] += 1
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            model_management.throw_exception_if_processing_interrupted()
+            time.sleep(_LOOK)
+        return io.NodeOutput(ui={"probe": ["null"]})
+
+
 class ProbeEndless(io.ComfyNode):
     """Passes its value on, but not before a long time has passed, and heeds an interrupt."""
 
@@ -409,6 +431,7 @@ NODES = [
     ProbeMeet,
     ProbeSleepSync,
     ProbeWaitForInterrupt,
+    ProbeSampler,
     ProbeEndless,
     ProbeFail,
     ProbeFailAsync,

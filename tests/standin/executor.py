@@ -162,7 +162,7 @@ class _Run:
         results = self._collect(name) if name in self.tasks else await self._begin(name)
         if results is None:
             return False
-        made = _merge(results, self._class(name).schema().outputs)
+        made = merge(results, self._class(name).schema().outputs)
         self._show(name, made)
         self.executor.memory[self.keys[name]] = made
         progress.finish(name)
@@ -262,7 +262,7 @@ class _Run:
         self.executor.memory = {key: made for key, made in memory.items() if key in held}
 
 
-def _merge(results: list[Any], outputs: Sequence[io.Output]) -> Made:
+def merge(results: list[Any], outputs: Sequence[io.Output]) -> Made:
     """The results of all calls of a node, output by output."""
     rows: list[tuple[Any, ...]] = []
     shown: list[dict[str, Any]] = []

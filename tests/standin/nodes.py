@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from comfy_api.latest import io
+
+
+class _Class:
+    """A class in the form of V1, which also stands for its instances."""
+
+    FUNCTION = "execute"
+
+    def __init__(self, node: type[io.ComfyNode]) -> None:
+        self.node = node
+        info = node.info()
+        self.INPUT_TYPES = lambda: info["input"]
+        self.RETURN_TYPES = info["output"]
+        self.OUTPUT_NODE = info["output_node"]
+
+    def __call__(self) -> _Class:
+        return self
 
 
 class _Classes(Mapping[str, Any]):
@@ -14,12 +29,7 @@ class _Classes(Mapping[str, Any]):
         self.classes = classes
 
     def __getitem__(self, name: str) -> Any:
-        info = self.classes[name].info()
-        return SimpleNamespace(
-            INPUT_TYPES=lambda: info["input"],
-            RETURN_TYPES=info["output"],
-            OUTPUT_NODE=info["output_node"],
-        )
+        return _Class(self.classes[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.classes)

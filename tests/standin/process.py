@@ -155,6 +155,7 @@ class Standin:
                 self._on_stage()
                 self.running = [queued.prompt_id]
                 self.server.prompt_queue.currently_running = {0: queued.item()}
+                self.server.prompt_queue.queue = self._waiting()
                 self.history[queued.prompt_id] = self._executor.run(queued)
                 self.server.prompt_queue.currently_running = {}
                 self.running = []
@@ -173,6 +174,7 @@ class Standin:
         routes.post("/prompt")(self._prompt)
         routes.get("/history/{id}")(self._history)
         routes.get("/queue")(self._get_queue)
+        routes.post("/queue")(self._change_queue)
         routes.post("/interrupt")(self._interrupt)
         routes.get("/object_info")(self._all_info)
         routes.get("/object_info/{name}")(self._info)
@@ -231,6 +233,7 @@ class Standin:
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
         self._queue.put(Queued(prompt_id, body["prompt"], extra_data, verdict.good))
+        self.server.prompt_queue.queue = self._waiting()
         return web.json_response(
             {"prompt_id": prompt_id, "number": 0, "node_errors": verdict.node_errors}
         )
@@ -239,10 +242,25 @@ class Standin:
         name = request.match_info["id"]
         return web.json_response({name: self.history[name]} if name in self.history else {})
 
+    def _waiting(self) -> list[Any]:
+        return [one.item() for one in list(self._queue.queue) if one is not None]
+
     async def _get_queue(self, request: web.Request) -> web.Response:
         waiting = [[0, one.prompt_id] for one in list(self._queue.queue) if one is not None]
         running = [[0, one] for one in self.running]
         return web.json_response({"queue_running": running, "queue_pending": waiting})
+
+    async def _change_queue(self, request: web.Request) -> web.Response:
+        """Takes {"clear": true} or {"delete": [prompt ids]}."""
+        body = await request.json()
+        gone = body.get("delete", [])
+        with self._queue.mutex:
+            waiting = self._queue.queue
+            kept = [one for one in waiting if one and not body.get("clear")]
+            waiting.clear()
+            waiting.extend(one for one in kept if one.prompt_id not in gone)
+        self.server.prompt_queue.queue = self._waiting()
+        return web.Response()
 
     async def _interrupt(self, request: web.Request) -> web.Response:
         try:

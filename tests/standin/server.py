@@ -18,12 +18,13 @@ TEXT, PREVIEW = 3, 4  # kinds of binary messages
 
 
 class PromptQueue:
-    """What packs may read of the queue: the history by prompt id, and what is running."""
+    """What packs may read of the queue: the history by prompt id, what is running, what waits."""
 
     def __init__(self) -> None:
         self.mutex = threading.RLock()
         self.history: dict[str, Any] = {}
         self.currently_running: dict[int, Any] = {}
+        self.queue: list[Any] = []
 
 
 class PromptServer:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { badgesOf } from "../../web/cloud/badges.js";
-import { HERE, KEEP, RUN, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
+import { HERE, KEEP, RUN, deed, essence, everyNode, firstCloud, freePlace, hasCloud, outputsFor } from "../../web/cloud/graph.js";
 import { certain } from "../../web/cloud/certain.js";
 import { insertBehind, takeAway } from "../../web/cloud/insert.js";
 import { exitsOf, nodesOf, runsOf, unsent } from "../../web/cloud/part.js";
@@ -148,41 +148,47 @@ test("a new node stands beside the one it is linked to, and on no other", () => 
 /** A graph that notes its links as [from, slot, to, slot, reroute]. */
 function wired() {
   const made = { links: new Map(), nodes: [], noted: [], outputNode: { id: -20 } };
-  made.getLink = (id) => made.links.get(id);
   made.getNodeById = (id) => made.nodes.find((one) => one.id === id) ?? null;
   made.add = (one) => made.nodes.push(Object.assign(one, { graph: made }));
   made.outputs = [{ connect: (output, from, reroute) => made.noted.push([from.id, 0, "out", 0, reroute]) }];
   return made;
 }
 
-const box = (id, links = null) => ({
-  id, pos: [0, 0], size: [100, 50], inputs: [{ name: "where" }, { name: "value" }], outputs: [{ links }],
+/** What a node tells of its links. */
+const linkedAs = (id) => ({
+  getInputLink(slot) { return this.links().find((one) => one.target_id === id && one.target_slot === slot) ?? null; },
+  isOutputConnected(slot) { return this.links().some((one) => one.origin_id === id && one.origin_slot === slot); },
+  links() { return [...this.graph.links.values()]; },
+});
+
+const box = (id) => ({
+  id, pos: [0, 0], size: [100, 50], inputs: [{ name: "where" }, { name: "value" }], outputs: [{}], ...linkedAs(id),
   connect(slot, to, at, reroute) { this.graph.noted.push([this.id, slot, to.id, at, reroute]); },
 });
 
 test("the new node takes its value first, then all links of the output, along their reroutes", () => {
   const tree = wired();
-  const maker = box(1, [8, 9, 7]);
+  const maker = box(1);
   for (const one of [maker, box(2), box(3)]) tree.add(one);
-  tree.links.set(8, { target_id: 2, target_slot: 0 }).set(9, { target_id: 3, target_slot: 1, parentId: 4 });
+  tree.links.set(8, { origin_id: 1, origin_slot: 0, target_id: 2, target_slot: 0 });
+  tree.links.set(9, { origin_id: 1, origin_slot: 0, target_id: 3, target_slot: 1, parentId: 4 });
   insertBehind(maker, 0, box(5));
   assert.deepEqual(tree.noted, [[1, 0, 5, 1, undefined], [5, 0, 2, 0, undefined], [5, 0, 3, 1, 4]]);
 });
 
 test("a link that leaves a subgraph leaves it behind the new node", () => {
   const tree = wired();
-  const maker = box(1, [8]);
+  const maker = box(1);
   tree.add(maker);
-  tree.links.set(8, { target_id: -20, target_slot: 0 });
+  tree.links.set(8, { origin_id: 1, origin_slot: 0, target_id: -20, target_slot: 0 });
   insertBehind(maker, 0, box(5));
   assert.deepEqual(tree.noted, [[1, 0, 5, 1, undefined], [5, 0, "out", 0, undefined]]);
 });
 
 test("what is taken away again leaves the links as they were, along their reroutes", () => {
   const tree = wired();
-  const run = box(5, [9]);
-  run.inputs[1].link = 8;
-  for (const one of [box(1, [8]), box(2), run]) tree.add(one);
+  const run = box(5);
+  for (const one of [box(1), box(2), run]) tree.add(one);
   tree.links.set(8, { origin_id: 1, origin_slot: 0, target_id: 5, target_slot: 1 });
   tree.links.set(9, { origin_id: 5, origin_slot: 0, target_id: 2, target_slot: 3, parentId: 4 });
   tree.remove = (one) => tree.noted.push(["removed", one.id]);
@@ -197,9 +203,10 @@ function linked(nodes) {
   const tree = { nodes: [], links: new Map() };
   tree.getNodeById = (id) => tree.nodes.find((one) => one.id === id) ?? null;
   for (const [id, [type, where, outputs]] of Object.entries(nodes)) {
-    const made = { id: Number(id), type, graph: tree, widgets: [{ name: "where", value: where }], inputs: [] };
-    made.outputs = outputs.map(([kind, ...targets]) => ({ type: kind, name: kind, links: targets.map((to) => `${id}>${to}`) }));
-    for (const [, ...targets] of outputs) for (const to of targets) tree.links.set(`${id}>${to}`, { origin_id: made.id, target_id: to });
+    const made = { id: Number(id), type, graph: tree, widgets: [{ name: "where", value: where }], inputs: [], ...linkedAs(Number(id)) };
+    made.outputs = outputs.map(([kind]) => ({ type: kind, name: kind }));
+    for (const [slot, [, ...targets]] of outputs.entries())
+      for (const to of targets) tree.links.set(`${id}>${to}`, { origin_id: made.id, origin_slot: slot, target_id: to });
     tree.nodes.push(made);
   }
   return (...ids) => ids.map((id) => tree.getNodeById(id));
@@ -241,6 +248,19 @@ test("what leads into a cloud already is not sent again, and is what can be brou
 test("of a group that is selected its nodes are", () => {
   const [one, two] = [{ outputs: [] }, { outputs: [] }];
   assert.deepEqual(nodesOf(new Set([{ children: new Set([one, two]) }, one, { pos: [0, 0] }])), [one, two]);
+});
+
+test("what nodes find by themselves is no deed of a person", () => {
+  const slot = { name: "value", type: "*", link: 3 };
+  const node = { id: 1, type: "SkyportRunInCloud", size: [1, 2], order: 0, inputs: [slot], outputs: [{ type: "*", links: [4] }] };
+  const graph = (about = {}, rest = {}) => ({ nodes: [{ ...node, ...about }], links: [[3, 2, 0, 1, 0, "*"]], extra: { ds: 1 }, ...rest });
+  const found = { size: [1, 3], order: 4, outputs: [{ type: "IMAGE", links: [4] }], widgets_values: [] };
+  assert.equal(deed(graph(found, { extra: { ds: 2 } })), deed(graph()));
+  const deeds = [{ pos: [1, 1] }, { type: "SkyportKeepLocal" }, { widgets_values: ["HaiYi"] }, { inputs: [{ ...slot, link: 5 }] }, { mode: 4 }];
+  for (const about of deeds) assert.notEqual(deed(graph(about)), deed(graph()));
+  assert.notEqual(deed(graph({}, { links: [] })), deed(graph()));
+  const other = { ...node, id: 2 };
+  assert.equal(deed({ nodes: [node, other], links: [] }), deed({ nodes: [other, node], links: [] }));
 });
 
 // -- what other packs do -------------------------------------------------------------------------

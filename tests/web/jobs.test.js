@@ -4,10 +4,13 @@ import { beforeEach, test } from "node:test";
 import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
 import { GROUP_WORDS, age, amount, clock, costWord, headWords, jobsWord, laidOut, seenWords, sizeText, spanWords, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
 import { costsOf, grouped, shareOf, statesOf } from "../../web/jobs/groups.js";
+import { anyRuns, standing } from "../../web/jobs/rows.js";
 import { freeCorner } from "../../web/jobs/ground.js";
 import { inputsOf } from "../../web/jobs/inputs.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
 import { findNode, ranIt } from "../../web/jobs/path.js";
+import { holdsWorkflow } from "../../web/jobs/holds.js";
+import { sha256, slowSha256 } from "../../web/jobs/sha256.js";
 import { follow } from "../../web/words.js";
 
 beforeEach(() => follow(() => "en"));
@@ -319,4 +322,34 @@ test("a node of another graph with the same id is not taken for the one that ran
   assert.equal(ranIt("SkyportRunInCloud", "haiyi"), true);
   assert.equal(ranIt("SkyportGpugeekRunWorkflow", "haiyi"), false);
   assert.equal(ranIt("KSampler", "haiyi"), false);
+});
+
+// -- batches ---------------------------------------------------------------------------------------
+
+test("a batch says how many rows are done, under way and without a result, and what they cost", () => {
+  const batch = { total: 10, running: true, states: { done: 4, running: 2, failed: 1, unknown: 1 }, costs: [{ unit: "CNY", cost: 1.5 }, { unit: "credits", cost: 2 }] };
+  assert.deepEqual(standing(batch), { done: 4, failed: 2, underWay: 2, share: 0.6, cost: "1.5 CNY · 2 credits" });
+  assert.equal(standing({ ...batch, running: false }).underWay, 0);
+  assert.equal(standing({ ...batch, total: 0 }).share, 0);
+});
+
+test("batches are asked for again only while one of them runs", () => {
+  assert.equal(anyRuns([{ running: false }, { running: true }]), true);
+  assert.equal(anyRuns([{ running: false }]), false);
+});
+
+test("the SHA-256 of our own is that of the browser, for bytes of any length", async () => {
+  for (const length of [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 100000]) {
+    const bytes = new Uint8Array(length).map((_, n) => n * 7 + length);
+    assert.equal(slowSha256(bytes), await sha256(bytes));
+  }
+  assert.equal(slowSha256(new TextEncoder().encode("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
+
+test("a file with a workflow of its own is known by what ComfyUI writes, at either end", () => {
+  const bytes = (text, before = 0, after = 0) => new Uint8Array([...new Uint8Array(before), ...new TextEncoder().encode(text), ...new Uint8Array(after)]);
+  assert.equal(holdsWorkflow(bytes('tEXtprompt {"1": {"class_type": "A"}}', 10, 10)), true);
+  assert.equal(holdsWorkflow(bytes('{"last_link_id": 3}', 0, 9_000_000)), true);
+  assert.equal(holdsWorkflow(bytes('{"last_link_id": 3}', 9_000_000)), true);
+  assert.equal(holdsWorkflow(bytes("a boat", 10, 10)), false);
 });

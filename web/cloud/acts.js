@@ -1,14 +1,13 @@
 // What a person does about where a part runs, each as one step that one undo takes back.
 import { app } from "../../../scripts/app.js";
+import { linkInto } from "../links.js";
 import { notice } from "../notices.js";
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import { HERE, KEEP, RUN, firstCloud, whereOf } from "./graph.js";
-import { insertBehind, linkOf, moveTo, takeAway } from "./insert.js";
+import { insertBehind, moveTo, takeAway } from "./insert.js";
 import { nodesOf, runBehind, runsOf, unsent } from "./part.js";
-
-const STILL = 150; // ms in which no node gets another size
-const MOST_LOOKS = 4; // for that: some nodes never rest, and an undo waits for the end of the step
+import { noteState, settled } from "./steps.js";
 
 /** The nodes that are selected. */
 export const selected = () => nodesOf(app.canvas?.selectedItems ?? []);
@@ -41,7 +40,7 @@ export async function bringBack(nodes = selected()) {
   const runs = runsOf(nodes);
   const before = runs.map(sourceOf).filter(Boolean);
   await asOneStep(() => {
-    for (const run of runs) isLinked(run) ? takeAway(run) : choose(run, HERE);
+    for (const run of runs) linkInto(run, "value") ? takeAway(run) : choose(run, HERE);
     select(before);
   });
 }
@@ -62,11 +61,9 @@ function inCloud(exit, platforms) {
   return run;
 }
 
-const isLinked = (run) => run.inputs.some((input) => input.name === "value" && input.link != null);
-
 function sourceOf(run) {
-  const input = run.inputs.find(({ name }) => name === "value");
-  return input?.link == null ? null : run.graph.getNodeById(linkOf(run.graph, input.link)?.origin_id);
+  const link = linkInto(run, "value");
+  return link && run.graph.getNodeById(link.origin_id);
 }
 
 const select = (nodes) => app.canvas.selectItems?.(nodes);
@@ -92,17 +89,4 @@ export async function asOneStep(act) {
     canvas.graph?.afterChange?.();
     canvas.emitAfterChange?.();
   }
-}
-
-function noteState() {
-  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
-  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
-}
-
-/** The editor gives new nodes their sizes a little later: they belong to the same step. */
-async function settled(graph) {
-  const sizes = () => JSON.stringify((graph?.nodes ?? []).map(({ size }) => [...size]));
-  let before = null;
-  for (let look = 0; look < MOST_LOOKS && before !== (before = sizes()); look++)
-    await new Promise((done) => setTimeout(done, STILL));
 }

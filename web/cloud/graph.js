@@ -51,6 +51,21 @@ export function essence(workflow) {
   return JSON.stringify(graphs.map((graph) => [graph?.id, (graph?.nodes ?? []).map(essential), graph?.links]));
 }
 
+/** A text that is equal as long as a person has changed nothing; sizes and the like, nodes find by themselves. */
+export function deed({ nodes, links, floatingLinks, reroutes, groups, definitions, subgraphs, extra }) {
+  const known = { links, floatingLinks, reroutes, groups, definitions, subgraphs, extra: { ...extra, ds: null } };
+  return JSON.stringify({ ...known, nodes: [...nodes].sort((one, other) => one.id - other.id) }, chosen);
+}
+
+const FOUND = ["size", "order"]; // by the editor
+
+function chosen(key, value) {
+  const isSlot = "link" in this || "links" in this;
+  if (FOUND.includes(key) || (key === "type" && isSlot) || (key === "widgets_values" && !value?.length)) return undefined;
+  const isRecord = value && typeof value === "object" && !Array.isArray(value);
+  return isRecord ? Object.fromEntries(Object.entries(value).sort()) : value;
+}
+
 /** Whether it holds a node that may order something, or a part that runs in a cloud. */
 export function mayCost(graph) {
   for (const [, node] of everyNode(graph))

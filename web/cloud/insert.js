@@ -1,14 +1,13 @@
 // Puts a node with one value in and out behind an output of another one, or takes it away. Pure: the graph is
 // the editor's.
+import { linkInto, linksOutOf } from "../links.js";
 import { freePlace } from "./graph.js";
-
-export const linkOf = (graph, id) => graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id];
 
 /** The node that a link ends at; none for the way out of a subgraph. */
 export const targetOf = (graph, link) => graph.getNodeById(link.target_id);
 
 /** Put `made` behind output `slot` of `node`: it takes over `links`, or whatever was linked there. */
-export function insertBehind(node, slot, made, links = linksFrom(node, slot)) {
+export function insertBehind(node, slot, made, links = linksOutOf(node, slot)) {
   const { graph } = node;
   const others = (graph.nodes ?? []).map(boxOf);
   graph.add(made);
@@ -26,9 +25,9 @@ export function moveTo(made, links) {
 /** Take away a node whose value is linked: what it was linked to takes the value from where it came. */
 export function takeAway(made) {
   const { graph } = made;
-  const source = linkOf(graph, made.inputs[valueOf(made)].link);
+  const source = linkInto(made, "value");
   const origin = graph.getNodeById(source.origin_id);
-  for (const link of linksFrom(made, 0))
+  for (const link of linksOutOf(made, 0))
     if (origin) relink(graph, link, (...target) => origin.connect(source.origin_slot, ...target), origin, source.origin_slot);
     else fromInput(graph, source.origin_slot, link);
   graph.remove(made);
@@ -37,8 +36,6 @@ export function takeAway(made) {
 const boxOf = ({ pos, size }) => [pos[0], pos[1], size[0], size[1]];
 
 const valueOf = (node) => node.inputs.findIndex((input) => input.name === "value");
-
-const linksFrom = (node, slot) => [...(node.outputs[slot].links ?? [])].map((id) => linkOf(node.graph, id)).filter(Boolean);
 
 function relink(graph, link, connect, from, slot = 0) {
   const target = targetOf(graph, link);

@@ -52,7 +52,7 @@ function made(node, told, onClick) {
     iconOptions: { unicode: CLOUD, fontFamily: "PrimeIcons", color: "#fff", fontSize: 12 },
     onClick: told.reason ? () => onClick(node, told) : undefined,
   });
-  badge.cssIcon = "pi pi-cloud"; // where nodes are elements
+  badge.cssIcon = "pi pi-cloud skyport-cloud"; // where nodes are elements; see skyport.css
   return badge;
 }
 

@@ -1,7 +1,8 @@
 // A part of a graph, given by the nodes that are selected: where its values leave it, and what stands there.
 // Pure: the nodes are the editor's.
+import { linksOutOf } from "../links.js";
 import { HERE, RUN, outputsFor, whereOf } from "./graph.js";
-import { linkOf, targetOf } from "./insert.js";
+import { targetOf } from "./insert.js";
 
 /** The nodes among selected items; those of a group are selected with it. */
 export function nodesOf(items) {
@@ -14,7 +15,7 @@ export function nodesOf(items) {
 export function exitsOf(nodes) {
   const inside = new Set(nodes);
   return nodes.flatMap((node) => {
-    const isEnd = !node.outputs.some((output) => output.links?.length);
+    const isEnd = !node.outputs.some((_, slot) => node.isOutputConnected(slot));
     return outputsFor(RUN, node)
       .map(([slot]) => ({ node, slot, links: leaving(node, slot, inside) }))
       .filter(({ links }) => isEnd || links.length);
@@ -22,8 +23,7 @@ export function exitsOf(nodes) {
 }
 
 function leaving(node, slot, inside) {
-  const links = (node.outputs[slot].links ?? []).map((id) => linkOf(node.graph, id)).filter(Boolean);
-  return links.filter((link) => !inside.has(targetOf(node.graph, link)));
+  return linksOutOf(node, slot).filter((link) => !inside.has(targetOf(node.graph, link)));
 }
 
 /** The Run in Cloud node that stands behind an exit, if one does. */

@@ -1,11 +1,10 @@
 // Chooses another option in place of one that is gone, and keeps values and links. Pure: nodes are the editor's.
+import { linkInto } from "../links.js";
 import { keepingLinks } from "./sockets.js";
 import { KEPT, isGone, keyOf, remembered, valuesOf } from "./values.js";
 
 /** The widgets of a node that hold something they do not offer; a linked one sends what comes by its link. */
-export const goneWidgets = (node) => (node.widgets ?? []).filter((one) => isGone(one) && !isLinked(node, one));
-
-const isLinked = (node, { name }) => node.inputs?.some((input) => input.widget?.name === name && input.link != null);
+export const goneWidgets = (node) => (node.widgets ?? []).filter((one) => isGone(one) && !linkInto(node, one.name));
 
 /** Set `widget` of `node` to `value`; what the new form takes of the old values stays. */
 export function useInstead(node, widget, value) {

@@ -1,12 +1,15 @@
 // A choice that is not offered takes its sockets away, and their links: they are put back as the file
 // had them.
+import { linkInto } from "../links.js";
 import { goneOf } from "./refit.js";
 
 /** {input name: where its link comes from}; to be read before `node` is configured, which cuts some. */
-export function originsOf(node, file) {
-  const links = (file.inputs ?? []).map(({ name, link }) => [name, linkOf(node.graph, link)]);
-  return Object.fromEntries(links.filter(([, link]) => link).map(([name, link]) => [name, originOf(link)]));
-}
+export const originsInFile = (node, file) => byName((file.inputs ?? []).map(({ name, link }) => [name, linkOf(node.graph, link)]));
+
+/** The same of the links that `node` has now. */
+export const originsOf = (node) => byName((node.inputs ?? []).map(({ name }) => [name, linkInto(node, name)]));
+
+const byName = (links) => Object.fromEntries(links.filter(([, link]) => link).map(([name, link]) => [name, originOf(link)]));
 
 const linkOf = (graph, id) => graph?.links?.get?.(id) ?? graph?.links?.[id];
 
@@ -30,12 +33,12 @@ export function reconnect(node, origins) {
  * then holds what it does not offer, the sockets stay too. */
 export function keepingLinks(node, name, act) {
   const before = (node.inputs ?? []).filter((input) => input.name.startsWith(`${name}.`));
-  const sockets = before.map(({ name, type, label, localized_name, widget, link }) => ({ name, type, label, localized_name, widget, link }));
-  const origins = originsOf(node, { inputs: before });
+  const sockets = before.map(({ name, type, label, localized_name, widget }) => ({ name, type, label, localized_name, widget }));
+  const origins = Object.entries(originsOf(node)).filter(([socket]) => socket.startsWith(`${name}.`));
   act();
   for (const socket of socketsBelowGone(node, sockets))
     if (!node.inputs.some((input) => input.name === socket.name)) addSocket(node, socket);
-  for (const [socket, origin] of Object.entries(origins)) {
+  for (const [socket, origin] of origins) {
     const slot = node.inputs.findIndex((input) => input.name === socket);
     if (slot >= 0 && !node.isInputConnected(slot)) connect(node, slot, origin);
   }

@@ -115,7 +115,7 @@ class Form {
 
   currentLinks() {
     const { node } = this;
-    const links = Object.entries(originsOf(node, node));
+    const links = Object.entries(originsOf(node));
     return this.bare(links.map(([name, origin]) => [name, { ...origin, type: typeOf(node, origin) }]));
   }
 

@@ -8,7 +8,7 @@ import { player } from "./player.js";
 import { pairs, sentPart, textBox } from "./sent.js";
 
 export class JobDetail {
-  /** on: {back(), load(row), show(row), cancel(item), fetch(row), anew(row), copy(text)} */
+  /** on: {back(), load(row), show(row), cancel(item), fetch(row), anew(row), copy(text), workflow(row), again(row, anew)} */
   constructor(on) {
     this.on = on;
     this.element = el("section.detail", {
@@ -118,6 +118,9 @@ export class JobDetail {
     const done = row && hasResult(row);
     const can = [
       done && button(say("Load into graph"), "plus-circle", () => this.on.load(row)),
+      this.told?.graph && button(say("Open its workflow"), "sitemap", () => this.on.workflow(row)),
+      this.told?.graph && !busy && button(say("Run again"), "play", () => this.on.again(row, false)),
+      this.told?.graph && !busy && button(say("Run with a new seed"), "refresh", () => this.on.again(row, true)),
       (row ?? live).node && button(say("Show the node"), "search", () => this.on.show(row ?? live)),
       row?.task && (done || busy) && button(say("Fetch again"), "download", () => this.on.fetch(row)),
       row?.task && isUnresolved(row) && !live && button(say("Look again"), "refresh", () => this.on.fetch(row)),

@@ -1,10 +1,13 @@
 // What the sidebar shows: search, spending, sums, the list, and one job. Holds no timer while nothing runs.
 import { browseModels } from "../browse/open.js";
 import { ask } from "../server.js";
+import { permissionOffer } from "../settings/permission.js";
 import { say } from "../words.js";
 import * as acts from "./acts.js";
+import { Batches } from "./batches.js";
 import { Book } from "./book.js";
 import { JobDetail } from "./detail.js";
+import { Left } from "./left.js";
 import { button, el } from "./elements.js";
 import { jobsWord } from "./format.js";
 import { grouped } from "./groups.js";
@@ -13,6 +16,7 @@ import { missing } from "./paging.js";
 import { Spend } from "./spend.js";
 import { Sums } from "./sums.js";
 import { Tools } from "./tools.js";
+import { openWorkflow, runAgain } from "./workflow.js";
 
 const FIRST = 100; // rows of the first page
 
@@ -28,6 +32,8 @@ export class Panel {
       copy: (text) => this.#try(() => acts.copy(text)),
       cancel: (item) => this.#try(() => acts.cancel(item), true),
       fetch: (row) => this.#try(() => acts.fetchAgain(row), true),
+      workflow: (row) => this.#try(() => openWorkflow(row)),
+      again: (row, anew) => this.#try(() => runAgain(row, anew)),
       anew: (row) => this.#try(() => acts.orderAnew(row), true),
     };
     this.tools = new Tools(filter, { choose: (change) => this.#choose(change), refresh: () => this.refresh(), browse: () => browseModels() });
@@ -35,10 +41,12 @@ export class Panel {
     this.detail = new JobDetail({ ...on, back: () => this.#back() });
     this.spend = new Spend();
     this.sums = new Sums();
+    this.batches = new Batches();
+    this.left = new Left(acts.tell);
     this.status = el("div.status", { role: "status" });
     this.empty = el("div.empty", { hidden: true });
-    const parts = [this.tools, this.spend, this.sums].map(({ element }) => element);
-    this.body = el("div.body", {}, ...parts, this.status, this.empty, this.list.element);
+    const parts = [this.tools, this.left, this.batches, this.spend, this.sums].map(({ element }) => element);
+    this.body = el("div.body", {}, permissionOffer(), ...parts, this.status, this.empty, this.list.element);
     this.element = el("div.jobs", { onkeydown: keepFromGraph }, this.body, this.detail.element);
     this.onfocus = () => this.refresh();
     window.addEventListener("focus", this.onfocus);
@@ -51,6 +59,7 @@ export class Panel {
     window.removeEventListener("focus", this.onfocus);
     this.#tick();
     this.tools.destroy();
+    this.batches.destroy();
     this.list.destroy();
     this.element.remove();
   }
@@ -94,6 +103,8 @@ export class Panel {
   }
 
   #renewSums(query) {
+    this.batches.renew();
+    this.left.renew();
     this.spend.renew();
     this.sums.renew(query);
   }

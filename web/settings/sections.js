@@ -47,6 +47,7 @@ export const tasks = () =>
       hint: say("asks before it queues what costs more: 5 CNY, 100 credits; 0 asks for every task; empty never"),
     }),
     switchRow({ name: "reuse_results", label: say("Reuse results"), hint: say("An equal task is delivered from the disk and not paid again.") }),
+    switchRow({ name: "head_start", label: say("Head start"), hint: say("Tasks of queued workflows begin at once where their inputs are known, not one workflow after another.") }),
     textRow({
       name: "results_dir",
       label: say("Results folder"),
@@ -58,6 +59,7 @@ export const tasks = () =>
     ...LIMITS.map((field) => textRow({ name: field.name, label: field.words(), hint: field.about() })),
     textRow({ name: "max_result_mb", kind: "number", label: say("Largest result"), hint: say("MB; a larger file is not fetched") }),
     textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
+    switchRow({ name: "keep_graphs", label: say("Keep graphs"), hint: say("The graph of each job can be opened again; its texts are kept on this machine, keys are not.") }),
   );
 
 export const editor = () =>

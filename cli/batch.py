@@ -1,0 +1,243 @@
+"""`skyport batch`: orders every row of a table; the same command goes on where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import providers
+from ..engine.base.errors import InvalidInput
+from ..engine.base.words import tr
+from ..engine.settings import folders, settings
+from . import _batch_orders, _batch_report
+from .run import StoppedWaiting
+
+if TYPE_CHECKING:
+    from ..engine.batch.run import BatchRun, Plan, Tally
+    from ..engine.batch.store import BatchStore, StoredRow
+    from ..engine.ledger.budget import Limit
+    from ..engine.platforms.provider import Provider
+
+_GRACE = 5.0  # seconds for submits to yield their task ids
+_LIMIT_COST, _LIMIT_TASKS = "--limit-cost", "--limit-tasks"
+
+
+def about() -> str:
+    return tr("Order every row of a table, or every file of a folder.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"{about()} {_promise()}"
+    parser.add_argument(
+        "rows",
+        type=Path,
+        metavar="ROWS",
+        help=tr("a .csv or .jsonl file with a row for each order, or a folder of files"),
+    )
+    _batch_orders.add_arguments(parser)
+    parser.add_argument(
+        "--copies",
+        action="store_true",
+        help=tr("equal rows are orders of their own; otherwise they are one order, paid once"),
+    )
+    parser.add_argument(
+        "--at-once",
+        type=_count,
+        help=tr("rows under way side by side; max_parallel in the settings holds as well"),
+    )
+    parser.add_argument(
+        _LIMIT_COST,
+        type=_cost,
+        metavar="AMOUNT",
+        help=tr("the most that the batch may cost in all, such as 5 or 5CNY"),
+    )
+    parser.add_argument(
+        _LIMIT_TASKS, type=_count, metavar="N", help=tr("the most tasks it may order in all")
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help=tr("order rows anew whose task has failed")
+    )
+    parser.add_argument(
+        "--retry-unknown",
+        action="store_true",
+        help=tr("order rows anew that were listed as unknown: they may be charged twice"),
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help=tr("check every row and estimate the cost; upload and order nothing"),
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help=tr("folder of the results"))
+
+
+def _promise() -> str:
+    return tr(
+        "However it is stopped, the same command goes on, and nothing is paid twice. A row that "
+        "was changed is a new order; the others are not. Exit status 0 means that every row has "
+        "its result."
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000_000):
+        raise argparse.ArgumentTypeError(tr("it must be a whole number above 0"))
+    return int(text)
+
+
+def _cost(text: str) -> tuple[float, str]:
+    from ..engine.settings import caps
+    from ..engine.settings.invalid import InvalidSetting
+
+    try:
+        [cap] = caps.costs(text, ())
+    except (InvalidSetting, ValueError):
+        raise argparse.ArgumentTypeError(tr("write it as {example}", example="5CNY")) from None
+    if cap.platform:
+        raise argparse.ArgumentTypeError(tr("write it as {example}", example="5CNY"))
+    return cap.most, cap.unit
+
+
+def run(args: argparse.Namespace) -> int:
+    plan = _plan(args)
+    provider = providers.connect(args.platform)
+    if args.dry_run:
+        return _batch_report.dry_run(plan, provider, args.platform)
+    return _Command(args, plan, provider).run()
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    from ..engine.batch.run import Plan
+    from ..engine.batch.table import open_table
+
+    table = open_table(args.rows)
+    orders = _batch_orders.orders(args)
+    is_free = providers.provider_class(args.platform).is_free
+    return Plan(
+        table,
+        _batch_orders.columns(args).checked(table, orders),
+        orders,
+        at_once=args.at_once or settings.load().max_parallel,
+        copies=args.copies,
+        retry_failed=args.retry_failed,
+        retry_unknown=args.retry_unknown,
+        needs_price=args.limit_cost is not None and not is_free,
+    )
+
+
+class _Command:
+    """One run of the command."""
+
+    def __init__(self, args: argparse.Namespace, plan: Plan, provider: Provider) -> None:
+        from ..engine.batch.output import Output
+        from ..engine.batch.run import Tally
+
+        self._args, self._plan, self._provider = args, plan, provider
+        self._name = args.rows.absolute().name
+        folder = args.output or providers.results() / "batches" / args.rows.absolute().stem
+        self._output = Output(folder.absolute())
+        folders.check_writable(self._output.folder)
+        self._id = plan.id(provider.http.base_url)
+        total = sum(1 for _ in plan.table.rows())
+        if not total:
+            raise InvalidInput(tr("{name} has no rows.", name=self._name))
+        self._tally = Tally(total)
+        self._store = store()
+
+    def run(self) -> int:
+        from ..engine.spend import limits
+
+        self._begin()
+        batch = self._batch()
+        try:
+            with limits.also(_limits(self._args)):
+                self._wait(batch)
+        finally:
+            listed = self._output.write_list(self._store.rows(self._id))
+        _batch_report.print_end(self._tally, self._failures(), self._store.sums(self._id))
+        if batch.stopped_by is not None:
+            print(tr("Stopped: {reason}", reason=batch.stopped_by), file=sys.stderr)
+        print(listed)
+        return 0 if _is_complete(self._tally) else 1
+
+    def _begin(self) -> None:
+        from ..engine.batch.store import StoredBatch
+
+        self._store.begin(
+            StoredBatch(
+                self._id,
+                self._name,
+                self._args.platform,
+                self._args.model or self._args.app or (self._args.workflow or Path()).name,
+                self._tally.total,
+                str(self._output.folder),
+                providers.ledger().owner.id,
+            )
+        )
+
+    def _batch(self) -> BatchRun:
+        from ..engine.batch.run import BatchRun
+
+        return BatchRun(
+            self._plan,
+            self._id,
+            self._provider,
+            providers.runner(),
+            self._store,
+            self._output,
+            providers.results(),
+            self._tally,
+            providers.price_book().price,
+        )
+
+    def _wait(self, batch: BatchRun) -> None:
+        engine = providers.runner().engine
+        future = engine.start(batch.run())
+        try:
+            _batch_report.watch(future, self._name, self._tally, time.monotonic)
+        except KeyboardInterrupt:
+            print(_stopping_text(), file=sys.stderr)
+            engine.run(batch.leave(_GRACE))
+            raise StoppedWaiting from None
+        future.result()
+
+    def _failures(self) -> Iterator[StoredRow]:
+        from ..engine.batch.store import RowState
+
+        return self._store.rows(self._id, *(set(RowState) - {RowState.DONE, RowState.WAITING}))
+
+
+def _is_complete(tally: Tally) -> bool:
+    from ..engine.batch.store import RowState
+
+    return tally.states[RowState.DONE] == tally.total
+
+
+def _limits(args: argparse.Namespace) -> list[Limit]:
+    """What the options hold for the batch as one queue, over all its runs."""
+    from ..engine.ledger.budget import Limit, Period
+
+    found = []
+    if args.limit_cost is not None:
+        most, unit = args.limit_cost
+        found.append(Limit(_LIMIT_COST, Period.QUEUE, most, "cost", unit=unit))
+    if args.limit_tasks is not None:
+        found.append(Limit(_LIMIT_TASKS, Period.QUEUE, args.limit_tasks, "tasks"))
+    return found
+
+
+def _stopping_text() -> str:
+    return tr(
+        "Stopping. What the platform works on goes on there; the same command goes on with it at "
+        "no further charge."
+    )
+
+
+def store() -> BatchStore:
+    """The record of batches, in the data folder."""
+    from ..engine.batch.store import BatchStore
+
+    return BatchStore(folders.home() / "batches.db")

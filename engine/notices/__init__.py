@@ -1,0 +1,1 @@
+"""Notifies a person of what has ended, or needs them, while nobody looks."""

@@ -1,0 +1,172 @@
+"""Orders begun for prompts that wait in ComfyUI's queue, until their nodes run and take them over.
+
+What is held is read and changed on the engine's loop only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+
+from comfy_execution.utils import get_executing_context
+
+from ... import providers
+from ...engine.base.errors import LimitReached, TaskCancelled, TransportError
+from ...engine.base.types import Request
+from ...engine.ledger.ledger import Source, fingerprint_of, is_new_order
+from ...engine.platforms.provider import Provider
+from ...engine.settings import settings
+from ...engine.tasks.job import Job
+from .queued_prompts import State, state_of, states_of
+
+
+class Begun(Exception):
+    """The orders of a node are begun ahead: it goes no further."""
+
+
+@dataclass
+class Call:
+    """One execution of a node in a prompt; `index` where it is one of several, for a list.
+
+    rank       of the prompt in the queue where its orders are begun ahead, else None
+    is_changed whether its inputs are no longer those with which its orders were begun
+    """
+
+    source: Source
+    index: int | None
+    rank: float | None
+    is_changed: bool = False
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        return self.source.node_id, self.index
+
+
+@dataclass(frozen=True)
+class _Order:
+    request: Request
+    job: Job
+
+    def or_request(self) -> Request | Job:
+        """The job, whose outcome the node has to take, for better or worse.
+
+        The request where nothing was sent for a reason that may be gone when the node runs.
+        """
+        error = self.job.future.exception() if self.job.future.done() else None
+        if error is None or isinstance(error, TaskCancelled):
+            return self.job
+        never_sent = self.job.is_unsent or isinstance(error, (LimitReached, TransportError))
+        return self.request if never_sent else self.job
+
+
+_rank: ContextVar[float | None] = ContextVar("skyport_rank", default=None)
+_held: dict[str, dict[tuple[str, int | None], list[_Order]]] = {}  # by prompt, then by call
+
+
+@contextmanager
+def beginning(rank: float) -> Iterator[None]:
+    """Nodes called in here begin their orders and go no further; the lowest rank is sent first."""
+    token = _rank.set(rank)
+    try:
+        yield
+    finally:
+        _rank.reset(token)
+
+
+def current_call(node_id: str) -> Call:
+    """The execution of the node that calls this."""
+    context = get_executing_context()
+    source = Source(node_id, (context.prompt_id if context else "") or "")
+    return Call(source, context.list_index if context else None, _rank.get())
+
+
+async def begin(call: Call, provider: Provider, requests: Sequence[Request]) -> None:
+    """Begin the orders of a node that runs later, unless it will find all of them in the ledger."""
+    runner, prompt = providers.runner(), call.source.prompt_id
+    fingerprints = [fingerprint_of(request, provider.http.base_url) for request in requests]
+    in_progress = any(map(runner.is_running, fingerprints))
+    is_due = await runner.engine.blocking(lambda: _is_due(prompt, fingerprints, in_progress))
+    if is_due and call.rank is not None:
+        into = providers.results()
+        jobs = await runner.begin_ahead(provider, requests, into, call.source, call.rank)
+        for job in jobs:
+            job.is_wanted = partial(_is_wanted, job)
+        orders = [_Order(*pair) for pair in zip(requests, jobs, strict=True)]
+        _held.setdefault(prompt, {}).setdefault(call.key, []).extend(orders)
+
+
+def _is_due(prompt: str, fingerprints: Sequence[str], in_progress: bool) -> bool:
+    if state_of(prompt) not in (State.PENDING, State.RUNNING):
+        return False
+    ledger, reuse = providers.ledger(), settings.load().reuse_results
+    return in_progress or any(is_new_order(ledger.find(one), reuse) for one in fingerprints)
+
+
+def _is_wanted(job: Job) -> bool:
+    """False for what only deleted prompts wait for, which nobody has noticed yet."""
+    prompts = [
+        prompt
+        for prompt, calls in _held.items()
+        for orders in calls.values()
+        for order in orders
+        if order.job is job
+    ]
+    if not prompts or job.watchers > len(prompts):
+        return True
+    return any(state is not State.GONE for state in states_of(prompts).values())
+
+
+def orders_of(
+    call: Call, provider: Provider, requests: Sequence[Request]
+) -> Sequence[Request | Job]:
+    """`requests`, or what was begun for them ahead: a paid order is not replaced by a new one.
+
+    It stays even where an input has changed since, such as a file: see `Call.is_changed`.
+    """
+    held = _held_of(call, provider)
+    if not held:
+        return requests
+    now = [fingerprint_of(request, provider.http.base_url) for request in requests]
+    if len(held) == len(requests):
+        call.is_changed = now != [order.job.fingerprint for order in held]
+        return [order.or_request() for order in held]
+    known = {order.job.fingerprint: order.or_request() for order in held}
+    return [known.get(one, request) for one, request in zip(now, requests, strict=True)]
+
+
+def _held_of(call: Call, provider: Provider) -> list[_Order]:
+    """What was begun for the node's call where the provider would send it now."""
+    return [
+        order
+        for order in _held.get(call.source.prompt_id, {}).get(call.key, ())
+        if order.job.provider.name == provider.name
+        and order.job.record.base_url == provider.http.base_url
+    ]
+
+
+def hand_over(call: Call, provider: Provider) -> None:
+    """The node itself waits for its orders now."""
+    for order in _held_of(call, provider):
+        _held[call.source.prompt_id][call.key].remove(order)
+        providers.runner().withdraw(order.job)
+
+
+def held(prompt: str) -> list[tuple[str, list[Job]]]:
+    """The orders that the prompt's nodes have not taken over, by node."""
+    calls = _held.get(prompt, {}).items()
+    return [(node_id, [order.job for order in orders]) for (node_id, _), orders in calls]
+
+
+def end(prompt: str, *, stop: bool) -> None:
+    """The prompt is over. What its nodes have not taken over is stopped, or else only what has not
+    been sent."""
+    runner = providers.runner()
+    for orders in _held.pop(prompt, {}).values():
+        for order in orders:
+            if stop:
+                runner.leave(order.job, stop=True)
+            else:
+                runner.withdraw(order.job)

@@ -1,0 +1,6 @@
+from typing import Any
+
+class DynamicPrompt:
+    def __init__(self, original_prompt: dict[str, Any]) -> None: ...
+
+def get_input_info(class_def: Any, input_name: str) -> tuple[Any, Any, dict[str, Any] | None]: ...

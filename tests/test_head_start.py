@@ -1,0 +1,305 @@
+"""Pins that what queued prompts order is sent at once, once, and for no prompt that is gone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from _clock import Clock
+from _waiting import until
+from host import Handle, Host, graph, link, node
+from sandboxes import environment
+from skyport.sandbox import Sandbox
+from skyport.sandbox.gpugeek import WORKFLOW_ID
+
+OURS = {"X-Skyport": "1"}
+TEXT = "started when queued"
+serial = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return {**environment(sandbox, "gpugeek"), "SKYPORT_MAX_PARALLEL": "20"}
+
+
+@pytest.fixture
+def cloud(cloud: Host, clock: Clock) -> Iterator[Host]:
+    """No task goes on until the test lets time pass."""
+    with clock.still():
+        yield cloud
+        clock.forward()
+    change_settings(cloud, head_start=None, reuse_results=None)
+
+
+def change_settings(host: Host, **changes: Any) -> None:
+    answer = host.route("POST", "/skyport/setup/settings", json=changes, headers=OURS)
+    assert answer.status_code == 200, answer.text
+
+
+def workflow(image: str = "") -> dict[str, Any]:
+    source = (
+        {"class_type": "LoadImage", "inputs": {"image": image}}
+        if image
+        else {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 32, "height": 24, "batch_size": 1, "color": 255},
+        }
+    )
+    save = {"images": ["73", 0], "filename_prefix": "out"}
+    return {"73": source, "9": {"class_type": "SaveImage", "inputs": save}}
+
+
+def run_node(image: str = "", **inputs: Any) -> dict[str, Any]:
+    """A node whose order equals none before it."""
+    return node(
+        "SkyportGpugeekRunWorkflow",
+        workflow_id=str(WORKFLOW_ID),
+        workflow=json.dumps(workflow(image)),
+        **{"seed": next(serial), **inputs},
+    )
+
+
+def task(image: str = "", **inputs: Any) -> dict[str, Any]:
+    """A prompt of one cloud task whose inputs are all known."""
+    return graph(run=run_node(image, **inputs), seen=node("ProbeSink", value=link("run")))
+
+
+class Gate:
+    """A prompt that runs until it is opened, so that those after it wait in the queue."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.name = f"gate {next(serial)}"
+        gate = node("ProbeTime", gate=self.name, salt=next(serial), seconds=0.0)
+        self.handle = host.start(graph(gate=gate, seen=node("ProbeSink", value=link("gate"))))
+        until(lambda: host.at_gate(self.name))
+
+    def open(self) -> None:
+        self._host.open_gate(self.name)
+
+
+@contextmanager
+def behind_a_gate(host: Host) -> Iterator[Gate]:
+    gate = Gate(host)
+    try:
+        yield gate
+    finally:
+        gate.open()
+        gate.handle.result()
+
+
+def submits(sandbox: Sandbox) -> list[Any]:
+    return [seen.fields for seen in sandbox.log.of("POST", "/api/v1/prompt")]
+
+
+def cancels(sandbox: Sandbox) -> int:
+    return len(sandbox.log.of("POST", "/api/v1/task/cancel"))
+
+
+def accepted(sandbox: Sandbox, count: int) -> None:
+    """Waits until so many submits have been answered."""
+    until(lambda: len(submits(sandbox)) >= count)
+    until(lambda: all(seen.status for seen in sandbox.log.of("POST", "/api/v1/prompt")))
+
+
+def finish(clock: Clock, *handles: Handle) -> list[Any]:
+    clock.forward()
+    return [handle.result() for handle in handles]
+
+
+def delete(host: Host, *handles: Handle) -> None:
+    ids = [handle.prompt_id for handle in handles]
+    host.route("POST", "/queue", json={"delete": ids}).raise_for_status()
+
+
+def test_all_of_twenty_queued_prompts_are_at_work_before_the_first_runs(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    with behind_a_gate(cloud):
+        handles = [cloud.start(task()) for _ in range(20)]
+        accepted(sandbox, 20)
+    runs = finish(clock, *handles)
+    assert [run.status for run in runs] == ["success"] * 20
+    assert all(run.probe("seen")["shape"] == [1, 24, 32, 3] for run in runs)
+    assert len(submits(sandbox)) == 20
+    assert any(TEXT in text for text in handles[0].texts["run"])
+
+
+def test_a_prompt_deleted_before_its_submit_is_not_sent(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    with behind_a_gate(cloud):
+        handles = [cloud.start(task()) for _ in range(22)]
+        accepted(sandbox, 20)
+        delete(cloud, handles[21])
+    clock.forward()  # a slot is free
+    accepted(sandbox, 21)
+    runs = finish(clock, *handles[:21])
+    assert [run.status for run in runs] == ["success"] * 21
+    assert len(submits(sandbox)) == 21
+    assert cancels(sandbox) == 0
+
+
+def test_a_prompt_deleted_after_its_submit_has_its_task_cancelled(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    with behind_a_gate(cloud):
+        kept, deleted = cloud.start(task()), cloud.start(task())
+        accepted(sandbox, 2)
+        delete(cloud, deleted)
+        until(lambda: cancels(sandbox) == 1)
+    assert finish(clock, kept)[0].status == "success"
+    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 1)
+
+
+def test_a_cleared_queue_cancels_all_that_was_begun_for_it(cloud: Host, sandbox: Sandbox) -> None:
+    with behind_a_gate(cloud):
+        for _ in range(3):
+            cloud.start(task())
+        accepted(sandbox, 3)
+        cloud.route("POST", "/queue", json={"clear": True}).raise_for_status()
+        until(lambda: cancels(sandbox) == 3)
+    assert len(submits(sandbox)) == 3
+
+
+def test_an_order_of_two_queued_prompts_lives_on_for_the_one_that_is_left(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    equal = task()
+    with behind_a_gate(cloud):
+        first, second = cloud.start(equal), cloud.start(equal)
+        accepted(sandbox, 1)
+        delete(cloud, first)
+        marker = cloud.start(task())
+        accepted(sandbox, 2)
+    assert [run.status for run in finish(clock, second, marker)] == ["success"] * 2
+    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 0)
+
+
+def test_interrupt_of_the_running_prompt_leaves_the_orders_of_the_others(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    running = cloud.start(task())
+    running.wait_for_text("run")
+    waiting = cloud.start(task())
+    accepted(sandbox, 2)
+    cloud.interrupt()
+    assert running.result().status == "interrupted"
+    until(lambda: cancels(sandbox) == 1)
+    assert finish(clock, waiting)[0].status == "success"
+    assert (len(submits(sandbox)), cancels(sandbox)) == (2, 1)
+
+
+def test_interrupt_stops_a_task_that_was_begun_ahead(cloud: Host, sandbox: Sandbox) -> None:
+    with behind_a_gate(cloud):
+        ahead = cloud.start(task())
+        accepted(sandbox, 1)
+    ahead.wait_for_text("run", TEXT)
+    cloud.interrupt()
+    assert ahead.result().status == "interrupted"
+    until(lambda: cancels(sandbox) == 1)
+    assert len(submits(sandbox)) == 1
+
+
+def test_a_refused_prompt_begins_nothing(cloud: Host, sandbox: Sandbox, clock: Clock) -> None:
+    with behind_a_gate(cloud):
+        assert cloud.start(graph(run=run_node(seed="x"))).result().status == "refused"
+        good = cloud.start(task())
+        accepted(sandbox, 1)
+    assert finish(clock, good)[0].status == "success"
+    assert len(submits(sandbox)) == 1
+
+
+def test_what_another_node_has_to_make_first_is_not_begun(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    computed = graph(
+        picture=node("ProbeImage", seed=next(serial)),
+        image=node("SkyportRemoteInput", value=link("picture"), target="73.color"),
+        run=run_node(inputs=link("image")),
+        seen=node("ProbeSink", value=link("run")),
+    )
+    with behind_a_gate(cloud):
+        first, second = cloud.start(computed), cloud.start(task())
+        accepted(sandbox, 1)
+        assert submits(sandbox)[0]["prompt"]["73"]["inputs"]["color"] == 255
+    finish(clock, first, second)
+    assert TEXT not in str(first.texts)
+
+
+def test_constants_of_a_remote_input_go_along(cloud: Host, sandbox: Sandbox, clock: Clock) -> None:
+    known = graph(
+        image=node("SkyportRemoteInput", value=16, target="73.width"),
+        other=node("SkyportRemoteInput", value=8, target="73.height", inputs=link("image")),
+        run=run_node(inputs=link("other")),
+        seen=node("ProbeSink", value=link("run")),
+    )
+    with behind_a_gate(cloud):
+        handle = cloud.start(known)
+        accepted(sandbox, 1)
+    assert finish(clock, handle)[0].probe("seen")["shape"] == [1, 8, 16, 3]
+    assert len(submits(sandbox)) == 1
+
+
+@pytest.mark.parametrize("name", ["head_start", "reuse_results"])
+def test_switched_off_nothing_is_begun_ahead(
+    cloud: Host, sandbox: Sandbox, clock: Clock, name: str
+) -> None:
+    change_settings(cloud, **{name: False})
+    with behind_a_gate(cloud):
+        handle = cloud.start(task())
+    until(lambda: submits(sandbox))
+    assert finish(clock, handle)[0].status == "success"
+    assert TEXT not in str(handle.texts)
+    assert len(submits(sandbox)) == 1
+
+
+def test_a_refusal_of_what_was_begun_ahead_is_told_by_the_node_and_not_sent_again(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("POST /api/v1/prompt", "status", status=400, body={"msg": "no such thing"})
+    with behind_a_gate(cloud):
+        handle = cloud.start(task())
+        accepted(sandbox, 1)
+    run = handle.result()
+    assert run.status == "error"
+    assert run.error is not None
+    assert "no such thing" in run.error.message
+    assert len(submits(sandbox)) == 1
+
+
+def test_a_delivered_result_is_not_ordered_ahead_again(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    known = task()
+    first = cloud.start(known)
+    accepted(sandbox, 1)
+    finish(clock, first)
+    with behind_a_gate(cloud):
+        again, other = cloud.start(known), cloud.start(task())
+        accepted(sandbox, 2)
+    assert [run.status for run in finish(clock, again, other)] == ["success"] * 2
+    assert len(submits(sandbox)) == 2
+
+
+def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    from PIL import Image
+
+    name = f"changed{next(serial)}.png"
+    path = cloud.base / "input" / name
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (16, 8), "red").save(path)
+    with behind_a_gate(cloud):
+        handle = cloud.start(task(name))
+        accepted(sandbox, 1)
+        Image.new("RGB", (24, 8), "blue").save(path)
+    run = finish(clock, handle)[0]
+    assert run.probe("seen")["shape"] == [1, 8, 16, 3]
+    assert any("An input has changed since this was queued" in one for one in handle.texts["run"])
+    assert len(submits(sandbox)) == 1

@@ -1,0 +1,37 @@
+// A result of ours that is dropped on the canvas, or opened, brings the graph of its job.
+import { app } from "../../scripts/app.js";
+import { tell } from "./jobs/acts.js";
+import { holdsWorkflow } from "./jobs/holds.js";
+import { sha256 } from "./jobs/sha256.js";
+import { openGraph } from "./jobs/workflow.js";
+import { ask } from "./server.js";
+import { say } from "./words.js";
+import { wrap } from "./wrap.js";
+
+// Bytes; a larger file is left to ComfyUI. Pages that are not safe must hash by themselves, which takes longer.
+const MOST = globalThis.crypto?.subtle ? 1024 ** 3 : 64 * 1024 ** 2;
+const NO_RESULTS = /\.(json|latent|safetensors)$/i;
+
+/** Open the graph of the job that brought the file; false where it is none of ours. */
+async function openByBytes(file) {
+  if (file.size > MOST || NO_RESULTS.test(file.name)) return false;
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (holdsWorkflow(bytes)) return false;
+  const { job, graph } = await ask(`results/${await sha256(bytes)}`);
+  if (!job || !graph) return false;
+  await openGraph(job, await ask(`jobs/${job.job}/graph`));
+  tell("success", say("The workflow of job {number} is open, with its values. Queued as it is, it is not charged again.", { number: job.job }));
+  return true;
+}
+
+app.registerExtension({
+  name: "Skyport.Dropped",
+  setup() {
+    wrap(app, "handleFile", (handleFile) =>
+      async function (file, ...more) {
+        const isOurs = await openByBytes(file).catch(() => false); // what ComfyUI would do is never lost
+        if (!isOurs) return handleFile.call(this, file, ...more);
+      },
+    );
+  },
+});

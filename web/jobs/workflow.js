@@ -1,0 +1,43 @@
+// The graph that a job came from: opened as a tab of its own, and queued from there.
+import { app } from "../../../scripts/app.js";
+import { rootGraph } from "../prompt.js";
+import { ask } from "../server.js";
+import { say } from "../words.js";
+import { tell } from "./acts.js";
+import { findNode } from "./path.js";
+
+/** Open the workflow of a job in a new tab: what is open stays as it is in its own. */
+export async function openWorkflow(row) {
+  await openGraph(row, await ask(`jobs/${row.job}/graph`));
+  tell("success", say("The workflow of job {number} is open, with its values. Queued as it is, it is not charged again.", { number: row.job }));
+}
+
+/** Open the workflow of a job and queue it; with `anew`, with a new seed of its node. */
+export async function runAgain(row, anew) {
+  const graph = await ask(`jobs/${row.job}/graph`);
+  await openGraph(row, graph);
+  if (!graph.whole) return tell("warn", say("The workflow held a key, which is not kept: enter it, then queue."));
+  if (anew && !renewSeed(row.node)) return tell("warn", say("The node of this job has no seed to renew: change what you like, then queue."));
+  if (!anew) tell("info", say("An equal order brings the result that is here, at no charge. Change the seed for another one."));
+  await app.queuePrompt(0, 1);
+}
+
+/** Show a kept graph in a new tab. */
+export async function openGraph(row, { workflow, prompt, whole }) {
+  const name = `${row.title} ${row.job}`.replace(/[\\/:*?"<>|]/g, "-");
+  if (workflow) await app.loadGraphData(workflow, true, true, name);
+  else await app.loadApiJson(prompt, name);
+  if (!whole) tell("warn", say("The workflow held a key, which is not kept: enter it, then queue."));
+}
+
+const MOST = 2 ** 31; // seeds that every model takes are below
+
+function renewSeed(id) {
+  const node = findNode(rootGraph(), id)?.node;
+  const seed = node?.widgets?.find(({ name }) => name === "seed");
+  const input = node?.inputs?.find((one) => one.widget?.name === "seed");
+  if (!seed || (input && node.isInputConnected?.(node.inputs.indexOf(input)))) return false;
+  seed.value = Math.floor(Math.random() * MOST);
+  seed.callback?.(seed.value);
+  return true;
+}
