@@ -283,3 +283,19 @@ def test_models_of_types_without_a_node_come_last():
     some_widget = [schema.prompt_input()]
     choice = schema.model_input([model("a")], some_widget, others=[model("b (text2threed)")])
     assert [option.key for option in choice.options] == ["a", "custom", "b (text2threed)"]
+
+
+@pytest.mark.parametrize(
+    ("param", "folded"),
+    [
+        (Param("watermark", "boolean", default=False), True),
+        (Param("retry_times", "int", default=3), True),
+        (Param("output_format", "string", default="png"), True),
+        (Param("output_format", "string", required=True), None),
+        (Param("duration", "int", default=5), None),
+        (Param("negative_prompt", "text"), None),
+    ],
+    ids=lambda one: one.name if isinstance(one, Param) else "",
+)
+def test_what_few_people_set_and_no_model_requires_is_advanced(param, folded):
+    assert field(param).get("advanced") is folded

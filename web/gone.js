@@ -1,4 +1,4 @@
-// A model or an option that is gone is told as such where a queue is refused for it, with the nearest
+// A model or an option that is gone is told as such where it is not queued for that, with the nearest
 // one to use: editors name another input, since the server has no name for what is not there.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
@@ -18,7 +18,9 @@ app.registerExtension({
     const telling = (queuePrompt) =>
       async function (...args) {
         try {
-          return await queuePrompt.apply(this, args);
+          const answer = await queuePrompt.apply(this, args);
+          tellGone(answer?.node_errors ?? {}).catch(() => null); // what else there is to run was queued
+          return answer;
         } catch (error) {
           tellGone(error?.response?.node_errors ?? {}).catch(() => null);
           throw error;
@@ -39,7 +41,7 @@ async function tellGone(errors) {
 function tell(node, widget) {
   const { name, value } = widget;
   const values = { name: name.split(".").pop(), value };
-  const text = say("{value} is not offered for {name} any more. Nothing was queued, and its settings are kept.", values);
+  const text = say("{value} is not offered for {name} any more. The node was not queued, and its settings are kept.", values);
   const best = nearest(value, widget.options.values);
   const use = () => {
     const there = node.widgets.find((one) => one.name === name); // a refresh has made a new one

@@ -3,7 +3,7 @@
 /** The link into the input of that name; null for none. */
 export function linkInto(node, name) {
   const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1;
-  return slot < 0 ? null : node.getInputLink(slot);
+  return slot < 0 || !node.graph ? null : node.getInputLink(slot); // of a node that is being made, some throw
 }
 
 /** The links that leave an output. */

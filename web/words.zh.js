@@ -304,8 +304,8 @@ export default {
   "when the list is older than this many hours, at ComfyUI's start":
     "列表超过此小时数时，在 ComfyUI 启动时刷新",
   "where files are put for a platform that takes no uploads": "平台不支持上传时，文件存放的位置",
-  "{value} is not offered for {name} any more. Nothing was queued, and its settings are kept.":
-    "“{name}”的选项“{value}”已不再提供。没有提交任何任务，已填写的设置会保留。",
+  "{value} is not offered for {name} any more. The node was not queued, and its settings are kept.":
+    "“{name}”的选项“{value}”已不再提供。此节点未加入队列，已填写的设置会保留。",
   "Use {value}": "改用“{value}”",
   "and {count} more": "另有 {count} 项",
   "{count} bytes": "{count} 字节",

@@ -40,8 +40,8 @@ class AnyNode(GenerateNode):
     @classmethod
     def node_inputs(cls) -> Sequence[Any]:
         return [
-            io.Combo.Input("order", options=list(ORDERS), default=AS_LISTED),
-            io.Boolean.Input("next_if_refused", default=True),
+            io.Combo.Input("order", options=list(ORDERS), default=AS_LISTED, advanced=True),
+            io.Boolean.Input("next_if_refused", default=True, advanced=True),
         ]
 
     @classmethod

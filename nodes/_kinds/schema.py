@@ -33,6 +33,22 @@ _MOST_SLOTS = 10
 _WHOLE = 2**31 - 1
 _MOST_RESULTS = 1000  # in the box of a count without a maximum; the setting decides what is sent
 _MOST_DECIMALS = 10
+# Parameters that few people set: the editor folds them where a model does without them.
+_RARE = frozenset(
+    [
+        "background",
+        "enable_upsample",
+        "enhance_prompt",
+        "moderation",
+        "output_compression",
+        "output_format",
+        "prompt_extend",
+        "response_format",
+        "retry_times",
+        "veo_fl_close",
+        "watermark",
+    ]
+)
 _SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AUDIO: io.Audio}
 
 
@@ -220,8 +236,14 @@ def _growing_list(param: Param, kind: Kind) -> io.Autogrow.Input:
     return io.Autogrow.Input(input_id(param), template=template, tooltip=_tooltip(param))
 
 
+def _is_advanced(param: Param) -> bool:
+    """Whether the editor may fold a parameter: it is rarely set, and the model does without it."""
+    return not param.required and param.name in _RARE
+
+
 def _widget(param: Param) -> Any:
     common: dict[str, Any] = {
+        "advanced": _is_advanced(param) or None,
         "tooltip": _tooltip(param) or None,
         "display_name": shown_name(param.label, param.name),
     }
