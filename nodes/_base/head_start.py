@@ -135,8 +135,13 @@ def _begin_in_thread(
 
 async def _begin(known: KnownValues, prompt: Any, outputs: Iterable[str]) -> None:
     for node_id in surely_run(prompt, outputs):
-        if prompt[node_id]["class_type"] in _classes and known.are_all_of(node_id):
+        if _may_begin(known, prompt, node_id):
             try:
                 await known.call(node_id, "begin_ahead")
             except Exception as error:
                 _log.debug("Skyport does not begin node %s ahead: %s", node_id, error)
+
+
+def _may_begin(known: KnownValues, prompt: Any, node_id: str) -> bool:
+    is_ours = prompt[node_id]["class_type"] in _classes and known.are_all_of(node_id)
+    return is_ours and not begun_ahead.was_delivered(prompt, node_id)
