@@ -208,6 +208,7 @@ def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, stores: Stor
         task=task("24317", "https://in.example/a.png"),
         result=result("24317", texts=("\u597d",), warnings=("careful",), cost=0.11),
         owner=running.owner,
+        person=running.person,
         created=began,
         submitted=began + 1,
         ended=began + 3,
