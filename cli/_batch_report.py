@@ -89,6 +89,8 @@ def print_end(tally: Tally, failures: Iterable[StoredRow], sums: BatchSums) -> N
     costs = [str(Amount(cost, unit)) for unit, cost in sums.costs.items()]
     text = ", ".join([*counts, *costs])
     print(tr("{total} rows: {counts}", total=tally.total, counts=text), file=sys.stderr)
+    if trouble := providers.ledger().trouble:
+        print(tr("Warning: {text}", text=trouble), file=sys.stderr)
     shown = 0
     for row in islice(failures, _LISTED):
         shown += 1

@@ -83,6 +83,7 @@ def facts_of(row: Row) -> Iterator[tuple[str, str]]:
         (tr("submitted"), _moment(row.submitted)),
         (tr("ended"), _moment(row.ended)),
         (tr("delivered"), _moment(row.delivered)),
+        (tr("ordered by"), row.person),
         (tr("node"), row.record.source.node_id),
         (tr("prompt"), row.record.source.prompt_id),
         (tr("fingerprint"), row.record.fingerprint),

@@ -182,8 +182,12 @@ def _print_list(rows: Sequence[Row], spent: Sequence[Spent], platform: str | Non
         tr("cost"),
         tr("files"),
     ]
+    cells = [cells_of(row) for row in rows]
+    if any(row.person for row in rows):
+        head.append(tr("ordered by"))
+        cells = [[*line, row.person] for line, row in zip(cells, rows, strict=True)]
     most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(table(head, [cells_of(row) for row in rows], most))
+    print(table(head, cells, most))
     oldest = min(day_of(row.created) for row in rows)
     sums = [one for one in spent if one.day >= oldest and platform in (None, one.platform)]
     if sums:

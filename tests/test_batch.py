@@ -294,3 +294,28 @@ def test_every_row_is_an_order_of_the_ledger(box, batch):
     assert row.state is State.DELIVERED
     assert done.rows[0]["job"] == row.id
     assert done.rows[0]["task"] == row.task.id
+
+
+def test_a_chat_answers_every_row_with_a_text(box, batch):
+    done = batch(
+        '{"prompt": "say hello"}\n',
+        *("--platform", "opencomputing", "--model", "qwen3-max"),
+        name="rows.jsonl",
+    )
+    assert done.code == 0, done.err
+    assert done.rows[0]["texts"][0]
+    assert done.rows[0]["files"] == []
+
+
+def test_a_run_that_names_no_seed_and_one_that_does_are_other_orders(box, batch):
+    batch("prompt\na fox\n")
+    batch("prompt\na fox\n", "--seed", "7")
+    batch("prompt,seed\na fox,7\n")
+    assert box.charges["haiyi"] == 2
+
+
+def test_it_speaks_chinese_where_the_user_does(box, batch, monkeypatch):
+    monkeypatch.setenv("SKYPORT_LANG", "zh")
+    refused = batch("prompt,seed\nan owl,three\n")
+    assert "\u672a\u53d1\u9001" in refused.err
+    assert refused.states == ["refused"]

@@ -174,6 +174,16 @@ def test_a_page_has_the_contrast_of_level_aa_in_every_palette(editor: Editor, pa
     assert not found, "\n".join(found)
 
 
+def test_the_dialog_of_all_models_has_the_colours_of_the_other_pages(editor: Editor):
+    command(editor, "Skyport.BrowseModels")
+    editor.page.locator(".skyport-browse [role=option]").first.wait_for()
+    found = []
+    for palette in PALETTES:
+        use_palette(editor.page, palette)
+        found += [f"{palette}: {one}" for one in faults(editor.page, "faint", ".skyport-browse")]
+    assert not found, "\n".join(found)
+
+
 @each_page
 def test_everything_on_a_page_has_a_name(editor: Editor, page: str):
     show, selector = PAGES[page]
@@ -200,6 +210,29 @@ def test_a_page_fits_the_window(editor: Editor, page: str, width: int):
     show(editor)
     found = faults(editor.page, "cut", selector)
     assert not found, "\n".join(found)
+
+
+MOVES = """(selector) => {
+  const page = document.querySelector(selector);
+  const lasts = (times) => times.split(",").some((time) => parseFloat(time) > 0);
+  const moves = (one) => ["", "::before", "::after"].some((part) => {
+    const { transitionDuration, animationName, animationDuration } = getComputedStyle(one, part);
+    return lasts(transitionDuration) || (animationName !== "none" && lasts(animationDuration));
+  });
+  const all = [page, ...page.querySelectorAll("*")];
+  return all.filter(moves).map((one) => one.outerHTML.slice(0, 80));
+}"""
+
+
+@each_page
+def test_nothing_on_a_page_moves_for_those_who_ask_for_less_motion(editor: Editor, page: str):
+    editor.page.emulate_media(reduced_motion="reduce")
+    try:
+        show, selector = PAGES[page]
+        show(editor)
+        assert editor.page.evaluate(MOVES, selector) == []
+    finally:
+        editor.page.emulate_media(reduced_motion="no-preference")
 
 
 # -- the keyboard and where it leads ------------------------------------------------------------

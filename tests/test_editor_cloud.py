@@ -272,6 +272,31 @@ def test_what_the_platform_lacks_is_a_red_badge_and_refused_when_it_is_queued(ed
     assert set(badges(editor).values()) == {"cloud: GPUGeek"}
 
 
+SHOW_REASON = "() => void app.extensionManager.command.execute('Skyport.ShowReason')"
+NO_NOTICE = "() => document.querySelectorAll('.skyport-notice').forEach((one) => one.remove())"
+
+
+def test_the_reason_of_a_badge_is_shown_in_full_by_keys_too(editor: Editor):
+    choose(editor, "GPUGeek")
+    badges(editor)
+    editor.page.evaluate(NO_NOTICE)
+    select(editor, RUN)
+    editor.page.evaluate(SHOW_REASON)
+    notice = editor.page.locator(".skyport-notice").filter(has_text="must be a whole number")
+    notice.first.wait_for(timeout=20_000)
+    editor.page.wait_for_function(
+        "() => document.activeElement.closest('.skyport-notices')", timeout=20_000
+    )
+
+
+def test_a_node_whose_badge_has_no_reason_has_none_to_show(editor: Editor):
+    editor.page.evaluate(NO_NOTICE)
+    select(editor, "ImageInvert")
+    editor.page.evaluate(SHOW_REASON)
+    toast = editor.page.get_by_text("Select a node whose badge has a reason.")
+    toast.first.wait_for(timeout=20_000)
+
+
 def test_without_a_key_it_says_so_and_offers_practice_mode(editor: Editor, host: Host):
     try:
         set_key(host, "")
@@ -626,9 +651,10 @@ def test_inside_a_subgraph_one_undo_takes_it_back_exactly_too(editor: Editor):
     for kind in ("ImageScale", "ImageInvert"):
         select(editor, kind)
         editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartInCloud')")
-        editor.page.wait_for_timeout(900)
-        inner = state(editor)["definitions"]["subgraphs"][0]
-        assert RUN in [node["type"] for node in inner["nodes"]]
+        editor.page.wait_for_function(
+            "(type) => app.canvas.graph.nodes.some((one) => one.type === type)", arg=RUN
+        )
+        editor.page.wait_for_timeout(900)  # until the step has ended
         undo(editor)
         assert state(editor) == before
 

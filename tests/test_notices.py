@@ -228,6 +228,22 @@ def test_a_service_that_has_a_notice_gets_it_no_second_time_while_another_one_fa
         assert (len(webhook.seen), len(second.seen)) == (1, 2)
 
 
+def test_what_a_disk_refuses_to_record_is_not_sent_again_at_every_look(person, webhook):
+    def full(on: bool) -> None:
+        person.ledger.disk._db.execute(f"PRAGMA query_only = {int(on)}")
+
+    def refusing(_: object) -> Answer:
+        full(True)
+        return Answer()
+
+    webhook.on("*", refusing)
+    person.end("a")
+    for _ in range(3):
+        person.dispatcher.look()
+        full(False)
+    assert len(person.told) == 1
+
+
 class Pages:
     """Open pages of an editor."""
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InvalidInput
-from skyport.engine.settings import folders, json_file
+from skyport.engine.settings import folders, json_file, keys
 from skyport.engine.settings.settings import Settings, load, results, save
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
@@ -187,9 +187,10 @@ def test_a_value_of_the_wrong_kind_is_told_by_file_and_name(home, name, value):
 
 
 def test_every_setting_has_a_field_on_the_page():
+    """But addresses that have fields of their own, and where the ledger is, which no page sets."""
     page = Path(folders.__file__).parents[2] / "web" / "settings" / "sections.js"
     shown = set(re.findall(r'name: "(\w+)"', page.read_text(encoding="utf-8")))
-    assert {one.name for one in fields(Settings)} - shown == {"base_urls"}
+    assert {one.name for one in fields(Settings)} - shown == {"base_urls", "ledger_url"}
 
 
 def test_a_media_host_that_is_none_is_refused_with_those_there_are():
@@ -355,3 +356,35 @@ def test_a_write_that_fails_leaves_nothing_behind(home):
 def test_what_is_saved_comes_back(count, seconds, flag):
     saved = save({"max_parallel": count, "time_limit_s": seconds, "reuse_results": flag})
     assert (saved.max_parallel, saved.time_limit_s, saved.reuse_results) == (count, seconds, flag)
+
+
+# -- the ledger of a team -----------------------------------------------------------------------
+
+PASSWORD_URL = "postgresql://me:s%40cret@db.example/skyport?sslmode=require"
+SHOWN_URL = "postgresql://me@db.example/skyport?sslmode=require"
+
+
+def test_the_password_of_a_ledger_is_a_key_wherever_it_was_written(monkeypatch, home):
+    assert keys.ledger_password() is None
+    (home / "settings.json").write_text(json.dumps({"ledger_url": PASSWORD_URL}))
+    assert load().ledger_url == SHOWN_URL
+    assert keys.ledger_password() == keys.Key("s@cret", "file")
+    keys.set_key(keys.LEDGER, "stored")
+    assert keys.ledger_password() == keys.Key("stored", "file")
+    monkeypatch.setenv("SKYPORT_LEDGER_PASSWORD", "of its own")
+    monkeypatch.setenv("SKYPORT_LEDGER_URL", PASSWORD_URL)
+    assert load().ledger_url == SHOWN_URL
+    assert keys.ledger_password() == keys.Key("s@cret", "environment")
+
+
+def test_a_password_is_not_saved_among_the_settings():
+    with pytest.raises(InvalidInput, match="keys set ledger") as refused:
+        save({"ledger_url": PASSWORD_URL})
+    assert "cret" not in str(refused.value)
+    assert save({"ledger_url": SHOWN_URL}).ledger_url == SHOWN_URL
+
+
+@pytest.mark.parametrize("url", ["mysql://db.example/x", "db.example", "postgresql://", 7])
+def test_what_is_no_address_of_postgresql_is_refused(url):
+    with pytest.raises(InvalidInput, match="postgresql://user@host/database"):
+        save({"ledger_url": url})

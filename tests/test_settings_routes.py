@@ -275,6 +275,12 @@ def test_a_value_that_does_not_fit_is_refused_with_words(host, name, value, word
     assert not (host.home / "settings.json").exists()
 
 
+def test_no_page_moves_the_ledger_to_another_server(host, home):
+    refused = act(host, "settings", keep_days=7, ledger_url="postgresql://me@elsewhere/db")
+    assert "not changed on this page" in refused.json()["message"]
+    assert not (home / "settings.json").exists()
+
+
 def test_a_results_folder_that_cannot_be_written_is_refused_when_it_is_set(host, tmp_path):
     (tmp_path / "taken").write_text("a file")
     answer = act(host, "settings", results_dir=str(tmp_path / "taken" / "pictures"))

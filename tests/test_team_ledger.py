@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from _postgres import Postgres
 from processes import Children
+from skyport import providers
 from skyport.engine.base.errors import NotRecorded, OutcomeUnknown
 from skyport.engine.base.types import Result, Task
 from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
 from skyport.engine.ledger.postgres import PostgresError
-from skyport.engine.ledger.postgres_store import PostgresStore
+from skyport.engine.ledger.postgres_store import PostgresStore, holder
 from skyport.engine.ledger.team import TeamLedger
 from virtual import Play, clip, order
 
@@ -205,6 +206,23 @@ def test_two_colleagues_equal_order_is_one_task(
         second = theirs.result(same, wanted, tmp_path)
         assert (cloud.counts["submit"], same.counts["submit"]) == (1, 0)
         assert first.task_id == second.task_id
+
+
+def test_everybody_sees_who_ordered_what(
+    postgres: Postgres, machine: Machines, skyport: Any, monkeypatch: Any
+) -> None:
+    machine().record_intent(record())
+    monkeypatch.setenv("SKYPORT_LEDGER_URL", postgres.url)
+    for cached in (providers.ledger, providers.runner):
+        cached.cache_clear()
+    try:
+        assert holder() in skyport("jobs").out
+        assert f"ordered by: {holder()}" in skyport("jobs", "show", "1").out
+    finally:
+        store = providers.ledger().disk
+        assert store is not None
+        store.close()
+        providers.ledger.cache_clear()
 
 
 # -- the database is away -----------------------------------------------------------------------

@@ -46,6 +46,16 @@ def inputs_of(node: dict[str, Any]) -> Iterator[str]:
         known = ("custom",) if node["name"].startswith(LIVE) else [one["key"] for one in options]
         forms = [one["inputs"] for one in options if one["key"] in known]
         yield from (f"{name}_{inner}" for form in forms for inner in form.get("required", {}))
+        yield from (f"{name}_{one}" for form in forms for one in growing(form))
+    yield from growing(node["input"])
+
+
+def growing(inputs: dict[str, Any]) -> Iterator[str]:
+    """The slots of lists that grow as they are linked."""
+    for name, about in (inputs.get("required", {}) | inputs.get("optional", {})).items():
+        if about[0] == "COMFY_AUTOGROW_V3":
+            template = about[1]["template"]
+            yield from (f"{name}_{template['prefix']}{n}" for n in range(template["max"]))
 
 
 def lacking(body: Any, wanted: set[str]) -> set[str]:
@@ -132,11 +142,22 @@ def test_every_node_has_a_help_page_that_tells_of_all_its_inputs_and_outputs(nod
     for i in nodes:
         page = (ROOT / "web" / "docs" / i / f"{language}.md").read_text(encoding="utf-8")
         assert page.startswith(f"# {messages[i]['display_name']}\n")
+        slots = set(growing(nodes[i]["input"]))
         own = {
-            n: one for n, one in messages[i].get("inputs", {}).items() if not n.startswith("model_")
+            n: one
+            for n, one in messages[i].get("inputs", {}).items()
+            if not n.startswith("model_") and n not in slots
         }
         names = [one["name"] for one in (*own.values(), *messages[i]["outputs"].values())]
         assert [name for name in names if f"**{name}**" not in page] == [], i
+
+
+def test_a_slot_of_a_list_that_grows_is_named_after_what_it_takes(nodes):
+    inputs = texts("zh")["SkyportOpenComputingReferenceToVideo"]["inputs"]
+    slots = ("images_image0", "images_image1", "videos_video19", "audios_audio0")
+    names = [inputs[slot]["name"] for slot in slots]
+    assert names == ["\u56fe\u50cf 1", "\u56fe\u50cf 2", "\u89c6\u9891 20", "\u97f3\u9891 1"]
+    assert inputs["images_image0"]["tooltip"] == inputs["images"]["tooltip"]
 
 
 def test_there_is_no_help_page_without_a_node(nodes):

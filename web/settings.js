@@ -5,11 +5,10 @@ import { say } from "./words.js";
 import { focusNotice, notice } from "./notices.js";
 import { refreshModels } from "./models.js";
 import { addStyles } from "./styles.js";
-import { notices } from "./settings/notify.js";
 import { openSettings } from "./settings/open.js";
 import { setup } from "./settings/setup.js";
 import { platformNamed } from "./errors/words.js";
-import { editor, keys, media, models, practice, section, servers, tasks } from "./settings/sections.js";
+import { editor, keys, media, models, notices, practice, section, servers, tasks } from "./settings/sections.js";
 
 // The names are what the dialog's search looks through; their Chinese is in locales/zh/settings.json.
 const SECTIONS = [

@@ -74,6 +74,7 @@ class Output:
             "files": named if row.state is RowState.DONE else [],
             "texts": row.result.get("texts", []) if row.state is RowState.DONE else [],
             "error": scrub(row.error),
+            "warnings": [scrub(one) for one in row.result.get("warnings", ())] or None,
             "job": row.job,
             "task": row.result.get("task", ""),
             "cost": row.cost,
@@ -83,12 +84,17 @@ class Output:
 
 
 def result_to_store(result: Result, kept: Sequence[Path]) -> Json:
-    """What a row keeps of its result."""
+    """What a row keeps of its result: the names of its files here, and where they lie."""
     files = [
         {"name": target.name, "path": str(file.path), "size": file.size}
         for file, target in zip(result.files, kept, strict=True)
     ]
-    return {"task": result.task_id, "files": files, "texts": [str(text) for text in result.texts]}
+    return {
+        "task": result.task_id,
+        "files": files,
+        "texts": [str(text) for text in result.texts],
+        "warnings": list(result.warnings),
+    }
 
 
 def is_here(stored: Json, folder: Path) -> bool:

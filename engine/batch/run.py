@@ -24,6 +24,7 @@ from ..base.types import Json, Request, Result
 from ..base.words import tr
 from ..ledger.ledger import Ledger, Row, Source, State, fingerprint_of, is_new_order
 from ..platforms.provider import Provider
+from ..settings import settings
 from ..spend.price import Price
 from ..tasks.job import Job
 from ..tasks.runner import Runner
@@ -162,6 +163,7 @@ class BatchRun:
         with workers(_WORKERS):
             try:
                 while (one := await self._blocking(lambda: self._next(rows))) is not None:
+                    self._in_flight[one.stored.mark] += 1
                     pending.add(asyncio.ensure_future(self._order(one)))
                     if len(pending) >= self._plan.at_once:
                         pending = await _one_of(pending)
@@ -202,7 +204,6 @@ class BatchRun:
             self._settle(replace(stored, state=RowState.REFUSED, error=str(error)))
             return None
         self._store.write(self._id, stored)
-        self._in_flight[stored.mark] += 1
         return _ToOrder(row, request, stored)
 
     def _identified(self, stored: StoredRow, request: Request) -> tuple[StoredRow, Request]:
@@ -272,7 +273,7 @@ class BatchRun:
 
     def _check_price(self, request: Request, known: Row | None) -> None:
         """Raises InvalidInput for an order that a limit of cost could not hold."""
-        if not self._plan.needs_price or not is_new_order(known, reuse=True):
+        if not self._plan.needs_price or not is_new_order(known, self._reuses()):
             return
         if self._price(request, self._provider.http.base_url) is None:
             raise InvalidInput(
@@ -282,6 +283,9 @@ class BatchRun:
                 ),
                 do=tr("Write the price into prices.json, or use {option}.", option="--limit-tasks"),
             )
+
+    def _reuses(self) -> bool:
+        return settings.load().reuse_results
 
     # -- the order of a row -----------------------------------------------------------------------
 
@@ -299,7 +303,9 @@ class BatchRun:
         finally:
             self.tally.under_way -= 1
             self._jobs.pop(number, None)
-            self._in_flight -= Counter([one.stored.mark])
+            self._in_flight[one.stored.mark] -= 1
+            if not self._in_flight[one.stored.mark]:
+                del self._in_flight[one.stored.mark]
             self._one_ended.set()
             self._one_ended = asyncio.Event()
 

@@ -83,7 +83,7 @@ class StoredRow:
     base    the fingerprint of its order, were it the only one in the batch
     mark    that of the order itself, which differs where equal rows are copies
     job     the number of its order in the ledger, None where it has none
-    result  its files (path, size) and texts
+    result  its files (name, path, size), texts and warnings, and the task's id
     """
 
     number: int

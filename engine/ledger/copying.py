@@ -12,6 +12,7 @@ from .sql import in_states
 from .sqlite_store import Store
 
 _AT_ONCE = 200  # rows in a transaction
+_WHOLE = ("pruned", "graphs", "prompts")  # what has no number of its own is copied at the end
 _SAME = ("platform", "created", "endpoint", "request")  # what never changes in a row
 
 
@@ -34,7 +35,7 @@ def copy(source: Store, target: Store) -> tuple[int, int]:
             target.number_on()
         copied += len(new)
         found += len(known)
-    _copy_pruned(source, target)
+    _copy_the_rest(source, target)
     return copied, found
 
 
@@ -77,10 +78,11 @@ def _rows_like(store: Store, rows: Sequence[Any]) -> list[Any]:
     return _all(store, f"tasks WHERE id IN ({numbers})")
 
 
-def _copy_pruned(source: Store, target: Store) -> None:
+def _copy_the_rest(source: Store, target: Store) -> None:
     with target._transaction():
-        if not _all(target, "pruned LIMIT 1"):
-            _insert(target, "pruned", _all(source, "pruned"))
+        for table in _WHOLE:
+            if not _all(target, f"{table} LIMIT 1"):
+                _insert(target, table, _all(source, table))
 
 
 def _all(store: Store, tail: str, *values: Any) -> list[Any]:

@@ -30,6 +30,7 @@ class Database:
     unchanged, if a newer Skyport wrote it.
     """
 
+    _person = ""  # who orders, where several persons do
     _LAST_ID = "SELECT last_insert_rowid()"
     _owner: Ownership
     _db: sqlite3.Connection  # or one that takes the same calls

@@ -62,10 +62,6 @@ class Lease:
         sql = f"SELECT EXISTS (SELECT 1 FROM leases WHERE owner = ? AND {_IS_ALIVE})"
         return bool(self._db.execute(sql, (owner,)).fetchone()[0])
 
-    def give_up(self) -> None:
-        """A part of a transaction: this process ends, and others need not wait."""
-        self._db.execute("DELETE FROM leases WHERE owner = ?", (self._id,))
-
     def forget(self) -> None:
         """In a forked process: the lease is its parent's."""
         self._id, self._past = uuid.uuid4().hex, []

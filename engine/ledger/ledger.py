@@ -94,6 +94,7 @@ class Row:
     answer   the platform's last answer to an unresolved order, scrubbed
     told     whether a person was given the error of an unknown order
     attempt  how often it was sent: 2 after its server has lost its first task
+    person   who ordered it, as `user@host`; "" in the ledger of one machine
     """
 
     id: int
@@ -113,6 +114,7 @@ class Row:
     told: bool = False
     kept: Result | None = None
     attempt: int = 1
+    person: str = ""
 
     @property
     def is_partial(self) -> bool:

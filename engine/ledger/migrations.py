@@ -145,6 +145,9 @@ _STEPS = (
         ON CONFLICT DO NOTHING;
     END;
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN person TEXT NOT NULL DEFAULT '';
+    """,
 )
 VERSION = len(_STEPS)
 

@@ -17,7 +17,7 @@ from .ledger import UNDER_WAY, State
 from .ownership import Ownership
 from .sql import in_states
 
-CLAIM = 120.0  # seconds
+CLAIM = 300.0  # seconds
 LIMIT = "limit"  # the event of a queue that a limit has refused; all others are states of an order
 EXPIRING = "expiring"  # the event of a result that will soon be looked for no longer
 _KEPT = 30 * 86400.0  # seconds for which a settled notice keeps its event from making another

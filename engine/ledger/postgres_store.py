@@ -48,7 +48,8 @@ class PostgresStore(Store):
         self._now = now or (lambda: time.time() + self._ahead)
         self._connection = Connection(url, password, self._prepare)
         self._db = cast(Any, self._connection)
-        self._lease = self._owner = Lease(self._connection, holder())
+        self._person = holder()
+        self._lease = self._owner = Lease(self._connection, self._person)
         self._charges = Charges(self._db, self._owner, self._now)
         self._outbox = Outbox(self._db, self._owner, self._now)
         self._beating: threading.Event | None = None

@@ -189,6 +189,7 @@ def to_row(row: sqlite3.Row, files: Sequence[sqlite3.Row]) -> Row:
         answer=row["answer"],
         told=bool(row["told"]),
         attempt=row["attempt"],
+        person=row["person"],
         **times,
     )
 

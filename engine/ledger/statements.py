@@ -26,8 +26,8 @@ class Statements(Graphs):
     def _insert(self, record: TaskRecord) -> int:
         self._db.execute(
             "INSERT INTO tasks (mark, state, platform, place, endpoint, title, request, node_id, "
-            "prompt_id, owner, created, queue, unit, order_id, sent_to, charge, charge_unit) "
-            f"VALUES (?, 'intent', {', '.join('?' * 15)})",
+            "prompt_id, owner, created, queue, unit, order_id, sent_to, charge, charge_unit, "
+            f"person) VALUES (?, 'intent', {', '.join('?' * 16)})",
             storable(
                 record.fingerprint,
                 record.platform,
@@ -44,6 +44,7 @@ class Statements(Graphs):
                 record.order_id,
                 record.sent_to,
                 *charge_columns(record),
+                self._person,
             ),
         )
         return int(self._db.execute(self._LAST_ID).fetchone()[0])

@@ -108,7 +108,7 @@ class TeamLedger(ResilientLedger):
     def _once(self, call: Callable[[Store], T]) -> T:
         with self._lock:
             if self.disk is None:
-                raise OSError(self._refused)
+                raise NotRecorded(self._refused)
             self._flush_to_disk(self.disk)
             answer = call(self.disk)
             self._refused = ""

@@ -109,6 +109,8 @@ class Dispatcher:
         self._now = now
         self._began = now() if began is None else began
         self._next_search = 0.0
+        # What the disk may refuse to record, so that it is not sent at every look.
+        self._sent: dict[Key, set[str]] = {}
         self._failures: dict[str, tuple[int, float]] = {}  # channel: how many, when to try again
 
     async def run(self, engine: Engine) -> None:
@@ -166,17 +168,17 @@ class Dispatcher:
         self._each(partial(_settle, told), None)
 
     def _show(self, entries: Sequence[Entry], prompts: bool) -> None:
-        fresh = [entry for entry in entries if BROWSER not in entry.notice.sent]
+        fresh = self._without_sent(entries, BROWSER)
         if fresh:
-            # No page is a reason to try again: whoever opens one sees the list of jobs.
+            # No page is no reason to try again: whoever opens one sees the list of jobs.
             self._pages.show(message_of(fresh, prompts=prompts))
-            self._each(partial(_record_sent, fresh, BROWSER), None)
+            self._record_sent(fresh, BROWSER)
 
     def _send(self, entries: Sequence[Entry], prompts: bool, now: float) -> list[Entry]:
         """The entries that every service has, or will never have."""
         open_ones: set[Key] = set()
         for channel in channels.listed():
-            fresh = [entry for entry in entries if channel.id not in entry.notice.sent]
+            fresh = self._without_sent(entries, channel.id)
             if fresh and not self._send_one(channel, fresh, prompts, now):
                 open_ones.update(entry.notice.key for entry in fresh)
         return [entry for entry in entries if entry.notice.key not in open_ones]
@@ -200,8 +202,19 @@ class Dispatcher:
         else:
             _answers[channel.id] = Answer(True, tr("The last notice was sent."), self._now())
         self._failures.pop(channel.id, None)
-        self._each(partial(_record_sent, entries, channel.id), None)
+        self._record_sent(entries, channel.id)
         return True
+
+    def _without_sent(self, entries: Sequence[Entry], channel: str) -> list[Entry]:
+        def is_sent(one: Notice) -> bool:
+            return channel in one.sent or channel in self._sent.get(one.key, ())
+
+        return [entry for entry in entries if not is_sent(entry.notice)]
+
+    def _record_sent(self, entries: Sequence[Entry], channel: str) -> None:
+        for entry in entries:
+            self._sent.setdefault(entry.notice.key, set()).add(channel)
+        self._each(partial(_record_sent, entries, channel), None)
 
     def _note_failure(self, channel: Channel, error: SkyportError, is_last: bool) -> None:
         _answers[channel.id] = Answer(False, str(error), self._now())

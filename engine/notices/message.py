@@ -39,7 +39,7 @@ def message_of(entries: Sequence[Entry], *, prompts: bool = False) -> Message:
     if len(order) > _MOST_LINES:
         lines.append(tr("... and {count} more.", count=len(order) - _MOST_LINES))
     lines.append(_next_step(order))
-    return Message(f"Skyport: {_title(order)}", str(redact("\n".join(lines))))
+    return Message(str(redact(f"Skyport: {_title(order)}")), str(redact("\n".join(lines))))
 
 
 def _title(entries: Sequence[Entry]) -> str:

@@ -61,6 +61,7 @@ def row_to_json(row: Row) -> dict[str, Any]:
             "error": row.error,
             "node": row.record.source.node_id,
             "prompt": row.record.source.prompt_id,
+            "person": row.person,
             "fingerprint": row.record.fingerprint,
             "request": without_secret_fields(row.record.request),
             **_contents(result or Result("")),

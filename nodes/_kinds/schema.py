@@ -35,8 +35,19 @@ _MOST_RESULTS = 1000  # in the box of a count without a maximum; the setting dec
 _MOST_DECIMALS = 10
 # Parameters that few people set: the editor folds them where a model does without them.
 _RARE = frozenset(
-    "background enable_upsample enhance_prompt moderation output_compression output_format"
-    " prompt_extend response_format retry_times veo_fl_close watermark".split()
+    [
+        "background",
+        "enable_upsample",
+        "enhance_prompt",
+        "moderation",
+        "output_compression",
+        "output_format",
+        "prompt_extend",
+        "response_format",
+        "retry_times",
+        "veo_fl_close",
+        "watermark",
+    ]
 )
 _SOCKETS: dict[Kind, Any] = {Kind.IMAGE: io.Image, Kind.VIDEO: io.Video, Kind.AUDIO: io.Audio}
 

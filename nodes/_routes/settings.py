@@ -256,6 +256,12 @@ def _refuse_to_lock_out(request: web.Request, changes: Mapping[str, Json]) -> No
 
 
 def _save(changes: Mapping[str, Json]) -> None:
+    if "ledger_url" in changes:
+        # Whoever reaches this page could send the ledger, and its password, to a server of theirs.
+        raise InvalidInput(
+            tr("The address of the ledger is not changed on this page."),
+            do=tr("Write ledger_url into settings.json, or set SKYPORT_LEDGER_URL."),
+        )
     urls = changes.get("base_urls")
     entered = {name: _entered(name, urls[name]) for name in urls} if isinstance(urls, dict) else {}
     moved = [name for name, url in entered.items() if url != _stored_address(name)]

@@ -18,5 +18,5 @@ test("where nothing is offered but an unlisted model, there is no nearest one", 
 test("a choice that comes by a link is not gone", () => {
   const widgets = [{ name: "mode", value: "old", options: { values: ["new"] } }];
   assert.equal(goneWidgets({ widgets }).length, 1);
-  assert.equal(goneWidgets({ widgets, inputs: [{ name: "mode" }], getInputLink: () => ({ id: 3 }) }).length, 0);
+  assert.equal(goneWidgets({ widgets, inputs: [{ name: "mode" }], graph: {}, getInputLink: () => ({ id: 3 }) }).length, 0);
 });

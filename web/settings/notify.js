@@ -2,21 +2,10 @@
 import { button, el } from "../jobs/elements.js";
 import { act, ask } from "../server.js";
 import { say } from "../words.js";
-import { permissionRow } from "./permission.js";
-import { busy, message, switchRow, textRow } from "./rows.js";
+import { busy, message } from "./rows.js";
 
-export const notices = () =>
-  el(
-    "div",
-    { "data-notices": "" },
-    el("p.hint", {}, say("When something ends or needs you while no page of ComfyUI is visible:")),
-    permissionRow(),
-    services(),
-    textRow({ name: "notify_after_s", kind: "number", label: say("Notify after"), hint: say("seconds that a task, or its queue, must have taken") }),
-    switchRow({ name: "notify_prompts", label: say("Prompts in notices"), hint: say("services outside see them then") }),
-  );
-
-function services() {
+/** Those that were added, and the field that adds one. */
+export function servicesList() {
   const told = message();
   const list = el("div.cards");
   const missing = el("p.told", { hidden: true, "data-tone": "warn" });

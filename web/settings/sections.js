@@ -4,6 +4,8 @@ import { act } from "../server.js";
 import { say } from "../words.js";
 import { refreshModels, reloadForms } from "../models.js";
 import { banner, keyField, keysSection, stateLine, testButton } from "./keys.js";
+import { servicesList } from "./notify.js";
+import { permissionRow } from "./permission.js";
 import { removeButton } from "./remove.js";
 import { serversSection } from "./servers.js";
 import { busy, choiceRow, message, switchRow, textRow } from "./rows.js";
@@ -60,6 +62,17 @@ export const tasks = () =>
     textRow({ name: "max_result_mb", kind: "number", label: say("Largest result"), hint: say("MB; a larger file is not fetched") }),
     textRow({ name: "keep_days", kind: "number", label: say("Keep jobs"), hint: say("days for which the list of jobs remembers what is over") }),
     switchRow({ name: "keep_graphs", label: say("Keep graphs"), hint: say("The graph of each job can be opened again; its texts are kept on this machine, keys are not.") }),
+  );
+
+export const notices = () =>
+  el(
+    "div",
+    { "data-notices": "" },
+    el("p.hint", {}, say("When something ends or needs you while no page of ComfyUI is visible:")),
+    permissionRow(),
+    servicesList(),
+    textRow({ name: "notify_after_s", kind: "number", label: say("Notify after"), hint: say("seconds that a task, or its queue, must have taken") }),
+    switchRow({ name: "notify_prompts", label: say("Prompts in notices"), hint: say("services outside see them then") }),
   );
 
 export const editor = () =>

@@ -1,0 +1,177 @@
+"""Pins in ComfyUI's real editor that a result brings the graph of its job back, which costs nothing
+again, and that what a killed ComfyUI held in its queue is queued again by one click.
+Needs COMFYUI_PATH and a Chromium (SKYPORT_BROWSER, or found).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _clock import LONG, Clock
+from _waiting import until
+from host import Host, open_host
+from real_editor import NEEDS_EDITOR, Editor, editor_of
+from sandboxes import environment
+from skyport.sandbox import Sandbox, start
+
+pytestmark = NEEDS_EDITOR
+
+MANY = 14
+SIZE = (1280, 860)
+TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
+# Drops the file at an address on the canvas, under another name.
+DROP = """async ([address, name]) => {
+  const blob = await (await fetch(address)).blob();
+  const data = new DataTransfer();
+  data.items.add(new File([blob], name, { type: blob.type }));
+  const about = { dataTransfer: data, bubbles: true, cancelable: true, clientX: 600, clientY: 300 };
+  app.canvas.canvas.dispatchEvent(new DragEvent("drop", about));
+}"""
+
+
+def boat(words: str, kind: str = "Image", model: str = "wan2.2-t2i-plus") -> dict[str, Any]:
+    values = {"prompt": words, "seed": 7, "model": model}
+    node = f"SkyportOpenComputingTextTo{kind}"
+    seen = {"Image": ("PreviewImage", "images", "images"), "Video": ("SaveVideo", "video", "video")}
+    saver, taken, made = seen[kind]
+    return {
+        "boat": {"type": node, "title": "Boat", "pos": [0, 0], "values": values},
+        "seen": {"type": saver, "pos": [500, 0], "links": {taken: ["boat", made]}},
+    }
+
+
+@pytest.fixture(scope="module")
+def clouds(clock: Clock) -> Iterator[Sandbox]:
+    with start(pace=0.05, clock=clock) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: Any) -> Path:
+    folder: Path = tmp_path_factory.mktemp("editor")
+    return folder
+
+
+@pytest.fixture
+def host(clouds: Sandbox, base: Path) -> Iterator[Host]:
+    with open_host("comfyui", base, env=environment(clouds, "opencomputing")) as host:
+        yield host
+
+
+@pytest.fixture
+def editor(host: Host) -> Iterator[Editor]:
+    with editor_of(host, False, (1280, 860)) as editor:
+        yield editor
+
+
+def orders(clouds: Sandbox) -> int:
+    """How many submits the platform has seen."""
+    return len([seen for seen in clouds.log if seen.method == "POST"])
+
+
+def newest(host: Host) -> dict[str, Any]:
+    row: dict[str, Any] = host.route("GET", "/skyport/jobs").json()["jobs"][0]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "name"),
+    [("Image", "wan2.2-t2i-plus", "a copy.png"), ("Video", "", "a copy.mp4")],
+)
+def test_a_result_dropped_on_the_canvas_brings_its_graph_which_costs_nothing_again(
+    editor: Editor, host: Host, clouds: Sandbox, kind: str, model: str, name: str
+):
+    editor.build(boat(f"dropped {kind}", kind, model or first_video(editor)))
+    prompt, nodes = editor.prompt(), seen(editor)
+    assert editor.run()["status"]["status_str"] == "success"
+    paid = orders(clouds)
+    address = f"/skyport/jobs/{newest(host)['job']}/files/0"
+    editor.build({})
+    editor.page.evaluate(DROP, [address, name])
+    editor.page.wait_for_function("() => app.graph.nodes.some((one) => one.title === 'Boat')")
+    assert editor.prompt() == prompt
+    assert seen(editor) == nodes
+    host.client.post("/free", {"free_memory": True, "unload_models": True})  # nothing is cached
+    assert editor.run()["status"]["status_str"] == "success"
+    assert orders(clouds) == paid
+
+
+def seen(editor: Editor) -> list[Any]:
+    """Each node as a person sees it."""
+    names = ("type", "title", "pos", "widgets_values")
+    return [[node.get(name) for name in names] for node in editor.state()["nodes"]]
+
+
+def first_video(editor: Editor) -> str:
+    name: str = editor.page.evaluate(
+        "() => LiteGraph.createNode('SkyportOpenComputingTextToVideo')"
+        ".widgets.find((one) => one.name === 'model').options.values[0]"
+    )
+    return name
+
+
+def test_a_job_opens_its_workflow_and_runs_again_with_a_new_seed(
+    editor: Editor, host: Host, clouds: Sandbox
+):
+    editor.build(boat("opened by its job"))
+    prompt = editor.prompt()
+    editor.run()
+    paid, job = orders(clouds), newest(host)["job"]
+    editor.build({})
+    editor.page.evaluate(TOGGLE)
+    editor.page.click(".skyport-row:has-text('opened by its job')")
+    editor.page.click("text=Open its workflow")
+    editor.page.wait_for_function("() => app.graph.nodes.length === 2")
+    assert editor.prompt() == prompt
+    editor.page.click("text=Run with a new seed")
+    until(lambda: newest(host)["job"] != job and newest(host)["state"] == "delivered")
+    assert orders(clouds) > paid
+    editor.page.evaluate(TOGGLE)
+
+
+def waiting(host: Host) -> int:
+    """How many prompts run or wait."""
+    queue = host.client.get("/queue").json()
+    return len(queue["queue_running"]) + len(queue["queue_pending"])
+
+
+def sent(clouds: Sandbox) -> list[str]:
+    """The prompts of the submits that the platform has seen, in order."""
+    fields = [seen.fields for seen in clouds.log if seen.method == "POST"]
+    return [one["prompt"] for one in fields if "left" in one.get("prompt", "")]
+
+
+@pytest.fixture
+def slow(clock: Clock) -> Iterator[Sandbox]:
+    """One whose tasks take as long as in life."""
+    with start(pace=1, clock=clock) as sandbox:
+        yield sandbox
+
+
+def test_what_a_killed_comfyui_held_in_its_queue_is_queued_again_by_one_click(
+    slow: Sandbox, clock: Clock, tmp_path: Path
+):
+    env = environment(slow, "opencomputing")
+    words = [f"left {number} {LONG}" for number in range(MANY)]
+    with open_host("comfyui", tmp_path, env=env) as host, editor_of(host, False, SIZE) as editor:
+        for number, one in enumerate(words, 1):
+            editor.build(boat(one))
+            editor.queue()
+            until(lambda number=number: waiting(host) == number)
+        until(lambda: len(slow.tasks) == 1)  # the others wait for it
+        host.process._process.kill()
+    with open_host("comfyui", tmp_path, env=env) as host, editor_of(host, False, SIZE) as editor:
+        editor.page.evaluate(TOGGLE)
+        editor.page.wait_for_selector(f"text=These {MANY} queued graphs did not run.")
+        editor.page.click("text=Queue again")
+        for number in range(1, MANY + 1):
+            until(lambda number=number: len(slow.tasks) >= number)
+            clock.forward()
+        until(lambda: waiting(host) == 0)
+        rows = host.route("GET", "/skyport/jobs").json()["jobs"]
+        assert [row["state"] for row in rows] == ["delivered"] * MANY
+        assert sorted(sent(slow)) == sorted(words)
+        assert host.route("GET", "/skyport/queue/left").json() == {"prompts": []}

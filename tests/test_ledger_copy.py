@@ -1,0 +1,134 @@
+"""Pins that a ledger is copied whole, may be copied again, and never over another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _postgres import Postgres
+from skyport.engine.base.errors import InvalidInput
+from skyport.engine.base.types import Amount, Kind, Result, ResultFile, Task
+from skyport.engine.ledger.copying import copy
+from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
+from skyport.engine.ledger.postgres_store import PostgresStore
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Store]:
+    """The ledger of a machine whose Skyport has ended."""
+    owner = Owner(tmp_path / "owners")
+    with closing(Store(tmp_path / "ledger.db", owner)) as store:
+        ordered(store)
+        owner.close()
+    with closing(opened(tmp_path)) as store:
+        yield store
+
+
+@pytest.fixture
+def team(postgres: Postgres) -> Iterator[PostgresStore]:
+    with closing(PostgresStore(postgres.url)) as store:
+        yield store
+
+
+def opened(folder: Path) -> Store:
+    folder.mkdir(exist_ok=True)
+    return Store(folder / "ledger.db", Owner(folder / "owners"))
+
+
+def record(name: str) -> TaskRecord:
+    return TaskRecord(
+        name,
+        "cloud",
+        "https://cloud",
+        "make",
+        "thing",
+        {"a": name},
+        unit="CNY",
+        price=Amount(0.5, "CNY"),
+    )
+
+
+def ordered(store: Store) -> None:
+    for number in range(5):
+        store.record_intent(record(f"{number}"))
+        store.record_accepted(record(f"{number}"), Task("cloud", "make", f"task-{number}"))
+    picture = ResultFile(Path("/a.png"), Kind.IMAGE, "image/png", 3, "ab" * 32)
+    store.record_result("0", Result("task-0", files=(picture,), texts=("\u597d",), cost=0.25))
+    store.record_delivered("0")
+    store.record_end("1", State.FAILED, "no")
+    store.record_intent(record("sent last"))
+
+
+def rows(store: Store) -> list[Row]:
+    return store.rows(EVERYTHING)
+
+
+def test_a_copy_holds_every_job_with_its_number_and_files(file: Store, team: PostgresStore) -> None:
+    assert copy(file, team) == (6, 0)
+    assert rows(team) == rows(file)
+    assert team.spending(0) == file.spending(0)
+    team.record_intent(record("next"))
+    assert rows(team)[0].id == 7
+
+
+def test_a_copy_of_a_copy_on_a_disk_is_the_same(
+    file: Store, team: PostgresStore, tmp_path: Path
+) -> None:
+    copy(file, team)
+    with closing(opened(tmp_path / "back")) as back:
+        assert copy(team, back) == (6, 0)
+        assert rows(back) == rows(file)
+
+
+def test_a_copy_that_was_cut_short_is_finished_and_one_that_is_whole_is_left_alone(
+    file: Store, team: PostgresStore, postgres: Postgres
+) -> None:
+    copy(file, team)
+    postgres.run("DELETE FROM tasks WHERE id > 3")
+    assert copy(file, team) == (3, 3)
+    assert copy(file, team) == (0, 6)
+    assert rows(team) == rows(file)
+
+
+@pytest.mark.parametrize("own", [1, 8])
+def test_nothing_is_copied_over_jobs_of_another_ledger(
+    own: int, file: Store, team: PostgresStore
+) -> None:
+    for number in range(own):
+        team.record_intent(record(f"theirs {number}"))
+    before = rows(team)
+    with pytest.raises(InvalidInput, match=r"jobs of its own, such as job 1\."):
+        copy(file, team)
+    assert rows(team) == before
+
+
+def test_a_ledger_in_use_is_not_copied(team: PostgresStore, file: Store) -> None:
+    file.record_intent(record("under way"))
+    with pytest.raises(InvalidInput, match="still works with the ledger"):
+        copy(file, team)
+    assert rows(team) == []
+
+
+def test_the_command_copies_and_says_how_much(
+    skyport: Any, file: Store, postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.url.replace(":@", "@")
+    done = skyport("ledger", "copy", f"sqlite:{tmp_path / 'ledger.db'}", url)
+    assert done.out == "Jobs copied: 6. Already there: 0.\n"
+
+
+def test_the_command_takes_no_password_and_makes_no_ledger_out_of_nothing(
+    skyport: Any, tmp_path: Path
+) -> None:
+    target = f"sqlite:{tmp_path / 'new.db'}"
+    refused = skyport("ledger", "copy", "postgresql://me:secret@127.0.0.1/db", target)
+    assert refused.code == 1
+    assert "secret" not in refused.err
+    assert "keys set ledger" in refused.err
+    missing = skyport("ledger", "copy", f"sqlite:{tmp_path / 'none.db'}", target)
+    assert "There is no file" in missing.err
