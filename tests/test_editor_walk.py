@@ -81,7 +81,6 @@ def editor(request: Any, opened: Editor, host: Host) -> Iterator[Editor]:
     opened.build({})
     dismiss(opened)
     yield opened
-    opened.page.screenshot(path=f"/tmp/w/wk-shots/{request.node.name}.png")
     opened.page.evaluate("() => document.querySelector('.skyport-browse')?.close()")
     opened.page.keyboard.press("Escape")
     if opened.page.locator(".skyport-jobs").count():
