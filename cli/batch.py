@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    from ..engine.batch.run import Plan
+    from ..engine.batch.run import MOST_AT_ONCE, Plan
     from ..engine.batch.table import open_table
 
     table = open_table(args.rows)
@@ -120,7 +120,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         table,
         _batch_orders.columns(args).checked(table, orders),
         orders,
-        at_once=args.at_once or settings.load().max_parallel,
+        at_once=args.at_once or int(min(settings.load().parallel_cap, MOST_AT_ONCE)),
         copies=args.copies,
         retry_failed=args.retry_failed,
         retry_unknown=args.retry_unknown,

@@ -306,6 +306,22 @@ def test_what_a_task_costs_is_not_forgotten_by_an_end_that_does_not_tell(store: 
     assert known(store).result == result("a", cost=0.5)
 
 
+def test_how_many_orders_a_lane_takes_is_kept_and_replaced(store: Store) -> None:
+    assert store.known_room("lane") is None
+    for most in (12, 5):
+        store.record_room("lane", most)
+        assert store.known_room("lane") == most
+    assert store.known_room("another lane") is None
+
+
+def test_an_order_is_under_way_at_its_address_until_it_ends(store: Store) -> None:
+    base_url = bring(store, State.RUNNING).record.base_url
+    assert store.is_any_under_way(base_url)
+    assert not store.is_any_under_way("https://elsewhere.example")
+    store.record_end("a", State.FAILED, "no")
+    assert not store.is_any_under_way(base_url)
+
+
 def test_an_answer_is_kept_even_where_the_intent_was_lost(store: Store) -> None:
     bring(store, State.UNKNOWN)
     store.record_accepted(order(), task())

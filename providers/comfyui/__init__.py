@@ -138,7 +138,7 @@ class Comfyui(Provider):
         server = _servers.find(request.endpoint)
         return server.name if server else request.endpoint
 
-    def lane_limit(self, lane: str) -> int:
+    def lane_limit(self, lane: str) -> float:
         servers = [] if self._only else _servers.listed()
         limits = {server.name: server.max_parallel for server in servers}
         limits[AUTO] = sum(limits.values())
