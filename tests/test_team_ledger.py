@@ -164,6 +164,20 @@ def test_a_lease_outlives_a_time_in_which_the_database_was_down(
         assert store.owner.id == before
 
 
+def test_a_machine_that_ends_normally_leaves_its_orders_to_the_others_at_once(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store = machine()
+    with Children() as children:
+        child = children.start("hesitate", postgres.url, "a")
+        assert child.line() == "mine"
+        child.go()
+        assert child.line() == "sends"
+        assert child.finish() == 0
+    store.recover()
+    assert states(store) == [State.UNKNOWN]
+
+
 class Paused(PostgresStore):
     """A machine that is paused between its intent and the submit, and is given up meanwhile."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import getpass
 import socket
 import threading
@@ -54,6 +55,7 @@ class PostgresStore(Store):
         self._outbox = Outbox(self._db, self._owner, self._now)
         self._beating: threading.Event | None = None
         forks.watch(self)
+        atexit.register(_close, weakref.ref(self))
         with suppress(OSError):  # reported by the next call
             self.recover()
 
@@ -65,6 +67,9 @@ class PostgresStore(Store):
         with self._lock:
             if self._beating is not None:
                 self._beating.set()
+            with suppress(OSError):  # it ends by itself
+                if self._connection.is_open:
+                    self._lease.end()
             self._db.close()
 
     def before_fork(self) -> None:
@@ -160,6 +165,13 @@ def holder() -> str:
     with suppress(OSError, KeyError, ImportError):  # a container's user may have no name
         name = getpass.getuser()
     return f"{name or '?'}@{socket.gethostname()}"
+
+
+def _close(store: weakref.ref[PostgresStore]) -> None:
+    """As Python exits: nobody is to wait for the end of the lease."""
+    open_store = store()
+    if open_store is not None:
+        open_store.close()
 
 
 def _beat(store: weakref.ref[PostgresStore], ended: threading.Event) -> None:
