@@ -18,7 +18,7 @@ from .run import StoppedWaiting
 
 if TYPE_CHECKING:
     from ..engine.batch.run import BatchRun, Plan, Tally
-    from ..engine.batch.store import BatchStore, StoredRow
+    from ..engine.batch.store import StoredRow
     from ..engine.ledger.budget import Limit
     from ..engine.platforms.provider import Provider
 
@@ -145,7 +145,7 @@ class _Command:
         if not total:
             raise InvalidInput(tr("{name} has no rows.", name=self._name))
         self._tally = Tally(total)
-        self._store = store()
+        self._store = providers.batch_store()
 
     def run(self) -> int:
         from ..engine.spend import limits
@@ -234,10 +234,3 @@ def _stopping_text() -> str:
         "Stopping. What the platform works on goes on there; the same command goes on with it at "
         "no further charge."
     )
-
-
-def store() -> BatchStore:
-    """The record of batches, in the data folder."""
-    from ..engine.batch.store import BatchStore
-
-    return BatchStore(folders.home() / "batches.db")

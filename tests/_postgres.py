@@ -16,7 +16,10 @@ import pytest
 # Nothing here must survive a power cut.
 _FAST = "fsync=off", "synchronous_commit=off", "full_page_writes=off"
 
-_TABLES = "tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"
+_TABLES = (
+    *("tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"),
+    "batches",  # and their rows with them
+)
 
 
 class Postgres:
@@ -24,6 +27,7 @@ class Postgres:
 
     def __init__(self, url: str) -> None:
         import psycopg
+        from skyport.engine.batch.team_store import TeamBatchStore
         from skyport.engine.ledger.postgres_store import PostgresStore
 
         self.url = url
@@ -32,6 +36,7 @@ class Postgres:
             self.run(f"ALTER SYSTEM SET {setting.replace('=', ' = ')}")
         self.run("SELECT pg_reload_conf()")
         PostgresStore(url).close()
+        TeamBatchStore(url).close()
 
     def run(self, sql: str, *values: Any) -> list[Any]:
         """What `sql` answers."""
