@@ -176,6 +176,10 @@ class BatchStore:
         sql = "SELECT * FROM batches ORDER BY updated DESC LIMIT ?"
         return [StoredBatch(*row) for row in self._read(sql, most)]
 
+    def batch(self, batch_id: str) -> StoredBatch | None:
+        found = self._read("SELECT * FROM batches WHERE id = ?", batch_id)
+        return StoredBatch(*found[0]) if found else None
+
     def sums(self, batch: str) -> BatchSums:
         counted = self._read(
             "SELECT state, count(*) FROM rows WHERE batch = ? GROUP BY state", batch
