@@ -64,7 +64,11 @@ def main(count: int) -> None:
     os.dup2(2, 1)  # Ray prints
     local = Local(
         initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80_000_000},
+        head_node_args={
+            "num_cpus": 0,
+            "include_dashboard": False,
+            "object_store_memory": 80_000_000,
+        },
     )
     nodes = [local.add_node(num_cpus=1, object_store_memory=80_000_000) for _ in range(count)]
     local.wait_for_nodes()

@@ -164,6 +164,20 @@ def test_a_lease_outlives_a_time_in_which_the_database_was_down(
         assert store.owner.id == before
 
 
+def test_a_lease_that_ran_out_while_the_server_was_down_is_still_held(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store, other = machine(), machine()
+    store.record_intent(record())
+    before = store.owner.id
+    postgres.run("UPDATE leases SET until = clock_timestamp()")
+    postgres.kill()
+    other.recover()
+    assert states(other) == [State.INTENT]
+    assert store.confirm_intent("a")
+    assert store.owner.id == before
+
+
 def test_a_machine_that_ends_normally_leaves_its_orders_to_the_others_at_once(
     postgres: Postgres, machine: Machines
 ) -> None:
