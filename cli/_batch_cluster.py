@@ -46,6 +46,7 @@ class Order:
     """What each machine of the cluster is given, but for the rows.
 
     began  when the batch was first begun: a machine with another ledger does not know it
+    person who has ordered it
     probe  a file in the folder of the results that all must see
     """
 
@@ -53,6 +54,7 @@ class Order:
     platform: str
     base_url: str
     began: float
+    person: str
     version: str
     plan: Plan
     output: Output
@@ -182,6 +184,8 @@ def order_of(
     plan: Plan, batch: str, provider: Provider, output: Output, held: Sequence[Limit]
 ) -> Order:
     """Of a batch that the record of batches has."""
+    from ..engine.ledger.postgres_store import holder
+
     known = _stores().batch(batch)
     newest = history.rows(providers.ledger(), Query(limit=1))
     return Order(
@@ -189,6 +193,7 @@ def order_of(
         provider.name,
         provider.http.base_url,
         known.created if known else 0.0,
+        holder(),
         install.version(),
         replace(plan, last_job=newest[0].id if newest else 0),
         output,
@@ -245,6 +250,7 @@ async def _blocking(call: Any) -> Any:
 def _run_group(order: Order, rows: list[TableRow]) -> Ended:
     """Orders the rows and waits for their results."""
     use_language(settings.load().language)
+    providers.order_for(order.person)
     ended = Ended()
     try:
         batch = _batch(order, rows)

@@ -46,6 +46,7 @@ __all__ = [
     "estimator",
     "ledger",
     "names",
+    "order_for",
     "price_book",
     "provider_class",
     "public_hosts",
@@ -67,6 +68,7 @@ _PRICE_TIMEOUT = (3.0, 8.0)  # seconds to connect, and without a byte: nobody wa
 _catalogues: dict[tuple[str, str], Catalogue] = {}
 _starting = forks.Lock()
 _BEGAN = time.time()
+_persons: list[str] = []  # at most one: for whom this process orders
 
 
 def connect(platform: str) -> Provider:
@@ -182,7 +184,14 @@ def ledger() -> ResilientLedger:
     from ..engine.ledger.team import TeamLedger
 
     password = keys.ledger_password()
-    return TeamLedger(folders.home(), url, password.value if password else "")
+    return TeamLedger(
+        folders.home(), url, password.value if password else "", person="".join(_persons)
+    )
+
+
+def order_for(person: str) -> None:
+    """This process works for `person`, `user@host`. To be called before its ledger is opened."""
+    _persons[:] = [person]
 
 
 def batch_store() -> BatchStore:

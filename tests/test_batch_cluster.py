@@ -57,8 +57,8 @@ def test_rows_are_ordered_once_over_all_machines_and_again_at_no_charge(
     assert done.code == 0, done.err
     assert batch.states() == {"done": 24}
     assert box.charges["haiyi"] == 24
-    owners = postgres.run("SELECT count(DISTINCT owner) FROM tasks")
-    assert owners == [(2,)], "both machines had a share"
+    owners = postgres.run("SELECT count(DISTINCT owner), count(DISTINCT person) FROM tasks")
+    assert owners == [(2, 1)], "both machines had a share, for one person"
     again = batch.run()
     assert (again.code, box.charges["haiyi"]) == (0, 24)
 

@@ -13,8 +13,9 @@ import pytest
 from _postgres import Postgres
 from processes import Children
 from skyport import providers
-from skyport.engine.base.errors import NotRecorded, OutcomeUnknown
+from skyport.engine.base.errors import LimitReached, NotRecorded, OutcomeUnknown
 from skyport.engine.base.types import Result, Task
+from skyport.engine.ledger.budget import Limit, Period
 from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
 from skyport.engine.ledger.postgres import PostgresError
 from skyport.engine.ledger.postgres_store import PostgresStore, holder
@@ -234,6 +235,31 @@ def test_two_colleagues_equal_order_is_one_task(
         second = theirs.result(same, wanted, tmp_path)
         assert (cloud.counts["submit"], same.counts["submit"]) == (1, 0)
         assert first.task_id == second.task_id
+
+
+def test_a_limit_for_each_person_counts_what_that_person_orders_on_any_machine(
+    postgres: Postgres,
+) -> None:
+    each = Limit("limit_tasks_per_day", Period.DAY, 2, "tasks", person=True)
+    both = Limit("limit_tasks_per_day", Period.DAY, 4, "tasks")
+    people = [PostgresStore(postgres.url, person=name) for name in ("ann@a", "ann@a", "bob@b")]
+    ann, ann_too, bob = people
+    try:
+        ann.record_intent(record("1"), each, both)
+        ann_too.reserve([record("2")], [each, both], reuse=True)
+        with pytest.raises(LimitReached, match=r"is 2 tasks for each person\. Today has 2 tasks"):
+            ann.record_intent(record("3"), each, both)
+        bob.record_intent(record("4"), each, both)
+        bob.record_intent(record("5"), each, both)
+        bob.record_end("5", State.FAILED, "refused")
+        bob.record_intent(record("6"), each, both)
+        with pytest.raises(LimitReached, match="for each person"):
+            bob.record_intent(record("7"), each)
+        with pytest.raises(LimitReached, match=r"is 4 tasks\. Today has 4 tasks"):
+            bob.record_intent(record("7"), both)
+    finally:
+        for store in people:
+            store.close()
 
 
 def test_everybody_sees_who_ordered_what(

@@ -42,16 +42,20 @@ class PostgresStore(Store):
     _LAST_ID = "SELECT lastval()"
 
     def __init__(
-        self, url: str, password: str = "", now: Callable[[], float] | None = None
+        self,
+        url: str,
+        password: str = "",
+        now: Callable[[], float] | None = None,
+        person: str = "",
     ) -> None:
         self._lock = threading.RLock()
         self._ahead = 0.0  # seconds by which the database's clock is ahead of this machine's
         self._now = now or (lambda: time.time() + self._ahead)
         self._connection = Connection(url, password, self._prepare)
         self._db = cast(Any, self._connection)
-        self._person = holder()
+        self._person = person or holder()
         self._lease = self._owner = Lease(self._connection, self._person)
-        self._charges = Charges(self._db, self._owner, self._now)
+        self._charges = Charges(self._db, self._owner, self._now, self._person)
         self._outbox = Outbox(self._db, self._owner, self._now)
         self._beating: threading.Event | None = None
         forks.watch(self)
