@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from _postgres import Postgres
-from processes import Children
+from PIL import Image
+from processes import Child, Children
+from sandboxes import environment, set_environment
 from skyport import providers
 from skyport.engine.base.errors import LimitReached, NotRecorded, OutcomeUnknown
 from skyport.engine.base.types import Result, Task
@@ -20,6 +23,7 @@ from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
 from skyport.engine.ledger.postgres import PostgresError
 from skyport.engine.ledger.postgres_store import PostgresStore, holder
 from skyport.engine.ledger.team import TeamLedger
+from skyport.sandbox import start
 from virtual import Play, clip, order
 
 needs_pause = pytest.mark.skipif(os.name == "nt", reason="Windows cannot pause a process")
@@ -235,6 +239,37 @@ def test_two_colleagues_equal_order_is_one_task(
         second = theirs.result(same, wanted, tmp_path)
         assert (cloud.counts["submit"], same.counts["submit"]) == (1, 0)
         assert first.task_id == second.task_id
+
+
+def test_an_order_queued_on_two_machines_at_once_is_one_charge_and_two_deliveries(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = tmp_path / "picture.png"
+    Image.linear_gradient("L").convert("RGB").save(picture)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps([{"prompt": "for both", "picture": str(picture)}]))
+    with start(pace=0.05) as box, Children() as children:
+        env = {**environment(box, "haiyi"), "SKYPORT_LEDGER_URL": postgres.url}
+        machines = []
+        for name in ("one", "other"):
+            own = {f"SKYPORT_{key}": str(tmp_path / name / key) for key in ("HOME", "RESULTS_DIR")}
+            set_environment(monkeypatch, env | own)
+            machines.append(children.start("work", plan))
+        ended = [last_line(machine) for machine in machines]
+        assert [line.split()[:2] for line in ended] == [["got", "0"]] * 2
+        assert box.charges["haiyi"] == 1
+    assert postgres.run("SELECT state, count(*) FROM tasks GROUP BY state") == [("delivered", 1)]
+    for name in ("one", "other"):
+        [file] = (tmp_path / name / "RESULTS_DIR").rglob("*.png")
+        Image.open(file).load()
+
+
+def last_line(child: Child) -> str:
+    """Once it has ended."""
+    said = ""
+    while line := child.line():
+        said = line
+    return said
 
 
 def test_a_limit_for_each_person_counts_what_that_person_orders_on_any_machine(
