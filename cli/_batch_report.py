@@ -95,15 +95,15 @@ def print_end(tally: Tally, failures: Iterable[StoredRow], sums: BatchSums) -> N
     for row in islice(failures, _LISTED):
         shown += 1
         words = f"{state_text(row.state)}: {row.error}" if row.error else state_text(row.state)
-        print(f"  {row_text(row)}: {words}", file=sys.stderr)
+        print(f"  {_row_text(row)}: {words}", file=sys.stderr)
     if shown == _LISTED:
         print(tr("  The list of results has all of them."), file=sys.stderr)
 
 
-def row_text(row: StoredRow | TableRow) -> str:
-    if row.line:
-        return tr("row {number} (line {line})", number=row.number, line=row.line)
-    return tr("row {number}", number=row.number)
+def _row_text(row: StoredRow | TableRow) -> str:
+    from ..engine.batch.table import row_text
+
+    return row_text(row.number, row.line)
 
 
 # -- a dry run ----------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def dry_run(plan: Plan, provider: Provider, platform: str) -> int:
         providers.ledger(),
         providers.price_book().price,
         settings.load().reuse_results,
-        lambda row, why: print(f"{row_text(row)}: {why}"),
+        lambda row, why: print(f"{_row_text(row)}: {why}"),
     )
     print(_summary(found))
     if provider.is_free and found.first is not None:
