@@ -124,9 +124,21 @@ def dry_run(plan: Plan, provider: Provider, platform: str) -> int:
         lambda row, why: print(f"{_row_text(row)}: {why}"),
     )
     print(_summary(found))
+    _print_ordered_there(found)
     if provider.is_free and found.first is not None:
         provider.prepare(found.first)  # whether a server has all that it needs
     return 1 if found.refused or not found.rows else 0
+
+
+def _print_ordered_there(found: DryRun) -> None:
+    """What the cloud nodes of a workflow order, which another ComfyUI runs once for each row."""
+    prompt = found.first and found.first.payload.get("prompt")
+    if found.first is None or found.first.platform != "comfyui" or not isinstance(prompt, dict):
+        return
+    from .estimate import total_lines
+
+    for line in total_lines(providers.estimator().estimate(prompt).times(found.orders)):
+        print(line)
 
 
 def _summary(found: DryRun) -> str:
