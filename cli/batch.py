@@ -114,8 +114,9 @@ def _cost(text: str) -> tuple[float, str]:
 
 
 def run(args: argparse.Namespace) -> int:
+    _batch_orders.settle_platform(args)
     plan = _plan(args)
-    provider = providers.connect(args.platform)
+    provider = _batch_orders.provider(args, plan.at_once)
     if args.dry_run:
         return _batch_report.dry_run(plan, provider, args.platform)
     return _Command(args, plan, provider).run()
