@@ -15,12 +15,13 @@ from comfy_execution.graph import DynamicPrompt, get_input_info
 import nodes as comfyui_nodes  # ComfyUI's own module, not this folder
 
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import KEEP_LOCAL, REMOTE_INPUT
+from ...engine.workflows.graph import KEEP_LOCAL, LOAD_ROWS, REMOTE_INPUT
 
 # They give the same whenever they run, take no time worth mentioning, and do not look for Interrupt
 # as they work: that would take it from the prompt that runs.
 _PLAIN = {
     KEEP_LOCAL,
+    LOAD_ROWS,
     REMOTE_INPUT,
     "LoadImage",
     "LoadImageMask",
