@@ -37,6 +37,7 @@ from skyport.engine.ledger.budget import MICRO, Limit, Period
 from skyport.engine.ledger.charges import start_of
 from skyport.engine.ledger.ledger import Source, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.queued_again import next_id
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.settings import settings as stored
 from skyport.engine.settings.caps import Cap
@@ -262,6 +263,18 @@ def test_orders_that_would_not_be_sent_reserve_nothing(store: Store) -> None:
     assert reserve(store, [under_way, delivered], tasks(2)) == []
     with pytest.raises(LimitReached):
         store.reserve([delivered], [tasks(2)], reuse=False)
+
+
+def test_what_a_prompt_has_brought_needs_no_room_when_it_is_queued_again(store: Store) -> None:
+    (one,) = records(1)
+    first = replace(one, source=Source("1", "a prompt"))
+    task = send(store, first)
+    store.record_result(one.fingerprint, Result(task.id))
+    store.record_delivered(one.fingerprint)
+    again = replace(one, source=Source("1", next_id("a prompt")))
+    assert store.reserve([again], [tasks(1)], reuse=False) == []
+    with pytest.raises(LimitReached):
+        store.reserve([replace(one, source=Source("1", "another"))], [tasks(1)], reuse=False)
 
 
 def test_a_part_that_is_missing_is_fetched_whatever_the_limits_say(store: Store) -> None:

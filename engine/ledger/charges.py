@@ -9,6 +9,7 @@ from datetime import datetime
 from .budget import MICRO, MOST, Limit, Period, Use, check, micros
 from .ledger import Spending, State, TaskRecord, must_be_sent
 from .ownership import Ownership
+from .queued_again import is_same_prompt
 from .rows import missing_in, storable
 
 Others = Callable[[Limit, bool, str, frozenset[str]], Sequence[Use]]  # `used` of another store
@@ -98,11 +99,15 @@ class Charges:
         return record.source.prompt_id or self._owner.id
 
     def _must_be_sent(self, record: TaskRecord, reuse: bool) -> bool:
-        sql = "SELECT state, told, success FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1"
+        sql = (
+            "SELECT state, told, success, prompt_id FROM tasks WHERE mark = ? "
+            "ORDER BY id DESC LIMIT 1"
+        )
         newest = self._db.execute(sql, (record.fingerprint,)).fetchone()
         if newest is None:
             return True
-        state, told, success = newest
+        state, told, success, prompt_id = newest
+        reuse = reuse or is_same_prompt(prompt_id, record.source.prompt_id)
         return must_be_sent(State(state), bool(told), reuse, is_partial=bool(missing_in(success)))
 
     def _check(self, asked: Sequence[TaskRecord], limits: Sequence[Limit], others: Others) -> None:

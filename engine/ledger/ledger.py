@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..base.types import Amount, Json, MediaFile, RemoteFile, Request, Result, Task, TaskState
 from .budget import Limit
+from .queued_again import is_same_prompt
 
 
 class State(str, enum.Enum):
@@ -361,11 +362,16 @@ def must_be_sent(state: State, told: bool, reuse: bool, *, is_partial: bool) -> 
     return state in (State.FAILED, State.CANCELLED)
 
 
-def is_new_order(newest: Row | None, reuse: bool) -> bool:
-    """Whether an order is sent when it is queued now; `newest` is its newest row."""
-    return newest is None or must_be_sent(
-        newest.state, newest.told, reuse, is_partial=newest.is_partial
-    )
+def is_new_order(newest: Row | None, reuse: bool, prompt_id: str = "") -> bool:
+    """Whether an order of that prompt is sent when it is queued now; `newest` is its newest row.
+
+    What the prompt itself has brought is reused whatever `reuse` says: it may have been left when
+    ComfyUI ended, and is queued again.
+    """
+    if newest is None:
+        return True
+    reuse = reuse or is_same_prompt(newest.record.source.prompt_id, prompt_id)
+    return must_be_sent(newest.state, newest.told, reuse, is_partial=newest.is_partial)
 
 
 def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskRecord:

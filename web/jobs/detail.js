@@ -120,7 +120,7 @@ export class JobDetail {
       done && button(say("Load into graph"), "plus-circle", () => this.on.load(row)),
       this.told?.graph && button(say("Open its workflow"), "sitemap", () => this.on.workflow(row)),
       this.told?.graph && !busy && button(say("Run again"), "play", () => this.on.again(row, false)),
-      this.told?.graph && !busy && button(say("Run with a new seed"), "refresh", () => this.on.again(row, true)),
+      this.told?.seed && !busy && button(say("Run with a new seed"), "refresh", () => this.on.again(row, true)),
       (row ?? live).node && button(say("Show the node"), "search", () => this.on.show(row ?? live)),
       row?.task && (done || busy) && button(say("Fetch again"), "download", () => this.on.fetch(row)),
       row?.task && isUnresolved(row) && !live && button(say("Look again"), "refresh", () => this.on.fetch(row)),
