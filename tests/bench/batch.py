@@ -17,7 +17,7 @@ from ._hosts import stand_in
 from ._measure import MB, alone, peak_above_idle
 
 _COUNT, _FEW, _SIDE = 64, 8, 1024
-_SLOTS = 8  # max_parallel, as it is by default
+_SLOTS = 8  # max_parallel: the baseline is what so many would make of it
 _SPREAD = 1.5  # times what the slots alone would make of it
 
 

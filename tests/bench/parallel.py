@@ -31,7 +31,7 @@ def figures(small: bool = False) -> Iterator[Entry]:
     what = f"{tasks} tasks of {seconds:g} s beside a node that blocks {blocks:g} s, in {NAME}"
     limit = Goal(1.15 * max(seconds, blocks) + 1, "s")
     yield Figure(what, taken, tasks * seconds + blocks, "s", "the sum", limit)
-    yield f"{what}: at most {tasks} at once (max_parallel; its default is 8)"
+    yield f"{what}: at most {tasks} at once (max_parallel, by default what the platform takes)"
 
 
 def run(env: dict[str, str], base: Path, graph: dict[str, Any]) -> float:
