@@ -203,7 +203,7 @@ def _facts(
         runs_here=_runs_here,
         is_paid_apart=bills_apart,
         returns_text=returns_text,
-        cannot_go=lambda node_id, node: bool(_check({node_id: node}, nameless)[0]),
+        cannot_go=lambda node_id, node: bool(_check({node_id: dict(node)}, nameless)[0]),
     )
 
 
