@@ -18,12 +18,13 @@ from ...engine.base.types import Request
 from ...engine.base.words import tr
 from ...engine.settings import settings
 from ...engine.spend.confirm import must_confirm
-from ...engine.spend.estimate import Item
+from ...engine.spend.estimate import Estimate, Item
 from ...engine.spend.orders import Surroundings, platforms_in
 from ...engine.workflows.api_format import Workflow, is_link
+from ...engine.workflows.graph import LOAD_ROWS
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread, number_copies
-from .._kinds import local_files, node_classes
+from .._kinds import local_files, node_classes, row_values
 from .guards import GuardedRoutes, read_json_object
 from .prices import is_ready, price_json
 
@@ -43,7 +44,7 @@ async def _estimate(request: web.Request) -> web.Response:
     prompt, targets, runs = (payload.get(name) for name in ("prompt", "targets", "runs"))
     if not isinstance(prompt, dict):
         raise InvalidInput(tr("The request body must be a JSON object."))
-    fetched = await _fetch_prices(platforms_in(prompt))
+    fetched = await fetch_prices(platforms_in(prompt))
     wanted = frozenset(map(str, targets)) if isinstance(targets, list) else None
     count = min(max(runs, 1), _MAX_RUNS) if isinstance(runs, int) else 1
     found = await in_thread(lambda: _payload(prompt, wanted, count))
@@ -51,13 +52,11 @@ async def _estimate(request: web.Request) -> web.Response:
 
 
 def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dict[str, Any]:
-    """{"tasks", "at_least", "reused", "unknown", "free", "subscribed", "items", "totals", "sums",
-    "confirm"}; the answer also has "fetched": whether there are new price lists, which forms show
-    too.
+    return estimate_json(estimate_of(prompt, targets).times(runs))
 
-    sums     the totals of all platforms, by unit
-    confirm  whether so many runs cost more than the setting allows unasked; null where it is off
-    """
+
+def estimate_of(prompt: Workflow, targets: frozenset[str] | None, prompt_id: str = "") -> Estimate:
+    """What the prompt costs when it is queued, under this id where one is given."""
     around = Surroundings(_is_output, _frames, targets)
     ours = {getattr(one, "id", ""): one for one in all_nodes()}
 
@@ -65,9 +64,18 @@ def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dic
         return _requests(ours.get(prompt[key]["class_type"]), prompt[key])
 
     with node_classes.caching():
-        estimator = providers.estimator(is_ready)
-        once = estimator.estimate(prompt, around, requests_of)
-    estimate, limit = once.times(runs), settings.load().confirm_above
+        return providers.estimator(is_ready).estimate(prompt, around, requests_of, prompt_id)
+
+
+def estimate_json(estimate: Estimate) -> dict[str, Any]:
+    """{"tasks", "at_least", "reused", "unknown", "free", "subscribed", "items", "totals", "sums",
+    "confirm"}; the answer also has "fetched": whether there are new price lists, which forms show
+    too.
+
+    sums     the totals of all platforms, by unit
+    confirm  whether so many runs cost more than the setting allows unasked; null where it is off
+    """
+    limit = settings.load().confirm_above
     names = ("tasks", "at_least", "reused", "unknown", "free", "subscribed")
     return {
         **{name: getattr(estimate, name) for name in names},
@@ -90,7 +98,7 @@ def _item_view(item: Item) -> dict[str, Any]:
 # -- price lists --------------------------------------------------------------------------------
 
 
-async def _fetch_prices(platforms: set[str]) -> bool:
+async def fetch_prices(platforms: set[str]) -> bool:
     """Fetch the lists that are due, each once at a time; whether there is a new one."""
     engine = providers.runner().engine
     for platform in platforms:
@@ -117,7 +125,9 @@ def _is_output(class_type: str) -> bool | None:
 
 
 def _frames(node: Mapping[str, Any]) -> int | None:
-    """The images that ComfyUI makes of the file of a Load Image node."""
+    """The images that ComfyUI makes of the file of a Load Image node, or the rows of a table."""
+    if node["class_type"] == LOAD_ROWS:
+        return _rows(node["inputs"])
     name = node["inputs"].get("image")
     path = local_files.find_file(name, anywhere=False) if isinstance(name, str) else None
     try:
@@ -128,6 +138,17 @@ def _frames(node: Mapping[str, Any]) -> int | None:
             return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
     except Exception as error:  # of a damaged or huge file: Pillow raises many kinds
         _log.debug("Skyport cannot count the pictures of %s: %s", path, error)
+        return None
+
+
+def _rows(inputs: Mapping[str, Any]) -> int | None:
+    file, start, rows = inputs.get("file"), inputs.get("start", 1), inputs.get("rows", 0)
+    if not (isinstance(file, str) and isinstance(start, int) and isinstance(rows, int)):
+        return None
+    try:
+        return row_values.count(file, max(start, 1), max(rows, 0))
+    except SkyportError as error:  # the node says what is wrong when it runs
+        _log.debug("Skyport cannot count the rows of %s: %s", file, error)
         return None
 
 
