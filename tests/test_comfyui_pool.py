@@ -30,6 +30,7 @@ from virtual import Play, ended
 
 NAMES = ("attic", "cellar", "garage")
 QUEUED = 20  # times that a person queues an order at most
+SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 16))]
 
 
 class Farm:
@@ -204,7 +205,7 @@ async def mishaps(farm: Farm, chance: random.Random, count: int) -> int:
 
 
 @pytest.mark.parametrize("dialect", ["native", "v2"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_faults_lose_no_row_and_run_no_task_twice_beyond_the_one_resend(
     farm: Farm, play: Play, tmp_path: Path, dialect: str, seed: int
 ) -> None:
@@ -231,7 +232,7 @@ def test_random_faults_lose_no_row_and_run_no_task_twice_beyond_the_one_resend(
 
 
 @pytest.mark.parametrize("dialect", ["native", "v2"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_where_there_is_no_other_server_each_task_runs_once_whatever_its_answers_are(
     farm: Farm, play: Play, tmp_path: Path, dialect: str, seed: int
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import until
 from host import Host
 from sandboxes import environment
 from scripted import Answer, Scripted, answer_json, closed_port
@@ -222,6 +223,15 @@ def test_a_test_tells_version_memory_queue_and_interface_until_the_server_is_cha
     assert test["devices"] == [device]
     act(host, "change", before="pc", name="pc", address=studio.url, header="bearer", key=SECRET)
     assert listed(host)["pc"]["test"] is None
+
+
+def test_a_server_that_passes_its_test_names_the_values_of_its_classes(host, studio):
+    declared = {"Faraway": {"input": {"required": {"n": ["INT", {}]}}, "output": ["IMAGE"]}}
+    studio.on("/api/object_info", answer_json(declared))
+    added(host, name="pc", address=studio.url)
+    assert act(host, "test", name="pc").json()["state"] == "works"
+    names = host.home / "widget_names.json"
+    until(lambda: names.exists() and "Faraway" in names.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("status", "state"), [(401, "refused"), (503, "unreachable")])

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ... import providers
 from ...engine.base.background import workers
 from ...engine.base.errors import InvalidInput, SkyportError
 from ...engine.base.types import Json
@@ -140,5 +141,13 @@ def _outcome(name: str) -> dict[str, Json]:
         test = {"state": WORKS, "message": servers.described(seen.info), **seen.to_json()}
     except SkyportError as error:
         test = {"state": failure_state(error), "message": redact(str(error))}
+    else:
+        _learn_from(server)
     _tested[server.name] = identity, test
     return test
+
+
+def _learn_from(server: servers.Server) -> None:
+    """Meanwhile, so that the first prompt for it needs no names; the page does not wait for it."""
+    engine = providers.runner().engine
+    engine.start(engine.blocking(lambda: servers.learn_from(server)))

@@ -15,6 +15,7 @@ from ...engine.platforms.media_host import account
 from ...engine.settings import keys, settings
 from ._detect import forget, interface_at
 from ._dialect import Device, ServerInfo
+from ._fit import KNOWN
 from ._pool import Pool, naming
 from ._servers import (
     DEFAULT,
@@ -78,6 +79,14 @@ def test(server: Server) -> Seen:
             return Seen(server.dialect, dialect.about())
         forget(dialect.http)
         return Seen(interface_at(dialect.http), dialect.about())
+
+
+def learn_from(server: Server) -> None:
+    """Learn the node classes that it declares, which name the values of nodes in a workflow.
+
+    Asks it for /object_info unless that was done lately; one that does not answer teaches nothing.
+    """
+    KNOWN.of(server, lambda one: Pool().dialect(one).object_info())
 
 
 def check_new(server: Server) -> None:
