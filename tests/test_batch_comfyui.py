@@ -141,12 +141,14 @@ def test_the_cloud_nodes_of_all_rows_in_the_queue_begin_at_once_and_a_killed_bat
 def test_a_dry_run_says_what_the_cloud_nodes_of_all_rows_order(
     batch: Any, graph_file: Path, monkeypatch: Any
 ):
-    make = node("SkyportHaiyiTextToImage", {"model": NANO, "model.n": 1}, prompt="x", seed=1)
-    nodes = {"1": make, "2": node("SaveImage", images=link("1"), filename_prefix="x")}
+    edit = {"model": NANO, "model.n": 1, "model.images.image0": link("3")}
+    make = node("SkyportHaiyiImageToImage", edit, prompt="x", seed=1)
+    load = node("LoadImage", image="example.png")
+    nodes = {"1": make, "2": node("SaveImage", images=link("1"), filename_prefix="x"), "3": load}
     graph_file.write_text(json.dumps(nodes), encoding="utf-8")
     with fast_sandbox() as box:
         set_environment(monkeypatch, environment(box, "haiyi", "comfyui"))
-        options = ("--map", "prompt=1.prompt", "--dry-run")
+        options = ("--map", "prompt=1.prompt", "--set", "3.image=photo.png", "--dry-run")
         done = batch("prompt\na\nb\nc\n", box.base_url("comfyui"), *options)
         assert done.code == 0, done.err
         assert "tasks: 3" in done.out
