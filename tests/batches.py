@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Batch:
     box: Sandbox
     options: Sequence[str] = ("--at-once", "8")
     launch: Sequence[str] = ("-m", "skyport")
+    env: Mapping[str, str] = field(default_factory=dict)
     orders: Sequence[str] = ("--platform", "haiyi", "--model", MODEL)
     platform: str = "haiyi"  # whose charges are counted
 
@@ -76,6 +77,7 @@ class Batch:
                 **environment(self.box, self.platform),
                 "SKYPORT_HOME": str(home),
                 "SKYPORT_RESULTS_DIR": str(self.folder / "results"),
+                **self.env,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

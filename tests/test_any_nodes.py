@@ -15,6 +15,7 @@ from host import Host, Run, graph, link, node
 from sandboxes import environment, failed
 from skyport import providers
 from skyport.engine.base.types import Amount
+from skyport.engine.ledger.queued_again import next_id
 from skyport.engine.platforms import families
 from skyport.engine.spend.price import Origin, Price
 from skyport.engine.spend.ranking import by_price
@@ -200,6 +201,23 @@ def test_an_order_that_fell_over_stays_where_it_was_taken_once_the_first_takes_i
     )
     run = cloud.run({**again, "sink": node("ProbeSink", value=link("any"))})
     assert run.status == "success", run.error
+    assert charged() == ["opencomputing"]
+
+
+def test_queued_again_after_a_crash_it_stays_where_it_was_taken_with_reuse_off(
+    cloud: Host, sandbox: Sandbox, charged: Callable[[], list[str]]
+) -> None:
+    headers, off = {"X-Skyport": "1"}, {"reuse_results": False}
+    cloud.route("POST", "/skyport/setup/settings", json=off, headers=headers)
+    sandbox.platforms["happyhorse"].always = "[[balance]]"
+    made = anywhere("text2video", "happyhorse", seed=120)
+    run = cloud.run(graph(any=made))
+    sandbox.platforms["happyhorse"].always = ""
+    about = {"workflow": {"skyport_prompt_id": next_id(run.prompt_id)}}
+    made["inputs"]["unread"] = "ComfyUI holds no result of it"
+    again = cloud.run(graph(any=made), extra_data={"extra_pnginfo": about})
+    cloud.route("POST", "/skyport/setup/settings", json={"reuse_results": None}, headers=headers)
+    assert (run.status, again.status, again.ran()) == ("success", "success", ["any"])
     assert charged() == ["opencomputing"]
 
 

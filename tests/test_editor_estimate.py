@@ -8,12 +8,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
+from _waiting import until
 from host import Host, open_host
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 from skyport.sandbox import Sandbox, start
 
 pytestmark = NEEDS_EDITOR
@@ -22,6 +26,7 @@ OURS = {"X-Skyport": "1"}
 SEEDS = itertools.count(1000, 10)  # a batch takes the next ones
 PLATFORMS = ("opencomputing", "haiyi", "happyhorse")
 PICTURE = "SkyportOpenComputingTextToImage"
+JOBS = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
 MOUSE_UP = "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor looks for changes
 COUNT_ASKED = """() => {
   window.estimates = 0;
@@ -134,6 +139,43 @@ def test_a_node_over_several_platforms_names_the_first_and_pays_one(
     jobs = host.route("GET", "/skyport/jobs?limit=2").json()["jobs"]
     ends = {(job["platform"], job["state"]) for job in jobs}
     assert ends == {("opencomputing", "delivered"), ("happyhorse", "failed")}
+
+
+def leave(host: Host, number: int) -> None:
+    """So many graphs, each with an order of its own, that a ComfyUI held when it ended."""
+    owner = Owner(host.home / "owners")
+    with closing(Store(host.home / "ledger.db", owner)) as store:
+        for seed in (next(SEEDS) for _ in range(number)):
+            order = {"prompt": "left", "seed": seed, "model": "wan2.2-t2i-plus"}
+            prompt = {
+                "1": {"class_type": PICTURE, "inputs": order},
+                "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+            }
+            kept = {"prompt": prompt, "workflow": None, "targets": None, "whole": True}
+            store.keep_graph(f"left {seed}", json.dumps(kept))
+    owner.close()
+
+
+def test_what_was_left_in_the_queue_asks_what_it_costs_before_it_is_queued_again(
+    editor: Editor, host: Host, sandbox: Sandbox
+):
+    limit(editor, host, "1 credits")
+    leave(host, 2)
+    before = sandbox.charges.copy()
+    page = editor.page
+    page.evaluate(JOBS)
+    page.click(".skyport-left >> text=Queue again")
+    dialog(editor).wait_for()
+    assert "2 tasks, about 2 credits" in dialog(editor).inner_text()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("text=These 2 queued graphs did not run.")
+    assert sandbox.charges == before
+    page.click(".skyport-left >> text=Queue again")
+    page.get_by_role("button", name="Confirm").click()
+    page.wait_for_selector("text=2 graphs are queued again.")
+    until(lambda: dict(sandbox.charges - before) == {"opencomputing": 2})
+    page.evaluate(JOBS)
+    assert host.route("GET", "/skyport/queue/left").json() == {"prompts": []}
 
 
 def test_moving_a_node_asks_nothing(editor: Editor):

@@ -365,6 +365,17 @@ def test_the_reasoning_of_an_answer_is_folded_and_short_details_stand_with_the_f
     assert jobs.page.locator(".skyport-fold:not([open]) summary").inner_text() == "reasoning"
 
 
+def test_in_a_shared_ledger_a_job_says_who_has_ordered_it(jobs: Editor, ledger: HostLedger):
+    ledger.store._person = "ann@studio"
+    ledger.add(State.DELIVERED, title="a job of ann")
+    show(jobs)
+    row = jobs.page.locator(".skyport-row", has_text="a job of ann")
+    assert "ann@studio" in row.inner_text()
+    row.click()
+    jobs.page.wait_for_selector(".skyport-facts dt >> text=Ordered by")
+    jobs.page.wait_for_selector(".skyport-facts dd >> text=ann@studio")
+
+
 def test_the_list_speaks_the_editors_language_at_once(jobs: Editor, ledger: HostLedger):
     ledger.add(State.FAILED)
     show(jobs)

@@ -21,6 +21,8 @@ from PIL import Image
 from sandboxes import environment
 from skyport import providers
 from skyport.engine.base.types import Amount
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.settings.settings import Settings, amounts_in
 from skyport.engine.spend.choices import choices_of
 from skyport.engine.spend.confirm import must_confirm
@@ -589,6 +591,27 @@ def test_the_queue_is_confirmed_as_the_setting_says(priced: Host):
         changes = {"confirm_above": limit}
         priced.route("POST", "/skyport/setup/settings", json=changes, headers=OURS)
         assert estimate(priced, prompt, runs=runs)["confirm"] is asks
+    priced.route("POST", "/skyport/setup/settings", json={"confirm_above": None}, headers=OURS)
+
+
+def test_what_was_left_in_the_queue_is_confirmed_together(priced: Host):
+    owner = Owner(priced.home / "owners")
+    with closing(Store(priced.home / "ledger.db", owner)) as store:
+        for number in (45, 46):
+            kept = {"prompt": graph(a=fox(number)), "workflow": None, "targets": None}
+            store.keep_graph(f"left {number}", json.dumps({**kept, "whole": True}))
+    owner.close()
+    for ids, sums, asks in ((["left 45"], 1, False), (["left 45", "left 46", "gone"], 2, True)):
+        changes = {"confirm_above": "1 credits"}
+        priced.route("POST", "/skyport/setup/settings", json=changes, headers=OURS)
+        answer = priced.route(
+            "POST", "/skyport/queue/left/estimate", json={"ids": ids}, headers=OURS
+        ).json()
+        assert (answer["tasks"], answer["sums"][0]["amount"], answer["confirm"]) == (
+            sums,
+            sums,
+            asks,
+        )
     priced.route("POST", "/skyport/setup/settings", json={"confirm_above": None}, headers=OURS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from _clock import StoppedClock
 from _host_ledger import HostLedger
 from _waiting import until
-from host import Host, graph, link, node
+from gate import behind_a_gate
+from host import Host, Run, graph, link, node
 from sandboxes import environment
 from skyport.engine.base.types import Kind, Result, ResultFile, Task
 from skyport.engine.ledger.ledger import Source, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.queued_again import is_same_prompt, next_id
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.media.files import sha256_of
@@ -147,7 +150,8 @@ def test_a_ledger_without_graphs_gets_its_tables_and_keeps_its_rows(tmp_path: Pa
     with closing(sqlite3.connect(path)) as db:
         db.executescript(
             "DROP TABLE prompts; DROP TABLE graphs; DROP INDEX files_by_content;"
-            "PRAGMA user_version = 4;"
+            "DROP TRIGGER notice_of_order; DROP TABLE notices;"
+            "ALTER TABLE tasks DROP COLUMN person; PRAGMA user_version = 4;"
         )
     with closing(Store(path, owner)) as store:
         row = store.get(job)
@@ -246,6 +250,35 @@ def test_a_graph_that_holds_a_film_is_not_kept(ledger: ResilientLedger):
     assert not kept_graphs.keep(ledger, "p", text(prompt={"1": "x" * kept_graphs.MOST}))
 
 
+# -- the same prompt again ----------------------------------------------------------------------
+
+
+def test_a_prompt_is_known_again_however_often_comfyui_has_ended_and_no_other_is():
+    first = "0b1f8e02-9c3c-4c5c-8c5e-0123456789ab"
+    second = next_id(first)
+    third = next_id(second)
+    assert str(uuid.UUID(second)) == second
+    assert is_same_prompt(first, first)
+    assert is_same_prompt(first, third)
+    assert not is_same_prompt(third, first)
+    assert not is_same_prompt(first, "0b1f8e02-9c3c-4c5c-8c5e-0123456789ac")
+    assert not is_same_prompt("", "")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [({"seed": 3}, True), ({"seed": ["4", 0]}, False), ({"text": "a boat"}, False)],
+)
+def test_a_new_seed_is_for_a_node_with_a_seed_of_its_own(
+    ledger: ResilientLedger, own_ledger: Store, inputs: dict[str, Any], found: bool
+):
+    job = bring(own_ledger, "p")
+    kept_graphs.keep(ledger, "p", text(prompt={"1": {"class_type": "A", "inputs": inputs}}))
+    row = own_ledger.get(job)
+    assert row is not None
+    assert kept_graphs.has_seed(ledger, row) is found
+
+
 # -- in ComfyUI ---------------------------------------------------------------------------------
 
 
@@ -314,6 +347,21 @@ def test_a_prompt_keeps_the_id_that_its_client_chose(host: Host):
     assert until(lambda: graph_of(host, chosen))["prompt"] == picture("with an id")
 
 
+@pytest.mark.parametrize("way", ["delete", "clear"])
+def test_what_was_deleted_or_cleared_is_not_offered_once_comfyui_has_ended(host: Host, way: str):
+    gate = graph(gate=node("ProbeTime", gate=way, seconds=0.0), shut=node("ProbeSink"))
+    gate["shut"]["inputs"]["value"] = link("gate")
+    with behind_a_gate(host):
+        before, shut = host.start(picture(f"before {way}")), host.start(gate)
+        waiting = host.start(picture(f"{way} it"))
+        until(lambda: kept(host, waiting.prompt_id) == {"is_open": 1})
+    until(lambda: kept(host, before.prompt_id) == {"is_open": 0})  # by a look at the whole queue
+    host.client.post("/queue", {"delete": [waiting.prompt_id]} if way == "delete" else {way: True})
+    until(lambda: kept(host, waiting.prompt_id) == {"is_open": 0})
+    host.open_gate(way)
+    assert shut.result().status == before.result().status == "success"
+
+
 # -- routes -------------------------------------------------------------------------------------
 
 
@@ -329,6 +377,7 @@ def test_a_job_and_the_bytes_of_its_result_bring_the_graph(host: Host):
     job = job_of(host, run.prompt_id)["job"]
     told = host.route("GET", f"/skyport/jobs/{job}").json()
     assert told["graph"] is True
+    assert told["seed"] is True
     sha256 = told["files"][0]["sha256"]
     found = host.route("GET", f"/skyport/results/{sha256}").json()
     assert (found["job"]["job"], found["graph"]) == (job, True)
@@ -340,7 +389,8 @@ def test_what_was_brought_by_no_job_and_a_job_without_a_graph_are_told(ledger_of
     host = ledger_of_host.host
     assert host.route("GET", f"/skyport/results/{'0' * 64}").json() == {"job": None, "graph": False}
     job = ledger_of_host.add(State.DELIVERED)
-    assert host.route("GET", f"/skyport/jobs/{job}").json()["graph"] is False
+    told = host.route("GET", f"/skyport/jobs/{job}").json()
+    assert (told["graph"], told["seed"]) == (False, False)
     answer = host.route("GET", f"/skyport/jobs/{job}/graph")
     assert answer.status_code == 400
     assert f"The graph of job {job} was not kept." in answer.json()["message"]
@@ -363,23 +413,27 @@ def act(host: Host, verb: str, **fields: Any) -> Any:
     return host.route("POST", f"/skyport/queue/left/{verb}", json=fields, headers=headers).json()
 
 
-def leave(ledger: HostLedger, *names: str) -> None:
-    """Prompts of a process that has died."""
-    owner = Owner(ledger.host.home / "owners")
-    with closing(Store(ledger.host.home / "ledger.db", owner)) as store:
-        for name in names:
-            store.keep_graph(name, text(prompt={"1": {"class_type": name}}, whole=True))
+def leave(host: Host, **prompts: dict[str, Any]) -> None:
+    """Prompts of a process that has died, by id."""
+    owner = Owner(host.home / "owners")
+    with closing(Store(host.home / "ledger.db", owner)) as store:
+        for name, prompt in prompts.items():
+            store.keep_graph(name, text(prompt=prompt, whole=True))
     owner.close()
+
+
+def leave_small(ledger: HostLedger, *names: str) -> None:
+    leave(ledger.host, **{name: {"1": {"class_type": name}} for name in names})
 
 
 def test_a_prompt_that_was_left_is_given_to_one_page_and_offered_until_it_is_queued(
     ledger_of_host: HostLedger,
 ):
     host = ledger_of_host.host
-    leave(ledger_of_host, "a", "b")
+    leave_small(ledger_of_host, "a", "b")
     assert left_of(host) == ["a", "b"]
     assert act(host, "take", id="a")["graph"]["prompt"] == {"1": {"class_type": "a"}}
-    assert act(host, "take", id="a") == {"graph": None}
+    assert act(host, "take", id="a") == {"graph": None, "prompt_id": next_id("a")}
     assert left_of(host) == ["b"]
     act(host, "return", ids=["a"])
     assert left_of(host) == ["a", "b"]
@@ -389,9 +443,59 @@ def test_a_prompt_that_was_left_is_given_to_one_page_and_offered_until_it_is_que
     assert left_of(host) == []
 
 
+def jobs_for(host: Host, words: str) -> int:
+    rows = host.route("GET", "/skyport/jobs").json()["jobs"]
+    return len([row for row in rows if words in row["words"]])
+
+
+def queue_again(host: Host, name: str, prompt: dict[str, Any]) -> Run:
+    """Queue what was left, as the page does."""
+    new_id = act(host, "take", id=name)["prompt_id"]
+    workflow = {**WORKFLOW, "skyport_prompt_id": new_id}
+    run = host.run(prompt, extra_data={"extra_pnginfo": {"workflow": workflow}})
+    act(host, "close", ids=[name])
+    assert (run.status, run.prompt_id) == ("success", new_id)
+    return run
+
+
+def test_what_a_prompt_has_brought_before_a_crash_is_not_paid_again_with_reuse_off(host: Host):
+    words = "paid before the crash"
+    versions = (
+        {**picture(words), "make": {**make, "inputs": {**make["inputs"], "unread": number}}}
+        for number in range(5)  # ComfyUI itself holds no result of it
+        for make in [picture(words)["make"]]
+    )
+    headers = {"X-Skyport": "1"}
+    change = {"json": {"reuse_results": False}, "headers": headers}
+    host.route("POST", "/skyport/setup/settings", **change).raise_for_status()
+    try:
+        run = host.run(next(versions))
+        for _ in range(2):  # ComfyUI ends twice
+            until(lambda run=run: (kept(host, run.prompt_id) or {}).get("is_open") == 0)
+            prompt = next(versions)
+            leave(host, **{run.prompt_id: prompt})
+            run = queue_again(host, run.prompt_id, prompt)
+            assert "make" in run.ran()
+            assert jobs_for(host, words) == 1
+            assert until(lambda run=run: graph_of(host, run.prompt_id))["workflow"] == WORKFLOW
+        assert host.run(next(versions)).status == "success"
+        assert jobs_for(host, words) == 2
+    finally:
+        change["json"] = {"reuse_results": None}
+        host.route("POST", "/skyport/setup/settings", **change)
+
+
+def test_the_id_goes_with_a_workflow_that_was_not_kept_too(host: Host):
+    new_id = next_id("a prompt of a script")
+    about = {"workflow": {"skyport_prompt_id": new_id}}
+    run = host.run(picture("by a script"), extra_data={"extra_pnginfo": about})
+    assert run.prompt_id == new_id
+    assert until(lambda: graph_of(host, new_id))["workflow"] is None
+
+
 @pytest.mark.parametrize("payload", [{}, {"ids": "a"}, {"ids": [1]}])
 def test_ids_that_are_none_are_refused(host: Host, payload: dict[str, Any]):
-    for verb in ("close", "return"):
+    for verb in ("close", "return", "estimate"):
         assert act(host, verb, **payload)["error"] == "InvalidInput"
     assert act(host, "take", id=3)["error"] == "InvalidInput"
 

@@ -37,6 +37,7 @@ from skyport.engine.ledger.budget import MICRO, Limit, Period
 from skyport.engine.ledger.charges import start_of
 from skyport.engine.ledger.ledger import Source, State, TaskRecord
 from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.queued_again import next_id
 from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.settings import settings as stored
 from skyport.engine.settings.caps import Cap
@@ -262,6 +263,18 @@ def test_orders_that_would_not_be_sent_reserve_nothing(store: Store) -> None:
     assert reserve(store, [under_way, delivered], tasks(2)) == []
     with pytest.raises(LimitReached):
         store.reserve([delivered], [tasks(2)], reuse=False)
+
+
+def test_what_a_prompt_has_brought_needs_no_room_when_it_is_queued_again(store: Store) -> None:
+    (one,) = records(1)
+    first = replace(one, source=Source("1", "a prompt"))
+    task = send(store, first)
+    store.record_result(one.fingerprint, Result(task.id))
+    store.record_delivered(one.fingerprint)
+    again = replace(one, source=Source("1", next_id("a prompt")))
+    assert store.reserve([again], [tasks(1)], reuse=False) == []
+    with pytest.raises(LimitReached):
+        store.reserve([replace(one, source=Source("1", "another"))], [tasks(1)], reuse=False)
 
 
 def test_a_part_that_is_missing_is_fetched_whatever_the_limits_say(store: Store) -> None:
@@ -681,6 +694,7 @@ def test_an_order_after_one_that_ends_counts_its_price_whenever_it_is_made(
         ("all=0.5 CNY\uff0c 100 credits", [Cap(0.5, "", "CNY"), Cap(100, "", "credits")]),
         ("5$, 7 \u00a5, 9 \u5143", [Cap(5, "", "$"), Cap(7, "", "\u00a5"), Cap(9, "", "\u5143")]),
         ('{"all": 20, "gpugeek": "5 CNY"}', [Cap(20), Cap(5, "gpugeek", "CNY")]),
+        ("20, person=5 CNY", [Cap(20), Cap(5, "person", "CNY")]),
         ('{"haiyi": [1.5, "2 CNY"]}', [Cap(1.5, "haiyi"), Cap(2, "haiyi", "CNY")]),
     ],
 )
@@ -692,6 +706,12 @@ def test_a_limit_of_cost_is_written_in_one_of_these_ways(
     as_text = str(stored.load().limit_cost_per_day)
     monkeypatch.delenv("SKYPORT_LIMIT_COST_PER_DAY")
     assert list(stored.save({"limit_cost_per_day": as_text}).limit_cost_per_day) == caps
+
+
+def test_a_limit_for_each_person_holds_for_all_platforms_of_that_person() -> None:
+    stored.save({"limit_tasks_per_day": "20, person=5"})
+    found = [(limit.most, limit.platform, limit.person) for limit in limits.current()]
+    assert found == [(20, "", False), (5, "", True)]
 
 
 @pytest.mark.parametrize("value", [20, "20, gpugeek=5", {"all": 20, "gpugeek": 5}, 20.0])

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..base.types import Amount, Json, MediaFile, RemoteFile, Request, Result, Task, TaskState
 from .budget import Limit
+from .queued_again import is_same_prompt
 
 
 class State(str, enum.Enum):
@@ -252,6 +253,12 @@ class Ledger(Protocol):
         Not if it was paused for so long that others took it for dead.
         """
 
+    def record_refused(self, fingerprint: str) -> None:
+        """Record that the platform has refused the order as too many, and that it is sent again.
+
+        Until `confirm_intent` is asked again, it was surely not taken.
+        """
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
@@ -327,8 +334,20 @@ class Ledger(Protocol):
     def has_accepted(self, base_url: str) -> bool:
         """Whether the platform at this address has ever accepted an order."""
 
+    def is_any_under_way(self, base_url: str) -> bool:
+        """Whether the platform at this address holds an order of any process."""
+
+    def known_room(self, scope: str) -> int | None:
+        """How many orders side by side were last found to be taken, None if that is not known."""
+
+    def record_room(self, scope: str, most: int) -> None:
+        """Record how many orders side by side are taken where `scope` says."""
+
     def recover(self) -> None:
-        """Mark orders that a dead process was about to send as unknown; drop what it reserved."""
+        """Mark orders that a dead process was about to send as unknown; drop what it reserved.
+
+        Those that were last refused as too many have failed: they were surely not taken.
+        """
 
 
 def must_be_sent(state: State, told: bool, reuse: bool, *, is_partial: bool) -> bool:
@@ -343,11 +362,16 @@ def must_be_sent(state: State, told: bool, reuse: bool, *, is_partial: bool) -> 
     return state in (State.FAILED, State.CANCELLED)
 
 
-def is_new_order(newest: Row | None, reuse: bool) -> bool:
-    """Whether an order is sent when it is queued now; `newest` is its newest row."""
-    return newest is None or must_be_sent(
-        newest.state, newest.told, reuse, is_partial=newest.is_partial
-    )
+def is_new_order(newest: Row | None, reuse: bool, prompt_id: str = "") -> bool:
+    """Whether an order of that prompt is sent when it is queued now; `newest` is its newest row.
+
+    What the prompt itself has brought is reused whatever `reuse` says: it may have been left when
+    ComfyUI ended, and is queued again.
+    """
+    if newest is None:
+        return True
+    reuse = reuse or is_same_prompt(newest.record.source.prompt_id, prompt_id)
+    return must_be_sent(newest.state, newest.told, reuse, is_partial=newest.is_partial)
 
 
 def record_of(request: Request, base_url: str, source: Source = NOBODY) -> TaskRecord:

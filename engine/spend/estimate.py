@@ -112,6 +112,10 @@ class Estimate:
         """By unit, over all platforms."""
         return self._added(lambda item: "")
 
+    def plus(self, other: Estimate) -> Estimate:
+        items, free = (*self.items, *other.items), self.free + other.free
+        return Estimate(items, free, self.subscribed + other.subscribed)
+
     def times(self, runs: int) -> Estimate:
         """The estimate of so many runs, each after the first a new order: seeds change."""
         return replace(self, items=tuple(item.times(runs) for item in self.items))
@@ -139,15 +143,21 @@ class Estimator:
     address: Callable[[str], str]
     is_ready: Callable[[str], bool] = lambda platform: True
     _seen: set[str] = field(default_factory=set)
+    _prompt_id: str = ""
 
     def estimate(
         self,
         prompt: Workflow,
         around: Surroundings | None = None,
         requests: Requests = lambda node_id: None,
+        prompt_id: str = "",
     ) -> Estimate:
-        """The cost of `prompt`, in API format. Raises InvalidInput where prices.json is broken."""
+        """The cost of `prompt`, in API format. Raises InvalidInput where prices.json is broken.
+
+        prompt_id  under which it will be queued, where that is known
+        """
         self._seen.clear()
+        self._prompt_id = prompt_id
         around = around or Surroundings()
         own = own_servers_in(prompt, around)
         orders = orders_in(prompt, around)
@@ -209,7 +219,8 @@ class Estimator:
         self._seen.add(fingerprint)
         row = self.ledger.find(fingerprint)
         is_known = row is not None and row.state is not State.UNKNOWN  # that brings no result
-        return is_known and not is_new_order(row, settings.load().reuse_results)
+        reuse = settings.load().reuse_results
+        return is_known and not is_new_order(row, reuse, self._prompt_id)
 
     def _base_url(self, platform: str) -> str:
         try:

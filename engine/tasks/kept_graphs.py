@@ -75,6 +75,15 @@ def is_kept(ledger: ResilientLedger, row: Row) -> bool:
     return history.read(ledger, lambda store: store.has_graph(row.record.source.prompt_id))
 
 
+def has_seed(ledger: ResilientLedger, row: Row) -> bool:
+    """Whether the node of a job has a seed in the graph that it came from."""
+    source = row.record.source
+    graph = graph_of(ledger, source.prompt_id)
+    node = graph.prompt.get(source.node_id) if graph else None
+    inputs = node.get("inputs") if isinstance(node, dict) else None
+    return isinstance(inputs, dict) and isinstance(inputs.get("seed"), int)
+
+
 def graph_of_job(ledger: ResilientLedger, row: Row) -> KeptGraph:
     """The graph that a job came from. Raises InvalidInput where it was not kept."""
     graph = graph_of(ledger, row.record.source.prompt_id)

@@ -97,7 +97,8 @@ class Reservations:
         return self._ledger.reserve(records, in_force, reuse) if in_force and records else ()
 
     def _is_new_order(self, job: Job, reuse: bool) -> bool:
-        return is_new_order(self._ledger.find(job.fingerprint), reuse)
+        row = self._ledger.find(job.fingerprint)
+        return is_new_order(row, reuse, job.record.source.prompt_id)
 
     def _amount(self, job: Job, is_asked: bool, reuse: bool) -> Amount | None:
         """The most that the job is expected to cost.

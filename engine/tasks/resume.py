@@ -13,7 +13,7 @@ from ..base.errors import SkyportError
 from ..base.json_tree import urls_in
 from ..base.types import Result, Task, TaskState
 from ..base.words import tr
-from ..ledger.ledger import Ledger, Row, State
+from ..ledger.ledger import Ledger, Row, State, is_new_order
 from ..media.files import is_intact
 from ..platforms.provider import Accepted
 from ..settings import settings
@@ -53,7 +53,7 @@ class ResumeCheck:
                 raise sender_died_error(job, row)
             if row.state is State.UNKNOWN:
                 return None
-            if row.state is State.DELIVERED and not (row.is_partial or _reuses_results()):
+            if row.state is State.DELIVERED and _is_sent_again(row, job):
                 return None
             if row.state is not State.INTENT:
                 return await self._without_lost_result(row)
@@ -133,5 +133,5 @@ class ResumeCheck:
             return await self._blocking(call)
 
 
-def _reuses_results() -> bool:
-    return settings.load().reuse_results
+def _is_sent_again(row: Row, job: Job) -> bool:
+    return is_new_order(row, settings.load().reuse_results, job.record.source.prompt_id)

@@ -25,7 +25,7 @@ from ...engine.platforms.families import (
 from ...engine.platforms.provider import Provider
 from ...engine.settings import settings
 from ...engine.spend.ranking import AS_LISTED, CHEAPEST, ORDERS, by_duration, by_price
-from .._base import fall_over, prompt_marks, run_task
+from .._base import begun_ahead, fall_over, prompt_marks, run_task
 from .._base.registry import all_nodes
 from . import schema
 from .generate import GenerateNode
@@ -64,10 +64,13 @@ class AnyNode(GenerateNode):
         chosen = model
         build = cls.output_builder(cls.outputs, cls.title)
 
-        def make_plan() -> fall_over.Plan:
-            return cls.plan(prompt, seed, chosen, order, next_if_refused, media)
+        node_id = cls.hidden.unique_id
+        queued = begun_ahead.current_call(node_id).source.prompt_id
 
-        return await fall_over.run(cls.hidden.unique_id, make_plan, build)
+        def make_plan() -> fall_over.Plan:
+            return cls.plan(prompt, seed, chosen, order, next_if_refused, media, queued)
+
+        return await fall_over.run(node_id, make_plan, build)
 
     @classmethod
     def orders(
@@ -92,6 +95,7 @@ class AnyNode(GenerateNode):
         order: str,
         next_if_refused: bool,
         media: Mapping[str, Any],
+        prompt_id: str = "",
     ) -> fall_over.Plan:
         offers = _offers(cls.task, prompt, seed, chosen, media)
         candidates = [one for one in offers if isinstance(one, _Candidate)]
@@ -100,7 +104,7 @@ class AnyNode(GenerateNode):
             _raise_if_first(offers, order)
         if not candidates:
             raise fall_over.all_refused(reasons)
-        return _plan(candidates, order, next_if_refused, reasons)
+        return _plan(candidates, order, next_if_refused, reasons, prompt_id)
 
 
 @dataclass(frozen=True)
@@ -209,13 +213,18 @@ def _defaults(row: Model, on_node: frozenset[str]) -> dict[str, Any]:
 
 
 def _plan(
-    candidates: Sequence[_Candidate], order: str, next_if_refused: bool, refusals: Sequence[str]
+    candidates: Sequence[_Candidate],
+    order: str,
+    next_if_refused: bool,
+    refusals: Sequence[str],
+    prompt_id: str,
 ) -> fall_over.Plan:
     ranked, note = _ranked(candidates, order)
-    items = [
-        _where_it_is_first([fall_over.Choice(one.provider, one.requests[item]) for one in ranked])
+    choices_of = [
+        [fall_over.Choice(one.provider, one.requests[item]) for one in ranked]
         for item in range(len(ranked[0].requests))
     ]
+    items = [_where_it_is_first(choices, prompt_id) for choices in choices_of]
     if not next_if_refused:
         items = [choices[:1] for choices in items]
     return fall_over.Plan(items, note if len(ranked) > 1 else "", refusals)
@@ -241,14 +250,14 @@ def _usual_duration(candidate: _Candidate) -> float | None:
     return median(past) if past else None
 
 
-def _where_it_is_first(choices: list[fall_over.Choice]) -> list[fall_over.Choice]:
+def _where_it_is_first(choices: list[fall_over.Choice], prompt_id: str) -> list[fall_over.Choice]:
     """`choices`, the one first that already has the order: it is not to be paid for twice."""
-    known = [replace(choice, is_ordered=_is_ordered(choice)) for choice in choices]
+    known = [replace(choice, is_ordered=_is_ordered(choice, prompt_id)) for choice in choices]
     return sorted(known, key=lambda choice: not choice.is_ordered)
 
 
-def _is_ordered(choice: fall_over.Choice) -> bool:
+def _is_ordered(choice: fall_over.Choice, prompt_id: str) -> bool:
     """Whether the order is under way or delivered there, or was sent and nobody was told."""
     fingerprint = fingerprint_of(choice.request, choice.provider.http.base_url)
     row = providers.ledger().find(fingerprint)
-    return not is_new_order(row, settings.load().reuse_results)
+    return not is_new_order(row, settings.load().reuse_results, prompt_id)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ... import providers
 from ...engine.batch.store import BatchStore, RowState, StoredBatch, StoredRow
-from ...engine.settings import folders
+from ...engine.settings import folders, settings
 from ...engine.tasks.public_view import redact
 from .._base.run_task import in_thread
 from .guards import GuardedRoutes
@@ -37,10 +37,9 @@ async def _rows_without_result(request: web.Request) -> web.Response:
 
 
 def _without_result(batch: str) -> dict[str, Any]:
-    path = folders.home() / "batches.db"
-    if not path.exists():
+    if not _are_there():
         return {"rows": [], "more": 0}
-    with closing(BatchStore(path)) as store:
+    with closing(providers.batch_store()) as store:
         rows = [_row_view(row) for row in islice(store.rows(batch, *_NO_RESULT), _MOST_ROWS)]
         states = store.sums(batch).states
     return {"rows": rows, "more": sum(states.get(one, 0) for one in _NO_RESULT) - len(rows)}
@@ -56,11 +55,14 @@ def _row_view(row: StoredRow) -> dict[str, Any]:
     }
 
 
+def _are_there() -> bool:
+    return bool(settings.load().ledger_url) or (folders.home() / providers.BATCHES).exists()
+
+
 def _newest() -> list[dict[str, Any]]:
-    path = folders.home() / "batches.db"
-    if not path.exists():
+    if not _are_there():
         return []
-    with closing(BatchStore(path)) as store:
+    with closing(providers.batch_store()) as store:
         return [_view(store, batch) for batch in store.batches(_MOST)]
 
 

@@ -18,7 +18,7 @@ from ...engine.base.types import Request
 from ...engine.base.words import tr
 from ...engine.settings import settings
 from ...engine.spend.confirm import must_confirm
-from ...engine.spend.estimate import Item
+from ...engine.spend.estimate import Estimate, Item
 from ...engine.spend.orders import Surroundings, platforms_in
 from ...engine.workflows.api_format import Workflow, is_link
 from ...engine.workflows.graph import LOAD_ROWS
@@ -44,7 +44,7 @@ async def _estimate(request: web.Request) -> web.Response:
     prompt, targets, runs = (payload.get(name) for name in ("prompt", "targets", "runs"))
     if not isinstance(prompt, dict):
         raise InvalidInput(tr("The request body must be a JSON object."))
-    fetched = await _fetch_prices(platforms_in(prompt))
+    fetched = await fetch_prices(platforms_in(prompt))
     wanted = frozenset(map(str, targets)) if isinstance(targets, list) else None
     count = min(max(runs, 1), _MAX_RUNS) if isinstance(runs, int) else 1
     found = await in_thread(lambda: _payload(prompt, wanted, count))
@@ -52,13 +52,11 @@ async def _estimate(request: web.Request) -> web.Response:
 
 
 def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dict[str, Any]:
-    """{"tasks", "at_least", "reused", "unknown", "free", "subscribed", "items", "totals", "sums",
-    "confirm"}; the answer also has "fetched": whether there are new price lists, which forms show
-    too.
+    return estimate_json(estimate_of(prompt, targets).times(runs))
 
-    sums     the totals of all platforms, by unit
-    confirm  whether so many runs cost more than the setting allows unasked; null where it is off
-    """
+
+def estimate_of(prompt: Workflow, targets: frozenset[str] | None, prompt_id: str = "") -> Estimate:
+    """What the prompt costs when it is queued, under this id where one is given."""
     around = Surroundings(_is_output, _frames, targets)
     ours = {getattr(one, "id", ""): one for one in all_nodes()}
 
@@ -66,9 +64,18 @@ def _payload(prompt: Workflow, targets: frozenset[str] | None, runs: int) -> dic
         return _requests(ours.get(prompt[key]["class_type"]), prompt[key])
 
     with node_classes.caching():
-        estimator = providers.estimator(is_ready)
-        once = estimator.estimate(prompt, around, requests_of)
-    estimate, limit = once.times(runs), settings.load().confirm_above
+        return providers.estimator(is_ready).estimate(prompt, around, requests_of, prompt_id)
+
+
+def estimate_json(estimate: Estimate) -> dict[str, Any]:
+    """{"tasks", "at_least", "reused", "unknown", "free", "subscribed", "items", "totals", "sums",
+    "confirm"}; the answer also has "fetched": whether there are new price lists, which forms show
+    too.
+
+    sums     the totals of all platforms, by unit
+    confirm  whether so many runs cost more than the setting allows unasked; null where it is off
+    """
+    limit = settings.load().confirm_above
     names = ("tasks", "at_least", "reused", "unknown", "free", "subscribed")
     return {
         **{name: getattr(estimate, name) for name in names},
@@ -91,7 +98,7 @@ def _item_view(item: Item) -> dict[str, Any]:
 # -- price lists --------------------------------------------------------------------------------
 
 
-async def _fetch_prices(platforms: set[str]) -> bool:
+async def fetch_prices(platforms: set[str]) -> bool:
     """Fetch the lists that are due, each once at a time; whether there is a new one."""
     engine = providers.runner().engine
     for platform in platforms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,13 @@ from ... import providers
 from ...engine.base.errors import InvalidInput
 from ...engine.base.words import tr
 from ...engine.ledger.ledger import Row
+from ...engine.ledger.queued_again import next_id
+from ...engine.spend.estimate import Estimate
+from ...engine.spend.orders import platforms_in
 from ...engine.tasks import history, kept_graphs
 from .._base.run_task import in_thread
 from . import job_views
+from .estimate import estimate_json, estimate_of, fetch_prices
 from .guards import GuardedRoutes, read_json_object
 
 
@@ -21,6 +26,7 @@ def add_to(routes: GuardedRoutes) -> None:
     routes.get(r"/skyport/jobs/{job:\d{1,18}}/graph", _of_job)
     routes.get("/skyport/results/{sha256:[0-9a-f]{64}}", _of_result)
     routes.get("/skyport/queue/left", _left)
+    routes.post("/skyport/queue/left/estimate", _estimate)
     routes.post("/skyport/queue/left/take", _take)
     routes.post("/skyport/queue/left/return", _return)
     routes.post("/skyport/queue/left/close", _close)
@@ -63,10 +69,35 @@ async def _left(_: web.Request) -> web.Response:
     return web.json_response({"prompts": [{"id": one.id, "created": one.created} for one in left]})
 
 
+async def _estimate(request: web.Request) -> web.Response:
+    """What the prompts {"ids"} cost when they are queued again, as `/skyport/estimate` has it."""
+    names = _ids(await read_json_object(request))
+    graphs = await in_thread(lambda: _graphs(names))
+    await fetch_prices({name for one in graphs.values() for name in platforms_in(one.prompt)})
+    return web.json_response(await in_thread(lambda: estimate_json(_sum_of(graphs))))
+
+
+def _graphs(names: Sequence[str]) -> dict[str, kept_graphs.KeptGraph]:
+    found = {name: kept_graphs.graph_of(providers.ledger(), name) for name in names}
+    return {name: graph for name, graph in found.items() if graph}
+
+
+def _sum_of(graphs: Mapping[str, kept_graphs.KeptGraph]) -> Estimate:
+    total = Estimate(())
+    for name, graph in graphs.items():
+        targets = None if graph.targets is None else frozenset(graph.targets)
+        total = total.plus(estimate_of(graph.prompt, targets, next_id(name)))
+    return total
+
+
 async def _take(request: web.Request) -> web.Response:
-    """{"graph"} of the prompt {"id"}, for this page to queue; null where another one has it."""
+    """{"graph", "prompt_id"} of the prompt {"id"}, for this page to queue under that new id.
+
+    The graph is null where another page has it.
+    """
     (name,) = _ids({"ids": [(await read_json_object(request)).get("id")]})
-    return web.json_response({"graph": await in_thread(lambda: _taken(name))})
+    graph = await in_thread(lambda: _taken(name))
+    return web.json_response({"graph": graph, "prompt_id": next_id(name)})
 
 
 def _taken(name: str) -> dict[str, Any] | None:

@@ -140,8 +140,13 @@ def _job_payload(row: Row) -> dict[str, Any]:
     tree = row_to_json(row)
     for payload, file in zip(tree["files"], row.result.files if row.result else (), strict=True):
         payload.update(job_views.file_view(file))
-    has_graph = kept_graphs.is_kept(_ledger(), row)
-    return {**tree, "brief": job_views.briefs([row])[0], "graph": has_graph}
+    ledger = _ledger()
+    return {
+        **tree,
+        "brief": job_views.briefs([row])[0],
+        "graph": kept_graphs.is_kept(ledger, row),
+        "seed": kept_graphs.has_seed(ledger, row),
+    }
 
 
 async def _thumbnail(request: web.Request) -> web.Response:

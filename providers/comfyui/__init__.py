@@ -150,7 +150,7 @@ class Comfyui(Provider):
         server = _servers.find(request.endpoint)
         return server.name if server else request.endpoint
 
-    def lane_limit(self, lane: str) -> int:
+    def lane_limit(self, lane: str) -> float:
         if self._most:
             return self._most
         servers = [] if self._only else _servers.listed()

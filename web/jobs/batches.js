@@ -38,7 +38,7 @@ export class Batches {
     const names = [say("Batch"), say("Done"), say("Under way"), say("No result"), say("Cost")];
     const head = el("tr", {}, ...names.map((name) => el("th", {}, name)));
     const focused = document.activeElement?.dataset?.batch;
-    this.body.replaceChildren(el("table", {}, head, ...batches.flatMap((batch) => this.#lines(batch))));
+    this.body.replaceChildren(el("table.batches", {}, head, ...batches.flatMap((batch) => this.#lines(batch))));
     if (focused) this.body.querySelector(`[data-batch="${CSS.escape(focused)}"]`)?.focus();
   }
 

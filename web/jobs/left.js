@@ -1,6 +1,7 @@
 // Offers graphs that were queued when ComfyUI ended: to queue them again, or to forget them.
 import { api } from "../../../scripts/api.js";
 import { act, ask } from "../server.js";
+import { confirmed } from "../spend/confirm.js";
 import { say } from "../words.js";
 import { button, el } from "./elements.js";
 
@@ -52,20 +53,26 @@ export class Left {
   }
 
   async #queueAll(ids) {
+    const found = await act("queue/left/estimate", { ids }).catch(unknown);
+    if (found.confirm && !(await confirmed(found))) return;
     let queued = 0;
     for (const id of ids) queued += (await queueLeft(id)) ? 1 : 0;
     this.tell("success", say("{count} graphs are queued again.", { count: queued }));
   }
 }
 
+/** An estimate that could not be made: the person decides. */
+const unknown = ({ message }) => ({ confirm: true, error: message, items: [] });
+
 /** Queue one that was left; false where another page was faster. */
 async function queueLeft(id) {
-  const { graph } = await act("queue/left/take", { id });
+  const { graph, prompt_id } = await act("queue/left/take", { id });
   if (!graph) return false;
   try {
     if (!graph.whole) throw new Error(say("A queued graph held a key, which is not kept: open it by one of its jobs."));
-    const { prompt: output, workflow, targets } = graph;
-    await api.queuePrompt(0, { output, workflow: workflow ?? undefined }, targets ? { partialExecutionTargets: targets } : undefined);
+    const { prompt: output, targets } = graph;
+    const workflow = { ...graph.workflow, skyport_prompt_id: prompt_id }; // Skyport takes the id out again
+    await api.queuePrompt(0, { output, workflow }, targets ? { partialExecutionTargets: targets } : undefined);
   } catch (error) {
     await act("queue/left/return", { ids: [id] });
     throw error;

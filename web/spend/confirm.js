@@ -24,7 +24,8 @@ export function askBefore(estimate) {
   wrap(app, "queuePrompt", asking);
 }
 
-async function confirmed(found) {
+/** Ask whether to queue what costs so much. */
+export async function confirmed(found) {
   const answer = await app.extensionManager.dialog.confirm({
     title: say("Queue this?"),
     message: found.error ? say("The cost could not be estimated: {reason}", { reason: found.error }) : sumWords(found),
