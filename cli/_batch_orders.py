@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..engine.platforms.provider import Provider
 
 
+_QUEUED_AT_ONCE = 8  # graphs in the queue of a running ComfyUI: others wait behind them
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--platform", choices=providers.names(), help=tr("where it runs"))
@@ -74,8 +77,11 @@ def settle_platform(args: argparse.Namespace) -> None:
     if args.comfyui is None:
         return
     args.platform = "comfyui"
-    for option in ("server", "limit_cost"):
-        if getattr(args, option) is not None:
+    args.at_once = args.at_once or _QUEUED_AT_ONCE
+    executor = args.executor if args.executor != "local" else None
+    given = {"server": args.server, "limit_cost": args.limit_cost, "executor": executor}
+    for option, value in given.items():
+        if value is not None:
             raise InvalidInput(
                 tr("{option} does not apply here.", option=f"--{option.replace('_', '-')}"),
                 do=tr("That ComfyUI's own settings and limits hold for its cloud nodes."),

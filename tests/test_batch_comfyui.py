@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _clock import StoppedClock
 from _waiting import until
 from batches import Batch, ended, fast_sandbox
 from gate import behind_a_gate
 from host import Host, link, node
 from PIL import Image
 from sandboxes import environment, set_environment
-from skyport.sandbox import Sandbox
+from skyport.sandbox import Sandbox, start
 
 QUEUE = "/api/prompt"
 MAPS = ("--map", "prompt=3.filename_prefix", "--map", "photo=1.image")
@@ -95,11 +96,26 @@ def test_killed_the_same_command_follows_what_is_queued_there(tmp_path: Path, gr
         assert len(set(ids)) == 24
 
 
+def test_eight_rows_stand_in_its_queue_unless_at_once_says_otherwise(
+    tmp_path: Path, graph_file: Path
+):
+    with start(clock=StoppedClock()) as box:
+        orders = ("--comfyui", box.base_url("comfyui"), "--workflow", str(graph_file))
+        orders = (*orders, *MAPS[:2], "--set", "1.image=photo.png")
+        batch = Batch(tmp_path, box, options=(), orders=orders, platform="comfyui")
+        batch.write(12)
+        for options, count in (((), 8), (("--at-once", "11"), 11)):
+            batch.options = options
+            batch.run_and_signal(count)
+            assert box.charges["comfyui"] == count
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--server", "pc"], "--server does not apply here"),
         (["--limit-cost", "5CNY"], "--limit-cost does not apply here"),
+        (["--executor", "ray"], "--executor does not apply here"),
     ],
 )
 def test_options_that_would_not_hold_there_are_refused(batch: Any, options: Any, words: str):
@@ -141,12 +157,14 @@ def test_the_cloud_nodes_of_all_rows_in_the_queue_begin_at_once_and_a_killed_bat
 def test_a_dry_run_says_what_the_cloud_nodes_of_all_rows_order(
     batch: Any, graph_file: Path, monkeypatch: Any
 ):
-    make = node("SkyportHaiyiTextToImage", {"model": NANO, "model.n": 1}, prompt="x", seed=1)
-    nodes = {"1": make, "2": node("SaveImage", images=link("1"), filename_prefix="x")}
+    edit = {"model": NANO, "model.n": 1, "model.images.image0": link("3")}
+    make = node("SkyportHaiyiImageToImage", edit, prompt="x", seed=1)
+    load = node("LoadImage", image="example.png")
+    nodes = {"1": make, "2": node("SaveImage", images=link("1"), filename_prefix="x"), "3": load}
     graph_file.write_text(json.dumps(nodes), encoding="utf-8")
     with fast_sandbox() as box:
         set_environment(monkeypatch, environment(box, "haiyi", "comfyui"))
-        options = ("--map", "prompt=1.prompt", "--dry-run")
+        options = ("--map", "prompt=1.prompt", "--set", "3.image=photo.png", "--dry-run")
         done = batch("prompt\na\nb\nc\n", box.base_url("comfyui"), *options)
         assert done.code == 0, done.err
         assert "tasks: 3" in done.out
