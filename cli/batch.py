@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,19 +115,20 @@ def _cost(text: str) -> tuple[float, str]:
 
 
 def run(args: argparse.Namespace) -> int:
+    _batch_orders.settle_platform(args)
     plan = _plan(args)
     if args.executor == "ray":
         from ._batch_cluster import check
 
         check(plan)
-    provider = providers.connect(args.platform)
+    provider = _batch_orders.provider(args, plan.at_once)
     if args.dry_run:
         return _batch_report.dry_run(plan, provider, args.platform)
     return _Command(args, plan, provider).run()
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    from ..engine.batch.run import Plan
+    from ..engine.batch.run import MOST_AT_ONCE, Plan
     from ..engine.batch.table import open_table
 
     table = open_table(args.rows)
@@ -136,7 +138,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         table,
         _batch_orders.columns(args).checked(table, orders),
         orders,
-        at_once=args.at_once or settings.load().max_parallel,
+        at_once=args.at_once or int(min(settings.load().parallel_cap, MOST_AT_ONCE)),
         copies=args.copies,
         retry_failed=args.retry_failed,
         retry_unknown=args.retry_unknown,
@@ -192,6 +194,7 @@ class _Command:
         self._begin()
         held = _limits(self._args)
         order = order_of(self._plan, self._id, self._provider, self._output, held)
+        order = replace(order, comfyui=self._args.comfyui)
         batch = ClusterRun(order, self._tally, self._args.address)
         with closing(batch), visible(order):
             self._wait(batch)

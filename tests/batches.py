@@ -50,6 +50,8 @@ class Batch:
     options: Sequence[str] = ("--at-once", "8")
     launch: Sequence[str] = ("-m", "skyport")
     env: Mapping[str, str] = field(default_factory=dict)
+    orders: Sequence[str] = ("--platform", "haiyi", "--model", MODEL)
+    platform: str = "haiyi"  # whose charges are counted
 
     @property
     def table(self) -> Path:
@@ -67,12 +69,12 @@ class Batch:
     def start(self) -> subprocess.Popen[str]:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        given = ("--platform", "haiyi", "--model", MODEL, "--output", str(self.output))
+        given = (*self.orders, "--output", str(self.output))
         return subprocess.Popen(
             [sys.executable, *self.launch, "batch", str(self.table), *given, *self.options],
             env={
                 **python_path(),
-                **environment(self.box, "haiyi"),
+                **environment(self.box, self.platform),
                 "SKYPORT_HOME": str(home),
                 "SKYPORT_RESULTS_DIR": str(self.folder / "results"),
                 **self.env,
@@ -92,7 +94,7 @@ class Batch:
         """Send it a signal as soon as the sandbox has charged for so many tasks in all."""
         process = self.start()
         deadline = time.monotonic() + patience
-        while process.poll() is None and self.box.charges["haiyi"] < charges:
+        while process.poll() is None and self.box.charges[self.platform] < charges:
             assert time.monotonic() < deadline, "it never came so far"
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK)

@@ -300,7 +300,7 @@ export default {
   "no answer for {time}": "已 {time} 没有响应",
   "no longer offered": "已下线",
   "not submitted yet": "尚未提交",
-  "of one platform at the same time": "同一平台同时进行的任务数",
+  "of one platform at the same time; auto: as many as it takes": "同一平台同时进行的任务数；auto 表示平台接受多少就同时进行多少",
   "outcome unknown": "结果未知",
   "preparing": "准备中",
   "queue {place}": "排队 {place}",

@@ -34,6 +34,7 @@ from .output import Output, is_here, result_to_store
 from .store import BatchStore, RowState, StoredRow
 from .table import Table, TableRow
 
+MOST_AT_ONCE = 1000  # rows under way where nobody says how many; it bounds the memory
 _WORKERS = "batch"
 _STOPS = (AuthRejected, OutOfCredit, MissingKey)  # what the next row would be told as well
 _NOT_SENT = ("waiting", "preparing", "fetching", "uploading")  # stages of a job

@@ -43,6 +43,12 @@ class TableRow:
     name: str = ""
 
 
+def row_text(number: int, line: int) -> str:
+    if line:
+        return tr("row {number} (line {line})", number=number, line=line)
+    return tr("row {number}", number=number)
+
+
 class Table(Protocol):
     """A table at `path`. Relative paths in it are relative to `folder`.
 

@@ -41,7 +41,7 @@ export const tasks = () =>
   el(
     "div",
     {},
-    textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time") }),
+    textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time; auto: as many as it takes") }),
     textRow({ name: "most_per_task", kind: "number", label: say("Results of a task"), hint: say("at most, where a model states no maximum; more are refused before anything is sent") }),
     textRow({
       name: "confirm_above",
