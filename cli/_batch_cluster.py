@@ -27,6 +27,7 @@ from ..engine.ledger.ledger import Query
 from ..engine.settings import settings
 from ..engine.spend import limits
 from ..engine.tasks import history
+from . import _batch_orders
 
 if TYPE_CHECKING:
     from ..engine.batch.output import Output
@@ -48,6 +49,7 @@ class Order:
     began  when the batch was first begun: a machine with another ledger does not know it
     person who has ordered it
     probe  a file in the folder of the results that all must see
+    comfyui  the address of a running ComfyUI that the rows are queued on, None for a platform
     """
 
     batch: str
@@ -60,6 +62,7 @@ class Order:
     output: Output
     probe: str
     limits: tuple[Limit, ...]
+    comfyui: str | None = None
 
 
 @dataclass
@@ -87,7 +90,9 @@ class ClusterRun:
         self._order = order
         self._ray = _connected(address)
         self._rooms = _rooms(order.plan.at_once, self._ray.cluster_resources().get("CPU", 1))
-        self._each = order.plan.at_once // self._rooms
+        share = -(-tally.total // self._rooms)  # where there are few rows, all machines get some
+        self._each = max(1, min(order.plan.at_once // self._rooms, share))
+        self._size = max(1, min(self._each * _TURNS, -(-share // _TURNS)))
         self._pending: dict[asyncio.Task[None], Any] = {}
         self._is_stopping = False
         self.tally = tally
@@ -125,7 +130,7 @@ class ClusterRun:
         self._ray.shutdown()
 
     def _next(self, rows: Iterator[TableRow]) -> list[TableRow]:
-        return list(islice(rows, self._each * _TURNS))
+        return list(islice(rows, self._size))
 
     async def _one(self) -> None:
         """One group ends. Raises what it has raised."""
@@ -267,7 +272,7 @@ def _run_group(order: Order, rows: list[TableRow]) -> Ended:
 
 def _batch(order: Order, rows: list[TableRow]) -> BatchRun:
     """Raises InvalidInput where this machine is not set up as the one of the command is."""
-    provider = providers.connect(order.platform)
+    provider = _batch_orders.provider(order, order.plan.at_once)
     _raise_if_other("Skyport", order.version, install.version())
     _raise_if_other(provider.label, order.base_url, provider.http.base_url)
     known = _stores().batch(order.batch)

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import providers
 from ..engine.base.errors import InvalidInput
@@ -88,7 +88,17 @@ def settle_platform(args: argparse.Namespace) -> None:
             )
 
 
-def provider(args: argparse.Namespace, at_once: int) -> Provider:
+class Destination(Protocol):
+    """A platform, or the address of a running ComfyUI."""
+
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def comfyui(self) -> str | None: ...
+
+
+def provider(args: argparse.Namespace | Destination, at_once: int) -> Provider:
     """What the rows go to, which takes so many at a time."""
     if args.comfyui is None:
         return providers.connect(args.platform)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,6 +194,7 @@ class _Command:
         self._begin()
         held = _limits(self._args)
         order = order_of(self._plan, self._id, self._provider, self._output, held)
+        order = replace(order, comfyui=self._args.comfyui)
         batch = ClusterRun(order, self._tally, self._args.address)
         with closing(batch), visible(order):
             self._wait(batch)

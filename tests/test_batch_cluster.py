@@ -213,5 +213,9 @@ def test_a_thousand_rows_survive_deaths_of_workers_nodes_drivers_and_the_databas
     named = [name for line in batch.lines() for name in line["files"]]
     assert sorted(named) == sorted(path.name for path in batch.output.glob("*.png"))
     assert len(named) == rows - unknown
-    delivered = postgres.run("SELECT count(*) FROM tasks WHERE state = 'delivered'")
-    assert delivered == [(rows - unknown,)]
+    left = postgres.run(
+        "SELECT DISTINCT state FROM tasks WHERE state NOT IN ('delivered', 'unknown')"
+    )
+    # What was not written down before its machine died, while the database was away, is brought
+    # again at no charge.
+    assert {state for (state,) in left} <= {"submitted", "running"}

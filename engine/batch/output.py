@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -110,12 +111,12 @@ def _is_file(path: Path, size: int) -> bool:
 
 def _link(source: Path, target: Path) -> None:
     """`target` is the same file, or a copy on another disk; never a part of one."""
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    # Machines of a cluster may work on a row at once, in processes of the same number.
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         if target.exists() and target.samefile(source):
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
         try:
             try:
                 os.link(source, part)
