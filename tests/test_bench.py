@@ -16,7 +16,17 @@ from bench._measure import in_turns
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1 << 20
 
-QUICK = ("colours", "encode", "interrupt", "lateness", "ledger", "pages", "split", "transfer")
+QUICK = (
+    "colours",
+    "encode",
+    "head_start",
+    "interrupt",
+    "lateness",
+    "ledger",
+    "pages",
+    "split",
+    "transfer",
+)
 TOLD = ("many", "rerun", "startup")  # those whose figures or notes are looked at
 
 

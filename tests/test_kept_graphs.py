@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import uuid
@@ -19,6 +20,7 @@ from host import Host, Run, graph, link, node
 from sandboxes import environment
 from skyport.engine.base.types import Kind, Result, ResultFile, Task
 from skyport.engine.ledger.ledger import Source, State, TaskRecord
+from skyport.engine.ledger.migrations import steps_after
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.queued_again import is_same_prompt, next_id
 from skyport.engine.ledger.resilient import ResilientLedger
@@ -145,16 +147,18 @@ def test_only_a_prompt_whose_process_is_dead_was_left(tmp_path: Path):
 
 def test_a_ledger_without_graphs_gets_its_tables_and_keeps_its_rows(tmp_path: Path):
     path, owner = tmp_path / "ledger.db", Owner(tmp_path / "owners")
-    with closing(Store(path, owner)) as store:
-        job = bring(store, "a")
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(
-            "DROP TABLE prompts; DROP TABLE graphs; DROP INDEX files_by_content;"
-            "DROP TRIGGER notice_of_order; DROP TABLE notices;"
-            "ALTER TABLE tasks DROP COLUMN person; PRAGMA user_version = 4;"
+    with closing(sqlite3.connect(path)) as db, db:
+        for _, statements in itertools.islice(steps_after(0), 4):
+            for statement in statements:
+                db.execute(statement)
+        db.execute(
+            "INSERT INTO tasks (id, mark, state, platform, place, endpoint, title, request, "
+            "node_id, prompt_id, owner, created) "
+            "VALUES (7, 'm', 'delivered', 'haiyi', '', '', '', '{}', '', 'a', '', 1)"
         )
+        db.execute("PRAGMA user_version = 4")
     with closing(Store(path, owner)) as store:
-        row = store.get(job)
+        row = store.get(7)
         assert row is not None
         assert row.state is State.DELIVERED
         assert store.graph_of("a") is None
