@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from ..engine.base.types import Model
     from ..engine.batch.columns import Columns
     from ..engine.batch.orders import Orders
+    from ..engine.platforms.provider import Provider
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--platform", required=True, choices=providers.names(), help=tr("where it runs")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--platform", choices=providers.names(), help=tr("where it runs"))
+    where.add_argument(
+        "--comfyui",
+        metavar="URL",
+        help=tr("a running ComfyUI: --workflow is queued there once for each row, as it is"),
     )
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument("--model", help=tr("a model of the platform, as `skyport models` lists it"))
@@ -62,6 +67,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help=tr("the seed of rows without one; another one orders all rows anew"),
     )
+
+
+def settle_platform(args: argparse.Namespace) -> None:
+    """Raises InvalidInput for options that say nothing about a running ComfyUI."""
+    if args.comfyui is None:
+        return
+    args.platform = "comfyui"
+    for option in ("server", "limit_cost"):
+        if getattr(args, option) is not None:
+            raise InvalidInput(
+                tr("{option} does not apply here.", option=f"--{option.replace('_', '-')}"),
+                do=tr("That ComfyUI's own settings and limits hold for its cloud nodes."),
+            )
+
+
+def provider(args: argparse.Namespace, at_once: int) -> Provider:
+    """What the rows go to, which takes so many at a time."""
+    if args.comfyui is None:
+        return providers.connect(args.platform)
+    from ..providers.comfyui import Comfyui
+
+    return Comfyui.at(args.comfyui, at_once)
 
 
 def columns(args: argparse.Namespace) -> Columns:

@@ -95,15 +95,15 @@ def print_end(tally: Tally, failures: Iterable[StoredRow], sums: BatchSums) -> N
     for row in islice(failures, _LISTED):
         shown += 1
         words = f"{state_text(row.state)}: {row.error}" if row.error else state_text(row.state)
-        print(f"  {row_text(row)}: {words}", file=sys.stderr)
+        print(f"  {_row_text(row)}: {words}", file=sys.stderr)
     if shown == _LISTED:
         print(tr("  The list of results has all of them."), file=sys.stderr)
 
 
-def row_text(row: StoredRow | TableRow) -> str:
-    if row.line:
-        return tr("row {number} (line {line})", number=row.number, line=row.line)
-    return tr("row {number}", number=row.number)
+def _row_text(row: StoredRow | TableRow) -> str:
+    from ..engine.batch.table import row_text
+
+    return row_text(row.number, row.line)
 
 
 # -- a dry run ----------------------------------------------------------------------------------
@@ -121,12 +121,24 @@ def dry_run(plan: Plan, provider: Provider, platform: str) -> int:
         providers.ledger(),
         providers.price_book().price,
         settings.load().reuse_results,
-        lambda row, why: print(f"{row_text(row)}: {why}"),
+        lambda row, why: print(f"{_row_text(row)}: {why}"),
     )
     print(_summary(found))
+    _print_ordered_there(found)
     if provider.is_free and found.first is not None:
         provider.prepare(found.first)  # whether a server has all that it needs
     return 1 if found.refused or not found.rows else 0
+
+
+def _print_ordered_there(found: DryRun) -> None:
+    """What the cloud nodes of a workflow order, which another ComfyUI runs once for each row."""
+    prompt = found.first and found.first.payload.get("prompt")
+    if found.first is None or found.first.platform != "comfyui" or not isinstance(prompt, dict):
+        return
+    from .estimate import total_lines
+
+    for line in total_lines(providers.estimator().estimate(prompt).times(found.orders)):
+        print(line)
 
 
 def _summary(found: DryRun) -> str:

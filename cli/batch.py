@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import providers
-from ..engine.base.errors import InvalidInput
+from ..engine.base.errors import InvalidInput, SkyportError
 from ..engine.base.words import tr
 from ..engine.settings import folders, settings
 from . import _batch_orders, _batch_report
@@ -18,9 +20,10 @@ from .run import StoppedWaiting
 
 if TYPE_CHECKING:
     from ..engine.batch.run import BatchRun, Plan, Tally
-    from ..engine.batch.store import BatchStore, StoredRow
+    from ..engine.batch.store import StoredRow
     from ..engine.ledger.budget import Limit
     from ..engine.platforms.provider import Provider
+    from ._batch_cluster import ClusterRun
 
 _GRACE = 5.0  # seconds for submits to yield their task ids
 _LIMIT_COST, _LIMIT_TASKS = "--limit-cost", "--limit-tasks"
@@ -72,6 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=tr("check every row and estimate the cost; upload and order nothing"),
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help=tr("folder of the results"))
+    parser.add_argument(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help=tr("ray: the machines of a Ray cluster, which share a ledger and the results' folder"),
+    )
+    parser.add_argument(
+        "--address", default="auto", help=tr("of the Ray cluster; auto finds the one of here")
+    )
 
 
 def _promise() -> str:
@@ -102,15 +114,16 @@ def _cost(text: str) -> tuple[float, str]:
 
 
 def run(args: argparse.Namespace) -> int:
+    _batch_orders.settle_platform(args)
     plan = _plan(args)
-    provider = providers.connect(args.platform)
+    provider = _batch_orders.provider(args, plan.at_once)
     if args.dry_run:
         return _batch_report.dry_run(plan, provider, args.platform)
     return _Command(args, plan, provider).run()
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    from ..engine.batch.run import Plan
+    from ..engine.batch.run import MOST_AT_ONCE, Plan
     from ..engine.batch.table import open_table
 
     table = open_table(args.rows)
@@ -120,7 +133,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         table,
         _batch_orders.columns(args).checked(table, orders),
         orders,
-        at_once=args.at_once or settings.load().max_parallel,
+        at_once=args.at_once or int(min(settings.load().parallel_cap, MOST_AT_ONCE)),
         copies=args.copies,
         retry_failed=args.retry_failed,
         retry_unknown=args.retry_unknown,
@@ -145,23 +158,44 @@ class _Command:
         if not total:
             raise InvalidInput(tr("{name} has no rows.", name=self._name))
         self._tally = Tally(total)
-        self._store = store()
+        self._store = providers.batch_store()
 
     def run(self) -> int:
         from ..engine.spend import limits
 
-        self._begin()
-        batch = self._batch()
         try:
             with limits.also(_limits(self._args)):
-                self._wait(batch)
+                stopped_by = self._run()
         finally:
             listed = self._output.write_list(self._store.rows(self._id))
         _batch_report.print_end(self._tally, self._failures(), self._store.sums(self._id))
-        if batch.stopped_by is not None:
-            print(tr("Stopped: {reason}", reason=batch.stopped_by), file=sys.stderr)
+        if stopped_by is not None:
+            print(tr("Stopped: {reason}", reason=stopped_by), file=sys.stderr)
         print(listed)
         return 0 if _is_complete(self._tally) else 1
+
+    def _run(self) -> SkyportError | None:
+        """Why it was stopped, None if it came to its end."""
+        if self._args.executor == "ray":
+            return self._run_in_cluster()
+        self._begin()
+        batch = self._batch()
+        self._wait(batch)
+        return batch.stopped_by
+
+    def _run_in_cluster(self) -> SkyportError | None:
+        from ._batch_cluster import ClusterRun, check, order_of, visible
+
+        check(self._plan)
+        self._begin()
+        held = _limits(self._args)
+        order = order_of(self._plan, self._id, self._provider, self._output, held)
+        batch = ClusterRun(order, self._tally, self._args.address)
+        with closing(batch), visible(order):
+            self._wait(batch)
+        # Those of machines that have died are known there only.
+        self._tally.states = Counter(self._store.sums(self._id).states)
+        return batch.stopped_by
 
     def _begin(self) -> None:
         from ..engine.batch.store import StoredBatch
@@ -193,7 +227,7 @@ class _Command:
             providers.price_book().price,
         )
 
-    def _wait(self, batch: BatchRun) -> None:
+    def _wait(self, batch: BatchRun | ClusterRun) -> None:
         engine = providers.runner().engine
         future = engine.start(batch.run())
         try:
@@ -234,10 +268,3 @@ def _stopping_text() -> str:
         "Stopping. What the platform works on goes on there; the same command goes on with it at "
         "no further charge."
     )
-
-
-def store() -> BatchStore:
-    """The record of batches, in the data folder."""
-    from ..engine.batch.store import BatchStore
-
-    return BatchStore(folders.home() / "batches.db")

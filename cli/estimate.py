@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -59,12 +59,17 @@ def _print(estimate: Estimate) -> None:
     head = [tr("node"), tr("platform"), tr("model"), tr("tasks"), tr("each"), tr("known from")]
     print(table(head, [_cells(item) for item in estimate.items]))
     print()
-    for total in estimate.totals():
-        print(_total_line(total))
+    for line in total_lines(estimate):
+        print(line)
+    print(tr("Reuse is not known here: what was ordered before costs nothing."), file=sys.stderr)
+
+
+def total_lines(estimate: Estimate) -> Iterator[str]:
+    """What each platform will charge, and what nobody knows the price of."""
+    yield from map(_total_line, estimate.totals())
     if estimate.unknown:
         names = ", ".join(item.title for item in estimate.items if item.price is None)
-        print(tr("Cost unknown: {names} (tasks: {count})", names=names, count=estimate.unknown))
-    print(tr("Reuse is not known here: what was ordered before costs nothing."), file=sys.stderr)
+        yield tr("Cost unknown: {names} (tasks: {count})", names=names, count=estimate.unknown)
 
 
 def _nothing_ordered(estimate: Estimate) -> str:

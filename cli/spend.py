@@ -115,7 +115,7 @@ def _print_limits(views: Iterable[dict[str, Json]]) -> None:
     rows = [
         [
             _where(view["setting"], view["local"]),
-            view["platform"] or tr("all"),
+            view["platform"] or (tr("each person") if view["person"] else tr("all")),
             tr("tasks") if view["counts"] == "tasks" else view["unit"],
             *(_number(view[name]) for name in ("most", "used", "left")),
         ]

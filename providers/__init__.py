@@ -34,16 +34,19 @@ from ..engine.tasks.collector import collect_forever
 from ..engine.tasks.runner import Runner
 
 if TYPE_CHECKING:
+    from ..engine.batch.store import BatchStore
     from ..sandbox import Sandbox
 
 __all__ = [
     "address",
+    "batch_store",
     "catalogue",
     "check_set_up",
     "connect",
     "estimator",
     "ledger",
     "names",
+    "order_for",
     "price_book",
     "provider_class",
     "public_hosts",
@@ -59,11 +62,13 @@ registry.register_package(__name__, __path__)
 settings.use_media_hosts(public_hosts)
 settings.use_platforms(names)
 
+BATCHES = "batches.db"  # in the data folder
 _SANDBOX_REALM = "sandbox"
 _PRICE_TIMEOUT = (3.0, 8.0)  # seconds to connect, and without a byte: nobody waits long for prices
 _catalogues: dict[tuple[str, str], Catalogue] = {}
 _starting = forks.Lock()
 _BEGAN = time.time()
+_persons: list[str] = []  # at most one: for whom this process orders
 
 
 def connect(platform: str) -> Provider:
@@ -179,7 +184,27 @@ def ledger() -> ResilientLedger:
     from ..engine.ledger.team import TeamLedger
 
     password = keys.ledger_password()
-    return TeamLedger(folders.home(), url, password.value if password else "")
+    return TeamLedger(
+        folders.home(), url, password.value if password else "", person="".join(_persons)
+    )
+
+
+def order_for(person: str) -> None:
+    """This process works for `person`, `user@host`. To be called before its ledger is opened."""
+    _persons[:] = [person]
+
+
+def batch_store() -> BatchStore:
+    """The record of batches beside the ledger. Raises InvalidInput where it cannot be used."""
+    url = settings.load().ledger_url
+    if not url:
+        from ..engine.batch.store import BatchStore
+
+        return BatchStore(folders.home() / BATCHES)
+    from ..engine.batch.team_store import TeamBatchStore
+
+    password = keys.ledger_password()
+    return TeamBatchStore(url, password.value if password else "")
 
 
 def sandbox() -> Sandbox:

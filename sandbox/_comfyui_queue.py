@@ -15,7 +15,11 @@ _ENDED = (SUCCESS, FAIL)
 
 @dataclass
 class Entry:
-    """One prompt. `stopped` is when it was cancelled, on the sandbox's clock."""
+    """One prompt.
+
+    client   whom events tell of it
+    stopped  when it was cancelled, on the sandbox's clock
+    """
 
     id: str
     number: float
@@ -23,6 +27,7 @@ class Entry:
     extra: Any
     outputs: Sequence[str]
     task: Task
+    client: str = ""
     stopped: float = math.inf
 
 
@@ -42,9 +47,13 @@ class Seen:
 
 @dataclass
 class Queue:
-    """What was sent and not forgotten. Safe to use from many threads."""
+    """What was sent and not forgotten. Safe to use from many threads.
+
+    life  how often the server was started anew
+    """
 
     tasks: Tasks
+    life: int = 0
     _entries: list[Entry] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -56,6 +65,7 @@ class Queue:
         """All is forgotten, as after a restart."""
         with self._lock:
             self._entries = []
+            self.life += 1
 
     def seen(self) -> list[Seen]:
         """Every entry now, in the order in which they run."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
@@ -20,6 +22,7 @@ from ._log import LoggedRequest
 from ._pages import BAD_JSON, HTML, Error, page
 from ._platform import Platform, Request, World
 
+_CLOSE = b"\x88\x00"  # a frame
 _KEY_HEADERS = ("Authorization", "X-Api-Key", "Api-Key")
 
 
@@ -166,7 +169,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, seen: LoggedRequest, answer: Answer) -> None:
         answer = _spoil_file(answer, self.server.world.origin)
-        if "trickle" in answer.twists and self.command != "HEAD":
+        if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self._send_frames(seen, answer)
+        elif "trickle" in answer.twists and self.command != "HEAD":
             self._trickle(seen, answer, **answer.twists["trickle"])
         elif isinstance(answer.body, Iterator):
             self._send_chunks(seen, answer, answer.body)
@@ -194,6 +199,20 @@ class Handler(BaseHTTPRequestHandler):
                 raise Cut
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         self.wfile.write(b"0\r\n\r\n")
+
+    def _send_frames(self, seen: LoggedRequest, answer: Answer) -> None:
+        """A WebSocket's, until the client closes it."""
+        self.close_connection = True
+        self._begin(seen, answer)
+        self.end_headers()
+        for frame in answer.body if isinstance(answer.body, Iterator) else ():
+            if self.server.stopping.is_set():
+                raise Cut
+            self.wfile.write(frame)
+            if select.select([self.connection], [], [], 0)[0]:
+                if self.connection.recv(BLOCK)[:1] == _CLOSE[:1]:
+                    self.wfile.write(_CLOSE)
+                return
 
     def _begin(self, seen: LoggedRequest, answer: Answer) -> None:
         """The status and the headers, not yet their end."""

@@ -231,6 +231,10 @@ class Tasks:
             if self._over.wait(min(left, _LOOK)):
                 return
 
+    def pause(self, seconds: float) -> None:
+        """Returns so many real seconds later, or when the sandbox ends."""
+        self._over.wait(seconds)
+
     def close(self) -> None:
         self._over.set()
         self._pool.shutdown(wait=True, cancel_futures=True)

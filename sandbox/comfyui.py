@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from . import _comfyui_classes as classes
+from . import _comfyui_events as events
 from ._body import Refusal
 from ._comfyui_files import INPUT, OUTPUT, TEMP, Folders, Place, stored
 from ._comfyui_queue import Entry, Queue, Seen
@@ -82,6 +83,7 @@ class Comfyui(Platform):
             Route("GET", "/history", self.all_history, query=("max_items", "offset")),
             Route("GET", "/history/{id}", self.history),
             Route("GET", "/view", self.view, query=None),
+            Route("GET", "/ws", self.socket, query=("clientId",)),
         )
         api = tuple(replace(route, template=f"/api{route.template}") for route in both)
         jobs = (
@@ -163,7 +165,8 @@ class Comfyui(Platform):
         if refusal := self._refusal(prompt, good, errors):
             return Answer.json(refusal, 400)
         number, task = self._next_number(body), self._accept(request, body, good)
-        self.queue.add(Entry(id, number, prompt, {}, good, task))
+        client = str(body.get("client_id", ""))
+        self.queue.add(Entry(id, number, prompt, {}, good, task, client))
         return Answer.json({"prompt_id": id, "number": number, "node_errors": errors})
 
     def _accept(self, request: Request, body: Mapping[str, Any], good: Sequence[str]) -> Task:
@@ -255,25 +258,9 @@ class Comfyui(Platform):
         return {
             "prompt": _queued(seen),
             "outputs": self._outputs(seen, twists),
-            "status": self._status(seen),
+            "status": events.status(seen, self._time),
             "meta": {},
         }
-
-    def _status(self, seen: Seen) -> Any:
-        """`status_str`, and the log of events."""
-        id = seen.entry.id
-        messages: list[Any] = [
-            ["execution_start", {"prompt_id": id, "timestamp": _time(self, seen.start)}]
-        ]
-        end = {"prompt_id": id, "timestamp": _time(self, seen.end)}
-        if seen.status == SUCCESS:
-            messages.append(["execution_success", end])
-        elif seen.status == FAIL:
-            messages.append(["execution_error", {**end, **_execution_error(seen)}])
-        else:
-            messages.append(["execution_interrupted", {**end, **_interrupted(seen)}])
-        word = "success" if seen.status == SUCCESS else "error"
-        return {"status_str": word, "completed": word == "success", "messages": messages}
 
     def _outputs(self, seen: Seen, twists: Twists) -> dict[str, Any]:
         outputs: dict[str, Any] = {}
@@ -287,6 +274,14 @@ class Comfyui(Platform):
             elif at:
                 outputs.setdefault(made.node_id, {}).setdefault(kind, []).append(asdict(at))
         return outputs
+
+    def socket(self, request: Request) -> Answer:
+        client = "".join(request.args.get("clientId", ())) or uuid.uuid4().hex
+        stream = events.EventStream(self.queue, self.tasks, client, self._events)
+        return Answer(101, events.handshake(request.headers), stream.frames())
+
+    def _events(self, seen: Seen) -> list[events.Event]:
+        return events.events(seen, self._outputs(seen, {}), self._time)
 
     # -- jobs -------------------------------------------------------------------------------
 
@@ -316,29 +311,33 @@ class Comfyui(Platform):
             "id": seen.entry.id,
             "status": status_word(twists, _WORDS[seen.status]),
             "priority": seen.entry.number,
-            "create_time": _time(self, seen.entry.task.began),
+            "create_time": self._time(seen.entry.task.began),
             "outputs_count": 0,
         }
         if seen.status in (PENDING, RUNNING):
             return job
         outputs = self._outputs(seen, twists)
         ended = {
-            "execution_start_time": _time(self, seen.start),
-            "execution_end_time": _time(self, seen.end),
+            "execution_start_time": self._time(seen.start),
+            "execution_end_time": self._time(seen.end),
             "outputs_count": sum(
                 len(files) for each in outputs.values() for files in each.values()
             ),
             "outputs": outputs,
-            "execution_status": self._status(seen),
+            "execution_status": events.status(seen, self._time),
             "workflow": {"prompt": seen.entry.prompt, "extra_data": seen.entry.extra},
         }
-        failed = {"execution_error": _execution_error(seen)} if seen.status == FAIL else {}
+        failed = {"execution_error": events.error_of(seen)} if seen.status == FAIL else {}
         return {**job, **ended, **failed}
 
     # -- how a task is reported -------------------------------------------------------------
 
     def id_of(self, task: Task) -> str:
         return next((s.entry.id for s in self.queue.seen() if s.entry.task.id == task.id), "")
+
+    def _time(self, moment: float) -> int:
+        """A moment of the sandbox's clock in milliseconds since the epoch."""
+        return int((time.time() - (self.tasks.clock() - moment)) * 1000)
 
     def poll_target(self, task: Task) -> str:
         return f"/api/jobs/{self.id_of(task)}"
@@ -374,27 +373,3 @@ def _object(request: Request, *names: str) -> Mapping[str, Any]:
 def _queued(seen: Seen) -> list[Any]:
     entry = seen.entry
     return [entry.number, entry.id, entry.prompt, entry.extra, list(entry.outputs)]
-
-
-def _execution_error(seen: Seen) -> dict[str, Any]:
-    node_id, _ = seen.entry.task.last_step
-    node = seen.entry.prompt.get(node_id, {})
-    return {
-        "prompt_id": seen.entry.id,
-        "node_id": node_id,
-        "node_type": node.get("class_type", ""),
-        "exception_message": seen.entry.task.words,
-        "exception_type": "RuntimeError",
-        "traceback": [],
-    }
-
-
-def _interrupted(seen: Seen) -> dict[str, Any]:
-    node_id = next(iter(seen.entry.outputs), "")
-    kind = seen.entry.prompt.get(node_id, {}).get("class_type", "")
-    return {"node_id": node_id, "node_type": kind, "executed": []}
-
-
-def _time(platform: Comfyui, moment: float) -> int:
-    """A moment of the sandbox's clock in milliseconds since the epoch."""
-    return int((time.time() - (platform.tasks.clock() - moment)) * 1000)

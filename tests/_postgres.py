@@ -11,27 +11,52 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from _waiting import PATIENCE
 
-# Nothing here must survive a power cut.
-_FAST = "fsync=off", "synchronous_commit=off", "full_page_writes=off"
+# Nothing here must survive a power cut; what is committed survives a kill of the server.
+_FAST = "fsync=off", "full_page_writes=off"
 
-_TABLES = "tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"
+_TABLES = (
+    *("tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"),
+    "batches",  # and their rows with them
+)
 
 
 class Postgres:
     """A running server with one empty ledger."""
 
-    def __init__(self, url: str) -> None:
-        import psycopg
+    def __init__(self, server: Any) -> None:
+        from skyport.engine.batch.team_store import TeamBatchStore
         from skyport.engine.ledger.postgres_store import PostgresStore
 
-        self.url = url
-        self._connection = psycopg.connect(url, autocommit=True)
+        self._server = server
+        self.url = url = server.get_uri()
+        self._connect()
         for setting in _FAST:
             self.run(f"ALTER SYSTEM SET {setting.replace('=', ' = ')}")
         self.run("SELECT pg_reload_conf()")
         PostgresStore(url).close()
+        TeamBatchStore(url).close()
+
+    def _connect(self) -> None:
+        import psycopg
+
+        self._connection = psycopg.connect(self.url, autocommit=True)
+
+    def kill(self) -> None:
+        """SIGKILL, and its start after that."""
+        self.close()
+        server = psutil.Process(self._server.get_pid())
+        killed = [server, *server.children(recursive=True)]
+        for process in killed:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(killed, timeout=PATIENCE)
+        (self._server.pgdata / "postmaster.pid").unlink()
+        _start_again(self._server)
+        self._connect()
 
     def run(self, sql: str, *values: Any) -> list[Any]:
         """What `sql` answers."""
@@ -58,7 +83,7 @@ def postgres_server() -> Iterator[Postgres]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the package wants one to import
     server = _started(folder / "data")
     try:
-        postgres = Postgres(server.get_uri())
+        postgres = Postgres(server)
         yield postgres
         postgres.close()
     finally:
@@ -81,3 +106,11 @@ def _started(data: Path) -> Any:
         with suppress(subprocess.TimeoutExpired, FileNotFoundError):  # its log, then
             return package.get_server(data, cleanup_mode="delete")
     return package.get_server(data, cleanup_mode="delete")
+
+
+def _start_again(server: Any) -> None:
+    for _ in range(5):  # the package waits ten seconds for it
+        with suppress(subprocess.SubprocessError, FileNotFoundError):
+            server.ensure_postgres_running()
+            return
+    server.ensure_postgres_running()

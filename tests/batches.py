@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,9 @@ class Batch:
     box: Sandbox
     options: Sequence[str] = ("--at-once", "8")
     launch: Sequence[str] = ("-m", "skyport")
+    env: Mapping[str, str] = field(default_factory=dict)
+    orders: Sequence[str] = ("--platform", "haiyi", "--model", MODEL)
+    platform: str = "haiyi"  # whose charges are counted
 
     @property
     def table(self) -> Path:
@@ -66,14 +69,15 @@ class Batch:
     def start(self) -> subprocess.Popen[str]:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        given = ("--platform", "haiyi", "--model", MODEL, "--output", str(self.output))
+        given = (*self.orders, "--output", str(self.output))
         return subprocess.Popen(
             [sys.executable, *self.launch, "batch", str(self.table), *given, *self.options],
             env={
                 **python_path(),
-                **environment(self.box, "haiyi"),
+                **environment(self.box, self.platform),
                 "SKYPORT_HOME": str(home),
                 "SKYPORT_RESULTS_DIR": str(self.folder / "results"),
+                **self.env,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -90,7 +94,7 @@ class Batch:
         """Send it a signal as soon as the sandbox has charged for so many tasks in all."""
         process = self.start()
         deadline = time.monotonic() + patience
-        while process.poll() is None and self.box.charges["haiyi"] < charges:
+        while process.poll() is None and self.box.charges[self.platform] < charges:
             assert time.monotonic() < deadline, "it never came so far"
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK)

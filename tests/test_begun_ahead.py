@@ -66,6 +66,25 @@ def test_a_free_slot_goes_to_a_running_node_first_and_then_in_the_order_of_the_q
     assert sent(cloud) == [0, 1, 2, 3]
 
 
+def test_of_two_hundred_the_oldest_are_sent_first_and_no_more_at_once_than_may_be(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "20")
+    cloud = play.cloud(lasts=10)
+
+    async def scene() -> None:
+        jobs = [await ahead(play, cloud, n, float(n)) for n in range(200, 180, -1)]
+        await asyncio.sleep(1)
+        jobs += [await ahead(play, cloud, n, float(n)) for n in range(180, 0, -1)]
+        for job in jobs:
+            await ended(job)
+
+    play.run(scene())
+    assert sent(cloud) == [*range(200, 180, -1), *range(1, 181)]
+    times = cloud.times("submit")
+    assert all(after - before >= 10 for before, after in zip(times, times[20:], strict=False))
+
+
 def test_what_was_begun_ahead_moves_up_when_its_node_runs(play: Play, cloud: Cloud) -> None:
     async def scene() -> None:
         first = await play.runner.begin(cloud, order(seed=0), Path())

@@ -7,15 +7,20 @@ import hashlib
 import json
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from _clock import LONG, Clock
 from _waiting import PATIENT, until
 from scripted import Scripted
+from skyport.engine.base.types import Status, Task, TaskState
 from skyport.engine.http.client import Http
 from skyport.providers.comfyui._events import Events
+from skyport.providers.comfyui._native import NativeDialect, with_events
+from skyport.sandbox import Sandbox
 
 websocket = pytest.importorskip("websocket")
 WORKFLOW = {"5": {"class_type": "KSampler", "inputs": {}, "_meta": {"title": "Draw it"}}}
@@ -145,3 +150,66 @@ def test_a_server_without_one_is_only_slower(server: Scripted) -> None:
     until(lambda: server.asked("/ws"))
     assert events.progress("a") == ("", None)
     events.forget("a")
+
+
+# -- with the sandbox ----------------------------------------------------------------------------
+
+PAINTED = {
+    "1": {"class_type": "SandboxPainter", "inputs": {"text": LONG}, "_meta": {"title": "Paint"}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+}
+
+
+@pytest.fixture
+def dialect(sandbox: Sandbox) -> NativeDialect:
+    key = {"Authorization": f"Bearer {sandbox.key('comfyui')}"}
+    sandbox.faults.clear()
+    sandbox.platforms["comfyui"].restart()  # type: ignore[attr-defined]
+    return with_events(Http("ComfyUI", sandbox.base_url("comfyui"), key, timeout=PATIENT))
+
+
+def submitted(dialect: NativeDialect) -> Task:
+    return Task("comfyui", "pc", str(dialect.submit(PAINTED, str(uuid.uuid4()))))
+
+
+def test_node_and_step_of_a_task_are_known_while_it_runs_and_its_end_at_once(
+    dialect: NativeDialect, sandbox: Sandbox, clock: Clock
+) -> None:
+    first = submitted(dialect)
+    until(lambda: any(seen.status == 101 for seen in sandbox.log.of("GET", "/ws")))
+    woken: list[Task] = []
+    dialect.on_end(first, lambda: woken.append(first))
+    clock.forward(20)  # of the 180 seconds that it takes
+    state = until(lambda: _with_progress(dialect.poll(first)))
+    assert state.node == "Paint (1)"
+    assert state.node_progress is not None
+    assert 0.1 < state.node_progress < 1
+    assert woken == []
+    clock.forward()
+    until(lambda: woken)
+    assert dialect.poll(first).status is Status.SUCCEEDED
+
+
+def _with_progress(state: TaskState) -> TaskState | None:
+    return state if state.node_progress else None
+
+
+def test_a_task_of_a_server_that_takes_no_socket_ends_all_the_same(
+    dialect: NativeDialect, sandbox: Sandbox, clock: Clock
+) -> None:
+    sandbox.faults.add("GET */ws", "status", times=10**6, status=502)
+    task = submitted(dialect)
+    until(lambda: sandbox.log.of("GET", "/ws"))
+    clock.forward()
+    assert dialect.poll(task).status is Status.SUCCEEDED
+
+
+def test_an_end_wakes_with_its_own_event_and_again_once_the_history_has_it(
+    there: EventServer, events: Events
+) -> None:
+    woken: list[str] = []
+    events.on_end("a", lambda: woken.append("a"))
+    there.tell("execution_error", prompt_id="a", node_id="5")
+    until(lambda: woken == ["a"])
+    there.tell("executing", node=None, prompt_id="a")  # the history may have it only now
+    until(lambda: woken == ["a", "a"])

@@ -6,6 +6,7 @@ names for screen readers, the keyboard, narrow and wide windows. Needs COMFYUI_P
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from editor.access import PALETTES, faults, use_palette
 from host import Host, open_host
 from real_editor import NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment
+from skyport.engine.batch.store import BatchStore, RowState, StoredBatch, StoredRow
 from skyport.engine.ledger.ledger import State
 from skyport.sandbox import start
 
@@ -40,7 +42,15 @@ def host(tmp_path_factory: Any) -> Iterator[Host]:
     with start(pace=0.05) as sandbox:
         env = {**environment(sandbox, "opencomputing", "haiyi"), "SKYPORT_KEEP_DAYS": "30"}
         with open_host("comfyui", tmp_path_factory.mktemp("editor"), env=env) as host:
+            add_batch(host)
             yield host
+
+
+def add_batch(host: Host) -> None:
+    store = BatchStore(Path(host.process.env["SKYPORT_HOME"]) / "batches.db")
+    store.begin(StoredBatch("b1", "shots of a long name.csv", "happyhorse", "kling", 4000, "", ""))
+    store.write("b1", StoredRow(1, mark="a", state=RowState.DONE, cost=1234.5, unit="CNY"))
+    store.close()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +102,7 @@ def practise(editor: Editor, on: bool | None) -> None:
 def jobs(editor: Editor) -> None:
     command(editor, JOBS)
     editor.page.wait_for_selector(".skyport-row")
-    for name in ("Spending and limits", "Cost"):
+    for name in ("Batches", "Spending and limits", "Cost"):
         editor.page.locator(".skyport-sums summary", has_text=name).click()
     editor.page.wait_for_timeout(500)
 

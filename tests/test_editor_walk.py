@@ -81,7 +81,6 @@ def editor(request: Any, opened: Editor, host: Host) -> Iterator[Editor]:
     opened.build({})
     dismiss(opened)
     yield opened
-    opened.page.screenshot(path=f"/tmp/w/wk-shots/{request.node.name}.png")
     opened.page.evaluate("() => document.querySelector('.skyport-browse')?.close()")
     opened.page.keyboard.press("Escape")
     if opened.page.locator(".skyport-jobs").count():
@@ -320,15 +319,15 @@ def test_run_in_cloud(editor: Editor, host: Host, sandbox: Sandbox) -> None:
 
 
 def test_search(editor: Editor) -> None:
-    find_all(editor)
+    find_all(editor, WORDS)
 
 
-def find_all(editor: Editor) -> None:
+def find_all(editor: Editor, words: list[str]) -> None:
     """Type every word into the search box of the editor."""
     editor.page.mouse.dblclick(700, 500)
     box = editor.page.locator("input:focus")
     found = editor.page.locator('[data-testid="result-item"]')
-    for word in WORDS:
+    for word in words:
         box.fill(word)
         until(lambda: found.filter(has_text="skyport").count() or further(found))
 
@@ -342,7 +341,8 @@ def further(found: Locator) -> None:
 
 @CHINESE
 def test_search_in_chinese(editor: Editor) -> None:
-    find_all(editor)
+    """The box shows 64 nodes, and more ids than that hold "video" or "image"; no name does here."""
+    find_all(editor, [word for word in WORDS if word not in ("video", "image")])
 
 
 @CHINESE

@@ -150,8 +150,8 @@ def test_a_ledger_without_graphs_gets_its_tables_and_keeps_its_rows(tmp_path: Pa
     with closing(sqlite3.connect(path)) as db:
         db.executescript(
             "DROP TABLE prompts; DROP TABLE graphs; DROP INDEX files_by_content;"
-            "DROP TRIGGER notice_of_order; DROP TABLE notices;"
-            "ALTER TABLE tasks DROP COLUMN person; PRAGMA user_version = 4;"
+            "DROP TABLE notices; DROP TRIGGER notice_of_order; ALTER TABLE tasks DROP person;"
+            "PRAGMA user_version = 4;"
         )
     with closing(Store(path, owner)) as store:
         row = store.get(job)

@@ -107,6 +107,49 @@ def test_nothing_is_copied_over_jobs_of_another_ledger(
     assert rows(team) == before
 
 
+def pending(store: Store) -> list[str]:
+    with store.outbox() as outbox:
+        return sorted(f"{one.fingerprint} {one.event}" for one in outbox.pending())
+
+
+def test_notices_that_are_open_are_sent_from_the_copy_and_only_there(
+    file: Store, team: PostgresStore
+) -> None:
+    with file.outbox() as outbox:
+        [first, *_] = outbox.pending()
+        outbox.settle([first])
+    still = pending(file)
+    assert len(still) > 1
+    copy(file, team)
+    assert (pending(file), pending(team)) == ([], still)
+
+
+def test_a_copy_that_is_repeated_brings_back_no_notice_that_was_sent(
+    file: Store, team: PostgresStore
+) -> None:
+    copy(file, team)
+    with team.outbox() as outbox:
+        outbox.settle(outbox.pending())
+    copy(file, team)
+    assert pending(team) == []
+
+
+def test_graphs_and_what_forgotten_jobs_have_cost_are_copied_however_many_they_are(
+    file: Store, team: PostgresStore
+) -> None:
+    for number in range(250):
+        file.keep_graph(f"prompt {number}", f"graph {number % 120}")
+    with file._transaction():
+        file._charges.keep_pruned("id = 1")
+        for _ in range(8):
+            file._db.execute("INSERT INTO pruned SELECT * FROM pruned")
+    copy(file, team)
+    copy(file, team)
+    assert team.spending(0) == file.spending(0)
+    graphs = {team.graph_of(f"prompt {number}") for number in range(250)}
+    assert graphs == {f"graph {number}" for number in range(120)}
+
+
 def test_a_ledger_in_use_is_not_copied(team: PostgresStore, file: Store) -> None:
     file.record_intent(record("under way"))
     with pytest.raises(InvalidInput, match="still works with the ledger"):

@@ -694,6 +694,7 @@ def test_an_order_after_one_that_ends_counts_its_price_whenever_it_is_made(
         ("all=0.5 CNY\uff0c 100 credits", [Cap(0.5, "", "CNY"), Cap(100, "", "credits")]),
         ("5$, 7 \u00a5, 9 \u5143", [Cap(5, "", "$"), Cap(7, "", "\u00a5"), Cap(9, "", "\u5143")]),
         ('{"all": 20, "gpugeek": "5 CNY"}', [Cap(20), Cap(5, "gpugeek", "CNY")]),
+        ("20, person=5 CNY", [Cap(20), Cap(5, "person", "CNY")]),
         ('{"haiyi": [1.5, "2 CNY"]}', [Cap(1.5, "haiyi"), Cap(2, "haiyi", "CNY")]),
     ],
 )
@@ -705,6 +706,12 @@ def test_a_limit_of_cost_is_written_in_one_of_these_ways(
     as_text = str(stored.load().limit_cost_per_day)
     monkeypatch.delenv("SKYPORT_LIMIT_COST_PER_DAY")
     assert list(stored.save({"limit_cost_per_day": as_text}).limit_cost_per_day) == caps
+
+
+def test_a_limit_for_each_person_holds_for_all_platforms_of_that_person() -> None:
+    stored.save({"limit_tasks_per_day": "20, person=5"})
+    found = [(limit.most, limit.platform, limit.person) for limit in limits.current()]
+    assert found == [(20, "", False), (5, "", True)]
 
 
 @pytest.mark.parametrize("value", [20, "20, gpugeek=5", {"all": 20, "gpugeek": 5}, 20.0])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +16,8 @@ from _clock import LONG
 from _waiting import PATIENCE
 from PIL import Image, ImageOps
 from sandboxes import SandboxClient
+
+websocket = pytest.importorskip("websocket")
 
 
 class Client(SandboxClient):
@@ -183,6 +187,78 @@ def test_a_failed_node_is_named_in_job_and_history(client):
     assert (error["node_id"], error["exception_message"]) == ("9", "no more memory")
     events = client.get(f"/history/{id}")[id]["status"]["messages"]
     assert [name for name, _ in events] == ["execution_start", "execution_error"]
+
+
+# -- events -------------------------------------------------------------------------------------
+
+
+def listening(client: Client, name: str) -> Any:
+    key = client.box.key("comfyui")
+    address = f"ws{client.base.removeprefix('http')}/ws?clientId={name}"
+    return websocket.create_connection(
+        address, timeout=PATIENCE, header=[f"Authorization: Bearer {key}"]
+    )
+
+
+def told(socket: Any, until: str) -> list[tuple[str, Any]]:
+    """(type, data) of what comes, to the first event of a type."""
+    found: list[tuple[str, Any]] = []
+    while not found or found[-1][0] != until:
+        message = json.loads(socket.recv())
+        found.append((message["type"], message["data"]))
+    return found
+
+
+def test_a_client_is_told_of_each_node_its_steps_and_the_end_of_its_prompts(client):
+    with closing(listening(client, "me")) as socket, closing(listening(client, "you")) as other:
+        ((_, first),) = told(socket, "status")
+        assert first == {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "me"}
+        id = client.submit(painted(), client_id="me")
+        one_left = ("status", {"status": {"exec_info": {"queue_remaining": 1}}})
+        assert told(socket, "status") == [one_left]
+        assert len(told(other, "status")) == 1
+        assert told(other, "status") == [one_left]
+        client.clock.now += 1
+        progress = told(socket, "progress")
+        assert [name for name, _ in progress] == [
+            *("execution_start", "execution_cached", "executing", "progress_state", "progress")
+        ]
+        assert progress[-1][1] == {"node": "1", "value": 1, "max": 20, "prompt_id": id}
+        assert progress[-2][1]["nodes"] == {"1": {"value": 1, "max": 20, "state": "running"}}
+        client.clock.now += 60
+        *_, executed, success, end = [
+            one for one in told(socket, "status")[:-1] if "progress" not in one[0]
+        ]
+        assert executed[1]["output"] == client.job(id)["outputs"]["9"]
+        assert (executed[1]["node"], success[0]) == ("9", "execution_success")
+        assert end == ("executing", {"node": None, "prompt_id": id})
+        assert len(told(other, "status")) == 1  # of somebody else's only how many are left
+
+
+def test_a_prompt_that_fails_or_is_interrupted_is_told_with_its_end(client):
+    with closing(listening(client, "me")) as socket:
+        client.submit(painted("[[fail:no more memory]]"), client_id="me")
+        client.clock.now += 60
+        error = told(socket, "execution_error")[-1][1]
+        assert (error["node_id"], error["exception_message"]) == ("9", "no more memory")
+        stopped = client.submit(painted(LONG), client_id="me")
+        client.clock.now += 300
+        told(socket, "progress")
+        client.post(f"/api/jobs/{stopped}/cancel", None)
+        told(socket, "execution_interrupted")
+        assert json.loads(socket.recv())["data"] == {"node": None, "prompt_id": stopped}
+
+
+def test_a_restart_ends_the_stream_of_events(client):
+    with closing(listening(client, "me")) as socket:
+        client.imitation.restart()
+        with pytest.raises(websocket.WebSocketException):
+            told(socket, "progress")
+
+
+def test_events_are_for_websockets_with_the_key(client):
+    assert client.ask("GET", "/ws?clientId=me").status_code == 400
+    assert requests.get(f"{client.base}/ws", timeout=PATIENCE).status_code == 401
 
 
 # -- stop, restart --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,19 @@ def test_no_node_has_the_name_of_another(nodes, ours):
     own = [node["display_name"].lower() for node in ours.values()]
     assert [name for name in own if name in theirs] == []
     assert len(set(own)) == len(own)
+
+
+# The search box shows 64 nodes, those first whose names begin with what was typed.
+@pytest.mark.parametrize(
+    ("language", "image", "video"),
+    [("en", "Image", "Video"), ("zh", "\u56fe\u7247", "\u89c6\u9891")],
+)
+def test_the_nodes_over_several_platforms_begin_with_what_they_make(language, image, video):
+    texts = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+    names = {node: text["display_name"] for node, text in texts.items() if "Any" in node}
+    assert names
+    for node, name in names.items():
+        assert name.startswith(image if node.endswith("ToImage") else video)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -97,7 +97,7 @@ def test_results_go_where_the_host_says_unless_the_user_set_a_folder(tmp_path):
 
 def test_the_defaults_hold_where_nothing_is_written():
     assert load() == Settings(
-        max_parallel=8,
+        max_parallel="auto",
         most_per_task=10,
         time_limit_s=None,
         max_result_mb=4096,
@@ -129,7 +129,7 @@ def test_a_change_of_the_file_by_another_hand_is_seen(home):
     write(home, {"max_parallel": 30})
     assert load().max_parallel == 30
     (home / "settings.json").unlink()
-    assert load().max_parallel == 8
+    assert load().max_parallel == "auto"
 
 
 def test_an_unchanged_file_is_not_read_again(home):
@@ -154,7 +154,7 @@ def test_a_byte_order_mark_is_no_hindrance(home):
 
 
 WRONG = {
-    "max_parallel": [0, -1, True, 1.5, "8", [8]],
+    "max_parallel": [0, -1, True, 1.5, "8", [8], "many", ""],
     "most_per_task": [0, -1, True, 1.5, "8"],
     "time_limit_s": [0, -1, True, "60", float("inf"), float("nan")],
     "max_result_mb": [0, "4096"],

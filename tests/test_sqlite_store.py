@@ -208,6 +208,7 @@ def test_an_order_goes_its_way_and_every_time_is_kept(store: Store, stores: Stor
         task=task("24317", "https://in.example/a.png"),
         result=result("24317", texts=("\u597d",), warnings=("careful",), cost=0.11),
         owner=running.owner,
+        person=running.person,
         created=began,
         submitted=began + 1,
         ended=began + 3,
@@ -303,6 +304,22 @@ def test_what_a_task_costs_is_not_forgotten_by_an_end_that_does_not_tell(store: 
     store.record_result("a", result("a"))
     assert known(store).cost == 0.5
     assert known(store).result == result("a", cost=0.5)
+
+
+def test_how_many_orders_a_lane_takes_is_kept_and_replaced(store: Store) -> None:
+    assert store.known_room("lane") is None
+    for most in (12, 5):
+        store.record_room("lane", most)
+        assert store.known_room("lane") == most
+    assert store.known_room("another lane") is None
+
+
+def test_an_order_is_under_way_at_its_address_until_it_ends(store: Store) -> None:
+    base_url = bring(store, State.RUNNING).record.base_url
+    assert store.is_any_under_way(base_url)
+    assert not store.is_any_under_way("https://elsewhere.example")
+    store.record_end("a", State.FAILED, "no")
+    assert not store.is_any_under_way(base_url)
 
 
 def test_an_answer_is_kept_even_where_the_intent_was_lost(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -11,14 +12,18 @@ from typing import Any
 
 import pytest
 from _postgres import Postgres
-from processes import Children
+from PIL import Image
+from processes import Child, Children
+from sandboxes import environment, set_environment
 from skyport import providers
-from skyport.engine.base.errors import NotRecorded, OutcomeUnknown
+from skyport.engine.base.errors import LimitReached, NotRecorded, OutcomeUnknown
 from skyport.engine.base.types import Result, Task
+from skyport.engine.ledger.budget import Limit, Period
 from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
 from skyport.engine.ledger.postgres import PostgresError
 from skyport.engine.ledger.postgres_store import PostgresStore, holder
 from skyport.engine.ledger.team import TeamLedger
+from skyport.sandbox import start
 from virtual import Play, clip, order
 
 needs_pause = pytest.mark.skipif(os.name == "nt", reason="Windows cannot pause a process")
@@ -164,6 +169,34 @@ def test_a_lease_outlives_a_time_in_which_the_database_was_down(
         assert store.owner.id == before
 
 
+def test_a_lease_that_ran_out_while_the_server_was_down_is_still_held(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store, other = machine(), machine()
+    store.record_intent(record())
+    before = store.owner.id
+    postgres.run("UPDATE leases SET until = clock_timestamp()")
+    postgres.kill()
+    other.recover()
+    assert states(other) == [State.INTENT]
+    assert store.confirm_intent("a")
+    assert store.owner.id == before
+
+
+def test_a_machine_that_ends_normally_leaves_its_orders_to_the_others_at_once(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store = machine()
+    with Children() as children:
+        child = children.start("hesitate", postgres.url, "a")
+        assert child.line() == "mine"
+        child.go()
+        assert child.line() == "sends"
+        assert child.finish() == 0
+    store.recover()
+    assert states(store) == [State.UNKNOWN]
+
+
 class Paused(PostgresStore):
     """A machine that is paused between its intent and the submit, and is given up meanwhile."""
 
@@ -206,6 +239,62 @@ def test_two_colleagues_equal_order_is_one_task(
         second = theirs.result(same, wanted, tmp_path)
         assert (cloud.counts["submit"], same.counts["submit"]) == (1, 0)
         assert first.task_id == second.task_id
+
+
+def test_an_order_queued_on_two_machines_at_once_is_one_charge_and_two_deliveries(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = tmp_path / "picture.png"
+    Image.linear_gradient("L").convert("RGB").save(picture)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps([{"prompt": "for both", "picture": str(picture)}]))
+    with start(pace=0.05) as box, Children() as children:
+        env = {**environment(box, "haiyi"), "SKYPORT_LEDGER_URL": postgres.url}
+        machines = []
+        for name in ("one", "other"):
+            own = {f"SKYPORT_{key}": str(tmp_path / name / key) for key in ("HOME", "RESULTS_DIR")}
+            set_environment(monkeypatch, env | own)
+            machines.append(children.start("work", plan))
+        ended = [last_line(machine) for machine in machines]
+        assert [line.split()[:2] for line in ended] == [["got", "0"]] * 2
+        assert box.charges["haiyi"] == 1
+    assert postgres.run("SELECT state, count(*) FROM tasks GROUP BY state") == [("delivered", 1)]
+    for name in ("one", "other"):
+        [file] = (tmp_path / name / "RESULTS_DIR").rglob("*.png")
+        Image.open(file).load()
+
+
+def last_line(child: Child) -> str:
+    """Once it has ended."""
+    said = ""
+    while line := child.line():
+        said = line
+    return said
+
+
+def test_a_limit_for_each_person_counts_what_that_person_orders_on_any_machine(
+    postgres: Postgres,
+) -> None:
+    each = Limit("limit_tasks_per_day", Period.DAY, 2, "tasks", person=True)
+    both = Limit("limit_tasks_per_day", Period.DAY, 4, "tasks")
+    people = [PostgresStore(postgres.url, person=name) for name in ("ann@a", "ann@a", "bob@b")]
+    ann, ann_too, bob = people
+    try:
+        ann.record_intent(record("1"), each, both)
+        ann_too.reserve([record("2")], [each, both], reuse=True)
+        with pytest.raises(LimitReached, match=r"is 2 tasks for each person\. Today has 2 tasks"):
+            ann.record_intent(record("3"), each, both)
+        bob.record_intent(record("4"), each, both)
+        bob.record_intent(record("5"), each, both)
+        bob.record_end("5", State.FAILED, "refused")
+        bob.record_intent(record("6"), each, both)
+        with pytest.raises(LimitReached, match="for each person"):
+            bob.record_intent(record("7"), each)
+        with pytest.raises(LimitReached, match=r"is 4 tasks\. Today has 4 tasks"):
+            bob.record_intent(record("7"), both)
+    finally:
+        for store in people:
+            store.close()
 
 
 def test_everybody_sees_who_ordered_what(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skyport.engine.base.errors import InvalidInput
 from skyport.engine.tasks import learnt_widgets
-from skyport.engine.workflows import widget_names
+from skyport.engine.workflows import saved_values, widget_names
 from skyport.engine.workflows.object_info import is_object_info
 
 CHOICE = ["COMBO", {"options": ["euler", "dpmpp_2m"]}]
@@ -87,7 +87,7 @@ def saved(values: list[Any], sockets: str = "", converted: str = "", linked: str
 
 
 def named_by_server(class_type: str, node: Any) -> Any:
-    return widget_names.named(node, [widget_names.of_object_info(SERVER)[class_type]])
+    return saved_values.named(node, [widget_names.of_object_info(SERVER)[class_type]])
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,16 @@ def named_by_server(class_type: str, node: Any) -> Any:
             saved([7, "fixed", None, None, 20, "euler", None, True], "model"),
             {"seed": 7, "steps": 20, "sampler": "euler", "tiled": True},
         ),
+        (  # of an older class, which had an input more
+            "Sampler",
+            saved([7, "fixed", 20, "euler", True, 3], "model"),
+            {"seed": 7, "steps": 20, "sampler": "euler", "tiled": True},
+        ),
+        (
+            "Sampler",
+            saved([7, "fixed", 20, 2.5, "euler", True], "model"),
+            {"seed": 7, "steps": 20, "sampler": "euler", "tiled": True},
+        ),
         (  # a choice that is shown with its picture
             "Sampler",
             saved([7, "fixed", 20, {"content": "euler", "image": "euler.png"}, True], "model"),
@@ -154,7 +164,10 @@ def test_what_a_server_declares_names_the_values(
     [
         ("Sampler", saved([7, "fixed", "euler", 20, True], "model")),  # another order
         ("Sampler", saved([7, "fixed", 2.5, "euler", True], "model")),
-        ("Sampler", saved([7, "fixed", 20, "euler", True, 3], "model")),  # one too many
+        ("Sampler", saved([7, "fixed", 20, 8, "euler", True], "model")),  # which are the steps?
+        ("Sampler", saved([7, "fixed", 20, 8, 20, "euler", True], "model")),
+        ("Sampler", saved([7, "fixed", 20, "euler", "on"], "model")),  # of another type since
+        ("Sampler", saved([7, 20, "euler", True, None, *"abcde"], "model")),  # hardly that class
         ("Sampler", saved([float("inf"), "fixed", 20, "euler", True], "model")),
         ("Sampler", saved(["x"] * 600, "model")),
         ("Fit", saved(["elsewhere", True], "image text")),  # a choice that brings unknown inputs
@@ -172,7 +185,7 @@ def test_a_class_that_cannot_be_read_names_nothing_and_hides_no_other() -> None:
     assert found.keys() == SERVER.keys()
     assert is_object_info({**SERVER, "Odd": "text"})
     (unreadable,) = widget_names.of_object_info({"Odd": {"input": {"required": {"a": 3}}}}).values()
-    assert widget_names.named(saved([1]), [unreadable]) is None
+    assert saved_values.named(saved([1]), [unreadable]) is None
 
 
 def test_a_widget_that_is_a_socket_here_takes_no_value() -> None:
@@ -191,8 +204,8 @@ def export(**inputs: Any) -> dict[str, Any]:
 def test_an_export_names_the_values_of_another_workflow() -> None:
     told = widget_names.of_workflow(export(seed=1, way="add", much=0.5, image=["2", 0]))["Blend"]
     node = saved([9, "randomize", "mix", 1], "image")
-    assert widget_names.named(node, [told]) == {"seed": 9, "way": "mix", "much": 1}
-    assert widget_names.named(saved(["mix", 9, 1], "image"), [told]) is None
+    assert saved_values.named(node, [told]) == {"seed": 9, "way": "mix", "much": 1}
+    assert saved_values.named(saved(["mix", 9, 1], "image"), [told]) is None
 
 
 LORAS = [{"on": True, "lora": f"{name}.safetensors", "strength": 0.5} for name in "ab"]
@@ -204,15 +217,15 @@ def test_the_rows_of_a_list_of_loras_keep_their_numbers_whoever_tells_of_the_cla
     rows = {"lora_1": LORAS[0], "lora_2": LORAS[1]}
     entry = {"input": {"optional": {"model": ["MODEL"]}}, "output": ["MODEL"]}
     declared = widget_names.of_object_info({"Blend": entry})
-    assert widget_names.named(node, [told["Blend"]]) == rows
-    assert widget_names.named(node, [declared["Blend"]]) == rows
-    assert widget_names.named(node, []) is None
+    assert saved_values.named(node, [told["Blend"]]) == rows
+    assert saved_values.named(node, [declared["Blend"]]) == rows
+    assert saved_values.named(node, []) is None
 
 
 def test_a_linked_input_of_an_export_is_a_widget_where_the_node_saves_it_as_one() -> None:
     told = widget_names.of_workflow(export(way="add", much=["3", 0], image=["2", 0]))["Blend"]
     node = saved(["mix", 1], "image", "much")
-    assert widget_names.named(node, [told]) == {"way": "mix", "much": 1}
+    assert saved_values.named(node, [told]) == {"way": "mix", "much": 1}
 
 
 def test_exports_that_contradict_each_other_name_nothing() -> None:
@@ -221,8 +234,8 @@ def test_exports_that_contradict_each_other_name_nothing() -> None:
     known = widget_names.learnt({}, first, widget_names.WORKFLOW)
     known = widget_names.learnt(known, other, widget_names.WORKFLOW)
     both = widget_names.candidates(known, "Blend")
-    assert widget_names.named(saved(["a", "b"]), both) is None
-    assert widget_names.named(saved(["a", "a"]), both) == {"way": "a", "mode": "a"}
+    assert saved_values.named(saved(["a", "b"]), both) is None
+    assert saved_values.named(saved(["a", "a"]), both) == {"way": "a", "mode": "a"}
 
 
 def test_a_workflow_whose_inputs_were_sorted_tells_no_order() -> None:
@@ -247,8 +260,8 @@ def test_a_given_export_helps_where_a_server_has_another_version_of_the_pack(hom
     learnt_widgets.learn({"1": {"class_type": "Rate", "inputs": {"a": "x", "b": "y"}}}, given=True)
     for _ in range(2):
         found = learnt_widgets.candidates("Rate")
-        assert widget_names.named(saved(["p", "q"]), found) == {"a": "p", "b": "q"}
-        assert widget_names.named(saved([2.5, "#fff"]), found) == {"rate": 2.5, "tint": "#fff"}
+        assert saved_values.named(saved(["p", "q"]), found) == {"a": "p", "b": "q"}
+        assert saved_values.named(saved([2.5, "#fff"]), found) == {"rate": 2.5, "tint": "#fff"}
         learnt_widgets.learn(SERVER)
 
 
@@ -323,5 +336,5 @@ def test_no_server_and_no_node_makes_it_raise(tree: Any, inputs: Any, values: li
     node = {"type": "A", "inputs": inputs, "widgets_values": values}
     for name, widgets in found.items():
         assert widget_names.candidates(known, name) == [widgets] or "nan" in repr(known)
-        named = widget_names.named(node, [widgets])
+        named = saved_values.named(node, [widgets])
         assert named is None or all(isinstance(one, str) for one in named)

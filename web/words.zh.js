@@ -114,8 +114,8 @@ export default {
   "at most; tasks of unknown price are not counted": "上限；价格未知的任务不计入",
   "at most, such as 10 CNY, happyhorse=3 USD; without a unit it holds for every unit by itself":
     "上限，例如 10 CNY, happyhorse=3 USD；不带单位时对每种单位分别生效",
-  "at most, such as 20, or 20, gpugeek=5 to limit one platform too; more are refused before anything is sent":
-    "上限，例如 20，或 20, gpugeek=5 以同时限制单个平台；超出的任务在发送任何内容之前被拒绝",
+  "at most, such as 20, or 20, gpugeek=5 to limit one platform too; person=5 limits each who shares a ledger; more are refused before anything is sent":
+    "上限，例如 20，或 20, gpugeek=5 以同时限制单个平台；person=5 限制共用账本的每个人；超出的任务在发送任何内容之前被拒绝",
   "{cost} expected": "预计 {cost}",
   "{count} of unknown price": "{count} 个价格未知",
   "{left} left of {most}": "剩余 {left} / 共 {most}",
@@ -192,6 +192,8 @@ export default {
   "Open settings": "打开设置",
   "Order anew": "重新下单",
   "Ordered": "创建时间",
+  "Ordered by": "下单人",
+  "each person": "每人",
   "Outcome unknown": "结果未知",
   "Parallel tasks": "并行任务数",
   "Patience": "无响应等待时间",
@@ -298,7 +300,7 @@ export default {
   "no answer for {time}": "已 {time} 没有响应",
   "no longer offered": "已下线",
   "not submitted yet": "尚未提交",
-  "of one platform at the same time": "同一平台同时进行的任务数",
+  "of one platform at the same time; auto: as many as it takes": "同一平台同时进行的任务数；auto 表示平台接受多少就同时进行多少",
   "outcome unknown": "结果未知",
   "preparing": "准备中",
   "queue {place}": "排队 {place}",

@@ -34,6 +34,7 @@ from .output import Output, is_here, result_to_store
 from .store import BatchStore, RowState, StoredRow
 from .table import Table, TableRow
 
+MOST_AT_ONCE = 1000  # rows under way where nobody says how many; it bounds the memory
 _WORKERS = "batch"
 _STOPS = (AuthRejected, OutOfCredit, MissingKey)  # what the next row would be told as well
 _NOT_SENT = ("waiting", "preparing", "fetching", "uploading")  # stages of a job
@@ -49,6 +50,8 @@ class Plan:
     retry_failed   whether rows whose order has failed are ordered anew
     retry_unknown  whether those are that may have been charged already
     needs_price    whether a limit of cost holds, which an order of unknown price would pass by
+    last_job       where several processes work on it: the last job of before, as what failed after
+                   that is not ordered anew by one of the others
     """
 
     table: Table
@@ -59,6 +62,7 @@ class Plan:
     retry_failed: bool = False
     retry_unknown: bool = False
     needs_price: bool = False
+    last_job: int | None = None
 
     def id(self, base_url: str) -> str:
         """Equal for the same command on a table of the same content."""
@@ -246,7 +250,7 @@ class BatchRun:
                 return None
             return _with_job(replace(stored, state=RowState.UNKNOWN, error=_unknown_text()), known)
         is_failed = known.state in (State.FAILED, State.CANCELLED)
-        if is_failed and not self._is_failed_retried(stored):
+        if is_failed and not self._is_failed_retried(stored, known):
             return _with_job(replace(stored, state=RowState.FAILED, error=known.error), known)
         return None
 
@@ -256,14 +260,15 @@ class BatchRun:
         is_listed = listed is not None and listed.job == known.id
         return self._plan.retry_unknown and is_listed and self._is_first_retry(stored)
 
-    def _is_failed_retried(self, stored: StoredRow) -> bool:
+    def _is_failed_retried(self, stored: StoredRow, known: Row) -> bool:
         """Also an order that failed outside of this batch, or that only the account stopped."""
         before = self._store.find(self._id, stored.number)
         if before is None or before.mark != stored.mark:
             before = self._store.find_equal(self._id, stored.mark)
         if before is None or before.state is RowState.WAITING:
             return True
-        return self._plan.retry_failed and self._is_first_retry(stored)
+        is_of_before = self._plan.last_job is None or known.id <= self._plan.last_job
+        return self._plan.retry_failed and is_of_before and self._is_first_retry(stored)
 
     def _is_first_retry(self, stored: StoredRow) -> bool:
         """Equal rows are one order: it is sent anew once."""

@@ -1,4 +1,4 @@
-"""What became of every row of every batch: `batches.db` in the data folder, beside the ledger.
+"""What became of every row of every batch: beside the ledger, in its data folder or database.
 
 Nothing is paid for by what stands here: whether a row is sent, the ledger decides.
 """
@@ -15,15 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..base import forks
 from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import tr
 
+T = TypeVar("T")
+
 _BUSY = 30.0  # seconds to wait for another process that is writing
-_VERSION = 1
-_TABLES = (
+VERSION = 1
+TABLES = (
     """CREATE TABLE batches (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,
@@ -52,6 +55,12 @@ _TABLES = (
     "CREATE INDEX rows_by_base ON rows (batch, base, number)",
     "CREATE INDEX rows_by_mark ON rows (mark, state)",
     "CREATE INDEX rows_by_state ON rows (batch, state, mark, cost, unit)",
+)
+
+_COLUMNS = "line", "base", "mark", "state", "error", "job", "cost", "unit", "result"
+_WRITE_ROW = (
+    f"INSERT INTO rows VALUES ({', '.join('?' * 11)}) ON CONFLICT (batch, number) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)
 )
 
 
@@ -124,13 +133,14 @@ class BatchSums:
 class BatchStore:
     """The file at `path`. Any thread may call it. Raises InvalidInput where it cannot be used."""
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self._path = path
+    _BEGIN = "BEGIN IMMEDIATE"
+
+    def __init__(self, path: Path | str, now: Callable[[], float] = time.time) -> None:
+        self._name = str(path)
         self._now = now
         self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        with self._writing():
-            pass
+        self._db: Any = None
+        self._write()
         forks.watch(self)
 
     def before_fork(self) -> None:
@@ -150,21 +160,25 @@ class BatchStore:
 
     def begin(self, batch: StoredBatch) -> None:
         """Record that the batch runs now, under its owner."""
-        with self._writing() as db:
-            db.execute(
-                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
-                "SET total = excluded.total, output = excluded.output, owner = excluded.owner, "
-                "updated = excluded.updated",
-                (
-                    *(batch.id, batch.name, batch.platform, batch.title, batch.total, batch.output),
-                    *(batch.owner, self._now(), self._now()),
-                ),
-            )
+        sql = (
+            "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+            "SET total = excluded.total, output = excluded.output, owner = excluded.owner, "
+            "updated = excluded.updated"
+        )
+        values = (
+            *(batch.id, batch.name, batch.platform, batch.title, batch.total, batch.output),
+            *(batch.owner, self._now(), self._now()),
+        )
+        self._write((sql, values))
 
     def batches(self, most: int) -> list[StoredBatch]:
         """The newest ones first."""
         sql = "SELECT * FROM batches ORDER BY updated DESC LIMIT ?"
         return [StoredBatch(*row) for row in self._read(sql, most)]
+
+    def batch(self, batch_id: str) -> StoredBatch | None:
+        found = self._read("SELECT * FROM batches WHERE id = ?", batch_id)
+        return StoredBatch(*found[0]) if found else None
 
     def sums(self, batch: str) -> BatchSums:
         counted = self._read(
@@ -185,9 +199,10 @@ class BatchStore:
             *(batch, row.number, row.line, row.base, row.mark, row.state.value, row.error),
             *(row.job, row.cost, row.unit, json.dumps(row.result, ensure_ascii=False)),
         )
-        with self._writing() as db:
-            db.execute(f"INSERT OR REPLACE INTO rows VALUES ({', '.join('?' * 11)})", values)
-            db.execute("UPDATE batches SET updated = ? WHERE id = ?", (self._now(), batch))
+        self._write(
+            (_WRITE_ROW, values),
+            ("UPDATE batches SET updated = ? WHERE id = ?", (self._now(), batch)),
+        )
 
     def find(self, batch: str, number: int) -> StoredRow | None:
         return self._first("batch = ? AND number = ?", batch, number)
@@ -230,26 +245,33 @@ class BatchStore:
         return [_stored(row) for row in self._read(f"SELECT * FROM rows WHERE {where}", *values)]
 
     def _read(self, sql: str, *values: Json) -> Sequence[Sequence[Json]]:
-        with self._lock, self._explained():
-            return self._connection().execute(sql, values).fetchall()
+        found: Sequence[Sequence[Json]] = self._use(lambda db: db.execute(sql, values).fetchall())
+        return found
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained():
-            db = self._connection()
-            db.execute("BEGIN IMMEDIATE")
+    def _write(self, *statements: tuple[str, Sequence[Json]]) -> None:
+        """In one transaction."""
+
+        def write(db: Any) -> None:
+            db.execute(self._BEGIN)
             try:
-                yield db
+                for sql, values in statements:
+                    db.execute(sql, values)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
 
-    def _connection(self) -> sqlite3.Connection:
+        self._use(write)
+
+    def _use(self, act: Callable[[Any], T]) -> T:
+        with self._lock, self._explained():
+            return act(self._connection())
+
+    def _connection(self) -> Any:
         if self._db is None:
             db = sqlite3.connect(
-                self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+                self._name, timeout=_BUSY, isolation_level=None, check_same_thread=False
             )
             try:
                 self._prepare(db)
@@ -261,27 +283,27 @@ class BatchStore:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         with suppress(OSError):
-            os.chmod(self._path, 0o600)
+            os.chmod(self._name, 0o600)
         db.execute("PRAGMA journal_mode = WAL")
         # What a power failure takes from here, the ledger still knows.
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
+        if version > VERSION:
             raise sqlite3.NotSupportedError(tr("a newer Skyport wrote it"))
         if version == 0:
-            for statement in _TABLES:
+            for statement in TABLES:
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise InvalidInput(
-                tr("{path} cannot be used: {reason}.", path=self._path, reason=error),
+                tr("{path} cannot be used: {reason}.", path=self._name, reason=error),
                 do=tr("Nothing that was ordered is lost: it is in the ledger."),
             ) from error
 

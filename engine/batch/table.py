@@ -43,6 +43,12 @@ class TableRow:
     name: str = ""
 
 
+def row_text(number: int, line: int) -> str:
+    if line:
+        return tr("row {number} (line {line})", number=number, line=line)
+    return tr("row {number}", number=number)
+
+
 class Table(Protocol):
     """A table at `path`. Relative paths in it are relative to `folder`.
 
@@ -284,3 +290,22 @@ class _Folder:
     def rows(self) -> Iterator[TableRow]:
         for number, one in enumerate(self._files(), 1):
             yield TableRow(number, 0, {FILE: one.path}, name=Path(one.name).stem)
+
+
+# -- rows that were read elsewhere ----------------------------------------------------------------
+
+
+@dataclass
+class GivenRows:
+    """Some rows of a table; relative paths in it are still relative to `folder`."""
+
+    path: Path
+    folder: Path
+    columns: Sequence[str] | None
+    given: Sequence[TableRow] = ()
+
+    def digest(self) -> str:
+        return ""
+
+    def rows(self) -> Iterator[TableRow]:
+        return iter(self.given)

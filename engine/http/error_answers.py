@@ -52,6 +52,17 @@ _RATE_LIMIT = re.compile(
     "|\u5e76\u53d1|\u9891\u7387",  # at once, frequency
     re.IGNORECASE,
 )
+# An order that is refused in these words can be sent again later. Not "per second": of frames, too.
+_TOO_MANY = re.compile(
+    r"too many (requests|tasks|jobs|orders|generations)|rate[ _-]?limit|concurren(t|cy)"
+    r"|queue[ _](is )?full|\b(server|system|service|platform|model) is (too |currently )?busy"
+    r"|system busy"
+    # at once; busy; too often; a queue or the number of tasks is full, too large, at its limit
+    "|\u5e76\u53d1|\u7e41\u5fd9|\u9891\u7e41|\u9891\u7387"
+    "|(\u961f\u5217|\u6392\u961f|\u4efb\u52a1\u6570)[^\u3002\uff0c]{0,6}"
+    "(\u6ee1|\u8fc7\u591a|\u4e0a\u9650)",
+    re.IGNORECASE,
+)
 
 
 def api_error(
@@ -103,6 +114,11 @@ def http_status(code: Json) -> int:
 def is_about_credit(words: str) -> bool:
     """Whether a platform's message, English or Chinese, says that the account has no credit."""
     return bool(_NO_CREDIT.search(words)) and not _RATE_LIMIT.search(words)
+
+
+def says_too_many(words: str) -> bool:
+    """Whether a platform's message, English or Chinese, says that it takes no more just now."""
+    return bool(_TOO_MANY.search(words))
 
 
 def _error_class(status: int, words: str) -> type[ApiError]:

@@ -19,6 +19,7 @@ from ..base.errors import (
 )
 from ..base.shown_text import scrub
 from ..base.words import tr
+from .error_answers import says_too_many
 
 T = TypeVar("T")
 
@@ -42,12 +43,14 @@ async def retrying(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     jitter: Callable[[], float] = _chance.random,
     before: Callable[[], Awaitable[object]] | None = None,
+    gives_up: Callable[[SkyportError], bool] = lambda error: False,
 ) -> T:
     """The result of blocking `call`, repeated as `should_repeat` decides, five attempts at most.
 
     run_blocking  awaits `call` in the caller's thread pool; pauses hold no thread
     submit        `call` is charged for: never repeated once it may have been accepted
     before        awaited ahead of every attempt, to space out requests
+    gives_up      whether the caller knows better what to do about an error than to repeat
 
     Raises the last error.
     """
@@ -60,7 +63,7 @@ async def retrying(
             return await run_blocking(call)
         except SkyportError as error:
             failure = error
-        if attempt == ATTEMPTS or not should_repeat(failure, submit):
+        if attempt == ATTEMPTS or gives_up(failure) or not should_repeat(failure, submit):
             # Raised outside the handler so that no other exception is attached to it as context.
             raise failure
         await sleep(pause(attempt, getattr(failure, "retry_after", None), jitter()))
@@ -70,17 +73,29 @@ def should_repeat(error: SkyportError, submit: bool = False) -> bool:
     """Whether repeating the call may help.
 
     Reads: after no answer, 408, 429 or 5xx. Submits: only if they were certainly not accepted: no
-    byte of the body was sent, or the platform itself says "later" (429, 503). Never without credit.
+    byte of the body was sent, or the platform itself says "later". Never without credit.
     """
     if isinstance(error, OutOfCredit):
         return False
     if isinstance(error, TransportError):
         return not (submit and error.sent)
     if submit:
-        return isinstance(error, ApiError) and error.own_form and error.http in (429, 503)
+        return is_too_many(error)
     if not isinstance(error, ApiError):
         return False
     return error.status == 408 or isinstance(error, (RateLimited, ServerFault))
+
+
+def is_too_many(error: BaseException) -> bool:
+    """Whether the platform refuses an order in its own form, as it has too many or is busy.
+
+    That proves that the order was not taken: it may be sent again once there is room.
+    """
+    if not isinstance(error, ApiError) or isinstance(error, OutOfCredit):
+        return False
+    if not error.own_form or may_be_accepted(error):
+        return False
+    return bool({error.http, error.status} & {429, 503}) or says_too_many(error.what)
 
 
 def pause(attempt: int, retry_after: float | None, jitter: float) -> float:

@@ -31,6 +31,7 @@ class Limit:
     counts    "tasks" or "cost"
     platform  "" for all of them together, but those that are `free`
     unit      of a cost; "" holds for every unit by itself, as units are never added up
+    person    whether it holds for each of those who share the ledger by themselves
     """
 
     setting: str
@@ -40,6 +41,7 @@ class Limit:
     platform: str = ""
     unit: str = ""
     free: frozenset[str] = frozenset()
+    person: bool = False
 
     def concerns(self, use: Use) -> bool:
         """A limit that names a platform holds for it although nothing is charged there."""
@@ -168,6 +170,8 @@ def _refusal(standing: Standing) -> LimitReached:
         asked = tr("{amount} for {tasks}", amount=asked, tasks=tasks)
     if limit.platform:
         most = tr("{amount} on {platform}", amount=most, platform=limit.platform)
+    if limit.person:
+        most = tr("{amount} for each person", amount=most)
     text = _REACHED[limit.period](most=most, spent=spent, asked=asked)
     return LimitReached(f"{text} {_unknown_text(standing)}".strip(), do=_advice(limit))
 

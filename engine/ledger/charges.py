@@ -37,10 +37,17 @@ def no_others(*_: object) -> Sequence[Use]:
 class Charges:
     """Sums and reservations in the store's database. Its writes are parts of a transaction."""
 
-    def __init__(self, db: sqlite3.Connection, owner: Ownership, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        owner: Ownership,
+        now: Callable[[], float],
+        person: str = "",
+    ) -> None:
         self._db = db
         self._owner = owner
         self._now = now
+        self._person = person
 
     # -- reservations -------------------------------------------------------------------------
 
@@ -110,12 +117,13 @@ class Charges:
         local = f"{asked[0].base_url}/".startswith(_HERE)
         marks = frozenset(record.fingerprint for record in asked)
         key = local, self.queue_of(asked[0]), marks
-        known: dict[Period, Sequence[Use]] = {}
+        known: dict[tuple[Period, bool], Sequence[Use]] = {}
 
         def used(limit: Limit) -> Sequence[Use]:
-            if limit.period not in known:
-                known[limit.period] = [*self.used(limit, *key), *others(limit, *key)]
-            return known[limit.period]
+            span = limit.period, limit.person
+            if span not in known:
+                known[span] = [*self.used(limit, *key), *others(limit, *key)]
+            return known[span]
 
         check(limits, used, [_use_of(record) for record in asked])
 
@@ -139,25 +147,29 @@ class Charges:
         """
         is_queue = limit.period is Period.QUEUE
         span = queue if is_queue else start_of(limit.period, self._now())
-        orders = _orders("queue = :span" if is_queue else "created >= :span")
+        person = self._person if limit.person else ""
+        orders = _orders("queue = :span" if is_queue else "created >= :span", of_one=bool(person))
         rows = self._db.execute(
             "SELECT platform, charge_unit, count(*), CAST(sum(micros) AS BIGINT), "
             f"sum(is_unknown) FROM ({orders}) AS orders WHERE local = :local "
             "GROUP BY platform, charge_unit",
-            {"span": span, "local": local},
+            {"span": span, "local": local, "person": person},
         ).fetchall()
-        reserved = self._reserved(local, queue if is_queue else "", asked)
+        reserved = self._reserved(local, queue if is_queue else "", asked, person)
         return [*(Use(*row) for row in rows), *reserved]
 
-    def _reserved(self, local: bool, queue: str, asked: frozenset[str]) -> Iterable[Use]:
+    def _reserved(
+        self, local: bool, queue: str, asked: frozenset[str], person: str
+    ) -> Iterable[Use]:
         """Reservations, whenever they were made: their orders are still to be sent.
 
         Equal orders of several processes count once, as the dearest: only one of them is sent.
         """
+        of_one = "AND owner IN (SELECT owner FROM leases WHERE holder = ?)" if person else ""
         rows = self._db.execute(
             "SELECT mark, platform, charge, charge_unit FROM reservations "
-            f"WHERE ({_LOCAL}) = ? AND ? IN ('', queue) ORDER BY charge",
-            (local, queue),
+            f"WHERE ({_LOCAL}) = ? AND ? IN ('', queue) {of_one} ORDER BY charge",
+            (local, queue, *([person] if person else [])),
         ).fetchall()
         by_order = {mark: order for mark, *order in rows if mark not in asked}
         return [
@@ -190,8 +202,10 @@ class Charges:
         )
 
 
-def _orders(condition: str, *more: str) -> str:
+def _orders(condition: str, *more: str, of_one: bool = False) -> str:
     """SQL for what counts of the orders, those included that are forgotten by now.
+
+    With `of_one`, only of those of a person; who ordered what is forgotten is not known.
 
     Names no column that it does not need: an index holds the others.
     """
@@ -205,8 +219,9 @@ def _orders(condition: str, *more: str) -> str:
             *more,
         )
     )
+    of_person = "AND person = :person " if of_one else ""
     return (
-        f"SELECT {columns} FROM tasks WHERE {_COUNTED} AND {condition} "
+        f"SELECT {columns} FROM tasks WHERE {_COUNTED} AND {condition} {of_person}"
         f"UNION ALL SELECT {columns} FROM pruned WHERE {condition}"
     )
 

@@ -11,13 +11,20 @@ from .ledger import OPEN
 from .sql import in_states
 from .sqlite_store import Store
 
-_AT_ONCE = 200  # rows in a transaction
-_WHOLE = ("pruned", "graphs", "prompts")  # what has no number of its own is copied at the end
+_AT_ONCE = 100  # rows that are in memory at a time
+_BY_KEY = {  # what is no job, by its key; a prompt comes after its graph
+    "graphs": ("sha256",),
+    "prompts": ("id",),
+    "notices": ("mark", "ordered", "event"),
+}
+_PRUNED = "pruned ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"  # has no key: equal rows are alike
 _SAME = ("platform", "created", "endpoint", "request")  # what never changes in a row
 
 
 def copy(source: Store, target: Store) -> tuple[int, int]:
     """Copy what `target` lacks, with the numbers of the jobs; how many, and how many it had.
+
+    Notices that are still to be sent are the target's to send from then on.
 
     To be repeated after it was cut short. Raises InvalidInput where a process still works with
     `source`, or where `target` has another job by the same number: nothing is replaced.
@@ -40,8 +47,10 @@ def copy(source: Store, target: Store) -> tuple[int, int]:
 
 
 def _raise_if_in_use(source: Store) -> None:
-    owners = _all(source, f"tasks WHERE state {in_states(OPEN)}")
-    if any(source._owner.is_alive(owner) for owner in {row["owner"] for row in owners}):
+    sql = f"SELECT DISTINCT owner FROM tasks WHERE state {in_states(OPEN)}"
+    with source._lock:
+        owners = [owner for (owner,) in source._db.execute(sql).fetchall()]
+    if any(map(source._owner.is_alive, owners)):
         raise InvalidInput(
             tr("A Skyport still works with the ledger that is to be copied."),
             do=tr("Close ComfyUI on every machine that uses it, wait a minute, and try again."),
@@ -79,10 +88,34 @@ def _rows_like(store: Store, rows: Sequence[Any]) -> list[Any]:
 
 
 def _copy_the_rest(source: Store, target: Store) -> None:
+    for table, key in _BY_KEY.items():
+        for rows in _pages(source, table, key):
+            with target._transaction():
+                _insert(target, table, rows, "ON CONFLICT DO NOTHING")
+    with source._transaction():
+        source._db.execute("UPDATE notices SET settled = 1")
     with target._transaction():
-        for table in _WHOLE:
-            if not _all(target, f"{table} LIMIT 1"):
-                _insert(target, table, _all(source, table))
+        if not _all(target, "pruned LIMIT 1"):
+            for rows in _pruned(source):
+                _insert(target, "pruned", rows)
+
+
+def _pages(store: Store, table: str, key: Sequence[str]) -> Iterator[list[Any]]:
+    """All rows of the table, by its key."""
+    names, marks = ", ".join(key), ", ".join("?" * len(key))
+    order = f"ORDER BY {names} LIMIT {_AT_ONCE}"
+    rows = _all(store, f"{table} {order}")
+    while rows:
+        yield rows
+        last = [rows[-1][name] for name in key]
+        rows = _all(store, f"{table} WHERE ({names}) > ({marks}) {order}", *last)
+
+
+def _pruned(store: Store) -> Iterator[list[Any]]:
+    count = 0
+    while rows := _all(store, f"{_PRUNED} LIMIT {_AT_ONCE} OFFSET {count}"):
+        yield rows
+        count += len(rows)
 
 
 def _all(store: Store, tail: str, *values: Any) -> list[Any]:
@@ -90,8 +123,9 @@ def _all(store: Store, tail: str, *values: Any) -> list[Any]:
         return store._db.execute(f"SELECT * FROM {tail}", values).fetchall()
 
 
-def _insert(store: Store, table: str, rows: Sequence[Any]) -> None:
+def _insert(store: Store, table: str, rows: Sequence[Any], if_known: str = "") -> None:
     for row in rows:
         names = [*row.keys()]
-        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        marks = ", ".join("?" * len(names))
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {if_known}"
         store._db.execute(sql, tuple(row))

@@ -253,6 +253,12 @@ class Ledger(Protocol):
         Not if it was paused for so long that others took it for dead.
         """
 
+    def record_refused(self, fingerprint: str) -> None:
+        """Record that the platform has refused the order as too many, and that it is sent again.
+
+        Until `confirm_intent` is asked again, it was surely not taken.
+        """
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:
@@ -328,8 +334,20 @@ class Ledger(Protocol):
     def has_accepted(self, base_url: str) -> bool:
         """Whether the platform at this address has ever accepted an order."""
 
+    def is_any_under_way(self, base_url: str) -> bool:
+        """Whether the platform at this address holds an order of any process."""
+
+    def known_room(self, scope: str) -> int | None:
+        """How many orders side by side were last found to be taken, None if that is not known."""
+
+    def record_room(self, scope: str, most: int) -> None:
+        """Record how many orders side by side are taken where `scope` says."""
+
     def recover(self) -> None:
-        """Mark orders that a dead process was about to send as unknown; drop what it reserved."""
+        """Mark orders that a dead process was about to send as unknown; drop what it reserved.
+
+        Those that were last refused as too many have failed: they were surely not taken.
+        """
 
 
 def must_be_sent(state: State, told: bool, reuse: bool, *, is_partial: bool) -> bool:

@@ -148,6 +148,15 @@ _STEPS = (
     """
     ALTER TABLE tasks ADD COLUMN person TEXT NOT NULL DEFAULT '';
     """,
+    # How many orders a platform takes side by side, by platform, address, hash of the key and lane.
+    """
+    ALTER TABLE tasks ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE rooms (
+        scope TEXT PRIMARY KEY,
+        most INTEGER NOT NULL,
+        changed REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(_STEPS)
 

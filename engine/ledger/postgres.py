@@ -53,11 +53,11 @@ class Connection:
 
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         with self._errors():
-            may_be_cut = self._is_open() and not self.in_transaction
+            may_be_cut = self.is_open and not self.in_transaction
             try:
                 return self._run(sql, values)
             except psycopg.OperationalError:
-                if not may_be_cut or self._is_open():
+                if not may_be_cut or self.is_open:
                     raise
             return self._run(sql, values)  # it was cut while nobody used it
 
@@ -90,7 +90,8 @@ class Connection:
     def _run(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> Any:
         return self._opened().execute(_in_postgres(sql), _clean(values))
 
-    def _is_open(self) -> bool:
+    @property
+    def is_open(self) -> bool:
         return self._connection is not None and not self._connection.closed
 
     def _opened(self) -> psycopg.Connection[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import getpass
 import socket
 import threading
@@ -41,19 +42,24 @@ class PostgresStore(Store):
     _LAST_ID = "SELECT lastval()"
 
     def __init__(
-        self, url: str, password: str = "", now: Callable[[], float] | None = None
+        self,
+        url: str,
+        password: str = "",
+        now: Callable[[], float] | None = None,
+        person: str = "",
     ) -> None:
         self._lock = threading.RLock()
         self._ahead = 0.0  # seconds by which the database's clock is ahead of this machine's
         self._now = now or (lambda: time.time() + self._ahead)
         self._connection = Connection(url, password, self._prepare)
         self._db = cast(Any, self._connection)
-        self._person = holder()
+        self._person = person or holder()
         self._lease = self._owner = Lease(self._connection, self._person)
-        self._charges = Charges(self._db, self._owner, self._now)
+        self._charges = Charges(self._db, self._owner, self._now, self._person)
         self._outbox = Outbox(self._db, self._owner, self._now)
         self._beating: threading.Event | None = None
         forks.watch(self)
+        atexit.register(_close, weakref.ref(self))
         with suppress(OSError):  # reported by the next call
             self.recover()
 
@@ -65,6 +71,9 @@ class PostgresStore(Store):
         with self._lock:
             if self._beating is not None:
                 self._beating.set()
+            with suppress(OSError):  # it ends by itself
+                if self._connection.is_open:
+                    self._lease.end()
             self._db.close()
 
     def before_fork(self) -> None:
@@ -160,6 +169,13 @@ def holder() -> str:
     with suppress(OSError, KeyError, ImportError):  # a container's user may have no name
         name = getpass.getuser()
     return f"{name or '?'}@{socket.gethostname()}"
+
+
+def _close(store: weakref.ref[PostgresStore]) -> None:
+    """As Python exits: nobody is to wait for the end of the lease."""
+    open_store = store()
+    if open_store is not None:
+        open_store.close()
 
 
 def _beat(store: weakref.ref[PostgresStore], ended: threading.Event) -> None:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from .budget import Limit, Use
 from .database import Database
-from .ledger import ATTACHABLE, EVERYTHING, Charge, Finished, Query, Row, Spending, Spent, State
+from .ledger import (
+    ATTACHABLE,
+    EVERYTHING,
+    UNDER_WAY,
+    Charge,
+    Finished,
+    Query,
+    Row,
+    Spending,
+    Spent,
+    State,
+)
 from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, where_clause
 
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
@@ -41,6 +52,18 @@ class Queries(Database):
         sql = "SELECT EXISTS (SELECT 1 FROM tasks WHERE place = ? AND task_id != '')"
         with self._lock:
             return bool(self._db.execute(sql, (base_url,)).fetchone()[0])
+
+    def is_any_under_way(self, base_url: str) -> bool:
+        sql = (
+            f"SELECT EXISTS (SELECT 1 FROM tasks WHERE state {in_states(UNDER_WAY)} AND place = ?)"
+        )
+        with self._lock:
+            return bool(self._db.execute(sql, (base_url,)).fetchone()[0])
+
+    def known_room(self, scope: str) -> int | None:
+        with self._lock:
+            row = self._db.execute("SELECT most FROM rooms WHERE scope = ?", (scope,)).fetchone()
+        return None if row is None else int(row[0])
 
     def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
         # Only the newest rows: a ledger grows large, and the speed of a model changes.

@@ -50,6 +50,7 @@ class ResilientLedger:
         # In case the disk cannot be read any more.
         self._tasks: dict[str, tuple[TaskRecord, Task]] = {}
         self._to_release: set[str] = set()
+        self._refused_orders: set[str] = set()
         self.disk: Store | None = None
         self.owner: Ownership = Owner(None)
         try:
@@ -149,7 +150,17 @@ class ResilientLedger:
 
     def confirm_intent(self, fingerprint: str) -> bool:
         in_memory = self.memory.find(fingerprint) is not None
-        return in_memory or self._read_disk(lambda disk: disk.confirm_intent(fingerprint), True)
+        none: list[bool] = []
+        on_disk = self._read_disk(lambda disk: [disk.confirm_intent(fingerprint)], none)
+        if on_disk:
+            self._refused_orders.discard(fingerprint)
+        # Sent while its row on the disk says that it was refused, it would be sent twice.
+        return fingerprint not in self._refused_orders and (in_memory or all(on_disk))
+
+    def record_refused(self, fingerprint: str) -> None:
+        if self.disk is not None:
+            self._refused_orders.add(fingerprint)
+        self._write(lambda store: store.record_refused(fingerprint), fingerprint)
 
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
@@ -203,6 +214,20 @@ class ResilientLedger:
         return self.memory.has_accepted(base_url) or self._read_disk(
             lambda disk: disk.has_accepted(base_url), False
         )
+
+    def is_any_under_way(self, base_url: str) -> bool:
+        return self.memory.is_any_under_way(base_url) or self._read_disk(
+            lambda disk: disk.is_any_under_way(base_url), False
+        )
+
+    def known_room(self, scope: str) -> int | None:
+        known = self._read_disk(lambda disk: disk.known_room(scope), None)
+        return self.memory.known_room(scope) if known is None else known
+
+    def record_room(self, scope: str, most: int) -> None:
+        if self.disk is None:
+            self.memory.record_room(scope, most)
+        self._read_disk(lambda disk: disk.record_room(scope, most), None)
 
     def record_result(self, fingerprint: str, result: Result) -> None:
         self._write(lambda store: store.record_result(fingerprint, result), fingerprint)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..base.errors import LimitReached
 from ..base.types import Json, Result, Task, TaskState
+from ..base.words import tr
 from .budget import Limit
 from .charges import Others, no_others
 from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
@@ -117,7 +118,29 @@ class Store(Statements):
     def confirm_intent(self, fingerprint: str) -> bool:
         with self._transaction():
             row = self._open_row(fingerprint)
-            return row is not None and row.state is State.INTENT and self.is_own(row)
+            if row is None or row.state is not State.INTENT or not self.is_own(row):
+                return False
+            self._set_refused(fingerprint, 0)
+            return True
+
+    def record_refused(self, fingerprint: str) -> None:
+        with self._transaction():
+            self._set_refused(fingerprint, 1)
+
+    def _set_refused(self, fingerprint: str, refused: int) -> None:
+        self._db.execute(
+            "UPDATE tasks SET refused = ? "
+            "WHERE mark = ? AND state = 'intent' AND owner = ? AND refused != ?",
+            (refused, fingerprint, self._owner.id, refused),
+        )
+
+    def record_room(self, scope: str, most: int) -> None:
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO rooms VALUES (?, ?, ?) ON CONFLICT (scope) "
+                "DO UPDATE SET most = excluded.most, changed = excluded.changed",
+                (scope, most, self._now()),
+            )
 
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
@@ -296,9 +319,11 @@ class Store(Statements):
         for row in (row for row in rows if not self._owner.is_alive(row.owner)):
             with self._transaction():
                 self._db.execute(
-                    "UPDATE tasks SET state = 'unknown', ended = ? "
+                    "UPDATE tasks "
+                    "SET state = CASE refused WHEN 0 THEN 'unknown' ELSE 'failed' END, "
+                    "error = CASE refused WHEN 0 THEN error ELSE ? END, ended = ? "
                     "WHERE id = ? AND state = 'intent'",
-                    (self._now(), row.id),
+                    (_refused_error(), self._now(), row.id),
                 )
 
     def _drop_dead_reservations(self) -> None:
@@ -355,3 +380,10 @@ class Store(Statements):
     def delete(self, row: Row) -> None:
         with self._transaction():
             self._db.execute("DELETE FROM tasks WHERE id = ?", (row.id,))
+
+
+def _refused_error() -> str:
+    return tr(
+        "The platform had too many orders and did not take this one; the program that waited to "
+        "send it again has ended. Nothing was charged: queue it again."
+    )

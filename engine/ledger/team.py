@@ -35,8 +35,9 @@ class TeamLedger(ResilientLedger):
         url: str,
         password: str = "",
         sleep: Callable[[float], object] = time.sleep,
+        person: str = "",
     ) -> None:
-        self._url, self._password = url, password
+        self._url, self._password, self._person = url, password, person
         self._sleep = sleep
         super().__init__(home)
 
@@ -47,7 +48,7 @@ class TeamLedger(ResilientLedger):
             raise OSError(
                 tr("its driver is not installed: pip install 'psycopg[binary]'")
             ) from None
-        store = PostgresStore(self._url, self._password)
+        store = PostgresStore(self._url, self._password, person=self._person)
         self.disk, self.owner = store, store.owner
 
     def _load_read_only(self, path: Path) -> None:

@@ -111,9 +111,12 @@ class Provider:
         """
         return ""
 
-    def lane_limit(self, lane: str) -> int:
-        """How many orders run side by side on `lane`. Must answer from memory, too."""
-        return settings.load().max_parallel
+    def lane_limit(self, lane: str) -> float:
+        """How many orders run side by side on `lane`: at most, as the platform may refuse some.
+
+        Must answer from memory, too.
+        """
+        return settings.load().parallel_cap
 
     def sends_files_inside(self, request: Request) -> bool:
         """Whether `submit` sends the files itself; then `upload` is not called for them."""

@@ -12,6 +12,7 @@ from ..base.words import tr
 from .invalid import InvalidSetting
 
 ALL = "all"  # in place of a platform's name
+PERSON = "person"  # the same, for each of those who share a ledger
 _MOST = 1e9
 # A unit that nothing has would be no limit at all: 1e3, 5k, 5_000, 5'000, 5%, 5-10, 5 CNY/day.
 _UNIT = r"(?![A-Za-z][+-]?\d*$)[^\d\s=:.,;'_%/*+-][^\s=:/]*"
@@ -22,7 +23,7 @@ _ENTRY = re.compile(rf"(?:([^\s=:]+)\s*[=:]\s*)?(\d+(?:\.\d+)?)\s*({_UNIT})?")
 class Cap:
     """At most so many tasks, or so much cost.
 
-    platform  "" for all of them together
+    platform  "" for all of them together, PERSON for all that one person orders
     unit      of a cost; "" holds for every unit by itself
     """
 
@@ -65,9 +66,12 @@ def _caps(value: Any, platforms: Sequence[str]) -> Caps:
     except ValueError:
         raise InvalidSetting(_amounts(platforms)) from None
     keys = [(cap.platform, cap.unit.casefold()) for cap in caps]
-    unknown = {cap.platform for cap in caps} - {"", *(platforms or (name for name, _ in keys))}
+    unknown = {cap.platform for cap in caps} - {
+        *("", PERSON),
+        *(platforms or (name for name, _ in keys)),
+    }
     if unknown:
-        names = ", ".join((ALL, *platforms))
+        names = ", ".join((ALL, PERSON, *platforms))
         raise InvalidSetting(tr("one of: {names}", names=names), inside=f" {min(unknown)}")
     if not caps or len(set(keys)) < len(keys) or any(cap.most > _MOST for cap in caps):
         raise InvalidSetting(_amounts(platforms))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from .invalid import InvalidSetting
 
 URL, INLINE = "url", "inline"  # how media go to a platform: by address, or inside the request
 _MEDIA_FORMS = (URL, INLINE)
+AUTO = "auto"  # as many tasks at the same time as the platform takes
 _OWN_HOSTS = ("auto", "s3")  # media hosts besides the platforms whose uploads are public
 _public_hosts: Callable[[], Sequence[str]] = tuple
 _platforms: Callable[[], Sequence[str]] = tuple
@@ -45,6 +47,15 @@ def _count(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise InvalidSetting(tr("a whole number, 1 or more"))
+
+
+def _count_or_auto(value: Any) -> int | str:
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    try:
+        return _count(value)
+    except InvalidSetting:
+        raise InvalidSetting(tr('a whole number, 1 or more, or "auto"')) from None
 
 
 def _amount(value: Any) -> float:
@@ -184,7 +195,7 @@ def _setting(variable: str, parse: Callable[[Any], Any]) -> dict[str, Any]:
 class Settings:
     """Every setting: its environment variable (which wins over settings.json) and its default.
 
-    max_parallel     tasks of one platform at the same time
+    max_parallel     tasks of one platform at the same time; "auto" is as many as it takes
     most_per_task    results that one task may ask for where the platform states no maximum
     time_limit_s     seconds to wait for one task; None waits as long as it runs
     patience_s       seconds without any answer of the platform after which a node stops waiting
@@ -221,7 +232,9 @@ class Settings:
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
-    max_parallel: int = field(default=8, metadata=_setting("SKYPORT_MAX_PARALLEL", _count))
+    max_parallel: int | str = field(
+        default=AUTO, metadata=_setting("SKYPORT_MAX_PARALLEL", _count_or_auto)
+    )
     most_per_task: int = field(default=10, metadata=_setting("SKYPORT_MOST_PER_TASK", _count))
     time_limit_s: float | None = field(
         default=None, metadata=_setting("SKYPORT_TIME_LIMIT_S", _amount)
@@ -275,6 +288,11 @@ class Settings:
     )
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", addresses))
+
+    @property
+    def parallel_cap(self) -> float:
+        """The most tasks of one platform at the same time, infinite for as many as it takes."""
+        return math.inf if isinstance(self.max_parallel, str) else self.max_parallel
 
 
 # Content of the file, texts of the environment, and the settings that they make.

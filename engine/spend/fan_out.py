@@ -13,7 +13,9 @@ from ..base.types import Json
 from ..workflows.api_format import Workflow
 from ..workflows.graph import (
     KEEP_LOCAL,
+    LOAD_ROWS,
     REMOTE_INPUT,
+    ROW_COLUMNS,
     RUN_IN_CLOUD,
     THIS_MACHINE,
     Link,
@@ -75,7 +77,7 @@ def _counted(count: int, exact: bool = True) -> Number:
 class FanOut:
     """Counts what links bring.
 
-    frames   of the file that a loader names; None where that is not known
+    frames   of the file that a loader names, or its rows; None where that is not known
     results  of one task of a node of ours, at one of its outputs
     """
 
@@ -102,11 +104,17 @@ class FanOut:
 
     def _brought(self, name: str, link: Link) -> Number:
         own = name.removeprefix(_MODEL)
+        if self._is_rows(link):
+            return self.items(link)  # a list: the node runs once for each
         if own == "seed" or driver_name(own):
             return ONE
         if "." in own and own.rpartition(".")[2].startswith("image"):
             return ONE  # the images of a batch are references of one task
         return self.items(link)
+
+    def _is_rows(self, link: Link) -> bool:
+        origin = self._origin(link)
+        return origin is not None and self._prompt.get(origin[0], {}).get("class_type") == LOAD_ROWS
 
     def items(self, link: Link) -> Number:
         """The items that a link brings: images of a batch, or entries of a list."""
@@ -124,13 +132,21 @@ class FanOut:
         if node is None or _passes_on(node):
             return SOME
         kind = node["class_type"]
+        if kind == LOAD_ROWS:
+            return self._rows(node, origin[1])
         if kind in _FRAMES:
-            return Number(self._frames(node) or 1)
+            return Number(self._frames(node) or 1).times(self.tasks(origin[0]))
         if kind in _ONE_FILE or kind.startswith("Primitive"):
-            return ONE
+            return self.tasks(origin[0])
         if kind == REMOTE_INPUT:
             return self._linked(node, "value").or_more(self._linked(node, "inputs"))
         return self._pictures(node) or self.tasks(origin[0]).times(self._results(*origin))
+
+    def _rows(self, node: Mapping[str, Any], output: int) -> Number:
+        if output >= ROW_COLUMNS:  # their number: a single value
+            return ONE
+        found = self._frames(node)
+        return SOME if found is None else Number(max(found, 1))
 
     def _origin(self, link: Link) -> Link | None:
         """The link beyond nodes that give as many items as they take; None for a value."""

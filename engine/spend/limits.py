@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..ledger.budget import Limit, Period
 from ..platforms import registry
 from ..settings import settings
+from ..settings.caps import PERSON, Cap
 
 _PERIODS = {
     "limit_tasks_per_queue": Period.QUEUE,
@@ -36,10 +37,16 @@ def current() -> list[Limit]:
     loaded = settings.load()
     free = _free_platforms()
     return [
-        Limit(name, period, cap.most, name.split("_")[1], cap.platform, cap.unit, free)
+        _limit(name, period, cap, free)
         for name, period in _PERIODS.items()
         for cap in getattr(loaded, name)
     ] + _of_command
+
+
+def _limit(name: str, period: Period, cap: Cap, free: frozenset[str]) -> Limit:
+    person = cap.platform == PERSON
+    platform = "" if person else cap.platform
+    return Limit(name, period, cap.most, name.split("_")[1], platform, cap.unit, free, person)
 
 
 def _free_platforms() -> frozenset[str]:

@@ -69,6 +69,7 @@ class Job:
     is_reserved    whether it still is: until it is sent
     reused_urls    of its files, as it was sent: hosted for earlier requests
     rank           its turn among jobs that wait for a free slot: the lowest is next
+    turn           among jobs of the same rank: the lowest came first; None before it waits
     begun_ahead    `time.monotonic` when it was begun for a prompt that waits in ComfyUI's queue
     is_wanted      asked before it is sent: whether it still has to be
     stop           set when the last watcher has asked to stop it
@@ -94,6 +95,7 @@ class Job:
         self.has_share = self.is_reserved = False
         self.reused_urls: tuple[ReusedUrl, ...] = ()
         self.rank = NODES_FIRST
+        self.turn: int | None = None
         self.begun_ahead: float | None = None
         self.is_wanted: Callable[[], bool] = lambda: True
         self.snapshot = JobSnapshot(since=time.monotonic())

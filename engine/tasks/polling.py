@@ -12,6 +12,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from ..base.errors import SkyportError
 
@@ -117,17 +118,17 @@ class RateLimiter:
 class ConcurrencyLimit:
     """At most `limit()` holders at once: the lowest rank first, among equals first come first."""
 
-    def __init__(self, limit: Callable[[], int]) -> None:
+    def __init__(self, limit: Callable[[], float]) -> None:
         self._limit = limit
-        self._held = 0
-        self._waiting: dict[asyncio.Future[None], Callable[[], float]] = {}  # by when it came
+        self.held = 0
+        self._waiting: dict[asyncio.Future[None], Callable[[], Any]] = {}  # by when it came
 
     @property
     def count(self) -> int:
         """How many hold a slot or wait for one."""
-        return self._held + len(self._waiting)
+        return self.held + len(self._waiting)
 
-    async def acquire(self, rank: Callable[[], float] = lambda: 0.0) -> None:
+    async def acquire(self, rank: Callable[[], Any] = lambda: 0) -> None:
         """Wait for a slot. Raises what `limit` raises, without taking a slot.
 
         rank  asked whenever a slot is free
@@ -144,15 +145,19 @@ class ConcurrencyLimit:
 
     def take(self) -> None:
         """Hold a slot now, if need be beyond the limit."""
-        self._held += 1
+        self.held += 1
 
     def release(self) -> None:
-        self._held -= 1
+        self.held -= 1
+        self.admit()
+
+    def admit(self) -> None:
+        """Let in whom the limit of now has room for."""
         try:
             limit = self._limit()
         except SkyportError:
             # Broken settings must neither block the other waiters forever nor cost a result.
-            limit = self._held + 1
+            limit = self.held + 1
         self._admit(limit)
 
     def _cancel_turn(self, turn: asyncio.Future[None]) -> None:
@@ -161,10 +166,10 @@ class ConcurrencyLimit:
         else:
             self._waiting.pop(turn, None)
 
-    def _admit(self, limit: int) -> None:
-        while self._waiting and self._held < limit:
+    def _admit(self, limit: float) -> None:
+        while self._waiting and self.held < limit:
             turn = min(self._waiting, key=lambda one: self._waiting[one]())
             del self._waiting[turn]
             if not turn.done():
-                self._held += 1
+                self.held += 1
                 turn.set_result(None)

@@ -50,7 +50,7 @@ class Runner:
         self.ledger = ledger
         self._resume = ResumeCheck(ledger, engine)
         self._reservations = Reservations(ledger, self._resume, price)
-        self._lanes = Lanes()
+        self._lanes = Lanes(ledger, self._resume)
         self._submitter = Submitter(
             engine, ledger, self._resume, UploadCache(engine, url_store), self._lanes
         )

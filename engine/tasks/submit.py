@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -14,7 +14,7 @@ from ..base.errors import ApiError, LimitReached, OutcomeUnknown, SkyportError
 from ..base.json_tree import files_in, leaves, urls_in, with_files, without_signature
 from ..base.types import MediaFile, Report, Request, ReusedUrl, Task, TaskState, no_report
 from ..hosting.upload_cache import UploadCache
-from ..http.retry import retrying
+from ..http.retry import is_too_many, retrying
 from ..ledger.ledger import Ledger
 from ..platforms.provider import Provider
 from ..spend import limits
@@ -109,6 +109,7 @@ class Submitter:
 
     async def _record_accepted(self, job: Job, task: Task, success: TaskState | None) -> None:
         """One write: a process that dies after it has lost neither the id nor the answer."""
+        self._lanes.accepted(job)
         await self._resume.in_thread(
             lambda: self._ledger.record_accepted(job.record, task, success)
         )
@@ -338,13 +339,20 @@ class Submitter:
         async def pause(seconds: float) -> None:
             await job.unless_stopped(asyncio.sleep(seconds))
 
+        def is_crowded(error: SkyportError) -> bool:
+            return is_too_many(error) and self._lanes.is_crowded(job)
+
         try:
-            return await retrying(
-                call,
-                submit=True,
-                run_blocking=self._engine.transfer,
-                sleep=pause,
-                before=raise_if_stopped,
+            return await self._until_there_is_room(
+                job,
+                lambda: retrying(
+                    call,
+                    submit=True,
+                    run_blocking=self._engine.transfer,
+                    sleep=pause,
+                    before=raise_if_stopped,
+                    gives_up=is_crowded,
+                ),
             )
         except Stopped:
             job.open.clear()  # new watchers must not join a job that is ending
@@ -353,6 +361,21 @@ class Submitter:
             known = await self._is_known(job.provider)
             failure = submit_error(job, error, address_known=known)
             return _NoAnswer(failure, may_be_found=isinstance(error, Exception))
+
+    async def _until_there_is_room(self, job: Job, send: Callable[[], Awaitable[T]]) -> T:
+        """What `send` brings; again once there is room where the platform has too many orders."""
+        while True:
+            sent = asyncio.get_running_loop().time()
+            try:
+                return await send()
+            except ApiError as error:
+                if not (is_too_many(error) and await self._lanes.may_wait(job)):
+                    raise
+                refusal = error
+            await self._resume.in_thread(lambda: self._ledger.record_refused(job.fingerprint))
+            job.enter("waiting")
+            await job.unless_stopped(self._lanes.wait_again(job, refusal, sent))
+            job.enter("submitting")
 
     async def _may_leave(self, job: Job, silent: str, failure: BaseException | None = None) -> bool:
         """Whether the order goes to another server: once only if the silent one may have it."""

@@ -15,6 +15,8 @@ from .api_format import Workflow, is_link, title_of
 RUN_IN_CLOUD = "SkyportRunInCloud"
 KEEP_LOCAL = "SkyportKeepLocal"
 REMOTE_INPUT = "SkyportRemoteInput"
+LOAD_ROWS = "SkyportLoadRows"
+ROW_COLUMNS = 8  # outputs of Load Rows that are columns; behind them is the number of rows
 OWN_PREFIX = "Skyport"  # begins the class of every node of this pack
 THIS_MACHINE = "this machine"  # the choice of `where` that sends nothing
 PART_INPUT = "skyport_cut"  # holds the RemotePart that a Run in Cloud node sends

@@ -1,6 +1,6 @@
-"""Names for the values of a saved node, which the editor's format keeps by position only.
+"""The widgets of a node class, which name the values that the editor saves by position only.
 
-The names come from a class that a server declares, or from nodes of that class in API format.
+They come from a class that a server declares, or from nodes of that class in API format.
 """
 
 from __future__ import annotations
@@ -14,12 +14,7 @@ from . import object_info as declared
 from .api_format import is_link
 from .graph import OWN_PREFIX, is_node
 
-AFTER_SEED = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
-_AFTER_UPLOAD = ("image", "video", "audio", "file", "", None)  # what upload buttons save
-_BUTTONS = (*_AFTER_UPLOAD, "upload")  # what may follow the last value
 _SEEDS = ("seed", "noise_seed")  # the editor adds a widget after these, declared or not
-_MOST_WIDGETS = 500
-_ROW = {"on", "lora", "strength"}  # what a row of a list of LoRAs holds
 
 INT, FLOAT, STRING, BOOLEAN = "INT", "FLOAT", "STRING", "BOOLEAN"
 COMBO = "COMBO"  # texts only
@@ -239,158 +234,6 @@ def _with_variant(variants: Sequence[Widgets], seen: Widgets) -> list[Widgets]:
 def _entry(known: Mapping[str, Any], class_type: str) -> dict[str, Any]:
     entry = known.get(class_type)
     return entry if isinstance(entry, dict) else {}
-
-
-# -- names for values ---------------------------------------------------------------------------
-
-
-class SavedNode:
-    """What a node of the editor's graph holds: its values, and which of its inputs are sockets."""
-
-    def __init__(self, node: Mapping[str, Any]) -> None:
-        inputs = [one for one in _list(node.get("inputs")) if isinstance(one, dict)]
-        self.values = _list(node.get("widgets_values"))
-        self.converted = {_name(one) for one in inputs if isinstance(one.get("widget"), dict)}
-        self.sockets = {_name(one) for one in inputs} - self.converted
-        self.linked = {_name(one) for one in inputs if one.get("link") is not None}
-
-    def has_widget(self, widget: Widget) -> bool:
-        """Whether it is one here: any input can be saved as a socket, and links may be either."""
-        return widget.name not in self.sockets
-
-
-def named(node: Mapping[str, Any], candidates: Sequence[Widgets]) -> dict[str, Any] | None:
-    """The values of a saved node by name; None where no candidate, or several, fit them."""
-    saved = SavedNode(node)
-    if len(saved.values) > _MOST_WIDGETS:
-        return None
-    if any(map(_lists_rows, candidates)) and (rows := _rows(saved.values)):
-        return rows
-    if any(not widgets for widgets in candidates) and not any(map(_is_content, saved.values)):
-        return {}  # what it saves is for its looks only
-    named_by = [widgets for widgets in candidates if widgets]
-    found = [values for one in named_by if (values := _named(saved, one)) is not None]
-    return found[0] if found and all(values == found[0] for values in found) else None
-
-
-def _named(saved: SavedNode, widgets: Widgets) -> dict[str, Any] | None:
-    exact = _assign(saved, widgets, saved.values)
-    if exact is not None:
-        return exact
-    # Scripts of packs may add such a widget after any number, and a button anywhere.
-    bare = [v for n, v in enumerate(saved.values) if not _is_control(saved.values, n)]
-    if bare != saved.values and (found := _assign(saved, widgets, bare, followers=False)):
-        return found
-    plain = [value for value in bare if value is not None]
-    return _assign(saved, widgets, plain, followers=False, whole=True) if plain != bare else None
-
-
-def _assign(
-    saved: SavedNode,
-    widgets: Widgets,
-    values: Sequence[Any],
-    followers: bool = True,
-    whole: bool = False,
-) -> dict[str, Any] | None:
-    """Each value to a widget, in order; None where one does not fit, or with `whole` lacks one."""
-    todo, left, result = list(widgets), list(values), dict[str, Any]()
-    while todo:
-        widget = todo.pop(0)
-        if not saved.has_widget(widget):
-            continue
-        if not left:
-            return None if whole else _with_defaults(result, [widget, *todo], saved)
-        value = _chosen(widget, left.pop(0))
-        if widget.name not in saved.linked and not _fits(widget, value):
-            return None
-        result[widget.name] = value
-        todo[:0] = widget.branches_of(value)
-        if followers and left and _is_follower(widget, left[0]):
-            left.pop(0)
-    return result if all(_is_button(value) for value in left) else None
-
-
-def _with_defaults(
-    result: dict[str, Any], rest: Sequence[Widget], saved: SavedNode
-) -> dict[str, Any] | None:
-    """The editor gives inputs that a class has got since their defaults."""
-    todo = list(rest)
-    while todo:
-        widget = todo.pop(0)
-        if widget.name in saved.linked or not saved.has_widget(widget) or widget.kind == LINKED:
-            continue
-        if not widget.default and widget.kind != ANY:
-            return None
-        for value in widget.default:
-            result[widget.name] = value
-            todo[:0] = widget.branches_of(value)
-    return result
-
-
-def _chosen(widget: Widget, value: Any) -> Any:
-    """The value that is queued: a choice with a picture is saved as {"content": choice, ...}."""
-    has_choice = isinstance(value, dict) and isinstance(value.get("content"), str)
-    return value["content"] if has_choice and widget.kind in (COMBO, STRING) else value
-
-
-def _fits(widget: Widget, value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if widget.kind == INT:
-        return number and (isinstance(value, int) or value.is_integer())
-    if widget.kind in (STRING, COMBO):
-        return isinstance(value, str)
-    if widget.kind == BRANCH:
-        return isinstance(value, str) and value in widget.branches
-    if widget.kind in (FLOAT, BOOLEAN):
-        return number if widget.kind == FLOAT else isinstance(value, bool)
-    return widget.kind in (ANY, LINKED)
-
-
-def _is_follower(widget: Widget, value: Any) -> bool:
-    if widget.follower == "control":
-        return isinstance(value, str) and value in AFTER_SEED
-    return widget.follower == "upload" and value in _AFTER_UPLOAD
-
-
-def _is_control(values: Sequence[Any], n: int) -> bool:
-    return (
-        n > 0
-        and isinstance(values[n], str)
-        and values[n] in AFTER_SEED
-        and isinstance(values[n - 1], (int, float))
-    )
-
-
-def _is_button(value: Any) -> bool:
-    """Whether a value is one that buttons and previews save: no input takes it."""
-    if isinstance(value, str):
-        return value in _BUTTONS or value.startswith("/view?")
-    return value is None or (isinstance(value, (list, dict)) and not _is_row(value))
-
-
-def _lists_rows(widgets: Widgets) -> bool:
-    """Whether a class may have rows: a server declares none of them, an export has them all."""
-    return not widgets or any(widget.name == "lora_1" for widget in widgets)
-
-
-def _rows(values: Sequence[Any]) -> dict[str, Any]:
-    """The rows of a list of LoRAs, which grows in the editor."""
-    return {f"lora_{number}": row for number, row in enumerate(filter(_is_row, values), 1)}
-
-
-def _is_row(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() >= _ROW
-
-
-def _is_content(value: Any) -> bool:
-    """Whether a value is more than looks: an object of settings, but no file that is shown."""
-    return isinstance(value, dict) and not value.keys() <= {"type"} and "filename" not in value
-
-
-def _name(one: Mapping[str, Any]) -> str:
-    widget = one.get("widget")
-    name = widget.get("name") if isinstance(widget, dict) else None
-    return name if isinstance(name, str) else str(one.get("name"))
 
 
 def _list(tree: Any) -> list[Any]:

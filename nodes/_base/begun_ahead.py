@@ -20,7 +20,9 @@ from ...engine.ledger.ledger import Source, fingerprint_of, is_new_order
 from ...engine.platforms.provider import Provider
 from ...engine.settings import settings
 from ...engine.tasks.job import Job
-from .queued_prompts import State, state_of, states_of
+from ...engine.workflows.api_format import Workflow
+from .known_values import content_of
+from .prompt_queue import State, state_of, states_of
 
 
 class Begun(Exception):
@@ -65,7 +67,23 @@ class _Order:
 
 
 _rank: ContextVar[float | None] = ContextVar("skyport_rank", default=None)
+_delivered: set[tuple[str, bool]] = set()  # nodes by their content, and whether in practice mode
 _held: dict[str, dict[tuple[str, int | None], list[_Order]]] = {}  # by prompt, then by call
+
+
+def note_delivered(prompt: Workflow, node_id: str) -> None:
+    """The node has run, and ComfyUI may keep its outputs: see `was_delivered`."""
+    if node_id in prompt:
+        _delivered.add((content_of(prompt, node_id), settings.load().sandbox))
+
+
+def was_delivered(prompt: Workflow, node_id: str) -> bool:
+    """Whether ComfyUI may take the node's outputs from its cache, which nobody can ask.
+
+    Then nothing must be ordered for it, also where the ledger has forgotten the order, or where
+    another address would make it a new one.
+    """
+    return (content_of(prompt, node_id), settings.load().sandbox) in _delivered
 
 
 @contextmanager
@@ -101,7 +119,7 @@ async def begin(call: Call, provider: Provider, requests: Sequence[Request]) -> 
 
 
 def _is_due(prompt: str, fingerprints: Sequence[str], in_progress: bool) -> bool:
-    if state_of(prompt) not in (State.PENDING, State.RUNNING):
+    if not state_of(prompt).is_open:
         return False
     ledger, reuse = providers.ledger(), settings.load().reuse_results
     return in_progress or any(is_new_order(ledger.find(one), reuse) for one in fingerprints)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,24 +14,23 @@ import torch
 from ... import providers
 from ...engine.base.words import tr
 from ...engine.settings import settings
+from ...engine.tasks.job import Job
 from . import begun_ahead, progress
 from .known_values import KnownValues, surely_run
-from .prompt_queue import next_waiting, running_nodes, was_interrupted
-from .queued_prompts import State, id_of, states_of
+from .prompt_queue import State, next_waiting, running_nodes
+from .queued_prompts import follow, holds_any_of, id_of
 
-_LOOK = 0.2  # seconds between two looks at ComfyUI's queue, while it holds prompts of ours
-_VALIDATION = 120.0  # seconds after which a prompt that was never seen in the queue was refused
 _log = logging.getLogger(__name__)
 _classes: set[str] = set()  # of nodes that can begin ahead
-_followed: dict[str, _Prompt] = {}  # by id; used on the engine's loop
+_prompts: dict[str, _Prompt] = {}  # by id; this and what follows is used on the engine's loop
+_beginning: asyncio.Future[None] | None = None
 
 
 @dataclass
 class _Prompt:
     """A queued prompt: what was seen of it last, and whether its orders are being begun."""
 
-    give_up: float  # `time.monotonic` after which ComfyUI has refused it
-    state: State = State.GONE
+    state: State
     client: str = ""  # that queued it
     is_beginning: bool = False
     has_begun: bool = False
@@ -49,15 +47,10 @@ def note(data: dict[str, Any]) -> None:
     Never raises: whatever is wrong, its nodes report when they run.
     """
     try:
-        if _holds_node_of_ours(data["prompt"]) and _is_on() and (prompt_id := id_of(data)):
-            providers.runner().engine.start(_follow(prompt_id))
+        if holds_any_of(_classes, data["prompt"]) and _is_on() and (prompt_id := id_of(data)):
+            providers.runner().engine.start(follow(prompt_id, _on_look))
     except Exception:
         _log.warning("Skyport begins nothing ahead for a queued prompt", exc_info=True)
-
-
-def _holds_node_of_ours(prompt: Mapping[str, Any]) -> bool:
-    nodes = (node for node in prompt.values() if isinstance(node, dict))
-    return any(str(node.get("class_type")) in _classes for node in nodes)
 
 
 def _is_on() -> bool:
@@ -68,56 +61,29 @@ def _is_on() -> bool:
 # -- what becomes of the prompts ----------------------------------------------------------------
 
 
-async def _follow(prompt_id: str) -> None:
-    """Follow the prompt until it is over; one loop serves all."""
-    is_first = not _followed
-    _followed[prompt_id] = _Prompt(time.monotonic() + _VALIDATION)
-    beginning: asyncio.Future[None] | None = None
-    while is_first and _followed:
-        await asyncio.sleep(_LOOK)
-        _quietly(_look)
-        _quietly(_show_waiting)
-        if beginning is None or beginning.done():
-            beginning = asyncio.ensure_future(_begin_waiting())
-    if beginning is not None:
-        await beginning
+def _on_look(states: Mapping[str, State]) -> None:
+    for prompt_id, state in states.items():
+        _prompts.setdefault(prompt_id, _Prompt(state)).state = state
+    _end_those_over()
+    _begin_those_waiting()
+    _show_waiting()
 
 
-def _quietly(call: Callable[[], None]) -> None:
-    try:
-        call()
-    except Exception:
-        _log.warning("Skyport could not follow ComfyUI's queue", exc_info=True)
-
-
-def _look() -> None:
-    for prompt_id, state in states_of(list(_followed)).items():
-        prompt = _followed[prompt_id]
-        if state in (State.PENDING, State.RUNNING):
-            prompt.state = state
-        elif prompt.is_beginning:
-            continue
-        elif state is State.ENDED or prompt.state is not State.GONE:
-            del _followed[prompt_id]
-            is_stopped = _is_stopped(prompt_id, state, prompt.state)
-            if is_stopped:
-                _show_stopped(prompt_id, prompt)
-            begun_ahead.end(prompt_id, stop=is_stopped)
-        elif time.monotonic() >= prompt.give_up:
-            del _followed[prompt_id]
-
-
-def _is_stopped(prompt_id: str, state: State, before: State) -> bool:
-    """Whether a person has stopped the prompt: deleted it, or interrupted it."""
-    if state is State.ENDED:
-        return was_interrupted(prompt_id)
-    return before is State.PENDING
+def _end_those_over() -> None:
+    """What is begun for a prompt at this moment is ended later: it must be known first."""
+    over = [name for name, one in _prompts.items() if not (one.state.is_open or one.is_beginning)]
+    for prompt_id in over:
+        prompt, held = _prompts.pop(prompt_id), begun_ahead.held(prompt_id)
+        is_stopped = prompt.state is not State.ENDED
+        begun_ahead.end(prompt_id, stop=is_stopped)
+        if is_stopped and prompt.client:
+            _show_stopped(held, prompt.client)
 
 
 def _show_waiting() -> None:
     """Says on a node how its orders get on; where several prompts have the node, for the first."""
     shown = set(running_nodes())
-    for prompt_id, prompt in _followed.items():
+    for prompt_id, prompt in _prompts.items():
         if prompt.state is State.PENDING and prompt.client:
             for node_id, jobs in begun_ahead.held(prompt_id):
                 if node_id not in shown and jobs:
@@ -125,25 +91,29 @@ def _show_waiting() -> None:
                     progress.show_waiting(node_id, jobs, prompt.client)
 
 
-def _show_stopped(prompt_id: str, prompt: _Prompt) -> None:
-    if not prompt.client:
-        return
-    for node_id, jobs in begun_ahead.held(prompt_id):
-        progress.show_stopped(node_id, jobs, prompt.client)
+def _show_stopped(held: Iterable[tuple[str, list[Job]]], client: str) -> None:
+    for node_id, jobs in held:
+        progress.show_stopped(node_id, jobs, client)
         going_on = [job for job in jobs if not (job.is_unsent or job.future.done())]
         labels = [job.provider.label for job in going_on if not job.provider.can_cancel()]
         for label in labels[:1]:
             text = tr("goes on at {platform}, may be charged", platform=label)
-            progress.send_text(node_id, text, prompt.client)
+            progress.send_text(node_id, text, client)
 
 
 # -- beginning ----------------------------------------------------------------------------------
 
 
-async def _begin_waiting() -> None:
-    """Begin the prompts one after another, so that the tensors of one only are in memory."""
-    while item := next_waiting([name for name, one in _followed.items() if not one.has_begun]):
-        prompt = _followed[item[1]]
+def _begin_those_waiting() -> None:
+    global _beginning
+    if _beginning is None or _beginning.done():
+        _beginning = asyncio.ensure_future(_begin_one_after_another())
+
+
+async def _begin_one_after_another() -> None:
+    """So that the tensors of one prompt only are in memory."""
+    while item := next_waiting([name for name, one in _prompts.items() if not one.has_begun]):
+        prompt = _prompts[item[1]]
         prompt.is_beginning = prompt.has_begun = True
         prompt.client = item[3].get("client_id") or ""
         try:
@@ -152,6 +122,7 @@ async def _begin_waiting() -> None:
             _log.debug("Skyport begins nothing ahead for a prompt", exc_info=True)
         finally:
             prompt.is_beginning = False
+            _end_those_over()
 
 
 def _begin_in_thread(
@@ -164,8 +135,13 @@ def _begin_in_thread(
 
 async def _begin(known: KnownValues, prompt: Any, outputs: Iterable[str]) -> None:
     for node_id in surely_run(prompt, outputs):
-        if prompt[node_id]["class_type"] in _classes and known.are_all_of(node_id):
+        if _may_begin(known, prompt, node_id):
             try:
                 await known.call(node_id, "begin_ahead")
             except Exception as error:
                 _log.debug("Skyport does not begin node %s ahead: %s", node_id, error)
+
+
+def _may_begin(known: KnownValues, prompt: Any, node_id: str) -> bool:
+    is_ours = prompt[node_id]["class_type"] in _classes and known.are_all_of(node_id)
+    return is_ours and not begun_ahead.was_delivered(prompt, node_id)

@@ -13,11 +13,14 @@ from . import prompt_queue
 
 _log = logging.getLogger(__name__)
 _interrupted: frozenset[str] = frozenset()  # ids of prompts
+_watching = False
 
 
 def watch() -> None:
     """From now on, notes which prompts are running when ComfyUI is asked to interrupt."""
-    if not hasattr(host.interrupt_current_processing, "skyport"):
+    global _watching
+    if not _watching:
+        _watching = True
         host.interrupt_current_processing = _noting(host.interrupt_current_processing)
 
 
@@ -35,7 +38,6 @@ def _noting(interrupt: Callable[..., None]) -> Callable[..., None]:
         _interrupted = _running() if value else frozenset()
         return interrupt(value, *others, **more)
 
-    noting.skyport = True  # type: ignore[attr-defined]
     return noting
 
 

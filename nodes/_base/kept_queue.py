@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import time
-from collections.abc import Iterable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ... import providers
 from ...engine.base.background import LEDGER, workers
+from ...engine.ledger.resilient import ResilientLedger
 from ...engine.tasks import kept_graphs
-from .queued_prompts import State, id_of, states_of
+from .prompt_queue import State
+from .queued_prompts import follow, holds_any_of, id_of
 
-_LOOK = 0.5  # seconds between two looks at ComfyUI's queue, while it holds prompts of ours
-_VALIDATION = 120.0  # seconds after which a prompt that was never seen in the queue was refused
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 _classes: set[str] = set()
 
@@ -32,15 +31,10 @@ def note(data: dict[str, Any]) -> None:
     Never raises: a prompt is queued whether its graph is kept or not.
     """
     try:
-        if _holds_cloud_node(data["prompt"]) and (prompt_id := id_of(data)):
+        if holds_any_of(_classes, data["prompt"]) and (prompt_id := id_of(data)):
             providers.runner().engine.start(_keep(prompt_id, _text_of(data)))
     except Exception:
         _log.warning("Skyport could not keep a queued graph", exc_info=True)
-
-
-def _holds_cloud_node(prompt: Mapping[str, Any]) -> bool:
-    nodes = (node for node in prompt.values() if isinstance(node, dict))
-    return any(str(node.get("class_type")) in _classes for node in nodes)
 
 
 def _text_of(data: Mapping[str, Any]) -> str:
@@ -58,41 +52,27 @@ def _text_of(data: Mapping[str, Any]) -> str:
 
 
 async def _keep(prompt_id: str, text: str) -> None:
-    runner = providers.runner()
     try:
-        with workers(LEDGER):
-            ledger = providers.ledger()
-            if await runner.engine.blocking(lambda: kept_graphs.keep(ledger, prompt_id, text)):
-                await _follow(prompt_id)
+        is_kept = await _with_ledger(lambda ledger: kept_graphs.keep(ledger, prompt_id, text))
     except Exception:
         _log.warning("Skyport could not keep a queued graph", exc_info=True)
+    else:
+        if is_kept:
+            await follow(prompt_id, _close_those_over)
 
 
-# -- what becomes of them -----------------------------------------------------------------------
-
-_open: dict[str, float] = {}  # when each prompt was seen last, by id; used on the engine's loop
-
-
-async def _follow(prompt_id: str) -> None:
-    """Look after the prompt until it has ended; one look serves all."""
-    is_first = not _open
-    _open[prompt_id] = time.monotonic() + _VALIDATION
-    while is_first and _open:
-        await asyncio.sleep(_LOOK)
-        if over := _over():
-            await providers.runner().engine.blocking(
-                partial(providers.ledger().close_prompts, over)
-            )
+def _close_those_over(states: Mapping[str, State]) -> None:
+    if over := [prompt_id for prompt_id, state in states.items() if not state.is_open]:
+        providers.runner().engine.start(_close(over))
 
 
-def _over() -> list[str]:
-    """The prompts that need not run any more, which are followed no longer."""
-    now = time.monotonic()
-    over = []
-    for prompt_id, state in states_of(list(_open)).items():
-        if state in (State.PENDING, State.RUNNING):
-            _open[prompt_id] = 0.0  # from now on it is deleted where it is gone
-        elif state is State.ENDED or now >= _open[prompt_id]:
-            over.append(prompt_id)
-            del _open[prompt_id]
-    return over
+async def _close(prompt_ids: Sequence[str]) -> None:
+    try:
+        await _with_ledger(lambda ledger: ledger.close_prompts(prompt_ids))
+    except Exception:
+        _log.warning("Skyport could not record which prompts are over", exc_info=True)
+
+
+async def _with_ledger(call: Callable[[ResilientLedger], T]) -> T:
+    with workers(LEDGER):
+        return await providers.runner().engine.blocking(lambda: call(providers.ledger()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +15,13 @@ from comfy_execution.graph import DynamicPrompt, get_input_info
 import nodes as comfyui_nodes  # ComfyUI's own module, not this folder
 
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.graph import KEEP_LOCAL, REMOTE_INPUT
+from ...engine.workflows.graph import KEEP_LOCAL, LOAD_ROWS, REMOTE_INPUT
 
 # They give the same whenever they run, take no time worth mentioning, and do not look for Interrupt
 # as they work: that would take it from the prompt that runs.
 _PLAIN = {
     KEEP_LOCAL,
+    LOAD_ROWS,
     REMOTE_INPUT,
     "LoadImage",
     "LoadImageMask",
@@ -55,6 +58,24 @@ def _sources(node: Mapping[str, Any]) -> list[str]:
             if not options.get("lazy") and not options.get("rawLink"):
                 sources.append(value[0])
     return sources
+
+
+def content_of(prompt: Workflow, node_id: str) -> str:
+    """A hash of what the node's outputs come from: equal where ComfyUI's cache takes two nodes for
+    the same, whatever their ids, and also where only a file behind them has changed."""
+    numbers, stack, nodes = {node_id: 0}, [node_id], []
+    while stack:
+        node = prompt[stack.pop()]
+        inputs = []
+        for name, value in sorted(node["inputs"].items()):
+            if is_link(value) and value[0] in prompt:
+                if value[0] not in numbers:
+                    numbers[value[0]] = len(numbers)
+                    stack.append(value[0])
+                value = {"node": numbers[value[0]], "output": value[1]}
+            inputs.append([name, value])
+        nodes.append([node["class_type"], inputs])
+    return hashlib.sha256(json.dumps(nodes, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 class KnownValues:

@@ -56,11 +56,14 @@ class CloudNode(io.ComfyNode):
         """Runs `work`. A stray CancelledError would end ComfyUI's prompt worker."""
         try:
             with node_outcomes.recording(_node_id(cls)):
-                return await cls.work(**_own(inputs))
+                output = await cls.work(**_own(inputs))
         except asyncio.CancelledError:
             if _is_being_torn_down():
                 raise
             raise RuntimeError(tr("The request was cancelled inside Skyport.")) from None
+        if cls.begins_ahead:
+            begun_ahead.note_delivered(cls.hidden.prompt or {}, cls.hidden.unique_id)
+        return output
 
     @classmethod
     async def run_requests(

@@ -1,14 +1,31 @@
-"""Which prompts ComfyUI has run, in order, and for which workflow of the editor."""
+"""ComfyUI's queue and history at one moment: what has become of prompts, which have been run."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import enum
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from server import PromptServer
 
 from ...engine.workflows.api_format import is_link
+
+
+class State(enum.Enum):
+    """PENDING waits, RUNNING runs, ENDED and INTERRUPTED are in the history; GONE is in none of
+    these: never queued as it was refused, or deleted."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+    INTERRUPTED = "interrupted"
+    GONE = "gone"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (State.PENDING, State.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -23,6 +40,29 @@ class Prompt:
     nodes: Mapping[str, str]
     cached: frozenset[str]
     has_ended: bool
+
+
+def state_of(prompt_id: str) -> State:
+    return states_of([prompt_id])[prompt_id]
+
+
+def states_of(prompt_ids: Collection[str]) -> dict[str, State]:
+    """The states of several prompts at one moment."""
+    states = dict.fromkeys(prompt_ids, State.GONE)
+    with _locked() as queue:
+        if queue is not None:
+            ended = {name: queue.history[name] for name in states if name in queue.history}
+            states |= {name: _end_of(entry) for name, entry in ended.items()}
+            running = queue.currently_running.values()
+            open_ones = {item[1]: State.PENDING for item in queue.queue}
+            open_ones |= {item[1]: State.RUNNING for item in running}
+            states |= {name: open_ones[name] for name in states if name in open_ones}
+    return states
+
+
+def _end_of(entry: Mapping[str, Any]) -> State:
+    is_interrupted = any(name == "execution_interrupted" for name, _ in _messages(entry))
+    return State.INTERRUPTED if is_interrupted else State.ENDED
 
 
 def running_workflow(prompt_id: str) -> str:
@@ -49,11 +89,9 @@ def started(workflow: str) -> list[Prompt]:
 
 def next_waiting(prompt_ids: Collection[str]) -> Any:
     """Of these prompts the item that ComfyUI runs next; None where none waits in its queue."""
-    queue = getattr(PromptServer.instance, "prompt_queue", None)
-    if queue is None:
-        return None
-    with queue.mutex:
-        waiting = [item for item in queue.queue if item[1] in prompt_ids]
+    with _locked() as queue:
+        items = [] if queue is None else queue.queue
+        waiting = [item for item in items if item[1] in prompt_ids]
     return min(waiting, key=lambda item: item[0], default=None)
 
 
@@ -62,20 +100,24 @@ def running_nodes() -> set[str]:
     return {node_id for item in _items()[1] for node_id in item[2]}
 
 
-def was_interrupted(prompt_id: str) -> bool:
-    """Whether a prompt that has ended was interrupted."""
-    entry: Any = next((one for one in _items()[0] if one["prompt"][1] == prompt_id), {})
-    messages = (entry.get("status") or {}).get("messages") or []
-    return any(name == "execution_interrupted" for name, _ in messages)
-
-
 def _items() -> tuple[list[Any], list[Any]]:
     """ComfyUI's history, and the items that are running."""
-    queue = getattr(PromptServer.instance, "prompt_queue", None)
-    if queue is None:
-        return [], []
-    with queue.mutex:
+    with _locked() as queue:
+        if queue is None:
+            return [], []
         return list(queue.history.values()), list(queue.currently_running.values())
+
+
+@contextmanager
+def _locked() -> Iterator[Any]:
+    """ComfyUI's queue, which does not change in here; None where there is none."""
+    queue = getattr(PromptServer.instance, "prompt_queue", None)
+    with nullcontext() if queue is None else queue.mutex:
+        yield queue
+
+
+def _messages(entry: Mapping[str, Any]) -> Any:
+    return (entry.get("status") or {}).get("messages") or []
 
 
 def _workflow(item: Any) -> str:
@@ -87,8 +129,8 @@ def _workflow(item: Any) -> str:
 
 
 def _ended(entry: Mapping[str, Any]) -> Prompt:
-    item, messages = entry["prompt"], (entry.get("status") or {}).get("messages") or []
-    cached = [data["nodes"] for name, data in messages if name == "execution_cached"]
+    item = entry["prompt"]
+    cached = [data["nodes"] for name, data in _messages(entry) if name == "execution_cached"]
     return Prompt(item[1], _needed(item[2], item[4]), frozenset().union(*cached), True)
 
 

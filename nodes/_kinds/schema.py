@@ -339,6 +339,12 @@ def _text(param: Param, common: dict[str, Any]) -> io.String.Input:
     return io.String.Input(input_id(param), default=default, multiline=long, **common)
 
 
+def suggested_text(name: str, suggested: Sequence[str]) -> Any:
+    """A text for which the editor offers these, beside any other."""
+    about = {"widgetType": _SUGGESTED, "suggested": list(suggested)}
+    return io.String.Input(name, default=(*suggested, "")[0], placeholder=name, extra_dict=about)
+
+
 def _default_text(param: Param) -> str:
     """The default as a person would type it: a list as lines, or as JSON where lines cannot."""
     value = param.default

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from ... import providers
 from ...engine.batch.store import BatchStore, StoredBatch
-from ...engine.settings import folders
+from ...engine.settings import folders, settings
 from ...engine.tasks.public_view import redact
 from .._base.run_task import in_thread
 from .guards import GuardedRoutes
@@ -27,10 +27,10 @@ async def _batches(request: web.Request) -> web.Response:
 
 
 def _newest() -> list[dict[str, Any]]:
-    path = folders.home() / "batches.db"
-    if not path.exists():
+    is_there = settings.load().ledger_url or (folders.home() / providers.BATCHES).exists()
+    if not is_there:
         return []
-    with closing(BatchStore(path)) as store:
+    with closing(providers.batch_store()) as store:
         return [_view(store, batch) for batch in store.batches(_MOST)]
 
 

@@ -21,9 +21,10 @@ from ...engine.spend.confirm import must_confirm
 from ...engine.spend.estimate import Estimate, Item
 from ...engine.spend.orders import Surroundings, platforms_in
 from ...engine.workflows.api_format import Workflow, is_link
+from ...engine.workflows.graph import LOAD_ROWS
 from .._base.registry import all_nodes
 from .._base.run_task import in_thread, number_copies
-from .._kinds import local_files, node_classes
+from .._kinds import local_files, node_classes, row_values
 from .guards import GuardedRoutes, read_json_object
 from .prices import is_ready, price_json
 
@@ -124,7 +125,9 @@ def _is_output(class_type: str) -> bool | None:
 
 
 def _frames(node: Mapping[str, Any]) -> int | None:
-    """The images that ComfyUI makes of the file of a Load Image node."""
+    """The images that ComfyUI makes of the file of a Load Image node, or the rows of a table."""
+    if node["class_type"] == LOAD_ROWS:
+        return _rows(node["inputs"])
     name = node["inputs"].get("image")
     path = local_files.find_file(name, anywhere=False) if isinstance(name, str) else None
     try:
@@ -135,6 +138,17 @@ def _frames(node: Mapping[str, Any]) -> int | None:
             return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
     except Exception as error:  # of a damaged or huge file: Pillow raises many kinds
         _log.debug("Skyport cannot count the pictures of %s: %s", path, error)
+        return None
+
+
+def _rows(inputs: Mapping[str, Any]) -> int | None:
+    file, start, rows = inputs.get("file"), inputs.get("start", 1), inputs.get("rows", 0)
+    if not (isinstance(file, str) and isinstance(start, int) and isinstance(rows, int)):
+        return None
+    try:
+        return row_values.count(file, max(start, 1), max(rows, 0))
+    except SkyportError as error:  # the node says what is wrong when it runs
+        _log.debug("Skyport cannot count the rows of %s: %s", file, error)
         return None
 
 

@@ -47,6 +47,7 @@ def _brief(row: Row) -> dict[str, Any]:
         "text": shorten(texts[0], _EXCERPT) if texts else "",
         "node": row.record.source.node_id,
         "prompt": row.record.source.prompt_id,
+        "person": row.person,
         "files": len(files),
         "cover": _cover(files),
     }

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ...engine.workflows.api_format import Workflow, is_link
-from ...engine.workflows.widget_names import AFTER_SEED, Widgets, named
+from ...engine.workflows.saved_values import AFTER_SEED, named
+from ...engine.workflows.widget_names import Widgets
 
 Known = Callable[[str], Sequence[Widgets]]  # the widgets that a class may have
 

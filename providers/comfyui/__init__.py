@@ -43,6 +43,7 @@ class Comfyui(Provider):
     def __init__(self, http: Http, media_host: MediaHost | None = None) -> None:
         super().__init__(http, media_host)
         self._only = None if http.base_url == ADDRESS else NativeDialect(http)
+        self._most = 0  # tasks of ours that it holds at a time; 0 for what the settings say
         self._pool = Pool()
         self._fit_check = FitCheck(self._object_info)
         self._homes: dict[str, str] = {}  # by task id, a server's name
@@ -66,6 +67,17 @@ class Comfyui(Provider):
     @classmethod
     def connected(cls, media_host: MediaHost | None = None) -> Comfyui:
         return cls(Http(cls.label, cls.address(), {}), media_host)
+
+    @classmethod
+    def at(cls, address: str, most: int) -> Comfyui:
+        """The one ComfyUI at an address, which holds so many tasks of ours at a time.
+
+        Raises InvalidInput for what is no address, or costs credits.
+        """
+        server = _servers.at(address)
+        provider = cls(Http(cls.label, server.address, server.auth_headers()))
+        provider._most = most
+        return provider
 
     @classmethod
     def address(cls) -> str:
@@ -138,7 +150,9 @@ class Comfyui(Provider):
         server = _servers.find(request.endpoint)
         return server.name if server else request.endpoint
 
-    def lane_limit(self, lane: str) -> int:
+    def lane_limit(self, lane: str) -> float:
+        if self._most:
+            return self._most
         servers = [] if self._only else _servers.listed()
         limits = {server.name: server.max_parallel for server in servers}
         limits[AUTO] = sum(limits.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -22,6 +22,7 @@ from ._dialect import Workflow
 
 _QUIET = 5.0  # seconds to wait for an event before looking whether any task is left
 _UNSEEN = 300.0  # seconds after which a task that nobody polls is forgotten
+_ENDS = ("execution_success", "execution_error", "execution_interrupted")
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before a lost connection is made again
 
 
@@ -138,6 +139,8 @@ class Events:
         node = data.get("node")
         if kind == "executing" and node is None:
             self._end(task)
+        elif kind in _ENDS:
+            self._wake(task.on_end)  # the history may have it a moment later: then once more
         elif kind in ("executing", "progress") and isinstance(node, str):
             task.node = task.titles.get(node, task.node)
             task.share = _share(data)
@@ -146,7 +149,10 @@ class Events:
         with self._lock:
             task.has_ended = True
             waiting, task.on_end = task.on_end, []
-        for wake in waiting:
+        self._wake(waiting)
+
+    def _wake(self, waiting: Iterable[Callable[[], None]]) -> None:
+        for wake in tuple(waiting):
             with suppress(RuntimeError):  # its loop has been closed
                 wake()
 

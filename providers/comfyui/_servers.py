@@ -106,6 +106,21 @@ def find(name: str) -> Server | None:
     return next(now, None) or next(once, None)
 
 
+def at(entered: str) -> Server:
+    """The server at an address that a person enters: one that is listed, or any other.
+
+    Raises InvalidInput for what is no address, and for Comfy Cloud.
+    """
+    server = Server("", str(validated(_address, entered, tr("The address"))))
+    if server.is_charged:
+        raise InvalidInput(
+            tr("Comfy Cloud charges for tasks, so it must be a server of the settings."),
+            do=tr("Add it by `skyport servers add` and name it by {option}.", option="--server"),
+            platform=LABEL,
+        )
+    return next((one for one in listed() if one.address == server.address), server)
+
+
 def is_free_at(name: str) -> bool:
     """Whether tasks for the server of this name, or for any, cost nothing whichever takes them."""
     server = find(name)

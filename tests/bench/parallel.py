@@ -49,13 +49,13 @@ def run(env: dict[str, str], base: Path, graph: dict[str, Any]) -> float:
 def _graph(tasks: int, seconds: float, blocks: float) -> dict[str, Any]:
     graph = {}
     for number in range(tasks):
-        graph[f"task{number}"] = _task(f"[[slow:{seconds / _PACE:.0f}]] {number}")
+        graph[f"task{number}"] = task(f"[[slow:{seconds / _PACE:.0f}]] {number}")
         graph[f"seen{number}"] = sink(f"task{number}")
     # Last, as ComfyUI takes it: nodes that wait come first there, and the stand-in keeps the order.
     return {**graph, "busy": node("ProbeSleepSync", seconds=blocks), "end": sink("busy")}
 
 
-def _task(prompt: str) -> dict[str, Any]:
+def task(prompt: str) -> dict[str, Any]:
     of_model = {"model.aspect_ratio": "1:1", "model.n": 1}
     made = node("SkyportHaiyiTextToImage", prompt=prompt, seed=1, model=_MODEL)
     return {**made, "inputs": {**made["inputs"], **of_model}}

@@ -94,9 +94,18 @@
       const { left, right } = one.getBoundingClientRect();
       const clips = overflowX !== "visible" && textOverflow !== "ellipsis" && !one.matches("input, .skyport-unseen");
       if (left < -1 || right > innerWidth + 1) found.push(`outside the window: ${about(one)}`);
-      if (clips && one.scrollWidth > one.clientWidth + 1) found.push(`wider than its box: ${about(one)}`);
+      const wide = one.matches("select") ? choiceWidth(one) : one.scrollWidth;
+      if ((clips || one.matches("select")) && wide > one.clientWidth + 1) found.push(`wider than its box: ${about(one)}`);
     }
     return [...found, ...crossed(selector)];
+  }
+
+  /** What the chosen entry of a list needs, with the arrow beside it. */
+  function choiceWidth(list) {
+    const { font, paddingLeft, paddingRight } = getComputedStyle(list);
+    pen.font = font;
+    const arrow = 16;
+    return pen.measureText(list.selectedOptions[0]?.text ?? "").width + parseFloat(paddingLeft) + parseFloat(paddingRight) + arrow;
   }
 
   function crossed(selector) {

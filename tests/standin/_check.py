@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,14 +25,24 @@ class Verdict:
     node_errors: dict[str, Any] = field(default_factory=dict)
 
 
-async def check(prompt: dict[str, Any], classes: Mapping[str, NodeClass]) -> Verdict:
-    """Checks each output node with all it hangs on. Converts numbers in `prompt` in place."""
+async def check(
+    prompt: dict[str, Any],
+    classes: Mapping[str, NodeClass],
+    targets: Sequence[str] | None = None,
+) -> Verdict:
+    """Checks each output node with all it hangs on; only `targets` where they are named.
+
+    Converts numbers in `prompt` in place.
+    """
     for node_id, node in prompt.items():
         if node.get("class_type") not in classes:
             what = f"{node_id}: no node class {node.get('class_type')!r}"
             return Verdict(error=_error("missing_node_type", what, node_id))
     outputs = [
-        name for name in prompt if classes[prompt[name]["class_type"]].schema().is_output_node
+        name
+        for name, node in prompt.items()
+        if classes[node["class_type"]].schema().is_output_node
+        and (targets is None or name in targets)
     ]
     if not outputs:
         return Verdict(error=_error("prompt_no_outputs", "no output node", ""))

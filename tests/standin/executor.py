@@ -28,10 +28,11 @@ class Queued:
     prompt: dict[str, Any]
     extra_data: dict[str, Any]
     wanted: list[str]
+    number: int
 
     def item(self) -> tuple[Any, ...]:
         """As ComfyUI's queue and history hold it."""
-        return (0, self.prompt_id, self.prompt, self.extra_data, self.wanted)
+        return (self.number, self.prompt_id, self.prompt, self.extra_data, self.wanted)
 
 
 @dataclass

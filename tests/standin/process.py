@@ -49,6 +49,7 @@ class Standin:
         self.history: dict[str, Any] = {}
         self.running: list[str] = []
         self.died: BaseException | None = None
+        self._numbers = itertools.count()
         self._queue: queue.Queue[Queued | None] = queue.Queue()
         self._started: queue.Queue[BaseException | None] = queue.Queue()
         self._threads = [
@@ -226,16 +227,18 @@ class Standin:
             return _refusal(
                 {"type": "invalid_prompt_id", "message": "not a UUID", "details": ""}, {}
             )
-        verdict = await check(body["prompt"], self.classes)
+        targets = body.get("partial_execution_targets")
+        verdict = await check(body["prompt"], self.classes, targets)
         if verdict.error is not None:
             return _refusal(verdict.error, verdict.node_errors)
         extra_data = {**body.get("extra_data", {})}
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
-        self._queue.put(Queued(prompt_id, body["prompt"], extra_data, verdict.good))
+        number = next(self._numbers)
+        self._queue.put(Queued(prompt_id, body["prompt"], extra_data, verdict.good, number))
         self.server.prompt_queue.queue = self._waiting()
         return web.json_response(
-            {"prompt_id": prompt_id, "number": 0, "node_errors": verdict.node_errors}
+            {"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors}
         )
 
     async def _history(self, request: web.Request) -> web.Response:

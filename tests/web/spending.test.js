@@ -48,6 +48,7 @@ test("a limit says what is left of it", () => {
   assert.deepEqual(limitWords(limit, { gpugeek: "GPUGeek" }), { name: "Today · GPUGeek", words: "3.75 CNY left of 5 CNY · 2 of unknown price", share: 0.25 });
   const tasks = { ...limit, counts: "tasks", period: "month", platform: "", unit: "", most: 0, used: 0, left: 0 };
   assert.deepEqual(limitWords(tasks), { name: "This month", words: "0 tasks left of 0 tasks", share: 1 });
+  assert.equal(limitWords({ ...limit, platform: "", person: true }).name, "Today · each person");
   const queue = { ...tasks, period: "queue", most: 20, used: null, left: null };
   assert.deepEqual(limitWords(queue), { name: "Each queue", words: "at most 20 tasks", share: null });
 });

@@ -37,7 +37,7 @@ export class Batches {
     this.summary.textContent = running ? say("Batches: {count} running", { count: running }) : say("Batches");
     const names = [say("Batch"), say("Done"), say("Under way"), say("No result"), say("Cost")];
     const head = el("tr", {}, ...names.map((name) => el("th", {}, name)));
-    this.body.replaceChildren(el("table", {}, head, ...batches.map(line)));
+    this.body.replaceChildren(el("table.batches", {}, head, ...batches.map(line)));
   }
 }
 

@@ -67,6 +67,7 @@ export function limitWords(limit, labels = {}) {
   const of = (number) => (limit.counts === "tasks" ? tasksWord(number) : `${amount(number)} ${limit.unit}`.trim());
   const parts = [PERIODS[limit.period]?.() ?? limit.period];
   if (limit.platform) parts.push(labels[limit.platform] ?? limit.platform);
+  if (limit.person) parts.push(say("each person"));
   const name = here(parts.join(" · "), limit.local);
   if (limit.used === null) return { name, words: say("at most {most}", { most: of(limit.most) }), share: null };
   const words = [say("{left} left of {most}", { left: of(limit.left), most: of(limit.most) })];

@@ -149,6 +149,7 @@ export class JobDetail {
       [say("Prompt"), this.told ? "" : row?.words],
       [say("Cost"), row && row.cost !== null ? costWord(row) : ""],
       [say("Ordered"), row && moment(row.created)],
+      [say("Ordered by"), row?.person],
       [say("Submitted"), row && moment(row.submitted)],
       [row?.state === "unresolved" ? say("Unresolved since") : say("Ended"), row && moment(row.ended)],
       ...(row ? spanWords(row) : []),

@@ -265,7 +265,7 @@ function spoken(item) {
 function linesOf({ row, live }) {
   const task = row ? row.task : live.task;
   const when = row ? age(Date.now() / 1000 - row.created) : "";
-  const middle = [(row ?? live).label, task, when].filter(Boolean).join(" · ");
+  const middle = [(row ?? live).label, row?.person, task, when].filter(Boolean).join(" · ");
   if (live) return [live.title, middle, seenWords(live, performance.now()).join(" · ")];
   const cost = row.cost === null ? "" : costWord(row);
   return [row.title, middle, row.error || [cost, row.text || row.words].filter(Boolean).join(" · ")];

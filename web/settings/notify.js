@@ -24,7 +24,7 @@ export function servicesList() {
   address.addEventListener("keydown", (event) => event.key === "Enter" && add.click());
   ask("notices").then(show).catch((error) => told.tell(error.message, "bad"));
   const hint = el("p.hint", {}, say("WeCom, Feishu, DingTalk, Telegram, ntfy, e-mail and others, also once the page is closed: docs/NOTICES.md shows their addresses."));
-  return el("div", {}, hint, missing, list, el("div.line", {}, address, add), told.element);
+  return el("div.parts", {}, hint, missing, list, el("div.line", {}, address, add), told.element);
 }
 
 function serviceRow({ id, name, source, answer }, show, left) {

@@ -41,7 +41,7 @@ export const tasks = () =>
   el(
     "div",
     {},
-    textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time") }),
+    textRow({ name: "max_parallel", kind: "number", label: say("Parallel tasks"), hint: say("of one platform at the same time; auto: as many as it takes") }),
     textRow({ name: "most_per_task", kind: "number", label: say("Results of a task"), hint: say("at most, where a model states no maximum; more are refused before anything is sent") }),
     textRow({
       name: "confirm_above",
@@ -97,7 +97,7 @@ export const editor = () =>
   );
 
 const LIMITS = [
-  { name: "limit_tasks_per_queue", words: () => say("Tasks of a queue"), about: () => say("at most, such as 20, or 20, gpugeek=5 to limit one platform too; more are refused before anything is sent") },
+  { name: "limit_tasks_per_queue", words: () => say("Tasks of a queue"), about: () => say("at most, such as 20, or 20, gpugeek=5 to limit one platform too; person=5 limits each who shares a ledger; more are refused before anything is sent") },
   { name: "limit_tasks_per_day", words: () => say("Tasks of a day"), about: () => say("at most, in local time; empty is no limit") },
   { name: "limit_cost_per_day", words: () => say("Cost of a day"), about: () => say("at most, such as 10 CNY, happyhorse=3 USD; without a unit it holds for every unit by itself") },
   { name: "limit_cost_per_month", words: () => say("Cost of a month"), about: () => say("at most; tasks of unknown price are not counted") },

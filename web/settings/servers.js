@@ -35,7 +35,7 @@ export function serversSection() {
   const load = () => ask("servers").then(show).catch((error) => told.tell(error.message, "bad"));
   document.addEventListener("skyport.setup", () => list.isConnected && load());
   load();
-  return el("div", { "data-servers": "" }, empty, list, el("div.line", {}, add), form.element, told.element);
+  return el("div.parts", { "data-servers": "" }, empty, list, el("div.line", {}, add), form.element, told.element);
 }
 
 function serverRow(name, { show: showAll, edit, left }) {
