@@ -19,6 +19,7 @@ from host import Host, Run, graph, link, node
 from sandboxes import environment
 from skyport.engine.base.types import Kind, Result, ResultFile, Task
 from skyport.engine.ledger.ledger import Source, State, TaskRecord
+from skyport.engine.ledger.migrations import steps_after
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.queued_again import is_same_prompt, next_id
 from skyport.engine.ledger.resilient import ResilientLedger
@@ -143,16 +144,25 @@ def test_only_a_prompt_whose_process_is_dead_was_left(tmp_path: Path):
     alive.close()
 
 
+def at_version(version: int, newest: Path, path: Path) -> None:
+    """A ledger as it was at that version of the schema, with the rows of `newest`."""
+    with closing(sqlite3.connect(path)) as db:
+        for number, statements in steps_after(0):
+            for statement in statements if number <= version else ():
+                db.execute(statement)
+        db.execute("ATTACH ? AS newest", (str(newest),))
+        for table in ("tasks", "files"):
+            names = ", ".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
+            db.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM newest.{table}")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.commit()
+
+
 def test_a_ledger_without_graphs_gets_its_tables_and_keeps_its_rows(tmp_path: Path):
     path, owner = tmp_path / "ledger.db", Owner(tmp_path / "owners")
-    with closing(Store(path, owner)) as store:
+    with closing(Store(tmp_path / "newest.db", owner)) as store:
         job = bring(store, "a")
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(
-            "DROP TABLE prompts; DROP TABLE graphs; DROP INDEX files_by_content;"
-            "DROP TABLE notices; DROP TRIGGER notice_of_order; ALTER TABLE tasks DROP person;"
-            "PRAGMA user_version = 4;"
-        )
+    at_version(4, tmp_path / "newest.db", path)
     with closing(Store(path, owner)) as store:
         row = store.get(job)
         assert row is not None
