@@ -116,6 +116,10 @@ def _cost(text: str) -> tuple[float, str]:
 def run(args: argparse.Namespace) -> int:
     _batch_orders.settle_platform(args)
     plan = _plan(args)
+    if args.executor == "ray":
+        from ._batch_cluster import check
+
+        check(plan)
     provider = _batch_orders.provider(args, plan.at_once)
     if args.dry_run:
         return _batch_report.dry_run(plan, provider, args.platform)
@@ -184,9 +188,8 @@ class _Command:
         return batch.stopped_by
 
     def _run_in_cluster(self) -> SkyportError | None:
-        from ._batch_cluster import ClusterRun, check, order_of, visible
+        from ._batch_cluster import ClusterRun, order_of, visible
 
-        check(self._plan)
         self._begin()
         held = _limits(self._args)
         order = order_of(self._plan, self._id, self._provider, self._output, held)

@@ -86,7 +86,7 @@ class Batch:
         )
 
     def run(self, patience: float = PATIENCE) -> Ended:
-        return _ended(self.start(), patience)
+        return ended(self.start(), patience)
 
     def run_and_signal(
         self, charges: int, number: int = signal.SIGKILL, patience: float = PATIENCE
@@ -100,7 +100,7 @@ class Batch:
                 process.wait(_LOOK)
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
-        return _ended(process, patience)
+        return ended(process, patience)
 
     def lines(self) -> list[Any]:
         text = (self.output / "results.jsonl").read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ class Batch:
         return Counter(line["state"] for line in self.lines())
 
 
-def _ended(process: subprocess.Popen[str], patience: float) -> Ended:
+def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> Ended:
     try:
         out, err = process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:

@@ -142,6 +142,15 @@ def test_the_same_command_again_orders_nothing_even_where_results_are_not_reused
     assert box.charges["haiyi"] == 2
 
 
+def test_a_row_that_was_written_down_right_before_a_kill_is_delivered_by_the_next_run(box, batch):
+    batch("prompt\na fox\n")
+    disk = providers.ledger().disk
+    with disk._transaction():
+        disk._db.execute("UPDATE tasks SET state = 'succeeded', delivered = 0")
+    batch("prompt\na fox\n")
+    assert [row.state for row in disk.rows(Query())] == [State.DELIVERED]
+
+
 def test_a_changed_row_is_a_new_order_and_the_others_are_not(box, batch, monkeypatch):
     batch("prompt\na fox\nan owl\n")
     monkeypatch.setenv("SKYPORT_REUSE_RESULTS", "0")

@@ -47,18 +47,25 @@ def machines(box: Sandbox, postgres: Any, tmp_path: Path) -> Iterator[Cluster]:
         yield machines
 
 
-def test_rows_are_ordered_once_over_all_machines_and_again_at_no_charge(
+def test_rows_are_ordered_once_over_all_machines_also_after_ctrl_c(
     machines: Cluster, box: Sandbox, postgres: Any, tmp_path: Path
 ) -> None:
     options = ("--at-once", "4", "--executor", "ray", "--address", machines.address)
     batch = Batch(tmp_path, box, options, env={"SKYPORT_LEDGER_URL": postgres.url})
     batch.write(24)
+    stopped = batch.run_and_signal(4, signal.SIGINT)
+    assert stopped.code == 130, stopped.err
+    assert "the same command goes on" in stopped.err
+    assert box.charges["haiyi"] < 24
     done = batch.run()
     assert done.code == 0, done.err
     assert batch.states() == {"done": 24}
     assert box.charges["haiyi"] == 24
-    owners = postgres.run("SELECT count(DISTINCT owner), count(DISTINCT person) FROM tasks")
-    assert owners == [(2, 1)], "both machines had a share, for one person"
+    [(machines_at_work, people)] = postgres.run(
+        "SELECT count(DISTINCT owner), count(DISTINCT person) FROM tasks"
+    )
+    assert machines_at_work > 1
+    assert people == 1
     again = batch.run()
     assert (again.code, box.charges["haiyi"]) == (0, 24)
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import Batch, fast_sandbox
-from host import link, node
+from _waiting import until
+from batches import Batch, ended, fast_sandbox
+from gate import behind_a_gate
+from host import Host, link, node
 from PIL import Image
 from sandboxes import environment, set_environment
+from skyport.sandbox import Sandbox
 
 QUEUE = "/api/prompt"
 MAPS = ("--map", "prompt=3.filename_prefix", "--map", "photo=1.image")
 NANO = "google/gemini-3.1-flash-image-preview"
+
+
+@pytest.fixture(scope="module")
+def host_env(sandbox: Sandbox) -> dict[str, str]:
+    return environment(sandbox, "haiyi")
 
 
 @pytest.fixture
@@ -103,6 +112,30 @@ def test_comfy_cloud_is_no_server_without_settings(batch: Any):
     done = batch("prompt\na\n", "https://cloud.comfy.org", *MAPS[:2])
     assert done.code == 1
     assert "skyport servers add" in done.err
+
+
+def test_the_cloud_nodes_of_all_rows_in_the_queue_begin_at_once_and_a_killed_batch_follows_them(
+    cloud: Host, sandbox: Sandbox, tmp_path: Path, graph_file: Path
+):
+    model = {"model": NANO, "model.aspect_ratio": "1:1", "model.n": 1}
+    make = node("SkyportHaiyiTextToImage", model, prompt="x", seed=1)
+    nodes = {"1": make, "2": node("ProbeSink", value=link("1"))}
+    graph_file.write_text(json.dumps(nodes), encoding="utf-8")
+    orders = ("--comfyui", cloud.client.url, "--workflow", str(graph_file))
+    orders = (*orders, "--map", "prompt=1.prompt")
+    batch = Batch(tmp_path, sandbox, orders=orders, platform="comfyui")
+    batch.write(3)
+    with behind_a_gate(cloud):
+        process = batch.start()
+        until(lambda: len(sandbox.log.of("POST", "generate/image")) == 3 or process.poll())
+        process.kill()
+        stopped = ended(process)
+    assert stopped.code == -signal.SIGKILL, stopped.err
+    last = batch.run()
+    assert (last.code, batch.states()) == (0, {"done": 3}), last.err
+    assert len(sandbox.log.of("POST", "generate/image")) == 3
+    names = {path.name for path in batch.output.glob("*.png")}
+    assert names == {"000001.png", "000002.png", "000003.png"}
 
 
 def test_a_dry_run_says_what_the_cloud_nodes_of_all_rows_order(

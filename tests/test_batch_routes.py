@@ -24,8 +24,11 @@ def test_a_batch_is_told_with_its_rows_by_state_and_its_cost_once_an_order(own_h
     for number, mark in enumerate(("a", "a", "b"), 1):
         row = StoredRow(number, mark=mark, state=RowState.DONE, cost=0.5, unit="CNY")
         store.write("b1", row)
-    store.write("b1", StoredRow(4, mark="c", state=RowState.FAILED, error="no luck"))
+    store.write("b1", StoredRow(4, 6, mark="c", state=RowState.FAILED, error="no luck", job=7))
     store.close()
+    rows = host.route("GET", "/skyport/batches/b1/rows").json()
+    failed = {"row": 4, "line": 6, "state": "failed", "error": "no luck", "job": 7}
+    assert rows == {"rows": [failed], "more": 0}
     assert host.route("GET", "/skyport/batches").json()["batches"] == [
         {
             "id": "b1",
@@ -39,3 +42,19 @@ def test_a_batch_is_told_with_its_rows_by_state_and_its_cost_once_an_order(own_h
             "updated": 5.0,
         }
     ]
+
+
+def test_of_many_rows_without_a_result_the_first_are_told_and_no_key(own_host: Host):
+    home = Path(own_host.process.env["SKYPORT_HOME"])
+    key = own_host.process.env["HAIYI_API_KEY"]
+    assert own_host.route("GET", "/skyport/batches/none/rows").json() == {"rows": [], "more": 0}
+    store = BatchStore(home / "batches.db")
+    store.begin(StoredBatch("b2", "rows.csv", "haiyi", "kling-v3", 70, ""))
+    for number in range(1, 61):
+        store.write("b2", StoredRow(number, state=RowState.REFUSED, error=f"it was {key}"))
+    store.write("b2", StoredRow(61, state=RowState.WAITING))
+    store.close()
+    found = own_host.route("GET", "/skyport/batches/b2/rows").json()
+    assert [row["row"] for row in found["rows"]] == list(range(1, 51))
+    assert found["more"] == 10
+    assert key not in str(found)

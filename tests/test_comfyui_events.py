@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from _clock import LONG, Clock
 from _waiting import PATIENT, until
-from scripted import Scripted
+from scripted import Answer, Scripted, answer_json
 from skyport.engine.base.types import Status, Task, TaskState
 from skyport.engine.http.client import Http
 from skyport.providers.comfyui._events import Events
 from skyport.providers.comfyui._native import NativeDialect, with_events
+from skyport.providers.comfyui._v2 import V2Dialect
+from skyport.providers.comfyui._v2_events import JobEvents
 from skyport.sandbox import Sandbox
 
 websocket = pytest.importorskip("websocket")
@@ -213,3 +215,77 @@ def test_an_end_wakes_with_its_own_event_and_again_once_the_history_has_it(
     until(lambda: woken == ["a"])
     there.tell("executing", node=None, prompt_id="a")  # the history may have it only now
     until(lambda: woken == ["a", "a"])
+
+
+# -- the Comfy API v2 ----------------------------------------------------------------------------
+
+JOB = "/api/v2/jobs/7"
+EVENTS = f"{JOB}/events"
+
+
+@pytest.fixture
+def v2(sandbox: Sandbox) -> Iterator[V2Dialect]:
+    key = {"Authorization": f"Bearer {sandbox.key('comfyui')}"}
+    sandbox.faults.clear()
+    interface: Any = sandbox.platforms["comfyui"]
+    interface.v2.is_on = True
+    yield V2Dialect(Http("ComfyUI", sandbox.base_url("comfyui"), key, timeout=PATIENT))
+    interface.v2.is_on = interface.v2.events = True
+
+
+def test_the_end_of_a_job_is_told_at_once_by_its_stream(
+    v2: V2Dialect, sandbox: Sandbox, clock: Clock
+) -> None:
+    task = Task("comfyui", "pc", str(v2.submit(PAINTED, str(uuid.uuid4()))))
+    woken: list[Task] = []
+    v2.on_end(task, lambda: woken.append(task))
+    clock.forward(20)
+    until(lambda: v2._events.progress(task.id))
+    state = v2.poll(task)
+    assert (state.status, state.node) == (Status.RUNNING, "SandboxPainter")
+    assert woken == []
+    clock.forward()
+    until(lambda: woken)
+    assert v2.poll(task).status is Status.SUCCEEDED
+    assert v2._events.progress(task.id) is None
+
+
+def test_a_server_without_streams_is_asked_for_one_once_and_polled(
+    v2: V2Dialect, sandbox: Sandbox, clock: Clock
+) -> None:
+    interface: Any = sandbox.platforms["comfyui"]
+    interface.v2.events = False
+    sandbox.log.clear()
+    task = Task("comfyui", "pc", str(v2.submit(PAINTED, str(uuid.uuid4()))))
+    v2.on_end(task, lambda: None)
+    until(lambda: any(seen.status == 501 for seen in sandbox.log.of("GET", "/events")))
+    clock.forward()
+    assert v2.poll(task).status is Status.SUCCEEDED
+    assert len(sandbox.log.of("GET", "/events")) == 1
+
+
+def stream(*events: tuple[str, str]) -> Answer:
+    lines = "".join(f"event: {kind}\ndata: {data}\n\n" for kind, data in events)
+    body = ": hello\n\n" + lines
+    return Answer(headers=(("Content-Type", "text/event-stream"),), body=body.encode())
+
+
+def test_a_job_whose_answer_tells_no_progress_has_that_of_its_stream(server: Scripted) -> None:
+    progress = '{"value": 0.5, "current_node_class": "KSampler", "step": 5, "steps": 20}'
+    server.on(EVENTS, stream(("preview", "no JSON"), ("progress", progress)))
+    server.on(JOB, answer_json({"id": "7", "status": "running", "progress": None}))
+    dialect = V2Dialect(Http("ComfyUI", server.url, KEY, timeout=PATIENT))
+    dialect.on_end(Task("comfyui", "pc", "7"), lambda: None)
+    until(lambda: dialect._events.progress("7"))
+    state = dialect.poll(Task("comfyui", "pc", "7"))
+    assert (state.node, state.node_progress, state.progress) == ("KSampler", 0.25, 0.5)
+    dialect._events.forget("7")
+
+
+def test_a_stream_that_breaks_wakes_for_a_poll_and_is_asked_for_again(server: Scripted) -> None:
+    server.on(EVENTS, stream(), stream(("status", '{"status": "succeeded"}')))
+    events = JobEvents(Http("ComfyUI", server.url, KEY, timeout=PATIENT))
+    woken: list[str] = []
+    events.on_end("7", EVENTS, lambda: woken.append("7"))
+    until(lambda: len(woken) == 2)
+    assert len(server.asked(EVENTS)) == 2

@@ -107,11 +107,18 @@ def test_batches_of_the_command_are_a_table_that_moves_while_one_runs(jobs: Edit
     row = jobs.page.locator(".skyport-sums tr", has_text="shots.csv")
     row.get_by_text("1/4", exact=True).wait_for()
     store.write("b1", StoredRow(2, mark="b", state=RowState.DONE, cost=0.25, unit="CNY"))
-    store.write("b1", StoredRow(3, mark="c", state=RowState.FAILED))
+    store.write("b1", StoredRow(3, 5, mark="c", state=RowState.FAILED, error="<b>no luck</b>"))
     row.get_by_text("2/4", exact=True).wait_for()
     cells = row.locator("td").all_inner_texts()
     assert cells[0].split("\n")[:2] == ["shots.csv", "HaiYi \u00b7 kling-v3"]
     assert cells[1:] == ["2/4", "", "1", "0.75 CNY"]
+    row.get_by_role("button").press("Enter")
+    jobs.page.get_by_text("Row 3 (line 5): Its task has failed. <b>no luck</b>").wait_for()
+    store.write("b1", StoredRow(4, mark="d", state=RowState.REFUSED, error="no file"))
+    jobs.page.get_by_text("Row 4: Not sent. no file").wait_for()
+    assert jobs.page.evaluate("document.activeElement.dataset.batch") == "b1"
+    row.get_by_role("button").press("Enter")
+    jobs.page.get_by_text("Row 4: Not sent. no file").wait_for(state="detached")
     store.close()
     (home / "batches.db").unlink()
 
@@ -356,6 +363,17 @@ def test_the_reasoning_of_an_answer_is_folded_and_short_details_stand_with_the_f
     jobs.page.click(".skyport-row")
     jobs.page.wait_for_selector(".skyport-facts dd >> text=1.2 s")
     assert jobs.page.locator(".skyport-fold:not([open]) summary").inner_text() == "reasoning"
+
+
+def test_in_a_shared_ledger_a_job_says_who_has_ordered_it(jobs: Editor, ledger: HostLedger):
+    ledger.store._person = "ann@studio"
+    ledger.add(State.DELIVERED, title="a job of ann")
+    show(jobs)
+    row = jobs.page.locator(".skyport-row", has_text="a job of ann")
+    assert "ann@studio" in row.inner_text()
+    row.click()
+    jobs.page.wait_for_selector(".skyport-facts dt >> text=Ordered by")
+    jobs.page.wait_for_selector(".skyport-facts dd >> text=ann@studio")
 
 
 def test_the_list_speaks_the_editors_language_at_once(jobs: Editor, ledger: HostLedger):

@@ -545,6 +545,18 @@ def test_a_queue_refused_for_a_choice_that_is_gone_offers_the_nearest_one(editor
     assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
 
 
+RUNS = """() => ["execution_start", "execution_success"].forEach((name) =>
+  app.api.dispatchEvent(new CustomEvent(name, { detail: { prompt_id: "the-rest" } })))"""
+
+
+def test_a_choice_that_is_gone_is_still_told_when_the_rest_of_the_workflow_runs(editor):
+    with_changed(editor, "kwai/kling-v3", "kwai/kling-v3-old")
+    editor.queue()
+    message = notice(editor, "kwai/kling-v3-old is not offered for")
+    editor.page.evaluate(RUNS)
+    assert message.count() == 1
+
+
 def test_a_model_that_stays_gone_keeps_its_links_when_the_models_are_refreshed(
     editor, host, sandbox
 ):

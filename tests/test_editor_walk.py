@@ -306,16 +306,20 @@ def test_run_in_cloud(editor: Editor, host: Host, sandbox: Sandbox) -> None:
     cloud.three(editor)
     before = editor.state()
     cloud.press(editor, "ImageInvert", "Send upstream to cloud", "IMAGE")
-    editor.page.wait_for_timeout(900)
-    assert cloud.RUN in {node["type"] for node in editor.state()["nodes"]}
+    until(lambda: is_in_cloud(editor))
+    editor.page.wait_for_timeout(900)  # the editor notes what can be undone
     cloud.undo(editor)
     assert editor.state() == before
     cloud.select(editor, "ImageInvert", "ImageScale")
-    cloud.toolbox(editor, cloud.SEND).click(timeout=20_000)
+    cloud.toolbox(editor, cloud.SEND).click()
     assert cloud.linked(editor, *cloud.SENT) == cloud.SENT
-    cloud.toolbox(editor, cloud.BACK).click(timeout=20_000)
-    editor.page.wait_for_timeout(900)
-    assert cloud.badges(editor) == {}
+    cloud.toolbox(editor, cloud.BACK).click()
+    until(lambda: not is_in_cloud(editor) and cloud.badges(editor) == {})
+
+
+def is_in_cloud(editor: Editor) -> bool:
+    editor.page.wait_for_timeout(100)  # the page goes on meanwhile
+    return cloud.RUN in {node["type"] for node in editor.state()["nodes"]}
 
 
 def test_search(editor: Editor) -> None:

@@ -102,6 +102,48 @@ def test_the_middle_between_two_polls_is_what_is_learnt_of_a_task() -> None:
     assert pace.duration() == 2.0
 
 
+@pytest.mark.parametrize("spread", [0.02, 0.1, 0.15])
+@pytest.mark.parametrize("length", [1, 3, 10, 30, 60])
+def test_the_end_of_a_model_that_varies_little_is_noticed_within_a_blink(
+    length: float, spread: float
+) -> None:
+    chance = random.Random(length)
+    known = [length * chance.gauss(1, spread) for _ in range(20)]
+    waits = [waited(length * max(0.3, chance.gauss(1, spread)), known) for _ in range(400)]
+    assert statistics.median(late for late, _ in waits) <= (0.3 if length * spread < 6 else 0.4)
+    assert max(late for late, _ in waits) <= 6.0
+    assert max(polls for _, polls in waits) <= 40 if length <= 30 else 80
+
+
+@given(
+    st.lists(st.floats(1, 300), min_size=10, max_size=20),
+    st.floats(0.1, 900),
+)
+@settings(max_examples=200)
+def test_polls_saved_up_for_the_end_are_no_more_than_40_a_minute_of_the_task(
+    known: list[float], lasts: float
+) -> None:
+    late, polls = waited(lasts, known)
+    assert polls <= 40 * max(1.0, (lasts + late) / 60.0) + 1  # the first one is early
+
+
+def test_a_model_that_varies_much_or_is_hardly_known_is_polled_steadily() -> None:
+    assert Forecast(0.0, [20.0] * 9).spread is None
+    assert Forecast(0.0, [20.0] * 10).spread == 0.0
+    assert Forecast(0.0, [10.0, 20.0, 30.0, 40.0, 50.0] * 3).spread is None
+
+
+def waited(lasts: float, known: list[float]) -> tuple[float, int]:
+    """How late the end of a task is noticed after tasks of `known` lengths, and its polls."""
+    pace, forecast, polls = Pace(0.0), Forecast(0.0, known), 0
+    while True:
+        now = pace.next_poll(forecast.expected_end(), forecast.spread)
+        pace.record_poll(now)
+        polls += 1
+        if now >= lasts:
+            return now - lasts, polls
+
+
 # -- how often it asks ----------------------------------------------------------------------
 
 
@@ -308,7 +350,7 @@ def test_settings_broken_while_tasks_run_strand_nobody() -> None:
 
 
 def test_progress_tells_the_end_better_than_habit() -> None:
-    forecast = Forecast(0.0, usual=100.0)
+    forecast = Forecast(0.0, (100.0,))
     assert forecast.expected_end() == 100.0
     forecast.observe(10.0, 0.2)
     assert forecast.expected_end() == 100.0  # one look tells no speed
@@ -317,7 +359,7 @@ def test_progress_tells_the_end_better_than_habit() -> None:
 
 
 def test_progress_that_says_nothing_is_not_believed() -> None:
-    forecast = Forecast(0.0, usual=None)
+    forecast = Forecast(0.0)
     for now, share in ((1.0, 0.0), (2.0, None), (3.0, 1.0), (4.0, 0.9), (5.0, 0.1)):
         forecast.observe(now, share)
     assert forecast.expected_end() is None

@@ -25,7 +25,7 @@ from skyport.engine.workflows.graph import (
 )
 from skyport.nodes._base.prompt_marks import linked_outputs, watch
 from skyport.nodes._run_in_cloud.prompt_hook import on_prompt
-from skyport.nodes._run_in_cloud.split_prompt import remote_part_of, split_prompt
+from skyport.nodes._run_in_cloud.split_prompt import UNNAMED, remote_part_of, split_prompt
 
 import nodes as comfyui_nodes
 
@@ -503,3 +503,35 @@ def test_a_node_that_is_linked_to_nothing_keeps_no_prompt_from_running() -> None
     assert "5" not in split_prompt(queued(prompt, note))
     prompt["5"] = absent("cloud")
     assert "5" in split_prompt(queued(prompt, only_there("5", "Saver")))
+
+
+# -- a refused node beside others ---------------------------------------------------------------
+
+
+def test_a_refused_node_does_not_hold_back_one_that_shares_nodes_with_it() -> None:
+    """Both would be one submission: it cannot have the value that has no name."""
+    prompt = graph(a=node("Paint"), good=run(link("a", 1)), far=node("Far", image=link("a", 1)))
+    prompt["far"] = {"inputs": {"UNKNOWN": 7, "image": link("a", 1)}}
+    prompt |= {"bad": run(link("far")), "one": node("Show", value=link("good"))}
+    prompt["other"] = node("Show", value=link("bad"))
+    far = {"id": "far", "type": "Far", "widgets_values": [7], "outputs": [{"type": "IMAGE"}]}
+    left = split_prompt(queued(prompt, far))
+    assert left["bad"]["inputs"][REFUSED_INPUT] == UNNAMED
+    part = remote_part_of(left, "good")
+    assert part is not None
+    assert list(part.nodes) == ["a"]
+    assert left["one"] == prompt["one"]
+
+
+def test_a_file_that_cannot_go_along_refuses_its_own_part_only(tmp_path: Path) -> None:
+    path = tmp_path / "secret.safetensors"
+    path.write_bytes(b"weights")
+    prompt = graph(a=node("Paint"), good=run(link("a", 1)))
+    prompt["far"] = node("Grow", image=link("a", 1), load_path=str(path))
+    prompt |= {"bad": run(link("far")), "one": node("Show", value=link("good"))}
+    prompt["other"] = node("Show", value=link("bad"))
+    left = split_prompt(queued(prompt))
+    assert str(path) in left["bad"]["inputs"]["value"]
+    part = remote_part_of(left, "good")
+    assert part is not None
+    assert list(part.nodes) == ["a"]

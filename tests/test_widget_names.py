@@ -211,6 +211,12 @@ def test_an_export_names_the_values_of_another_workflow() -> None:
 LORAS = [{"on": True, "lora": f"{name}.safetensors", "strength": 0.5} for name in "ab"]
 
 
+def test_an_export_of_another_version_leaves_no_value_out() -> None:
+    """What will run the node may be newer than the export, and take the value."""
+    told = widget_names.of_workflow(export(way="add", much=0.5))["Blend"]
+    assert saved_values.named(saved([7, "mix", 1]), [told]) is None
+
+
 def test_the_rows_of_a_list_of_loras_keep_their_numbers_whoever_tells_of_the_class() -> None:
     told = widget_names.of_workflow(export(Header={}, lora_1=LORAS[0], add="", model=["2", 0]))
     node = saved([{}, {"type": "Header"}, *LORAS, {}, ""], "model")

@@ -1,7 +1,7 @@
 // What went wrong on one of our nodes, in full: newer editors hide it behind "View details".
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { dismiss, notice } from "./notices.js";
+import { notice } from "./notices.js";
 import { openSettings } from "./settings/open.js";
 import { load, setup } from "./settings/setup.js";
 import { isNotSetUp, isOutOfCredit, platformNamed, toneOf, topUpPage, wordsOf } from "./errors/words.js";
@@ -27,7 +27,6 @@ app.registerExtension({
   setup() {
     const shown = [];
     api.addEventListener("execution_start", () => {
-      dismiss("bad");
       for (const one of shown.splice(0)) one.remove();
     });
     api.addEventListener("execution_error", async ({ detail }) => {

@@ -12,11 +12,14 @@ import { openSettings } from "./settings/open.js";
 import { say } from "./words.js";
 import { wrap } from "./wrap.js";
 
+const shown = []; // messages about the latest queue; those of its tasks are in errors.js
+
 app.registerExtension({
   name: "Skyport.Gone",
   setup() {
     const telling = (queuePrompt) =>
       async function (...args) {
+        for (const one of shown.splice(0)) one.remove();
         try {
           const answer = await queuePrompt.apply(this, args);
           tellGone(answer?.node_errors ?? {}).catch(() => null); // what else there is to run was queued
@@ -52,5 +55,5 @@ function tell(node, widget) {
   const isServer = name.split(".").pop() === "server";
   const actions = [isServer ? [say("Open settings"), () => openSettings("comfyui")] : refresh];
   if (best !== undefined) actions.unshift([say("Use {value}", { value: best }), use]);
-  notice({ tone: "bad", title: node.title, text, actions });
+  shown.push(notice({ tone: "bad", title: node.title, text, actions }));
 }

@@ -36,11 +36,6 @@ export function notice({ title, text, tone = "warn", actions = [] }) {
   return made;
 }
 
-/** Take away every message of that tone. */
-export function dismiss(tone) {
-  for (const old of [...stack.children]) if (old.dataset.tone === tone) old.remove();
-}
-
 /** Bring the focus to the latest message; Escape closes it, and brings the focus back. */
 export function focusNotice() {
   if (!stack.lastElementChild) return;

@@ -226,6 +226,7 @@ class BatchRun:
         """Whether the row has its result here; that of an equal row is made its own."""
         before = self._store.find(self._id, row.number)
         if before is not None and before.mark == stored.mark and self._is_here(before):
+            self._record_delivered(stored.mark)
             self.tally.add(before)
             return True
         equal = self._store.find_done(stored.mark)
@@ -236,6 +237,12 @@ class BatchRun:
             replace(equal, number=row.number, line=row.line, base=stored.base, result=result)
         )
         return True
+
+    def _record_delivered(self, mark: str) -> None:
+        """Of a process that ended after it had written down the row, and before this."""
+        known = self._ledger.find(mark)
+        if known is not None and known.state is State.SUCCEEDED:
+            self._ledger.record_delivered(mark)
 
     def _is_here(self, row: StoredRow) -> bool:
         return row.state is RowState.DONE and is_here(row.result, self._output.folder)

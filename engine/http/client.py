@@ -117,6 +117,11 @@ class Http:
             url, params = redirect, None
         raise self._redirect_error(answer, url)
 
+    def stream(self, path: str, listener: StreamListener) -> Response:
+        """GET an event stream, whose lines `listener` gets; redirects are not followed."""
+        request = requests.Request("GET", self._url(path), headers={"Accept": STREAM})
+        return self._on_own_connection(request, None, listener)
+
     def post(self, path: str) -> Response:
         """POST an empty body. Redirects are not followed, as in `post_json`."""
         return self._post(path, text_body(b"", "application/json"))
@@ -196,6 +201,11 @@ class Http:
     ) -> Response:
         request = requests.Request("POST", self._url(path), headers=dict(headers or {}))
         _set_body(request, body)
+        return self._on_own_connection(request, body, listener)
+
+    def _on_own_connection(
+        self, request: requests.Request, body: RequestBody | None, listener: StreamListener | None
+    ) -> Response:
         # A new session is a new connection. The platform may close one that was kept alive just as
         # the request goes out, and then nobody knows whether it was accepted, and charged.
         rate = self.rate if listener is None else replace(self.rate, seconds=listener.patience)

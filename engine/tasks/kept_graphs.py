@@ -13,6 +13,7 @@ from ..ledger.graphs import KeptPrompt
 from ..ledger.ledger import Row
 from ..ledger.resilient import ResilientLedger
 from ..settings import settings
+from ..workflows.api_format import Workflow
 from . import history
 from .keyless import keyless
 
@@ -29,7 +30,7 @@ class KeptGraph:
     is_whole  whether nothing in it looked like a key, and so nothing was left out
     """
 
-    prompt: Mapping[str, Any]
+    prompt: Workflow
     workflow: Mapping[str, Any] | None
     targets: list[str] | None
     is_whole: bool

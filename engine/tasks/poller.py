@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections import deque
 from contextlib import suppress
@@ -56,12 +55,13 @@ class Poller:
         now, patience = _now(), settings.load().patience_s
         is_free = job.provider.charges_nothing(task.endpoint)
         waiting = Waiting(now, now - _age(row), is_free=is_free)
-        forecast = Forecast(now, await self._usual_duration(job.request))
+        forecast = Forecast(now - _age(row), await self._usual_durations(job.request))
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
         news = _news(job, task)
         while True:
-            due = max(pace.next_poll(forecast.expected_end()), _now() + waiting.pause)
+            due = pace.next_poll(forecast.expected_end(), forecast.spread)
+            due = max(due, _now() + waiting.pause)
             due = due if look_until is None else min(due, look_until)
             answer = await self._next_answer(job, task, pace, due, news)
             if isinstance(answer, SkyportError):
@@ -188,15 +188,14 @@ class Poller:
     def _rate_limiter(self, platform: str) -> RateLimiter:
         return self._rate_limiters.setdefault(platform, RateLimiter(POLLS_A_SECOND))
 
-    async def _usual_duration(self, request: Request) -> float | None:
-        """Median duration of such tasks in seconds: from the ledger, then updated here."""
+    async def _usual_durations(self, request: Request) -> tuple[float, ...]:
+        """Durations of such tasks in seconds: from the ledger, then updated here."""
         key = _duration_key(request)
         async with self._durations_lock:  # or every task of a large batch would ask the ledger
             if key not in self._durations:
                 past = await self._in_thread(lambda: self._ledger.past_durations(*key))
                 self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
-        durations = self._durations[key]
-        return statistics.median(durations) if durations else None
+        return tuple(self._durations[key])
 
 
 def _news(job: Job, task: Task) -> asyncio.Event:

@@ -1,9 +1,10 @@
 """When to poll a platform again, and how many calls may run at once. No I/O.
 
-40 polls a minute are allowed for a task, so a steady 1.5 s between polls is best when nothing is
-known: half of all tasks are then noticed within 0.75 s of their end, whenever that is. Polling
-faster for a while would cost a long gap later. When the end of a task can be predicted, slightly
-longer intervals on the way there pay for an extra poll just after it.
+40 polls a minute are allowed for a task, averaged over it or over its first minute, so a steady
+1.5 s between polls is best when nothing is known: half of all tasks are then noticed within 0.75 s
+of their end, whenever that is. Polling faster for a while would cost a long gap later. When the end
+of a task can be predicted, slightly longer intervals on the way there pay for an extra poll just
+after it. When it is known how much such tasks vary, few polls are made before that and many then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import median, quantiles
 from typing import Any
 
 from ..base.errors import SkyportError
@@ -24,6 +26,12 @@ _FORECAST_RANGE, _FORECAST_MARGIN = 75.0, 2.0  # seconds; later ends cannot be p
 _EXTRA_POLL_DELAYS = (0.12, 0.72)  # the second is for an end that comes slightly late
 _MAX_EXTRA_POLLS = 2  # per task; more could exhaust its polls of the minute
 _LATE = 10.0  # seconds after a poll; the next one is due much earlier
+_ENOUGH = 10  # tasks that tell how much their lengths vary
+_STEADY = 0.25  # share of its length by which a task may be expected to vary
+_WINDOW = 1.3  # spreads before and after the expected end; four of five tasks end in it
+_LEAST_SPREAD = 0.15  # seconds
+_CLOSEST, _FARTHEST = 0.25, 6.0  # seconds between polls in the window, and before it
+_SAVED = 8  # polls of the first minute for a task that takes longer than expected
 _MIN_GAIN = 0.2  # an extra poll closer than this to a regular one is not worth it
 
 
@@ -34,12 +42,15 @@ class Pace:
         self._started = started
         self._polls: deque[float] = deque(maxlen=POLLS_A_MINUTE)
         self._extra_polls_left = _MAX_EXTRA_POLLS
+        self._count = 0
+        self._is_bunched = False  # whether polls have been saved up for the expected end
 
     def record_poll(self, now: float) -> None:
         """Record a poll; one that brings no answer counts too."""
         early = self._polls and now < self._polls[-1] + _INTERVAL - _MIN_GAIN
         self._extra_polls_left -= 1 if early else 0
         self._polls.append(now)
+        self._count += 1
 
     def is_late(self, now: float) -> bool:
         """Whether the last poll has been without an answer for longer than any should take."""
@@ -47,11 +58,40 @@ class Pace:
 
     def earliest_poll(self) -> float:
         """The earliest time at which another poll stays within the limit."""
+        if self._is_bunched:
+            used = self._count + 1
+            return self._started + (used * _INTERVAL if used > POLLS_A_MINUTE else 0.0)
         full = len(self._polls) == POLLS_A_MINUTE
         return self._polls[0] + 60.0 if full else self._started
 
-    def next_poll(self, expected_end: float | None = None) -> float:
-        """When the next poll is due, given the time at which the task is expected to end."""
+    def next_poll(self, expected_end: float | None = None, spread: float | None = None) -> float:
+        """When the next poll is due, given the time at which the task is expected to end.
+
+        spread  seconds by which two of three such tasks end earlier or later at most, if known
+        """
+        self._is_bunched = self._is_bunched or spread is not None
+        if expected_end is None or spread is None:
+            return self._steady_poll(expected_end)
+        last = self._polls[-1] if self._polls else self._started
+        around = _WINDOW * max(spread, _LEAST_SPREAD)
+        opens, closes = expected_end - around, expected_end + around
+        if last >= closes:
+            due = last + max(_INTERVAL, self._interval_until(self._started + 60.0, last))
+        elif last >= opens - _CLOSEST:
+            due = last + max(_CLOSEST, self._interval_until(closes, last, _SAVED))
+        else:
+            way = expected_end - self._started
+            due = min(last + min(max(_INTERVAL, way / 8), _FARTHEST), opens)
+        return max(due, self.earliest_poll())
+
+    def _interval_until(self, end: float, last: float, saved: int = 0) -> float:
+        """Seconds between polls that use up what is allowed until `end`; `saved` of the first
+        minute are kept for later."""
+        minutes = (end - self._started) / 60.0
+        allowed = POLLS_A_MINUTE * minutes if minutes > 1.0 else POLLS_A_MINUTE - saved
+        return (end - last) / max(1.0, allowed - self._count - 1)
+
+    def _steady_poll(self, expected_end: float | None) -> float:
         last = self._polls[-1] if self._polls else self._started - _INTERVAL / 2
         end = math.inf if expected_end is None else expected_end
         is_soon = end <= self._started + _FORECAST_RANGE
@@ -75,11 +115,16 @@ class Pace:
 
 
 class Forecast:
-    """Predicts the end of a task from its progress, else from the duration of earlier tasks."""
+    """Predicts the end of a task from its progress, else from the duration of earlier tasks.
 
-    def __init__(self, started: float, usual: float | None) -> None:
+    spread  seconds by which two of three such tasks end earlier or later at most, None where they
+            vary too much, or too few are known; with it, they tell more than the progress
+    """
+
+    def __init__(self, started: float, durations: Sequence[float] = ()) -> None:
         self._started = started
-        self.usual = usual
+        self.usual = median(durations) if durations else None
+        self.spread = _spread(durations)
         self._first: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
 
@@ -91,10 +136,23 @@ class Forecast:
 
     def expected_end(self) -> float | None:
         """When the task is expected to end, on the same clock; None if unknown."""
-        if self._first and self._last and self._last[1] - self._first[1] >= 0.1:
+        if (
+            self.spread is None
+            and self._first
+            and self._last
+            and self._last[1] - self._first[1] >= 0.1
+        ):
             (t0, p0), (t1, p1) = self._first, self._last
             return t1 + (1 - p1) * (t1 - t0) / (p1 - p0)
         return self._started + self.usual if self.usual is not None else None
+
+
+def _spread(durations: Sequence[float]) -> float | None:
+    if len(durations) < _ENOUGH:
+        return None
+    cuts = quantiles(durations, n=6)  # two of three lie between the first and the last
+    spread = (cuts[-1] - cuts[0]) / 2
+    return spread if spread < _STEADY * median(durations) else None
 
 
 class RateLimiter:

@@ -74,9 +74,12 @@ def _named(saved: SavedNode, widgets: Widgets) -> dict[str, Any] | None:
 def _of_older_class(saved: SavedNode, widgets: Widgets) -> dict[str, Any] | None:
     """The values, but for those of inputs that the class has lost since.
 
-    None unless there is a value for every widget, and one way only to leave the others out.
+    None unless a server declares it, there is a value for every widget, and one way only to leave
+    the others out.
     """
     todo = [widget for widget in widgets if saved.has_widget(widget)]
+    if not all(widget.is_declared for widget in widgets):
+        return None
     values = [v for n, v in enumerate(saved.values) if not _is_control(saved.values, n)]
     if any(widget.kind == BRANCH for widget in todo) or len(values) > 2 * len(todo):
         return None

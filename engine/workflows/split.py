@@ -51,6 +51,7 @@ class Facts:
     is_paid_apart  whether nodes of this class are billed by a provider of their own in a cloud,
                    which is named as `where` names it
     returns_text   whether texts and numbers come back from a cloud
+    cannot_go      whether a node makes every part that it is in be refused
     """
 
     is_output: Callable[[str], bool | None]
@@ -60,6 +61,7 @@ class Facts:
     runs_here: Callable[[Mapping[str, Any]], bool] = lambda node: True
     is_paid_apart: Callable[[str, str], bool] = lambda class_type, where: False
     returns_text: Callable[[str], bool] = lambda where: False
+    cannot_go: Callable[[str, Mapping[str, Any]], bool] = lambda node_id, node: False
 
     def can_return(self, link: Link, run: Mapping[str, Any]) -> bool:
         """Whether a Run in Cloud node can bring this output back."""
@@ -304,9 +306,12 @@ class PromptSplitter:
     def _groups(self) -> list[list[str]]:
         """The Run in Cloud nodes that send a part; those that share nodes share a submission."""
         runs = [run for run in self.prompt if run in self.parts and run in self.needed]
+        sent = self._sent(runs) if len(runs) > 1 else ()
+        bad = {k for k in sent if self.facts.cannot_go(k, self.prompt[k])}
+        alone = {run: run for run in runs if bad & self.parts[run].nodes.keys()}  # is refused
         return group_runs(
             {run: self.parts[run].nodes for run in runs},
-            {run: self.graph.cloud(run) for run in runs},
+            {run: self.graph.cloud(run) + alone.get(run, "") for run in runs},
             {node_id: self._local_sources(node_id) for node_id in self.needed},
         )
 

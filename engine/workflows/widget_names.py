@@ -41,6 +41,11 @@ class Widget:
     default: tuple[Any, ...] = ()
     branches: Mapping[str, tuple[Widget, ...]] = field(default_factory=dict)
 
+    @property
+    def is_declared(self) -> bool:
+        """Whether a server told of it: a workflow tells no default, and a number is a FLOAT."""
+        return bool(self.default) or self.kind in (INT, COMBO, BRANCH)
+
     def branches_of(self, value: Any) -> Widgets:
         """The widgets that follow while it has that value."""
         return self.branches.get(value, ()) if isinstance(value, str) else ()

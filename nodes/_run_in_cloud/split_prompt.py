@@ -71,7 +71,7 @@ def _split(prompt: Workflow, data: Mapping[str, Any]) -> Workflow:
     if not all(map(is_node, prompt.values())):
         return prompt
     with node_classes.caching():
-        left = split(prompt, _facts({**data, "prompt": prompt}, graph))
+        left = split(prompt, _facts({**data, "prompt": prompt}, graph, nameless))
         parts = _Parts(left, nameless)
         return {k: parts.checked(k, node) if _is_run(node) else node for k, node in left.items()}
 
@@ -142,23 +142,23 @@ class _Parts:
             return refused_node(node, _failure())
         holder = _holder_of(self._prompt, node_id)
         if holder not in self._checked:
-            self._checked[holder] = self._check(part)
+            self._checked[holder] = _check(part.nodes, self._nameless)
         refusal, stamps = self._checked[holder]
         if refusal:
             return refused_node(node, *refusal)
         state = stamps if holder == node_id else digest_of(stamps)
         return {**node, "inputs": {**node["inputs"], _FILES: state}}
 
-    def _check(self, part: RemotePart) -> tuple[tuple[str, ...], str]:
-        """((why the part is refused, what kind of refusal it is), the state of its files)"""
-        try:
-            check_local_values(part.nodes)
-            if unknown := sorted(self._nameless & part.nodes.keys()):
-                nodes = {one: part.nodes[one] for one in unknown}
-                return (_unnamed(nodes), UNNAMED), ""
-            return (), json.dumps(local_files.stamps(part.nodes))
-        except InvalidInput as error:
-            return (str(error),), ""
+
+def _check(nodes: Workflow, nameless: Set[str]) -> tuple[tuple[str, ...], str]:
+    """((why these nodes cannot go to a cloud, what kind of refusal it is), the state of files)"""
+    try:
+        check_local_values(nodes)
+        if unknown := {one: nodes[one] for one in sorted(nameless & nodes.keys())}:
+            return (_unnamed(unknown), UNNAMED), ""
+        return (), json.dumps(local_files.stamps(nodes))
+    except InvalidInput as error:
+        return (str(error),), ""
 
 
 def _unnamed(nodes: Workflow) -> str:
@@ -190,7 +190,9 @@ def _shortened(labels: Sequence[str]) -> str:
 # -- facts --------------------------------------------------------------------------------------
 
 
-def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> Facts:
+def _facts(
+    data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]], nameless: Set[str]
+) -> Facts:
     types = dict(_editor_types(graph))
     targets = data.get("partial_execution_targets")
     return Facts(
@@ -201,6 +203,7 @@ def _facts(data: Mapping[str, Any], graph: Mapping[str, Mapping[str, Any]]) -> F
         runs_here=_runs_here,
         is_paid_apart=bills_apart,
         returns_text=returns_text,
+        cannot_go=lambda node_id, node: bool(_check({node_id: dict(node)}, nameless)[0]),
     )
 
 

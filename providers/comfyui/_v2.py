@@ -28,6 +28,7 @@ from ...engine.workflows.object_info import is_object_info
 from . import _v2_answers as answers
 from . import _v2_errors as errors
 from ._dialect import ServerInfo, Workflow
+from ._v2_events import JobEvents
 from ._v2_orders import order_in, with_order
 
 ASSETS, JOBS = "/api/v2/assets", "/api/v2/jobs"
@@ -42,6 +43,7 @@ class V2Dialect:
     def __init__(self, http: Http) -> None:
         self.http = http
         http.is_own_form = answers.is_own_form
+        self._events = JobEvents(http)
         self._hashes: dict[str, str] = {}  # by our SHA-256: those of files the server holds
         self._ends: dict[str, float] = {}  # when an asset ends, by the server's clock
         self._orders: dict[str, str] = {}  # by id of a job: the order that its workflow names
@@ -196,7 +198,11 @@ class V2Dialect:
             job = {**job, "status": "canceled"}
         elif self._is_lost(job):
             raise errors.job_lost(job, self.http.label)
-        return answers.state(job, task, self.http.base_url, self._output)
+        job = {**job, "progress": job.get("progress") or self._events.progress(task.id)}
+        state = answers.state(job, task, self.http.base_url, self._output)
+        if state.status.terminal:
+            self._events.forget(task.id)
+        return state
 
     def _job(self, task: Task) -> dict[str, Any]:
         job = read_json(self.http.get(self._link(task, "self")))
@@ -232,7 +238,7 @@ class V2Dialect:
             return None
 
     def on_end(self, task: Task, wake: Callable[[], None]) -> None:
-        """Its events are not followed."""
+        self._events.on_end(task.id, self._link(task, "events", "/events"), wake)
 
     def cancel(self, task: Task) -> bool:
         try:

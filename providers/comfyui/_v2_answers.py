@@ -70,6 +70,12 @@ def state(job: Mapping[str, Any], task: Task, base_url: str, fetch: FetchOutput)
     return replace(found, answer=shown_answer(dict(job))) if ends else found
 
 
+def is_end(job: Mapping[str, Json]) -> bool:
+    """Whether a job, or an event of its status, says that it has ended."""
+    status = _WORDS.get(str(job.get("status")))
+    return status is not None and status.terminal
+
+
 def is_lost(job: Json, now: float) -> bool:
     """Whether a job has expired before its time: what ran it does not know it any more."""
     fields = _object(job)

@@ -128,18 +128,18 @@ class Editor:
                 return dict(ended[0])
         raise TimeoutError("the prompt did not end")
 
-    def fit(self, margin: int = 40, scale: float = 1.0) -> None:
-        """Move the canvas so that the nodes begin at its top left corner."""
+    def fit(self, margin: int = 40, scale: float = 1.0, top: int | None = None) -> None:
+        """Move the canvas so that the nodes begin at its top left corner, below the menu."""
         self.page.evaluate(
-            """([margin, scale]) => {
+            """([margin, top, scale]) => {
               const nodes = window.app.graph._nodes, view = window.app.canvas.ds;
               view.scale = scale;
               view.offset[0] = margin / scale - Math.min(...nodes.map((n) => n.pos[0]));
-              view.offset[1] = (margin + 60) / scale - Math.min(...nodes.map((n) => n.pos[1] - 30));
+              view.offset[1] = (top + 60) / scale - Math.min(...nodes.map((n) => n.pos[1] - 30));
               window.app.canvas.deselectAll();
               window.app.canvas.draw(true, true);
             }""",
-            [margin, scale],
+            [margin, margin if top is None else top, scale],
         )
         self.page.wait_for_timeout(500)
 

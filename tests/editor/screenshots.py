@@ -20,6 +20,7 @@ from skyport.demo._host import PACK
 
 IMAGES = PACK / "docs" / "images"
 SIZE = (1280, 940)
+BELOW_SIGN = 110  # from the menu: the sign of practice mode lies above
 TEXT_OF = """(type) => {
   const node = window.app.graph._nodes.find((one) => one.type === type);
   return node.widgets?.find((one) => one.name === "$$node-text-preview")?.value ?? "";
@@ -57,7 +58,7 @@ def forms(editor: Editor, into: Path, language: str) -> None:
             for place, name in enumerate(models)
         }
     )
-    editor.fit(margin=70)
+    editor.fit(margin=70, top=BELOW_SIGN)
     keep(editor, into / f"forms.{language}.png")
 
 
@@ -66,12 +67,10 @@ def progress_and_result(editor: Editor, into: Path, language: str) -> None:
     run = next(one for one in workflow["nodes"] if one["type"] == "SkyportHaiyiRunWorkflow")
     run["widgets_values"][2] = len(editor.client.get("/history").json())  # not from the cache
     editor.load(workflow)
-    editor.fit(margin=70, scale=0.8)
+    editor.fit(margin=70, scale=0.8, top=BELOW_SIGN)
     editor.queue()
     page = editor.page
-    page.wait_for_function(
-        f"() => /Upscale/.test(({TEXT_OF})('SkyportHaiyiRunWorkflow'))", timeout=20_000
-    )
+    page.wait_for_function(f"() => /Upscale/.test(({TEXT_OF})('SkyportHaiyiRunWorkflow'))")
     keep(editor, into / f"running.{language}.png")
     page.wait_for_timeout(9000)
     keep(editor, into / f"result.{language}.png")
@@ -80,7 +79,7 @@ def progress_and_result(editor: Editor, into: Path, language: str) -> None:
 def run_in_cloud(editor: Editor, into: Path) -> None:
     """What would run in a cloud, told by badges before anything is queued."""
     editor.load(json.loads((FOLDER / "Skyport Run in Cloud.json").read_text("utf-8")))
-    editor.fit(margin=60, scale=0.7)
+    editor.fit(margin=60, scale=0.7, top=BELOW_SIGN)
     editor.page.wait_for_timeout(1000)
     keep(editor, into / "run-in-cloud.png", clip=(0, 0, SIZE[0], 680))
 
@@ -90,8 +89,9 @@ def jobs(editor: Editor, into: Path, language: str) -> None:
     for name in ("Text to Video", "Chat to Image", "Run on GPUGeek"):
         editor.load(json.loads((FOLDER / f"Skyport {name}.json").read_text("utf-8")))
         editor.run()
-    editor.fit(margin=480, scale=0.7)
+    editor.fit(margin=480, scale=0.7, top=BELOW_SIGN)
     command(editor, "Workspace.ToggleSidebarTab.skyport.jobs")
+    editor.page.locator(".skyport-offer:visible button").last.click()  # "Not now"
     keep(editor, into / f"jobs.{language}.png")
     command(editor, "Workspace.ToggleSidebarTab.skyport.jobs")
 

@@ -4,7 +4,7 @@ import { beforeEach, test } from "node:test";
 import { Book, GROUPS, blocks, isUnderWay } from "../../web/jobs/book.js";
 import { GROUP_WORDS, age, amount, clock, costWord, headWords, jobsWord, laidOut, seenWords, sizeText, spanWords, splitDetails, stateWord, toneOf, totals } from "../../web/jobs/format.js";
 import { costsOf, grouped, shareOf, statesOf } from "../../web/jobs/groups.js";
-import { anyRuns, standing } from "../../web/jobs/rows.js";
+import { anyRuns, rowStateWord, standing } from "../../web/jobs/rows.js";
 import { freeCorner } from "../../web/jobs/ground.js";
 import { inputsOf } from "../../web/jobs/inputs.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
@@ -331,6 +331,16 @@ test("a batch says how many rows are done, under way and without a result, and w
   assert.deepEqual(standing(batch), { done: 4, failed: 2, underWay: 2, share: 0.6, cost: "1.5 CNY · 2 credits" });
   assert.equal(standing({ ...batch, running: false }).underWay, 0);
   assert.equal(standing({ ...batch, total: 0 }).share, 0);
+});
+
+test("a row without a result says what its state means", () => {
+  assert.deepEqual(["failed", "refused", "unknown", "open"].map(rowStateWord), [
+    "Its task has failed",
+    "Not sent",
+    "Sent and never answered: it may have been charged",
+    "No whole result yet",
+  ]);
+  assert.equal(rowStateWord("newer"), "newer");
 });
 
 test("batches are asked for again only while one of them runs", () => {

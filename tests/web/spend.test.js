@@ -57,7 +57,7 @@ const graph = (...nodes) => ({ nodes: nodes.map((node, id) => ({ id, mode: 0, ..
 
 test("a graph is estimated once it holds a node that orders, in subgraphs too", () => {
   const made = { type: "SkyportHaiyiTextToImage" };
-  assert.equal(mayCost(graph({ type: "KSampler" }, { type: "SkyportHaiyiUpload" }, { type: "SkyportLoadResult" })), false);
+  assert.equal(mayCost(graph({ type: "KSampler" }, { type: "SkyportHaiyiUpload" }, { type: "SkyportLoadResult" }, { type: "SkyportLoadRows" })), false);
   assert.equal(mayCost(graph(made)), true);
   assert.equal(mayCost(graph({ ...made, mode: 4 })), false);
   assert.equal(mayCost(graph({ type: "sub", subgraph: graph(made) })), true);

@@ -73,7 +73,7 @@ export function mayCost(graph) {
   return false;
 }
 
-const FREE = /^Skyport(KeepLocal|RemoteInput|LoadResult)$|(Upload|Clusters)$/;
+const FREE = /^Skyport(KeepLocal|RemoteInput|LoadResult|LoadRows)$|(Upload|Clusters)$/;
 
 /** Whether a run changes a seed or the like, so that the next run of a batch is another order. */
 export function varies(graph) {

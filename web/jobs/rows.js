@@ -1,4 +1,5 @@
 // What is said of a batch: how far it is, by the states of its rows. Pure.
+import { say } from "../words.js";
 import { costWord } from "./format.js";
 
 const NO_RESULT = ["failed", "refused", "unknown", "open"];
@@ -19,3 +20,13 @@ export function standing({ states, total, running, costs }) {
 
 /** Whether any of them is being worked on by the command. */
 export const anyRuns = (batches) => batches.some(({ running }) => running);
+
+const STATES = {
+  failed: () => say("Its task has failed"),
+  refused: () => say("Not sent"),
+  unknown: () => say("Sent and never answered: it may have been charged"),
+  open: () => say("No whole result yet"),
+};
+
+/** What it means that a row is in this state. */
+export const rowStateWord = (state) => STATES[state]?.() ?? state;

@@ -17,8 +17,8 @@ export class Tools {
     this.element = el(
       "div.tools",
       {},
-      this.#search(on),
-      el("div.choices", {}, this.groups, this.platforms, button(say("Browse models"), "th-large", on.browse, false), button(say("Refresh"), "refresh", on.refresh, false)),
+      el("div.choices", {}, this.#search(on), button(say("Browse models"), "th-large", on.browse, false), button(say("Refresh"), "refresh", on.refresh, false)),
+      el("div.choices", {}, this.groups, this.platforms),
     );
   }
 
