@@ -325,6 +325,7 @@ def _process(kind: str, base: Path, env: Mapping[str, str], packs: Sequence[Path
         extra_packs=[one for one in packs if one != PACK],
         env=env,
         args=["--cache-classic", *(["--front-end-root", frontend] if frontend else [])],
+        start_seconds=2 * PATIENCE,  # nothing else waits so long for a machine where many work
     )
 
 

@@ -14,6 +14,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from editor.editor import Editor, open_editor
 from playwright.sync_api import Error as Error
 from playwright.sync_api import Locator as Locator
+from playwright.sync_api import Route as Route
 from playwright.sync_api import expect as expect
 
 _BROWSER = os.environ.get("SKYPORT_BROWSER") or shutil.which("chromium") or ""
@@ -26,10 +27,12 @@ CANVASES = pytest.fixture(scope="module", params=[False, True], ids=["canvas", "
 
 
 @contextmanager
-def editor_of(host: Host, vue: bool, size: tuple[int, int]) -> Iterator[Editor]:
+def editor_of(
+    host: Host, vue: bool, size: tuple[int, int], language: str = "en"
+) -> Iterator[Editor]:
     """The host's editor in a browser window of that size, with nodes drawn by Vue or not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SKYPORT_BROWSER", _BROWSER)
         settings = {"Comfy.VueNodes.Enabled": vue}
-        with open_editor(host.client, size=size, **settings) as editor:
+        with open_editor(host.client, size=size, language=language, **settings) as editor:
             yield editor

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from _clock import LONG, Clock
 from host import Host, open_host
-from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
+from real_editor import CANVASES, NEEDS_EDITOR, Editor, Route, editor_of
 from sandboxes import environment
 from skyport.sandbox import start
 
@@ -34,6 +34,13 @@ LINES = """() => {
 
 
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.skyport.jobs')"
+# Notes that the page was told of a task that has its result.
+ONE_END = """() => {
+  window.ended = false;
+  app.api.addEventListener("skyport.jobs", ({ detail }) => {
+    window.ended ||= detail.rows.some(({ state }) => state === "succeeded");
+  });
+}"""
 UNDER_WAY = """async () => (await (await fetch("/skyport/jobs")).json()).live
   .some(({ stage, task }) => stage === "running" && task)"""
 
@@ -66,7 +73,6 @@ def wait_for(editor: Editor, words: str, title: str = "Boat") -> None:
     editor.page.wait_for_function(
         f"([words, title]) => (({LINES})()[title] ?? '').startsWith(words)",
         arg=[words, title],
-        timeout=20_000,
     )
 
 
@@ -80,7 +86,7 @@ def run(editor: Editor, words: str) -> None:
 def press_line(editor: Editor, words: str) -> None:
     """Click on the line of the node Boat."""
     if editor.vue:
-        editor.page.get_by_text(words, exact=True).click(timeout=20_000)
+        editor.page.get_by_text(words, exact=True).click()
         return
     x, y = editor.page.evaluate("""() => {
       const node = app.graph.nodes.find((one) => one.title === "Boat"), { ds } = app.canvas;
@@ -129,6 +135,33 @@ def test_after_an_interrupt_the_node_says_that_the_task_goes_on_until_it_has_end
     wait_for(editor, "the result is here: queue again to take it, no charge")
     editor.queue()
     wait_for(editor, "done \u00b7 reused, no charge")
+
+
+def test_an_end_that_comes_while_the_page_asks_is_not_missed(editor: Editor, clock: Clock):
+    editor.build(boat(f"{LONG} asked {editor.vue}"))
+    editor.queue()
+    editor.page.wait_for_function(UNDER_WAY)
+    held: list[Any] = []
+
+    def hold(route: Route) -> None:
+        """Hold the answers up to the first that says that the task goes on."""
+        answer = route.fetch()
+        if any("goes on at" in one.text() for _, one in held):
+            route.fulfill(response=answer)
+        else:
+            held.append((route, answer))
+
+    editor.page.route("**/skyport/outcomes*", hold)
+    editor.client.interrupt()
+    while not any("goes on at" in one.text() for _, one in held):
+        editor.page.wait_for_timeout(50)
+    editor.page.evaluate(ONE_END)
+    clock.forward()
+    editor.page.wait_for_function("() => window.ended")
+    for route, answer in held:
+        route.fulfill(response=answer)
+    wait_for(editor, "the result is here: queue again to take it, no charge")
+    editor.page.unroute("**/skyport/outcomes*", hold)
 
 
 def test_a_failure_stays_on_the_node(editor: Editor):

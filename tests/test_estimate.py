@@ -607,11 +607,9 @@ def test_what_was_left_in_the_queue_is_confirmed_together(priced: Host):
         answer = priced.route(
             "POST", "/skyport/queue/left/estimate", json={"ids": ids}, headers=OURS
         ).json()
-        assert (answer["tasks"], answer["sums"][0]["amount"], answer["confirm"]) == (
-            sums,
-            sums,
-            asks,
-        )
+        said = answer["tasks"], answer["sums"][0]["amount"], answer["confirm"]
+        assert said == (sums, sums, asks)
+        assert [item["tasks"] for item in answer["items"]] == [sums]
     priced.route("POST", "/skyport/setup/settings", json={"confirm_above": None}, headers=OURS)
 
 

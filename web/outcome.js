@@ -16,6 +16,7 @@ const born = new WeakMap(); // node -> when it was made
 const begun = new Map(); // prompt -> when this page heard of its start
 let timer = 0;
 let asked = 0;
+let answered = 0; // the newest question that has its answer
 let open = new Set(); // orders whose outcome may change by itself
 
 function later() {
@@ -27,8 +28,9 @@ async function renew() {
   const number = ++asked;
   const graph = rootGraph();
   const workflow = graph?.id;
-  if (!workflow || !hasOurs(graph)) return;
+  if (!workflow || !hasOurs(graph)) return void (answered = number);
   const found = await ask("outcomes", { workflow }).catch(() => null);
+  answered = Math.max(answered, number);
   if (!found || number !== asked || rootGraph() !== graph || graph.id !== workflow) return;
   open = new Set(found.outcomes.filter((one) => one.open).flatMap(({ marks }) => marks));
   const nodes = byNode(found.outcomes, everyNode(graph));
@@ -44,6 +46,9 @@ function hasOurs(graph) {
   for (const [, node] of everyNode(graph)) if (node.type?.startsWith("Skyport")) return true;
   return false;
 }
+
+/** Whether rows that have changed may change a line: while a question is open, nobody knows. */
+const mayTell = (rows) => answered < asked || rows.some(({ mark }) => open.has(mark));
 
 // What a click on the line does, by keyboard and where it is too small to be pressed.
 function showJob() {
@@ -62,7 +67,7 @@ app.registerExtension({
   setup() {
     for (const event of ["execution_start", "status", "reconnected"]) api.addEventListener(event, later);
     api.addEventListener("skyport.outcome", ({ detail }) => detail.workflow === rootGraph()?.id && later());
-    api.addEventListener("skyport.jobs", ({ detail }) => detail.rows.some(({ mark }) => open.has(mark)) && later());
+    api.addEventListener("skyport.jobs", ({ detail }) => mayTell(detail.rows) && later());
     api.addEventListener("execution_start", ({ detail }) => begun.set(detail.prompt_id, performance.now()));
     later();
   },

@@ -45,6 +45,15 @@ class Item:
     text: str = ""
     first: bool = False
 
+    @property
+    def kind(self) -> Item:
+        """What it orders, without who and how much; a title stands for what nobody knows yet."""
+        title = "" if self.platform else self.title
+        return replace(self, node_id="", title=title, tasks=0, reused=0)
+
+    def plus(self, other: Item) -> Item:
+        return replace(self, tasks=self.tasks + other.tasks, reused=self.reused + other.reused)
+
     def times(self, runs: int) -> Item:
         return replace(self, tasks=self.tasks * runs + self.reused * (runs - 1))
 
@@ -113,8 +122,13 @@ class Estimate:
         return self._added(lambda item: "")
 
     def plus(self, other: Estimate) -> Estimate:
-        items, free = (*self.items, *other.items), self.free + other.free
-        return Estimate(items, free, self.subscribed + other.subscribed)
+        """Both, with what several nodes order alike as one item."""
+        alike: dict[Item, Item] = {}
+        for item in (*self.items, *other.items):
+            known = alike.get(item.kind)
+            alike[item.kind] = known.plus(item) if known else item
+        free, subscribed = self.free + other.free, self.subscribed + other.subscribed
+        return Estimate(tuple(alike.values()), free, subscribed)
 
     def times(self, runs: int) -> Estimate:
         """The estimate of so many runs, each after the first a new order: seeds change."""

@@ -10,10 +10,13 @@ const about = { type: "button", "aria-expanded": "false", "aria-controls": list.
 const button = el("button.button", about, icon("wallet"), text);
 const element = el("div.cost", { hidden: true }, button, list);
 
-/** Put it into the bar of the button Run; while there is no such bar, at the edge of the window. */
+const resized = new ResizeObserver(() => element.hidden || mount()); // an app hides the bar
+
+/** Put it into the bar of the button Run; while no such bar is seen, at the edge of the window. */
 function mount() {
   const inBar = app.menu?.settingsGroup?.element;
-  const hasBar = Boolean(inBar?.isConnected);
+  if (inBar) resized.observe(inBar);
+  const hasBar = Boolean(inBar?.getClientRects().length);
   element.classList.toggle("skyport-alone", !hasBar);
   if (!hasBar) document.body.append(element);
   else if (element.nextSibling !== inBar) inBar.before(element);
