@@ -545,6 +545,24 @@ def test_a_queue_refused_for_a_choice_that_is_gone_offers_the_nearest_one(editor
     assert editor.page.evaluate(LINKED) == ["model.key_frames_start"]
 
 
+def test_what_a_card_says_is_in_the_language_of_the_latest_answer(editor):
+    """The first one may come before the server knows the editor's language."""
+    words = open_page(editor).locator(".skyport-hint").first
+    editor.page.keyboard.press("Escape")
+    editor.page.route("**/skyport/setup", in_another_language)
+    try:
+        open_page(editor)
+        words.get_by_text("auf Deutsch").wait_for()
+    finally:
+        editor.page.unroute("**/skyport/setup")
+
+
+def in_another_language(route: Any) -> None:
+    answer = route.fetch().json()
+    platforms = [{**one, "about": "auf Deutsch"} for one in answer["platforms"]]
+    route.fulfill(json={**answer, "platforms": platforms})
+
+
 RUNS = """() => ["execution_start", "execution_success"].forEach((name) =>
   app.api.dispatchEvent(new CustomEvent(name, { detail: { prompt_id: "the-rest" } })))"""
 

@@ -81,7 +81,7 @@ def run_in_cloud(editor: Editor, into: Path) -> None:
     editor.load(json.loads((FOLDER / "Skyport Run in Cloud.json").read_text("utf-8")))
     editor.fit(margin=60, scale=0.7, top=BELOW_SIGN)
     editor.page.wait_for_timeout(1000)
-    keep(editor, into / "run-in-cloud.png", clip=(0, 0, SIZE[0], 680))
+    keep(editor, into / "run-in-cloud.png", clip=(0, 0, SIZE[0], 720))
 
 
 def jobs(editor: Editor, into: Path, language: str) -> None:

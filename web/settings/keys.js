@@ -34,25 +34,27 @@ export function banner() {
   return element;
 }
 
-function card({ name, label, about }) {
+function card({ name, label }) {
   const told = message();
   const state = stateLine();
   const key = keyField([{ field: "key", label: say("API key of {label}", { label }) }], name, told.tell);
   const test = testButton(name, told.tell);
   const remove = removeButton(name, label, told.tell);
   const address = addressField(name, told.tell);
+  const about = el("span");
   const link = el("a", { target: "_blank", rel: "noopener" }, say("Get a key"));
   const element = el(
     "section.card",
     { "data-platform": name, "aria-label": label },
     el("div.line", {}, state.dot, el("strong", {}, label), state.words),
-    el("p.hint", {}, about, about ? " " : "", link),
+    el("p.hint", {}, about, link),
     el("div.line", {}, key.element, test, remove),
     address.element,
     told.element,
   );
   const show = (platform, sandbox) => {
     state.show(platform.key, platform.test);
+    about.textContent = platform.about ? `${platform.about} ` : ""; // in the language of the latest answer
     link.hidden = !platform.key_page;
     link.href = platform.key_page;
     remove.hidden = platform.key.source !== "file" && !platform.key.aside.length;
