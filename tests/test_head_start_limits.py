@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from _clock import Clock
+from _waiting import until
 from ahead import (
     OURS,
     TEXT,
@@ -50,6 +51,12 @@ def spent_today(host: Host) -> int:
     return sum(one["tasks"] for one in sums)
 
 
+def new_tasks(host: Host, prompt: dict[str, Any]) -> int:
+    """How many tasks of the prompt have not been ordered yet, as its estimate says."""
+    answer = host.route("POST", "/skyport/estimate", json={"prompt": prompt}, headers=OURS)
+    return int(answer.json()["tasks"])
+
+
 def test_an_order_beyond_a_limit_is_not_begun_and_its_node_says_why(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
@@ -81,24 +88,21 @@ def test_an_order_that_a_limit_has_kept_back_is_sent_by_its_node_once_there_is_r
 def test_an_order_begun_ahead_counts_as_paid_when_it_is_queued_again(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    def asked(prompt: dict[str, Any]) -> int:
-        answer = cloud.route("POST", "/skyport/estimate", json={"prompt": prompt}, headers=OURS)
-        return int(answer.json()["tasks"])
-
     known = task()
-    assert asked(known) == 1
+    assert new_tasks(cloud, known) == 1
     with behind_a_gate(cloud):
         handle = cloud.start(known)
         accepted(sandbox, 1)
-        assert asked(known) == 0
+        assert new_tasks(cloud, known) == 0
     finish(clock, handle)
 
 
 def test_practice_mode_begins_ahead_at_no_platform(cloud: Host, sandbox: Sandbox) -> None:
     change_settings(cloud, sandbox=True)
+    known = task()
     with behind_a_gate(cloud):
-        handle = cloud.start(task())
-        handle.wait_for_text("run", TEXT)
+        handle = cloud.start(known)
+        until(lambda: new_tasks(cloud, known) == 0)
     assert handle.result().status == "success"
     assert submits(sandbox) == []
 
