@@ -50,7 +50,23 @@ def pytest_collection() -> Generator[None, Any, Any]:
 
 
 # A worker takes a file at a time: long ones first, or one of them is left alone at the end.
-_LONG = ("kill", "outcomes_nodes", "bench", "demo", "sequences", "encoders", "hostile_answers")
+_LONG = (
+    "kill",
+    "outcomes_nodes",
+    "notices_routes",
+    "bench",
+    "any_nodes",
+    "demo",
+    "gpugeek_nodes",
+    "sequences",
+    "batch_comfyui",
+    "batch_kill",
+    "team_ledger",
+    "head_start_limits",
+    "haiyi_nodes",
+    "encoders",
+    "hostile_answers",
+)
 
 
 @pytest.hookimpl(trylast=True)

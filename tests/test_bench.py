@@ -27,7 +27,7 @@ QUICK = (
     "split",
     "transfer",
 )
-TOLD = ("many", "rerun", "startup")  # those whose figures or notes are looked at
+TOLD = ("many", "startup")  # those whose figures or notes are looked at
 
 
 def bench(*arguments: str, how: tuple[str, ...] = ("-m", "tests.bench")) -> tuple[int, str]:
@@ -61,8 +61,10 @@ def test_a_benchmark_runs_and_each_figure_has_a_baseline(name: str, reports: Any
     assert all(figure["against"] and figure["unit"] for figure in only["figures"])
 
 
-def test_a_second_run_after_a_restart_asks_for_nothing(reports: Any) -> None:
-    figures = ours(reports["rerun"])
+@pytest.mark.soak
+def test_a_second_run_after_a_restart_asks_for_nothing() -> None:
+    _, text = bench("--json", "--small", "rerun")
+    figures = ours(json.loads(text)["benchmarks"][0])
     assert figures["submits"] == figures["uploads"] == 0
 
 

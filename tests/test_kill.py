@@ -288,10 +288,10 @@ def audit(theatre: Theatre) -> str:
     return "\n".join(f"{name:>28} {number:>6}" for name, number in (numbers | phases).items())
 
 
-def test_ten_kills_lose_nothing_and_pay_nothing_twice(theatre: Theatre) -> None:
-    theatre.play(kills=10)
+def test_five_kills_lose_nothing_and_pay_nothing_twice(theatre: Theatre) -> None:
+    theatre.play(kills=5)
     print(audit(theatre))
-    assert theatre.tally.kills >= 10
+    assert theatre.tally.kills >= 5
 
 
 def test_a_kill_inside_the_answer_of_a_submit_is_unknown_and_costs_only_by_a_new_queue(

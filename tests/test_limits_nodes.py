@@ -106,4 +106,6 @@ def test_a_limit_of_a_platform_that_does_not_exist_is_refused_by_the_settings_pa
     answer = limited.route("POST", "/skyport/setup/settings", json=changes, headers=OURS)
     assert answer.status_code == 400
     message = answer.json()["message"]
-    assert "limit_tasks_per_day gpugek must be one of: all, person, comfyui, gpugeek, haiyi" in message
+    assert (
+        "limit_tasks_per_day gpugek must be one of: all, person, comfyui, gpugeek, haiyi" in message
+    )
