@@ -168,12 +168,13 @@ class _Command:
     def run(self) -> int:
         from ..engine.spend import limits
 
-        try:
-            with limits.also(_limits(self._args)):
-                stopped_by = self._run()
-        finally:
-            listed = self._output.write_list(self._store.rows(self._id))
-        _batch_report.print_end(self._tally, self._failures(), self._store.sums(self._id))
+        with closing(self._store):
+            try:
+                with limits.also(_limits(self._args)):
+                    stopped_by = self._run()
+            finally:
+                listed = self._output.write_list(self._store.rows(self._id))
+            _batch_report.print_end(self._tally, self._failures(), self._store.sums(self._id))
         if stopped_by is not None:
             print(tr("Stopped: {reason}", reason=stopped_by), file=sys.stderr)
         print(listed)
