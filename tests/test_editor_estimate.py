@@ -146,7 +146,8 @@ def leave(host: Host, number: int) -> None:
     owner = Owner(host.home / "owners")
     with closing(Store(host.home / "ledger.db", owner)) as store:
         for seed in (next(SEEDS) for _ in range(number)):
-            order = {"prompt": "left", "seed": seed, "model": "wan2.2-t2i-plus"}
+            model = {"model": "wan2.2-t2i-plus", "model.negative_prompt": ""}
+            order = {"prompt": "left", "seed": seed, **model}
             prompt = {
                 "1": {"class_type": PICTURE, "inputs": order},
                 "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
