@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import providers
 from ..engine.base.errors import InvalidInput, SkyportError
@@ -16,6 +16,7 @@ from ..engine.base.words import tr
 from ..engine.ledger.ledger import Query, Row, Spent, State
 from ..engine.settings import folders
 from ..engine.tasks.public_view import redact, row_to_json
+from ._actions import action, add_json
 from ._rows import cells_of, day_of, facts_of, print_json, texts_of
 from ._table import clean, table
 
@@ -36,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_list, state=None, platform=None, search="", limit=_SHOWN, json=False)
     _add_choices(parser)  # `skyport jobs` alone lists them
     actions = parser.add_subparsers(dest="action", metavar=tr("action"))
-    _add_choices(_action(actions, "list", _list, tr("list them, the newest first")))
+    _add_choices(action(actions, "list", _list, tr("list them, the newest first")))
     single = [
-        _action(actions, "show", _show, tr("show everything known about one")),
-        _action(actions, "workflow", _workflow, tr("print the workflow that one came from")),
-        _action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
-        _action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
-        _action(actions, "anew", _anew, tr("let one be ordered anew, which costs again")),
+        action(actions, "show", _show, tr("show everything known about one")),
+        action(actions, "workflow", _workflow, tr("print the workflow that one came from")),
+        action(actions, "fetch", _fetch, tr("bring the results of one to this disk")),
+        action(actions, "cancel", _cancel, tr("ask the platform to stop one")),
+        action(actions, "anew", _anew, tr("let one be ordered anew, which costs again")),
     ]
     show, workflow, fetch, cancel, anew = single
     for each in (show, workflow):
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     anew.add_argument("--yes", action="store_true", help=tr("do not ask"))
     fetch.add_argument("--output", type=Path, help=tr("copy the results into this folder"))
-    prune = _action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
+    prune = action(actions, "prune", _prune, tr("forget old jobs; their files are kept"))
     prune.add_argument(
         "--older-than", type=_days, metavar="DAYS", help=tr("instead of the setting keep_days")
     )
@@ -68,14 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     return int(args.act(args))
-
-
-def _action(
-    actions: Any, name: str, act: Callable[..., int], about: str
-) -> argparse.ArgumentParser:
-    own: argparse.ArgumentParser = actions.add_parser(name, help=about, description=about)
-    own.set_defaults(act=act, parser=own)
-    return own
 
 
 def _add_choices(parser: argparse.ArgumentParser) -> None:
@@ -93,9 +86,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         help=tr("what title, task id or request contain"),
     )
     parser.add_argument("--limit", type=_count, default=unset, help=tr("at most so many"))
-    parser.add_argument(
-        "--json", action="store_true", default=unset, help=tr("print everything as JSON")
-    )
+    add_json(parser)
 
 
 def _count(text: str) -> int:

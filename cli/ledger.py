@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..engine.base.errors import InvalidInput
 from ..engine.base.words import tr
 from ..engine.settings import keys, ledger_url, settings
+from ._actions import action
 
 if TYPE_CHECKING:
     from ..engine.ledger.sqlite_store import Store
@@ -25,16 +26,14 @@ def about() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar=tr("action"), required=True)
     text = tr("copy all jobs that the other ledger lacks")
-    action = actions.add_parser("copy", help=text, description=text)
+    own = action(actions, "copy", _copy, text)
     urls = tr("sqlite:PATH of a ledger.db, or postgresql://user@host/database")
-    action.add_argument("source", metavar="FROM", help=urls)
-    action.add_argument("target", metavar="TO", help=urls)
-    action.set_defaults(act=_copy, parser=action)
+    own.add_argument("source", metavar="FROM", help=urls)
+    own.add_argument("target", metavar="TO", help=urls)
 
 
 def run(args: argparse.Namespace) -> int:
-    act: Callable[[argparse.Namespace], int] = args.act
-    return act(args)
+    return int(args.act(args))
 
 
 def _copy(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from ..engine.base.errors import InvalidInput
 from ..engine.base.words import tr
 from ..engine.notices import channels, dispatcher
 from ..engine.notices.channels import Channel
+from ._actions import action, add_json
 from ._rows import print_json
 from ._table import table
 from .keys import ask_for_key
@@ -22,25 +23,18 @@ def about() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_list, json=False)
     actions = parser.add_subparsers(dest="action", metavar=tr("action"))
-    show = _action(actions, "list", _list, tr("list them; nothing is sent"))
-    _action(actions, "add", _add, tr("add one; its address is asked for"))
-    test = _action(actions, "test", _test, tr("send a test notice to one, or to all of them"))
+    show = action(actions, "list", _list, tr("list them; nothing is sent"))
+    action(actions, "add", _add, tr("add one; its address is asked for"))
+    test = action(actions, "test", _test, tr("send a test notice to one, or to all of them"))
     test.add_argument("number", nargs="?", help=tr("the number of one of them"))
-    remove = _action(actions, "remove", _remove, tr("remove one"))
+    remove = action(actions, "remove", _remove, tr("remove one"))
     remove.add_argument("number", help=tr("its number in the list"))
     for each in (parser, show, test):
-        help = tr("print everything as JSON")
-        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)
+        add_json(each)
 
 
 def run(args: argparse.Namespace) -> int:
     return int(args.act(args))
-
-
-def _action(actions: Any, name: str, act: Any, about: str) -> argparse.ArgumentParser:
-    own: argparse.ArgumentParser = actions.add_parser(name, help=about, description=about)
-    own.set_defaults(act=act, parser=own)
-    return own
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr
 from ..engine.tasks.public_view import redact
 from ..providers.comfyui import servers
+from ._actions import action, add_json
 from ._rows import print_json
 from ._table import table
 from .keys import ask_for_key
@@ -23,29 +24,18 @@ def about() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_list, json=False)
     actions = parser.add_subparsers(dest="action", metavar=tr("action"))
-    for each in (parser, _action(actions, "list", _list, tr("list them; nothing is asked"))):
-        _add_json(each)
-    _add_new(_action(actions, "add", _add, tr("add one; its key is asked for")))
-    test = _action(actions, "test", _test, tr("ask one, or all of them, at no charge"))
+    for each in (parser, action(actions, "list", _list, tr("list them; nothing is asked"))):
+        add_json(each)
+    _add_new(action(actions, "add", _add, tr("add one; its key is asked for")))
+    test = action(actions, "test", _test, tr("ask one, or all of them, at no charge"))
     test.add_argument("name", nargs="?", help=tr("one server only"))
-    _add_json(test)
-    remove = _action(actions, "remove", _remove, tr("remove one and its key"))
+    add_json(test)
+    remove = action(actions, "remove", _remove, tr("remove one and its key"))
     remove.add_argument("name", help=tr("the name of the server"))
 
 
 def run(args: argparse.Namespace) -> int:
     return int(args.act(args))
-
-
-def _action(actions: Any, name: str, act: Any, about: str) -> argparse.ArgumentParser:
-    own: argparse.ArgumentParser = actions.add_parser(name, help=about, description=about)
-    own.set_defaults(act=act, parser=own)
-    return own
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    help = tr("print everything as JSON")
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=help)
 
 
 def _add_new(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +56,7 @@ def _add_new(parser: argparse.ArgumentParser) -> None:
         default=servers.MAX_PARALLEL,
         help=tr("tasks of ours that it holds at a time"),
     )
-    _add_json(parser)
+    add_json(parser)
 
 
 # -- list and change ----------------------------------------------------------------------------
