@@ -55,7 +55,8 @@ def note(data: dict[str, Any]) -> None:
 
 def _is_on() -> bool:
     """Without reuse a node orders anew, and what was begun for it would be paid for in vain."""
-    return settings.load().head_start and settings.load().reuse_results
+    now = settings.load()
+    return now.head_start and now.reuse_results
 
 
 # -- what becomes of the prompts ----------------------------------------------------------------

@@ -11,7 +11,7 @@ from ... import providers
 from ...engine.base.background import LEDGER, workers
 from ...engine.ledger.resilient import ResilientLedger
 from ...engine.tasks import kept_graphs
-from .prompt_queue import State
+from .prompt_queue import State, editor_workflow
 from .queued_prompts import follow, holds_any_of, id_of
 
 T = TypeVar("T")
@@ -39,13 +39,10 @@ def note(data: dict[str, Any]) -> None:
 
 def _text_of(data: Mapping[str, Any]) -> str:
     """The graph as JSON, before anybody changes it; of `extra_data`, the workflow only."""
-    found: Any = data.get("extra_data")
-    for name in ("extra_pnginfo", "workflow"):
-        found = found.get(name) if isinstance(found, dict) else None
     targets = data.get("partial_execution_targets")
     graph = {
         "prompt": data["prompt"],
-        "workflow": found if isinstance(found, dict) else None,
+        "workflow": editor_workflow(data.get("extra_data")),
         "targets": targets if isinstance(targets, list) else None,
     }
     return json.dumps(graph, separators=(",", ":"))

@@ -42,6 +42,14 @@ class Prompt:
     has_ended: bool
 
 
+def editor_workflow(extra_data: Any) -> dict[str, Any] | None:
+    """The editor's graph, which comes with a prompt; None where it was queued without."""
+    found = extra_data
+    for name in ("extra_pnginfo", "workflow"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
 def state_of(prompt_id: str) -> State:
     return states_of([prompt_id])[prompt_id]
 
@@ -122,9 +130,7 @@ def _messages(entry: Mapping[str, Any]) -> Any:
 
 def _workflow(item: Any) -> str:
     """An item is (number, id, prompt, extra data, outputs to execute, ...)."""
-    found: Any = item[3]
-    for name in ("extra_pnginfo", "workflow", "id"):
-        found = found.get(name) if isinstance(found, dict) else None
+    found = (editor_workflow(item[3]) or {}).get("id")
     return found if isinstance(found, str) else ""
 
 

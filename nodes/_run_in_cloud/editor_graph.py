@@ -12,6 +12,7 @@ from typing import Any
 from ...engine.workflows.api_format import Workflow, is_link
 from ...engine.workflows.saved_values import AFTER_SEED, named
 from ...engine.workflows.widget_names import Widgets
+from .._base.prompt_queue import editor_workflow
 
 Known = Callable[[str], Sequence[Widgets]]  # the widgets that a class may have
 
@@ -25,10 +26,7 @@ _PLACEHOLDER = re.compile(r"UNKNOWN(_\d+)?")  # what the editor calls a widget i
 
 def workflow_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """The editor's graph, which comes with a prompt; empty over the API."""
-    extra = data.get("extra_data")
-    info = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
-    graph = info.get("workflow") if isinstance(info, dict) else None
-    return graph if isinstance(graph, dict) else {}
+    return editor_workflow(data.get("extra_data")) or {}
 
 
 def nodes_in(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
