@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
@@ -45,9 +45,15 @@ def state_text(state: RowState) -> str:
 # -- progress -----------------------------------------------------------------------------------
 
 
-def watch(future: Future[Any], name: str, tally: Tally, now: Callable[[], float]) -> None:
-    """Show how far the batch is, until it ends."""
-    _board.watch([future], {name: _View(tally, now)})
+def watch(
+    future: Future[Any],
+    name: str,
+    tally: Tally,
+    now: Callable[[], float],
+    interrupts: Sequence[int],
+) -> None:
+    """Show how far the batch is, until it ends or an interrupt came."""
+    _board.watch([future], {name: _View(tally, now)}, interrupts)
 
 
 class _View:

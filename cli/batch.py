@@ -17,7 +17,7 @@ from ..engine.base.errors import InvalidInput, SkyportError
 from ..engine.base.words import tr
 from ..engine.settings import folders, settings
 from . import _batch_orders, _batch_report
-from .run import StoppedWaiting
+from .run import StoppedWaiting, counted_interrupts
 
 if TYPE_CHECKING:
     from ..engine.batch.run import BatchRun, Plan, Tally
@@ -236,12 +236,12 @@ class _Command:
     def _wait(self, batch: BatchRun | ClusterRun) -> None:
         engine = providers.runner().engine
         future = engine.start(batch.run())
-        try:
-            _batch_report.watch(future, self._name, self._tally, time.monotonic)
-        except KeyboardInterrupt:
-            print(_stopping_text(), file=sys.stderr)
-            engine.run(batch.leave(_GRACE))
-            raise StoppedWaiting from None
+        with counted_interrupts() as interrupts:
+            _batch_report.watch(future, self._name, self._tally, time.monotonic, interrupts)
+            if interrupts and not future.done():
+                print(_stopping_text(), file=sys.stderr)
+                engine.run(batch.leave(_GRACE))
+                raise StoppedWaiting
         future.result()
 
     def _failures(self) -> Iterator[StoredRow]:

@@ -190,7 +190,7 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
     from ._board import watch
 
     name = f"{job.provider.label} {job.request.title}"
-    with _counted_interrupts() as interrupts:
+    with counted_interrupts() as interrupts:
         watch([job.future], {name: lambda: progress_text(job, time.monotonic())}, interrupts)
         if interrupts and not job.future.done():
             _stop_waiting(job, stop, interrupts)
@@ -202,7 +202,7 @@ def wait_for(job: Job, *, stop: bool = True) -> Result:
 
 
 @contextmanager
-def _counted_interrupts() -> Iterator[list[int]]:
+def counted_interrupts() -> Iterator[list[int]]:
     """Each Ctrl-C puts an entry into the list that this yields, and raises nothing: raised amid
     whatever runs, it may be swallowed there. After StoppedWaiting Ctrl-C has no effect any more."""
     interrupts: list[int] = []
