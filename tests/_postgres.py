@@ -18,6 +18,9 @@ from _waiting import PATIENCE
 # Nothing here must survive a power cut; what is committed survives a kill of the server.
 _FAST = "fsync=off", "full_page_writes=off"
 
+# A transaction that somebody left open is an error of the next test, not its end.
+_BOUNDED = f"-c statement_timeout={PATIENCE:.0f}s"
+
 _TABLES = (
     *("tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"),
     "batches",  # and their rows with them
@@ -43,7 +46,7 @@ class Postgres:
     def _connect(self) -> None:
         import psycopg
 
-        self._connection = psycopg.connect(self.url, autocommit=True)
+        self._connection = psycopg.connect(self.url, autocommit=True, options=_BOUNDED)
 
     def kill(self) -> None:
         """SIGKILL, and its start after that."""

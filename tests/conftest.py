@@ -7,6 +7,7 @@ import ipaddress
 import itertools
 import os
 import socket
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(0))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_engine_goes_on() -> Iterator[None]:
+    """What a file began ends with it: polls and threads, also those of packs that it loaded."""
+    yield
+    for name in [name for name in sys.modules if name.endswith(".engine.base.forks")]:
+        for watched in [ref() for ref in list(sys.modules[name]._known)]:
+            if type(watched).__name__ == "Engine":
+                watched.close()
 
 
 @pytest.fixture(scope="session")

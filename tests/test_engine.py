@@ -17,19 +17,7 @@ from skyport.engine.base.background import EDITOR, LEDGER, Engine, Workers, curr
 def engine() -> Iterator[Engine]:
     engine = Engine(threads=4, transfers=2)
     yield engine
-    close(engine)
-
-
-def close(engine: Engine) -> None:
-    """Engines live as long as the process; a test's one must not."""
-
-    async def own_thread() -> threading.Thread:
-        return threading.current_thread()
-
-    thread = engine.run(own_thread())
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
-    thread.join(PATIENCE)
-    engine.loop.close()
+    engine.close()
 
 
 def held(engine: Engine, gate: threading.Event, started: threading.Semaphore) -> Future[None]:
@@ -70,7 +58,21 @@ def test_the_real_engine_keeps_threads_for_polls() -> None:
     gate.set()
     for future in hanging:
         future.result(PATIENCE)
-    close(engine)
+    engine.close()
+
+
+def test_a_closed_engine_has_no_thread_left_and_leaves_what_was_under_way_as_it_was() -> None:
+    async def thread() -> threading.Thread:
+        return threading.current_thread()
+
+    engine = Engine()
+    own = [engine.run(thread()), engine.run(engine.blocking(threading.current_thread))]
+    waiting = engine.start(asyncio.sleep(PATIENCE))
+    engine.close()
+    for one in own:
+        one.join(PATIENCE)
+    assert [one.name for one in own if one.is_alive()] == []
+    assert not waiting.done()
 
 
 def test_waiting_costs_no_thread(engine: Engine) -> None:

@@ -226,14 +226,7 @@ ENDLESS = Answer(headers=(("Content-Length", "999999"),), length=False, endless=
 def engine() -> Iterator[Engine]:
     engine = Engine(transfers=1)
     yield engine
-
-    async def own_thread() -> threading.Thread:
-        return threading.current_thread()
-
-    thread = engine.run(own_thread())
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
-    thread.join(PATIENCE)
-    engine.loop.close()
+    engine.close()
 
 
 def finished_task(server: Scripted, path: str) -> Cloud:

@@ -105,7 +105,9 @@ class Workers:
         self._started = 0
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[Call[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Call[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         future: Call[T] = Call()
@@ -122,9 +124,15 @@ class Workers:
             name = f"skyport-{self._name}-{self._started}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
+    def close(self) -> None:
+        """Let each thread end after its call. No call may be submitted any more."""
+        with self._lock:
+            for _ in range(self._started):
+                self._queue.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._run_call(*self._queue.get())
+        while (submitted := self._queue.get()) is not None:
+            self._run_call(*submitted)
             self._idle.release()
 
     @staticmethod
@@ -140,7 +148,12 @@ class Workers:
             future.set_result(result)
 
 
-_of_parent: list[object] = []
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
+_stopped: list[object] = []  # loops that run no more in this process, kept from being closed
 
 
 class Engine:
@@ -169,7 +182,7 @@ class Engine:
     def after_fork(self, in_child: bool) -> None:
         if in_child:
             # Kept: closing it would take the parent's loop its wake-ups, which both share.
-            _of_parent.append(self._loop)
+            _stopped.append(self._loop)
             self._loop = None
             self._start_anew()
 
@@ -177,15 +190,23 @@ class Engine:
     def loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=self._run_loop, name="skyport-engine", daemon=True)
+                loop = self._loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=_run, args=(loop,), name="skyport-engine", daemon=True
+                )
                 thread.start()
             return self._loop
 
-    def _run_loop(self) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+    def close(self) -> None:
+        """Stop the loop and the threads; what is under way stays as if the process had ended."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+            workers, self._workers = self._workers, {}
+        if loop is not None and not loop.is_closed():
+            _stopped.append(loop)  # with its tasks: to cancel them would be to end their orders
+            loop.call_soon_threadsafe(loop.stop)
+        for one in workers.values():
+            one.close()
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start `work` on the engine's loop, from any thread."""
