@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import wave
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -48,6 +49,17 @@ def mode_of(path: Path) -> str:
         return image.mode
 
 
+def row_filters(path: Path, row: int) -> bytes:
+    """The filter types of a PNG's rows of `row` bytes (PNG specification, 9.2: 2 is Up)."""
+    data, packed, at = path.read_bytes(), b"", 8
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"IDAT":
+            packed += data[at + 8 : at + 8 + size]
+        at += size + 12
+    return zlib.decompress(packed)[:: row + 1]
+
+
 # -- pictures ---------------------------------------------------------------------------------
 
 
@@ -67,6 +79,25 @@ def test_an_8_bit_picture_comes_back_exactly(
     files = encode_images(images, tmp_path_factory.mktemp("sent"))
     shown = images.expand(*images.shape[:3], 3) if images.shape[-1] == 1 else images
     assert torch.equal(torch.cat([decode_image(file.path) for file in files]), shown)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_flat_drawing_is_not_searched_for_the_best_filter_of_each_row(
+    tmp_path: Path, channels: int
+) -> None:
+    drawing = torch.ones(1, 64, 48, channels)
+    drawing[:, 10:40, 5:30] = 0.2
+    (file,) = encode_images(drawing, tmp_path)
+    assert row_filters(file.path, 48 * channels)[1:] == bytes([2] * 63)
+    sent = pixels_of(file.path).reshape(64, 48, channels)
+    assert np.array_equal(sent, (drawing[0] * 255).round().numpy())
+
+
+def test_a_picture_with_grain_has_the_best_filter_of_each_row(tmp_path: Path) -> None:
+    ramp = torch.linspace(0, 1, 48).expand(1, 64, 48)[..., None]
+    grain = torch.rand(1, 64, 48, 1, generator=torch.Generator().manual_seed(1)) / 20
+    (file,) = encode_images(ramp.clone() * 0.9 + grain, tmp_path)
+    assert len(set(row_filters(file.path, 48)[1:])) > 1
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from .colours import FrameConverter
 from .memory import free_memory, refuse_too_large
+from .pages import FrameMemory, HugePages
 
 _THREADS = min(4, os.cpu_count() or 1)
 
@@ -24,9 +26,8 @@ class FrameBatch:
     def __init__(self, capacity: int, converter: FrameConverter, free: int | None) -> None:
         self._free = free_memory() if free is None else free
         self._converter = converter
-        # torch's, not numpy's: that one asks for huge pages, and the first touch of such a page
-        # can take a system long. Pages that no frame comes to are never taken.
-        self._batch = self._allocated(capacity)
+        self._memory = self._allocated(capacity)
+        self._pages = HugePages()
         self._count = 0
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="skyport-frames")
         self._under_way: deque[Future[None]] = deque()
@@ -39,10 +40,9 @@ class FrameBatch:
 
     def add(self, frame: Any) -> None:
         """Appends `frame`. Waits while too many are being converted: they take memory."""
-        if self._count == len(self._batch):
+        if self._count == len(self._memory.tensor):
             self._grow()
-        target = self._batch[self._count].numpy()
-        self._under_way.append(self._pool.submit(self._converter.write, frame, target))
+        self._under_way.append(self._pool.submit(self._write, frame, self._count))
         self._count += 1
         if len(self._under_way) > 2 * _THREADS:
             self._under_way.popleft().result()
@@ -50,19 +50,25 @@ class FrameBatch:
     def tensor(self) -> torch.Tensor:
         """The frames that were added."""
         self._drain()
-        return self._batch[: self._count]
+        return self._memory.tensor[: self._count]
+
+    def _write(self, frame: Any, index: int) -> None:
+        in_huge = self._pages.are_wanted() and self._memory.ask_for_huge_pages(index)
+        began = time.thread_time()
+        self._converter.write(frame, self._memory.tensor[index].numpy())
+        self._pages.record(time.thread_time() - began, in_huge=in_huge)
 
     def _grow(self) -> None:
         """Room for more than a header declared."""
         larger = self._allocated(self._count + self._count // 4 + 1)
         self._drain()
-        larger[: self._count] = self._batch
-        self._batch = larger
+        larger.tensor[: self._count] = self._memory.tensor
+        self._memory = larger
 
-    def _allocated(self, count: int) -> torch.Tensor:
+    def _allocated(self, count: int) -> FrameMemory:
         height, width, channels = self._converter.shape
         refuse_too_large(count, (width, height), self._free)
-        return torch.empty((count, height, width, channels), dtype=torch.float32)
+        return FrameMemory((count, height, width, channels))
 
     def _drain(self) -> None:
         while self._under_way:
