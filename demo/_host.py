@@ -179,6 +179,10 @@ class ComfyUI(Client):
         self._log.close()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def log_file(self) -> Path:
         return self.base / "comfyui.log"
 

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import pkgutil
 import shutil
+import ssl
 import tempfile
 import threading
 import time
@@ -35,16 +36,18 @@ def start(
     pace: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
     fast: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> Sandbox:
     """Serve every platform on `host`:`port` (0 = any free port) from daemon threads.
 
     pace scales how long tasks take (0.01 for tests); clock gives the seconds tasks are timed by.
     fast is for thousands of tasks: results of a kind are one small file, the log is short.
+    tls is a server's context: with one, the addresses are https.
     Raises ValueError for a host that is not loopback.
     """
     if pace <= 0:
         raise ValueError(tr("The sandbox pace must be greater than 0, not {pace}.", pace=pace))
-    return Sandbox((_loopback(host), port), pace, clock, fast)
+    return Sandbox((_loopback(host), port), pace, clock, fast, tls)
 
 
 def platform_names() -> tuple[str, ...]:
@@ -68,16 +71,17 @@ class Sandbox:
         pace: float,
         clock: Callable[[], float],
         fast: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         root = Path(tempfile.mkdtemp(prefix="skyport-sandbox-"))
         self._clean = weakref.finalize(self, _remove, root, os.getpid())
-        self._host = address[0]
+        self._host, self._scheme = address[0], "https" if tls else "http"
         self.faults = Faults()
         self.log = Log(_FAST_LOG if fast else None)
         self.tasks = Tasks(clock, pace, fast)
         world = self._world = World(root, self.faults, self.log, self.tasks, is_fast=fast)
         self.platforms: dict[str, Platform] = {n: _platform(n)(world) for n in platform_names()}
-        self._server = Server(address, world, self.platforms)
+        self._server = Server(address, world, self.platforms, tls)
         world.origin = self.origin
         world.platforms = self.platforms
         self._thread = threading.Thread(
@@ -91,7 +95,7 @@ class Sandbox:
 
     @property
     def origin(self) -> str:
-        return f"http://{self._host}:{self.port}"
+        return f"{self._scheme}://{self._host}:{self.port}"
 
     def base_url(self, platform: str) -> str:
         """The base URL of the platform for a client."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -38,8 +39,13 @@ class Server(ThreadingTCPServer):
     request_queue_size = 256
 
     def __init__(
-        self, address: tuple[str, int], world: World, platforms: Mapping[str, Platform]
+        self,
+        address: tuple[str, int],
+        world: World,
+        platforms: Mapping[str, Platform],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self.world = world
         self.platforms = platforms
         self.stopping = threading.Event()
@@ -51,10 +57,21 @@ class Server(ThreadingTCPServer):
         with self._lock:
             self._open.add(connection)
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
+            self._forget(secure)
+
     def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._open.discard(request)
+        self._forget(request)
         super().shutdown_request(request)
+
+    def _forget(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.discard(connection)
 
     def close(self) -> None:
         """Close the port, and the connections that clients keep open."""

@@ -13,6 +13,7 @@ import itertools
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -101,9 +102,13 @@ class _Line:
 
 @dataclass
 class Scripted:
-    """The server. `keep_bodies` False reads bodies without holding them (for tests of memory)."""
+    """The server. `keep_bodies` False reads bodies without holding them (for tests of memory).
+
+    tls  a server's context: with one, the address is https
+    """
 
     keep_bodies: bool = True
+    tls: ssl.SSLContext | None = None
     seen: list[LoggedRequest] = field(default_factory=list)
     connections: int = 0
     leavers: int = 0  # clients that left an endless answer
@@ -126,7 +131,7 @@ class Scripted:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
@@ -188,6 +193,13 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._open: set[socket.socket] = set()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.script.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with suppress(OSError), self.script.tls.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
 
     def hang_up(self) -> None:
         for connection in list(self._open):

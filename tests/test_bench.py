@@ -18,6 +18,7 @@ MB = 1 << 20
 
 QUICK = (
     "colours",
+    "connections",
     "encode",
     "head_start",
     "interrupt",

@@ -214,6 +214,33 @@ def test_a_node_says_how_far_the_node_is_that_runs_there() -> None:
     assert progress.text_of([job], now).split(DOT)[1:3] == ["running 50 %", "KSampler 25 %"]
 
 
+def test_a_thousand_nodes_together_show_no_more_than_a_few_would() -> None:
+    """ComfyUI sends the state of all nodes with each update."""
+    cloud, now = Cloud(time.monotonic), time.monotonic()
+    job = Job(cloud, order(), record_of(order(), cloud.http.base_url))
+    job.show(stage="running", since=now)
+
+    async def all_at_once() -> None:
+        for number in range(1000):
+            await progress.show(f"crowd {number}", [job])
+
+    asyncio.run(all_at_once())
+    assert 1 <= len(said) < 200
+
+
+def test_updates_are_allowed_at_a_steady_rate_and_as_many_at_once_after_a_quiet_second() -> None:
+    allowance = progress.Allowance(20)
+
+    def allowed(now: float) -> int:
+        count = 0
+        while allowance.has_any(now):
+            allowance.spend()
+            count += 1
+        return count
+
+    assert [allowed(now) for now in (100.0, 100.0, 100.25, 100.5, 200.0)] == [20, 0, 5, 5, 20]
+
+
 def test_a_finished_node_says_what_the_platform_adds_but_not_its_reasoning() -> None:
     facts = (("queued", "1.2 s"), ("reasoning", "a word and " * 20), ("traceid", "5f2c"))
     results = [Result("1", details=facts), Result("2", warnings=("it may rain",))]

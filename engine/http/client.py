@@ -6,8 +6,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,7 +44,7 @@ from .session import (
     redirect_target,
     shared_session,
 )
-from .slow_answers import MinimumRate
+from .slow_answers import MeteredAdapter, MinimumRate
 
 Params = Mapping[str, Any] | Sequence[tuple[str, Any]] | None
 
@@ -79,7 +80,7 @@ class Http:
         # Whether a JSON object is an answer of the platform; its Provider knows better.
         self.is_own_form: Callable[[Mapping[str, Json]], bool] = bool
         self.has_answered = self.base_url in _ANSWERED
-        self._session: Session | None = None  # of the reads
+        self.sessions: set[Session] = set()  # they live, with their connections, while this does
 
     @property
     def host(self) -> str:
@@ -109,7 +110,7 @@ class Http:
         url = self._url(path)
         for _ in range(MAX_REDIRECTS + 1):
             request = requests.Request("GET", url, params=params)
-            answer, redirect = self._exchange(self._read_session(), request, None)
+            answer, redirect = self._exchange(self._session(), request, None)
             if redirect is None:
                 return self._raise_for_status(answer)
             if origin(redirect) != origin(url):
@@ -120,7 +121,7 @@ class Http:
     def stream(self, path: str, listener: StreamListener) -> Response:
         """GET an event stream, whose lines `listener` gets; redirects are not followed."""
         request = requests.Request("GET", self._url(path), headers={"Accept": STREAM})
-        return self._on_own_connection(request, None, listener)
+        return self._exchange_once(request, None, listener)
 
     def post(self, path: str) -> Response:
         """POST an empty body. Redirects are not followed, as in `post_json`."""
@@ -179,6 +180,7 @@ class Http:
                 label=self.label,
                 timeout=self.timeout,
                 rate=self.rate,
+                kept=self.sessions,
             )
             return self._raise_for_status(self._receive(exchange, body)[0])
 
@@ -201,19 +203,21 @@ class Http:
     ) -> Response:
         request = requests.Request("POST", self._url(path), headers=dict(headers or {}))
         _set_body(request, body)
-        return self._on_own_connection(request, body, listener)
+        return self._exchange_once(request, body, listener)
 
-    def _on_own_connection(
+    def _exchange_once(
         self, request: requests.Request, body: RequestBody | None, listener: StreamListener | None
     ) -> Response:
-        # A new session is a new connection. The platform may close one that was kept alive just as
-        # the request goes out, and then nobody knows whether it was accepted, and charged.
-        rate = self.rate if listener is None else replace(self.rate, seconds=listener.patience)
-        with Session(rate) as session:
+        with self._session_for(listener) as session:
             answer, redirect = self._exchange(session, request, body, listener)
         if redirect is not None:
             raise self._redirect_error(answer, redirect)
         return self._raise_for_status(answer)
+
+    def _session_for(self, listener: StreamListener | None) -> AbstractContextManager[Session]:
+        if listener is None:
+            return nullcontext(self._session())
+        return Session(partial(MeteredAdapter, replace(self.rate, seconds=listener.patience)))
 
     def _exchange(
         self,
@@ -295,10 +299,9 @@ class Http:
             self.label, response.status_code, response.headers, self._without_key(bytes(content))
         )
 
-    def _read_session(self) -> Session:
-        if self._session is None:
-            self._session = shared_session(self._origin, self.rate)
-        return self._session
+    def _session(self) -> Session:
+        adapter = partial(MeteredAdapter, self.rate)
+        return shared_session((self._origin, self.rate), adapter, self.sessions)
 
     # -- addresses and keys -----------------------------------------------------------------
 

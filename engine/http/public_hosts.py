@@ -7,6 +7,8 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
@@ -16,7 +18,15 @@ from urllib3.connection import HTTPConnection
 
 from ..base.errors import BadResult
 from ..base.words import tr
-from .session import NORMAL_RATE, Session, Timeout, origin, origin_text, plain_host
+from .session import (
+    NORMAL_RATE,
+    Session,
+    Timeout,
+    origin,
+    origin_text,
+    plain_host,
+    shared_session,
+)
 from .slow_answers import MeteredAdapter, MinimumRate
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -37,8 +47,12 @@ def exact_exchange(
     label: str,
     timeout: Timeout,
     rate: MinimumRate = NORMAL_RATE,
+    kept: set[Session] | None = None,
 ) -> Iterator[requests.Response]:
     """Send `request` to the exact URL it has and yield the answer, its body not yet read.
+
+    kept  the sessions of a client, for whose life connections are kept; None ends this one with the
+          answer
 
     Signed URLs are opaque: path and query are sent byte for byte; only characters that cannot be
     sent (spaces, controls, non-ASCII) are percent-encoded. The platform's own host may be anywhere;
@@ -49,12 +63,29 @@ def exact_exchange(
     if guarded and select_proxy(server, get_environ_proxies(server)):
         _refuse_local_name(server, label)
     request.url = server
-    with Session() as session:
-        adapter = _exact_adapter(target, label if guarded else None, rate)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        with session.exchange(request, key, timeout) as response:
-            yield response
+    adapter = partial(_exact_adapter, label if guarded else None, rate)
+    if kept is None:
+        with Session(adapter) as session, _exchange(session, request, target, key, timeout) as own:
+            yield own
+        return
+    key_of_session = (origin(server), label if guarded else None, rate)
+    session = shared_session(key_of_session, adapter, kept)
+    with _exchange(session, request, target, key, timeout) as response:
+        yield response
+
+
+def _exchange(
+    session: Session,
+    request: requests.Request,
+    target: str,
+    key: Mapping[str, str],
+    timeout: Timeout,
+) -> requests.Response:
+    before = _target.set(target)
+    try:
+        return session.exchange(request, key, timeout)
+    finally:
+        _target.reset(before)
 
 
 def is_public_address(address: str) -> bool:
@@ -117,25 +148,25 @@ def _normalized(server: str) -> str | None:
 # -- connections --------------------------------------------------------------------------------
 
 
-def _exact_adapter(target: str, guard: str | None, rate: MinimumRate) -> MeteredAdapter:
-    """Sends one request with exactly `target`, whatever requests and urllib3 would make of it.
+_target: ContextVar[str] = ContextVar("skyport_target", default="/")  # of the request being sent
+
+
+def _exact_adapter(guard: str | None, rate: MinimumRate) -> MeteredAdapter:
+    """Sends each request with exactly its `_target`, whatever requests and urllib3 make of it.
 
     guard  label of the platform whose URL must lead to a public address; None allows any address.
            A proxy resolves the name itself and may run on this machine, so it is not guarded.
     """
     mixins = [_ExactTarget] if guard is None else [_ExactTarget, _PublicOnly]
-    attributes = {"exact_target": target, "guard": guard or ""}
-    return MeteredAdapter(rate, mixins, [_ExactTarget], attributes)
+    return MeteredAdapter(rate, mixins, [_ExactTarget], {"guard": guard or ""})
 
 
 class _ExactTarget(HTTPConnection):
     """Sends the target as given, where urllib3 would rewrite it: %2f to %2F, brackets to %5B."""
 
-    exact_target: ClassVar[str] = "/"
-
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         through_proxy = "" if url.startswith("/") else url[: url.index("/", url.index("://") + 3)]
-        super().putrequest(method, through_proxy + self.exact_target, *args, **kwargs)
+        super().putrequest(method, through_proxy + _target.get(), *args, **kwargs)
 
 
 class _PublicOnly(HTTPConnection):

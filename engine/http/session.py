@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urljoin, urlsplit
 from weakref import WeakValueDictionary
@@ -32,16 +32,16 @@ WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 class Session(requests.Session):
     """A session without cookies, redirects or ~/.netrc; HTTP(S)_PROXY and NO_PROXY are obeyed."""
 
-    def __init__(self, rate: MinimumRate = NORMAL_RATE) -> None:
+    def __init__(self, adapter: Callable[[], MeteredAdapter]) -> None:
         super().__init__()
-        self._rate = rate
+        self._adapter = adapter
         self._connect_anew()
         self.headers["User-Agent"] = f"ComfyUI-Skyport/{install.version()}"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         forks.watch(self)
 
     def _connect_anew(self) -> None:
-        adapter = MeteredAdapter(self._rate)
+        adapter = self._adapter()
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
@@ -88,16 +88,22 @@ class _KeyAuth(AuthBase):
         return request
 
 
-def shared_session(server: Origin | None, rate: MinimumRate) -> Session:
-    """The session of everybody who reads from `server`, so that they share its connections."""
+def shared_session(
+    key: Hashable, adapter: Callable[[], MeteredAdapter], users: set[Session]
+) -> Session:
+    """The session of everybody who asks for `key`, so that they share its connections.
+
+    users  the sessions that the caller uses: this one lives while one of those sets does
+    """
     with _sharing:
-        session = _shared.get((server, rate)) or Session(rate)
-        _shared[server, rate] = session
-        return session
+        session = _shared.get(key) or Session(adapter)
+        _shared[key] = session
+    users.add(session)
+    return session
 
 
 _sharing = forks.Lock()
-_shared: WeakValueDictionary[tuple[Origin | None, MinimumRate], Session] = WeakValueDictionary()
+_shared: WeakValueDictionary[Hashable, Session] = WeakValueDictionary()
 
 
 def origin(url: str) -> Origin | None:

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from requests.adapters import HTTPAdapter
 
 from ..base.background import current_call
+from .kept_connections import KeptForReads
+from .tls import SharedTrust
 
 _KEPT = 48  # idle connections kept for each host, as many as there are threads for a platform
 
@@ -142,6 +144,7 @@ class MeteredAdapter(HTTPAdapter):
         self._mixins, self._proxy_mixins = mixins, proxy_mixins
         response_class = type("Response", (MeteredResponse,), {"rate": rate})
         self._attributes = {**(attributes or {}), "response_class": response_class}
+        self._pool_attributes = {"clock": staticmethod(rate.clock)}
         super().__init__(pool_maxsize=_KEPT)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -159,6 +162,9 @@ class MeteredAdapter(HTTPAdapter):
         """Mix `mixins` and the attributes into the class of every connection of `manager`."""
         pools = {}
         for scheme, pool in manager.pool_classes_by_scheme.items():
-            connection = type("Connection", (*mixins, pool.ConnectionCls), self._attributes)
-            pools[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+            secure = (SharedTrust,) if scheme == "https" else ()
+            bases = (*mixins, *secure, pool.ConnectionCls)
+            connection = type("Connection", bases, self._attributes)
+            attributes = {**self._pool_attributes, "ConnectionCls": connection}
+            pools[scheme] = type("Pool", (KeptForReads, pool), attributes)
         manager.pool_classes_by_scheme = pools

@@ -147,6 +147,7 @@ class Download:
                     label=self.http.label,
                     timeout=self.http.timeout,
                     rate=self.http.rate,
+                    kept=self.http.sessions,
                 )
                 response = hops.enter_context(exchange)
                 target = redirect_target(url, response)

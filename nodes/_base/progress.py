@@ -25,15 +25,39 @@ _TAIL_LENGTH = 600  # characters of an answer that is still streaming
 _last: dict[str, tuple[float, str]] = {}
 
 
+class Allowance:
+    """At most `rate` updates a second over all nodes; after a quiet second, as many at once.
+
+    ComfyUI sends the state of all nodes of the prompt with each of them: a thousand nodes that
+    each tell theirs would be hundreds of megabytes a second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._left, self._counted_at = rate, 0.0
+
+    def has_any(self, now: float) -> bool:
+        grown = (now - self._counted_at) * self._rate
+        self._left, self._counted_at = min(self._rate, self._left + grown), now
+        return self._left >= 1
+
+    def spend(self) -> None:
+        self._left -= 1
+
+
+_allowance = Allowance(20)
+
+
 async def show(node_id: str, jobs: Sequence[Job]) -> None:
     """Updates bar and text for the jobs under way, unless nothing changed or it just did so."""
     now = time.monotonic()
     shown_at, last_line = _last.get(node_id, (0.0, ""))
-    if now - shown_at < _INTERVAL:
+    if now - shown_at < _INTERVAL or not _allowance.has_any(now):
         return
     line = text_of(jobs, now)
     _last[node_id] = (now, line)
     if line != last_line:
+        _allowance.spend()
         send_text(node_id, line)
         await _bar(node_id, sum(progress_text(job, now).share for job in jobs) / len(jobs))
 
@@ -57,8 +81,11 @@ def show_waiting(node_id: str, jobs: Sequence[Job], client: str) -> None:
     """Shows how jobs get on whose node waits for its turn in the queue, unless it just did so."""
     now = time.monotonic()
     shown_at, last_line = _last.get(node_id, (0.0, ""))
+    if now - shown_at < _INTERVAL or not _allowance.has_any(now):
+        return
     line = text_of(jobs, now)
-    if now - shown_at >= _INTERVAL and line != last_line:
+    if line != last_line:
+        _allowance.spend()
         _last[node_id] = (now, line)
         send_text(node_id, line, client)
 
