@@ -1,8 +1,8 @@
 """Notifies open pages of changes in the jobs; sends nothing while nothing changes.
 
-The event `skyport.jobs` has {"live": jobs running in this process, "rows": ledger rows that
-have changed, "notices": [{"mark", "message", "severity"}]}; severity is "info", "warn" or
-"error".
+The event `skyport.jobs` has {"live": jobs running in this process, "running": how many there
+are, "rows": ledger rows that have changed, "notices": [{"mark", "message", "severity"}]};
+severity is "info", "warn" or "error".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from server import PromptServer
 from ... import providers
 from ...engine.base import events
 from ...engine.ledger.ledger import Row
-from ...engine.ledger.sqlite_store import Store
+from ...engine.ledger.queries import Queries
 from ...engine.tasks import history
 from . import job_views
 
@@ -67,7 +67,7 @@ def _send_event(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
     """Sends the current state; never invalid JSON, which would stop ComfyUI's server."""
     try:
         payload = {
-            "live": job_views.running_jobs(),
+            **job_views.running_jobs(),
             "rows": job_views.briefs(_rows(fingerprints)),
             "notices": notices,
         }
@@ -78,7 +78,7 @@ def _send_event(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
     PromptServer.instance.send_sync(EVENT, payload)
 
 
-def _find(fingerprint: str, store: Store) -> Row | None:
+def _find(fingerprint: str, store: Queries) -> Row | None:
     return store.find(fingerprint)
 
 
