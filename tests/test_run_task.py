@@ -28,6 +28,7 @@ from skyport.engine.tasks import history
 from skyport.engine.tasks.job import Job
 from skyport.engine.tasks.progress import DOT
 from skyport.nodes._base import interrupts, progress, run_task
+from skyport.nodes._routes import job_views
 from virtual import Cloud, Play, VirtualLoop, ended, order
 
 said: list[str] = []  # below the node
@@ -372,3 +373,15 @@ def test_what_is_being_looked_at_is_not_ordered_anew_meanwhile(play: Play, tmp_p
         await history.order_anew(play.runner, row)
 
     play.run(scene())
+
+
+def test_of_a_thousand_jobs_those_that_move_are_listed_first_and_all_are_counted() -> None:
+    cloud, runner = Cloud(time.monotonic), providers.runner()
+    for number in range(1000):
+        job = Job(cloud, order(seed=number), record_of(order(seed=number), cloud.http.base_url))
+        job.show(stage="running" if number >= 900 else "waiting")
+        runner._jobs[job.fingerprint] = job
+    found = job_views.running_jobs()
+    stages = [one["stage"] for one in found["live"]]
+    assert stages == ["running"] * 100 + ["waiting"] * 100
+    assert found["running"] == 1000
