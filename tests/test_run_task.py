@@ -75,6 +75,16 @@ def test_an_interrupt_is_seen_within_half_a_second_by_who_waits(after: float) ->
     loop.close()
 
 
+def test_the_editor_is_answered_while_the_engines_loop_is_busy() -> None:
+    """A thousand orders that begin at once keep it busy for seconds."""
+    answered, in_time = threading.Event(), Future[bool]()
+    loop = providers.runner().engine.loop
+    loop.call_soon_threadsafe(lambda: in_time.set_result(answered.wait(PATIENCE)))
+    assert asyncio.run(run_task.in_thread(lambda: "a page")) == "a page"
+    answered.set()
+    assert in_time.result(PATIENCE)
+
+
 class Stubborn(Cloud):
     """Takes its time to cancel a task: until the test lets it."""
 

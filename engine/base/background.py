@@ -219,11 +219,17 @@ class Engine:
 
     async def blocking(self, call: Callable[[], T]) -> T:
         """Await a short blocking call (a poll, a ledger write) in one of our threads."""
+        return await asyncio.wrap_future(self.submit(call))
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Make a blocking call in one of our threads, however busy the loop is; from any thread."""
         name = _workers_name.get()
-        if name not in self._workers:
-            most = min(self._threads, _WRITERS) if name == LEDGER else self._threads
-            self._workers[name] = Workers(most, name)
-        return await asyncio.wrap_future(self._workers[name].submit(call))
+        with self._lock:
+            if name not in self._workers:
+                most = min(self._threads, _WRITERS) if name == LEDGER else self._threads
+                self._workers[name] = Workers(most, name)
+            workers = self._workers[name]
+        return workers.submit(call)
 
     async def transfer(self, call: Callable[[], T]) -> T:
         """Await a blocking transfer; their number is limited so that polls stay on time."""

@@ -221,8 +221,7 @@ def _leave(jobs: list[Job], stop: bool) -> None:
 
 async def in_thread(call: Callable[[], T]) -> T:
     """A blocking call in the engine's threads: ComfyUI joins its own at the end of a prompt."""
-    engine = providers.runner().engine
-    return await asyncio.wrap_future(engine.start(engine.blocking(call)))
+    return await asyncio.wrap_future(providers.runner().engine.submit(call))
 
 
 async def query(call: Callable[[], T]) -> T:
