@@ -28,6 +28,7 @@ from ..engine.settings import settings
 from ..engine.spend import limits
 from ..engine.tasks import history
 from . import _batch_orders
+from .run import counted_interrupts
 
 if TYPE_CHECKING:
     from ..engine.batch.output import Output
@@ -321,10 +322,10 @@ def _stores() -> BatchStore:
 def _wait_for(batch: BatchRun) -> None:
     engine = providers.runner().engine
     future = engine.start(batch.run())
-    try:
-        while not future.done():  # an interrupt of Ray is seen between two looks only
+    with counted_interrupts() as interrupts:  # Ray cancels a group by one
+        while not future.done() and not interrupts:
             futures.wait([future], timeout=_LOOK)
-    except KeyboardInterrupt:
-        engine.run(batch.leave(_GRACE))
-        raise
+        if not future.done():
+            engine.run(batch.leave(_GRACE))
+            raise KeyboardInterrupt  # not StoppedWaiting: this process works on other groups yet
     future.result()
