@@ -282,10 +282,13 @@ def _batch(order: Order, rows: list[TableRow]) -> BatchRun:
             tr("A machine of the cluster has another ledger."),
             do=tr("Set ledger_url on all of them: see docs/SCALE.md."),
         )
-    if not (order.output.folder / order.probe).is_file():
+    if not order.output.url and not (order.output.folder / order.probe).is_file():
         raise InvalidInput(
             tr("A machine of the cluster does not see {path}.", path=order.output.folder),
-            do=tr("Choose by --output a folder that all machines share under the same path."),
+            do=tr(
+                "Choose by --output a folder that all machines share under the same path, or by "
+                "--results-url a bucket."
+            ),
         )
     table = order.plan.table
     return BatchRun(
