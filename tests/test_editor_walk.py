@@ -317,6 +317,32 @@ def test_run_in_cloud(editor: Editor, host: Host, sandbox: Sandbox) -> None:
     until(lambda: not is_in_cloud(editor) and cloud.badges(editor) == {})
 
 
+def test_long_badge(editor: Editor) -> None:
+    """It stays within its node, and tells all of it to mouse, keys and screen reader."""
+    if not editor.vue:
+        pytest.skip("a canvas holds no text that could be read")
+    editor.load({**json.loads(cloud.EXAMPLE.read_text("utf-8")), "id": str(uuid.uuid4())})
+    cloud.choose(editor, "GPUGeek")
+    cloud.badges(editor)
+    badge = editor.page.get_by_role("button", name="cannot run: GPUGeek: no API key is set")
+    badge.wait_for()
+    whole = badge.get_attribute("title") or ""
+    assert "\u2026" in badge.inner_text()
+    assert "\u2026" not in whole
+    assert badge.get_attribute("aria-label") == whole
+    node = editor.page.locator("[data-node-id]").filter(has=badge)
+    assert is_within(badge.bounding_box(), node.bounding_box())
+    dismiss(editor)
+    badge.press("Enter")
+    notice(editor, whole.removeprefix("cannot run: "))
+
+
+def is_within(inner: Any, outer: Any) -> bool:
+    """From left to right."""
+    ends = outer["x"] + outer["width"]
+    return outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= ends
+
+
 def is_in_cloud(editor: Editor) -> bool:
     editor.page.wait_for_timeout(100)  # the page goes on meanwhile
     return cloud.RUN in {node["type"] for node in editor.state()["nodes"]}
