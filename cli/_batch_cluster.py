@@ -28,6 +28,7 @@ from ..engine.settings import settings
 from ..engine.spend import limits
 from ..engine.tasks import history
 from . import _batch_orders
+from .run import counted_interrupts
 
 if TYPE_CHECKING:
     from ..engine.batch.output import Output
@@ -281,10 +282,13 @@ def _batch(order: Order, rows: list[TableRow]) -> BatchRun:
             tr("A machine of the cluster has another ledger."),
             do=tr("Set ledger_url on all of them: see docs/SCALE.md."),
         )
-    if not (order.output.folder / order.probe).is_file():
+    if not order.output.url and not (order.output.folder / order.probe).is_file():
         raise InvalidInput(
             tr("A machine of the cluster does not see {path}.", path=order.output.folder),
-            do=tr("Choose by --output a folder that all machines share under the same path."),
+            do=tr(
+                "Choose by --output a folder that all machines share under the same path, or by "
+                "--results-url a bucket."
+            ),
         )
     table = order.plan.table
     return BatchRun(
@@ -321,10 +325,10 @@ def _stores() -> BatchStore:
 def _wait_for(batch: BatchRun) -> None:
     engine = providers.runner().engine
     future = engine.start(batch.run())
-    try:
-        while not future.done():  # an interrupt of Ray is seen between two looks only
+    with counted_interrupts() as interrupts:  # Ray cancels a group by one
+        while not future.done() and not interrupts:
             futures.wait([future], timeout=_LOOK)
-    except KeyboardInterrupt:
-        engine.run(batch.leave(_GRACE))
-        raise
+        if not future.done():
+            engine.run(batch.leave(_GRACE))
+            raise KeyboardInterrupt  # not StoppedWaiting: this process works on other groups yet
     future.result()

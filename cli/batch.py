@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -77,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help=tr("folder of the results"))
     parser.add_argument(
+        "--results-url",
+        type=_results_url,
+        metavar="URL",
+        help=tr("folder of the results, also s3://bucket/folder, in place of results_url"),
+    )
+    parser.add_argument(
         "--executor",
         choices=("local", "ray"),
         default="local",
@@ -99,6 +106,16 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1_000_000_000):
         raise argparse.ArgumentTypeError(tr("it must be a whole number above 0"))
     return int(text)
+
+
+def _results_url(text: str) -> str:
+    from ..engine.settings.invalid import InvalidSetting
+    from ..engine.settings.results_url import results_url
+
+    try:
+        return results_url(text)
+    except InvalidSetting as invalid:
+        raise argparse.ArgumentTypeError(str(invalid)) from None
 
 
 def _cost(text: str) -> tuple[float, str]:
@@ -155,8 +172,8 @@ class _Command:
 
         self._args, self._plan, self._provider = args, plan, provider
         self._name = args.rows.absolute().name
-        folder = args.output or providers.results() / "batches" / args.rows.absolute().stem
-        self._output = Output(folder.absolute())
+        folder, url = _destination(args)
+        self._output = Output(folder.absolute(), url)
         folders.check_writable(self._output.folder)
         self._id = plan.id(provider.http.base_url)
         total = sum(1 for _ in plan.table.rows())
@@ -164,6 +181,8 @@ class _Command:
             raise InvalidInput(tr("{name} has no rows.", name=self._name))
         self._tally = Tally(total)
         self._store = providers.batch_store()
+        if url:  # a bucket that cannot be written is found out before anything is paid for
+            self._output.write_list(self._store.rows(self._id))
 
     def run(self) -> int:
         from ..engine.spend import limits
@@ -248,6 +267,23 @@ class _Command:
         from ..engine.batch.store import RowState
 
         return self._store.rows(self._id, *(set(RowState) - {RowState.DONE, RowState.WAITING}))
+
+
+def _destination(args: argparse.Namespace) -> tuple[Path, str]:
+    """The folder of the results on this disk, and that in a bucket, "" for none.
+
+    In the folder of all batches, each has one by its table's name.
+    """
+    from ..engine.settings.results_url import bucket_and_prefix
+
+    name = args.rows.absolute().stem
+    url = args.results_url or ("" if args.output else settings.load().results_url)
+    if url and bucket_and_prefix(url) is None:
+        return Path(url) / name, ""
+    if settings.load().sandbox:  # nothing leaves this machine
+        url = ""
+    in_bucket = f"{url}/{re.sub('[^A-Za-z0-9._-]', '_', name)}" if url else ""
+    return args.output or providers.results() / "batches" / name, in_bucket
 
 
 def _is_complete(tally: Tally) -> bool:

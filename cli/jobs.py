@@ -316,5 +316,6 @@ def _prune(args: argparse.Namespace) -> int:
     from ..engine.settings import settings
 
     days = settings.load().keep_days if args.older_than is None else args.older_than
-    print(tr("Jobs forgotten: {count}.", count=_ledger().prune(days * _DAY)))
+    _ledger()
+    print(tr("Jobs forgotten: {count}.", count=providers.prune(days * _DAY)))
     return 0

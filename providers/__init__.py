@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..engine.base import forks
 from ..engine.base.background import Engine
-from ..engine.base.errors import InvalidInput
+from ..engine.base.errors import InvalidInput, SkyportError
 from ..engine.hosting.choice import ChosenHost
 from ..engine.hosting.upload_cache import UploadUrlStore
 from ..engine.http.client import Http
@@ -44,11 +45,13 @@ __all__ = [
     "check_set_up",
     "connect",
     "estimator",
+    "has_batches",
     "ledger",
     "names",
     "order_for",
     "price_book",
     "provider_class",
+    "prune",
     "public_hosts",
     "refresh",
     "refresh_prices",
@@ -161,7 +164,7 @@ def estimator(is_ready: Callable[[str], bool] = lambda platform: True) -> Estima
 def start_collector() -> None:
     """Finish in the background the tasks for which no node waits."""
     task_runner = runner()
-    task_runner.engine.start(collect_forever(task_runner, ledger(), connect, results))
+    task_runner.engine.start(collect_forever(task_runner, ledger(), connect, results, prune))
 
 
 def start_notices(pages: Pages | None = None) -> None:
@@ -205,6 +208,28 @@ def batch_store() -> BatchStore:
 
     password = keys.ledger_password()
     return TeamBatchStore(url, password.value if password else "")
+
+
+def has_batches() -> bool:
+    """Whether there may be a record of batches: `batch_store` would make one."""
+    return bool(settings.load().ledger_url) or (folders.home() / BATCHES).exists()
+
+
+def prune(older_than_s: float) -> int:
+    """Forget ended jobs unused for so long, and finished batches with them; returns how many jobs.
+
+    A batch goes only after the last one of its jobs.
+    """
+    forgotten = ledger().prune(older_than_s)
+    with suppress(SkyportError):  # the next time, then
+        _prune_batches(older_than_s)
+    return forgotten
+
+
+def _prune_batches(older_than_s: float) -> None:
+    if has_batches() and not ledger().trouble:  # a ledger that cannot be read knows nothing
+        with closing(batch_store()) as store:
+            store.prune(older_than_s, lambda mark: ledger().find(mark) is not None)
 
 
 def sandbox() -> Sandbox:

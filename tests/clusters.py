@@ -10,9 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from processes import python_path
 
@@ -57,6 +58,14 @@ def cluster(nodes: int, env: Mapping[str, str]) -> Iterator[Cluster]:
         process.stdout.close()
 
 
+def _added(local: Any) -> Any:
+    """One more node. Ray waits half a minute for it, a busy machine may need more."""
+    for _ in range(5):
+        with suppress(Exception):  # Ray raises no other class
+            return local.add_node(num_cpus=1, object_store_memory=80_000_000)
+    return local.add_node(num_cpus=1, object_store_memory=80_000_000)
+
+
 def main(count: int) -> None:
     from ray.cluster_utils import Cluster as Local
 
@@ -70,12 +79,12 @@ def main(count: int) -> None:
             "object_store_memory": 80_000_000,
         },
     )
-    nodes = [local.add_node(num_cpus=1, object_store_memory=80_000_000) for _ in range(count)]
+    nodes = [_added(local) for _ in range(count)]
     local.wait_for_nodes()
     print(local.address, file=told, flush=True)
     for _ in sys.stdin:
         local.remove_node(nodes.pop(0), allow_graceful=False)
-        nodes.append(local.add_node(num_cpus=1, object_store_memory=80_000_000))
+        nodes.append(_added(local))
         print("replaced", file=told, flush=True)
     local.shutdown()
 

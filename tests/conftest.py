@@ -27,6 +27,11 @@ pytest_plugins = [
     "_postgres",
 ]
 
+# Hosts and commands load the pack some hundred times, most in processes of their own: its modules
+# are compiled once, also where the environment asks Python to keep no bytecode.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Nothing that a busy machine decides: an example may take as long as it takes.
 hypothesis.settings.register_profile(
     "skyport",

@@ -264,6 +264,10 @@ class Host:
         """How many probes have come to this gate."""
         return int(self.client.get(f"/probes/gate/{name}").json())
 
+    def set_constants(self, module: str, **values: Any) -> None:
+        """Change constants of a module of our pack in this host alone: `engine.tasks.waiting`."""
+        self.client.post(f"/probes/constants/{module}", values).raise_for_status()
+
     def object_info(self, node_id: str) -> dict[str, Any]:
         return self.client.object_info(node_id)
 

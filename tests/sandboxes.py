@@ -13,6 +13,14 @@ from _waiting import PATIENCE
 from host import KINDS, Host, Run, open_host
 from skyport.sandbox import Sandbox, start
 
+# At the pace of the sandbox here a task is over in a fraction of a second.
+_POLLING = {
+    "_INTERVAL": 0.15,
+    "_LONGER_INTERVAL": 0.155,
+    "_MIN_GAIN": 0.02,
+    "POLLS_A_MINUTE": 400,
+}
+
 
 def environment(sandbox: Sandbox, *platforms: str) -> dict[str, str]:
     """The variables that point a process at these platforms of the sandbox."""
@@ -47,6 +55,12 @@ def opened(
     base = tmp_path_factory.mktemp(request.param)
     with open_host(request.param, base, env=host_env) as host:
         yield host
+
+
+@pytest.fixture(scope="module")
+def quick_polls(opened: Host) -> None:
+    """The file's host polls as fast as tasks of its sandbox end."""
+    opened.set_constants("engine.tasks.polling", **_POLLING)
 
 
 @pytest.fixture

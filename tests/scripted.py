@@ -302,3 +302,19 @@ def elsewhere() -> Iterator[Scripted]:
     """A second server, on another host as far as a client can tell."""
     with Scripted() as elsewhere:
         yield elsewhere
+
+
+TOKEN = "a-token-that-nobody-may-see"
+
+
+@pytest.fixture
+def webhook() -> Iterator[Scripted]:
+    """A service that takes every notice."""
+    with Scripted() as server:
+        server.on("*", Answer())
+        yield server
+
+
+def webhook_url(server: Scripted) -> str:
+    """The address of the service as a person writes it down, with a secret in it."""
+    return server.url.replace("http://", "json://") + f"/{TOKEN}"

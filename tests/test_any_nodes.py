@@ -49,6 +49,11 @@ def host_env(sandbox: Sandbox) -> dict[str, str]:
     return environment(sandbox, *PLATFORMS)
 
 
+@pytest.fixture
+def cloud(cloud: Host, quick_polls: None) -> Host:
+    return cloud
+
+
 @pytest.fixture(autouse=True)
 def _nobody_refuses(sandbox: Sandbox) -> Iterator[None]:
     yield

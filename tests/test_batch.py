@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,7 @@ def test_a_file_that_has_vanished_is_told_with_its_row(box, batch):
     [
         ("promt\na fox\n", (), 'The column "promt" fills nothing'),
         ("prompt,note\na fox,x\n", ("--ignore", "notes"), 'no column "notes"'),
+        ("prompt,note\na fox,x\n", ("--ignore", "n" * 90), 'no column "' + "n" * 70),
         ("a,b\nx,y\n", ("--map", "a=prompt", "--map", "b=prompt"), 'Two columns fill "prompt"'),
         ("prompt\n\n", (), "has no rows"),
     ],
@@ -328,3 +330,18 @@ def test_it_speaks_chinese_where_the_user_does(box, batch, monkeypatch):
     refused = batch("prompt,seed\nan owl,three\n")
     assert "\u672a\u53d1\u9001" in refused.err
     assert refused.states == ["refused"]
+
+
+def test_of_a_wide_table_an_error_names_the_first_columns_only(box, batch):
+    names = [f"column_{number}" for number in range(1, 60)]
+    refused = batch(",".join(["prompt", *names]) + "\n", "--ignore", "nope")
+    assert "column_39." in refused.err
+    assert "column_40" not in refused.err
+
+
+def test_a_finished_batch_is_forgotten_with_its_jobs(box, batch, skyport):
+    assert batch("prompt\na fox\n").code == 0
+    assert batch("prompt\nan owl\nbad [[fail:no luck]]\n", name="more.csv").code == 1
+    skyport("jobs", "prune", "--older-than", "0")
+    with closing(providers.batch_store()) as store:
+        assert [one.name for one in store.batches(5)] == ["more.csv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ from _postgres import Postgres
 from batches import MODEL, Batch, fast_sandbox
 from clusters import Cluster, cluster
 from sandboxes import environment, set_environment
+from skyport.cli._batch_cluster import _wait_for as wait_for_group
 from skyport.sandbox import Sandbox
 
 
@@ -93,6 +95,38 @@ def test_what_machines_could_not_agree_on_is_refused_before_anything_is_sent(
     refused = skyport("batch", tmp_path / "rows.csv", *given, "--executor", "ray", *more)
     assert refused.code == 1
     assert words in refused.err
+
+
+def test_a_second_interrupt_does_not_cut_the_wait_for_task_ids(
+    process: Any, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_environment(monkeypatch, environment(box, "haiyi"))
+    group = InterruptedGroup()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        wait_for_group(group)
+    assert group.has_left
+    assert raised.type is KeyboardInterrupt  # after StoppedWaiting none would count
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class InterruptedGroup:
+    """A group of rows that is interrupted once while it runs, and once while it is left."""
+
+    def __init__(self) -> None:
+        self.has_left = False
+        self._is_left = asyncio.Event()
+
+    async def run(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await self._is_left.wait()
+
+    async def leave(self, patience_s: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100):  # the interrupt has come by then
+            await asyncio.sleep(0)
+        self.has_left = True
+        self._is_left.set()
 
 
 # -- whatever dies ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,34 @@ def test_a_database_that_stays_away_is_an_error_in_words() -> None:
     url = "postgresql://me@127.0.0.1:1/db?connect_timeout=2"
     with pytest.raises(InvalidInput, match="The team's ledger cannot be used"):
         TeamBatchStore(url, sleep=lambda seconds: None)
+
+
+# -- what is forgotten ----------------------------------------------------------------------------
+
+
+def test_a_finished_batch_is_forgotten_after_the_last_of_its_jobs(open_store: Opened) -> None:
+    store = open_store()
+    store.begin(replace(BATCH, total=2))
+    store.write("b1", DONE)
+    store.write("b1", replace(DONE, number=1, mark="y"))
+    store.begin(replace(BATCH, id="b2", total=1))
+    store.write("b2", replace(DONE, mark="z"))
+    assert store.prune(1.0, lambda mark: False) == 0  # not old enough
+    assert store.prune(0.0, lambda mark: mark in ("y", "z")) == 0
+    assert store.prune(0.0, lambda mark: mark == "z") == 1
+    assert [batch.id for batch in store.batches(5)] == ["b2"]
+    assert list(store.rows("b1")) == []
+    assert store.find("b2", 2) is not None
+
+
+@pytest.mark.parametrize("state", [one for one in RowState if one is not RowState.DONE])
+def test_a_batch_that_still_lacks_a_result_is_never_forgotten(
+    open_store: Opened, state: RowState
+) -> None:
+    store = open_store()
+    store.begin(replace(BATCH, total=2))
+    store.write("b1", DONE)
+    assert store.prune(0.0, lambda mark: False) == 0  # a row was never begun
+    store.write("b1", replace(DONE, number=3, state=state))
+    assert store.prune(0.0, lambda mark: False) == 0
+    assert [row.number for row in store.rows("b1")] == [2, 3]

@@ -66,7 +66,8 @@ def jobs(opened: Editor, ledger: HostLedger) -> Iterator[Editor]:
 
 def show(editor: Editor) -> None:
     editor.page.evaluate(TOGGLE)
-    editor.page.wait_for_selector(".skyport-row, .skyport-empty:not([hidden])")
+    known = ".skyport-empty:not([hidden]):not(:has-text('Loading the jobs'))"
+    editor.page.wait_for_selector(f".skyport-row, {known}")
 
 
 def test_an_empty_ledger_says_how_it_is_filled(jobs: Editor):

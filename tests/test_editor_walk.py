@@ -45,6 +45,7 @@ ENGLISH_TIPS = f"""() => app.graph._nodes.flatMap((node) => [...node.widgets, ..
   .filter(([, tip]) => tip && !/{HAN}/.test(tip)))"""
 CHINESE = pytest.mark.parametrize("editor", ["zh"], indirect=True)
 SIZES = "SkyportHappyHorseTextToImage"
+EXTEND = "SkyportHappyHorseExtendVideo"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,9 @@ def host(sandbox: Sandbox, tmp_path_factory: Any) -> Iterator[Host]:
     base = tmp_path_factory.mktemp("editor")
     (base / "input").mkdir()
     shutil.copy(PACK / "demo" / "picture.png", base / "input" / "example.png")
-    env = {"HAIYI_BASE_URL": sandbox.base_url("haiyi"), **environment(sandbox, "opencomputing")}
+    env = {"HAIYI_BASE_URL": sandbox.base_url("haiyi")}
+    env |= environment(sandbox, "opencomputing", "happyhorse")
+    env["SKYPORT_HAPPYHORSE_MEDIA"] = "inline"
     with open_host("comfyui", base, env=env) as host:
         yield host
 
@@ -204,6 +207,35 @@ def test_outcome(editor: Editor) -> None:
     outcome.wait_for(editor, "failed: ")
 
 
+def test_warnings(editor: Editor) -> None:
+    """What a run warned of stays on its node, and whole with its job, after a reload too."""
+    short_clip(editor)
+    editor.run()
+    for _ in range(2):
+        outcome.wait_for(editor, "done \u00b7 ")
+        line = editor.page.evaluate(outcome.LINES)["Boat"]
+        assert "Only a recommendation" in line
+        assert "at least 2" not in line  # it is cut
+        outcome.press_line(editor, line)
+        editor.page.locator(".skyport-detail .skyport-warn", has_text="at least 2").wait_for()
+        command(editor, JOBS)
+        reload(editor)
+
+
+def short_clip(editor: Editor) -> None:
+    """A node that is sent a clip of a second, less than what its model's document advises."""
+    links = {"video": ["clip", "VIDEO"]}
+    values = {"prompt": f"goes on {editor.vue}", "model": "wan2.7-i2v"}
+    boat = {"type": EXTEND, "title": "Boat", "pos": [700, 0], "values": values, "links": links}
+    frames = {"width": 320, "height": 320, "batch_size": 8}
+    clip = {"type": "CreateVideo", "pos": [350, 0], "links": {"images": ["frames", "IMAGE"]}}
+    seen = {"type": "SaveVideo", "pos": [1200, 0], "links": {"video": ["boat", "video"]}}
+    frame = {"type": "EmptyImage", "pos": [0, 0], "values": frames}
+    editor.build({"frames": frame, "clip": clip, "boat": boat, "seen": seen})
+    editor.load(editor.workflow())  # older editors give a cleared graph no id of its own
+    editor.fit(margin=80)
+
+
 def test_settings(editor: Editor, sandbox: Sandbox) -> None:
     ours = card(editor)
     dot = ours.locator(".skyport-dot")
@@ -315,6 +347,32 @@ def test_run_in_cloud(editor: Editor, host: Host, sandbox: Sandbox) -> None:
     assert cloud.linked(editor, *cloud.SENT) == cloud.SENT
     cloud.toolbox(editor, cloud.BACK).click()
     until(lambda: not is_in_cloud(editor) and cloud.badges(editor) == {})
+
+
+def test_long_badge(editor: Editor) -> None:
+    """It stays within its node, and tells all of it to mouse, keys and screen reader."""
+    if not editor.vue:
+        pytest.skip("a canvas holds no text that could be read")
+    editor.load({**json.loads(cloud.EXAMPLE.read_text("utf-8")), "id": str(uuid.uuid4())})
+    cloud.choose(editor, "GPUGeek")
+    cloud.badges(editor)
+    badge = editor.page.get_by_role("button", name="cannot run: GPUGeek: no API key is set")
+    badge.wait_for()
+    whole = badge.get_attribute("title") or ""
+    assert "\u2026" in badge.inner_text()
+    assert "\u2026" not in whole
+    assert badge.get_attribute("aria-label") == whole
+    node = editor.page.locator("[data-node-id]").filter(has=badge)
+    assert is_within(badge.bounding_box(), node.bounding_box())
+    dismiss(editor)
+    badge.press("Enter")
+    notice(editor, whole.removeprefix("cannot run: "))
+
+
+def is_within(inner: Any, outer: Any) -> bool:
+    """From left to right."""
+    ends = outer["x"] + outer["width"]
+    return outer["x"] <= inner["x"] and inner["x"] + inner["width"] <= ends
 
 
 def is_in_cloud(editor: Editor) -> bool:

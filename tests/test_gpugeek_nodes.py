@@ -27,6 +27,8 @@ CANCELLED = 5
 IN_QUEUE = 54.0  # seconds that a LONG task waits there at this pace: 0.3 of its time
 serial = itertools.count(1)
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:

@@ -24,6 +24,8 @@ INK = "sandbox/sandbox-ink"
 KLING = "kwai/kling-v3"
 NANO = "google/gemini-3-pro-image-preview"
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:

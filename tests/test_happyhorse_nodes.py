@@ -49,6 +49,8 @@ MEDIA = {
     "audio": ["tone", 0],
 }
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def sandbox(sandbox: Sandbox) -> Sandbox:

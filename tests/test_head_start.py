@@ -26,6 +26,8 @@ from PIL import Image
 from sandboxes import environment
 from skyport.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:

@@ -31,6 +31,8 @@ from sandboxes import environment
 from skyport.sandbox import Sandbox
 from skyport.sandbox.gpugeek import WORKFLOW_ID
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:

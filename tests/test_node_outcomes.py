@@ -19,7 +19,8 @@ from skyport.sandbox.gpugeek import WORKFLOW_ID
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:
-    return environment(sandbox, "gpugeek", "opencomputing")
+    env = environment(sandbox, "gpugeek", "happyhorse", "opencomputing")
+    return {**env, "SKYPORT_HAPPYHORSE_MEDIA": "inline"}
 
 
 @pytest.fixture
@@ -42,6 +43,13 @@ def remote(words: str) -> dict[str, Any]:
     }
     values = {"workflow_id": str(WORKFLOW_ID), "workflow": json.dumps(text)}
     return node("SkyportGpugeekRunWorkflow", values, seed=1)
+
+
+def extend(words: str) -> dict[str, Any]:
+    form = {"resolution": "720P", "prompt_extend": "default", "watermark": "default", "duration": 5}
+    values = {"model": "wan2.7-i2v", "video": link("clip")}
+    values |= {f"model.{name}": value for name, value in form.items()}
+    return node("SkyportHappyHorseExtendVideo", values, prompt=words, seed=1)
 
 
 def prompt_of(cloud_node: dict[str, Any], name: str = "run") -> dict[str, Any]:
@@ -114,6 +122,21 @@ def test_a_word_of_an_earlier_run_is_gone_when_a_later_one_did_not_come_to_the_n
     assert run(cloud, later, workflow).status == "error"
     assert [*outcomes(cloud, workflow)] == ["fails"]
     assert said(cloud, workflow, "fails")[1] == 'failed: There is no job "no such job".'
+
+
+def test_what_a_run_warned_of_stays_on_the_node_and_is_told_with_its_job(
+    cloud: Host, workflow: str
+):
+    prompt = prompt_of(extend("too short"))
+    prompt["clip"] = node("ProbeVideo", seconds=1.0, width=320, height=320)
+    assert run(cloud, prompt, workflow).status == "success"
+    one = outcomes(cloud, workflow)["run"]
+    [note] = one["notes"]
+    assert (one["tone"], "at least 2" in note) == ("warn", True)
+    told = cloud.route("GET", f"/skyport/jobs/{one['job']}").json()
+    assert told["warnings"] == [note]
+    run(cloud, prompt, workflow)
+    assert said(cloud, workflow) == ("warn", "unchanged, not run again, no charge", [note])
 
 
 def test_a_failure_stays_with_the_first_words_of_its_reason(cloud: Host, workflow: str):

@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from _waiting import PATIENCE
 from processes import KILLED, python_path
-from scripted import Answer, Scripted
+from scripted import TOKEN, Answer, Scripted, webhook_url
 from skyport.engine.base.errors import InvalidInput, LimitReached
 from skyport.engine.base.types import Kind, MissingResult, Result, ResultFile, Task
 from skyport.engine.ledger.budget import Limit, Period
@@ -34,7 +33,6 @@ from skyport.engine.settings import keys
 from skyport.engine.tasks import history
 from skyport.engine.tasks.public_view import redact
 
-TOKEN = "a-token-that-nobody-may-see"
 ENDED = (State.SUCCEEDED, State.UNKNOWN)  # unknown: killed before it was accepted
 PROMPT = "a lighthouse above the sea, in oil"
 
@@ -79,20 +77,9 @@ class Person:
 
 
 @pytest.fixture
-def webhook() -> Iterator[Scripted]:
-    with Scripted() as server:
-        server.on("*", Answer())
-        yield server
-
-
-def url_of(server: Scripted) -> str:
-    return server.url.replace("http://", "json://") + f"/{TOKEN}"
-
-
-@pytest.fixture
 def person(home: Path, webhook: Scripted, monkeypatch: pytest.MonkeyPatch) -> Person:
     monkeypatch.setenv("SKYPORT_NOTIFY_AFTER_S", "0.000001")
-    channels.add(url_of(webhook))
+    channels.add(webhook_url(webhook))
     return Person(home, webhook)
 
 
@@ -217,7 +204,7 @@ def test_a_service_that_has_a_notice_gets_it_no_second_time_while_another_one_fa
 ):
     with Scripted() as second:
         second.on("*", Answer(503))
-        channels.add(url_of(second))
+        channels.add(webhook_url(second))
         person.end("a")
         now = [1e9]
         dispatcher = Dispatcher(person.ledger, pause=0, now=lambda: now[0])
@@ -454,7 +441,7 @@ def lives(webhook: Scripted, home: Path, kills: int) -> list[tuple[list[str], bo
     notices: list[tuple[list[str], bool]] = []
     with subprocess.Popen(
         [sys.executable, str(KILLED.with_name("notified.py")), "7"],
-        env={**environment, "SKYPORT_NOTIFY_URLS": url_of(webhook)},
+        env={**environment, "SKYPORT_NOTIFY_URLS": webhook_url(webhook)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:

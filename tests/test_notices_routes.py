@@ -14,11 +14,10 @@ import websocket
 from _host_ledger import HostLedger
 from _waiting import PATIENCE, until
 from host import Host
-from scripted import Answer, Scripted
+from scripted import TOKEN, Answer, webhook_url
 from skyport.engine.ledger.ledger import State
 
 OURS = {"X-Skyport": "1"}
-TOKEN = "a-token-that-nobody-may-see"
 JOB = State.SUCCEEDED
 
 
@@ -34,17 +33,6 @@ def host(own_host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     return own_host
 
 
-@pytest.fixture
-def webhook() -> Iterator[Scripted]:
-    with Scripted() as server:
-        server.on("*", Answer())
-        yield server
-
-
-def url_of(server: Scripted) -> str:
-    return server.url.replace("http://", "json://") + f"/{TOKEN}"
-
-
 def act(host: Host, path: str, **fields: Any) -> Any:
     return host.route("POST", f"/skyport/{path}", json=fields, headers=OURS)
 
@@ -58,7 +46,7 @@ def services(answer: Any) -> list[dict[str, Any]]:
 
 def test_a_service_is_added_tested_and_removed_and_its_address_is_never_shown(host, webhook):
     assert services(host.route("GET", "/skyport/notices")) == []
-    added = act(host, "notices/add", url=url_of(webhook))
+    added = act(host, "notices/add", url=webhook_url(webhook))
     ((one),) = services(added)
     assert (one["name"], one["source"], one["answer"]) == ("json://...-see", "file", None)
     ((tested),) = services(act(host, "notices/test", id=one["id"]))
@@ -72,7 +60,7 @@ def test_a_service_is_added_tested_and_removed_and_its_address_is_never_shown(ho
 
 
 def test_no_address_reaches_the_settings_page(host, webhook):
-    act(host, "notices/add", url=url_of(webhook))
+    act(host, "notices/add", url=webhook_url(webhook))
     assert TOKEN not in host.route("GET", "/skyport/setup").text
 
 
@@ -106,10 +94,11 @@ def noticed(socket: websocket.WebSocket) -> Any:
 def end_a_job(host: Host, title: str) -> None:
     with HostLedger(host) as ledger:
         ledger.add(JOB, title=title)
+    host.client.post("/probes/changed", {}).raise_for_status()
 
 
 def test_a_hidden_page_gets_the_notice_that_the_service_gets(host, webhook):
-    act(host, "notices/add", url=url_of(webhook))
+    act(host, "notices/add", url=webhook_url(webhook))
     with page(host, "hidden", visible=False) as hidden:
         end_a_job(host, "kling-v3")
         told = noticed(hidden)
@@ -119,7 +108,7 @@ def test_a_hidden_page_gets_the_notice_that_the_service_gets(host, webhook):
 
 
 def test_nothing_is_sent_while_a_page_is_visible_and_it_is_closed_with_its_socket(host, webhook):
-    act(host, "notices/add", url=url_of(webhook))
+    act(host, "notices/add", url=webhook_url(webhook))
     with page(host, "hidden", visible=False) as hidden:
         with page(host, "visible", visible=True):
             end_a_job(host, "first")

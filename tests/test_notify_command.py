@@ -5,17 +5,16 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sandboxes import environment
-from scripted import Answer, Scripted
+from scripted import TOKEN, Answer, webhook_url
 from skyport.engine.notices import channels
 from skyport.sandbox import Sandbox
 
-TOKEN = "a-token-that-nobody-may-see"
 WORKFLOW = {
     "1": {
         "class_type": "EmptyImage",
@@ -26,25 +25,14 @@ WORKFLOW = {
 
 
 @pytest.fixture
-def webhook() -> Iterator[Scripted]:
-    with Scripted() as server:
-        server.on("*", Answer())
-        yield server
-
-
-@pytest.fixture
 def typed(monkeypatch: Any) -> Callable[[str], None]:
     """What comes in on a standard input that is no terminal."""
     return lambda text: monkeypatch.setattr(sys, "stdin", io.StringIO(text))
 
 
-def url_of(server: Scripted) -> str:
-    return server.url.replace("http://", "json://") + f"/{TOKEN}"
-
-
 def test_a_service_is_added_listed_tested_and_removed_and_not_shown(skyport, typed, webhook):
     assert "skyport notify add" in skyport("notify").err
-    typed(url_of(webhook) + "\n")
+    typed(webhook_url(webhook) + "\n")
     added = skyport("notify", "add")
     listed = skyport("notify", "list")
     tested = skyport("notify", "test")
@@ -59,7 +47,7 @@ def test_a_service_is_added_listed_tested_and_removed_and_not_shown(skyport, typ
 
 def test_a_service_that_does_not_take_it_is_a_failure_in_its_words(skyport, typed, webhook):
     webhook.on("*", Answer(403))
-    typed(url_of(webhook))
+    typed(webhook_url(webhook))
     skyport("notify", "add")
     tested = skyport("notify", "test", "1", "--json")
     ((one,)) = json.loads(tested.out)
@@ -80,7 +68,7 @@ def test_a_run_notifies_before_it_ends(
     for name, value in environment(sandbox, "haiyi").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SKYPORT_NOTIFY_AFTER_S", "0.000001")
-    channels.add(url_of(webhook))
+    channels.add(webhook_url(webhook))
     workflow = tmp_path / "workflow.json"
     workflow.write_text(json.dumps(WORKFLOW), encoding="utf-8")
     run = skyport("run", workflow, "--platform", "haiyi", "--output", tmp_path / "out")

@@ -23,6 +23,8 @@ TEXT, FRAMES, REFERENCES = (
     f"SkyportOpenComputing{name}ToVideo" for name in ("Text", "Image", "Reference")
 )
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:

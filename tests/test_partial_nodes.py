@@ -18,6 +18,8 @@ CLOUDS = ("haiyi", "happyhorse", "gpugeek", "opencomputing")
 FILES = 6  # the output of that name
 serial = itertools.count(1)
 
+pytestmark = pytest.mark.usefixtures("quick_polls")
+
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:

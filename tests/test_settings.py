@@ -159,6 +159,7 @@ WRONG = {
     "time_limit_s": [0, -1, True, "60", float("inf"), float("nan")],
     "max_result_mb": [0, "4096"],
     "results_dir": ["relative/folder", "", 7],
+    "results_url": ["relative", "", 7, "s3://", "s3://key:secret@bucket", "https://bucket.example"],
     "sandbox": ["true", 2, 1.0, []],
     "language": [7, " "],
     "catalogue_hours": [0, "24"],

@@ -1,11 +1,13 @@
 // Badges on our nodes: what a model usually costs, that it is not offered, that a key is missing; that one leads to the settings.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { makeBadge } from "./badges/make.js";
 import { ask } from "./server.js";
 import { badgeOf } from "./forms/badge.js";
 import { goneOf } from "./forms/refit.js";
 import { ourNodes } from "./models.js";
 import { openSettings } from "./settings/open.js";
+import { addStyles } from "./styles.js";
 
 const COLOURS = { cost: "#2d5a3d", warn: "#8a5a00", bad: "#8f2f2c" };
 let forms = null;
@@ -26,6 +28,7 @@ function redraw(node) {
 app.registerExtension({
   name: "Skyport.Badges",
   async setup() {
+    addStyles("badges.css");
     // A cost is known when a task has ended; a key may have been set meanwhile.
     api.addEventListener("execution_success", read);
     api.addEventListener("execution_error", read);
@@ -47,7 +50,7 @@ app.registerExtension({
   },
 });
 
-function made({ text, tone, platform }) {
+function made({ text, whole, tone, platform }) {
   const onClick = platform ? () => openSettings(platform) : undefined;
-  return new window.LGraphBadge({ text, fgColor: "#fff", bgColor: COLOURS[tone] ?? COLOURS.cost, onClick });
+  return makeBadge({ text, whole, color: COLOURS[tone] ?? COLOURS.cost, onClick });
 }

@@ -45,6 +45,8 @@ export default {
   "Keys are put aside for: {addresses}": "以下地址的密钥已搁置：{addresses}",
   "The key was put aside: it goes only to the address it was entered for. Enter the key of this one.": "密钥已搁置：它只会发往输入它时的地址。请输入新地址对应的密钥。",
   "Get a key": "获取密钥",
+  "of skyport batch: full path of a folder, or s3://bucket/folder; empty is in the results folder":
+    "skyport batch 的结果：文件夹的完整路径，或 s3://存储桶/文件夹；留空则在结果文件夹中",
   "works": "可用",
   "refused": "被拒绝",
   "no answer": "无响应",
@@ -214,6 +216,7 @@ export default {
   "Region of S3": "S3 区域",
   "Remove": "移除",
   "Results folder": "结果文件夹",
+  "Results of batches": "批次的结果",
   "Results of a task": "每个任务的结果数量",
   "Reuse results": "复用结果",
   "Run upstream here": "上游改在本机运行",

@@ -9,7 +9,7 @@ from ..base.errors import InvalidInput
 from ..base.types import Json
 from ..base.words import tr
 from .orders import Orders
-from .table import FILE, Table, TableRow
+from .table import FILE, Table, TableRow, no_column
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ class Columns:
         listed = list(names)
         for name in (*self.mapped, *self.ignored):
             if name not in listed:
-                raise InvalidInput(
-                    tr('The table has no column "{name}".', name=name),
-                    do=tr("It has: {names}.", names=", ".join(listed)),
-                )
+                raise no_column(name, listed)
         targets = self._targets(listed)
         orders.check_names(targets)
         for target in targets:

@@ -14,6 +14,8 @@ from ..base.errors import InvalidInput
 from ..base.shown_text import scrub
 from ..base.types import Json, Result, ResultFile
 from ..base.words import tr
+from ..hosting.results_bucket import ResultsBucket
+from ..media.files import sha256_of
 from ..media.part_file import safe_name
 from .store import RowState, StoredRow
 
@@ -21,32 +23,73 @@ RESULTS = "results.jsonl"
 
 
 class Output:
-    """The folder that the results of a batch go to. Raises InvalidInput where it cannot be used."""
+    """Where the results of a batch go: to a folder on a disk, or to one in a bucket.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    url  of the folder in a bucket, s3://bucket/folder; the list of results is in both then
+    Raises InvalidInput where it cannot be used; for a bucket ApiError and TransportError, too.
+    """
 
-    def keep(self, number: int, name: str, files: Sequence[ResultFile]) -> list[Path]:
-        """The files under their names: 000042.png, or 000042_1.png where there are several."""
-        return self._keep(number, name, [file.path for file in files])
+    def __init__(self, folder: Path, url: str = "") -> None:
+        self.folder, self.url = folder, url
+        self._opened: ResultsBucket | None = None
 
-    def _keep(self, number: int, name: str, files: Sequence[Path]) -> list[Path]:
+    def __getstate__(self) -> Json:
+        return {**self.__dict__, "_opened": None}  # another machine has keys of its own
+
+    def keep(self, number: int, name: str, files: Sequence[ResultFile]) -> list[str]:
+        """Keep the files and return their names: 000042.png, 000042_1.png of several."""
+        return self._keep(number, name, [(file.path, file.sha256) for file in files])
+
+    def _keep(self, number: int, name: str, files: Sequence[tuple[Path, str]]) -> list[str]:
         stem = "-".join(filter(None, (f"{number:06d}", safe_name(name) if name else "")))
         kept = []
-        for nth, file in enumerate(files, 1):
+        for nth, (file, sha256) in enumerate(files, 1):
             suffix = f"_{nth}" if len(files) > 1 else ""
-            target = self.folder / f"{stem}{suffix}{file.suffix}"
-            _link(file, target)
+            target = f"{stem}{suffix}{file.suffix}"
+            if self.url:
+                self._bucket().put(target, file, sha256)
+            else:
+                _link(file, self.folder / target)
             kept.append(target)
         return kept
+
+    def _bucket(self) -> ResultsBucket:
+        if self._opened is None:
+            self._opened = ResultsBucket(self.url)
+        return self._opened
+
+    def has(self, stored: Json) -> bool:
+        """Whether the files of a stored result are here under their names."""
+        files = stored.get("files", ())
+        if self.url:
+            return all(file.get("url") == f"{self.url}/{file['name']}" for file in files)
+        return all(_is_file(self.folder / file["name"], file["size"]) for file in files)
+
+    def to_store(self, result: Result, kept: Sequence[str]) -> Json:
+        """What a row keeps of its result: the names of its files here, and where they lie."""
+        files = [
+            self._named({"path": str(file.path), "size": file.size, "sha256": file.sha256}, name)
+            for file, name in zip(result.files, kept, strict=True)
+        ]
+        return {
+            "task": result.task_id,
+            "files": files,
+            "texts": [str(text) for text in result.texts],
+            "warnings": list(result.warnings),
+        }
+
+    def _named(self, file: Json, name: str) -> Json:
+        of_file = {key: file[key] for key in ("path", "size", "sha256") if key in file}
+        return {**of_file, "name": name, **({"url": f"{self.url}/{name}"} if self.url else {})}
 
     def keep_again(self, number: int, name: str, stored: Json) -> Json | None:
         """The stored result of an equal order for this row; None where a file of it is gone."""
         files = stored.get("files", ())
         if not all(_is_file(Path(file["path"]), file["size"]) for file in files):
             return None
-        kept = self._keep(number, name, [Path(file["path"]) for file in files])
-        named = [{**file, "name": path.name} for file, path in zip(files, kept, strict=True)]
+        known = [(Path(file["path"]), file.get("sha256", "")) for file in files]
+        kept = self._keep(number, name, known)
+        named = [self._named(file, to) for file, to in zip(files, kept, strict=True)]
         return {**stored, "files": named}
 
     def write_list(self, rows: Iterable[StoredRow]) -> Path:
@@ -64,6 +107,8 @@ class Output:
                 part.unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(target, error) from None
+        if self.url:
+            self._bucket().put(RESULTS, target)
         return target
 
     def _line(self, row: StoredRow) -> Json:
@@ -73,6 +118,7 @@ class Output:
             "line": row.line or None,
             "state": row.state.value,
             "files": named if row.state is RowState.DONE else [],
+            "urls": self._urls(row) or None,
             "texts": row.result.get("texts", []) if row.state is RowState.DONE else [],
             "error": scrub(row.error),
             "warnings": [scrub(one) for one in row.result.get("warnings", ())] or None,
@@ -83,24 +129,9 @@ class Output:
         }
         return {key: value for key, value in found.items() if value not in (None, "")}
 
-
-def result_to_store(result: Result, kept: Sequence[Path]) -> Json:
-    """What a row keeps of its result: the names of its files here, and where they lie."""
-    files = [
-        {"name": target.name, "path": str(file.path), "size": file.size}
-        for file, target in zip(result.files, kept, strict=True)
-    ]
-    return {
-        "task": result.task_id,
-        "files": files,
-        "texts": [str(text) for text in result.texts],
-        "warnings": list(result.warnings),
-    }
-
-
-def is_here(stored: Json, folder: Path) -> bool:
-    """Whether the files of a stored result are in `folder` under their names."""
-    return all(_is_file(folder / file["name"], file["size"]) for file in stored.get("files", ()))
+    def _urls(self, row: StoredRow) -> list[str]:
+        files = row.result.get("files", ()) if row.state is RowState.DONE else ()
+        return [file["url"] for file in files if "url" in file]
 
 
 def _is_file(path: Path, size: int) -> bool:
@@ -121,12 +152,18 @@ def _link(source: Path, target: Path) -> None:
             try:
                 os.link(source, part)
             except OSError:
-                shutil.copyfile(source, part)
+                _copy(source, part)
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(target, error) from None
+
+
+def _copy(source: Path, part: Path) -> None:
+    shutil.copyfile(source, part)
+    if sha256_of(part) != sha256_of(source):
+        raise OSError(tr("the copy differs"))
 
 
 def _unwritable(path: Path, error: OSError) -> InvalidInput:

@@ -22,6 +22,7 @@ from ..base.errors import (
 )
 from ..base.types import Json, Request, Result
 from ..base.words import tr
+from ..http.retry import retrying
 from ..ledger.ledger import Ledger, Row, Source, State, fingerprint_of, is_new_order
 from ..platforms.provider import Provider
 from ..settings import settings
@@ -30,7 +31,7 @@ from ..tasks.job import Job
 from ..tasks.runner import Runner
 from .columns import Columns
 from .orders import Orders
-from .output import Output, is_here, result_to_store
+from .output import Output
 from .store import BatchStore, RowState, StoredRow
 from .table import Table, TableRow
 
@@ -102,6 +103,14 @@ class _ToOrder:
     row: TableRow
     request: Request
     stored: StoredRow
+
+
+class _NotKept(Exception):
+    """A result that is here already cannot be put where the results go now."""
+
+    def __init__(self, reason: SkyportError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class BatchRun:
@@ -204,6 +213,10 @@ class BatchRun:
                 self._settle(ended)
                 return None
             self._check_price(request, known)
+        except _NotKept as failure:  # the row stays as it is: its result has been paid for
+            self.stopped_by = failure.reason
+            self.stop()
+            return None
         except SkyportError as error:
             self._settle(replace(stored, state=RowState.REFUSED, error=str(error)))
             return None
@@ -230,7 +243,10 @@ class BatchRun:
             self.tally.add(before)
             return True
         equal = self._store.find_done(stored.mark)
-        result = equal and self._output.keep_again(row.number, row.name, equal.result)
+        try:
+            result = equal and self._output.keep_again(row.number, row.name, equal.result)
+        except SkyportError as error:
+            raise _NotKept(error) from None
         if equal is None or result is None:
             return False
         self._settle(
@@ -245,7 +261,7 @@ class BatchRun:
             self._ledger.record_delivered(mark)
 
     def _is_here(self, row: StoredRow) -> bool:
-        return row.state is RowState.DONE and is_here(row.result, self._output.folder)
+        return row.state is RowState.DONE and self._output.has(row.result)
 
     def _as_it_ended(self, stored: StoredRow, known: Row | None) -> StoredRow | None:
         """The row as its order ended before, where it is not to be ordered anew."""
@@ -308,7 +324,8 @@ class BatchRun:
             job = await self._begin(one)
             self._jobs[number] = job
             result = await asyncio.wrap_future(job.future)
-            await self._runner.engine.blocking(lambda: self._deliver(one, job, result))
+            kept = await self._kept(one, result)
+            await self._runner.engine.blocking(lambda: self._deliver(one, job, result, kept))
         except Exception as error:
             failure = error
             await self._runner.engine.blocking(lambda: self._fail(one, failure))
@@ -333,14 +350,21 @@ class BatchRun:
                     raise
                 await self._one_ended.wait()
 
-    def _deliver(self, one: _ToOrder, job: Job, result: Result) -> None:
-        kept = self._output.keep(one.row.number, one.row.name, result.files)
+    async def _kept(self, one: _ToOrder, result: Result) -> list[str]:
+        """The names of the files where the results go. Not delivered before: an upload that has
+        failed is gone on with by the same command, at no charge."""
+        return await retrying(
+            lambda: self._output.keep(one.row.number, one.row.name, result.files),
+            run_blocking=self._runner.engine.blocking,
+        )
+
+    def _deliver(self, one: _ToOrder, job: Job, result: Result, kept: list[str]) -> None:
         known = self._ledger.find(job.fingerprint)
         row = replace(
             one.stored,
             state=RowState.OPEN if result.missing else RowState.DONE,
             error=" ".join(result.warnings) if result.missing else "",
-            result=result_to_store(result, kept),
+            result=self._output.to_store(result, kept),
         )
         self._settle(_with_job(row, known))
         if result.cost is not None and not result.reused:

@@ -17,7 +17,7 @@ from ..base.shown_text import shorten
 from ..base.types import Json
 from ..base.words import tr
 from ..workflows.graph import ROW_COLUMNS
-from .table import FILE, Table, TableRow, row_text
+from .table import FILE, Table, TableRow, no_column, row_text
 
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
@@ -127,10 +127,7 @@ def _checked(columns: Sequence[Column], names: list[str]) -> list[Column]:
         raise InvalidInput(tr("At most {most} columns can be chosen.", most=ROW_COLUMNS))
     for column in columns:
         if column.name not in names:
-            raise InvalidInput(
-                tr('The table has no column "{name}".', name=shorten(column.name, 80)),
-                do=tr("It has: {names}.", names=", ".join(names[:40])),
-            )
+            raise no_column(column.name, names)
     return list(columns)
 
 

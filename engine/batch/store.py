@@ -192,6 +192,35 @@ class BatchStore:
         states = {RowState(state): count for state, count in counted}
         return BatchSums(states, {str(unit): cost for unit, cost in costs})
 
+    def prune(self, older_than_s: float, is_known: Callable[[str], bool]) -> int:
+        """Forget batches unused for so long whose rows are all done and whose orders nobody knows
+        any more; returns how many.
+
+        is_known  whether the ledger still has an order of this fingerprint
+        """
+        old = self._read(
+            "SELECT id, updated FROM batches WHERE updated <= ? AND total = "
+            "(SELECT count(*) FROM rows WHERE batch = id AND state = 'done')",
+            self._now() - older_than_s,
+        )
+        forgotten = 0
+        for batch, updated in old:
+            if not any(is_known(row.mark) for row in self.rows(batch)):
+                self._forget(batch, updated)
+                forgotten += 1
+        return forgotten
+
+    def _forget(self, batch: str, updated: float) -> None:
+        """Unless it has been begun again since."""
+        self._write(
+            (
+                "DELETE FROM rows WHERE batch IN "
+                "(SELECT id FROM batches WHERE id = ? AND updated = ?)",
+                (batch, updated),
+            ),
+            ("DELETE FROM batches WHERE id = ? AND updated = ?", (batch, updated)),
+        )
+
     # -- rows ---------------------------------------------------------------------------------
 
     def write(self, batch: str, row: StoredRow) -> None:

@@ -7,14 +7,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from ..base.errors import InvalidInput
 from ..base.json_tree import parse_strict
+from ..base.shown_text import shorten
 from ..base.types import Json
 from ..base.words import tr
 
@@ -24,6 +26,7 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # written fo
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # bytes that are not UTF-8 are read as surrogates
 _CHUNK = 1024 * 1024
+_MOST_NAMED = 40  # columns in an error
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,14 @@ def open_table(path: Path) -> Table:
     raise InvalidInput(
         tr("{name} is no table that can be read.", name=path.name),
         do=tr("It may be .csv, .tsv, .jsonl or a folder. In Excel, save it as CSV UTF-8."),
+    )
+
+
+def no_column(name: str, names: Iterable[str]) -> InvalidInput:
+    """The error for a column that a table with these names does not have."""
+    return InvalidInput(
+        tr('The table has no column "{name}".', name=shorten(name, 80)),
+        do=tr("It has: {names}.", names=", ".join(islice(names, _MOST_NAMED))),
     )
 
 

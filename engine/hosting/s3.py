@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +36,9 @@ LABEL = "S3"
 _MARGIN = 3600.0  # seconds: a queued task needs its media later
 _RECHECK_AFTER = 600.0  # seconds: the object may have been deleted since
 _TIMEOUT = (10, 60)
+_SHA256 = "sha256"  # in the metadata of an object
+_SHA256_HEADER = f"x-amz-meta-{_SHA256}"
+_CHUNK = 1024 * 1024
 _WRONG_REGION_CODES = (
     "AuthorizationHeaderMalformed",
     "AuthorizationQueryParametersError",
@@ -81,6 +88,26 @@ class Bucket:
         """The name of the file in the bucket."""
         return f"{self._prefix}/{file.sha256}.{extension(file.mime)}".lstrip("/")
 
+    def put_named(self, name: str, file: MediaFile) -> None:
+        """Upload the file as `name`, unless the bucket has it there. The bucket checks its MD5."""
+        key = f"{self._prefix}/{name}".lstrip("/")
+        if self._sha256_of(key, file.size) == file.sha256:
+            return
+        md5 = base64.b64encode(_md5_of(file.path)).decode()
+        signed = {"ContentMD5": md5, "Metadata": {_SHA256: file.sha256}}
+        self._put(key, file, no_report, signed, {"Content-MD5": md5, _SHA256_HEADER: file.sha256})
+
+    def _sha256_of(self, key: str, size: int) -> str:
+        """What the object was said to be when it was put; "" without one, or of another size."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            found = self._client.head_object(Bucket=self._bucket, Key=key)
+        except (BotoCoreError, ClientError):
+            return ""
+        is_whole = found["ContentLength"] == size
+        return str(found.get("Metadata", {}).get(_SHA256, "")) if is_whole else ""
+
     def delete(self, file: MediaFile) -> bool:
         """Delete the file from the bucket; False without permission to."""
         from botocore.exceptions import BotoCoreError, ClientError
@@ -91,12 +118,20 @@ class Bucket:
             return False
         return True
 
-    def _put(self, key: str, file: MediaFile, report: Report) -> None:
+    def _put(
+        self,
+        key: str,
+        file: MediaFile,
+        report: Report,
+        signed: Mapping[str, Any] = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`headers` are sent as `signed` says them to boto3."""
         # By a presigned URL too: if this one works, so does the one the platform gets.
-        url = self._presign("put_object", Key=key, ContentType=file.mime)
+        url = self._presign("put_object", Key=key, ContentType=file.mime, **signed)
         http = Http(LABEL, origin_text(url), {}, timeout=_TIMEOUT)
         try:
-            http.put_file(url, file, {"Content-Type": file.mime}, report)
+            http.put_file(url, file, {"Content-Type": file.mime, **headers}, report)
         except (ApiError, TransportError) as error:
             error.do = advice(error)
             raise
@@ -112,7 +147,7 @@ class Bucket:
         age = self._now() - found["LastModified"].timestamp()
         return bool(found["ContentLength"] == size and age < self._url_seconds)
 
-    def _presign(self, call: str, **params: str) -> str:
+    def _presign(self, call: str, **params: Any) -> str:
         from botocore.exceptions import BotoCoreError
 
         params = {"Bucket": self._bucket, **params}
@@ -124,6 +159,14 @@ class Bucket:
         except BotoCoreError as error:  # keys that boto3 renews itself
             failure = _unusable_settings(error)
         raise failure
+
+
+def _md5_of(path: Path) -> bytes:
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.digest()
 
 
 def is_installed() -> bool:

@@ -19,6 +19,7 @@ from . import folders, json_file, ledger_url
 from .addresses import address, addresses, completed
 from .caps import Caps, costs, tasks
 from .invalid import InvalidSetting
+from .results_url import results_url
 
 URL, INLINE = "url", "inline"  # how media go to a platform: by address, or inside the request
 _MEDIA_FORMS = (URL, INLINE)
@@ -229,6 +230,8 @@ class Settings:
     allowed_folders  folders outside ComfyUI's whose files a workflow may take along by their paths
     ledger_url       database of a team's ledger, as postgresql://user@host/name; "" is the one in
                      the data folder. A password in it is a key: see `keys.ledger_password`
+    results_url      where `skyport batch` puts its results: the full path of a folder, or
+                     s3://bucket/folder; "" is `batches` in the folder of the results
     base_urls        addresses by platform, which replace the platforms' own defaults
     """
 
@@ -286,6 +289,7 @@ class Settings:
     ledger_url: str = field(
         default="", metadata=_setting("SKYPORT_LEDGER_URL", ledger_url.without_password)
     )
+    results_url: str = field(default="", metadata=_setting("SKYPORT_RESULTS_URL", results_url))
     # One variable per platform, read where the address is needed: see keys.base_url.
     base_urls: Mapping[str, str] = field(default_factory=dict, metadata=_setting("", addresses))
 

@@ -58,14 +58,21 @@ class Backoff:
 
 
 async def collect_forever(
-    runner: Runner, ledger: ResilientLedger, connect: Connect, results: Callable[[], Path]
+    runner: Runner,
+    ledger: ResilientLedger,
+    connect: Connect,
+    results: Callable[[], Path],
+    prune: Callable[[float], object] | None = None,
 ) -> None:
-    """Collect every INTERVAL seconds, and prune once a day. Runs on the engine's loop."""
-    backoff = Backoff()
+    """Collect every INTERVAL seconds, and prune once a day. Runs on the engine's loop.
+
+    prune  forgets what is so many seconds old; without it, `ledger.prune`
+    """
+    backoff, forget = Backoff(), prune or ledger.prune
     for cycle in itertools.count():
         try:
             if cycle % (_DAY // INTERVAL) == 0:
-                await runner.engine.blocking(lambda: ledger.prune(settings.load().keep_days * _DAY))
+                await runner.engine.blocking(lambda: forget(settings.load().keep_days * _DAY))
             await collect(runner, ledger, connect, results(), backoff)
         except Exception:
             _log.exception("Skyport could not collect detached tasks")

@@ -125,6 +125,23 @@ def latest(workflow: str) -> list[NodeRun]:
         return [run for run in _runs.values() if run.workflow == workflow]
 
 
+def warnings_of(mark: str, now: Result) -> list[str]:
+    """What the latest runs with the order of this fingerprint warned of; `now` is its result.
+
+    Not what was missing then and has been fetched since.
+    """
+    with _lock:
+        calls = [call for run in _runs.values() for call in run.calls if mark in call.orders]
+    results = [result for call in calls for result in call.results if _is_as_it_was(result, now)]
+    texts = [text for result in results for text in result.warnings]
+    texts += [text for call in calls for text in call.warnings]
+    return [*dict.fromkeys(filter(None, texts))]
+
+
+def _is_as_it_was(then: Result, now: Result) -> bool:
+    return (then.task_id, len(then.missing)) == (now.task_id, len(now.missing))
+
+
 def forget(run: NodeRun) -> None:
     """A later prompt held the node, and did not come to it."""
     with _lock:

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from ... import providers
 from ...engine.batch.store import BatchStore, RowState, StoredBatch, StoredRow
-from ...engine.settings import folders, settings
 from ...engine.tasks.public_view import redact
 from .._base.run_task import in_thread
 from .guards import GuardedRoutes
@@ -37,7 +36,7 @@ async def _rows_without_result(request: web.Request) -> web.Response:
 
 
 def _without_result(batch: str) -> dict[str, Any]:
-    if not _are_there():
+    if not providers.has_batches():
         return {"rows": [], "more": 0}
     with closing(providers.batch_store()) as store:
         rows = [_row_view(row) for row in islice(store.rows(batch, *_NO_RESULT), _MOST_ROWS)]
@@ -55,12 +54,8 @@ def _row_view(row: StoredRow) -> dict[str, Any]:
     }
 
 
-def _are_there() -> bool:
-    return bool(settings.load().ledger_url) or (folders.home() / providers.BATCHES).exists()
-
-
 def _newest() -> list[dict[str, Any]]:
-    if not _are_there():
+    if not providers.has_batches():
         return []
     with closing(providers.batch_store()) as store:
         return [_view(store, batch) for batch in store.batches(_MOST)]

@@ -25,13 +25,14 @@ from ...engine.base.errors import (
     TaskCancelled,
     TaskUnresolved,
 )
-from ...engine.base.types import Kind, ResultFile
+from ...engine.base.types import Kind, Result, ResultFile
 from ...engine.base.words import tr
 from ...engine.ledger.ledger import Query, Row, State
 from ...engine.spend import report
 from ...engine.tasks import history, kept_graphs
 from ...engine.tasks.job import Job
 from ...engine.tasks.public_view import redact, row_to_json
+from .._base import node_outcomes
 from .._base.run_task import in_thread
 from .._media import decode, sent_pictures
 from . import job_events, job_views
@@ -131,7 +132,7 @@ def _ledger() -> Any:
 
 
 async def _one(request: web.Request) -> web.Response:
-    """Everything known about the job."""
+    """Everything known about the job, and what the latest run with it warned of."""
     row = await _row(int(request.match_info["job"]))
     return web.json_response(await in_thread(lambda: _job_payload(row)))
 
@@ -141,8 +142,10 @@ def _job_payload(row: Row) -> dict[str, Any]:
     for payload, file in zip(tree["files"], row.result.files if row.result else (), strict=True):
         payload.update(job_views.file_view(file))
     ledger = _ledger()
+    warned = node_outcomes.warnings_of(row.record.fingerprint, row.result or Result(""))
     return {
         **tree,
+        "warnings": [*dict.fromkeys((*tree["warnings"], *redact(warned)))],
         "brief": job_views.briefs([row])[0],
         "graph": kept_graphs.is_kept(ledger, row),
         "seed": kept_graphs.has_seed(ledger, row),

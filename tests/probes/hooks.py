@@ -6,6 +6,7 @@ import asyncio
 import copy
 import sys
 import threading
+from types import ModuleType
 
 from aiohttp import web
 from server import PromptServer
@@ -23,8 +24,20 @@ def _note_into_hidden_probes(body: dict) -> dict:
     return body
 
 
+def _packs() -> list[str]:
+    """The names of our pack in this process, oldest first: each host of a test gives it one."""
+    last = ".engine.base.events"
+    return [name.removesuffix(last) for name in sys.modules if name.endswith(last)]
+
+
 def register() -> None:
     server = PromptServer.instance
+    loaded = _packs()
+
+    def module(path: str) -> ModuleType:
+        """A module of our pack as this host has loaded it, before this pack or after."""
+        return sys.modules[f"{(loaded or _packs())[-1]}.{path}"]
+
     server.add_on_prompt_handler(_note_into_hidden_probes)
 
     @server.routes.post("/probes/echo")
@@ -44,14 +57,17 @@ def register() -> None:
         """How many nodes have come to this gate."""
         return web.json_response(flow.came(request.match_info["name"]))
 
-    @server.routes.post("/probes/waiting")
-    async def set_waiting_times(request: web.Request) -> web.Response:
-        """Sets constants of engine/tasks/waiting.py in this process, whatever its packages are."""
-        modules = [one for name, one in sys.modules.items() if name.endswith("tasks.waiting")]
-        for name, value in (await request.json()).items():
-            for module in modules:
-                setattr(module, name, value)
-        return web.json_response(len(modules))
+    @server.routes.post("/probes/constants/{module}")
+    async def set_constants(request: web.Request) -> web.Response:
+        """Sets constants of a module of our pack, like engine.tasks.waiting."""
+        vars(module(request.match_info["module"])).update(await request.json())
+        return web.json_response({})
+
+    @server.routes.post("/probes/changed")
+    async def notify_of_a_change(request: web.Request) -> web.Response:
+        """Says in this process that the ledger has changed, whoever has written it."""
+        module("engine.base.events").notify()
+        return web.json_response({})
 
     @server.routes.post("/probes/validate")
     async def validate(request: web.Request) -> web.Response:

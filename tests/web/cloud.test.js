@@ -67,8 +67,16 @@ test("a node that cannot be cut tells why, in short, and the whole reason is kep
   const found = badgesOf(tree, { nodes: {}, troubles: { "7:4": reason } }, ["7:4"]);
   const told = found.get(tree.nodes[0].subgraph.nodes[0]);
   assert.equal(told.text, "cannot run: KSampler (3) takes a MODEL that is made on this machine…");
-  assert.deepEqual([told.tone, told.reason], ["bad", reason]);
+  assert.deepEqual([told.tone, told.reason, told.whole], ["bad", reason, `cannot run: ${reason}`]);
   assert.equal(found.get(tree.nodes[0]).text, told.text);
+});
+
+test("a long note is cut behind where the node runs, and told in full with it", () => {
+  const tree = graph(node(1));
+  const notes = { 1: "It is billed apart. ".repeat(9).trim() };
+  const told = badgesOf(tree, { nodes: { 1: cloud() }, troubles: {}, notes }, ["1"]).get(tree.nodes[0]);
+  assert.match(told.text, /^cloud: HaiYi; It is billed apart\. .*…$/);
+  assert.equal(told.whole, `cloud: HaiYi; ${notes[1]}`);
 });
 
 test("what names for values would help is marked, at any depth", () => {

@@ -4,7 +4,7 @@ import { everyNode } from "./graph.js";
 
 const LONGEST = 56; // letters of a reason; all of it is told once
 
-/** {text, tone, reason, unnamed} by node, of the server's answer about a prompt that held the nodes `ids`. */
+/** {text, tone, reason, unnamed} by node, and as `whole` a text that is cut in `text`, of the server's answer about a prompt that held the nodes `ids`. */
 export function badgesOf(graph, told, ids) {
   const names = new Map(); // a node of a subgraph that is used twice has two
   for (const [id, node] of everyNode(graph)) names.set(node, [...(names.get(node) ?? []), id]);
@@ -32,14 +32,14 @@ const noteOf = (own, { notes = {} }) =>
 
 function withNote(shown, note) {
   if (!note || shown.tone === "bad") return shown;
-  return { text: [shown.text, short(note)].filter(Boolean).join("; "), tone: "warn", reason: note };
+  return { ...cut(note, (reason) => [shown.text, reason].filter(Boolean).join("; ")), tone: "warn", reason: note };
 }
 
 function badge({ clouds, here, partly, reason, unnamed }) {
   const names = clouds.join(", ");
   if (reason) {
-    const text = say("cannot run: {reason}", { reason: short(reason) });
-    return { text, tone: "bad", reason, ...(unnamed && { unnamed }) };
+    const text = cut(reason, (words) => say("cannot run: {reason}", { reason: words }));
+    return { ...text, tone: "bad", reason, ...(unnamed && { unnamed }) };
   }
   if (!names) return { text: "" };
   if (partly) return { text: say("cloud: {names} (partly)", { names }), tone: "cloud", reason };
@@ -47,7 +47,8 @@ function badge({ clouds, here, partly, reason, unnamed }) {
   return { text: say("cloud: {names}", { names }), tone: "cloud", reason };
 }
 
-function short(reason) {
+function cut(reason, sentence) {
   const letters = [...reason];
-  return letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("").trimEnd()}…` : reason;
+  if (letters.length <= LONGEST) return { text: sentence(reason) };
+  return { text: sentence(`${letters.slice(0, LONGEST - 1).join("").trimEnd()}…`), whole: sentence(reason) };
 }

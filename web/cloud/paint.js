@@ -1,5 +1,6 @@
 // Gives any node a badge that can come and go, however the editor draws nodes.
 import { app } from "../../../scripts/app.js";
+import { makeBadge } from "../badges/make.js";
 
 const COLOURS = { cloud: "#1d5a96", warn: "#8a5a00", bad: "#8f2f2c" };
 const CLOUD = "\ue945"; // in the editor's icon font
@@ -45,15 +46,14 @@ function successor(node) {
 }
 
 function made(node, told, onClick) {
-  const badge = new window.LGraphBadge({
+  return makeBadge({
     text: told.text,
-    fgColor: "#fff",
-    bgColor: COLOURS[told.tone],
+    whole: told.whole,
+    color: COLOURS[told.tone],
+    cssIcon: "pi pi-cloud skyport-cloud", // see cloud.css
     iconOptions: { unicode: CLOUD, fontFamily: "PrimeIcons", color: "#fff", fontSize: 12 },
     onClick: told.reason ? () => onClick(node, told) : undefined,
   });
-  badge.cssIcon = "pi pi-cloud skyport-cloud"; // where nodes are elements; see skyport.css
-  return badge;
 }
 
 /** An element is drawn anew when something changes that its badges have read. */

@@ -27,6 +27,7 @@ export function askAbout(files) {
       dialog.remove();
       answer(dialog.returnValue); // "" too where Escape was pressed
     });
+    dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the editor has meanings of its own for keys
     document.body.append(dialog);
     dialog.showModal();
   });

@@ -3,7 +3,7 @@ import { money } from "../spend/words.js";
 import { say } from "../words.js";
 
 /** {text, tone} for a node of that type with that model; "" for no badge. What is wrong goes first.
- * platform: the one whose key is missing, where one is. */
+ * platform: the one whose key is missing, where one is; whole: a text that is cut in `text`. */
 export function badgeOf(forms, type, model, gone) {
   if (gone) return { text: say("model not offered"), tone: "bad" };
   const form = forms?.nodes[type];
@@ -14,7 +14,7 @@ export function badgeOf(forms, type, model, gone) {
   const known = form.models[model];
   if (known?.retired) return { text: say("no longer offered"), tone: "warn" };
   if (known?.price) return { text: priceWords(known.price), tone: "cost" };
-  return { text: shown(known?.text ?? ""), tone: known?.text ? "cost" : "" };
+  return { ...shown(known?.text ?? ""), tone: known?.text ? "cost" : "" };
 }
 
 const noKey = (platform) => ({ text: say("no API key"), tone: "bad", platform });
@@ -33,7 +33,7 @@ function choicesBadge({ platforms }, choices) {
 
 const MOST = 60; // characters of a platform's own words
 
-const shown = (text) => (text.length > MOST ? `${text.slice(0, MOST)}...` : text);
+const shown = (text) => (text.length > MOST ? { text: `${text.slice(0, MOST)}...`, whole: text } : { text });
 
 function priceWords(price) {
   const cost = money(price);

@@ -56,6 +56,11 @@ export const tasks = () =>
       hint: say("full path; empty is a folder of ComfyUI's output"),
       placeholder: (told) => told?.results ?? "",
     }),
+    textRow({
+      name: "results_url",
+      label: say("Results of batches"),
+      hint: say("of skyport batch: full path of a folder, or s3://bucket/folder; empty is in the results folder"),
+    }),
     textRow({ name: "time_limit_s", kind: "number", label: say("Time limit"), hint: say("seconds to wait for one task; empty waits as long as it runs") }),
     textRow({ name: "patience_s", kind: "number", label: say("Patience"), hint: say("seconds without any answer of the platform after which a node stops waiting; the task goes on") }),
     ...LIMITS.map((field) => textRow({ name: field.name, label: field.words(), hint: field.about() })),
