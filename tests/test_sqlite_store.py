@@ -1043,3 +1043,15 @@ def test_a_ledger_that_is_closed_is_read_no_more(stores: Stores) -> None:
     else:
         with pytest.raises(sqlite3.ProgrammingError):
             view.rows(EVERYTHING)
+
+
+def test_the_latest_rows_of_many_orders_are_found_at_once(store: Store) -> None:
+    names = [f"order {number}" for number in range(250)]
+    for name in names:
+        store.record_intent(order(name))
+    store.record_end("order 7", State.FAILED, "no")
+    store.record_intent(order("order 7"))
+    found = store.view.find_all([*names, "nobody's"])
+    latest = [known(store, name) for name in names]
+    assert sorted(found, key=lambda row: row.id) == sorted(latest, key=lambda row: row.id)
+    assert store.view.find_all([]) == []

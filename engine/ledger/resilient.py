@@ -89,7 +89,9 @@ class ResilientLedger:
     # -- a Ledger -----------------------------------------------------------------------------
 
     def find(self, fingerprint: str) -> Row | None:
-        row = self.peek(fingerprint)
+        row = self.memory.find(fingerprint) or self._read_disk(
+            lambda disk: disk.find(fingerprint), None
+        )
         if row is not None and row.task is not None:
             self._tasks[fingerprint] = (row.record, row.task)
         return row

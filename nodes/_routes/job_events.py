@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import threading
-from functools import partial
 from typing import Any
 
 from server import PromptServer
@@ -19,7 +18,6 @@ from server import PromptServer
 from ... import providers
 from ...engine.base import events
 from ...engine.ledger.ledger import Row
-from ...engine.ledger.queries import Queries
 from ...engine.tasks import history
 from . import job_views
 
@@ -78,14 +76,9 @@ def _send_event(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
     PromptServer.instance.send_sync(EVENT, payload)
 
 
-def _find(fingerprint: str, store: Queries) -> Row | None:
-    return store.find(fingerprint)
-
-
 def _rows(fingerprints: set[str]) -> list[Row]:
-    ledger = providers.ledger()
-    rows = [history.read(ledger, partial(_find, one)) for one in fingerprints]
-    return [row for row in rows if row is not None]
+    asked = sorted(fingerprints)
+    return history.read(providers.ledger(), lambda view: view.find_all(asked))
 
 
 _events = _Events()
