@@ -18,6 +18,7 @@ from .lease import BEAT, Lease
 from .migrations import VERSION, in_postgres, known, steps_after
 from .notices import Outbox
 from .postgres import Connection
+from .rates import RateShares
 from .sqlite_store import Store
 
 _WRITERS = 0x534B59  # the lock that one writer holds at a time, as in an SQLite file
@@ -57,6 +58,7 @@ class PostgresStore(Store):
         self._lease = self._owner = Lease(self._connection, self._person)
         self._charges = Charges(self._db, self._owner, self._now, self._person)
         self._outbox = Outbox(self._db, self._owner, self._now)
+        self._rates = RateShares(self._db, self._owner)
         self._beating: threading.Event | None = None
         forks.watch(self)
         atexit.register(_close, weakref.ref(self))
@@ -98,6 +100,18 @@ class PostgresStore(Store):
         """Stay alive in the eyes of the others."""
         with self._transaction():
             pass
+
+    @property
+    def is_shared(self) -> bool:
+        return True
+
+    def take_share(self, scope: str, allowed: float) -> float | None:
+        with self._transaction():
+            return self._rates.take(scope, allowed)
+
+    def give_back_share(self, scope: str) -> None:
+        with self._transaction():
+            self._rates.give_back(scope)
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
