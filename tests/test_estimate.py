@@ -459,7 +459,9 @@ def host_env(sandbox: Sandbox) -> dict[str, str]:
 
 @pytest.fixture
 def priced(own_host: Host) -> Host:
+    """A host with prices, which waits for a platform's price list however long it takes."""
     (own_host.home / "prices.json").write_text(json.dumps(PRICES))
+    own_host.set_constants("nodes._routes.estimate", _PATIENCE=PATIENCE)
     return own_host
 
 
