@@ -32,6 +32,7 @@ _WINDOW = 1.3  # spreads before and after the expected end; four of five tasks e
 _LEAST_SPREAD = 0.15  # seconds
 _CLOSEST, _FARTHEST = 0.25, 6.0  # seconds between polls in the window, and before it
 _SAVED = 8  # polls of the first minute for a task that takes longer than expected
+_RATE_LOOK = 1.0  # seconds between two looks at a rate that may have changed
 _MIN_GAIN = 0.2  # an extra poll closer than this to a regular one is not worth it
 
 
@@ -159,18 +160,29 @@ class RateLimiter:
     """Lets `rate` callers through per second, evenly spaced, first come first served.
 
     A task has at most one poll in progress, so this also gives each task a fair share.
+
+    rate  above 0; may change at any time
     """
 
     def __init__(self, rate: float) -> None:
-        self._interval = 1.0 / rate
-        self._next_slot = 0.0
+        self.rate = rate
+        self._last_slot = -math.inf
+        self._turn = asyncio.Lock()
 
     async def wait(self) -> None:
-        now = asyncio.get_running_loop().time()
-        slot = max(now, self._next_slot)
-        self._next_slot = slot + self._interval
-        if slot > now:
-            await asyncio.sleep(slot - now)
+        now = asyncio.get_running_loop().time
+        async with self._turn:
+            ready = now()
+            while self._next_slot() - ready > _RATE_LOOK:
+                await asyncio.sleep(_RATE_LOOK)
+                ready = now()
+            slot = max(ready, self._next_slot())
+            if slot > now():
+                await asyncio.sleep(slot - now())
+            self._last_slot = slot
+
+    def _next_slot(self) -> float:
+        return self._last_slot + 1.0 / self.rate
 
 
 class ConcurrencyLimit:
