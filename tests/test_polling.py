@@ -257,6 +257,23 @@ def test_a_gate_lets_callers_pass_in_the_order_they_came() -> None:
     assert passed == [(0, 0.0), (1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0)]
 
 
+def test_callers_that_go_ahead_take_the_slots_of_others_and_are_bounded_too() -> None:
+    passed: dict[str, float] = {}
+
+    async def one(gate: RateLimiter, name: str, ahead: bool) -> None:
+        await gate.wait(ahead=ahead)
+        passed[name] = asyncio.get_running_loop().time() - 1000.0
+
+    async def scene() -> None:
+        gate = RateLimiter(4.0)
+        ahead = (one(gate, f"told {n}", True) for n in range(18))
+        await asyncio.gather(one(gate, "first", False), *ahead, one(gate, "last", False))
+
+    run(scene())
+    assert [passed[f"told {n}"] for n in range(18)] == [0.0] * 16 + [0.25, 0.5]
+    assert passed["last"] == 19 * 0.25
+
+
 class Answers:
     """A ledger that has these answers to the question for a share, the last one for ever."""
 
@@ -460,3 +477,20 @@ def test_news_of_the_end_of_a_task_end_the_wait_at_once(play: Play, tmp_path: Pa
     cloud = Tells(play.loop.time, lasts=10.3)
     play.result(cloud, order(), tmp_path)
     assert cloud.times("poll")[-1] == pytest.approx(cloud.end("1"), abs=0.001)
+
+
+def test_tasks_that_end_together_and_tell_it_are_all_seen_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Tells(Cloud):
+        def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+            play.loop.call_at(self.end(task.id), wake)
+
+    async def scene() -> None:
+        await asyncio.gather(*(play.carried(cloud, order(seed=n), tmp_path) for n in range(16)))
+
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "16")
+    cloud = Tells(play.loop.time, lasts=10.3)
+    play.run(scene())
+    lates = [cloud.times("poll", task)[-1] - cloud.end(task) for task in map(str, range(1, 17))]
+    assert max(lates) == pytest.approx(0.0, abs=0.001)

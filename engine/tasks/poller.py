@@ -170,9 +170,10 @@ class Poller:
     ) -> TaskState | SkyportError:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(news.wait(), max(0.0, due - _now()))
+        is_told = news.is_set()
         news.clear()
         await asyncio.sleep(pace.earliest_poll() - _now())
-        await self._rate_limiter(job.provider, task).wait()
+        await self._rate_limiter(job.provider, task).wait(ahead=is_told)
         pace.record_poll(_now())
         provider = job.provider
         poll = partial(read_answer, provider, lambda: scrub_state(provider.poll(task)))

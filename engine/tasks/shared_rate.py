@@ -36,14 +36,14 @@ class SharedRate:
         self._is_known = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
 
-    async def wait(self) -> None:
+    async def wait(self, *, ahead: bool = False) -> None:
         self._idle = 0
         self._waiting += 1
         try:
             if self._renewing is None:
                 self._renewing = asyncio.ensure_future(self._renew())
             await self._is_known.wait()
-            await self._limiter.wait()
+            await self._limiter.wait(ahead=ahead)
         finally:
             self._waiting -= 1
 
