@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import socket
 import traceback
@@ -32,7 +33,7 @@ from skyport.engine.http.client import Http
 from skyport.engine.http.public_hosts import _PublicOnly, is_public_address
 from skyport.engine.http.retry import retrying
 from skyport.engine.media.download import Download, keep, link_expired
-from skyport.engine.media.part_file import PartialFile
+from skyport.engine.media.part_file import PartialFile, start_write_back
 from skyport.engine.tasks.results import file_stem
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -778,3 +779,29 @@ def test_names_and_endings_of_results_are_valid_and_different_on_every_system(
         assert ending not in RUN_NAMES.split()
         assert re.fullmatch(r"[a-z0-9.+-]+/[a-z0-9.+-]+", file.mime)
     assert {path.name for path in folder.iterdir()} == set(names)
+
+
+def test_a_large_result_that_was_written_in_two_goes_has_all_its_bytes_and_their_hash(
+    tmp_path: Path,
+) -> None:
+    piece = hashlib.shake_256(b"large").digest(300_001)
+    part = PartialFile(tmp_path / "large")
+    part.restart()
+    part.write(PNG)
+    for _ in range(40):
+        part.write(piece)
+    part.reopen()
+    for _ in range(40):
+        part.write(piece)
+    file = part.settle("", "", text=False)
+    whole = PNG + 80 * piece
+    assert file.path.read_bytes() == whole
+    assert (file.size, file.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+
+def test_a_disk_that_cannot_write_early_stops_no_download() -> None:
+    reader, writer = os.pipe()  # refuses the hint, as some network drives do
+    start_write_back(writer, 0)
+    os.close(reader)
+    os.close(writer)
+    start_write_back(writer, 0)

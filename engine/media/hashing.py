@@ -15,21 +15,23 @@ class BackgroundSha256:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._block = bytearray()
+        self._size = 0  # of the block
+        self._block: list[bytes] = []
         self._pending: deque[Future[None]] = deque()
         self._pool: ThreadPoolExecutor | None = None
 
     def update(self, chunk: bytes) -> None:
-        self._block += chunk
-        if len(self._block) >= _BLOCK:
+        self._block.append(chunk)
+        self._size += len(chunk)
+        if self._size >= _BLOCK:
             self._submit()
 
     def hexdigest(self) -> str:
         """The hash of everything so far. Waits until it is complete."""
         while self._pending:
             self._pending.popleft().result()
-        self._hash.update(self._block)
-        self._block = bytearray()
+        self._add(self._block)
+        self._block, self._size = [], 0
         return self._hash.hexdigest()
 
     def close(self) -> None:
@@ -42,5 +44,9 @@ class BackgroundSha256:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="skyport-sum")
         if len(self._pending) >= _MAX_PENDING:
             self._pending.popleft().result()
-        self._pending.append(self._pool.submit(self._hash.update, self._block))
-        self._block = bytearray()
+        self._pending.append(self._pool.submit(self._add, self._block))
+        self._block, self._size = [], 0
+
+    def _add(self, block: list[bytes]) -> None:
+        for chunk in block:
+            self._hash.update(chunk)
