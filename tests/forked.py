@@ -86,6 +86,7 @@ def forked_ledger(picture: str) -> dict[str, Any]:
     ledger.memory.record_intent(order("in memory"))
     stop = threading.Event()
     threads = [threading.Thread(target=write, args=(n, stop), daemon=True) for n in range(3)]
+    threads.append(threading.Thread(target=read, args=(stop,), daemon=True))
     for thread in threads:
         thread.start()
     children = [in_child(write_in_child, number) for number in range(5)]
@@ -114,11 +115,17 @@ def write(number: int, stop: threading.Event) -> None:
             settings.save({"keep_days": 30})
 
 
+def read(stop: threading.Event) -> None:
+    ledger = providers.ledger()
+    while not stop.wait(0.01):
+        assert ledger.disk.view.rows(EVERYTHING)
+
+
 def write_in_child(number: int) -> list[Any]:
     ledger = providers.ledger()
     ledger.record_intent(order(f"of child {number}"))
     settings.save({"keep_days": 20})
-    mine = ledger.disk.find(f"of child {number}")
+    mine = ledger.disk.view.find(f"of child {number}")
     theirs = ledger.find("of the parent")
     return [
         ledger.is_own(mine),

@@ -237,6 +237,24 @@ def names(workers: Workers, calls: int) -> set[str]:
     return {future.result(PATIENCE) for future in [workers.submit(call) for _ in range(calls)]}
 
 
+def test_the_ledger_has_fewer_threads_as_its_writes_follow_one_another() -> None:
+    engine, gate = Engine(), threading.Event()
+
+    def wait() -> str:
+        gate.wait(PATIENCE)
+        return threading.current_thread().name
+
+    async def all_at_once() -> list[str]:
+        with workers(LEDGER):
+            calls = [asyncio.ensure_future(engine.blocking(wait)) for _ in range(100)]
+        await asyncio.sleep(0)
+        gate.set()
+        return list(await asyncio.gather(*calls))
+
+    assert len(set(engine.run(all_at_once()))) <= 16
+    engine.close()
+
+
 def test_threads_are_started_as_needed() -> None:
     workers = Workers(8)
     assert len(names(workers, 3)) == 3

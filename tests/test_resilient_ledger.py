@@ -37,6 +37,8 @@ from skyport.engine.ledger.migrations import VERSION
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.resilient import ResilientLedger
 from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.notices.dispatcher import Dispatcher
+from skyport.engine.tasks import history
 from virtual import Cloud, Play, order
 
 REMEMBERED = "remembered only until this program exits"
@@ -630,3 +632,30 @@ def test_a_newer_ledger_is_left_alone_and_that_is_said(
     assert "newer Skyport" in keeper.trouble
     assert path.read_bytes() == before
     assert list(tmp_path.glob("*broken*")) == []
+
+
+# -- those who only look ------------------------------------------------------------------------
+
+
+def test_the_editor_waits_for_no_write(
+    keep: Callable[[Path], ResilientLedger], tmp_path: Path
+) -> None:
+    keeper = keep(tmp_path)
+    keeper.record_accepted(kept(), task())
+    assert keeper.disk is not None
+    dispatcher = Dispatcher(keeper)
+    dispatcher.look()
+
+    def look() -> list[object]:
+        page = history.rows(keeper, Query())
+        one = keeper.peek("a")
+        dispatcher.look()
+        keeper.changes(), keeper.charges("cloud", 9), keeper.past_durations("cloud", "", "thing")
+        return [
+            len(page),
+            one and one.state,
+            history.read(keeper, lambda view: view.count(Query())),
+        ]
+
+    with ThreadPoolExecutor(1) as pool, keeper._lock, keeper.disk._transaction():
+        assert pool.submit(look).result(PATIENCE) == [1, State.SUBMITTED, 1]

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from _waiting import PATIENCE, until
 from comfy import model_management as host
 from server import PromptServer
 from skyport import providers
-from skyport.engine.base.errors import InvalidInput, TaskUnresolved
+from skyport.engine.base.errors import InvalidInput, TaskCancelled, TaskUnresolved
 from skyport.engine.base.types import Result, Status, Task, TaskState
 from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import State, record_of
@@ -27,6 +28,7 @@ from skyport.engine.tasks import history
 from skyport.engine.tasks.job import Job
 from skyport.engine.tasks.progress import DOT
 from skyport.nodes._base import interrupts, progress, run_task
+from skyport.nodes._routes import job_views
 from virtual import Cloud, Play, VirtualLoop, ended, order
 
 said: list[str] = []  # below the node
@@ -71,6 +73,16 @@ def test_an_interrupt_is_seen_within_half_a_second_by_who_waits(after: float) ->
 
     assert loop.run_until_complete(waits()) <= PROMISED
     loop.close()
+
+
+def test_the_editor_is_answered_while_the_engines_loop_is_busy() -> None:
+    """A thousand orders that begin at once keep it busy for seconds."""
+    answered, in_time = threading.Event(), Future[bool]()
+    loop = providers.runner().engine.loop
+    loop.call_soon_threadsafe(lambda: in_time.set_result(answered.wait(PATIENCE)))
+    assert asyncio.run(run_task.in_thread(lambda: "a page")) == "a page"
+    answered.set()
+    assert in_time.result(PATIENCE)
 
 
 class Stubborn(Cloud):
@@ -228,6 +240,75 @@ def test_a_thousand_nodes_together_show_no_more_than_a_few_would() -> None:
     assert 1 <= len(said) < 200
 
 
+def of_a_list(count: int, work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """The executions of node 7, one for each of so many items."""
+
+    async def one(number: int) -> None:
+        with progress.call_of("7"):
+            await work(number)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(one, range(count)))
+
+    asyncio.run(all_of_them())
+
+
+def test_a_node_that_runs_for_each_item_of_a_list_shows_all_of_them_together() -> None:
+    cloud = Cloud(time.monotonic)
+    jobs = [Job(cloud, order(seed=n), record_of(order(), cloud.http.base_url)) for n in range(1000)]
+    for job in jobs[:400]:
+        job.future.set_result(Result("1"))
+
+    async def work(number: int) -> None:
+        progress.count_in("7", [jobs[number]])
+        await asyncio.sleep(0)
+        await progress.show("7", [jobs[number]])
+
+    of_a_list(1000, work)
+    assert len(said) == 1
+    assert "400 of 1000 done" in said[0]
+
+
+def test_a_node_that_ran_for_a_thousand_items_shows_the_end_of_all_once() -> None:
+    async def work(number: int) -> None:
+        await asyncio.sleep(0)
+        result = Result(str(number), cost=0.5, unit="CNY", warnings=(f"it may rain {number}",))
+        await progress.show_finished("7", "Cloud thing", [result])
+
+    of_a_list(1000, work)
+    (text,) = said
+    lines = text.splitlines()
+    assert lines[0] == DOT.join(["Cloud thing", "done", "1000 items", "500 CNY"])
+    assert lines[1:] == [*(f"it may rain {n}" for n in range(20)), "... and 980 more."]
+
+
+def test_a_thousand_items_that_were_stopped_are_told_in_a_few_updates() -> None:
+    cloud = Cloud(time.monotonic, cancels=True)
+    jobs = [Job(cloud, order(seed=n), record_of(order(), cloud.http.base_url)) for n in range(1000)]
+    progress.show_stopped("7", jobs)
+    for number, job in enumerate(jobs):
+        job.future.set_exception(TaskCancelled(f"{number} was cancelled."))
+    assert 1 <= len(said) < 100
+    assert said[-1].splitlines()[-1] == "... and 980 more."
+
+
+def test_a_thousand_calls_that_wait_look_for_an_interrupt_together() -> None:
+    loop, looks = VirtualLoop(), Counter[str]()
+
+    async def one() -> None:
+        with pytest.raises(host.InterruptProcessingException):
+            await run_task._unless_interrupted(Future())
+
+    async def waits() -> None:
+        loop.call_at(loop.time() + 30, host.interrupt_current_processing)
+        loop.call_at(loop.time() + 1, lambda: looks.update(timers=len(loop._scheduled)))
+        await asyncio.gather(*(one() for _ in range(1000)))
+
+    loop.run_until_complete(waits())
+    loop.close()
+    assert looks["timers"] < 10
+
+
 def test_updates_are_allowed_at_a_steady_rate_and_as_many_at_once_after_a_quiet_second() -> None:
     allowance = progress.Allowance(20)
 
@@ -302,3 +383,15 @@ def test_what_is_being_looked_at_is_not_ordered_anew_meanwhile(play: Play, tmp_p
         await history.order_anew(play.runner, row)
 
     play.run(scene())
+
+
+def test_of_a_thousand_jobs_those_that_move_are_listed_first_and_all_are_counted() -> None:
+    cloud, runner = Cloud(time.monotonic), providers.runner()
+    for number in range(1000):
+        job = Job(cloud, order(seed=number), record_of(order(seed=number), cloud.http.base_url))
+        job.show(stage="running" if number >= 900 else "waiting")
+        runner._jobs[job.fingerprint] = job
+    found = job_views.running_jobs()
+    stages = [one["stage"] for one in found["live"]]
+    assert stages == ["running"] * 100 + ["waiting"] * 100
+    assert found["running"] == 1000

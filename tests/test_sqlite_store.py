@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from skyport.engine.base.types import (
     Task,
     TaskState,
 )
+from skyport.engine.ledger.budget import Limit, Period
 from skyport.engine.ledger.ledger import (
     ATTACHABLE,
     EVERYTHING,
@@ -51,6 +53,7 @@ from virtual import clip
 
 PLACE = "https://cloud.example"
 DAY = 86400.0
+DAILY = Limit("limit_tasks_per_day", Period.DAY, 9, "tasks")
 
 
 class Stores:
@@ -994,3 +997,61 @@ def test_what_must_look_at_every_row_reads_none_of_them_that_it_does_not_give(
 ) -> None:
     _, long = lists
     assert steps(long, query) < part * steps(long, EVERYTHING)
+
+
+# -- those who only read ------------------------------------------------------------------------
+
+
+def test_those_who_only_read_see_what_was_written_last(store: Store) -> None:
+    for fingerprint, state in (("a", State.SUBMITTED), ("b", State.DELIVERED), ("c", State.FAILED)):
+        before = store.view.changes()
+        bring(store, state, fingerprint)
+        assert store.view.rows(EVERYTHING) == store.rows(EVERYTHING)
+        assert store.view.changes() != before
+
+
+def test_a_write_that_is_under_way_holds_up_nobody_who_only_reads(store: Store) -> None:
+    bring(store, State.DELIVERED)
+    before = store.rows(EVERYTHING)
+    with ThreadPoolExecutor(1) as pool, store._transaction():
+        store._db.execute("UPDATE tasks SET title = 'another'")
+        assert pool.submit(store.view.rows, EVERYTHING).result(PATIENCE) == before
+        assert pool.submit(store.view.abandoned).result(PATIENCE) == []
+        assert pool.submit(store.view.graph_of, "p").result(PATIENCE) is None
+        assert pool.submit(store.view.used, DAILY, local=False).result(PATIENCE)
+    assert store.view.rows(EVERYTHING) != before
+
+
+def test_nothing_is_written_by_the_connection_of_those_who_only_read(store: Store) -> None:
+    with pytest.raises((sqlite3.OperationalError, OSError), match=r"read.?only"):
+        store.view.keep_graph("p", "{}")
+
+
+def test_a_ledger_in_memory_has_one_connection_for_all(tmp_path: Path) -> None:
+    with closing(Store(None, Owner(tmp_path))) as store:
+        bring(store, State.FAILED)
+        assert store.view.rows(EVERYTHING) == store.rows(EVERYTHING) != []
+
+
+def test_a_ledger_that_is_closed_is_read_no_more(stores: Stores) -> None:
+    store = stores.open()
+    bring(store, State.FAILED)
+    view = store.view
+    stores.die(store)
+    if isinstance(stores, TeamStores):
+        assert not view._db.is_open
+    else:
+        with pytest.raises(sqlite3.ProgrammingError):
+            view.rows(EVERYTHING)
+
+
+def test_the_latest_rows_of_many_orders_are_found_at_once(store: Store) -> None:
+    names = [f"order {number}" for number in range(250)]
+    for name in names:
+        store.record_intent(order(name))
+    store.record_end("order 7", State.FAILED, "no")
+    store.record_intent(order("order 7"))
+    found = store.view.find_all([*names, "nobody's"])
+    latest = [known(store, name) for name in names]
+    assert sorted(found, key=lambda row: row.id) == sorted(latest, key=lambda row: row.id)
+    assert store.view.find_all([]) == []

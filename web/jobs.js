@@ -55,12 +55,12 @@ app.registerExtension({
     const about = { id: ID, icon: "pi pi-cloud", type: "custom", iconBadge: "", render: open, destroy: close };
     app.extensionManager.registerSidebarTab({ ...about, ...names() });
     api.addEventListener("skyport.jobs", ({ detail }) => {
-      count(detail.live.length);
+      count(detail.running);
       panel?.hear(detail);
     });
     api.addEventListener("reconnected", () => panel?.refresh());
     // The event fires before the setting has changed.
     app.ui?.settings?.addEventListener?.("Comfy.Locale.change", () => setTimeout(speak));
-    count((await ask("jobs", { limit: 1 })).live.length);
+    count((await ask("jobs", { limit: 1 })).running);
   },
 });

@@ -20,6 +20,7 @@ from . import forks
 T = TypeVar("T")
 
 _THREADS = 48  # for each name
+_WRITERS = 16  # for the ledger, whose writes follow one another
 _TRANSFERS = 24  # fewer than _THREADS, so that polls always find a thread during transfers
 
 LEDGER, EDITOR = "ledger", "editor"  # workers that wait for no platform
@@ -218,10 +219,17 @@ class Engine:
 
     async def blocking(self, call: Callable[[], T]) -> T:
         """Await a short blocking call (a poll, a ledger write) in one of our threads."""
+        return await asyncio.wrap_future(self.submit(call))
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Make a blocking call in one of our threads, however busy the loop is; from any thread."""
         name = _workers_name.get()
-        if name not in self._workers:
-            self._workers[name] = Workers(self._threads, name)
-        return await asyncio.wrap_future(self._workers[name].submit(call))
+        with self._lock:
+            if name not in self._workers:
+                most = min(self._threads, _WRITERS) if name == LEDGER else self._threads
+                self._workers[name] = Workers(most, name)
+            workers = self._workers[name]
+        return workers.submit(call)
 
     async def transfer(self, call: Callable[[], T]) -> T:
         """Await a blocking transfer; their number is limited so that polls stay on time."""

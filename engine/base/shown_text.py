@@ -40,4 +40,4 @@ def valid_unicode(text: str) -> str:
 
 def scrub(text: str) -> str:
     """`text` without the queries of URLs, which may hold signatures and tokens."""
-    return _QUERY.sub(r"\1", text)
+    return _QUERY.sub(r"\1", text) if "://" in text else text

@@ -28,13 +28,15 @@ def connect(path: Path | None) -> sqlite3.Connection:
     return db
 
 
-def enable_wal(db: sqlite3.Connection) -> None:
-    """Switch to WAL; SQLite's own timeout does not cover this while another process is busy."""
+def enable_wal(db: sqlite3.Connection) -> bool:
+    """Switch to WAL; False where the disk or memory has none.
+
+    SQLite's own timeout does not cover this while another process is busy.
+    """
     deadline = time.monotonic() + _BUSY
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
+            return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0]) == "wal"
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise

@@ -40,7 +40,7 @@ class Database:
     ) -> None:
         self._owner = owner
         self._now = now
-        self._is_to_open = False
+        self._is_to_open = self._has_wal = False
         self._path = path
         self._lock = threading.RLock()
         self._connect()
@@ -104,7 +104,7 @@ class Database:
         version = version_of(self._db)
         if path is not None:
             os.chmod(path, 0o600)
-        enable_wal(self._db)
+        self._has_wal = enable_wal(self._db)
         if version < VERSION:
             with self._transaction():
                 migrate(self._db)

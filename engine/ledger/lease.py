@@ -70,3 +70,15 @@ class Lease:
     def forget(self) -> None:
         """In a forked process: the lease is its parent's."""
         self._id, self._past = uuid.uuid4().hex, []
+
+
+class LeaseSeen(Lease):
+    """The same lease, by a connection that holds none."""
+
+    def __init__(self, db: Connection, lease: Lease) -> None:
+        self._db = db
+        self._lease = lease
+
+    @property
+    def id(self) -> str:
+        return self._lease.id

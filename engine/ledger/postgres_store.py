@@ -13,8 +13,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from ..base import forks
+from ..base.types import Json
 from .charges import Charges
-from .lease import BEAT, Lease
+from .lease import BEAT, Lease, LeaseSeen
+from .ledger import Row
 from .migrations import VERSION, in_postgres, known, steps_after
 from .notices import Outbox
 from .postgres import Connection
@@ -49,21 +51,29 @@ class PostgresStore(Store):
         now: Callable[[], float] | None = None,
         person: str = "",
     ) -> None:
+        self._open(url, password, now, person)
+        self._lease = Lease(self._connection, self._person)
+        self._belong_to(self._lease)
+        self._reader = _PostgresReader(url, password, now, self._person, self._lease)
+        atexit.register(_close, weakref.ref(self))
+        with suppress(OSError):  # reported by the next call
+            self.recover()
+
+    def _open(self, url: str, password: str, now: Callable[[], float] | None, person: str) -> None:
         self._lock = threading.RLock()
         self._ahead = 0.0  # seconds by which the database's clock is ahead of this machine's
         self._now = now or (lambda: time.time() + self._ahead)
         self._connection = Connection(url, password, self._prepare)
         self._db = cast(Any, self._connection)
         self._person = person or holder()
-        self._lease = self._owner = Lease(self._connection, self._person)
-        self._charges = Charges(self._db, self._owner, self._now, self._person)
-        self._outbox = Outbox(self._db, self._owner, self._now)
-        self._rates = RateShares(self._db, self._owner)
         self._beating: threading.Event | None = None
+
+    def _belong_to(self, lease: Lease) -> None:
+        self._owner = lease
+        self._charges = Charges(self._db, lease, self._now, self._person)
+        self._outbox = Outbox(self._db, lease, self._now)
+        self._rates = RateShares(self._db, lease)
         forks.watch(self)
-        atexit.register(_close, weakref.ref(self))
-        with suppress(OSError):  # reported by the next call
-            self.recover()
 
     @property
     def owner(self) -> Lease:
@@ -77,6 +87,8 @@ class PostgresStore(Store):
                 if self._connection.is_open:
                     self._lease.end()
             self._db.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def before_fork(self) -> None:
         self._lock.acquire()
@@ -175,6 +187,39 @@ class PostgresStore(Store):
             for statement in statements:
                 self._db.execute(in_postgres(statement))
             self._db.execute("UPDATE skyport_schema SET version = ?", (number,))
+
+
+class _PostgresReader(PostgresStore):
+    """The database by a connection of its own, for those who only read."""
+
+    def __init__(
+        self,
+        url: str,
+        password: str,
+        now: Callable[[], float] | None,
+        person: str,
+        lease: Lease,
+    ) -> None:
+        self._open(url, password, now, person)
+        self._belong_to(LeaseSeen(self._connection, lease))
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def after_fork(self, in_child: bool) -> None:
+        if in_child:
+            self._connection.forget()
+        self._lock.release()
+
+    @contextmanager
+    def _transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
+        with super()._transaction("DEFERRED"):
+            yield
+
+    def _fetch_all(self, sql: str, *values: Json) -> list[Row]:
+        with self._transaction("DEFERRED"):  # a row and its files are of one moment
+            return super()._fetch_all(sql, *values)
 
 
 def holder() -> str:

@@ -20,6 +20,7 @@ from .ledger import (
 )
 from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, where_clause
 
+_AT_ONCE = 100  # orders that are looked up by one statement
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
 _MAX_ID = 2**63 - 1  # what SQLite can hold
 _MAX_DURATIONS = 20  # durations returned at most
@@ -38,6 +39,18 @@ class Queries(Database):
         return self._fetch_one(
             "SELECT * FROM tasks WHERE mark = ? ORDER BY id DESC LIMIT 1", fingerprint
         )
+
+    def find_all(self, fingerprints: Sequence[str]) -> list[Row]:
+        """The latest row of each of these orders that has one, oldest first."""
+        found: list[Row] = []
+        for start in range(0, len(fingerprints), _AT_ONCE):
+            some = fingerprints[start : start + _AT_ONCE]
+            found += self._fetch_all(
+                "SELECT * FROM tasks WHERE id IN (SELECT max(id) FROM tasks WHERE mark IN "
+                f"({', '.join('?' * len(some))}) GROUP BY mark) ORDER BY id",
+                *some,
+            )
+        return found
 
     def latest_unknown(self, fingerprint: str) -> Row | None:
         return self._fetch_one(

@@ -19,6 +19,7 @@ from ..base.types import Result, Task, TaskState
 from ..base.words import tr
 from .broken_file import has_header, is_broken, move_aside
 from .budget import Limit, Use
+from .graphs import Graphs
 from .ledger import EVERYTHING, OPEN, Charge, Row, State, TaskRecord
 from .ownership import Ownership
 from .process_lock import Owner
@@ -95,14 +96,19 @@ class ResilientLedger:
             self._tasks[fingerprint] = (row.record, row.task)
         return row
 
+    def peek(self, fingerprint: str) -> Row | None:
+        """As `find`, for those who order nothing; the database of a team may be away."""
+        row = self.memory.find(fingerprint)
+        return row or self._view_disk(lambda view: view.find(fingerprint), None)
+
     def latest_unknown(self, fingerprint: str) -> Row | None:
         row = self.memory.latest_unknown(fingerprint)
         return row or self._read_disk(lambda disk: disk.latest_unknown(fingerprint), None)
 
     def past_durations(self, platform: str, endpoint: str, title: str) -> list[float]:
         key, none = (platform, endpoint, title), list[float]()
-        return self.memory.past_durations(*key) + self._read_disk(
-            lambda disk: disk.past_durations(*key), none
+        return self.memory.past_durations(*key) + self._view_disk(
+            lambda view: view.past_durations(*key), none
         )
 
     def reserve(
@@ -211,17 +217,17 @@ class ResilientLedger:
         raise SkyportError(failure)
 
     def has_accepted(self, base_url: str) -> bool:
-        return self.memory.has_accepted(base_url) or self._read_disk(
-            lambda disk: disk.has_accepted(base_url), False
+        return self.memory.has_accepted(base_url) or self._view_disk(
+            lambda view: view.has_accepted(base_url), False
         )
 
     def is_any_under_way(self, base_url: str) -> bool:
-        return self.memory.is_any_under_way(base_url) or self._read_disk(
-            lambda disk: disk.is_any_under_way(base_url), False
+        return self.memory.is_any_under_way(base_url) or self._view_disk(
+            lambda view: view.is_any_under_way(base_url), False
         )
 
     def known_room(self, scope: str) -> int | None:
-        known = self._read_disk(lambda disk: disk.known_room(scope), None)
+        known = self._view_disk(lambda view: view.known_room(scope), None)
         return self.memory.known_room(scope) if known is None else known
 
     def record_room(self, scope: str, most: int) -> None:
@@ -268,21 +274,21 @@ class ResilientLedger:
     def charges(self, platform: str, newest: int) -> list[Charge]:
         """What the platform's newest tasks cost, newest first; at most `newest` of each store."""
         none: list[Charge] = []
-        return self.memory.charges(platform, newest) + self._read_disk(
-            lambda disk: disk.charges(platform, newest), none
+        return self.memory.charges(platform, newest) + self._view_disk(
+            lambda view: view.charges(platform, newest), none
         )
 
     def changes(self) -> tuple[object, ...]:
         """Differs after each write, by this process or by another."""
         none: tuple[object, ...] = ()
-        return (*self.memory.changes(), *self._read_disk(lambda disk: disk.changes(), none))
+        return (*self.memory.changes(), *self._view_disk(lambda view: view.changes(), none))
 
     # -- for the collector --------------------------------------------------------------------
 
     def abandoned(self) -> list[Row]:
         """Tasks in progress whose process is dead, or that are ours."""
         none: list[Row] = []
-        return [*self.memory.abandoned(), *self._read_disk(lambda disk: disk.abandoned(), none)]
+        return [*self.memory.abandoned(), *self._view_disk(lambda view: view.abandoned(), none)]
 
     def adopt(self, row: Row) -> bool:
         """Take over an abandoned row. False if another process was faster or the task has ended."""
@@ -375,6 +381,10 @@ class ResilientLedger:
         except DISK_ERRORS as error:
             self._report(error)
             return default
+
+    def _view_disk(self, read: Callable[[Graphs], T], default: T) -> T:
+        """As `_read_disk`, for what changes nothing."""
+        return self._read_disk(lambda disk: read(disk.view), default)
 
     def _report(self, error: Exception) -> None:
         message = tr(

@@ -13,8 +13,10 @@ from ..base.types import Json, Result, Task, TaskState
 from ..base.words import tr
 from .budget import Limit
 from .charges import Others, no_others
+from .graphs import Graphs
 from .ledger import ATTACHABLE, OPEN, OVER, Row, State, TaskRecord
 from .ownership import Ownership
+from .reader import Reader
 from .retention import cutoff
 from .rows import (
     row_values,
@@ -41,15 +43,28 @@ class Store(Statements):
     leaving the file unchanged, if a newer Skyport wrote it.
     """
 
+    _reader: Graphs | None = None
+
     def __init__(
         self, path: Path | None, owner: Ownership, now: Callable[[], float] = time.time
     ) -> None:
         super().__init__(path, owner, now)
         try:
             self.recover()
+            self._reader = Reader(path, owner, now) if self._has_wal else None
         except BaseException:
             self.close()
             raise
+
+    @property
+    def view(self) -> Graphs:
+        """The same rows for those who only read, and wait for no write where the disk allows it."""
+        return self._reader or self
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        super().close()
 
     # -- the life of an order -----------------------------------------------------------------
 

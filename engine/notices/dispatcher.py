@@ -243,19 +243,19 @@ def _note_expiring(store: Store) -> None:
 
 
 def _pending(store: Store) -> list[Notice]:
-    with store.outbox("DEFERRED") as outbox:
+    with store.view.outbox("DEFERRED") as outbox:
         return outbox.pending()
 
 
 def _entries(notices: Sequence[Notice], store: Store) -> list[Entry]:
     """Of each notice that this store holds."""
-    with store.outbox("DEFERRED") as outbox:
+    with store.view.outbox("DEFERRED") as outbox:
         held = [one for one in notices if outbox.holds(one)]
         orders = {one.key: outbox.order_of(one) for one in held}
     entries = [Entry(one) for one in held]
     for number, entry in enumerate(entries):
         if order := orders[entry.notice.key]:
-            entries[number] = replace(entry, row=store.get(order[0]), since=order[1])
+            entries[number] = replace(entry, row=store.view.get(order[0]), since=order[1])
     return entries
 
 

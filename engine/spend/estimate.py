@@ -231,7 +231,7 @@ class Estimator:
         if fingerprint in self._seen:
             return True
         self._seen.add(fingerprint)
-        row = self.ledger.find(fingerprint)
+        row = self.ledger.peek(fingerprint)
         is_known = row is not None and row.state is not State.UNKNOWN  # that brings no result
         reuse = settings.load().reuse_results
         return is_known and not is_new_order(row, reuse, self._prompt_id)

@@ -11,7 +11,7 @@ from ..base.types import Json
 from ..ledger.budget import MICRO, Limit, Period, Standing, standings
 from ..ledger.charges import start_of
 from ..ledger.ledger import Spending
-from ..ledger.sqlite_store import Store
+from ..ledger.queries import Queries
 from . import limits
 
 _DAY = 86400.0
@@ -53,7 +53,7 @@ class Report:
     limits: list[dict[str, Json]]
 
 
-def report(store: Store, by: str, days: int, now: float) -> Report:
+def report(store: Queries, by: str, days: int, now: float) -> Report:
     """`by` is a key of KINDS; `days` are counted back from today. Raises sqlite3.Error."""
     today = start_of(Period.DAY, now)
     first = start_of(Period.DAY, today - (days - 1) * _DAY + _DAY / 2)  # noon: no change of clocks
@@ -87,7 +87,7 @@ def _sum(name: str, local: bool, unit: str, group: Sequence[Spending]) -> Sum:
     )
 
 
-def _limit_views(store: Store, limit: Limit) -> list[dict[str, Json]]:
+def _limit_views(store: Queries, limit: Limit) -> list[dict[str, Json]]:
     """One for each unit; those of this machine only where something is used."""
     if limit.period is Period.QUEUE:
         return [_view(limit, None, local=False)]
@@ -97,7 +97,7 @@ def _limit_views(store: Store, limit: Limit) -> list[dict[str, Json]]:
     return [*views, *(_view(limit, one, local=True) for one in here)]
 
 
-def _standings(store: Store, limit: Limit, *, local: bool) -> list[Standing]:
+def _standings(store: Queries, limit: Limit, *, local: bool) -> list[Standing]:
     return list(standings(limit, store.used(limit, local)))
 
 

@@ -15,9 +15,9 @@ from ..base.errors import InvalidInput, SkyportError
 from ..base.types import Result
 from ..base.words import tr
 from ..http.retry import retrying
+from ..ledger.graphs import Graphs
 from ..ledger.ledger import ATTACHABLE, Ledger, Query, Row, State
 from ..ledger.resilient import ResilientLedger
-from ..ledger.sqlite_store import Store
 from ..media.files import is_intact
 from ..platforms.provider import Provider
 from ..platforms.registry import provider_class
@@ -66,10 +66,13 @@ def rows(ledger: ResilientLedger, query: Query) -> list[Row]:
     return read(ledger, lambda store: store.rows(query))
 
 
-def read(ledger: ResilientLedger, call: Callable[[Store], T]) -> T:
-    """The answer of the store on disk, or of the one in memory if there is none on disk."""
+def read(ledger: ResilientLedger, call: Callable[[Graphs], T]) -> T:
+    """The answer of the store on disk, or of the one in memory if there is none on disk.
+
+    `call` only reads: it waits for no write.
+    """
     try:
-        return call(ledger.disk or ledger.memory)
+        return call((ledger.disk or ledger.memory).view)
     except (sqlite3.Error, OSError) as error:
         raise SkyportError(
             tr("The ledger cannot be read: {error}.", error=error),

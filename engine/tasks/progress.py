@@ -34,9 +34,15 @@ class ProgressText:
 
 def progress_text(job: Job, now: float) -> ProgressText:
     """The progress of `job` at `now`, in seconds of `time.monotonic`."""
-    share = 1.0 if job.future.done() else _share(job.snapshot, now)
     answer = job.snapshot.answer if job.snapshot.stage == "answering" else ""
-    return ProgressText(share, tuple(_words(job, now)), tuple(_short(job.snapshot)), answer)
+    return ProgressText(
+        share_of(job, now), tuple(_words(job, now)), tuple(_short(job.snapshot)), answer
+    )
+
+
+def share_of(job: Job, now: float) -> float:
+    """The fraction of `job` that is done at `now`, 0..1."""
+    return 1.0 if job.future.done() else _share(job.snapshot, now)
 
 
 def clock(seconds: float) -> str:

@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from ...engine.base.types import Request, Result
 from ...engine.base.words import tr
 from ...engine.settings import settings
-from . import begun_ahead, node_outcomes, node_outputs, prompt_marks, run_task
+from . import begun_ahead, node_outcomes, node_outputs, progress, prompt_marks, run_task
 
 
 class CloudNode(io.ComfyNode):
@@ -55,7 +55,7 @@ class CloudNode(io.ComfyNode):
     async def execute(cls, **inputs: Any) -> io.NodeOutput:
         """Runs `work`. A stray CancelledError would end ComfyUI's prompt worker."""
         try:
-            with node_outcomes.recording(_node_id(cls)):
+            with node_outcomes.recording(_node_id(cls)), progress.call_of(_node_id(cls)):
                 output = await cls.work(**_own(inputs))
         except asyncio.CancelledError:
             if _is_being_torn_down():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
 
 from comfy_api.latest import ComfyAPI
@@ -16,11 +19,12 @@ from ...engine.base.errors import SkyportError, TaskCancelled
 from ...engine.base.types import Amount, Result
 from ...engine.base.words import tr
 from ...engine.tasks.job import Job
-from ...engine.tasks.progress import DOT, progress_text
+from ...engine.tasks.progress import DOT, progress_text, share_of
 from ...engine.tasks.public_view import is_short
 
 _INTERVAL = 0.4  # seconds
 _MAX_DETAILS = 4  # tasks of a batch whose details are shown
+_MAX_LINES = 20  # warnings or errors of a batch that are shown
 _TAIL_LENGTH = 600  # characters of an answer that is still streaming
 _last: dict[str, tuple[float, str]] = {}
 
@@ -48,18 +52,66 @@ class Allowance:
 _allowance = Allowance(20)
 
 
+@dataclass
+class _Calls:
+    """The executions of one node, one for each item of a list, which share its bar and text.
+
+    open      those that have not finished
+    jobs      what all of them have waited for
+    stopping  jobs whose end is still to be shown
+    """
+
+    open: set[object] = field(default_factory=set)
+    jobs: list[Job] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    stopping: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+_calls: dict[str, _Calls] = {}
+_call: ContextVar[tuple[_Calls, object] | None] = ContextVar("skyport_progress", default=None)
+
+
+@contextmanager
+def call_of(node_id: str | None) -> Iterator[None]:
+    """What is shown inside is of one execution of the node."""
+    key, call = node_id or "", object()
+    calls = _calls.setdefault(key, _Calls())
+    calls.open.add(call)
+    token = _call.set((calls, call))
+    try:
+        yield
+    finally:
+        _call.reset(token)
+        calls.open.discard(call)
+        if not calls.open and _calls.get(key) is calls:
+            del _calls[key]
+
+
+def count_in(node_id: str, jobs: Sequence[Job]) -> None:
+    """The node's bar and text are of these jobs too."""
+    if calls := _calls.get(node_id):
+        calls.jobs += jobs
+
+
+def _calls_of(node_id: str) -> _Calls:
+    return _calls.get(node_id) or _Calls()
+
+
 async def show(node_id: str, jobs: Sequence[Job]) -> None:
     """Updates bar and text for the jobs under way, unless nothing changed or it just did so."""
     now = time.monotonic()
     shown_at, last_line = _last.get(node_id, (0.0, ""))
     if now - shown_at < _INTERVAL or not _allowance.has_any(now):
         return
+    jobs = _calls_of(node_id).jobs or jobs
     line = text_of(jobs, now)
     _last[node_id] = (now, line)
     if line != last_line:
         _allowance.spend()
         send_text(node_id, line)
-        await _bar(node_id, sum(progress_text(job, now).share for job in jobs) / len(jobs))
+        await _bar(node_id, sum(share_of(job, now) for job in jobs) / len(jobs))
 
 
 async def show_finished(
@@ -68,13 +120,28 @@ async def show_finished(
     """Shows that a run has succeeded, with the warnings that its user must see.
 
     notes  what the files turned out to lack when they were decoded
+    Where the node was called for each item of a list, the last one shows it for all.
     """
+    calls, call = _call.get() or (_Calls(), None)
+    calls.open.discard(call)
+    calls.results += results
+    calls.notes += notes
+    if calls.open:
+        return
     _last.pop(node_id, None)
     await _bar(node_id, 1.0)
-    warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
-    warnings |= dict.fromkeys(notes)
-    lines = [_headline(title, results), *_details(results), *warnings, providers.ledger().trouble]
-    send_text(node_id, "\n".join(filter(None, lines)))
+    warnings = [warning for result in calls.results for warning in result.warnings]
+    lines = [_headline(title, calls.results), *_details(calls.results)]
+    lines += _first([*warnings, *calls.notes])
+    send_text(node_id, "\n".join(filter(None, [*lines, providers.ledger().trouble])))
+
+
+def _first(lines: Iterable[str]) -> list[str]:
+    """The different ones of `lines`, and of a thousand how many more there are."""
+    unique = list(dict.fromkeys(lines))
+    more = len(unique) - _MAX_LINES
+    rest = [tr("... and {count} more.", count=more)]
+    return [*unique[:_MAX_LINES], *(rest if more > 0 else [])]
 
 
 def show_waiting(node_id: str, jobs: Sequence[Job], client: str) -> None:
@@ -96,14 +163,19 @@ def show_stopped(node_id: str, jobs: Sequence[Job], client: str | None = None) -
     Shows nothing if the platform lets the task go on, or if the node is running again by then.
     """
     last, client = _last.get(node_id), client or PromptServer.instance.client_id
-    messages: list[str] = []
+    calls = _calls_of(node_id)
+    calls.stopping += len(jobs)
 
     def show_error(future: Future[Result], can_cancel: bool) -> None:
         error = future.exception()
         relevant = SkyportError if can_cancel else TaskCancelled
-        if isinstance(error, relevant) and _last.get(node_id) is last:
-            messages.append(str(error))
-            send_text(node_id, "\n".join(messages), client)
+        calls.stopping -= 1
+        if isinstance(error, relevant):
+            calls.errors.append(str(error))
+        is_due = not calls.stopping or _allowance.has_any(time.monotonic())
+        if calls.errors and is_due and _last.get(node_id) is last:
+            _allowance.spend()
+            send_text(node_id, "\n".join(_first(calls.errors)), client)
 
     for job in jobs:
         job.future.add_done_callback(partial(show_error, can_cancel=job.provider.can_cancel()))

@@ -27,14 +27,12 @@ from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
 from .._media import sent_pictures
-from . import begun_ahead, interrupts, node_outcomes, progress
+from . import begun_ahead, interrupts, node_outcomes, progress, watch
 from .node_outputs import Delivered
 
 T = TypeVar("T")
 MakeRequests = Callable[[], tuple[Provider, Sequence[Request]]]
 Begin = Callable[[list[Job]], Coroutine[Any, Any, None]]  # appends each job as it starts
-
-_CHECK_INTERVAL = 0.3  # seconds between checks for Interrupt; the user is promised half a second
 
 
 async def run(node_id: str, make_requests: MakeRequests, deliver: Callable[[list[Result]], T]) -> T:
@@ -223,8 +221,7 @@ def _leave(jobs: list[Job], stop: bool) -> None:
 
 async def in_thread(call: Callable[[], T]) -> T:
     """A blocking call in the engine's threads: ComfyUI joins its own at the end of a prompt."""
-    engine = providers.runner().engine
-    return await asyncio.wrap_future(engine.start(engine.blocking(call)))
+    return await asyncio.wrap_future(providers.runner().engine.submit(call))
 
 
 async def query(call: Callable[[], T]) -> T:
@@ -239,41 +236,37 @@ async def interruptible(work: Coroutine[Any, Any, T]) -> T:
 
 async def _unless_interrupted(future: Future[T]) -> T:
     waiting = asyncio.wrap_future(future)
-    while not waiting.done():
-        check_interrupt()
-        await asyncio.wait({waiting}, timeout=_CHECK_INTERVAL)
+    await watch.until_done(waiting)
     return waiting.result()
-
-
-def check_interrupt() -> None:
-    """Raises ComfyUI's own exception after Interrupt; leaves the flag set for other nodes."""
-    if host.processing_interrupted():
-        raise host.InterruptProcessingException()
 
 
 async def _wait_for_all(node_id: str, jobs: Sequence[Job]) -> None:
     """Returns when every job has ended, successfully or not."""
-    changed = _event_on_end(jobs)
-    while not all(job.future.done() for job in jobs):
-        check_interrupt()
-        await progress.show(node_id, jobs)
-        changed.clear()
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(changed.wait(), _CHECK_INTERVAL)
-    check_interrupt()
+    progress.count_in(node_id, jobs)
+    await watch.until_done(_all_ended(jobs), node_id, jobs)
+    watch.check_interrupt()
 
 
-def _event_on_end(jobs: Sequence[Job]) -> asyncio.Event:
-    """An event that is set whenever a job ends; harmless if the loop has closed by then."""
-    event, loop = asyncio.Event(), asyncio.get_running_loop()
+def _all_ended(jobs: Sequence[Job]) -> asyncio.Future[None]:
+    """Done once every job has ended; harmless if the loop has closed by then."""
+    loop, left = asyncio.get_running_loop(), len(jobs)
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def note_one() -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0 and not ended.done():
+            ended.set_result(None)
 
     def wake(_: Any) -> None:
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(event.set)
+            loop.call_soon_threadsafe(note_one)
 
     for job in jobs:
         job.future.add_done_callback(wake)
-    return event
+    if not jobs:
+        note_one()
+    return ended
 
 
 def _record_told(jobs: Sequence[Job]) -> None:

@@ -1,8 +1,8 @@
 """Notifies open pages of changes in the jobs; sends nothing while nothing changes.
 
-The event `skyport.jobs` has {"live": jobs running in this process, "rows": ledger rows that
-have changed, "notices": [{"mark", "message", "severity"}]}; severity is "info", "warn" or
-"error".
+The event `skyport.jobs` has {"live": jobs running in this process, "running": how many there
+are, "rows": ledger rows that have changed, "notices": [{"mark", "message", "severity"}]};
+severity is "info", "warn" or "error".
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import threading
-from functools import partial
 from typing import Any
 
 from server import PromptServer
@@ -19,7 +18,6 @@ from server import PromptServer
 from ... import providers
 from ...engine.base import events
 from ...engine.ledger.ledger import Row
-from ...engine.ledger.sqlite_store import Store
 from ...engine.tasks import history
 from . import job_views
 
@@ -67,7 +65,7 @@ def _send_event(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
     """Sends the current state; never invalid JSON, which would stop ComfyUI's server."""
     try:
         payload = {
-            "live": job_views.running_jobs(),
+            **job_views.running_jobs(),
             "rows": job_views.briefs(_rows(fingerprints)),
             "notices": notices,
         }
@@ -78,14 +76,9 @@ def _send_event(fingerprints: set[str], notices: list[dict[str, str]]) -> None:
     PromptServer.instance.send_sync(EVENT, payload)
 
 
-def _find(fingerprint: str, store: Store) -> Row | None:
-    return store.find(fingerprint)
-
-
 def _rows(fingerprints: set[str]) -> list[Row]:
-    ledger = providers.ledger()
-    rows = [history.read(ledger, partial(_find, one)) for one in fingerprints]
-    return [row for row in rows if row is not None]
+    asked = sorted(fingerprints)
+    return history.read(providers.ledger(), lambda view: view.find_all(asked))
 
 
 _events = _Events()

@@ -12,10 +12,11 @@ from ...engine.base.types import Kind, ResultFile
 from ...engine.ledger.ledger import Row
 from ...engine.tasks import history
 from ...engine.tasks.job import Job, JobSnapshot
-from ...engine.tasks.progress import progress_text
+from ...engine.tasks.progress import share_of
 from ...engine.tasks.public_view import first_prompt, redact
 from .._base import node_outputs
 
+_MOST_LIVE = 200
 _EXCERPT = 300  # characters of a prompt, an error or a text in the list
 
 
@@ -75,13 +76,14 @@ def cover_of(row: Row) -> ResultFile | None:
     return next((file for file in files if file.kind in (Kind.IMAGE, Kind.VIDEO)), None)
 
 
-def running_jobs() -> list[dict[str, Any]]:
-    """The jobs running in this process."""
-    now = time.monotonic()
-    payload: list[dict[str, Any]] = redact(
-        [_live(job, now) for job in providers.runner().under_way()]
-    )
-    return payload
+def running_jobs() -> dict[str, Any]:
+    """{"live", "running"}: the jobs running in this process, and how many there are.
+
+    Of a thousand, those that wait for a free slot and are the last to get one are left out.
+    """
+    now, jobs = time.monotonic(), providers.runner().under_way()
+    shown = sorted(jobs, key=lambda job: job.snapshot.stage == "waiting")[:_MOST_LIVE]
+    return {"live": redact([_live(job, now) for job in shown]), "running": len(jobs)}
 
 
 def _live(job: Job, now: float) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _live(job: Job, now: float) -> dict[str, Any]:
         "stage": snapshot.stage,
         "elapsed": now - snapshot.since,
         "usual": snapshot.usual,
-        "share": progress_text(job, now).share,
+        "share": share_of(job, now),
         "attached": snapshot.attached,
         "silent": None if snapshot.silent is None else now - snapshot.silent,
         "moved": snapshot.transferred,

@@ -65,7 +65,7 @@ def add_to(routes: GuardedRoutes) -> None:
 
 
 async def _page(request: web.Request) -> web.Response:
-    """{"jobs", "live"}, and for the first page "total", "platforms" and "trouble"."""
+    """{"jobs", "live", "running"}, and for the first page "total", "platforms" and "trouble"."""
     query = _query(request)
     return web.json_response(await in_thread(lambda: _page_payload(query)))
 
@@ -93,7 +93,7 @@ async def _spend(request: web.Request) -> web.Response:
 def _page_payload(query: Query) -> dict[str, Any]:
     # Read first: a job that ends meanwhile is in both lists for a moment, never in none.
     live = job_views.running_jobs()
-    payload = {"jobs": job_views.briefs(history.rows(_ledger(), query)), "live": live}
+    payload = {"jobs": job_views.briefs(history.rows(_ledger(), query)), **live}
     if query.before:
         return payload
     names = providers.names()

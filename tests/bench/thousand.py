@@ -16,13 +16,14 @@ from typing import Any
 
 import psutil
 from skyport import sandbox
+from skyport.engine.tasks.polling import POLLS_A_SECOND
 
 from ._figures import Entry, Figure, Goal
 from ._hosts import KIND, NAME, stand_in
 from ._measure import MB, alone, timed
 from .parallel import node, sink, task
 
-_TASKS, _FEW = 1000, 100
+_TASKS, _FEW = 1000, 20
 _LOOK = 0.1  # seconds
 _LONGEST = 900  # seconds
 _OURS = ("text", "progress_state")  # messages that show progress; ComfyUI sends two a node itself
@@ -57,6 +58,8 @@ def figures(small: bool = False) -> Iterator[Entry]:
             less, more = alone(run, env, Path(folder) / kind, graphs)
             what = f"{many:,} tasks of {kind}, in {NAME}"
             yield from _against(what, f"{few} tasks", more, less)
+    polls = f"a platform is asked {POLLS_A_SECOND} times a second"
+    yield f"{many:,} tasks take {many / POLLS_A_SECOND:.0f} s at least: {polls}"
 
 
 def _against(what: str, of_few: str, more: Crowd, less: Crowd) -> Iterator[Figure]:

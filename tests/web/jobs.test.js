@@ -108,6 +108,14 @@ test("the head anew keeps the older rows that were loaded, and forgets what is g
   assert.deepEqual(numbers(held), [12]);
 });
 
+test("of a thousand jobs under way the first are listed, and all are counted", () => {
+  const held = book([]);
+  held.takeHead({ jobs: [], live: [live({ task: "" })], running: 1000, total: 0 }, 0);
+  assert.equal(held.running, 1000);
+  held.hear({ live: [live({ task: "" })], running: 999, rows: [] }, 0);
+  assert.deepEqual([held.running, held.items().count], [999, 1]);
+});
+
 test("news of a row takes its place, a new row goes to the top", () => {
   const held = book(rows(3, 1));
   assert.equal(held.hear({ live: [], rows: [row(2, { state: "failed" }), row(4)] }, 0), false);

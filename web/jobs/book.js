@@ -24,7 +24,8 @@ export class Book {
     this.filter = { group: "", platform: "", text: "", ...filter };
     this.rows = [];
     this.total = 0;
-    this.live = new Map(); // by the order's mark
+    this.live = new Map(); // by the order's mark; of a thousand, the first
+    this.running = 0;
   }
 
   /** The query that asks the server for this filter. */
@@ -34,28 +35,29 @@ export class Book {
   }
 
   /** The newest page: it holds for all rows down to its last; older rows that were loaded stay. */
-  takeHead({ jobs, live, total }, now) {
+  takeHead({ jobs, live, running, total }, now) {
     const oldest = total > jobs.length ? jobs.at(-1)?.job ?? 0 : 0;
     this.rows = [...jobs, ...this.rows.filter((row) => row.job < oldest)];
     this.total = total;
-    this.takeLive(live, now);
+    this.takeLive(live, now, running);
   }
 
   /** A page that follows what is loaded. */
-  takeNext({ jobs, live }, limit, now) {
+  takeNext({ jobs, live, running }, limit, now) {
     const last = this.rows.at(-1)?.job ?? Infinity;
     this.rows.push(...jobs.filter((row) => row.job < last));
     if (jobs.length < limit) this.total = this.rows.length;
-    this.takeLive(live, now);
+    this.takeLive(live, now, running);
   }
 
-  takeLive(live, now) {
+  takeLive(live, now, running = live.length) {
+    this.running = running;
     this.live = new Map(live.map((one) => [one.mark, { ...one, at: now }]));
   }
 
   /** An event. True where only the server can tell what the list is now. */
-  hear({ live, rows }, now) {
-    this.takeLive(live, now);
+  hear({ live, running, rows }, now) {
+    this.takeLive(live, now, running);
     return rows.map((row) => this.#hearRow(row)).some(Boolean);
   }
 

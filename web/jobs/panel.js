@@ -123,7 +123,7 @@ export class Panel {
     const shown = grouped(items, this.folded);
     this.list.show(shown, shown.length + count - items.length);
     this.detail.renew(items);
-    const running = this.book.live.size;
+    const { running } = this.book;
     const words = this.book.isKnown ? [jobsWord(count)] : [];
     if (running) words.push(say("{count} under way", { count: running }));
     this.#tellStatus(words.join(" · "));
