@@ -204,7 +204,8 @@ class Engine:
             loop, self._loop = self._loop, None
             workers, self._workers = self._workers, {}
         if loop is not None and not loop.is_closed():
-            _stopped.append(loop)  # with its tasks: to cancel them would be to end their orders
+            # Kept with its tasks: a task that is collected runs its `finally`, and ends its order.
+            _stopped.append((loop, asyncio.all_tasks(loop)))
             loop.call_soon_threadsafe(loop.stop)
         for one in workers.values():
             one.close()
