@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _waiting import until
 from host import PACK, Host, open_host
 from PIL import Image
 from real_editor import CANVASES, NEEDS_EDITOR, Editor, editor_of
@@ -283,7 +284,7 @@ def test_what_the_platform_lacks_is_a_red_badge_and_refused_when_it_is_queued(ed
     notices = editor.page.locator(".skyport-notice")
     notices.filter(has_text="workflow_id must be a whole number").first.wait_for(timeout=20_000)
     set_widget(editor, "where.workflow_id", str(WORKFLOW_ID))
-    assert set(badges(editor).values()) == {"cloud: GPUGeek"}
+    until(lambda: set(badges(editor).values()) == {"cloud: GPUGeek"})
 
 
 SHOW_REASON = "() => void app.extensionManager.command.execute('Skyport.ShowReason')"
