@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -262,10 +264,14 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
 
 
 def _free_port() -> int:
+    """One that no system gives to outgoing connections: ComfyUI takes it only a minute later."""
     with socket.socket() as probe:
+        for port in random.sample(range(20_000, 32_000), 100):
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 def _link(link: Path, target: Path) -> None:

@@ -23,6 +23,7 @@ _BOUNDED = f"-c statement_timeout={PATIENCE:.0f}s"
 
 _TABLES = (
     *("tasks", "files", "reservations", "pruned", "leases", "prompts", "graphs", "notices"),
+    "rates",
     "batches",  # and their rows with them
 )
 

@@ -5,6 +5,7 @@ parent FOLDER        the same, with a child of its own that lives longer
 intend WHERE MARK    be one of several that submit the same order at the same moment; WHERE is a
                      folder or a URL of PostgreSQL
 hesitate URL MARK    record that the order is about to be sent, and ask again before it is
+share URL ALLOWED    take its share of a rate, at each line anew
 spend FOLDER LIMIT SEED COUNT
                      be one of several that order at random prices under one limit of a day
 open FOLDER          be one of several that open the same ledger at the same moment
@@ -86,6 +87,13 @@ def hesitate(url: str, fingerprint: str) -> None:
     sys.stdin.readline()
     tell("sends" if store.confirm_intent(fingerprint) else "sends nothing")
     sys.stdin.read()
+
+
+def share(url: str, allowed: str) -> None:
+    store = _store(url)
+    tell("ready")
+    while sys.stdin.readline():
+        tell(store.take_share("cloud", float(allowed)))
 
 
 def _store(where: str) -> Store:
@@ -241,6 +249,7 @@ if __name__ == "__main__":
         "intend": intend,
         "spend": spend,
         "hesitate": hesitate,
+        "share": share,
         "open": open_ledger,
         "full": full,
         "work": work,

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import peers
 from bench._figures import Figure, Goal, machine, table
-from bench._measure import in_turns
+from bench._measure import MB, alone, beside, in_turns
 
 ROOT = Path(__file__).resolve().parent.parent
-MB = 1 << 20
 
 QUICK = (
     "colours",
@@ -25,6 +25,7 @@ QUICK = (
     "lateness",
     "ledger",
     "pages",
+    "peers",
     "split",
     "transfer",
 )
@@ -134,3 +135,25 @@ def test_the_machine_is_told_without_a_name() -> None:
     answer = machine()
     assert answer["cores"] == os.cpu_count()
     assert os.uname().nodename not in json.dumps(answer) if hasattr(os, "uname") else True
+
+
+# -- beside peers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Skyport, polled", "Skyport, v2"])
+def test_the_server_of_the_peers_counts_what_tasks_and_files_take(
+    name: str, tmp_path: Path
+) -> None:
+    for file in (peers.SMALL, peers.BIG):
+        peers.write(tmp_path / file, MB)
+    work = peers.Work(tasks=2, seconds=0.0, size=MB, rounds=1)
+    with beside(peers.serve, tmp_path, work.seconds) as urls:
+        ran, sent, got = (
+            alone(piece, name, urls, tmp_path, work)
+            for piece in (peers.tasks, peers.upload, peers.download)
+        )
+    assert len(ran.wire["lates"]) == 2
+    assert 2 * MB < ran.bytes < 2.1 * MB
+    assert MB < sent.wire["received"] < 1.01 * MB
+    assert MB < got.wire["sent"] < 1.01 * MB
+    assert sent.wire["requests"] == got.wire["requests"] == 1

@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -248,6 +249,19 @@ def test_the_end_of_a_job_is_told_at_once_by_its_stream(
     until(lambda: woken)
     assert v2.poll(task).status is Status.SUCCEEDED
     assert v2._events.progress(task.id) is None
+
+
+def test_as_many_jobs_as_a_large_server_holds_each_tell_their_end(
+    v2: V2Dialect, clock: Clock
+) -> None:
+    ids = [str(v2.submit(PAINTED, str(uuid.uuid4()))) for _ in range(32)]
+    woken: list[str] = []
+    for job_id in ids:
+        v2.on_end(Task("comfyui", "pc", job_id), partial(woken.append, job_id))
+    clock.forward()
+    until(lambda: set(woken) == set(ids))
+    for job_id in ids:
+        assert v2.poll(Task("comfyui", "pc", job_id)).status is Status.SUCCEEDED
 
 
 def test_a_server_without_streams_is_asked_for_one_once_and_polled(

@@ -54,6 +54,12 @@ def test_its_output_and_environment_are_its_own(tmp_path: Path) -> None:
     assert f"--base-directory {tmp_path / 'base'}" in printed
 
 
+def test_its_port_is_none_that_an_outgoing_connection_takes_before_it(tmp_path: Path) -> None:
+    ports = [ComfyUI(tmp_path, base=tmp_path).port for _ in range(20)]
+    assert all(1024 <= port < 32_768 for port in ports), ports
+    assert len(set(ports)) > 1
+
+
 def test_packs_are_linked_below_the_base_and_the_checkout_stays_as_it_was(tmp_path: Path) -> None:
     with comfyui(tmp_path, SERVES, extra_packs=[PROBES]) as host:
         packs = host.base / "custom_nodes"

@@ -111,6 +111,21 @@ app.registerExtension({
 PRESSED = (
     "() => window.dispatchEvent(new MouseEvent('mouseup'))"  # the editor looks for changes then
 )
+# Lets the editor look for changes, and waits until the pack has asked about them and was answered.
+ANSWERED = f"""async () => {{
+  if (window.cutsUnderWay === undefined) {{
+    const {{ fetch }} = window;
+    window.cutsUnderWay = 0;
+    window.fetch = (...args) => {{
+      const cut = String(args[0]?.url ?? args[0]).endsWith("/skyport/cut");
+      window.cutsUnderWay += cut;
+      return fetch(...args).finally(() => (window.cutsUnderWay -= cut));
+    }};
+  }}
+  ({PRESSED})();
+  do await new Promise((done) => setTimeout(done, 900));
+  while (window.cutsUnderWay);
+}}"""
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +181,7 @@ def editor(opened: Editor) -> Editor:
 
 def badges(editor: Editor) -> dict[str, str]:
     """Once the server has answered."""
-    editor.page.evaluate(PRESSED)
-    editor.page.wait_for_timeout(900)
+    editor.page.evaluate(ANSWERED)
     found: dict[str, str] = editor.page.evaluate(BADGES)
     return found
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 from skyport.demo._examples import PICTURE
+from skyport.engine.batch.selection import read_columns
+from skyport.engine.batch.table import open_table
 from skyport.engine.platforms import families
 from skyport.engine.workflows.api_format import read_workflow, targets
 from skyport.providers.happyhorse import HappyHorse
@@ -138,6 +140,22 @@ def test_a_picture_that_is_loaded_is_one_there_is(path):
         if node["class_type"] == "LoadImage":
             assert node["inputs"]["image"] == PICTURE.name
             assert nodes(path)[key]["widgets_values"][0] == "example.png"  # ComfyUI brings it along
+
+
+def test_a_table_that_is_loaded_comes_along_with_the_columns_that_are_linked(path):
+    for key, node in twin(path).items():
+        if node["class_type"] == "SkyportLoadRows":
+            named = read_columns(node["inputs"]["columns"])
+            table = open_table(FOLDER / node["inputs"]["file"])
+            assert {column.name for column in named} <= set(table.columns)
+            assert [row.number for row in table.rows()] == [1, 2, 3, 4]
+            linked = [
+                value[1]
+                for other in twin(path).values()
+                for value in other["inputs"].values()
+                if is_link(value) and value[0] == key
+            ]
+            assert sorted(linked) == [*range(len(named))]
 
 
 def test_a_seed_stays_as_it_is(path):

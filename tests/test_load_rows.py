@@ -198,6 +198,22 @@ def test_the_tables_and_folders_of_the_input_folder_are_offered(own_host: Host, 
     assert "no table.png" not in offered
 
 
+def test_the_table_of_the_example_comes_along_and_one_of_its_name_goes_first(
+    own_host: Host, write: Any
+):
+    rows = load("skyport-rows.csv", "prompt, seed:INT")
+    prompts, seeds, count = seen(own_host, rows, 2)
+    assert (values(prompts)[0], values(seeds)) == (
+        "A lighthouse in the first light, waves against the rocks",
+        [1, 2, 3, 4],
+    )
+    assert values(count) == [4]
+    own = write("skyport-rows.csv", "prompt,seed\na fox,7\n")
+    prompts, *_ = seen(own_host, rows, 2)
+    assert values(prompts) == ["a fox"]
+    own.unlink()
+
+
 # -- what rows order ----------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench.lateness import noticed_late
@@ -27,6 +28,7 @@ from skyport.engine.tasks.polling import (
     Pace,
     RateLimiter,
 )
+from skyport.engine.tasks.shared_rate import SharedRate
 from skyport.engine.tasks.waiting import Waiting
 from virtual import Cloud, Play, VirtualLoop, most_within, order
 
@@ -255,6 +257,86 @@ def test_a_gate_lets_callers_pass_in_the_order_they_came() -> None:
     assert passed == [(0, 0.0), (1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0)]
 
 
+def test_callers_that_go_ahead_take_the_slots_of_others_and_are_bounded_too() -> None:
+    passed: dict[str, float] = {}
+
+    async def one(gate: RateLimiter, name: str, ahead: bool) -> None:
+        await gate.wait(ahead=ahead)
+        passed[name] = asyncio.get_running_loop().time() - 1000.0
+
+    async def scene() -> None:
+        gate = RateLimiter(4.0)
+        ahead = (one(gate, f"told {n}", True) for n in range(18))
+        await asyncio.gather(one(gate, "first", False), *ahead, one(gate, "last", False))
+
+    run(scene())
+    assert [passed[f"told {n}"] for n in range(18)] == [0.0] * 16 + [0.25, 0.5]
+    assert passed["last"] == 19 * 0.25
+
+
+class Answers:
+    """A ledger that has these answers to the question for a share, the last one for ever."""
+
+    def __init__(self, *shares: float | None) -> None:
+        self.shares = [*shares]
+        self.given_back = 0
+
+    async def in_thread(self, call: Any) -> Any:
+        return call()
+
+    def take_share(self, scope: str, allowed: float) -> float | None:
+        return self.shares.pop(0) if len(self.shares) > 1 else self.shares[0]
+
+    def give_back_share(self, scope: str) -> None:
+        self.given_back += 1
+
+
+@pytest.mark.parametrize(
+    ("shares", "times"),
+    [
+        ([2.0], [0.0, 0.5, 1.0, 1.5]),
+        ([None], [0.0, 1.0, 2.0, 3.0]),  # nobody can say
+        ([1.0, None], [0.0, 1.0, 2.0, 3.0]),
+        ([0.0, 2.0], [0.0, 5.0, 5.5, 6.0]),  # what is nothing at first grows soon
+    ],
+)
+def test_callers_pass_at_the_share_of_now(shares: list[float | None], times: list[float]) -> None:
+    ledger = Answers(*shares)
+    passed: list[float] = []
+
+    async def one(rate: SharedRate) -> None:
+        await rate.wait()
+        passed.append(asyncio.get_running_loop().time() - 1000.0)
+
+    async def scene() -> None:
+        rate = SharedRate(ledger, ledger.in_thread, "cloud", 11.0)
+        await asyncio.gather(*(one(rate) for _ in range(4)))
+        await asyncio.sleep(30.0)
+        assert ledger.given_back == 1
+
+    run(scene())
+    assert passed == pytest.approx(times, abs=0.01)
+
+
+def test_who_comes_as_a_share_is_given_back_takes_a_new_one() -> None:
+    ledger = Answers(2.0)
+
+    async def in_thread(call: Any) -> Any:
+        await asyncio.sleep(1.0)
+        return call()
+
+    async def scene() -> float:
+        rate = SharedRate(ledger, in_thread, "cloud", 11.0)
+        await rate.wait()
+        while not ledger.given_back:
+            await asyncio.sleep(0.1)
+            came = asyncio.get_running_loop().time()
+        await rate.wait()
+        return asyncio.get_running_loop().time() - came
+
+    assert run(scene()) <= 2.2
+
+
 # -- slots ----------------------------------------------------------------------------------
 
 
@@ -395,3 +477,20 @@ def test_news_of_the_end_of_a_task_end_the_wait_at_once(play: Play, tmp_path: Pa
     cloud = Tells(play.loop.time, lasts=10.3)
     play.result(cloud, order(), tmp_path)
     assert cloud.times("poll")[-1] == pytest.approx(cloud.end("1"), abs=0.001)
+
+
+def test_tasks_that_end_together_and_tell_it_are_all_seen_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Tells(Cloud):
+        def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+            play.loop.call_at(self.end(task.id), wake)
+
+    async def scene() -> None:
+        await asyncio.gather(*(play.carried(cloud, order(seed=n), tmp_path) for n in range(16)))
+
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "16")
+    cloud = Tells(play.loop.time, lasts=10.3)
+    play.run(scene())
+    lates = [cloud.times("poll", task)[-1] - cloud.end(task) for task in map(str, range(1, 17))]
+    assert max(lates) == pytest.approx(0.0, abs=0.001)

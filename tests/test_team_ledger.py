@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +313,122 @@ def test_everybody_sees_who_ordered_what(
         providers.ledger.cache_clear()
 
 
+# -- calls a second -----------------------------------------------------------------------------
+
+
+def test_machines_share_a_rate_and_whoever_comes_next_has_something_at_once(
+    postgres: Postgres,
+) -> None:
+    with Children() as children:
+        sharers = [children.start("share", postgres.url, 11) for _ in range(3)]
+        assert {sharer.line() for sharer in sharers} == {"ready"}
+        one, other, third = sharers
+        assert renewed(one) == 5.5
+        assert renewed(one) == pytest.approx(9.9)  # alone
+        for newcomer in (other, third):
+            assert renewed(newcomer) > 0
+        assert sum(shares(postgres)) <= 11
+        for _ in range(2):
+            for sharer in sharers:
+                renewed(sharer)
+                assert sum(shares(postgres)) <= 11
+        assert shares(postgres) == pytest.approx([3.3, 3.3, 3.3])
+
+
+def test_machines_that_begin_at_once_never_have_more_than_is_allowed_together(
+    postgres: Postgres,
+) -> None:
+    with Children() as children:
+        sharers = [children.start("share", postgres.url, 11) for _ in range(4)]
+        assert {sharer.line() for sharer in sharers} == {"ready"}
+        for _ in range(3):
+            for sharer in sharers:
+                sharer.go()
+            assert all(float(sharer.line()) > 0 for sharer in sharers)
+            assert sum(shares(postgres)) <= 11
+        assert shares(postgres) == pytest.approx([9.9 / 4] * 4)
+
+
+def test_the_share_of_a_killed_machine_is_free_once_its_lease_ends(
+    postgres: Postgres, machine: Machines
+) -> None:
+    store = machine()
+    with Children() as children:
+        child = children.start("share", postgres.url, 11)
+        assert child.line() == "ready"
+        assert [renewed(child), renewed(child)] == pytest.approx([5.5, 9.9])
+        child.kill()
+    assert store.take_share("cloud", 11.0) == pytest.approx(0.55)
+    assert store.take_share("cloud", 11.0) == pytest.approx(1.1)
+    [(owner,)] = postgres.run("SELECT owner FROM rates WHERE owner != %s", store.owner.id)
+    postgres.expire(owner)
+    assert store.take_share("cloud", 11.0) == pytest.approx(9.9)
+    assert len(shares(postgres)) == 1
+
+
+def test_a_share_is_free_once_it_is_given_back_or_its_machine_ends_and_addresses_have_their_own(
+    machine: Machines,
+) -> None:
+    one, other, third = machine(), machine(), machine()
+    for store in (one, other):
+        store.take_share("cloud", 11.0)
+    assert third.take_share("another cloud", 11.0) == 5.5
+    one.give_back_share("cloud")
+    other.close()
+    third.take_share("cloud", 11.0)
+    assert third.take_share("cloud", 11.0) == pytest.approx(9.9)
+
+
+def renewed(child: Child) -> float:
+    child.go()
+    return float(child.line())
+
+
+def shares(postgres: Postgres) -> list[float]:
+    return [share for (share,) in postgres.run("SELECT share FROM rates")]
+
+
+def test_a_machine_polls_no_faster_than_its_share_which_grows_when_another_leaves(
+    postgres: Postgres, machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "40")
+    other = machine()
+    scope = "cloud http://127.0.0.1:1"
+    for _ in range(2):
+        other.take_share(scope, 11.0)
+    with Play(machine()) as play:
+        cloud = play.cloud(lasts=400.0)
+
+        async def scene() -> float:
+            jobs = asyncio.gather(
+                *(play.carried(cloud, order(seed=n), tmp_path) for n in range(40))
+            )
+            await asyncio.sleep(200)
+            other.give_back_share(scope)
+            given_back = play.loop.time()
+            await jobs
+            return given_back
+
+        given_back = play.run(scene())
+        polls = cloud.times("poll")
+        before = [at for at in polls if given_back - 100 <= at < given_back]
+        after = [at for at in polls if given_back + 10 <= at < given_back + 110]
+        assert len(before) == pytest.approx(110, abs=2)
+        assert len(after) == pytest.approx(990, abs=2)
+        play.run(asyncio.sleep(30))
+    assert shares(postgres) == []  # nothing is polled any more
+
+
+def test_servers_of_ones_own_are_polled_by_each_machine_as_if_it_were_alone(
+    postgres: Postgres, machine: Machines, tmp_path: Path
+) -> None:
+    with Play(machine()) as play:
+        cloud = play.cloud()
+        cloud.is_free = True
+        play.result(cloud, order(), tmp_path)
+        assert shares(postgres) == []
+
+
 # -- the database is away -----------------------------------------------------------------------
 
 
@@ -362,6 +480,23 @@ def test_nothing_is_sent_while_the_database_is_away(
         team.run("ALTER ROLE team LOGIN")
         assert play.result(cloud, order(), tmp_path).texts == ("done",)
         assert cloud.counts["submit"] == 1
+
+
+def test_polls_go_on_at_the_last_share_while_the_database_is_away(
+    ledger: TeamLedger, team: Postgres, tmp_path: Path
+) -> None:
+    with Play(ledger) as play:
+        cloud = play.cloud(lasts=100.0)
+
+        async def scene() -> Result:
+            result = asyncio.ensure_future(play.carried(cloud, order(), tmp_path))
+            await asyncio.sleep(20)
+            assert shares(team) == pytest.approx([9.9])
+            lock_out(team)
+            return await result
+
+        assert play.run(scene()).texts == ("done",)
+        assert max(late - soon for soon, late in pairwise(cloud.times("poll"))) < 2.0
 
 
 def test_what_became_of_an_order_is_written_once_the_database_is_back(

@@ -44,13 +44,13 @@ app.registerExtension({
     node.badges.push(() => {
       const model = node.widgets?.find((widget) => widget.name === "model")?.value;
       const about = badgeOf(forms, type, model, goneOf(node).length > 0);
-      if (badge === null || said !== JSON.stringify(about)) [badge, said] = [made(about), JSON.stringify(about)];
+      if (badge === null || said !== JSON.stringify(about)) [badge, said] = [made(node, about), JSON.stringify(about)];
       return badge;
     });
   },
 });
 
-function made({ text, whole, tone, platform }) {
+function made(node, { text, whole, tone, platform }) {
   const onClick = platform ? () => openSettings(platform) : undefined;
-  return makeBadge({ text, whole, color: COLOURS[tone] ?? COLOURS.cost, onClick });
+  return makeBadge(node, { text, whole, color: COLOURS[tone] ?? COLOURS.cost, onClick });
 }

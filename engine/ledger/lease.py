@@ -16,6 +16,7 @@ _IS_ALIVE = (
     "(until > clock_timestamp() OR (until <= pg_postmaster_start_time() AND clock_timestamp() < "
     f"pg_postmaster_start_time() + interval '{LEASE} seconds'))"
 )
+LIVING_OWNERS = f"SELECT owner FROM leases WHERE {_IS_ALIVE}"
 _UNTIL = f"clock_timestamp() + interval '{LEASE} seconds'"
 _KEPT = "interval '1 day'"  # after its end
 

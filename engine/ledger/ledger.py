@@ -343,6 +343,20 @@ class Ledger(Protocol):
     def record_room(self, scope: str, most: int) -> None:
         """Record how many orders side by side are taken where `scope` says."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may use it as well."""
+
+    def take_share(self, scope: str, allowed: float) -> float | None:
+        """Calls a second of this process where `scope` says, of those allowed to all processes.
+
+        To be renewed every few seconds; held until it is given back or the process ends. None if
+        nobody can say.
+        """
+
+    def give_back_share(self, scope: str) -> None:
+        """Leave the share to the others."""
+
     def recover(self) -> None:
         """Mark orders that a dead process was about to send as unknown; drop what it reserved.
 

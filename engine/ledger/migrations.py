@@ -157,6 +157,15 @@ _STEPS = (
         changed REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Calls a second of each process, by platform and address; used where machines share a ledger.
+    """
+    CREATE TABLE rates (
+        scope TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        share REAL NOT NULL,
+        PRIMARY KEY (scope, owner)
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(_STEPS)
 

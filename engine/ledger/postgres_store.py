@@ -20,6 +20,7 @@ from .ledger import Row
 from .migrations import VERSION, in_postgres, known, steps_after
 from .notices import Outbox
 from .postgres import Connection
+from .rates import RateShares
 from .sqlite_store import Store
 
 _WRITERS = 0x534B59  # the lock that one writer holds at a time, as in an SQLite file
@@ -71,6 +72,7 @@ class PostgresStore(Store):
         self._owner = lease
         self._charges = Charges(self._db, lease, self._now, self._person)
         self._outbox = Outbox(self._db, lease, self._now)
+        self._rates = RateShares(self._db, lease)
         forks.watch(self)
 
     @property
@@ -110,6 +112,18 @@ class PostgresStore(Store):
         """Stay alive in the eyes of the others."""
         with self._transaction():
             pass
+
+    @property
+    def is_shared(self) -> bool:
+        return True
+
+    def take_share(self, scope: str, allowed: float) -> float | None:
+        with self._transaction():
+            return self._rates.take(scope, allowed)
+
+    def give_back_share(self, scope: str) -> None:
+        with self._transaction():
+            self._rates.give_back(scope)
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:

@@ -235,6 +235,16 @@ class ResilientLedger:
             self.memory.record_room(scope, most)
         self._read_disk(lambda disk: disk.record_room(scope, most), None)
 
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    def take_share(self, scope: str, allowed: float) -> float | None:
+        return self._read_disk(lambda disk: disk.take_share(scope, allowed), None)
+
+    def give_back_share(self, scope: str) -> None:
+        self._read_disk(lambda disk: disk.give_back_share(scope), None)
+
     def record_result(self, fingerprint: str, result: Result) -> None:
         self._write(lambda store: store.record_result(fingerprint, result), fingerprint)
 

@@ -157,6 +157,16 @@ class Store(Statements):
                 (scope, most, self._now()),
             )
 
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    def take_share(self, scope: str, allowed: float) -> float | None:
+        return allowed
+
+    def give_back_share(self, scope: str) -> None:
+        pass
+
     def record_accepted(
         self, record: TaskRecord, task: Task, success: TaskState | None = None
     ) -> None:

@@ -51,6 +51,10 @@ class TeamLedger(ResilientLedger):
         store = PostgresStore(self._url, self._password, person=self._person)
         self.disk, self.owner = store, store.owner
 
+    @property
+    def is_shared(self) -> bool:
+        return True
+
     def _load_read_only(self, path: Path) -> None:
         """The file on this disk is another ledger."""
 

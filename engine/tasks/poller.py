@@ -14,6 +14,7 @@ from ..base.types import Request, Status, Task, TaskState
 from ..base.words import tr
 from ..http.retry import retrying
 from ..ledger.ledger import Ledger, Row, State
+from ..platforms.provider import Provider
 from ..settings import settings
 from .elsewhere import can_go_elsewhere
 from .job import Job, Stopped, within
@@ -29,6 +30,7 @@ from .outcome import (
 )
 from .polling import POLLS_A_SECOND, Forecast, Pace, RateLimiter
 from .resume import ResumeCheck
+from .shared_rate import SharedRate
 from .waiting import DEAD_AFTER, Waiting
 
 LOOK = 60.0  # seconds to look for a task that is unresolved, or that nobody waits for
@@ -43,7 +45,7 @@ class Poller:
         self._engine = engine
         self._ledger = ledger
         self._in_thread = resume.in_thread
-        self._rate_limiters: dict[str, RateLimiter] = {}
+        self._rate_limiters: dict[str, RateLimiter | SharedRate] = {}
         self._durations: dict[tuple[str, str, str], deque[float]] = {}
         self._durations_lock = asyncio.Lock()
 
@@ -168,9 +170,10 @@ class Poller:
     ) -> TaskState | SkyportError:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(news.wait(), max(0.0, due - _now()))
+        is_told = news.is_set()
         news.clear()
         await asyncio.sleep(pace.earliest_poll() - _now())
-        await self._rate_limiter(job.provider.name).wait()
+        await self._rate_limiter(job.provider, task).wait(ahead=is_told)
         pace.record_poll(_now())
         provider = job.provider
         poll = partial(read_answer, provider, lambda: scrub_state(provider.poll(task)))
@@ -185,8 +188,17 @@ class Poller:
         """Note how long a task took, for the forecasts of the next ones."""
         self._durations[_duration_key(request)].append(seconds)
 
-    def _rate_limiter(self, platform: str) -> RateLimiter:
-        return self._rate_limiters.setdefault(platform, RateLimiter(POLLS_A_SECOND))
+    def _rate_limiter(self, provider: Provider, task: Task) -> RateLimiter | SharedRate:
+        """Polls of a platform, which all who use a ledger share; a server of one's own has more."""
+        is_shared = self._ledger.is_shared and not provider.charges_nothing(task.endpoint)
+        scope = f"{provider.name} {provider.http.base_url}" if is_shared else provider.name
+        if scope not in self._rate_limiters:
+            self._rate_limiters[scope] = (
+                SharedRate(self._ledger, self._in_thread, scope, POLLS_A_SECOND)
+                if is_shared
+                else RateLimiter(POLLS_A_SECOND)
+            )
+        return self._rate_limiters[scope]
 
     async def _usual_durations(self, request: Request) -> tuple[float, ...]:
         """Durations of such tasks in seconds: from the ledger, then updated here."""

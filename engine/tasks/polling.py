@@ -20,6 +20,7 @@ from ..base.errors import SkyportError
 
 POLLS_A_MINUTE = 40
 POLLS_A_SECOND = 11  # of one platform; 12 are allowed, one is spare for thread jitter
+_AHEAD = 16  # polls at once of tasks whose end the platform has told itself
 _INTERVAL = 1.5
 _LONGER_INTERVAL = 1.55  # if the end is within _FORECAST_RANGE and _FORECAST_MARGIN away
 _FORECAST_RANGE, _FORECAST_MARGIN = 75.0, 2.0  # seconds; later ends cannot be predicted well enough
@@ -32,6 +33,7 @@ _WINDOW = 1.3  # spreads before and after the expected end; four of five tasks e
 _LEAST_SPREAD = 0.15  # seconds
 _CLOSEST, _FARTHEST = 0.25, 6.0  # seconds between polls in the window, and before it
 _SAVED = 8  # polls of the first minute for a task that takes longer than expected
+_RATE_LOOK = 1.0  # seconds between two looks at a rate that may have changed
 _MIN_GAIN = 0.2  # an extra poll closer than this to a regular one is not worth it
 
 
@@ -159,18 +161,46 @@ class RateLimiter:
     """Lets `rate` callers through per second, evenly spaced, first come first served.
 
     A task has at most one poll in progress, so this also gives each task a fair share.
+
+    rate  above 0; may change at any time
     """
 
     def __init__(self, rate: float) -> None:
-        self._interval = 1.0 / rate
-        self._next_slot = 0.0
+        self.rate = rate
+        self._last_slot = -math.inf
+        self._owed = 0  # slots after it that those ahead have taken
+        self._next_ahead = -math.inf
+        self._turn = asyncio.Lock()
 
-    async def wait(self) -> None:
+    async def wait(self, *, ahead: bool = False) -> None:
+        """Wait for a slot; with `ahead`, take one that others go without, up to _AHEAD at once."""
+        if ahead:
+            await self._go_ahead()
+            return
+        now = asyncio.get_running_loop().time
+        async with self._turn:
+            ready = now()
+            while self._next_slot() - ready > _RATE_LOOK:
+                await asyncio.sleep(_RATE_LOOK)
+                ready = now()
+            self._last_slot, self._owed = max(ready, self._next_slot()), 0
+            if self._last_slot > now():
+                await asyncio.sleep(self._last_slot - now())
+
+    async def _go_ahead(self) -> None:
         now = asyncio.get_running_loop().time()
-        slot = max(now, self._next_slot)
-        self._next_slot = slot + self._interval
+        slot = max(now, self._next_slot())
+        if slot > now:
+            self._owed += 1
+        else:
+            self._last_slot, self._owed = now, 0
+        slot = min(slot, max(now, self._next_ahead - (_AHEAD - 1) / self.rate))
+        self._next_ahead = max(now, self._next_ahead) + 1.0 / self.rate
         if slot > now:
             await asyncio.sleep(slot - now)
+
+    def _next_slot(self) -> float:
+        return self._last_slot + (1 + self._owed) / self.rate
 
 
 class ConcurrencyLimit:

@@ -13,6 +13,7 @@ from typing import Any
 import folder_paths
 
 from ...engine.base.errors import InvalidInput, SkyportError
+from ...engine.base.install import PACK
 from ...engine.base.words import tr
 from ...engine.batch.selection import (
     CellKind,
@@ -31,6 +32,7 @@ from . import allowed_files
 from .local_files import is_url
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_EXAMPLE = PACK / "example_workflows" / "skyport-rows.csv"  # what the template of Load Rows reads
 
 
 def choices() -> list[str]:
@@ -50,12 +52,15 @@ def choices() -> list[str]:
 def find_table(name: str) -> Path:
     """The table or folder of this name, below ComfyUI's input folder or where the person allows.
 
+    The example's table is found by its name as well, where the input folder has none of that name.
     Raises InvalidInput where there is none, or nobody allows it.
     """
     text = name.strip().strip('"')
     if not text:
         raise InvalidInput(tr("Choose a table."), do=_advice())
     path = _path(text)
+    if not path.exists() and text == _EXAMPLE.name:
+        return _EXAMPLE
     if not path.exists():
         raise InvalidInput(tr('There is no table "{name}".', name=name), do=_advice())
     return path

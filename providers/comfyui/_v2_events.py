@@ -20,7 +20,7 @@ from ...engine.http.client import Http
 from ...engine.http.response import StreamListener
 from ._v2_answers import is_end
 
-_MOST = 8  # streams of one server: further jobs are polled only
+_MOST = 32  # streams of one server: further jobs are polled only
 _QUIET = 300.0  # seconds without a byte after which a stream is asked for anew
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before a broken stream is asked for again
 _MOST_TRIES = 100

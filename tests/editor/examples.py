@@ -347,6 +347,29 @@ EXAMPLES: Mapping[str, Graph] = {
         },
         "note": note("picture_app"),
     },
+    "Skyport Rows of a Table": {
+        "rows": {
+            "type": "SkyportLoadRows",
+            "pos": [60, 340],
+            "size": [320, 340],
+            "values": {"file": "skyport-rows.csv", "columns": "prompt, seed:INT"},
+        },
+        "make": {
+            "type": "SkyportAnyTextToImage",
+            "pos": [430, 340],
+            "size": [400, 480],
+            "values": {"model": "nano-banana"},
+            "links": {"prompt": ["rows", "column_1"], "seed": ["rows", "column_2"]},
+        },
+        "save": {
+            "type": "SaveImage",
+            "pos": [880, 340],
+            "size": [400, 480],
+            "values": {"filename_prefix": "skyport-row"},
+            "links": {"images": ["make", "images"]},
+        },
+        "note": note("rows"),
+    },
     "Skyport Photo to Video (App)": {
         "load": LOAD,
         "film": {
@@ -469,6 +492,8 @@ def save_thumbnail(name: str, tiles: list[Image.Image]) -> None:
 def tiles_of(name: str, seen: list[Image.Image]) -> list[Image.Image]:
     if "Video" in name:
         return [seen[len(seen) * part // 4] for part in range(4)]
+    if "Rows" in name:
+        return seen[:4]
     return [Image.open(DEMO_PICTURE).convert("RGB"), seen[-1]] if "Run" in name else [seen[-1]]
 
 

@@ -1,7 +1,9 @@
-// A badge whose text the node's width may cut where nodes are elements: there it has all of it as tooltip and as name.
+// A badge whose text the node's width may cut: where nodes are elements it has all of it as tooltip and as name.
+import { fittedBadge } from "./fit.js";
+
 /** `whole` is the text in full; `onClick` makes it a button, which keys press too. */
-export function makeBadge({ text, whole = text, color, cssIcon = "", onClick, ...about }) {
-  const badge = new window.LGraphBadge({ text, fgColor: "#fff", bgColor: color, onClick, ...about });
+export function makeBadge(node, { text, whole = text, color, cssIcon = "", onClick, ...about }) {
+  const badge = fittedBadge(node, { text, fgColor: "#fff", bgColor: color, onClick, ...about });
   badge.cssIcon = `${cssIcon} skyport-badge`; // see badges.css
   // The editor gives the element of a badge what it does not know itself.
   return Object.assign(badge, { title: whole, ...(onClick && button(whole, onClick)) });

@@ -46,7 +46,7 @@ function successor(node) {
 }
 
 function made(node, told, onClick) {
-  return makeBadge({
+  return makeBadge(node, {
     text: told.text,
     whole: told.whole,
     color: COLOURS[told.tone],
