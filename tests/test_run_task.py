@@ -46,6 +46,8 @@ def process(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     said.clear()
     monkeypatch.setattr(PromptServer, "instance", page, raising=False)
     monkeypatch.setenv("SKYPORT_RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setattr(progress, "_allowance", progress.Allowance(20))
+    progress._last.clear()
     host.interrupt_current_processing(False)
     for cached in (providers.runner, providers.price_book, providers.ledger):
         cached.cache_clear()
