@@ -7,6 +7,8 @@ import hashlib
 import os
 import re
 import socket
+import subprocess
+import sys
 import traceback
 import unicodedata
 from collections.abc import Callable
@@ -259,6 +261,28 @@ def test_a_rest_that_ends_early_is_gone_on_with_once_more(server: Scripted, tmp_
     file = carry(fetching(server, "/a", tmp_path).attempt)
     assert file.path.read_bytes() == PNG
     assert len(server.seen) == 4
+
+
+def test_parts_of_a_process_that_died_go_and_those_of_others_stay(
+    server: Scripted, tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    folder = tmp_path / "out"
+    folder.mkdir()
+    left, living, other = (
+        folder / name
+        for name in (
+            f"cat_1.7.{dead.pid}.part",
+            f"cat_1.8.{os.getpid()}.part",
+            f"another.7.{dead.pid}.part",
+        )
+    )
+    for part in (left, living, other):
+        part.write_bytes(b"half")
+    server.on("/a", Answer(body=PNG))
+    carry(fetching(server, "/a", tmp_path).attempt)
+    assert [part.exists() for part in (left, living, other)] == [False, True, True]
 
 
 def test_a_rest_of_another_file_is_not_put_behind_the_first_part(

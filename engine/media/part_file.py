@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +32,7 @@ _RESERVED = re.compile(  # by Windows, which takes superscript digits for digits
     "con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE
 )
 _MIME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
+_PART = re.compile(r"(.+)\.\d+\.\d+\.part")
 _numbers = itertools.count(1)
 
 
@@ -179,11 +181,24 @@ def _rename_to_new(part: Path, path: Path) -> None:
 
 def _remove_abandoned(folder: Path, stem: str) -> None:
     """Remove partial files of this download that processes no longer running have left behind."""
-    for part in folder.glob(f"{stem}.*.part"):
-        pid = part.name.split(".")[-2]
-        if pid.isdigit() and not _is_running(int(pid)):
+    for part in _parts_left_in(folder).pop(stem, []):
+        if not _is_running(int(part.split(".")[-2])):
             with suppress(OSError):
-                part.unlink()
+                os.unlink(part)
+
+
+@lru_cache(maxsize=64)
+def _parts_left_in(folder: Path) -> dict[str, list[str]]:
+    """The partial files that this process found there at first, by stem.
+
+    A folder is read once: it may hold the results of ten thousand orders.
+    """
+    found: dict[str, list[str]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if part := _PART.fullmatch(entry.name):
+                found.setdefault(part[1], []).append(entry.path)
+    return found
 
 
 def _is_running(pid: int) -> bool:
