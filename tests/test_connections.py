@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -175,25 +176,31 @@ def tls(request: pytest.FixtureRequest, trusted: Path) -> Tls:
     return tls
 
 
-def test_orders_after_the_first_answer_take_up_its_secure_session(tls: Tls) -> None:
+@pytest.fixture
+def secure(tls: Tls) -> Iterator[Scripted]:
+    """A host with that certificate that accepts every order."""
     with Scripted(tls=tls) as server:
         server.on("*", answer_json({"task_id": 7}))
-        http = api(server)
-        http.get("models")
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda number: http.post_json("submit", {"n": number}), range(8)))
+        yield server
+
+
+def test_orders_after_the_first_answer_take_up_its_secure_session(
+    tls: Tls, secure: Scripted
+) -> None:
+    http = api(secure)
+    http.get("models")
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: http.post_json("submit", {"n": number}), range(8)))
     assert tls.resumed == [False] + [True] * 8
 
 
 def test_a_host_that_has_forgotten_its_sessions_is_asked_all_the_same(
-    tls: Tls, trusted: Path
+    secure: Scripted, trusted: Path
 ) -> None:
-    with Scripted(tls=tls) as server:
-        server.on("*", answer_json({"task_id": 7}))
-        http = api(server)
-        http.post("submit")
-        server.tls = restarted = Tls(trusted)
-        assert [http.post("submit").status_code for _ in range(2)] == [200, 200]
+    http = api(secure)
+    http.post("submit")
+    secure.tls = restarted = Tls(trusted)
+    assert [http.post("submit").status_code for _ in range(2)] == [200, 200]
     assert restarted.resumed == [False, True]
 
 
@@ -207,26 +214,22 @@ def test_a_certificate_of_an_unknown_authority_is_refused_before_an_order_is_sen
 
 
 def test_a_certificate_that_is_trusted_no_more_is_refused_from_the_next_connection_on(
-    tls: Tls, trusted: Path
+    secure: Scripted, trusted: Path
 ) -> None:
-    with Scripted(tls=tls) as server:
-        server.on("*", answer_json({"task_id": 7}))
-        http = api(server)
+    http = api(secure)
+    http.post("submit")
+    make_certificate(trusted)
+    with pytest.raises(TransportError, match="unknown authority"):
         http.post("submit")
-        make_certificate(trusted)
-        with pytest.raises(TransportError, match="unknown authority"):
-            http.post("submit")
-    assert server.counts["/submit"] == 1
+    assert secure.counts["/submit"] == 1
 
 
-def test_a_host_of_another_name_is_refused_whatever_was_trusted_before(tls: Tls) -> None:
-    with Scripted(tls=tls) as server:
-        server.on("*", answer_json({"task_id": 7}))
-        api(server).post("submit")
-        other = Http("HaiYi", server.url.replace("127.0.0.1", "localhost"), {}, timeout=PATIENT)
-        with pytest.raises(TransportError, match="no secure connection"):
-            other.post("submit")
-    assert server.counts["/submit"] == 1
+def test_a_host_of_another_name_is_refused_whatever_was_trusted_before(secure: Scripted) -> None:
+    api(secure).post("submit")
+    other = Http("HaiYi", secure.url.replace("127.0.0.1", "localhost"), {}, timeout=PATIENT)
+    with pytest.raises(TransportError, match="no secure connection"):
+        other.post("submit")
+    assert secure.counts["/submit"] == 1
 
 
 def test_eight_tasks_check_the_certificate_of_their_platform_once(

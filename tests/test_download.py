@@ -285,6 +285,22 @@ def test_parts_of_a_process_that_died_go_and_those_of_others_stay(
     assert [part.exists() for part in (left, living, other)] == [False, True, True]
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read every folder"
+)
+def test_a_folder_that_can_only_be_written_to_takes_results(
+    server: Scripted, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    folder.chmod(0o300)
+    try:
+        server.on("/a", Answer(body=PNG))
+        assert carry(fetching(server, "/a", tmp_path).attempt).path.read_bytes() == PNG
+    finally:
+        folder.chmod(0o700)
+
+
 def test_a_rest_of_another_file_is_not_put_behind_the_first_part(
     server: Scripted, tmp_path: Path
 ) -> None:

@@ -316,12 +316,18 @@ def test_everybody_sees_who_ordered_what(
 # -- calls a second -----------------------------------------------------------------------------
 
 
+def sharing(children: Children, postgres: Postgres, machines: int) -> list[Child]:
+    """So many that share 11 calls a second, each waiting to renew its share."""
+    sharers = [children.start("share", postgres.url, 11) for _ in range(machines)]
+    assert {sharer.line() for sharer in sharers} == {"ready"}
+    return sharers
+
+
 def test_machines_share_a_rate_and_whoever_comes_next_has_something_at_once(
     postgres: Postgres,
 ) -> None:
     with Children() as children:
-        sharers = [children.start("share", postgres.url, 11) for _ in range(3)]
-        assert {sharer.line() for sharer in sharers} == {"ready"}
+        sharers = sharing(children, postgres, 3)
         one, other, third = sharers
         assert renewed(one) == 5.5
         assert renewed(one) == pytest.approx(9.9)  # alone
@@ -339,8 +345,7 @@ def test_machines_that_begin_at_once_never_have_more_than_is_allowed_together(
     postgres: Postgres,
 ) -> None:
     with Children() as children:
-        sharers = [children.start("share", postgres.url, 11) for _ in range(4)]
-        assert {sharer.line() for sharer in sharers} == {"ready"}
+        sharers = sharing(children, postgres, 4)
         for _ in range(3):
             for sharer in sharers:
                 sharer.go()
@@ -354,8 +359,7 @@ def test_the_share_of_a_killed_machine_is_free_once_its_lease_ends(
 ) -> None:
     store = machine()
     with Children() as children:
-        child = children.start("share", postgres.url, 11)
-        assert child.line() == "ready"
+        (child,) = sharing(children, postgres, 1)
         assert [renewed(child), renewed(child)] == pytest.approx([5.5, 9.9])
         child.kill()
     assert store.take_share("cloud", 11.0) == pytest.approx(0.55)

@@ -194,7 +194,7 @@ def _parts_left_in(folder: Path) -> dict[str, list[str]]:
     A folder is read once: it may hold the results of ten thousand orders.
     """
     found: dict[str, list[str]] = {}
-    with os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:  # it may be one only to write to
         for entry in entries:
             if part := _PART.fullmatch(entry.name):
                 found.setdefault(part[1], []).append(entry.path)
