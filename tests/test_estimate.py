@@ -462,6 +462,8 @@ def priced(own_host: Host) -> Host:
     """A host with prices, which waits for a platform's price list however long it takes."""
     (own_host.home / "prices.json").write_text(json.dumps(PRICES))
     own_host.set_constants("nodes._routes.estimate", _PATIENCE=PATIENCE)
+    own_host.set_constants("providers", _PRICE_TIMEOUT=PATIENCE)
+    own_host.set_constants("engine.spend.price_list", RETRY_AFTER=0)  # what failed before this
     return own_host
 
 

@@ -30,7 +30,7 @@ from skyport.engine.base.errors import (
     TransportError,
 )
 from skyport.engine.base.types import Output, Report, Request, Status, Task, TaskState, no_report
-from skyport.engine.ledger.ledger import ATTACHABLE, EVERYTHING, State
+from skyport.engine.ledger.ledger import ATTACHABLE, EVERYTHING, Row, State
 from skyport.engine.tasks import history
 from skyport.engine.tasks.job import Job
 from test_collector import Process
@@ -182,6 +182,9 @@ class Orders(RuleBasedStateMachine):
         process.rests(seconds)
         process.play.runner.leave(job, stop=True)
         process.rests(1)
+        # Its clock stands still from here on, and others wait while an order is being sent.
+        while any(row.state is State.INTENT for row in self.own_rows(process)):
+            process.rests(1)
 
     @rule(
         number=st.integers(0, ORDERS - 1),
@@ -262,6 +265,9 @@ class Orders(RuleBasedStateMachine):
 
     def connect(self, process: Process) -> Callable[[str], Platform]:
         return lambda name: self.platform(process)
+
+    def own_rows(self, process: Process) -> list[Row]:
+        return [row for row in process.keeper.disk.rows(EVERYTHING) if process.keeper.is_own(row)]  # type: ignore[union-attr]
 
     def end(self, task: Task) -> Status:
         return self.world.tasks[task.id].end
