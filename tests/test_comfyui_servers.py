@@ -424,3 +424,14 @@ def test_where_no_server_answers_each_says_why_and_is_left_out_while_another_doe
     assert provider.prepare(request).endpoint == "three"
     assert provider.can_go_elsewhere(request, "one")
     assert not provider.can_go_elsewhere(comfyui.workflow(WORKFLOW, "one"), "one")
+
+
+def test_polls_a_second_are_counted_for_each_address_whatever_its_servers_are_called() -> None:
+    for name, address in (("pc", "http://10.0.0.7:8188"), ("attic", "http://10.0.0.8:8188")):
+        _servers.add(Server(name, address))
+    comfyui = Comfyui.connected()
+    addresses = [comfyui.polled_address(Task("comfyui", name, "1")) for name in ("pc", "attic")]
+    assert addresses == ["http://10.0.0.7:8188", "http://10.0.0.8:8188"]
+    _servers.rename("pc", "studio")
+    assert comfyui.polled_address(Task("comfyui", "pc", "1")) == "http://10.0.0.7:8188"
+    assert comfyui.polled_address(Task("comfyui", "auto", "1")) == "comfyui://servers"

@@ -274,6 +274,19 @@ def test_callers_that_go_ahead_take_the_slots_of_others_and_are_bounded_too() ->
     assert passed["last"] == 19 * 0.25
 
 
+def test_who_stops_waiting_for_a_slot_leaves_it_to_the_next() -> None:
+    async def scene() -> float:
+        gate = RateLimiter(4.0)
+        await gate.wait()
+        gone, stays = (asyncio.ensure_future(gate.wait()) for _ in range(2))
+        await asyncio.sleep(0.2)
+        gone.cancel()
+        await stays
+        return asyncio.get_running_loop().time() - 1000.0
+
+    assert run(scene()) == 0.25
+
+
 class Answers:
     """A ledger that has these answers to the question for a share, the last one for ever."""
 
@@ -494,3 +507,45 @@ def test_tasks_that_end_together_and_tell_it_are_all_seen_at_once(
     play.run(scene())
     lates = [cloud.times("poll", task)[-1] - cloud.end(task) for task in map(str, range(1, 17))]
     assert max(lates) == pytest.approx(0.0, abs=0.001)
+
+
+def test_news_that_come_while_a_poll_waits_in_line_let_it_go_ahead_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Tells(Cloud):
+        def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+            if task.id == "60":
+                play.loop.call_at(self.end(task.id), wake)
+
+    async def scene() -> None:
+        others = (order({"lasts": 100.0}, seed=n) for n in range(59))
+        tasks = [play.carried(cloud, one, tmp_path) for one in others]
+        await asyncio.gather(*tasks, play.carried(cloud, order(seed=60), tmp_path))
+
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "60")
+    cloud = Tells(play.loop.time, lasts=20.0)
+    play.run(scene())
+    polls = cloud.times("poll", "60")
+    assert polls[-1] - cloud.end("60") == pytest.approx(0.0, abs=0.001)
+    assert most_within(cloud.times("poll"), 1.0) <= POLLS_A_SECOND
+
+
+def test_each_server_of_a_platform_is_polled_as_often_as_one_alone(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Pool(Cloud):
+        def polled_address(self, task: Task) -> str:
+            return f"http://127.0.0.1:{int(task.id) % 10}"
+
+    async def scene() -> None:
+        tasks = (play.carried(cloud, order(seed=n), tmp_path) for n in range(160))
+        await asyncio.gather(*tasks)
+
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "160")
+    cloud = Pool(play.loop.time, lasts=30.0)
+    play.run(scene())
+    lates = [cloud.times("poll", task)[-1] - cloud.end(task) for task in map(str, range(1, 161))]
+    assert max(lates) <= 1.6
+    for server in range(10):
+        mine = [at for call, task, at in cloud.log if call == "poll" and int(task) % 10 == server]
+        assert most_within(mine, 1.0) <= POLLS_A_SECOND

@@ -204,6 +204,13 @@ class Provider:
         Must answer from memory. Override where the platform tells; it is polled all the same.
         """
 
+    def polled_address(self, task: Task) -> str:
+        """Where the task is polled: so many polls a second are made at each address.
+
+        Must answer from memory. Override where there are several servers.
+        """
+        return self.http.base_url
+
     def can_go_elsewhere(self, request: Request, silent: str) -> bool:
         """Whether another server than that of the endpoint `silent` can take the order.
 

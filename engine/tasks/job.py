@@ -156,19 +156,24 @@ class Job:
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """The outcome of `work`, or Stopped as soon as the job is stopped."""
-        running = asyncio.ensure_future(work)
-        try:
-            while not running.done():
-                stopping = asyncio.ensure_future(self.stop.wait())
-                try:
-                    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    stopping.cancel()
-                if self.stop.is_set() and not running.done():
-                    raise Stopped
-            return running.result()
-        finally:
-            running.cancel()
+        return await unless(self.stop, work, Stopped())
+
+
+async def unless(event: asyncio.Event, work: Coroutine[Any, Any, T], error: Exception) -> T:
+    """The outcome of `work`, or `error` as soon as the event is set."""
+    running = asyncio.ensure_future(work)
+    try:
+        while not running.done():
+            waiting = asyncio.ensure_future(event.wait())
+            try:
+                await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+            if event.is_set() and not running.done():
+                raise error
+        return running.result()
+    finally:
+        running.cancel()
 
 
 async def within(seconds: float | None, work: Coroutine[Any, Any, T], error: Exception) -> T:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
 from functools import partial
 
 from ..base.background import Engine
@@ -18,6 +17,7 @@ from ..platforms.provider import Provider
 from ..settings import settings
 from .elsewhere import can_go_elsewhere
 from .job import Job, Stopped, within
+from .news import News
 from .outcome import (
     look_reason,
     lost_error,
@@ -60,7 +60,7 @@ class Poller:
         forecast = Forecast(now - _age(row), await self._usual_durations(job.request))
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
-        news = _news(job, task)
+        news = News(job.provider, task)
         while True:
             due = pace.next_poll(forecast.expected_end(), forecast.spread)
             due = max(due, _now() + waiting.pause)
@@ -131,7 +131,7 @@ class Poller:
             )
 
     async def _next_answer(
-        self, job: Job, task: Task, pace: Pace, due: float, news: asyncio.Event
+        self, job: Job, task: Task, pace: Pace, due: float, news: News
     ) -> TaskState | SkyportError:
         """The answer to the next poll when it is due, or what came instead."""
         while True:
@@ -166,14 +166,11 @@ class Poller:
         job.stop.clear()
 
     async def _poll(
-        self, job: Job, task: Task, pace: Pace, due: float, news: asyncio.Event
+        self, job: Job, task: Task, pace: Pace, due: float, news: News
     ) -> TaskState | SkyportError:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(news.wait(), max(0.0, due - _now()))
-        is_told = news.is_set()
-        news.clear()
+        await news.wait(due)
         await asyncio.sleep(pace.earliest_poll() - _now())
-        await self._rate_limiter(job.provider, task).wait(ahead=is_told)
+        await news.take_turn(self._rate_limiter(job.provider, task))
         pace.record_poll(_now())
         provider = job.provider
         poll = partial(read_answer, provider, lambda: scrub_state(provider.poll(task)))
@@ -189,9 +186,9 @@ class Poller:
         self._durations[_duration_key(request)].append(seconds)
 
     def _rate_limiter(self, provider: Provider, task: Task) -> RateLimiter | SharedRate:
-        """Polls of a platform, which all who use a ledger share; a server of one's own has more."""
+        """Polls at one address: those of all who use a ledger, but at a server of one's own."""
         is_shared = self._ledger.is_shared and not provider.charges_nothing(task.endpoint)
-        scope = f"{provider.name} {provider.http.base_url}" if is_shared else provider.name
+        scope = f"{provider.name} {provider.polled_address(task)}"
         if scope not in self._rate_limiters:
             self._rate_limiters[scope] = (
                 SharedRate(self._ledger, self._in_thread, scope, POLLS_A_SECOND)
@@ -208,18 +205,6 @@ class Poller:
                 past = await self._in_thread(lambda: self._ledger.past_durations(*key))
                 self._durations[key] = deque(reversed(past), maxlen=_MAX_DURATIONS)
         return tuple(self._durations[key])
-
-
-def _news(job: Job, task: Task) -> asyncio.Event:
-    """Set when the platform tells that the task has ended."""
-    news, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def wake() -> None:
-        loop.call_soon_threadsafe(news.set)
-
-    with suppress(SkyportError):
-        job.provider.on_end(task, wake)
-    return news
 
 
 def _age(row: Row | None) -> float:

@@ -173,19 +173,20 @@ class RateLimiter:
         self._turn = asyncio.Lock()
 
     async def wait(self, *, ahead: bool = False) -> None:
-        """Wait for a slot; with `ahead`, take one that others go without, up to _AHEAD at once."""
+        """Wait for a slot; with `ahead`, take one that others go without, up to _AHEAD at once.
+
+        A slot is taken only when its time has come: who stops waiting leaves it to the next.
+        """
         if ahead:
             await self._go_ahead()
             return
         now = asyncio.get_running_loop().time
         async with self._turn:
-            ready = now()
-            while self._next_slot() - ready > _RATE_LOOK:
-                await asyncio.sleep(_RATE_LOOK)
-                ready = now()
-            self._last_slot, self._owed = max(ready, self._next_slot()), 0
-            if self._last_slot > now():
-                await asyncio.sleep(self._last_slot - now())
+            due = max(now(), self._next_slot())
+            while (pause := due - now()) > 0:
+                await asyncio.sleep(min(pause, _RATE_LOOK))
+                due = max(min(due, now()), self._next_slot())
+            self._last_slot, self._owed = due, 0
 
     async def _go_ahead(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -221,6 +221,13 @@ class Comfyui(Provider):
         with self._server(self._home_of(task)) as dialect:
             return dialect.poll(task)
 
+    def polled_address(self, task: Task) -> str:
+        server = None
+        if self._only is None:
+            with suppress(InvalidInput):  # a broken servers.json is told by the poll itself
+                server = _servers.find(self._homes.get(task.id, task.endpoint))
+        return server.address if server else super().polled_address(task)
+
     def on_end(self, task: Task, wake: Callable[[], None]) -> None:
         if self._only is None and task.endpoint != AUTO:
             with self._server(task.endpoint) as dialect:
