@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from _clock import LONG, Clock
+from _clock import LONG, Clock, StoppedClock
 from _waiting import PATIENT, until
 from scripted import Answer, Scripted, answer_json
 from skyport.engine.base.types import Status, Task, TaskState
 from skyport.engine.http.client import Http
 from skyport.providers.comfyui._events import Events
+from skyport.providers.comfyui._liveness import SILENT_AFTER
 from skyport.providers.comfyui._native import NativeDialect, with_events
 from skyport.providers.comfyui._v2 import V2Dialect
 from skyport.providers.comfyui._v2_events import JobEvents
@@ -152,6 +153,94 @@ def test_a_server_without_one_is_only_slower(server: Scripted) -> None:
     events.follow("a", WORKFLOW)
     until(lambda: server.asked("/ws"))
     assert events.progress("a") == ("", None)
+    events.forget("a")
+
+
+# -- whether the end will be told ----------------------------------------------------------------
+
+RUNNING = TaskState(Status.RUNNING, "in_progress")
+WAITING = TaskState(Status.QUEUED, "pending")
+
+
+def alive(there: EventServer, events: Events) -> None:
+    """The connection brings something, and then the task is polled."""
+    there.tell("progress", node="5", prompt_id="a", value=5, max=20)
+    until(lambda: events.progress("a")[1] == 0.25)
+    events.begin_poll("a")
+
+
+def test_a_running_task_is_as_events_tell_it_once_it_was_polled_on_a_connection_that_is_alive(
+    there: EventServer, events: Events
+) -> None:
+    assert events.live_state("a", RUNNING) is None
+    there.tell("executing", node="5", prompt_id="a")
+    until(lambda: events.progress("a")[0])
+    assert events.live_state("a", RUNNING) is None  # it may have ended before the connection
+    alive(there, events)
+    told = TaskState(Status.RUNNING, "in_progress", node="Draw it (5)", node_progress=0.25)
+    assert events.live_state("a", RUNNING) == told
+    assert events.live_state("another", RUNNING) is None
+    there.drop()
+    until(lambda: events.live_state("a", RUNNING) is None)
+
+
+def test_an_end_in_a_gap_between_two_connections_is_asked_for(
+    there: EventServer, events: Events
+) -> None:
+    alive(there, events)
+    there.drop()
+    until(lambda: len(there.open) == 2)
+    there.tell("status", status={})
+    until(lambda: events._liveness.spell == 2)
+    assert events.live_state("a", RUNNING) is None
+    events.begin_poll("a")
+    assert events.live_state("a", RUNNING) is not None
+
+
+def test_a_task_that_has_begun_since_it_was_seen_in_the_queue_is_asked_for(
+    there: EventServer, events: Events
+) -> None:
+    there.tell("status", status={})
+    until(lambda: events._liveness.spell)
+    events.begin_poll("a")
+    assert events.live_state("a", WAITING) == WAITING
+    there.tell("execution_start", prompt_id="a")
+    until(lambda: events.live_state("a", WAITING) is None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [("execution_success", {}), ("executing", {"node": None})],
+)
+def test_a_task_whose_end_was_told_is_asked_for_until_the_history_has_it_and_tells_whoever_comes(
+    there: EventServer, events: Events, kind: str, data: dict[str, Any]
+) -> None:
+    alive(there, events)
+    there.tell(kind, prompt_id="a", **data)
+    until(lambda: events.live_state("a", RUNNING) is None)
+    woken: list[str] = []
+    events.on_end("a", lambda: woken.append("a"))
+    assert woken == ["a"]
+
+
+def test_a_connection_without_a_sign_of_life_is_not_relied_on_until_there_is_one(
+    there: EventServer,
+) -> None:
+    clock = StoppedClock()
+    events = Events(Http("ComfyUI", there.url, KEY, timeout=PATIENT), clock, quiet=0.1)
+    events.follow("a", WORKFLOW)
+    until(lambda: there.open)
+    until(lambda: there.open[-1].recv(1)[0] == 0x80 | websocket.ABNF.OPCODE_PING)
+    assert events.live_state("a", RUNNING) is None
+    there.send(b"", websocket.ABNF.OPCODE_PONG)
+    until(lambda: events._liveness.spell == 1)
+    events.begin_poll("a")
+    assert events.live_state("a", RUNNING) is not None
+    clock.now += SILENT_AFTER
+    assert events.live_state("a", RUNNING) is None
+    there.send(b"", websocket.ABNF.OPCODE_PONG)
+    until(lambda: events._liveness.spell == 2)
+    assert events.live_state("a", RUNNING) is None
     events.forget("a")
 
 
@@ -294,6 +383,33 @@ def test_a_job_whose_answer_tells_no_progress_has_that_of_its_stream(server: Scr
     state = dialect.poll(Task("comfyui", "pc", "7"))
     assert (state.node, state.node_progress, state.progress) == ("KSampler", 0.25, 0.5)
     dialect._events.forget("7")
+
+
+def test_a_job_is_relied_on_to_tell_its_end_while_its_stream_is_read(
+    v2: V2Dialect, clock: Clock
+) -> None:
+    task = Task("comfyui", "pc", str(v2.submit(PAINTED, str(uuid.uuid4()))))
+    live_state = v2.on_end(task, lambda: None)
+    clock.forward(20)
+    until(lambda: v2._events.progress(task.id))
+    assert live_state(RUNNING) is None  # it was not polled since the stream began
+    state = v2.poll(task)
+    live = until(lambda: live_state(state))
+    assert (live.status, live.node) == (Status.RUNNING, "SandboxPainter")
+    assert live_state(WAITING) is None
+    clock.forward()
+    until(lambda: live_state(state) is None)
+
+
+def test_a_job_whose_stream_has_broken_is_polled_as_without_one(server: Scripted) -> None:
+    server.on(EVENTS, stream(("progress", '{"value": 0.5}')), Answer(status=501))
+    events = JobEvents(Http("ComfyUI", server.url, KEY, timeout=PATIENT))
+    woken: list[str] = []
+    events.on_end("7", EVENTS, lambda: woken.append("7"))
+    until(lambda: woken)
+    events.begin_poll("7")
+    assert events.live_state("7", RUNNING) is None
+    events.forget("7")
 
 
 def test_a_stream_that_breaks_wakes_for_a_poll_and_is_asked_for_again(server: Scripted) -> None:

@@ -8,6 +8,7 @@ import statistics
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from skyport.engine.base.types import Result, Status, Task, TaskState
 from skyport.engine.ledger.ledger import record_of
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.platforms.provider import LiveState
 from skyport.engine.tasks.polling import (
     POLLS_A_MINUTE,
     ConcurrencyLimit,
@@ -30,7 +32,7 @@ from skyport.engine.tasks.polling import (
 )
 from skyport.engine.tasks.shared_rate import SharedRate
 from skyport.engine.tasks.waiting import Waiting
-from virtual import Cloud, Play, VirtualLoop, most_within, order
+from virtual import Cloud, Play, VirtualLoop, ended, most_within, order
 
 POLLS_A_SECOND = 12  # what a platform is promised
 GOAL = 0.75  # seconds
@@ -102,6 +104,8 @@ def test_the_middle_between_two_polls_is_what_is_learnt_of_a_task() -> None:
     assert pace.duration() == 0.5
     pace.record_poll(103.0)
     assert pace.duration() == 2.0
+    pace.record_poll(120.0, is_told=True)
+    assert pace.duration() == 20.0
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.1, 0.15])
@@ -549,3 +553,108 @@ def test_each_server_of_a_platform_is_polled_as_often_as_one_alone(
     for server in range(10):
         mine = [at for call, task, at in cloud.log if call == "poll" and int(task) % 10 == server]
         assert most_within(mine, 1.0) <= POLLS_A_SECOND
+
+
+# -- a platform that tells the end itself -------------------------------------------------------
+
+
+class Live(Cloud):
+    """Tells the end of a task, with the node that runs, over a connection that may break.
+
+    breaks  when it does, seconds after the submit
+    loses   whether what it tells is lost on the way
+    """
+
+    def __init__(self, play: Play, lasts: float, breaks: float = 1e9, **how: Any) -> None:
+        super().__init__(play.loop.time, lasts, **how)
+        self.play, self.breaks, self.loses = play, breaks, how.get("loses", False)
+
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState:
+        self.began = self.clock()
+        if not self.loses and self.lasts < self.breaks:
+            self.play.loop.call_at(self.end(task.id), wake)
+        return self.live_state
+
+    def live_state(self, state: TaskState) -> TaskState | None:
+        passed = self.clock() - self.began
+        return replace(state, node=f"{passed:.1f} s") if passed < self.breaks else None
+
+    def polled(self) -> list[float]:
+        return [round(at - self.began, 2) for at in self.times("poll")]
+
+
+def test_a_task_whose_end_will_be_told_is_polled_seldom_and_its_end_is_seen_at_once(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = Live(play, lasts=40.3)
+    play.result(cloud, order(), tmp_path)
+    assert cloud.polled() == [0.75, 15.75, 30.75, 40.3]
+
+
+def test_a_task_whose_connection_breaks_is_polled_as_without_one_at_once(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = Live(play, lasts=14.3, breaks=9.0)
+    play.result(cloud, order(), tmp_path)
+    assert cloud.polled() == [0.75, 9.75, 11.25, 12.75, 14.25, 15.75]
+
+
+def test_an_end_that_is_lost_on_the_way_is_seen_by_a_poll_all_the_same(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = Live(play, lasts=20.0, loses=True)
+    play.result(cloud, order(), tmp_path)
+    assert cloud.polled() == [0.75, 15.75, 30.75]
+
+
+def test_polls_without_an_answer_are_repeated_whatever_the_connection_says(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = Live(play, lasts=20.0, loses=True)
+    cloud.script["poll"] = [None, *[ServerFault("busy", status=500)] * 2]
+    play.result(cloud, order(), tmp_path)
+    assert cloud.polled() == [0.75, 15.75, 17.25, 20.25]
+
+
+def test_the_node_that_runs_is_shown_between_polls(play: Play, tmp_path: Path) -> None:
+    cloud = Live(play, lasts=40.0)
+
+    async def scene() -> list[str]:
+        job = await play.runner.begin(cloud, order(), tmp_path)
+        shown = []
+        for _ in range(4):
+            await play.pause(3.0)
+            assert job.snapshot.state is not None
+            shown.append(job.snapshot.state.node)
+        await ended(job)
+        return shown
+
+    assert play.run(scene()) == ["2.2 s", "5.2 s", "8.2 s", "11.2 s"]
+
+
+def test_a_task_that_waits_in_a_queue_is_polled_for_its_position(
+    play: Play, tmp_path: Path
+) -> None:
+    class Queue(Live):
+        def poll(self, task: Task) -> TaskState:
+            state = super().poll(task)
+            return state if state.status.terminal else replace(state, status=Status.QUEUED)
+
+    cloud = Queue(play, lasts=12.0)
+    play.result(cloud, order(), tmp_path)
+    assert cloud.polled() == [0.75, 5.75, 10.75, 12.0]
+
+
+def test_an_interrupt_between_seldom_polls_takes_nobody_for_silent(
+    play: Play, tmp_path: Path
+) -> None:
+    cloud = Live(play, lasts=20.0)
+
+    async def scene() -> Result:
+        job = await play.runner.begin(cloud, order(), tmp_path)
+        await play.pause(14.0)
+        play.runner.leave(job, stop=True)
+        return await ended(job)
+
+    assert play.run(scene()).files is not None
+    assert cloud.counts["cancel"] == 1

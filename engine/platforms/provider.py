@@ -30,6 +30,7 @@ from .last_answer import shown_answer
 from .media_host import MediaHost, account
 
 Accepted = str | TaskState  # the id of a task, or the final state of one that was answered at once
+LiveState = Callable[[TaskState], TaskState | None]  # see Provider.on_end
 
 
 class Provider:
@@ -198,11 +199,16 @@ class Provider:
         """
         return self.is_free
 
-    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState | None:
         """Have `wake` called, from any thread, as soon as a poll would bring the task's end.
 
-        Must answer from memory. Override where the platform tells; it is polled all the same.
+        Returned is a function that brings the state of the last poll up to date as long as nothing
+        can have ended the task since that poll without calling `wake`, and answers None otherwise:
+        as when the connection has broken, or brings no sign of life. The task is polled seldom as
+        long. Both must answer from memory. Override where the platform tells; ends are polled all
+        the same.
         """
+        return None
 
     def polled_address(self, task: Task) -> str:
         """Where the task is polled: so many polls a second are made at each address.

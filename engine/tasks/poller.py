@@ -60,7 +60,7 @@ class Poller:
         forecast = Forecast(now - _age(row), await self._usual_durations(job.request))
         look_until = now + LOOK if row and row.state is State.UNRESOLVED else None
         job.show(usual=forecast.usual)
-        news = News(job.provider, task)
+        news = News(job, task)
         while True:
             due = pace.next_poll(forecast.expected_end(), forecast.spread)
             due = max(due, _now() + waiting.pause)
@@ -170,14 +170,17 @@ class Poller:
     ) -> TaskState | SkyportError:
         await news.wait(due)
         await asyncio.sleep(pace.earliest_poll() - _now())
-        await news.take_turn(self._rate_limiter(job.provider, task))
-        pace.record_poll(_now())
+        is_told = await news.take_turn(self._rate_limiter(job.provider, task))
+        pace.record_poll(_now(), is_told)
         provider = job.provider
         poll = partial(read_answer, provider, lambda: scrub_state(provider.poll(task)))
         try:
-            return await self._engine.blocking(poll)
+            state = await self._engine.blocking(poll)
         except (ApiError, BadResult, TransportError) as error:
             return error
+        pace.record_answer()
+        news.record_answer(state)
+        return state
 
     # -- shared by the tasks of a platform --------------------------------------------------
 

@@ -45,18 +45,28 @@ class Pace:
         self._polls: deque[float] = deque(maxlen=POLLS_A_MINUTE)
         self._extra_polls_left = _MAX_EXTRA_POLLS
         self._count = 0
+        self._is_told = self._is_answered = False
         self._is_bunched = False  # whether polls have been saved up for the expected end
 
-    def record_poll(self, now: float) -> None:
-        """Record a poll; one that brings no answer counts too."""
+    def record_poll(self, now: float, is_told: bool = False) -> None:
+        """Record a poll; one that brings no answer counts too.
+
+        is_told  whether the platform has just told that the task has ended
+        """
+        self._is_told, self._is_answered = is_told, False
         early = self._polls and now < self._polls[-1] + _INTERVAL - _MIN_GAIN
         self._extra_polls_left -= 1 if early else 0
         self._polls.append(now)
         self._count += 1
 
+    def record_answer(self) -> None:
+        """Record that the last poll was answered."""
+        self._is_answered = True
+
     def is_late(self, now: float) -> bool:
         """Whether the last poll has been without an answer for longer than any should take."""
-        return bool(self._polls) and now - self._polls[-1] > _LATE
+        waits = bool(self._polls) and not self._is_answered
+        return waits and now - self._polls[-1] > _LATE
 
     def earliest_poll(self) -> float:
         """The earliest time at which another poll stays within the limit."""
@@ -110,8 +120,10 @@ class Pace:
         return len(self._polls) * _INTERVAL > last - self._started + _INTERVAL / 2 + 0.01
 
     def duration(self) -> float:
-        """Seconds from start to end, estimated as midway between the last two polls."""
+        """Seconds from start to end: midway between the last two polls, if it was not told."""
         last = self._polls[-1] if self._polls else self._started
+        if self._is_told:
+            return last - self._started
         before = self._polls[-2] if len(self._polls) > 1 else self._started
         return (before + last) / 2 - self._started
 

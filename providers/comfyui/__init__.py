@@ -16,7 +16,7 @@ from ...engine.base.words import tr
 from ...engine.http.client import Http
 from ...engine.http.retry import is_wrong_address, outcome_unknown
 from ...engine.platforms.media_host import MediaHost, account
-from ...engine.platforms.provider import Accepted, Provider
+from ...engine.platforms.provider import Accepted, LiveState, Provider
 from ...engine.settings import settings
 from . import _answers, _servers
 from ._detect import no_comfyui_error
@@ -228,10 +228,11 @@ class Comfyui(Provider):
                 server = _servers.find(self._homes.get(task.id, task.endpoint))
         return server.address if server else super().polled_address(task)
 
-    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
-        if self._only is None and task.endpoint != AUTO:
-            with self._server(task.endpoint) as dialect:
-                dialect.on_end(task, wake)
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState | None:
+        if self._only is not None or task.endpoint == AUTO:
+            return None
+        with self._server(task.endpoint) as dialect:
+            return dialect.on_end(task, wake)
 
     def cancel(self, task: Task) -> bool:
         with self._server(self._home_of(task)) as dialect:

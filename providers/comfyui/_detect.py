@@ -24,7 +24,7 @@ from ...engine.base.types import Json, MediaFile, Report, Task, TaskState, no_re
 from ...engine.base.words import tr
 from ...engine.http.client import Http
 from ...engine.http.response import read_json
-from ...engine.platforms.provider import Accepted
+from ...engine.platforms.provider import Accepted, LiveState
 from . import _v2_answers
 from ._dialect import Dialect, ServerInfo, Workflow
 from ._native import with_events
@@ -124,9 +124,8 @@ class DetectedDialect:
         with self._spoken() as dialect:
             return dialect.poll(task)
 
-    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
-        if self._dialect is not None:
-            self._dialect.on_end(task, wake)
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState | None:
+        return self._dialect.on_end(task, wake) if self._dialect is not None else None
 
     def cancel(self, task: Task) -> bool:
         with self._spoken() as dialect:

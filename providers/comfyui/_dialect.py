@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ...engine.base.types import Json, MediaFile, Report, Task, TaskState, no_report
 from ...engine.http.client import Http
-from ...engine.platforms.provider import Accepted
+from ...engine.platforms.provider import Accepted, LiveState
 
 Workflow = Mapping[str, Json]  # in API format: node id -> {class_type, inputs}
 
@@ -71,8 +71,11 @@ class Dialect(Protocol):
         """The state of the task. Raises NotFound where the server does not know it."""
         ...
 
-    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
-        """Call `wake`, from any thread, once the task has ended; never where that is not told."""
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState | None:
+        """Call `wake`, from any thread, once the task has ended; never where that is not told.
+
+        See `Provider.on_end` for what is returned.
+        """
         ...
 
     def cancel(self, task: Task) -> bool:

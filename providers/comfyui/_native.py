@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from ...engine.http.retry import no_task_id_error
 from ...engine.media.formats import extension
 from ...engine.platforms.answers import says_no_such_task
 from ...engine.platforms.last_answer import shown_answer
-from ...engine.platforms.provider import Accepted
+from ...engine.platforms.provider import Accepted, LiveState
 from . import _answers
 from ._dialect import Device, ServerInfo, Workflow
 from ._events import Events
@@ -116,6 +117,8 @@ class NativeDialect:
     # -- poll -----------------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
+        if self._events is not None:
+            self._events.begin_poll(task.id)
         state = self._with_node(task, _answers.state_of(self._job(task.id), self.http.base_url))
         if state.status is Status.QUEUED:
             state = replace(state, queue=self._place(task.id))
@@ -131,9 +134,11 @@ class NativeDialect:
         is_running = state.status is Status.RUNNING
         return replace(state, node=node, node_progress=share) if is_running else state
 
-    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
-        if self._events is not None:
-            self._events.on_end(task.id, wake)
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState | None:
+        if self._events is None:
+            return None
+        self._events.on_end(task.id, wake)
+        return partial(self._events.live_state, task.id)
 
     def _job(self, task_id: str) -> Mapping[str, Any]:
         """The job. Raises NotFound in its own form where the server does not know it."""

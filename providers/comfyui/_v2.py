@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from ...engine.http.retry import no_task_id_error, outcome_unknown
 from ...engine.http.session import origin
 from ...engine.media.formats import extension
 from ...engine.platforms.last_answer import shown_answer
-from ...engine.platforms.provider import Accepted
+from ...engine.platforms.provider import Accepted, LiveState
 from ...engine.workflows.object_info import is_object_info
 from . import _v2_answers as answers
 from . import _v2_errors as errors
@@ -191,6 +192,7 @@ class V2Dialect:
     # -- one job ----------------------------------------------------------------------------
 
     def poll(self, task: Task) -> TaskState:
+        self._events.begin_poll(task.id)
         job = self._job(task)
         if self._is_lost(job):  # a proxy may have looked just as it went from queue to history
             job = self._job(task)
@@ -237,8 +239,9 @@ class V2Dialect:
         except ApiError:  # a redirect to a storage, from where it is fetched as a file
             return None
 
-    def on_end(self, task: Task, wake: Callable[[], None]) -> None:
+    def on_end(self, task: Task, wake: Callable[[], None]) -> LiveState | None:
         self._events.on_end(task.id, self._link(task, "events", "/events"), wake)
+        return partial(self._events.live_state, task.id)
 
     def cancel(self, task: Task) -> bool:
         try:

@@ -51,23 +51,32 @@ def state(job: Mapping[str, Any], task: Task, base_url: str, fetch: FetchOutput)
     """What a job's answer says. `fetch` gets outputs that an entry does not hold itself."""
     word = str(job.get("status") or "")
     status = _WORDS.get(word.strip().lower())
-    progress = _object(job.get("progress"))
     found = TaskState(
         status=status or Status.RUNNING,
         word=word,
-        progress=number(progress.get("value")),
-        node=str(progress.get("current_node_class") or progress.get("current_node") or ""),
-        node_progress=_step(progress),
         queue=_queue(job) if status is Status.QUEUED else (None, None),
         message=_reason(job) if status is Status.FAILED else "",
         known=status is not None,
         details=tuple(_details(job)),
     )
+    found = with_progress(found, _object(job.get("progress")))
     if status is Status.SUCCEEDED:
         outputs, unreadable = _outputs(job, base_url, fetch)
         found = replace(found, progress=1.0, outputs=outputs, message=unreadable)
     ends = found.status.terminal or not found.known
     return replace(found, answer=shown_answer(dict(job))) if ends else found
+
+
+def with_progress(state: TaskState, progress: Mapping[str, Json]) -> TaskState:
+    """`state` with what a job's answer, or an event, says of its progress, if that is anything."""
+    if not progress:
+        return state
+    return replace(
+        state,
+        progress=number(progress.get("value")),
+        node=str(progress.get("current_node_class") or progress.get("current_node") or ""),
+        node_progress=_step(progress),
+    )
 
 
 def is_end(job: Mapping[str, Json]) -> bool:

@@ -15,10 +15,11 @@ from typing import Any
 
 from ...engine.base import forks
 from ...engine.base.errors import ApiError, SkyportError
-from ...engine.base.types import Json
+from ...engine.base.types import Json, Status, TaskState
 from ...engine.http.client import Http
 from ...engine.http.response import StreamListener
-from ._v2_answers import is_end
+from ._liveness import Liveness
+from ._v2_answers import is_end, with_progress
 
 _MOST = 32  # streams of one server: further jobs are polled only
 _QUIET = 300.0  # seconds without a byte after which a stream is asked for anew
@@ -29,10 +30,15 @@ _NONE_HERE = (404, 405, 410, 501)  # there is no such stream
 
 @dataclass
 class Followed:
-    """A job as its stream tells it: whom to wake at its end, and its last progress."""
+    """A job as its stream tells it: whom to wake at its end, and its last progress.
+
+    polled_in  the spell of its stream (see Liveness) in which it was last polled
+    """
 
     wakes: list[Callable[[], None]] = field(default_factory=list)
     progress: Mapping[str, Json] | None = None
+    liveness: Liveness = field(default_factory=Liveness)
+    polled_in: int = 0
 
 
 class JobEvents:
@@ -54,6 +60,21 @@ class JobEvents:
                 Thread(target=self._run, args=(job_id, path), name=name, daemon=True).start()
             if job is not None:
                 job.wakes.append(wake)
+
+    def begin_poll(self, job_id: str) -> None:
+        """Note that the job is polled now: what its stream tells from now on is all news."""
+        if (job := self._jobs.get(job_id)) is not None:
+            job.polled_in = job.liveness.spell
+
+    def live_state(self, job_id: str, state: TaskState) -> TaskState | None:
+        """`state`, of the last poll, as it is now; None where the job's end might not be told."""
+        job = self._jobs.get(job_id)
+        spell = job.liveness.spell if job else 0
+        if job is None or not spell or job.polled_in != spell:
+            return None
+        if job.progress is None or state.status is not Status.QUEUED:
+            return with_progress(state, job.progress or {})
+        return None
 
     def progress(self, job_id: str) -> Mapping[str, Json] | None:
         job = self._jobs.get(job_id)
@@ -80,6 +101,7 @@ class JobEvents:
         lines = EventLines(lambda kind, data: self._take(job, kind, data))
 
         def on_line(line: str) -> bool:
+            job.liveness.record()
             with suppress(ValueError, RecursionError):
                 lines.line(line)
             return lines.has_ended or job_id not in self._jobs
@@ -90,6 +112,8 @@ class JobEvents:
             return error.http not in _NONE_HERE and job_id in self._jobs
         except SkyportError:
             return job_id in self._jobs
+        finally:
+            job.liveness.lose()
         _wake(job)  # it ends with the job
         return not lines.has_ended and job_id in self._jobs
 
