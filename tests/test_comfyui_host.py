@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _clock import StoppedClock
 from _waiting import until
 from host import PROBES, Host, open_host
 from PIL import Image, ImageChops
 from skyport import providers
 from skyport.engine.base.errors import InputRejected, NotFound, TaskFailed
 from skyport.engine.base.types import Request, Result, Status, Task
+from skyport.engine.http.client import Http
 from skyport.engine.ledger.ledger import EVERYTHING
 from skyport.engine.media.files import describe
 from skyport.providers import comfyui
 from skyport.providers.comfyui import Comfyui
+from skyport.providers.comfyui._events import Events
+from skyport.providers.comfyui._liveness import SILENT_AFTER
 from skyport.providers.comfyui._servers import Server, add
 from virtual import Play, ended
 
@@ -141,10 +145,23 @@ def test_the_node_that_runs_there_is_told_by_its_title(provider: Comfyui, second
     running = task(provider, prompt)
     until(lambda: provider.poll(running).node == "The gate (2)")
     woken: list[bool] = []
-    provider.on_end(running, lambda: woken.append(True))
+    live_state = provider.on_end(running, lambda: woken.append(True))
+    assert live_state
+    assert live_state(state := provider.poll(running)) == state
     second.open_gate("gate-title")
     until(lambda: woken)
+    assert live_state(state) is None
     assert provider.poll(running).status is Status.SUCCEEDED
+
+
+def test_a_quiet_server_gives_a_sign_of_life_when_asked(second: Host) -> None:
+    clock = StoppedClock()
+    events = Events(Http("ComfyUI", second.client.url, {}), clock, quiet=0.1)
+    events.follow("nothing", {})
+    until(lambda: events._liveness.spell == 1)
+    clock.now += SILENT_AFTER
+    until(lambda: events._liveness.spell == 2)
+    events.forget("nothing")
 
 
 # -- a pool ---------------------------------------------------------------------------------------

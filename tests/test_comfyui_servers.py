@@ -21,7 +21,7 @@ from skyport.engine.base.errors import (
     SkyportError,
     TransportError,
 )
-from skyport.engine.base.types import Request, Task
+from skyport.engine.base.types import Request, Status, Task, TaskState
 from skyport.engine.settings import keys
 from skyport.engine.tasks.public_view import without_keys
 from skyport.providers import comfyui
@@ -435,3 +435,12 @@ def test_polls_a_second_are_counted_for_each_address_whatever_its_servers_are_ca
     _servers.rename("pc", "studio")
     assert comfyui.polled_address(Task("comfyui", "pc", "1")) == "http://10.0.0.7:8188"
     assert comfyui.polled_address(Task("comfyui", "auto", "1")) == "comfyui://servers"
+
+
+def test_a_server_tells_the_ends_of_its_own_tasks_and_of_those_alone_that_it_surely_has() -> None:
+    _servers.add(Server("pc", "http://10.0.0.7:8188", "native"))
+    comfyui = Comfyui.connected()
+    live_state = comfyui.on_end(Task("comfyui", "pc", "1"), lambda: None)
+    assert live_state is not None
+    assert live_state(TaskState(Status.RUNNING)) is None  # nothing was sent yet
+    assert comfyui.on_end(Task("comfyui", "auto", "1"), lambda: None) is None
