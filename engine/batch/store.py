@@ -316,6 +316,7 @@ class BatchStore:
         db.execute("PRAGMA journal_mode = WAL")
         # What a power failure takes from here, the ledger still knows.
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA cache_size = -256")  # KB: rows come and go in their order
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:

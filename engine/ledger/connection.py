@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 _BUSY = 10.0  # seconds to wait for another process that is writing
+_CACHE_KB = 256  # many threads write in turns, and each would keep pages in memory of its own
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -22,6 +23,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         # An order must survive a power failure, not only a crash: money is at stake.
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     except BaseException:
         db.close()
         raise
