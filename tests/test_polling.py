@@ -658,3 +658,15 @@ def test_an_interrupt_between_seldom_polls_takes_nobody_for_silent(
 
     assert play.run(scene()).files is not None
     assert cloud.counts["cancel"] == 1
+
+
+def test_a_crowd_whose_ends_will_be_told_is_seen_to_its_end_within_the_rate(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        await asyncio.gather(*(play.carried(cloud, order(seed=n), tmp_path) for n in range(200)))
+
+    monkeypatch.setenv("SKYPORT_MAX_PARALLEL", "200")
+    cloud = Live(play, lasts=100.0)
+    play.run(scene())
+    assert cloud.counts["poll"] <= 110 * POLLS_A_SECOND

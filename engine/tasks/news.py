@@ -9,7 +9,7 @@ from ..base.errors import SkyportError
 from ..base.types import Status, Task, TaskState
 from ..platforms.provider import LiveState, Provider
 from .job import Job, unless
-from .polling import RateLimiter
+from .polling import EARLY, RateLimiter
 from .shared_rate import SharedRate
 
 _LOOK = 1.5  # seconds between two looks at a task whose end the platform will tell
@@ -43,7 +43,7 @@ class News:
         """
         while not await self._have_come_by(due):
             live = self._live_state(self._state) if self._state else None
-            if live is None or _now() >= self._latest(live):
+            if live is None or _now() >= self._latest(live) - EARLY:
                 return
             if live != self._job.snapshot.state:
                 self._job.show(state=live)

@@ -34,6 +34,7 @@ _LEAST_SPREAD = 0.15  # seconds
 _CLOSEST, _FARTHEST = 0.25, 6.0  # seconds between polls in the window, and before it
 _SAVED = 8  # polls of the first minute for a task that takes longer than expected
 _RATE_LOOK = 1.0  # seconds between two looks at a rate that may have changed
+EARLY = 1e-6  # seconds by which a timer may go off before its time
 _MIN_GAIN = 0.2  # an extra poll closer than this to a regular one is not worth it
 
 
@@ -195,7 +196,7 @@ class RateLimiter:
         now = asyncio.get_running_loop().time
         async with self._turn:
             due = max(now(), self._next_slot())
-            while (pause := due - now()) > 0:
+            while (pause := due - now()) > EARLY:
                 await asyncio.sleep(min(pause, _RATE_LOOK))
                 due = max(min(due, now()), self._next_slot())
             self._last_slot, self._owed = due, 0
