@@ -167,7 +167,7 @@ class Chaos(threading.Thread):
 
     def _worker(self) -> int | None:
         of_cluster = psutil.Process(self.machines.process.pid).children(recursive=True)
-        busy = [one.pid for one in of_cluster if "ray::_run_group" in " ".join(one.cmdline())]
+        busy = [one.pid for one in of_cluster if "ray::_run_group" in _command(one)]
         return self.chance.choice(busy) if busy else None
 
     def kill_worker(self) -> bool:
@@ -199,6 +199,14 @@ class Chaos(threading.Thread):
     def kill_database(self) -> bool:
         self.postgres.kill()
         return True
+
+
+def _command(process: psutil.Process) -> str:
+    """Its command line, "" if it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def _pause(pid: int) -> None:
