@@ -85,7 +85,10 @@ def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
 def _is_whole(png: Path) -> bool:
     """True if the file is complete: a power cut may leave a name without its bytes."""
     try:
-        return png.read_bytes()[-len(_PNG_END) :] == _PNG_END
+        with png.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - len(_PNG_END)))
+            return stream.read() == _PNG_END
     except FileNotFoundError:
         return False
 
