@@ -16,6 +16,7 @@ from ..base.errors import InvalidInput
 from ..base.types import Choice, Json, Model, Param
 from ..base.words import tr
 from . import registry
+from .provider import Provider
 
 PLATFORMS = "platforms"  # the text field in which a person reorders or leaves out platforms
 
@@ -109,9 +110,13 @@ def _member(platform: str, row: Mapping[str, Json]) -> Member:
 
 def _built_in(member: Member) -> Model:
     """The member's row in the platform's document: what is offered must not change by a refresh."""
-    cls = registry.provider_class(member.platform)
-    rows = (cls.read_row(row) for row in cls.built_in_rows())
-    return next(row for row in rows if (row.id, row.task) == (member.model, member.own_task))
+    return _built_in_models(registry.provider_class(member.platform))[member.model, member.own_task]
+
+
+@lru_cache(maxsize=8)
+def _built_in_models(cls: type[Provider]) -> dict[tuple[str, str], Model]:
+    models = map(cls.read_row, cls.built_in_rows())
+    return {(model.id, model.task): model for model in models}
 
 
 def _own(name: str, member: Member, row: Model) -> Param:
