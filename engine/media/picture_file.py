@@ -42,9 +42,11 @@ def open_picture(path: Path) -> ImageFile:
     """
     with open(path, "rb") as stream:
         head = stream.read(32)
-    factories, is_known = _factories(head[:16])
-    for factory in factories:
-        image = _opened(factory, path)
+    is_known = False
+    for register_formats in (Image.preinit, Image.init):  # the usual ones; then forty modules more
+        register_formats()
+        factories, is_known = _factories(head[:16])
+        image = next(filter(None, (_opened(factory, path) for factory in factories)), None)
         if image is not None:
             if image.format == "TIFF":  # Pillow 13 maps a turned one with its sides swapped
                 image.filename = ""
@@ -69,8 +71,7 @@ def decodable(mime: str) -> bool:
 
 
 def _factories(head: bytes) -> tuple[list[Callable[..., ImageFile]], bool]:
-    """Pillow's decoders that may take such a file, and whether one has recognised it."""
-    Image.init()
+    """Registered decoders that may take such a file, and whether one has recognised it."""
     found, is_known = [], False
     for name in list(Image.ID):
         factory, accepts = Image.OPEN[name]

@@ -83,7 +83,7 @@ class Catalogue:
 
     async def refresh(self, provider: Provider, engine: Engine) -> Refreshed:
         """Fetch the platform's models and cache them. After a SkyportError the old ones stay."""
-        before = self._rows()
+        before = {key: row for key, (row, _) in self._known().items()}
         with workers(provider.name):
             listed = await retrying(provider.list_rows, run_blocking=engine.blocking)
             live, unread = await _completed(provider, engine, listed, before)
@@ -114,19 +114,18 @@ class Catalogue:
         if read_as == self._read_as:
             return
         self._read_as = read_as
-        models = [_read(self._provider, row) for row in self._rows().values()]
-        usable = [model for model in models if model is not None]
-        self._models = tuple(sorted(usable, key=lambda model: model.retired))
+        models = (model for _, model in self._known().values())
+        self._models = tuple(sorted(models, key=lambda model: model.retired))
         self._by_task = {}
 
-    def _rows(self) -> dict[tuple[str, str], Json]:
+    def _known(self) -> dict[tuple[str, str], tuple[Json, Model]]:
         """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""
-        rows: dict[tuple[str, str], Json] = {}
+        rows: dict[tuple[str, str], tuple[Json, Model]] = {}
         sources = [_cached(self._path), self._provider.built_in_rows()]
         for row in chain(*(sources if self._provider.lists_models() else reversed(sources))):
             model = _read(self._provider, row)
             if model is not None:
-                rows.setdefault((model.id, model.task), row)
+                rows.setdefault((model.id, model.task), (row, model))
         return rows
 
 

@@ -109,9 +109,14 @@ def _member(platform: str, row: Mapping[str, Json]) -> Member:
 
 def _built_in(member: Member) -> Model:
     """The member's row in the platform's document: what is offered must not change by a refresh."""
-    cls = registry.provider_class(member.platform)
-    rows = (cls.read_row(row) for row in cls.built_in_rows())
-    return next(row for row in rows if (row.id, row.task) == (member.model, member.own_task))
+    return _built_in_models(member.platform)[member.model, member.own_task]
+
+
+@lru_cache(maxsize=8)
+def _built_in_models(platform: str) -> dict[tuple[str, str], Model]:
+    cls = registry.provider_class(platform)
+    models = map(cls.read_row, cls.built_in_rows())
+    return {(model.id, model.task): model for model in models}
 
 
 def _own(name: str, member: Member, row: Model) -> Param:

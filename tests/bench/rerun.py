@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from skyport import sandbox
 
 from ._figures import Entry, Figure, Goal
 from ._hosts import KIND, NAME, stand_in
-from ._measure import alone
+from ._measure import alone, in_turns
 from .parallel import node, run, sink
 
 _RESTARTS = 3
@@ -32,14 +32,17 @@ def figures(small: bool = False) -> Iterator[Entry]:
         first = alone(run, env, Path(folder), graph)
         submits, uploads = _asked(cloud)
         cloud.log.clear()
-        rounds = range(1 if small else _RESTARTS)
-        second = median(alone(run, env, Path(folder), graph) for _ in rounds)
-        again, sent = _asked(cloud)
         without = {"picture": graph["picture"], "seen": sink("picture")}
-        host = median(alone(run, env, Path(folder), without) for _ in rounds)
+        ours, comfyui = in_turns(
+            1 if small else _RESTARTS,
+            *(partial(alone, _after_a_page, env, Path(folder), each) for each in (graph, without)),
+        )
+        again, sent = _asked(cloud)
     what = f"second run after a restart, in {NAME}"
-    yield Figure(f"{what}, time", second, first, "s", "first run", Goal(0.3, "s"))
-    yield Figure(f"{what}, without our node", host, second, "s", "with it")
+    yield Figure(f"{what}, time", ours, first, "s", "first run")
+    yield Figure(
+        f"{what}, more time", ours - comfyui, comfyui, "s", "without our node", Goal(0.1, "s")
+    )
     yield Figure(f"{what}, submits", again, submits, "submits", "first run", Goal(0, "submits"))
     yield Figure(f"{what}, uploads", sent, uploads, "uploads", "first run", Goal(0, "uploads"))
 
@@ -52,6 +55,22 @@ def _read_models(env: dict[str, str], base: Path) -> None:
     with open_host(KIND, base, env=env) as host:
         path, headers = "/skyport/models/haiyi/refresh", {"X-Skyport": "1"}
         assert host.route("POST", path, json={}, headers=headers).status_code == 200
+
+
+def _after_a_page(env: dict[str, str], base: Path, graph: dict[str, Any]) -> float:
+    """Seconds of `graph` once a page has asked for the list of nodes, as each does first.
+
+    Python cleans up all that ComfyUI has loaded about then, 0.4 s, and would do it in some graph.
+    """
+    stand_in()
+    from host import open_host
+
+    os.environ.update(env)
+    with open_host(KIND, base, env=env) as host:
+        host.client.get("/object_info").raise_for_status()
+        done = host.run(graph, timeout=120)
+        assert done.status == "success", done.error
+        return done.seconds
 
 
 def _asked(cloud: sandbox.Sandbox) -> tuple[int, int]:
