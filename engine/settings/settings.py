@@ -311,7 +311,9 @@ def load() -> Settings:
     """
     global _loaded
     tree = json_file.read(_file())
-    texts = {name: os.environ.get(variable, "").strip() for name, variable in _VARIABLES.items()}
+    # Asking for each variable would take ten times as long: most are not set.
+    found = _NAMES.keys() & os.environ.keys()
+    texts = {_NAMES[variable]: os.environ.get(variable, "").strip() for variable in found}
     if _loaded is None or _loaded[0] is not tree or _loaded[1] != texts:
         _loaded = (tree, texts, Settings(**{**_from_file(tree), **_from_environment(texts)}))
     return _loaded[2]
@@ -375,6 +377,7 @@ def results() -> Path:
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {f.name: f.metadata["parse"] for f in fields(Settings)}
 _VARIABLES: dict[str, str] = {f.name: f.metadata["variable"] for f in fields(Settings)}
+_NAMES = {variable: name for name, variable in _VARIABLES.items()}
 
 
 def _file() -> Path:
