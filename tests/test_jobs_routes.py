@@ -368,10 +368,16 @@ def test_a_job_under_way_is_in_the_list_and_is_not_cancelled_where_the_platform_
     prompt = f"{LONG} to cancel"
     handle = ledger.host.start(edit(prompt))
     handle.wait_for_text("make", "running")
-    answer = listed(ledger.host)
-    (live,) = answer["live"]
-    (row,) = (row for row in answer["jobs"] if row["mark"] == live["mark"])
-    assert (row["state"], row["words"]) == ("running", prompt)
+    (live,) = listed(ledger.host)["live"]
+    # The node shows what a poll has brought a moment before it is in the ledger.
+    (row,) = until(
+        lambda: [
+            row
+            for row in listed(ledger.host)["jobs"]
+            if (row["mark"], row["state"]) == (live["mark"], "running")
+        ]
+    )
+    assert row["words"] == prompt
     assert act(ledger.host, "cancel", job=row["job"]).json() == {
         "cancelled": False,
         "asked": False,
