@@ -279,7 +279,9 @@ class Orders(RuleBasedStateMachine):
     async def watched(self, process: Process, number: int) -> Job:
         """The order, watched to its end as a node does."""
         job = await self.begun(process, number)
-        await asyncio.wait({asyncio.wrap_future(job.future)})
+        waiting = asyncio.wrap_future(job.future)
+        await asyncio.wait({waiting})
+        waiting.exception()  # Python would print one that nobody has looked at, whenever it likes
         process.play.runner.record_told(job)
         return job
 
