@@ -32,6 +32,7 @@ from skyport.engine.base.types import (
     Request,
     no_report,
 )
+from skyport.engine.ledger.ledger import EVERYTHING, State
 from skyport.engine.tasks.job import Job
 from skyport.engine.tasks.remote_media import TempFolder
 from skyport.engine.tasks.runner import Runner
@@ -124,6 +125,28 @@ async def begun_after(play: Play, cloud: Cloud, job: Job) -> Job:
     again = await begun(play, cloud)
     assert again is not job
     return again
+
+
+def test_a_task_that_nobody_waits_for_stays_detached_whatever_its_next_poll_brings(
+    play: Play,
+) -> None:
+    cloud = play.cloud(lasts=30)
+
+    def state() -> State:
+        (row,) = play.runner.ledger.rows(EVERYTHING)  # type: ignore[attr-defined]
+        return row.state
+
+    async def scene() -> None:
+        job = await begun(play, cloud)
+        await once(lambda: cloud.counts["submit"] == 1)
+        play.runner.leave(job, stop=False)
+        await once(lambda: cloud.counts["poll"] == 2)
+        assert state() is State.DETACHED
+        again = await begun(play, cloud)
+        assert await outcome(again) == "done"
+
+    play.run(scene())
+    assert cloud.counts["submit"] == 1
 
 
 def test_one_who_stops_waiting_for_a_slot_holds_up_nobody(

@@ -72,6 +72,8 @@ class Job:
     turn           among jobs of the same rank: the lowest came first; None before it waits
     begun_ahead    `time.monotonic` when it was begun for a prompt that waits in ComfyUI's queue
     is_wanted      asked before it is sent: whether it still has to be
+    is_left        whether its last watcher has left
+    recording      held while its progress is written: writes in threads may overtake each other
     stop           set when the last watcher has asked to stop it
     open           cleared while that is handled: new watchers wait for the outcome
     """
@@ -102,6 +104,8 @@ class Job:
         self.future: Future[Result] = Future()
         self.future.set_running_or_notify_cancel()  # a watcher that is cancelled must not cancel it
         self.watchers = 0
+        self.is_left = False
+        self.recording = asyncio.Lock()
         self.is_awaited = False  # by a watcher or by somebody who looks; the collector is nobody
         self.cancel_reason = ""  # who cancels the task, while the platform is asked to
         self.stop = asyncio.Event()

@@ -126,9 +126,11 @@ class Poller:
         news = (state.status, state.known, state.cost)
         is_new = before is None or (before.status, before.known, before.cost) != news
         if is_new and not state.status.terminal and not looking:
-            await self._in_thread(
-                lambda: self._ledger.record_progress(job.fingerprint, State.RUNNING, state.cost)
-            )
+            async with job.recording:
+                running = State.DETACHED if job.is_left else State.RUNNING
+                await self._in_thread(
+                    lambda: self._ledger.record_progress(job.fingerprint, running, state.cost)
+                )
 
     async def _next_answer(
         self, job: Job, task: Task, pace: Pace, due: float, news: News

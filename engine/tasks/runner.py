@@ -216,12 +216,16 @@ class Runner:
         if stop:
             job.stop.set()
         if not job.future.done():
-            write = self._resume.in_thread(
-                lambda: self.ledger.record_progress(job.fingerprint, State.DETACHED)
-            )
-            writing = asyncio.ensure_future(write)
+            job.is_left = True
+            writing = asyncio.ensure_future(self._record_left(job))
             self._background_writes.add(writing)
             writing.add_done_callback(self._background_writes.discard)
+
+    async def _record_left(self, job: Job) -> None:
+        async with job.recording:
+            await self._resume.in_thread(
+                lambda: self.ledger.record_progress(job.fingerprint, State.DETACHED)
+            )
 
     async def _run_job(self, job: Job, into: Path) -> None:
         try:
@@ -317,6 +321,7 @@ class Runner:
 
 def _watched(job: Job) -> Job:
     job.watchers += 1
+    job.is_left = False
     job.is_awaited = True
     return job
 
