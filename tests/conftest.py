@@ -93,6 +93,9 @@ def no_engine_goes_on() -> Iterator[None]:
         for watched in [ref() for ref in list(sys.modules[name]._known)]:
             if type(watched).__name__ == "Engine":
                 watched.close()
+    for name in [name for name in sys.modules if name.endswith(".providers")]:
+        if runner := getattr(sys.modules[name], "runner", None):
+            runner.cache_clear()  # its locks are of the engine's loop
 
 
 @pytest.fixture(scope="session")
