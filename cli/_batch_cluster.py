@@ -324,8 +324,8 @@ def _stores() -> BatchStore:
 
 def _wait_for(batch: BatchRun) -> None:
     engine = providers.runner().engine
-    future = engine.start(batch.run())
     with counted_interrupts() as interrupts:  # Ray cancels a group by one
+        future = engine.start(batch.run())
         while not future.done() and not interrupts:
             futures.wait([future], timeout=_LOOK)
         if not future.done():

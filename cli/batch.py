@@ -254,8 +254,8 @@ class _Command:
 
     def _wait(self, batch: BatchRun | ClusterRun) -> None:
         engine = providers.runner().engine
-        future = engine.start(batch.run())
-        with counted_interrupts() as interrupts:
+        with counted_interrupts() as interrupts:  # from before the first row is begun
+            future = engine.start(batch.run())
             _batch_report.watch(future, self._name, self._tally, time.monotonic, interrupts)
             if interrupts and not future.done():
                 print(_stopping_text(), file=sys.stderr)

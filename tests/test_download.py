@@ -506,11 +506,12 @@ class Internet:
 
     names      by name, the addresses that each look-up is answered with in turn; the last one stays
     asked      the names looked up, in order
-    connected  the addresses connected to, in order
-    silent     public addresses where nobody answers
+    connected  the addresses connected to at `port`, in order: what other tests have left running
+               connects elsewhere
+    no_report  public addresses where nobody answers
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
         self.names: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []
         self.connected: list[str] = []
@@ -518,7 +519,8 @@ class Internet:
         connect = socket.socket.connect
 
         def connected(line: socket.socket, to: Any) -> None:
-            self.connected.append(to[0])
+            if to[1] == port:
+                self.connected.append(to[0])
             if to[0] in self.no_report:
                 raise ConnectionRefusedError
             connect(line, ("127.0.0.1", to[1]) if is_public_address(to[0]) else to)
@@ -537,8 +539,8 @@ class Internet:
 
 
 @pytest.fixture
-def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
-    return Internet(monkeypatch)
+def internet(monkeypatch: pytest.MonkeyPatch, server: Scripted) -> Internet:
+    return Internet(monkeypatch, server.port)
 
 
 @pytest.mark.parametrize(
