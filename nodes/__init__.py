@@ -37,17 +37,20 @@ class Skyport(ComfyExtension):
 
 
 def extension() -> Skyport:
-    """Sets up folders, background work, the prompt hook and routes as ComfyUI loads the pack."""
+    """Sets up folders, the prompt hook, routes and background work as ComfyUI loads the pack.
+
+    The background comes last: a thread that imports what is being imported here would get half.
+    """
     folders.use_home(Path(folder_paths.get_system_user_directory("skyport")))
     folders.use_results(Path(folder_paths.get_output_directory()) / "skyport")
     editor_language.update_language()
-    _begin_background_work()
     _watch(all_nodes())
     head_start.watch(all_nodes())
     PromptServer.instance.add_on_prompt_handler(on_prompt)
     interrupts.watch()
     register.add_to(PromptServer.instance.routes)
     job_events.begin()
+    _begin_background_work()
     return Skyport()
 
 

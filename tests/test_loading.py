@@ -6,9 +6,11 @@ import asyncio
 import importlib.util
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -83,6 +85,24 @@ def test_a_whole_installation_is_loaded_and_says_nothing(server, load):
     assert node_count(module) > 20
     assert module.WEB_DIRECTORY == "./web"
     assert notices(server) == []
+
+
+def test_no_thread_begins_while_modules_are_loaded(server, load, monkeypatch):
+    """Two threads that wait for each other's modules get half of them, and the pack none."""
+    start, seen = threading.Thread.start, []
+
+    def loaded() -> set[str]:
+        ours = re.compile(r"loaded_\d+\.(nodes\..*|providers\.\w+)")
+        return set(filter(ours.fullmatch, list(sys.modules)))
+
+    def noted(thread: threading.Thread) -> None:
+        seen.append(loaded())
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    load(PACK)
+    assert seen
+    assert seen[0] == loaded()
 
 
 def test_a_second_copy_is_not_loaded_and_both_folders_are_named(server, load, copy, caplog):
