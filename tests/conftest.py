@@ -116,10 +116,10 @@ def home(new_home: Iterator[Path], monkeypatch: Any) -> Iterator[Path]:
     folder = next(new_home)
     folder.mkdir(0o700)
     monkeypatch.setenv("SKYPORT_HOME", str(folder))
+    words.use_language(None)
     yield folder
     folders.use_home(None)
     folders.use_results(None)
-    words.use_language(None)
 
 
 class RootIsNoTestPackage:

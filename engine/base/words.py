@@ -9,7 +9,7 @@ from pathlib import Path
 
 LANGUAGES = ("en", "zh")
 _MESSAGES = Path(__file__).parents[2] / "locales" / "zh" / "messages.json"
-_chosen: str | None = None
+_language = ""
 
 
 def tr(text: str, /, **values: object) -> str:
@@ -21,19 +21,20 @@ def tr(text: str, /, **values: object) -> str:
 
 
 def use_language(code: str | None) -> None:
-    """Use the language `code` ("en", "zh", "zh-CN"...); None restores the environment's."""
-    global _chosen
-    _chosen = _supported(code) if code else None
+    """Use SKYPORT_LANG, the language `code` ("en", "zh-CN"...), the system's locale or English.
+
+    The first of these that there is; the environment is read here, not for each text.
+    """
+    global _language
+    wanted = (os.environ.get("SKYPORT_LANG"), code, _system_locale())
+    _language = next(filter(None, map(_supported, wanted)), "en")
 
 
 def language() -> str:
-    """The language in use: from SKYPORT_LANG, the host, the system's locale, else English."""
-    return (
-        _supported(os.environ.get("SKYPORT_LANG"))
-        or _chosen
-        or _supported(_system_locale())
-        or "en"
-    )
+    """The language in use, "en" or "zh"."""
+    if not _language:
+        use_language(None)
+    return _language
 
 
 def _supported(code: str | None) -> str | None:

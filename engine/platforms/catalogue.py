@@ -13,12 +13,13 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..base.background import Engine, workers
 from ..base.errors import BadResult, SkyportError
@@ -121,12 +122,20 @@ class Catalogue:
     def _known(self) -> dict[tuple[str, str], tuple[Json, Model]]:
         """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""
         rows: dict[tuple[str, str], tuple[Json, Model]] = {}
-        sources = [_cached(self._path), self._provider.built_in_rows()]
-        for row in chain(*(sources if self._provider.lists_models() else reversed(sources))):
-            model = _read(self._provider, row)
-            if model is not None:
-                rows.setdefault((model.id, model.task), (row, model))
+        sources = [_read(self._provider, _cached(self._path)), built_in(self._provider)]
+        for row, model in chain(*(sources if self._provider.lists_models() else reversed(sources))):
+            rows.setdefault((model.id, model.task), (row, model))
         return rows
+
+
+def built_in(provider: type[Provider]) -> list[tuple[Json, Model]]:
+    """The rows of the platform's document, and what they say in the language in use."""
+    return _built_in(cast(Any, provider), language())  # mypy takes no class for hashable
+
+
+@lru_cache(maxsize=16)
+def _built_in(provider: type[Provider], _language: str) -> list[tuple[Json, Model]]:
+    return _read(provider, provider.built_in_rows())
 
 
 def realm_of(base_url: str, default: str) -> str:
@@ -152,22 +161,22 @@ async def _completed(
     for row, outcome in zip(listed, outcomes, strict=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, SkyportError):
             raise outcome
-        model = _read(provider, row)
-        if model is None:
-            continue
-        key = (model.id, model.task)
-        if isinstance(outcome, SkyportError):
-            unread.append(f"{model.id} ({model.task}): {outcome}")
-            outcome = {**before.get(key, row), "retired": False}
-        live[key] = outcome
+        for _, model in _read(provider, [row]):
+            key = (model.id, model.task)
+            if isinstance(outcome, SkyportError):
+                unread.append(f"{model.id} ({model.task}): {outcome}")
+                outcome = {**before.get(key, row), "retired": False}
+            live[key] = outcome
     return live, unread
 
 
-def _read(provider: type[Provider] | Provider, row: Json) -> Model | None:
-    try:
-        return provider.read_row(row)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+def _read(provider: type[Provider] | Provider, rows: Iterable[Json]) -> list[tuple[Json, Model]]:
+    """Each row with its model, without those that cannot be one."""
+    found = []
+    for row in rows:
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            found.append((row, provider.read_row(row)))
+    return found
 
 
 def _cached(path: Path) -> list[Json]:

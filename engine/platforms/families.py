@@ -16,6 +16,7 @@ from ..base.errors import InvalidInput
 from ..base.types import Choice, Json, Model, Param
 from ..base.words import tr
 from . import registry
+from .catalogue import built_in
 
 PLATFORMS = "platforms"  # the text field in which a person reorders or leaves out platforms
 
@@ -109,14 +110,9 @@ def _member(platform: str, row: Mapping[str, Json]) -> Member:
 
 def _built_in(member: Member) -> Model:
     """The member's row in the platform's document: what is offered must not change by a refresh."""
-    return _built_in_models(member.platform)[member.model, member.own_task]
-
-
-@lru_cache(maxsize=8)
-def _built_in_models(platform: str) -> dict[tuple[str, str], Model]:
-    cls = registry.provider_class(platform)
-    models = map(cls.read_row, cls.built_in_rows())
-    return {(model.id, model.task): model for model in models}
+    rows = built_in(registry.provider_class(member.platform))
+    own = (member.model, member.own_task)
+    return next(model for _, model in rows if (model.id, model.task) == own)
 
 
 def _own(name: str, member: Member, row: Model) -> Param:

@@ -74,6 +74,7 @@ class GenerateNode(CloudNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        models = cls.models()
         return schema.node_schema(
             cls,
             [
@@ -82,16 +83,16 @@ class GenerateNode(CloudNode):
                 *(io.String.Input(name, multiline=True, default="") for name in cls.texts),
                 schema.seed_input(),
                 *cls.node_inputs(),
-                cls.model_choice(),
+                cls._model_choice(models),
             ],
             node_outputs.declare(cls.outputs),
-            models=cls.models(),
+            models=models,
         )
 
     @classmethod
-    def model_choice(cls) -> io.DynamicCombo.Input:
+    def _model_choice(cls, models: tuple[Model, ...]) -> io.DynamicCombo.Input:
         """The forms of the models, rebuilt only when the models or the language have changed."""
-        models, others, words = cls.models(), cls.other_models(), language()
+        others, words = cls.other_models(), language()
         cached = _model_choices.get(cls.id)
         if (
             cached is None

@@ -34,17 +34,14 @@ def _aliases(node_id: str, models: tuple[str, ...]) -> tuple[str, ...]:
     """The words of every part of the node's id and of every brand among its models, once each."""
     catalogue = _search_words()
     parts = [words for part, words in catalogue["nodes"].items() if part in node_id]
-    brands = [
-        words
-        for brand, words in catalogue["models"].items()
-        if any(_is_of(brand, model) for model in models)
-    ]
+    names = "\n".join(models).lower()
+    brands = [words for brand, words in catalogue["models"].items() if _begins_a_word(brand, names)]
     return tuple(dict.fromkeys(word for words in (*parts, *brands) for word in words))
 
 
-def _is_of(brand: str, model: str) -> bool:
-    """Whether a word of the model's name begins with the brand."""
-    return re.search(rf"(?<![a-z]){re.escape(brand)}", model.lower()) is not None
+def _begins_a_word(brand: str, names: str) -> bool:
+    """Whether some word of `names` begins with the brand."""
+    return brand in names and re.search(rf"(?<![a-z]){re.escape(brand)}", names) is not None
 
 
 @lru_cache(maxsize=4)

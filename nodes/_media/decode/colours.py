@@ -112,7 +112,7 @@ def _write_planes(view: np.ndarray, planes: Sequence[Any], white: int) -> None:
     green, blue, red = (_array(plane) for plane in planes[:3])
     # Woven as integers: floats that are spread by channel take twice as long to write.
     block = np.empty((min(_ROWS, len(view)), view.shape[1], 3), dtype=np.uint16)
-    most = np.full_like(block, white)  # numpy is eight times as quick with an array as with a scalar
+    most = np.full_like(block, white)  # eight times as quick as a scalar
     for top in range(0, len(view), _ROWS):
         rows = view[top : top + _ROWS]
         levels = block[: len(rows)]
