@@ -29,7 +29,7 @@ def figures(small: bool = False) -> Iterator[Entry]:
         single, _, _ = alone(_run, *address, few, side, 1)
     what, goal = f"{count} pictures of {side} x {side} as tasks", Goal(_SPREAD / _SLOTS)
     yield Figure(f"{what}, time", seconds, single * count / few, "s", "one after another", goal)
-    memory = Goal(3)
+    memory = Goal(12, "MB")
     yield Figure(f"{what}, memory", taken / MB, encoded / MB, "MB", "an encoded one", memory)
 
 

@@ -58,18 +58,24 @@ def encode_cutouts(masks: Any, folder: Path) -> list[MediaFile]:
     return encode_images(torch.stack([clear, clear, clear, opaque], dim=-1), folder)
 
 
-def scaled(image: torch.Tensor, top: int) -> torch.Tensor:
-    """Whole numbers 0..top, still as floats, nearest to the colours of `image`."""
-    return tensors.to_unit(image).mul(top).round_().clamp_(0, top)
+def write_levels(image: torch.Tensor, top: int, target: np.ndarray) -> None:
+    """`image` [H,W,C] as the nearest whole numbers 0..top, to the integers `target` [H,W * C]."""
+    step = max(1, _STRIP // target.shape[1])
+    strip = np.empty((step, target.shape[1]), dtype=np.float32)
+    for first in range(0, len(target), step):
+        rows = target[first : first + step]
+        levels = strip[: len(rows)]
+        floats = tensors.to_unit(image[first : first + step]).numpy()
+        np.multiply(floats.reshape(levels.shape), np.float32(top), out=levels)
+        np.rint(levels, out=levels)
+        np.clip(levels, 0, top, out=levels)
+        rows[...] = levels
 
 
 def _encode_image(image: torch.Tensor, folder: Path) -> MediaFile:
     """The PNG of one [H,W,C], named by its pixels, so that an equal image is encoded once."""
     frame, rows = _blank(image.shape)
-    step = max(1, _STRIP // rows.shape[1])
-    for top in range(0, len(rows), step):
-        strip = scaled(image[top : top + step], 255).to(torch.uint8).numpy()
-        rows[top : top + step] = strip.reshape(len(strip), -1)
+    write_levels(image, 255, rows)
     digest = hashlib.sha256(f"{frame.format.name} {frame.width} {frame.height} ".encode())
     digest.update(np.ascontiguousarray(rows).data)
     final = folder / f"{digest.hexdigest()[:16]}.png"

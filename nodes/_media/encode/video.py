@@ -215,7 +215,9 @@ def _key_of_frames(video: Any) -> str:
     head = (tuple(parts.images.shape), str(parts.frame_rate), top)
     digest = hashlib.sha256(repr(head).encode())
     for image in parts.images:
-        digest.update(pictures.scaled(image, top).to(torch.int32).contiguous().numpy().data)
+        levels = np.empty((len(image), image[0].numel()), dtype=np.int32)
+        pictures.write_levels(image, top, levels)
+        digest.update(levels.data)
     if parts.audio:
         digest.update(repr(parts.audio["sample_rate"]).encode())
         digest.update(parts.audio["waveform"].contiguous().numpy().data)
