@@ -240,11 +240,14 @@ class _Frame:
 
     def _levels(self, top: int, bottom: int) -> np.ndarray:
         """[h,W,C] in 0..255: uint8, or float32 for pictures of more than 8 bits."""
-        strip = self._image.crop((0, top, self._image.width, bottom))
+        strip: Image.Image = self._image
+        if bottom - top < strip.height:
+            strip = strip.crop((0, top, strip.width, bottom))
+        mode = "RGBA" if self.shape[2] == 4 else "RGB"
         if strip.mode.startswith("I") or strip.mode == "F":
             levels = _wide_grey(strip, self.shape[2])
         else:
-            levels = np.asarray(strip.convert("RGBA" if self.shape[2] == 4 else "RGB"))
+            levels = np.asarray(strip if strip.mode == mode else strip.convert(mode))
         if self._alpha is not None:
             levels = levels.copy()
             levels[..., 3] = self._alpha[top:bottom]
