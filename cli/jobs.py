@@ -247,8 +247,10 @@ def _fetch_result(row: Row) -> Result:
     runner = providers.runner()
     into = providers.results()
     result = runner.engine.run(history.fetch(runner, providers.connect, row, into))
-    # Ctrl-C ends the waiting only; `cancel` is there to stop the task.
-    return wait_for(result, stop=False) if isinstance(result, Job) else result
+    if not isinstance(result, Job):
+        return result
+    job = result
+    return wait_for(lambda: job, stop=False)  # Ctrl-C ends the waiting; `cancel` stops the task
 
 
 def _cancel(args: argparse.Namespace) -> int:

@@ -77,8 +77,9 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     provider = providers.connect(args.platform)
     into = (args.output or providers.results()).absolute()
+    runner = providers.runner()
     with _notices_at_the_end():
-        result = wait_for(providers.runner().start(provider, request, into))
+        result = wait_for(lambda: runner.start(provider, request, into))
         print_result(copy_into(result, into) if args.output else result, args.json)
     return 0
 
@@ -181,16 +182,18 @@ class StoppedWaiting(KeyboardInterrupt):
     """Ctrl-C; what becomes of the task has been said."""
 
 
-def wait_for(job: Job, *, stop: bool = True) -> Result:
-    """Show progress until the result is there. On Ctrl-C, `stop` also cancels the task.
+def wait_for(begin: Callable[[], Job], *, stop: bool = True) -> Result:
+    """Show progress until the result of what `begin` begins is there.
 
-    Raises StoppedWaiting then, once it has said what goes on.
+    On Ctrl-C, also while it begins, `stop` cancels the task as well. Raises StoppedWaiting then,
+    once it has said what goes on.
     """
     from ..engine.tasks.progress import progress_text
     from ._board import watch
 
-    name = f"{job.provider.label} {job.request.title}"
     with counted_interrupts() as interrupts:
+        job = begin()
+        name = f"{job.provider.label} {job.request.title}"
         watch([job.future], {name: lambda: progress_text(job, time.monotonic())}, interrupts)
         if interrupts and not job.future.done():
             _stop_waiting(job, stop, interrupts)

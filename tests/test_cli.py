@@ -290,6 +290,34 @@ def test_ctrl_c_tells_which_task_is_still_running(cloud, workflow, picture, tmp_
     assert "Traceback" not in output
 
 
+def test_ctrl_c_while_an_order_begins_tells_of_it_as_well(cloud, workflow, picture, tmp_path):
+    if os.name == "nt":
+        pytest.skip("no SIGINT for a child there")
+    tree = json.loads(workflow.read_text("utf-8"))
+    tree["10"]["inputs"]["filename_prefix"] = LONG
+    argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
+    [python, option, code, *given] = command(*argv)
+    begun = (
+        "import os, signal; from skyport.engine.tasks.runner import Runner; start = Runner.start\n"
+        "def interrupted(*given):\n"
+        "    job = start(*given)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return job\n"
+        "Runner.start = interrupted\n"
+    )
+    done = subprocess.run(
+        [python, option, begun + code, *given],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 130
+    task = list(cloud.tasks)[-1]
+    assert f"task {task.id} is still running there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # -- run on GPUGeek -----------------------------------------------------------------------------
 
 
