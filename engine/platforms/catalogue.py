@@ -122,7 +122,7 @@ class Catalogue:
     def _known(self) -> dict[tuple[str, str], tuple[Json, Model]]:
         """Built-in rows, overlaid by the cached ones where the platform lists its models itself."""
         rows: dict[tuple[str, str], tuple[Json, Model]] = {}
-        sources = [_read(self._provider, _cached(self._path)), built_in(self._provider)]
+        sources = [_read_all(self._provider, _cached(self._path)), built_in(self._provider)]
         for row, model in chain(*(sources if self._provider.lists_models() else reversed(sources))):
             rows.setdefault((model.id, model.task), (row, model))
         return rows
@@ -135,7 +135,7 @@ def built_in(provider: type[Provider]) -> list[tuple[Json, Model]]:
 
 @lru_cache(maxsize=16)
 def _built_in(provider: type[Provider], _language: str) -> list[tuple[Json, Model]]:
-    return _read(provider, provider.built_in_rows())
+    return _read_all(provider, provider.built_in_rows())
 
 
 def realm_of(base_url: str, default: str) -> str:
@@ -161,22 +161,27 @@ async def _completed(
     for row, outcome in zip(listed, outcomes, strict=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, SkyportError):
             raise outcome
-        for _, model in _read(provider, [row]):
-            key = (model.id, model.task)
-            if isinstance(outcome, SkyportError):
-                unread.append(f"{model.id} ({model.task}): {outcome}")
-                outcome = {**before.get(key, row), "retired": False}
-            live[key] = outcome
+        model = _read(provider, row)
+        if model is None:
+            continue
+        key = (model.id, model.task)
+        if isinstance(outcome, SkyportError):
+            unread.append(f"{model.id} ({model.task}): {outcome}")
+            outcome = {**before.get(key, row), "retired": False}
+        live[key] = outcome
     return live, unread
 
 
-def _read(provider: type[Provider] | Provider, rows: Iterable[Json]) -> list[tuple[Json, Model]]:
+def _read_all(provider: type[Provider], rows: Iterable[Json]) -> list[tuple[Json, Model]]:
     """Each row with its model, without those that cannot be one."""
-    found = []
-    for row in rows:
-        with suppress(KeyError, TypeError, ValueError, AttributeError):
-            found.append((row, provider.read_row(row)))
-    return found
+    return [(row, model) for row in rows if (model := _read(provider, row)) is not None]
+
+
+def _read(provider: type[Provider] | Provider, row: Json) -> Model | None:
+    try:
+        return provider.read_row(row)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _cached(path: Path) -> list[Json]:
