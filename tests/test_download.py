@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 import unicodedata
 from collections.abc import Callable
@@ -506,20 +507,20 @@ class Internet:
 
     names      by name, the addresses that each look-up is answered with in turn; the last one stays
     asked      the names looked up, in order
-    connected  the addresses connected to at `port`, in order: what other tests have left running
-               connects elsewhere
+    connected  the addresses that this thread connected to, in order: what other tests have left
+               running has threads of its own
     no_report  public addresses where nobody answers
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []
         self.connected: list[str] = []
         self.no_report: set[str] = set()
-        connect = socket.socket.connect
+        connect, mine = socket.socket.connect, threading.get_ident()
 
         def connected(line: socket.socket, to: Any) -> None:
-            if to[1] == port:
+            if threading.get_ident() == mine:
                 self.connected.append(to[0])
             if to[0] in self.no_report:
                 raise ConnectionRefusedError
@@ -539,8 +540,8 @@ class Internet:
 
 
 @pytest.fixture
-def internet(monkeypatch: pytest.MonkeyPatch, server: Scripted) -> Internet:
-    return Internet(monkeypatch, server.port)
+def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
+    return Internet(monkeypatch)
 
 
 @pytest.mark.parametrize(
