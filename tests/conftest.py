@@ -89,11 +89,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_engine_goes_on() -> Iterator[None]:
     """What a file began ends with it: polls and threads, also those of packs that it loaded."""
     yield
-    for name in [name for name in sys.modules if name.endswith(".engine.base.forks")]:
+    for name in [name for name in list(sys.modules) if name.endswith(".engine.base.forks")]:
         for watched in [ref() for ref in list(sys.modules[name]._known)]:
             if type(watched).__name__ == "Engine":
                 watched.close()
-    for name in [name for name in sys.modules if name.endswith(".providers")]:
+    for name in [name for name in list(sys.modules) if name.endswith(".providers")]:
         if runner := getattr(sys.modules[name], "runner", None):
             runner.cache_clear()  # its locks are of the engine's loop
 

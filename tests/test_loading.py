@@ -205,7 +205,7 @@ def test_the_command_without_a_package_says_so_in_one_line():
 
 def test_a_package_that_only_some_command_needs_is_told_by_that_command(skyport, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_multipart", None)
-    for name in [one for one in sys.modules if one.startswith("skyport.sandbox")]:
+    for name in [one for one in list(sys.modules) if one.startswith("skyport.sandbox")]:
         monkeypatch.delitem(sys.modules, name)
     result = skyport("sandbox")
     assert result.code == 1

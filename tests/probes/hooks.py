@@ -27,7 +27,7 @@ def _note_into_hidden_probes(body: dict) -> dict:
 def _packs() -> list[str]:
     """The names of our pack in this process, oldest first: each host of a test gives it one."""
     last = ".engine.base.events"
-    return [name.removesuffix(last) for name in sys.modules if name.endswith(last)]
+    return [name.removesuffix(last) for name in list(sys.modules) if name.endswith(last)]
 
 
 def register() -> None:

@@ -25,7 +25,7 @@ class ProbeCancelInside(io.ComfyNode):
     @classmethod
     async def execute(cls):
         # The pack's module name is the host's choice.
-        loaded = [name for name in sys.modules if name.endswith("nodes._base.node")]
+        loaded = [name for name in list(sys.modules) if name.endswith("nodes._base.node")]
         wrapper = sys.modules[loaded[-1]].CloudNode
         return await wrapper.execute.__func__(_Cancelled)
 
