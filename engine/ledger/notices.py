@@ -3,7 +3,7 @@
 A trigger of the database writes a notice in the transaction that changes an order's state, so none
 is lost or made twice. One process at a time claims it; a claim ends with its process, at the latest
 after CLAIM seconds. What was sent is recorded after it was: a process that is killed in between
-makes one notice come twice, which is better than never.
+makes one notice come again, which is better than never.
 """
 
 from __future__ import annotations
