@@ -66,10 +66,10 @@ def editor(opened: Editor, host: Host) -> Editor:
 
 
 def limit(editor: Editor, host: Host, amount: Any) -> None:
-    """The setting, as the settings page sets it."""
+    """The setting, as another page sets it; then the person comes back to this one."""
     body = {"confirm_above": amount}
     host.route("POST", "/skyport/setup/settings", json=body, headers=OURS).raise_for_status()
-    editor.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+    editor.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
 
 
 def build(editor: Editor, number: int = 1) -> None:

@@ -93,7 +93,7 @@ def editor(opened: Editor, host: Host, sandbox: Sandbox) -> Iterator[Editor]:
     models = sandbox.platforms["haiyi"].models
     before = copy.deepcopy(models)
     act(host, "key/remove", platform="haiyi")
-    opened.page.evaluate("() => document.dispatchEvent(new Event('skyport.setup'))")
+    opened.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
     opened.page.evaluate("() => document.querySelector('.skyport-notices')?.replaceChildren()")
     opened.build({})
     yield opened

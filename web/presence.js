@@ -1,4 +1,4 @@
-// Tells the server whether somebody looks at this page, and shows its notices while nobody does.
+// Tells the server whether somebody looks at this page, and shows its notices while nobody does; lets the page look again once somebody is back.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { act } from "./server.js";
@@ -34,6 +34,8 @@ app.registerExtension({
     api.addEventListener("reconnected", () => report(true));
     document.addEventListener("visibilitychange", () => report());
     onPermission(() => report());
+    // Another page or a command may have changed a key or a setting meanwhile.
+    window.addEventListener("focus", () => document.dispatchEvent(new Event("skyport.setup")));
     report();
   },
 });

@@ -18,11 +18,12 @@ export function serversSection() {
     empty.hidden = servers.length > 0;
     const names = servers.map((one) => one.name);
     for (const [name, row] of rows) if (!names.includes(name)) row.element.remove(), rows.delete(name);
-    for (const server of servers) {
+    for (const [place, server] of servers.entries()) {
       if (!rows.has(server.name)) rows.set(server.name, serverRow(server.name, { show, edit: form.open, left: () => add.focus() }));
       const row = rows.get(server.name);
       row.show(server);
-      list.append(row.element);
+      // What stays in its place keeps the keyboard's focus.
+      if (list.children[place] !== row.element) list.insertBefore(row.element, list.children[place] ?? null);
     }
   };
   const saved = async (answer, name) => {
