@@ -298,9 +298,12 @@ def test_ctrl_c_while_an_order_begins_tells_of_it_as_well(cloud, workflow, pictu
     argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
     [python, option, code, *given] = command(*argv)
     begun = (
-        "import os, signal; from skyport.engine.tasks.runner import Runner; start = Runner.start\n"
+        "import os, signal, time\n"
+        "from skyport.engine.tasks.runner import Runner; start = Runner.start\n"
         "def interrupted(*given):\n"
         "    job = start(*given)\n"
+        "    while not job.snapshot.task_id:\n"
+        "        time.sleep(0.01)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    return job\n"
         "Runner.start = interrupted\n"
