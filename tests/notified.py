@@ -1,7 +1,7 @@
 """Lives that end by SIGKILL while they send notices: `python notified.py SEED`, forked one by one.
 
-For each line of stdin it tells `over LOOKS` once the next life is killed, where LOOKS is how often
-that had sent what was due and recorded it. At the end of stdin, a last life sends what is left.
+For each line of stdin it tells `over LOOKS` once the next life is killed, where LOOKS is how many
+notices that had sent and recorded. At the end of stdin, a last life sends what is left.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def live(life: int, looks: int) -> None:
     dispatcher = Dispatcher(ledger, pause=0)
     number = 0
     while True:
-        dispatcher.look()
-        os.write(looks, b".")
         for _ in range(1 + number % 2):
             number += 1
             end(ledger, f"{life}-{number}")
+        dispatcher.look()
+        os.write(looks, b".")
 
 
 def end(ledger: ResilientLedger, name: str) -> None:

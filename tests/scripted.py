@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from _waiting import until
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,11 @@ class Scripted:
         self._server.server_close()
         self._thread.join()
 
+    def settle(self) -> None:
+        """Wait until whatever clients sent that are gone is in `seen`; none may be connected."""
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            until(lambda: self._server.connected == {last.getsockname()})
+
     # -- for the handler --------------------------------------------------------------------
 
     def connected(self) -> int:
@@ -192,7 +198,18 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.connected: set[Any] = set()  # addresses of clients, from when they are taken
         self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connected.add(client_address)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.connected.discard(client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         if self.script.tls is None:

@@ -451,10 +451,9 @@ def lives(webhook: Scripted, home: Path, kills: int) -> list[tuple[list[str], bo
             process.stdin.write(b"\n")
             process.stdin.flush()
             looks = int(process.stdout.readline().split()[1])
+            webhook.settle()
             came = [jobs_in(seen.json()["message"]) for seen in webhook.seen[len(notices) :]]
-            # The first look of a life may find nothing to send.
-            recorded = max(0, looks - 1)
-            notices += [(jobs, number >= recorded) for number, jobs in enumerate(came)]
+            notices += [(jobs, number >= looks) for number, jobs in enumerate(came)]
         process.stdin.close()
         assert process.wait(PATIENCE) == 0
     left = [jobs_in(seen.json()["message"]) for seen in webhook.seen[len(notices) :]]
