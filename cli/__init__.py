@@ -33,6 +33,8 @@ try:
     )
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
+except KeyboardInterrupt:
+    sys.exit(130)
 
 _COMMANDS = {
     "demo": demo,

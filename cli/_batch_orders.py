@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="photo=73.image",
         action="append",
         default=[],
-        type=pair,
+        type=_mapped,
         help=tr(
             "what a column fills; without it, what has the column's name. May be repeated. The "
             'files of a folder are the column "file"'
@@ -70,6 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help=tr("the seed of rows without one; another one orders all rows anew"),
     )
+
+
+def _mapped(text: str) -> tuple[str, str]:
+    """A column, whose name may hold =, and what it fills."""
+    pair(text)
+    column, _, target = text.rpartition("=")
+    return column.strip(), target.strip()
 
 
 def settle_platform(args: argparse.Namespace) -> None:
@@ -110,7 +118,21 @@ def provider(args: argparse.Namespace | Destination, at_once: int) -> Provider:
 def columns(args: argparse.Namespace) -> Columns:
     from ..engine.batch.columns import Columns
 
-    return Columns(dict(args.map), dict(args.set), frozenset(args.ignore))
+    return Columns(_once("--map", args.map), _once("--set", args.set), frozenset(args.ignore))
+
+
+def _once(option: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Raises InvalidInput for a name that is given twice: one of its values would be dropped."""
+    found = dict(pairs)
+    for name in found:
+        if [one for one, _ in pairs].count(name) > 1:
+            raise InvalidInput(
+                tr('{option} names "{name}" twice.', option=option, name=name),
+                do=tr("A column fills one thing: copy it where another is to have its value too.")
+                if option == "--map"
+                else "",
+            )
+    return found
 
 
 def orders(args: argparse.Namespace) -> Orders:

@@ -22,7 +22,7 @@ from .run import StoppedWaiting, counted_interrupts
 
 if TYPE_CHECKING:
     from ..engine.batch.run import BatchRun, Plan, Tally
-    from ..engine.batch.store import StoredRow
+    from ..engine.batch.store import BatchStore, StoredRow
     from ..engine.ledger.budget import Limit
     from ..engine.platforms.provider import Provider
     from ._batch_cluster import ClusterRun
@@ -168,19 +168,19 @@ class _Command:
 
     def __init__(self, args: argparse.Namespace, plan: Plan, provider: Provider) -> None:
         from ..engine.batch.output import Output
-        from ..engine.batch.run import Tally
+        from ..engine.batch.run import Tally, table_of
 
         self._args, self._plan, self._provider = args, plan, provider
         self._name = args.rows.absolute().name
-        folder, url = _destination(args)
-        self._output = Output(folder.absolute(), url)
-        folders.check_writable(self._output.folder)
         self._id = plan.id(provider.http.base_url)
         total = sum(1 for _ in plan.table.rows())
         if not total:
             raise InvalidInput(tr("{name} has no rows.", name=self._name))
         self._tally = Tally(total)
         self._store = providers.batch_store()
+        folder, url = _destination(args, self._store, table_of(self._id))
+        self._output = Output(folder, url)
+        folders.check_writable(folder)
         if url:  # a bucket that cannot be written is found out before anything is paid for
             self._output.write_list(self._store.rows(self._id))
 
@@ -269,21 +269,30 @@ class _Command:
         return self._store.rows(self._id, *(set(RowState) - {RowState.DONE, RowState.WAITING}))
 
 
-def _destination(args: argparse.Namespace) -> tuple[Path, str]:
+def _destination(args: argparse.Namespace, store: BatchStore, table: str) -> tuple[Path, str]:
     """The folder of the results on this disk, and that in a bucket, "" for none.
 
-    In the folder of all batches, each has one by its table's name.
+    In the folder of all batches, each table has one by its name; where another table of that name
+    has it, by what stands for its path as well.
     """
+    name = args.rows.absolute().stem
+    folder, url = _folders(args, name)
+    if args.output is None and store.is_taken(str(folder), table):
+        folder, url = _folders(args, f"{name}-{table}")
+    return folder, url
+
+
+def _folders(args: argparse.Namespace, name: str) -> tuple[Path, str]:
     from ..engine.settings.results_url import bucket_and_prefix
 
-    name = args.rows.absolute().stem
     url = args.results_url or ("" if args.output else settings.load().results_url)
     if url and bucket_and_prefix(url) is None:
-        return Path(url) / name, ""
+        return (Path(url) / name).absolute(), ""
     if settings.load().sandbox:  # nothing leaves this machine
         url = ""
     in_bucket = f"{url}/{re.sub('[^A-Za-z0-9._-]', '_', name)}" if url else ""
-    return args.output or providers.results() / "batches" / name, in_bucket
+    folder = args.output or providers.results() / "batches" / name
+    return folder.absolute(), in_bucket
 
 
 def _is_complete(tally: Tally) -> bool:

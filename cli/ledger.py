@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,15 @@ def _copy(args: argparse.Namespace) -> int:
 
     if args.source.startswith(_FILE) and not _path(args.source).is_file():
         raise InvalidInput(tr("There is no file {path}.", path=_path(args.source)))
-    with _opened(args.source) as source, _opened(args.target) as target:
-        copied, found = copy(source, target)
+    try:
+        with _opened(args.source) as source, _opened(args.target) as target:
+            copied, found = copy(source, target)
+    except sqlite3.Error as error:
+        files = " / ".join(each for each in (args.source, args.target) if each.startswith(_FILE))
+        raise InvalidInput(
+            tr("{path} cannot be used: {reason}.", path=files, reason=error),
+            do=tr("Name the file ledger.db of a data folder of Skyport."),
+        ) from None
     print(tr("Jobs copied: {copied}. Already there: {found}.", copied=copied, found=found))
     return 0
 

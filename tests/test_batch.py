@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -187,6 +190,15 @@ def test_a_limit_of_tasks_holds_over_all_runs_and_the_rest_waits(box, batch):
     assert box.charges["haiyi"] == 9
 
 
+def test_a_limit_holds_on_where_rows_were_changed_and_begins_anew_for_another_table(box, batch):
+    limited = ("--limit-tasks", "2")
+    batch("prompt\na fox\nan owl\na hare\n", *limited)
+    assert batch("prompt\na fox\nan owl\n\na crow\n", *limited).code == 1
+    assert box.charges["haiyi"] == 2
+    assert batch("prompt\na crow\n", *limited, name="others.csv").code == 0
+    assert box.charges["haiyi"] == 3
+
+
 def test_a_limit_of_cost_refuses_what_nobody_knows_the_price_of(box, batch, home):
     refused = batch("prompt\na fox\n", "--limit-cost", "3CNY")
     assert refused.states == ["refused"]
@@ -242,6 +254,9 @@ def test_a_file_that_has_vanished_is_told_with_its_row(box, batch):
         ("prompt,note\na fox,x\n", ("--ignore", "notes"), 'no column "notes"'),
         ("prompt,note\na fox,x\n", ("--ignore", "n" * 90), 'no column "' + "n" * 70),
         ("a,b\nx,y\n", ("--map", "a=prompt", "--map", "b=prompt"), 'Two columns fill "prompt"'),
+        ("a\nx\n", ("--map", "a=prompt", "--map", "a=seed"), '--map names "a" twice'),
+        ("a\nx\n", ("--set", "prompt=x", "--set", "prompt=y"), '--set names "prompt" twice'),
+        ('"prompt,seed\na fox,1\n', (), "quotes of its header do not match"),
         ("prompt\n\n", (), "has no rows"),
     ],
 )
@@ -267,6 +282,17 @@ def test_a_failed_row_stays_failed_until_a_person_asks_for_it_again(box, batch):
     assert box.charges["haiyi"] == charged + 1
 
 
+def test_a_failed_row_stays_failed_when_the_table_is_changed_beside_it(box, batch):
+    text = "prompt\na fox\nbad [[fail:no luck]]\n"
+    batch(text)
+    charged = box.charges["haiyi"]
+    changed = batch(f"{text}an owl\n")
+    assert changed.states == ["done", "failed", "done"]
+    assert box.charges["haiyi"] == charged + 1
+    batch(f"{text}a hare\n", "--retry-failed")
+    assert box.charges["haiyi"] == charged + 3
+
+
 def test_an_unknown_row_is_not_sent_again_before_it_was_listed_and_asked_for(box, batch):
     text = "prompt\na fox\nlost\n"
     box.faults.add("POST /haiyi/openapi/v1/generate/image", "cut_after")
@@ -279,6 +305,46 @@ def test_an_unknown_row_is_not_sent_again_before_it_was_listed_and_asked_for(box
     asked = batch(text, "--retry-unknown")
     assert asked.states == ["done", "done"]
     assert box.charges["haiyi"] == 3
+
+
+def test_no_more_rows_are_begun_once_a_result_cannot_be_put_where_it_belongs(box, batch, folder):
+    text = "prompt\n" + "".join(f"fox {n}\n" for n in range(6))
+    (folder / "out" / "000002.png").mkdir(parents=True)
+    stopped = batch(text, "--at-once", "1")
+    assert stopped.code == 1
+    assert "Stopped: " in stopped.err
+    assert "000002.png cannot be written" in stopped.err
+    assert stopped.states == ["done", "open"]
+    assert box.charges["haiyi"] == 2
+    (folder / "out" / "000002.png").rmdir()
+    assert batch(text).states == ["done"] * 6
+    assert box.charges["haiyi"] == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no such name there")
+def test_a_file_whose_name_is_no_text_is_refused_by_row_and_the_others_are_ordered(
+    box, batch, folder
+):
+    photos = folder / "photos"
+    photos.mkdir()
+    for name in (b"a.png", b"b\xff.png", b"c.png"):
+        shutil.copy(folder / "photo.png", os.fsencode(photos) + b"/" + name)
+    done = batch(photos, "--platform", "haiyi", "--model", EDIT, "--set", "prompt=blue")
+    assert done.states == ["done", "refused", "done"], done.err
+    assert "b\ufffd.png cannot be used: its name is not valid UTF-8" in done.rows[1]["error"]
+
+
+def test_tables_of_the_same_name_have_a_folder_each(box, skyport, folder):
+    listed = []
+    for place in ("a", "b", "a"):
+        table = folder / place / "rows.csv"
+        table.parent.mkdir(exist_ok=True)
+        table.write_text(f"prompt\n{place}\n")
+        done = skyport("batch", table, "--platform", "haiyi", "--model", MODEL)
+        assert done.code == 0, done.err
+        listed += done.lines
+    assert listed[0] == listed[2] != listed[1]
+    assert [Path(one).parent.name.partition("-")[0] for one in listed] == ["rows"] * 3
 
 
 def test_no_more_rows_are_begun_once_the_account_is_empty(box, batch):

@@ -16,7 +16,7 @@ import pytest
 from batches import MODEL, Batch, fast_sandbox
 from sandboxes import environment, set_environment
 from scripted import Answer, LoggedRequest, Scripted
-from skyport.engine.base.types import Kind, ResultFile
+from skyport.engine.base.types import Kind, Result, ResultFile
 from skyport.engine.batch.output import Output
 from skyport.sandbox import Sandbox
 
@@ -177,6 +177,23 @@ def test_results_go_to_a_folder_that_is_set_and_to_the_option_before_it(
         names = sorted(path.name for path in (tmp_path / folder).iterdir())
         assert names == ["000001.png", "000002.png", "results.jsonl"]
     assert box.charges["haiyi"] == 2
+
+
+def test_a_file_of_the_same_size_and_name_is_not_taken_for_a_result(tmp_path: Path) -> None:
+    output = Output(tmp_path / "out")
+    files = []
+    for name in ("mine", "other"):
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(name.ljust(9).encode())
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        files.append(ResultFile(path, Kind.IMAGE, "image/png", 9, sha256))
+    mine = output.to_store(Result("1", (files[0],)), output.keep(1, "", files[:1]))
+    assert output.has(mine)
+    output.keep(1, "", files[1:])
+    assert not output.has(mine)
+    output.keep_again(1, "", mine)
+    files[0].path.unlink()  # as after a time it is pruned
+    assert output.has(mine)
 
 
 def test_of_the_sandbox_nothing_goes_to_a_bucket(

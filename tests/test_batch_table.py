@@ -86,12 +86,24 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_line(path):
         ("prompt,prompt\na,b\n", '"prompt" is there twice'),
         ("prompt,,seed\na,b,c\n", "a column has no name"),
         (b"pr\xfcmpt\na\n", "not UTF-8"),
+        ('"prompt,seed\na,1\n', "quotes of its header do not match"),
+        ('"pro"mpt,seed\na,1\n', "quotes of its header do not match"),
     ],
 )
 def test_a_header_that_cannot_be_meant_is_refused_at_once(path, content, words):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InvalidInput, match=words):
         open_table(path)
+
+
+def test_a_long_cell_is_read_with_its_lines(path):
+    long = "a fox\n" * 40_000
+    assert values(path, f'prompt\n"{long}"\nan owl\n') == [{"prompt": long}, {"prompt": "an owl"}]
+
+
+def test_a_name_that_a_json_line_has_twice_is_refused(tmp_path):
+    found = rows(tmp_path / "rows.jsonl", '{"a": 1, "a": 2}\n{"a": {"b": 1, "b": 1}}\n{"a": 1}\n')
+    assert [row.error for row in found] == ['"a" is there twice', '"b" is there twice', ""]
 
 
 def test_a_workbook_is_refused_with_what_to_do(tmp_path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+from urllib.parse import quote
 
 MAX_LENGTH = 500  # characters shown of a platform's text
+_LEAST = 6  # characters of a secret: a shorter one would be found in words that say nothing of it
 
 _QUERY = re.compile(r"(https?://[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 _HIDDEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
@@ -36,6 +39,18 @@ def valid_unicode(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def spellings(secret: str) -> list[str]:
+    """How `secret` may stand in an answer that repeats it, the longest first.
+
+    As it is, in an address, in JSON; of a name and a password (name:password), the password too.
+    """
+    plain = {secret, secret.partition(":")[2]}
+    in_json = {json.dumps(one)[1:-1] for one in plain}
+    every = {*plain, *in_json, *(one.replace("/", "\\/") for one in in_json)}
+    every |= {quote(one, safe="", errors="replace") for one in plain}
+    return sorted((one for one in every if len(one) >= _LEAST), key=len, reverse=True)
 
 
 def scrub(text: str) -> str:

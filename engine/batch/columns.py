@@ -54,7 +54,7 @@ class Columns:
         orders.check_names(targets)
         for target in targets:
             if targets.count(target) > 1:
-                raise InvalidInput(tr('Two columns fill "{name}".', name=target))
+                raise _filled_twice(target)
 
     def _targets(self, names: Iterable[str]) -> list[str]:
         return [self.mapped.get(name, name) for name in names if name not in self.ignored]
@@ -64,12 +64,19 @@ class Columns:
         for name in self.mapped:
             if name not in row.values:
                 raise InvalidInput(tr('It has no "{name}".', name=name))
-        given = {
-            self.mapped.get(name, name): value
-            for name, value in row.values.items()
-            if name not in self.ignored and not _is_empty(value)
-        }
+        given: dict[str, Json] = {}
+        for name, value in row.values.items():
+            if name in self.ignored or _is_empty(value):
+                continue
+            target = self.mapped.get(name, name)
+            if target in given:
+                raise _filled_twice(target)
+            given[target] = value
         return {**self.same, **given}
+
+
+def _filled_twice(target: str) -> InvalidInput:
+    return InvalidInput(tr('Two columns fill "{name}".', name=target))
 
 
 def _is_empty(value: Json) -> bool:

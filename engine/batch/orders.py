@@ -18,7 +18,7 @@ from ..base.types import Json, MediaFile, Model, Param, Request
 from ..base.words import tr
 from ..media.files import describe, is_medium
 from ..platforms.parameters import fill, json_list, prompt_param, seed_for, seed_param, warnings
-from ..workflows.api_format import Workflow, put_inputs, targets
+from ..workflows.api_format import Workflow, parse_target, put_inputs, targets
 
 SEED, PROMPT = "seed", "prompt"
 _MEDIA = ("image", "video", "audio")
@@ -116,7 +116,7 @@ class WorkflowOrders:
 
     def _takes_file(self, target: str) -> bool:
         """Whether the workflow names a medium there: the name of a model is none."""
-        node_id, _, name = target.partition(".")
+        node_id, name = parse_target(target, self._workflow)
         node = self._workflow[node_id]
         is_loader = "load" in str(node["class_type"]).lower()
         present = node["inputs"].get(name)

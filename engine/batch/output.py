@@ -63,7 +63,7 @@ class Output:
         files = stored.get("files", ())
         if self.url:
             return all(file.get("url") == f"{self.url}/{file['name']}" for file in files)
-        return all(_is_file(self.folder / file["name"], file["size"]) for file in files)
+        return all(_is_kept(self.folder / file["name"], file) for file in files)
 
     def to_store(self, result: Result, kept: Sequence[str]) -> Json:
         """What a row keeps of its result: the names of its files here, and where they lie."""
@@ -140,6 +140,21 @@ def _is_file(path: Path, size: int) -> bool:
     return False
 
 
+def _is_kept(kept: Path, file: Json) -> bool:
+    """Whether that is the stored file: another table's result may have its name and its size."""
+    source = Path(file["path"])
+    if not _is_file(kept, file["size"]):
+        return False
+    with suppress(OSError):
+        here, there = kept.stat(), source.stat()
+        is_copy = here.st_dev != there.st_dev and here.st_mtime_ns == there.st_mtime_ns
+        if is_copy or os.path.samestat(here, there):
+            return True
+    with suppress(OSError):
+        return file.get("sha256", "") in ("", sha256_of(kept)[0])
+    return False
+
+
 def _link(source: Path, target: Path) -> None:
     """`target` is the same file, or a copy on another disk; never a part of one."""
     # Machines of a cluster may work on a row at once, in processes of the same number.
@@ -161,12 +176,13 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, part: Path) -> None:
-    shutil.copyfile(source, part)
+    shutil.copy2(source, part)  # with its time, by which the copy is known
     if sha256_of(part) != sha256_of(source):
         raise OSError(tr("the copy differs"))
 
 
 def _unwritable(path: Path, error: OSError) -> InvalidInput:
     return InvalidInput(
-        tr("{path} cannot be written: {reason}.", path=path, reason=error.strerror or error)
+        tr("{path} cannot be written: {reason}.", path=path, reason=error.strerror or error),
+        do=tr("Make room, or allow writing there: the same command goes on at no further charge."),
     )

@@ -66,11 +66,13 @@ class Plan:
     last_job: int | None = None
 
     def id(self, base_url: str) -> str:
-        """Equal for the same command on a table of the same content."""
+        """Equal for the same command on a table of the same content, TABLE-COMMAND-CONTENT.
+
+        The first part is equal for whatever is done with the table at that path.
+        """
         columns = [dict(self.columns.mapped), dict(self.columns.same), sorted(self.columns.ignored)]
-        parts = [base_url, self.orders.identity, columns, self.copies, self.table.digest()]
-        text = json.dumps(parts, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        command = _short_hash([base_url, self.orders.identity, columns, self.copies])
+        return f"{_short_hash(str(self.table.path))}-{command}-{self.table.digest()[:16]}"
 
     def request(self, row: TableRow) -> Request:
         """What the row orders. Raises InvalidInput."""
@@ -106,7 +108,7 @@ class _ToOrder:
 
 
 class _NotKept(Exception):
-    """A result that is here already cannot be put where the results go now."""
+    """A result that has been paid for cannot be put where the results go."""
 
     def __init__(self, reason: SkyportError) -> None:
         super().__init__(str(reason))
@@ -284,11 +286,16 @@ class BatchRun:
         return self._plan.retry_unknown and is_listed and self._is_first_retry(stored)
 
     def _is_failed_retried(self, stored: StoredRow, known: Row) -> bool:
-        """Also an order that failed outside of this batch, or that only the account stopped."""
+        """Also an order that failed outside of all batches, or that only the account stopped.
+
+        A table that was changed is another batch, and what failed there is left alone here too.
+        """
         before = self._store.find(self._id, stored.number)
         if before is None or before.mark != stored.mark:
             before = self._store.find_equal(self._id, stored.mark)
-        if before is None or before.state is RowState.WAITING:
+        if before is None and not self._store.was_ordered(stored.mark):
+            return True
+        if before is not None and before.state is RowState.WAITING:
             return True
         is_of_before = self._plan.last_job is None or known.id <= self._plan.last_job
         return self._plan.retry_failed and is_of_before and self._is_first_retry(stored)
@@ -353,10 +360,13 @@ class BatchRun:
     async def _kept(self, one: _ToOrder, result: Result) -> list[str]:
         """The names of the files where the results go. Not delivered before: an upload that has
         failed is gone on with by the same command, at no charge."""
-        return await retrying(
-            lambda: self._output.keep(one.row.number, one.row.name, result.files),
-            run_blocking=self._runner.engine.blocking,
-        )
+        try:
+            return await retrying(
+                lambda: self._output.keep(one.row.number, one.row.name, result.files),
+                run_blocking=self._runner.engine.blocking,
+            )
+        except InvalidInput as error:
+            raise _NotKept(error) from None
 
     def _deliver(self, one: _ToOrder, job: Job, result: Result, kept: list[str]) -> None:
         known = self._ledger.find(job.fingerprint)
@@ -374,7 +384,11 @@ class BatchRun:
     def _fail(self, one: _ToOrder, error: Exception) -> None:
         known = self._ledger.find(one.stored.mark)
         state = _state_after(known)
-        if isinstance(error, (*_STOPS, LimitReached)):
+        if isinstance(error, _NotKept):  # those of the next rows could not be kept either
+            error = error.reason
+            self.stopped_by = error
+            self._is_stopping = True
+        elif isinstance(error, (*_STOPS, LimitReached)):
             self.stopped_by = error
             self._is_stopping = True
             state = RowState.WAITING if state in _NOT_CHARGED else state
@@ -388,8 +402,21 @@ class BatchRun:
 
 
 def queue_of(batch_id: str) -> str:
-    """The queue that the orders of a batch count in, for limits and lists."""
-    return f"batch-{batch_id}"
+    """The queue that the orders of a batch count in, for limits and lists.
+
+    It is that of the command on its table, which goes on where rows were changed or added.
+    """
+    return f"batch-{batch_id.rpartition('-')[0]}"
+
+
+def table_of(batch_id: str) -> str:
+    """What stands for the table of a batch, by its path."""
+    return batch_id.partition("-")[0]
+
+
+def _short_hash(tree: Json) -> str:
+    text = json.dumps(tree, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 async def _one_of(pending: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from ..base import forks
 from ..base.errors import InvalidInput
+from ..base.shown_text import valid_unicode
 from ..base.types import Json
 from ..base.words import tr
 
@@ -224,9 +225,10 @@ class BatchStore:
     # -- rows ---------------------------------------------------------------------------------
 
     def write(self, batch: str, row: StoredRow) -> None:
+        result = valid_unicode(json.dumps(row.result, ensure_ascii=False))
         values = (
-            *(batch, row.number, row.line, row.base, row.mark, row.state.value, row.error),
-            *(row.job, row.cost, row.unit, json.dumps(row.result, ensure_ascii=False)),
+            *(batch, row.number, row.line, row.base, row.mark, row.state.value),
+            *(valid_unicode(row.error), row.job, row.cost, row.unit, result),
         )
         self._write(
             (_WRITE_ROW, values),
@@ -248,6 +250,16 @@ class BatchStore:
             batch,
             state and state.value,
         )
+
+    def was_ordered(self, mark: str) -> bool:
+        """Whether a row of any batch has had that order sent, or may have."""
+        never = f"'{RowState.WAITING.value}', '{RowState.REFUSED.value}'"
+        return self._first(f"mark = ? AND state NOT IN ({never})", mark) is not None
+
+    def is_taken(self, folder: str, table: str) -> bool:
+        """Whether results of another table than that (see `Plan.id`) go into the folder."""
+        sql = "SELECT count(*) FROM batches WHERE output = ? AND substr(id, 1, ?) <> ?"
+        return bool(self._read(sql, folder, len(table), table)[0][0])
 
     def rows(self, batch: str, *states: RowState) -> Iterator[StoredRow]:
         """Those in these states, or all, in their order; read bit by bit."""

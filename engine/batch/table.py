@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Protocol, TextIO
 
 from ..base.errors import InvalidInput
 from ..base.json_tree import parse_strict
-from ..base.shown_text import shorten
+from ..base.shown_text import shorten, valid_unicode
 from ..base.types import Json
 from ..base.words import tr
 
@@ -26,6 +27,7 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # written fo
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # bytes that are not UTF-8 are read as surrogates
 _CHUNK = 1024 * 1024
+_LONGEST_CELL = 16 * 1024 * 1024  # letters; the csv module's own limit is 131,072 for all readers
 _MOST_NAMED = 40  # columns in an error
 
 
@@ -161,7 +163,7 @@ class _Csv:
         if _NO_TEXT.search(line):
             raise InvalidInput(_NOT_UTF8(), do=_how_to_save())
         with self._open() as stream:
-            cells = next(self._reader(stream))
+            cells = self._cells_of_header(self._reader(stream))
         names = [cell.strip() for cell in cells]
         while names and not names[-1]:  # a spreadsheet's columns that hold nothing
             names.pop()
@@ -171,7 +173,14 @@ class _Csv:
                 raise _unreadable(self.path, reason if name else tr("a column has no name"))
         return names
 
+    def _cells_of_header(self, reader: Iterator[list[str]]) -> list[str]:
+        try:
+            return next(reader)
+        except (csv.Error, StopIteration):
+            raise _unreadable(self.path, tr("the quotes of its header do not match")) from None
+
     def _reader(self, stream: TextIO) -> Iterator[list[str]]:
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         for _ in range(self._skipped):
             stream.readline()
         # strict: a quote that is never closed would swallow the rows after it.
@@ -191,7 +200,7 @@ class _Csv:
     def _records(self, stream: TextIO) -> Iterator[tuple[int, list[str] | str]]:
         """(line, its cells or why there are none) of everything below the header."""
         reader = self._reader(stream)
-        next(reader)
+        self._cells_of_header(reader)
         while True:
             line = reader.line_num + self._skipped + 1  # type: ignore[attr-defined]
             try:
@@ -268,12 +277,28 @@ def _row_of_json(number: int, line: int, text: bytes) -> TableRow:
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error)
         return TableRow(number, line, error=tr("it is not JSON: {error}", error=reason))
+    if repeated := _repeated_key(text):
+        twice = tr('"{name}" is there twice', name=shorten(repeated, 80))
+        return TableRow(number, line, error=twice)
     if not isinstance(values, dict):
         example = json.dumps({"prompt": "a fox"})
         return TableRow(
             number, line, error=tr("it is no object such as {example}", example=example)
         )
     return TableRow(number, line, values)
+
+
+def _repeated_key(text: bytes) -> str:
+    """A name that an object in the JSON has twice, "" for none: one of its values would be lost."""
+    found: list[str] = []
+
+    def noted(pairs: list[tuple[str, Json]]) -> Json:
+        counted = Counter(name for name, _ in pairs)
+        found.extend(name for name, count in counted.items() if count > 1)
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=noted)
+    return valid_unicode(found[0]) if found else ""
 
 
 class _Folder:

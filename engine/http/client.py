@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ import requests
 from requests.exceptions import ChunkedEncodingError, InvalidSchema, InvalidURL, MissingSchema
 
 from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, TransportError
-from ..base.shown_text import scrub
+from ..base.shown_text import scrub, spellings
 from ..base.types import Field, Json, MediaFile, Report, no_report
 from ..base.words import tr
 from .error_answers import (
@@ -75,6 +76,7 @@ class Http:
         self.timeout = timeout
         self.rate = rate
         self._headers = dict(headers)
+        self._secrets = _secrets_in(self._headers.values())
         self._origin = origin(self.base_url)
         self._told_time: tuple[float, float] | None = None  # by the platform, by time.monotonic
         # Whether a JSON object is an answer of the platform; its Provider knows better.
@@ -325,10 +327,8 @@ class Http:
 
     def _without_key(self, content: bytes) -> bytes:
         """`content` without the key: some platforms quote a rejected key in text that we show."""
-        for value in self._headers.values():
-            secret = value.split()[-1].encode() if value.split() else b""
-            if len(secret) >= 6:
-                content = content.replace(secret, b"***")
+        for secret in self._secrets:
+            content = content.replace(secret, b"***")
         return content
 
     # -- errors -----------------------------------------------------------------------------
@@ -381,6 +381,18 @@ class Http:
             ),
             platform=self.label,
         )
+
+
+def _secrets_in(headers: Iterable[str]) -> list[bytes]:
+    """What the values of headers keep secret, however an answer may spell it."""
+    found: list[str] = []
+    for value in headers:
+        scheme, _, secret = value.strip().rpartition(" ")
+        found += spellings(secret)
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                found += spellings(base64.b64decode(secret).decode("latin-1"))
+    return [each.encode("utf-8", "replace") for each in found]
 
 
 def _is_stream(response: requests.Response) -> bool:

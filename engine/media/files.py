@@ -11,6 +11,7 @@ import filetype
 from PIL import Image
 
 from ..base.errors import InvalidInput
+from ..base.shown_text import valid_unicode
 from ..base.types import Kind, MediaFile, ResultFile
 from ..base.words import tr
 from .formats import mime_by_name, name_by_type
@@ -43,6 +44,9 @@ def describe(path: str | Path, name: str | None = None) -> MediaFile:
     """
     path = Path(path)
     shown = name or path.name
+    if valid_unicode(shown) != shown:
+        reason = tr("its name is not valid UTF-8, so rename it")
+        raise _refused(valid_unicode(shown), reason)
     try:
         mime = _media_mime(path, shown)
         width, height = _image_size(path, mime, shown)

@@ -23,7 +23,7 @@ _of_command: list[Limit] = []
 @contextmanager
 def also(more: Iterable[Limit]) -> Iterator[None]:
     """In here these limits are in force too: those that a command was given."""
-    added = [replace(limit, free=_free_platforms()) for limit in more]
+    added = [replace(limit, free=free_platforms()) for limit in more]
     _of_command.extend(added)
     try:
         yield
@@ -35,7 +35,7 @@ def also(more: Iterable[Limit]) -> Iterator[None]:
 def current() -> list[Limit]:
     """Every limit in force now. Raises InvalidInput where a setting is wrong."""
     loaded = settings.load()
-    free = _free_platforms()
+    free = free_platforms()
     return [
         _limit(name, period, cap, free)
         for name, period in _PERIODS.items()
@@ -49,6 +49,6 @@ def _limit(name: str, period: Period, cap: Cap, free: frozenset[str]) -> Limit:
     return Limit(name, period, cap.most, name.split("_")[1], platform, cap.unit, free, person)
 
 
-def _free_platforms() -> frozenset[str]:
+def free_platforms() -> frozenset[str]:
     """Those that charge nothing: servers of one's own."""
     return frozenset(name for name in registry.names() if registry.provider_class(name).is_free)

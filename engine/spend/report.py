@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +72,11 @@ def _sums(spendings: Iterable[Spending], name: Callable[[Spending], str]) -> lis
     groups: dict[tuple[str, bool, str], list[Spending]] = {}
     for one in spendings:
         groups.setdefault((name(one), one.local, one.unit), []).append(one)
-    return [_sum(*key, group) for key, group in groups.items()]
+    free = limits.free_platforms()
+    return [_sum(*key, group, free) for key, group in groups.items()]
 
 
-def _sum(name: str, local: bool, unit: str, group: Sequence[Spending]) -> Sum:
+def _sum(name: str, local: bool, unit: str, group: Sequence[Spending], free: Container[str]) -> Sum:
     return Sum(
         name,
         local,
@@ -83,7 +84,7 @@ def _sum(name: str, local: bool, unit: str, group: Sequence[Spending]) -> Sum:
         tasks=sum(one.tasks for one in group),
         charged=round(sum(one.charged for one in group), 6),
         expected=round(sum(one.expected for one in group), 6),
-        unknown=sum(one.unknown for one in group),
+        unknown=sum(one.unknown for one in group if one.platform not in free),
     )
 
 

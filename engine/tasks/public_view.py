@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 from ..base.errors import SkyportError
-from ..base.shown_text import scrub
+from ..base.shown_text import scrub, spellings
 from ..base.types import Json, Result, ResultFile
 from ..base.words import tr
 from ..ledger.ledger import Row, State
@@ -169,7 +170,7 @@ def is_secret(name: str, value: Json) -> bool:
 
 
 def keys_in_use() -> list[str]:
-    """The keys of all platforms and of the bucket, as they are set now."""
+    """The keys of all platforms and of the bucket, as they are set now, in all their spellings."""
     found = []
     for platform in registry.names():
         for name in registry.provider_class(platform).key_names():
@@ -177,7 +178,8 @@ def keys_in_use() -> list[str]:
                 found.append(keys.find(name))
     with suppress(SkyportError):
         found += keys.s3() or ()
-    secrets = [key.value for key in found if key is not None]
+    values = [key.value for key in found if key is not None]
+    secrets = [*values, *chain.from_iterable(map(spellings, values))]
     with suppress(SkyportError):
         secrets += notify_urls.secrets()
     return secrets

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from ..base.errors import InvalidInput
@@ -18,14 +19,23 @@ _SHOWN = 30  # inputs listed in an error text
 
 
 def read_workflow(text: str) -> Workflow:
-    """The workflow in `text`. Raises InvalidInput when it is not ComfyUI's API format."""
+    """The workflow in `text`, to be run.
+
+    Raises InvalidInput when it is not ComfyUI's API format, or no ComfyUI could run it.
+    """
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
             tr("The workflow is not JSON: {error}.", error=error), do=_how_to_export()
         ) from None
-    return check_workflow(tree)
+    workflow = check_workflow(tree)
+    if cycle := find_cycle(sources_of(workflow)):
+        raise InvalidInput(
+            tr("These nodes wait for each other: {nodes}.", nodes=", ".join(cycle)),
+            do=tr("Remove one of the links between them."),
+        )
+    return workflow
 
 
 def check_workflow(tree: Json) -> Workflow:
@@ -57,7 +67,7 @@ def put_inputs(workflow: Workflow, values: Iterable[tuple[str, Json]]) -> Workfl
     """
     filled = copy.deepcopy(workflow)
     for target, value in values:
-        node_id, _, name = target.partition(".")
+        node_id, name = parse_target(target, filled)
         inputs = filled.get(node_id, {}).get("inputs", {})
         if name not in inputs:
             raise InvalidInput(
@@ -79,6 +89,13 @@ def targets(workflow: Workflow) -> list[str]:
     return [target for _, target in sorted(ranked, key=lambda item: item[0])]
 
 
+def parse_target(target: str, node_ids: Container[str]) -> tuple[str, str]:
+    """(node id, input) of `73.image`; both may hold dots of their own."""
+    dots = [n for n, character in enumerate(target) if character == "."]
+    dot = next((n for n in dots if target[:n] in node_ids), len(target))
+    return target[:dot], target[dot + 1 :]
+
+
 def title_of(node: Mapping[str, Any]) -> str:
     """The title its author gave the node, else its class."""
     meta = node.get("_meta")
@@ -94,6 +111,23 @@ def is_link(value: Json) -> bool:
         and isinstance(value[0], str)
         and isinstance(value[1], int)
     )
+
+
+def sources_of(workflow: Workflow) -> dict[str, set[str]]:
+    """The nodes that each node is linked to."""
+    return {
+        node_id: {value[0] for value in node["inputs"].values() if is_link(value)}
+        for node_id, node in workflow.items()
+    }
+
+
+def find_cycle(dependencies: Mapping[str, set[str]]) -> list[str]:
+    """The members of one dependency cycle; empty where there is none."""
+    try:
+        TopologicalSorter(dependencies).prepare()
+    except CycleError as error:
+        return list(dict.fromkeys(error.args[1]))
+    return []
 
 
 def _check_node(node_id: str, node: Json, workflow: Mapping[str, Any]) -> None:
@@ -152,7 +186,7 @@ def _parsed(present: Json, value: str) -> Json:
 
 def _listed(workflow: Workflow) -> str:
     names = [
-        f"{target} ({workflow[target.partition('.')[0]]['class_type']})"
+        f"{target} ({workflow[parse_target(target, workflow)[0]]['class_type']})"
         for target in targets(workflow)
     ]
     more = [tr("and {count} more", count=len(names) - _SHOWN)] if len(names) > _SHOWN else []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from ..base.words import tr
-from .api_format import Workflow, is_link, title_of
+from .api_format import Workflow, find_cycle, is_link, sources_of, title_of
 
 RUN_IN_CLOUD = "SkyportRunInCloud"
 KEEP_LOCAL = "SkyportKeepLocal"
@@ -63,7 +62,7 @@ class Graph:
     @cached_property
     def _has_cycle(self) -> bool:
         """Whether any nodes of the prompt wait for each other, sent or not."""
-        return bool(find_cycle(_sources_of(self.prompt)))
+        return bool(find_cycle(sources_of(self.prompt)))
 
     def cloud(self, node_id: str) -> str:
         """Where an unsplit Run in Cloud node sends its part; "" for any other node."""
@@ -145,13 +144,6 @@ class Graph:
         return str(self.prompt[node_id]["class_type"]).startswith(OWN_PREFIX)
 
 
-def parse_target(target: str, node_ids: Container[str]) -> tuple[str, str]:
-    """(node id, input) of `73.image`; both may hold dots of their own."""
-    dots = [n for n, character in enumerate(target) if character == "."]
-    dot = next((n for n in dots if target[:n] in node_ids), len(target))
-    return target[:dot], target[dot + 1 :]
-
-
 def is_node(node: Any) -> bool:
     """Whether it has the shape of a node in API format."""
     return (
@@ -179,21 +171,8 @@ def links_of(node: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
 
 
 def _refuse_cycle(nodes: Workflow) -> None:
-    if cycle := find_cycle(_sources_of(nodes)):
+    if cycle := find_cycle(sources_of(nodes)):
         raise CannotSplit(_cycle(cycle))
-
-
-def _sources_of(nodes: Workflow) -> dict[str, set[str]]:
-    return {node_id: {link[0] for _, link in links_of(node)} for node_id, node in nodes.items()}
-
-
-def find_cycle(dependencies: Mapping[str, set[str]]) -> list[str]:
-    """The members of one dependency cycle; empty where there is none."""
-    try:
-        TopologicalSorter(dependencies).prepare()
-    except CycleError as error:
-        return list(dict.fromkeys(error.args[1]))
-    return []
 
 
 # -- messages ------------------------------------------------------------------------------------

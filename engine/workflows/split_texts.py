@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base.words import tr
-from .api_format import Workflow
-from .graph import Link, node_label, parse_target
+from .api_format import Workflow, parse_target
+from .graph import Link, node_label
 from .part import LITERALS
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.types import Json, MediaFile
-from .api_format import Workflow
-from .graph import Link, parse_target
+from .api_format import Workflow, parse_target
+from .graph import Link
 from .part import LITERALS
 
 # By type of the value: the class that saves it, and its input. Newer ComfyUIs' also pass it on.

@@ -13,8 +13,8 @@ from ... import providers
 from ...engine.base.errors import BadResult, InvalidInput, SkyportError
 from ...engine.base.types import Kind, MediaFile, Request, Result, ResultFile, ResultText
 from ...engine.base.words import tr
-from ...engine.workflows.api_format import Workflow, is_link, title_of
-from ...engine.workflows.graph import PART_INPUT, THIS_MACHINE, is_node, node_label, parse_target
+from ...engine.workflows.api_format import Workflow, is_link, parse_target, title_of
+from ...engine.workflows.graph import PART_INPUT, THIS_MACHINE, is_node, node_label
 from ...engine.workflows.part import RemotePart
 from ...engine.workflows.transfer import RemoteWorkflowBuilder
 from .._base import node_outputs

@@ -104,6 +104,15 @@ class DetectedDialect:
                 self._dialect = None
             raise
 
+    def _find_out(self) -> None:
+        """Before an order is sent: one that could not be seen has been sent nothing."""
+        try:
+            with self._spoken():
+                return
+        except (TransportError, ServerFault, RateLimited) as error:
+            unseen = TransportError(error.what, sent=False, do=error.do, platform=error.platform)
+        raise unseen
+
     def upload(self, file: MediaFile, report: Report = no_report) -> Json:
         with self._spoken() as dialect:
             return dialect.upload(file, report)
@@ -113,6 +122,7 @@ class DetectedDialect:
             return dialect.url_lifetime(value)
 
     def submit(self, workflow: Workflow, order_id: str, report: Report = no_report) -> Accepted:
+        self._find_out()
         with self._spoken() as dialect:
             return dialect.submit(workflow, order_id, report)
 
