@@ -42,15 +42,8 @@ def _copy(args: argparse.Namespace) -> int:
 
     if args.source.startswith(_FILE) and not _path(args.source).is_file():
         raise InvalidInput(tr("There is no file {path}.", path=_path(args.source)))
-    try:
-        with _opened(args.source) as source, _opened(args.target) as target:
-            copied, found = copy(source, target)
-    except sqlite3.Error as error:
-        files = " / ".join(each for each in (args.source, args.target) if each.startswith(_FILE))
-        raise InvalidInput(
-            tr("{path} cannot be used: {reason}.", path=files, reason=error),
-            do=tr("Name the file ledger.db of a data folder of Skyport."),
-        ) from None
+    with _opened(args.source) as source, _opened(args.target) as target:
+        copied, found = copy(source, target)
     print(tr("Jobs copied: {copied}. Already there: {found}.", copied=copied, found=found))
     return 0
 
@@ -72,7 +65,15 @@ def _file_store(path: Path) -> Store:
     from ..engine.ledger.process_lock import Owner
     from ..engine.ledger.sqlite_store import Store
 
-    return Store(path, Owner(path.parent / "owners"))
+    try:
+        store = Store(path, Owner(path.parent / "owners"))
+        store.find("")  # fails where it is another kind of database
+    except sqlite3.Error as error:
+        raise InvalidInput(
+            tr("{path} cannot be used: {reason}.", path=path, reason=error),
+            do=tr("Name the file ledger.db of a data folder of Skyport."),
+        ) from None
+    return store
 
 
 def _team_store(url: str) -> Store:

@@ -211,6 +211,8 @@ def test_without_a_server_it_is_not_set_up_and_says_how() -> None:
 def test_no_text_shows_the_key_of_a_server() -> None:
     _servers.add(Server("pc", "http://10.0.0.7"), SECRET)
     assert SECRET not in without_keys(f"it answered {SECRET}")
+    _servers.add(Server("nas", "http://10.0.0.8", header="basic"), "alice:hunter2/hunter2")
+    assert "hunter2" not in without_keys("it answered hunter2/hunter2, hunter2%2Fhunter2")
 
 
 # -- used -----------------------------------------------------------------------------------------
@@ -407,6 +409,19 @@ def test_a_page_at_an_address_where_no_comfyui_has_answered_names_the_address(fa
     with pytest.raises(InvalidInput) as caught:
         providers.connect("comfyui").submit(comfyui.workflow(WORKFLOW, "pod"))
     assert f"No ComfyUI answers at {farm.servers['pod'].url}: 410 Gone" in str(caught.value)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_nothing_was_sent_where_nobody_could_be_asked_which_interface_it_is(
+    home: Path, is_there: bool
+) -> None:
+    with Scripted() as gateway:
+        gateway.on("*", answer_page("Bad Gateway", 502))
+        address = gateway.url if is_there else f"http://127.0.0.1:{closed_port()}"
+        _servers.add(Server("pod", address))
+        with pytest.raises(TransportError) as caught:
+            providers.connect("comfyui").submit(comfyui.workflow(WORKFLOW, "pod"))
+    assert not caught.value.sent
 
 
 def test_where_no_server_answers_each_says_why_and_is_left_out_while_another_does(

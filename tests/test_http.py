@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import random
@@ -627,6 +628,19 @@ def test_a_platform_that_quotes_the_key_is_not_quoted(server: Scripted) -> None:
         api(server).get("task")
     assert "invalid token ***" in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "echo", ["alice:wine & roses/7", "wine & roses/7", "wine%20%26%20roses%2F7"]
+)
+def test_a_server_that_quotes_a_name_and_a_password_is_not_quoted(
+    server: Scripted, echo: str
+) -> None:
+    pair = base64.b64encode(b"alice:wine & roses/7").decode()
+    server.on("/task", answer_json({"msg": f"no {echo} or {pair} here"}, 401))
+    with pytest.raises(AuthRejected) as caught:
+        Http("HaiYi", server.url, {"Authorization": f"Basic {pair}"}).get("task")
+    assert "no *** or *** here" in str(caught.value)
 
 
 def test_a_signed_url_in_a_platforms_words_loses_its_query(server: Scripted) -> None:

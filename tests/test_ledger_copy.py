@@ -175,3 +175,8 @@ def test_the_command_takes_no_password_and_makes_no_ledger_out_of_nothing(
     assert "keys set ledger" in refused.err
     missing = skyport("ledger", "copy", f"sqlite:{tmp_path / 'none.db'}", target)
     assert "There is no file" in missing.err
+    (tmp_path / "note.db").write_text("no ledger, whatever its name says" * 9)
+    wrong = skyport("ledger", "copy", f"sqlite:{tmp_path / 'note.db'}", target)
+    assert wrong.code == 1
+    assert "note.db cannot be used: file is not a database" in wrong.err
+    assert "Name the file ledger.db" in wrong.err

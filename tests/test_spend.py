@@ -70,6 +70,14 @@ def test_a_report_keeps_units_and_this_machine_apart_and_says_what_is_expected(t
     store.close()
 
 
+def test_a_server_of_ones_own_has_no_unknown_price(tmp_path):
+    store = Store(tmp_path / "ledger.db", Owner(tmp_path / "owners"), lambda: NOON)
+    bought(store, "a", platform="comfyui", unit="")
+    bought(store, "b", platform="haiyi", unit="")
+    assert report(store, "platform", 2, NOON).today == [Sum("", False, "", 2, 0, 0, 1)]
+    store.close()
+
+
 def test_the_limits_are_said_with_what_is_left_of_each(skyport, monkeypatch):
     monkeypatch.setenv("SKYPORT_LIMIT_TASKS_PER_QUEUE", "3")
     monkeypatch.setenv("SKYPORT_LIMIT_TASKS_PER_DAY", "10, gpugeek=3")

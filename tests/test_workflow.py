@@ -64,6 +64,16 @@ def test_what_is_no_workflow_is_refused_with_the_way_to_export_one(text: str, wo
     assert words in refusal(text)
 
 
+def test_nodes_that_wait_for_each_other_are_refused_before_anything_is_paid() -> None:
+    links = {"1": "2", "2": "3", "3": "2"}
+    tree = {
+        name: {"class_type": "ImageInvert", "inputs": {"image": [other, 0]}}
+        for name, other in links.items()
+    }
+    with pytest.raises(InvalidInput, match=r"wait for each other: (2, 3|3, 2)\."):
+        read_workflow(json.dumps(tree))
+
+
 def test_a_list_that_only_looks_like_a_link_is_a_value() -> None:
     for value in (["a"], ["a", "b"], [1, 2], ["9", 0, 1]):
         check_workflow({"3": {"class_type": "A", "inputs": {"x": value}}})
