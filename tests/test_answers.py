@@ -395,6 +395,10 @@ def test_a_refusal_in_its_own_form_is_believed(endpoint: Endpoint, status: int) 
     assert not may_be_accepted(error)
 
 
+# Whatever its first fields say, no platform nests so, and not all of it is read.
+DEEP = b'{"code": 9, "message": "no", "msg": "no", "error": "no", "data": %s}' % (
+    b"[" * 5000 + b"]" * 5000
+)
 OTHERS = {
     "page": lambda status: answer_page("<html>Bad gateway</html>", status),
     "text": lambda status: Answer(status, b"upstream error", (("Content-Type", "text/plain"),)),
@@ -406,6 +410,7 @@ OTHERS = {
     "a server's JSON": lambda status: answer_json(
         {"timestamp": "now", "status": status, "error": "Busy", "path": "/x"}, status
     ),
+    "deep JSON": lambda status: Answer(status, DEEP, (("Content-Type", "application/json"),)),
     "null": lambda status: answer_json(None, status),
     "a list": lambda status: answer_json([], status),
 }

@@ -49,6 +49,15 @@ def is_deep(text: str) -> bool:
     return _shallow(text) != text
 
 
+def is_cut(tree: Json) -> bool:
+    """Whether what `parse` has read may lack something that was nested deeper than MAX_DEPTH."""
+    level, depth = [tree], 0
+    while level := [one for one in level if isinstance(one, (dict, list))]:
+        depth += 1
+        level = [x for one in level for x in (one.values() if isinstance(one, dict) else one)]
+    return depth >= MAX_DEPTH
+
+
 def _decoded(text: bytes | str, errors: str) -> str:
     if isinstance(text, str):
         return valid_unicode(text)

@@ -17,6 +17,7 @@ import requests
 from requests.exceptions import ChunkedEncodingError, InvalidSchema, InvalidURL, MissingSchema
 
 from ..base.errors import ApiError, BadResult, InvalidInput, SkyportError, TransportError
+from ..base.json_tree import is_cut
 from ..base.shown_text import scrub, spellings
 from ..base.types import Field, Json, MediaFile, Report, no_report
 from ..base.words import tr
@@ -189,6 +190,8 @@ class Http:
     def recognise(self, body: Json) -> bool:
         """Whether `body` is an answer of the platform; remembers that one has come."""
         if not isinstance(body, dict) or is_of_a_web_server(body) or not self.is_own_form(body):
+            return False
+        if is_cut(body):  # no platform nests so deep
             return False
         self.has_answered = True
         _ANSWERED.add(self.base_url)
