@@ -120,7 +120,7 @@ class OpenComputing(Provider):
     def unwrap(self, response: Response) -> Json:
         """The body, or its `data` where it comes as `{"status": "ok", "data": {...}}`."""
         body = read_json(response)
-        if _answers.is_error(body):
+        if _answers.is_error(body) and self.http.recognise(body):
             self.raise_refusal(body)
         return _answers.inner(body)
 
