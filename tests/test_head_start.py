@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from _clock import Clock
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("quick_polls")
 
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:
-    return {**environment(sandbox, "gpugeek"), "SKYPORT_MAX_PARALLEL": "20"}
+    return {**environment(sandbox, "gpugeek", "opencomputing"), "SKYPORT_MAX_PARALLEL": "20"}
 
 
 @pytest.fixture
@@ -241,6 +242,62 @@ def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     assert run.probe("seen")["shape"] == [1, 8, 16, 3]
     assert any("An input has changed since this was queued" in one for one in handle.texts["run"])
     assert len(submits(sandbox)) == 1
+
+
+def test_after_the_result_of_an_earlier_file_the_file_as_it_is_can_be_had(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    name = f"replaced{next(serial)}.png"
+    path = cloud.base / "input" / name
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (16, 8), "red").save(path)
+    known = task(name)
+    with behind_a_gate(cloud):
+        first = cloud.start(known)
+        accepted(sandbox, 1)
+        Image.new("RGB", (24, 8), "blue").save(path)
+        second = cloud.start(known)
+        accepted(sandbox, 2)
+    runs = finish(clock, first, second)
+    assert [run.probe("seen")["shape"] for run in runs] == [[1, 8, 16, 3], [1, 8, 24, 3]]
+    assert len(submits(sandbox)) == 2
+
+
+def test_rows_that_were_changed_while_they_waited_each_bring_their_own_result(
+    cloud: Host, sandbox: Sandbox, clock: Clock
+) -> None:
+    path = cloud.base / "input" / f"rows{next(serial)}.csv"
+    path.parent.mkdir(exist_ok=True)
+    prompts = [f"{word} {next(serial)}" for word in ("crow", "fox", "owl", "hare")]
+    path.write_text("\n".join(["prompt", *prompts[1:]]))
+    rows = node("SkyportLoadRows", file=path.name, columns="prompt", start=1, rows=0)
+    seed = next(serial)
+    known = graph(rows=rows, **picture(link("rows"), seed))
+    with behind_a_gate(cloud):
+        handle = cloud.start(known)
+        until(lambda: ordered(sandbox) == sorted(prompts[1:]))
+        path.write_text("\n".join(["prompt", *prompts]))
+    until(lambda: len(ordered(sandbox)) == 4)
+    run = finish(clock, handle)[0]
+    assert run.status == "success", run.error
+    assert ordered(sandbox) == sorted(prompts)
+    assert any("and was ordered" in one for one in handle.texts["run"])
+    alone = [cloud.run(graph(**picture(prompt, seed))).probe("seen") for prompt in prompts]
+    assert [seen["sha256"] for seen in run.probe("seen")] == [seen["sha256"] for seen in alone]
+    assert ordered(sandbox) == sorted(prompts)
+
+
+def picture(prompt: Any, seed: int) -> dict[str, Any]:
+    """Nodes that order a picture of it and look at that."""
+    model = {"model": "wan2.2-t2i-plus", "model.negative_prompt": ""}
+    run = node("SkyportOpenComputingTextToImage", model, prompt=prompt, seed=seed)
+    return {"run": run, "seen": node("ProbeSink", value=link("run"))}
+
+
+def ordered(sandbox: Sandbox) -> list[str]:
+    """The prompts of OpenComputing's orders, which come in any order."""
+    sent = (seen.fields for seen in sandbox.log.of("POST", "/image/generations"))
+    return sorted(fields["prompt"] for fields in sent)
 
 
 def test_pictures_of_loaders_are_those_that_the_node_would_send(

@@ -5,10 +5,11 @@ What is held is read and changed on the engine's loop only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from comfy_execution.utils import get_executing_context
@@ -33,14 +34,17 @@ class Begun(Exception):
 class Call:
     """One execution of a node in a prompt; `index` where it is one of several, for a list.
 
-    rank       of the prompt in the queue where its orders are begun ahead, else None
-    is_changed whether its inputs are no longer those with which its orders were begun
+    rank         of the prompt in the queue where its orders are begun ahead, else None
+    is_outdated  whether it takes orders that were begun for its inputs as they were before
+    is_anew      whether it is one of several whose inputs have changed since, and orders for them
     """
 
     source: Source
     index: int | None
     rank: float | None
-    is_changed: bool = False
+    is_outdated: bool = False
+    is_anew: bool = False
+    taken: list[_Order] = field(default_factory=list)  # what was begun ahead, and is its own now
 
     @property
     def key(self) -> tuple[str, int | None]:
@@ -144,34 +148,61 @@ def orders_of(
 ) -> Sequence[Request | Job]:
     """`requests`, or what was begun for them ahead: a paid order is not replaced by a new one.
 
-    It stays even where an input has changed since, such as a file: see `Call.is_changed`.
+    It stays even where an input has changed since, such as a file: see `Call.is_outdated`. Not so
+    where the node is called for each item of a list: an item that came between would shift the
+    orders of all after it, so each takes its own.
     """
-    held = _held_of(call, provider)
-    if not held:
-        return requests
     now = [fingerprint_of(request, provider.http.base_url) for request in requests]
-    if len(held) == len(requests):
-        call.is_changed = now != [order.job.fingerprint for order in held]
+    held = _held_of(call, provider, call.key)
+    are_equal = now == [order.job.fingerprint for order in held]
+    if held and len(held) == len(requests) and (are_equal or not _is_of_list(call)):
+        call.is_outdated, call.taken = not are_equal, held
         return [order.or_request() for order in held]
-    known = {order.job.fingerprint: order.or_request() for order in held}
+    call.taken = _taken(now, [*held, *_of_other_items(call, provider)])
+    known = {order.job.fingerprint: order.or_request() for order in call.taken}
+    call.is_anew = bool(held) and not known.keys() >= set(now)
     return [known.get(one, request) for one, request in zip(now, requests, strict=True)]
 
 
-def _held_of(call: Call, provider: Provider) -> list[_Order]:
-    """What was begun for the node's call where the provider would send it now."""
+def _is_of_list(call: Call) -> bool:
+    """Whether orders were begun for several items of the node."""
+    calls = _held.get(call.source.prompt_id, {})
+    return any(key != call.key and key[0] == call.source.node_id for key in calls)
+
+
+def _of_other_items(call: Call, provider: Provider) -> Iterator[_Order]:
+    for key in _held.get(call.source.prompt_id, {}):
+        if key != call.key and key[0] == call.source.node_id:
+            yield from _held_of(call, provider, key)
+
+
+def _taken(now: Sequence[str], held: Sequence[_Order]) -> list[_Order]:
+    """One of `held` for each of the orders with these fingerprints."""
+    wanted = Counter(now)
+    taken = []
+    for order in held:
+        if wanted[order.job.fingerprint] > 0:
+            wanted[order.job.fingerprint] -= 1
+            taken.append(order)
+    return taken
+
+
+def _held_of(call: Call, provider: Provider, key: tuple[str, int | None]) -> list[_Order]:
+    """What was begun for a call of the node where the provider would send it now."""
     return [
         order
-        for order in _held.get(call.source.prompt_id, {}).get(call.key, ())
+        for order in _held.get(call.source.prompt_id, {}).get(key, ())
         if order.job.provider.name == provider.name
         and order.job.record.base_url == provider.http.base_url
     ]
 
 
-def hand_over(call: Call, provider: Provider) -> None:
+def hand_over(call: Call) -> None:
     """The node itself waits for its orders now."""
-    for order in _held_of(call, provider):
-        _held[call.source.prompt_id][call.key].remove(order)
-        providers.runner().withdraw(order.job)
+    for orders in _held.get(call.source.prompt_id, {}).values():
+        for order in [one for one in orders if any(one is mine for mine in call.taken)]:
+            orders.remove(order)
+            providers.runner().withdraw(order.job)
 
 
 def held(prompt: str) -> list[tuple[str, list[Job]]]:

@@ -30,12 +30,11 @@ class CloudNode(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> Any:
-        """Changes once results were missing, so that the node runs again and fetches them.
+        """Changes once results were missing or outdated, so that the node runs again.
 
         Changes with practice mode, too: what the sandbox made is no result of a platform.
         """
-        missing = run_task.partial_runs(_node_id(cls))
-        return missing, settings.load().sandbox
+        return run_task.times_to_run_again(_node_id(cls)), settings.load().sandbox
 
     @classmethod
     def orders(cls, *_: Any, **inputs: Any) -> Sequence[Request] | None:

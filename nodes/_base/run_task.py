@@ -72,7 +72,7 @@ async def begin_orders(
         return
     orders = begun_ahead.orders_of(call, provider, requests)
     await providers.runner().begin_all(provider, orders, providers.results(), call.source, jobs)
-    begun_ahead.hand_over(call, provider)
+    begun_ahead.hand_over(call)
 
 
 def noting_change(
@@ -81,9 +81,17 @@ def noting_change(
     """`deliver`, which says so where the results are not for the inputs as they are now."""
 
     def deliver_and_note(results: list[Result]) -> T:
-        if call.is_changed:
+        if call.is_outdated:
+            _run_again[call.source.node_id] += 1
             notes.note(
                 tr("An input has changed since this was queued: the result is for the earlier one.")
+            )
+        if call.is_anew:
+            notes.note(
+                tr(
+                    "An input has changed since this was queued, and was ordered. What had been "
+                    "begun for the earlier one is in the list of jobs."
+                )
             )
         return deliver(results)
 
@@ -191,7 +199,7 @@ async def _show_finished(
     await progress.show_finished(node_id, title, results, said)
     node_outcomes.note_results(results, [*said, providers.ledger().trouble])
     if any(result.missing for result in results):
-        _partial_runs[node_id] += 1
+        _run_again[node_id] += 1
 
 
 async def error_of(
@@ -320,18 +328,18 @@ def _unreadable(output: Any) -> Mapping[Path, str]:
     return output.unreadable if isinstance(output, Delivered) else {}
 
 
-# -- run again for what is missing --------------------------------------------------------------
+# -- run again although ComfyUI has its outputs -------------------------------------------------
 
-_partial_runs: Counter[str] = Counter()
+_run_again: Counter[str] = Counter()
 
 
-def partial_runs(node_id: str | None) -> int:
-    """How often the node has delivered without all results.
+def times_to_run_again(node_id: str | None) -> int:
+    """How often the node has delivered without all results, or those of earlier inputs.
 
     As part of its fingerprint it keeps ComfyUI from reusing such outputs: queued again, the node
-    runs, and fetches what is missing.
+    runs, and fetches what is missing or orders for its inputs as they are.
     """
-    return _partial_runs[node_id or ""]
+    return _run_again[node_id or ""]
 
 
 def _combined_error(errors: Mapping[int, BaseException | None], count: int) -> BaseException:
