@@ -132,6 +132,36 @@ def test_a_job_opens_its_workflow_and_runs_again_with_a_new_seed(
     editor.page.evaluate(TOGGLE)
 
 
+def ended(host: Host) -> int:
+    return len(host.client.get("/history").json())
+
+
+def test_what_a_partial_run_left_out_is_not_ordered_by_running_its_job_again(
+    editor: Editor, host: Host, clouds: Sandbox
+):
+    left_out = {"beside": boat("not run")["boat"], "shown": boat("")["seen"]}
+    left_out["shown"] = {**left_out["shown"], "links": {"images": ["beside", "images"]}}
+    editor.build({**boat("in part"), **left_out})
+    page = editor.page
+    page.evaluate("() => app.canvas.selectItems([app.graph.nodes[1]])")
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.QueueSelectedOutputNodes')")
+    until(lambda: newest(host)["words"] == "in part" and newest(host)["state"] == "delivered")
+    until(lambda: waiting(host) == 0)
+    paid, runs, job = orders(clouds), ended(host), newest(host)["job"]
+    page.evaluate(TOGGLE)
+    page.click(".skyport-row:has-text('in part')")
+    page.click("text=Open its workflow")
+    page.wait_for_selector("text=Only a part of it ran: queued whole, the rest is ordered too.")
+    page.click("text=Run again")
+    until(lambda: ended(host) == runs + 1)
+    assert orders(clouds) == paid
+    page.click("text=Run with a new seed")
+    until(lambda: newest(host)["job"] != job and newest(host)["state"] == "delivered")
+    until(lambda: ended(host) == runs + 2)
+    assert orders(clouds) == paid + 1
+    page.evaluate(TOGGLE)
+
+
 def waiting(host: Host) -> int:
     """How many prompts run or wait."""
     queue = host.client.get("/queue").json()

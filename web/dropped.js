@@ -1,11 +1,9 @@
 // A result of ours that is dropped on the canvas, or opened, brings the graph of its job.
 import { app } from "../../scripts/app.js";
-import { tell } from "./jobs/acts.js";
 import { holdsWorkflow } from "./jobs/holds.js";
 import { sha256 } from "./jobs/sha256.js";
-import { openGraph } from "./jobs/workflow.js";
+import { openWorkflow } from "./jobs/workflow.js";
 import { ask } from "./server.js";
-import { say } from "./words.js";
 import { wrap } from "./wrap.js";
 
 // Bytes; a larger file is left to ComfyUI. Pages that are not safe must hash by themselves, which takes longer.
@@ -19,8 +17,7 @@ async function openByBytes(file) {
   if (holdsWorkflow(bytes)) return false;
   const { job, graph } = await ask(`results/${await sha256(bytes)}`);
   if (!job || !graph) return false;
-  await openGraph(job, await ask(`jobs/${job.job}/graph`));
-  tell("success", say("The workflow of job {number} is open, with its values. Queued as it is, it is not charged again.", { number: job.job }));
+  await openWorkflow(job);
   return true;
 }
 

@@ -8,18 +8,24 @@ import { findNode } from "./path.js";
 
 /** Open the workflow of a job in a new tab: what is open stays as it is in its own. */
 export async function openWorkflow(row) {
-  await openGraph(row, await ask(`jobs/${row.job}/graph`));
-  tell("success", say("The workflow of job {number} is open, with its values. Queued as it is, it is not charged again.", { number: row.job }));
+  const graph = await ask(`jobs/${row.job}/graph`);
+  await openGraph(row, graph);
+  tell("success", openWords(row.job, graph));
 }
 
-/** Open the workflow of a job and queue it; with `anew`, with a new seed of its node. */
+function openWords(number, { targets }) {
+  if (targets) return say("The workflow of job {number} is open, with its values. Only a part of it ran: queued whole, the rest is ordered too.", { number });
+  return say("The workflow of job {number} is open, with its values. Queued as it is, it is not charged again.", { number });
+}
+
+/** Open the workflow of a job and queue what ran of it; with `anew`, with a new seed of its node. */
 export async function runAgain(row, anew) {
   const graph = await ask(`jobs/${row.job}/graph`);
   await openGraph(row, graph);
   if (!graph.whole) return tell("warn", say("The workflow held a key, which is not kept: enter it, then queue."));
   if (anew && !renewSeed(row.node)) return tell("warn", say("The node of this job has no seed to renew: change what you like, then queue."));
   if (!anew) tell("info", say("An equal order brings the result that is here, at no charge. Change the seed for another one."));
-  await app.queuePrompt(0, 1);
+  await app.queuePrompt(0, 1, graph.targets ?? undefined);
 }
 
 /** Show a kept graph in a new tab. */
