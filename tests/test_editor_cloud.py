@@ -607,6 +607,26 @@ def test_one_click_sends_the_selected_part_and_one_brings_it_back(editor: Editor
     assert badges(editor) == {}
 
 
+def test_a_part_that_is_selected_with_its_saver_runs_in_the_cloud_before_it(editor: Editor):
+    three(editor)
+    select(editor, "LoadImage", "ImageInvert", "ImageScale", "SaveImage")
+    toolbox(editor, SEND).click(timeout=20_000)
+    assert linked(editor, *SENT) == SENT
+    assert set(badges(editor).values()) == {"cloud: HaiYi"}
+
+
+def test_a_saver_alone_has_nothing_to_send(editor: Editor):
+    three(editor)
+    before = links(editor)
+    select(editor, "SaveImage")
+    assert toolbox(editor, SEND).count() == 0
+    assert offered(editor, "SaveImage", "Send upstream to cloud") is None
+    editor.page.evaluate("() => app.extensionManager.command.execute('Skyport.RunPartInCloud')")
+    notice = editor.page.locator(".skyport-notice").filter(has_text="select what is before it")
+    notice.first.wait_for(timeout=20_000)
+    assert links(editor) == before
+
+
 # Holds back the next answer to what the platforms need, until the test lets it go.
 HELD_BACK = """() => {
   const { fetchApi } = app.api;

@@ -40,6 +40,7 @@ export default {
   "It runs in the cloud already.": "它已经在云端运行。",
   "Run this part in the cloud": "在云端运行这一部分",
   "Run this part on this machine": "在本机运行这一部分",
+  "What only saves or shows stays on this machine: select what is before it.": "只负责保存或预览的节点留在本机：请选择它之前的节点。",
   "Select nodes of which one makes an image, mask, video or audio: that comes back.": "请选择其中有节点生成图像、遮罩、视频或音频的部分：带回的就是它。",
   "The key goes only to this address. At another one it is put aside until you come back.": "密钥只会发往这个地址。换成其他地址时密钥会被搁置，换回来后继续使用。",
   "Keys are put aside for: {addresses}": "以下地址的密钥已搁置：{addresses}",

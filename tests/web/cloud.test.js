@@ -236,6 +236,21 @@ test("values leave a part by the media that go out of it, not by those that stay
   assert.deepEqual(named(exitsOf(of(4))), [[4, 0, []]]);
 });
 
+test("a part ends before what only saves or shows, though that has outputs; one whose value goes on is in it", () => {
+  const of = linked({
+    1: ["Decode", "", [["IMAGE", 2, 3]]],
+    2: ["SaveImage", "", [["IMAGE"]]],
+    3: ["SaveImage", "", [["IMAGE", 4]]],
+    4: ["PreviewImage", "", [["IMAGE"]]],
+  });
+  class Saver {}
+  Saver.nodeData = { output_node: true };
+  for (const one of of(2, 3, 4)) one.constructor = Saver;
+  assert.deepEqual(named(exitsOf(of(1, 2, 3, 4))), [[1, 0, [2]], [3, 0, [4]]]);
+  assert.deepEqual(named(exitsOf(of(2))), []);
+  assert.deepEqual([outputsFor(RUN, of(2)[0]), outputsFor(RUN, of(3)[0])], [[], [[0, "IMAGE"]]]);
+});
+
 test("an exit that leads out of a subgraph is one", () => {
   assert.deepEqual(named(exitsOf(linked({ 1: ["Decode", "", [["IMAGE", -20]]] })(1))), [[1, 0, [-20]]]);
 });

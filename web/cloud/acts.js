@@ -4,7 +4,7 @@ import { linkInto } from "../links.js";
 import { notice } from "../notices.js";
 import { ask } from "../server.js";
 import { say } from "../words.js";
-import { HERE, KEEP, RUN, firstCloud, whereOf } from "./graph.js";
+import { HERE, KEEP, RUN, firstCloud, isLast, whereOf } from "./graph.js";
 import { insertBehind, moveTo, takeAway } from "./insert.js";
 import { nodesOf, runBehind, runsOf, unsent } from "./part.js";
 import { noteState, settled } from "./steps.js";
@@ -32,6 +32,7 @@ export async function sendPart(nodes = selected()) {
 
 function nothingToSend(nodes) {
   if (runsOf(nodes).length) return say("It runs in the cloud already.");
+  if (nodes.some(isLast)) return say("What only saves or shows stays on this machine: select what is before it.");
   return say("Select nodes of which one makes an image, mask, video or audio: that comes back.");
 }
 

@@ -36,9 +36,15 @@ export function firstCloud(places, platforms) {
   return ready.find((label) => about(label).at_once !== false) ?? ready[0] ?? clouds[0];
 }
 
+/** Whether anything takes a value of this node. */
+export const leadsOn = (node) => Boolean(node.outputs?.some((_, slot) => node.isOutputConnected(slot)));
+
+/** Whether all that it does is to save or show: newer savers have outputs, but nothing behind them would run. */
+export const isLast = (node) => Boolean(node.constructor.nodeData?.output_node) && !leadsOn(node);
+
 /** [[slot, name]] of the outputs behind which such a node can stand. What is ours stays here anyway. */
 export function outputsFor(kind, node) {
-  if (node.type?.startsWith("Skyport")) return [];
+  if (node.type?.startsWith("Skyport") || isLast(node)) return [];
   const taken = kind === RUN ? MEDIA : VALUES;
   return [...(node.outputs ?? []).entries()]
     .filter(([, output]) => taken.includes(output.type))

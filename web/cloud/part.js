@@ -1,7 +1,7 @@
 // A part of a graph, given by the nodes that are selected: where its values leave it, and what stands there.
 // Pure: the nodes are the editor's.
 import { linksOutOf } from "../links.js";
-import { HERE, RUN, outputsFor, whereOf } from "./graph.js";
+import { HERE, RUN, isLast, leadsOn, outputsFor, whereOf } from "./graph.js";
 import { targetOf } from "./insert.js";
 
 /** The nodes among selected items; those of a group are selected with it. */
@@ -10,16 +10,16 @@ export function nodesOf(items) {
   return [...new Set(found)].filter((node) => node.outputs);
 }
 
-/** {node, slot, links} of the outputs behind which Run in Cloud belongs: `links` leave the part. At the end
- * of a graph, where a node is linked to nothing, each of its media leaves it. */
+/** {node, slot, links} of the outputs behind which Run in Cloud belongs: `links` leave the part, which ends
+ * before what only saves or shows. At the end of a graph, where a node is linked to nothing, each of its
+ * media leaves it. */
 export function exitsOf(nodes) {
-  const inside = new Set(nodes);
-  return nodes.flatMap((node) => {
-    const isEnd = !node.outputs.some((_, slot) => node.isOutputConnected(slot));
-    return outputsFor(RUN, node)
+  const inside = new Set(nodes.filter((node) => !isLast(node)));
+  return nodes.flatMap((node) =>
+    outputsFor(RUN, node)
       .map(([slot]) => ({ node, slot, links: leaving(node, slot, inside) }))
-      .filter(({ links }) => isEnd || links.length);
-  });
+      .filter(({ links }) => links.length || !leadsOn(node)),
+  );
 }
 
 function leaving(node, slot, inside) {
