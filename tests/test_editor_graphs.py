@@ -100,9 +100,9 @@ def test_a_result_dropped_on_the_canvas_brings_its_graph_which_costs_nothing_aga
 
 
 def seen(editor: Editor) -> list[Any]:
-    """Each node as a person sees it."""
+    """Each node as a person sees it; older editors load no values as an empty list."""
     names = ("type", "title", "pos", "widgets_values")
-    return [[node.get(name) for name in names] for node in editor.state()["nodes"]]
+    return [[node.get(name) or None for name in names] for node in editor.state()["nodes"]]
 
 
 def first_video(editor: Editor) -> str:
