@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from _clock import LONG, Clock
 from _waiting import until
-from host import Host, open_host
+from host import PACK, Host, open_host
 from real_editor import NEEDS_EDITOR, Editor, editor_of
 from sandboxes import environment
 from skyport.sandbox import Sandbox, start
@@ -209,3 +209,60 @@ def test_what_a_killed_comfyui_held_in_its_queue_is_queued_again_by_one_click(
         until(lambda: waiting(host) == 0)
         assert sorted(sent(slow)) == sorted(words)
         assert host.route("GET", "/skyport/queue/left").json() == {"prompts": []}
+
+
+GONE = """
+class Passing:
+    INPUT_TYPES = classmethod(lambda cls: {"required": {"image": ("IMAGE",)}})
+    RETURN_TYPES, FUNCTION, CATEGORY = ("IMAGE",), "run", "Gone"
+    run = lambda self, image: (image,)
+
+NODE_CLASS_MAPPINGS = {"GoneSince": Passing}
+"""
+
+
+def test_a_graph_that_comfyui_refuses_holds_back_no_other_and_is_forgotten_alone(
+    slow: Sandbox, clock: Clock, tmp_path: Path
+):
+    env = {**environment(slow, "opencomputing"), "SKYPORT_HEAD_START": "0"}
+    gone = tmp_path / "packs" / "gone"
+    gone.mkdir(parents=True)
+    (gone / "__init__.py").write_text(GONE)
+    words = f"left beside them {LONG}"
+    graphs = [passing_by_it(f"left refused {number} {LONG}") for number in range(2)]
+    with (
+        open_host("comfyui", tmp_path, env=env, packs=[PACK, gone]) as host,
+        editor_of(host, False, SIZE) as editor,
+    ):
+        for number, graph in enumerate([*graphs, boat(words)], 1):
+            editor.build(graph)
+            editor.queue()
+            until(lambda number=number: waiting(host) == number)
+        host.process._process.kill()
+    (tmp_path / "custom_nodes" / "gone").unlink()
+    with (
+        open_host("comfyui", tmp_path, env=env, packs=[PACK]) as host,
+        editor_of(host, False, SIZE) as editor,
+    ):
+        page, before = editor.page, len(sent(slow))
+        page.evaluate(TOGGLE)
+        page.click("text=Queue again")
+        page.wait_for_selector("text=These 2 queued graphs did not run.", timeout=60_000)
+        why = page.locator(".skyport-left .skyport-bad").all_inner_texts()
+        assert [text.startswith("Boat (") and "'GoneSince' not found" in text for text in why] == [
+            True
+        ] * 2
+        page.click("text=Forget this one >> nth=0")
+        page.wait_for_selector("text=One queued graph did not run.")
+        assert len(host.route("GET", "/skyport/queue/left").json()["prompts"]) == 1
+        until(lambda: len(sent(slow)) > before)
+        clock.forward()
+        until(lambda: waiting(host) == 0)
+        assert sent(slow)[before:] == [words]
+
+
+def passing_by_it(words: str) -> dict[str, Any]:
+    """A boat whose image passes by a node of the class GoneSince."""
+    gone = {"type": "GoneSince", "pos": [250, 300], "links": {"image": ["boat", "images"]}}
+    made = boat(words)
+    return {**made, "by": gone, "seen": {**made["seen"], "links": {"images": ["by", "IMAGE"]}}}

@@ -176,6 +176,8 @@ export default {
   "ComfyUI ended before. What had begun is waited for, and nothing is paid twice.": "ComfyUI 在此之前已退出。已经开始的任务会继续等待，不会重复付费。",
   "Queue again": "重新加入队列",
   "Forget": "不再提示",
+  "Forget this one": "不再提示这一个",
+  "{name} ({time}): {reason}": "{name}（{time}）：{reason}",
   "{count} graphs are queued again.": "已将 {count} 个工作流重新加入队列。",
   "A queued graph held a key, which is not kept: open it by one of its jobs.": "一个排队的工作流含有密钥，密钥不会保存：请从它的作业打开。",
   "The graph of each job can be opened again; its texts are kept on this machine, keys are not.": "每个作业的工作流都可以重新打开；其中的文字保存在本机，密钥不保存。",

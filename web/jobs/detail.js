@@ -1,9 +1,9 @@
 // One job in full: its results, its details, and what can be done with it.
 import { ask } from "../server.js";
-import { language, say } from "../words.js";
+import { say } from "../words.js";
 import { blocks, hasResult, isUnderWay, isUnresolved } from "./book.js";
 import { bar, button, el } from "./elements.js";
-import { costWord, laidOut, seenWords, spanWords, splitDetails, stateWord, toneOf } from "./format.js";
+import { costWord, laidOut, moment, seenWords, spanWords, splitDetails, stateWord, toneOf } from "./format.js";
 import { player } from "./player.js";
 import { pairs, sentPart, textBox } from "./sent.js";
 
@@ -141,7 +141,6 @@ export class JobDetail {
 
   #facts() {
     const { row, live } = this.item;
-    const moment = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString(language() === "zh" ? "zh-CN" : undefined) : "");
     const facts = [
       [say("Job"), row && String(row.job)],
       [say("Platform"), (row ?? live).label],

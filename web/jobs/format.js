@@ -1,10 +1,13 @@
 // Numbers and states as words. Pure; the language is that of words.js.
-import { say } from "../words.js";
+import { language, say } from "../words.js";
 import { isUnderWay } from "./book.js";
 import { costsOf, shareOf, statesOf } from "./groups.js";
 
 export const jobsWord = (count) => (count === 1 ? say("1 job") : say("{count} jobs", { count: count.toLocaleString() }));
 export const tasksWord = (count) => (count === 1 ? say("1 task") : say("{count} tasks", { count }));
+
+/** A time of the server's, in seconds, as a person writes it; "" for none. */
+export const moment = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString(language() === "zh" ? "zh-CN" : undefined) : "");
 
 /** Seconds as 1:05 or 2:00:09. */
 export function clock(seconds) {

@@ -4,6 +4,9 @@ import { act, ask } from "../server.js";
 import { confirmed } from "../spend/confirm.js";
 import { say } from "../words.js";
 import { button, el } from "./elements.js";
+import { moment } from "./format.js";
+
+const refused = new Map(); // id -> why it could not be queued again
 
 export class Left {
   constructor(tell) {
@@ -14,14 +17,14 @@ export class Left {
   async renew() {
     if (this.isBusy) return;
     try {
-      const { prompts } = await ask("queue/left");
-      this.#show(prompts.map(({ id }) => id));
+      this.#show((await ask("queue/left")).prompts);
     } catch {
       this.element.hidden = true; // the list itself says what is wrong
     }
   }
 
-  #show(ids) {
+  #show(prompts) {
+    const ids = prompts.map(({ id }) => id);
     this.element.hidden = !ids.length;
     if (!ids.length || String(ids) === this.shown) return;
     this.shown = String(ids);
@@ -29,13 +32,18 @@ export class Left {
     this.element.replaceChildren(
       el("p.warn", {}, words),
       el("p", {}, say("ComfyUI ended before. What had begun is waited for, and nothing is paid twice.")),
+      ...ids.filter((id) => refused.has(id)).flatMap((id) => [el("p.bad", {}, refused.get(id)), this.#forget(say("Forget this one"), [id])]),
       el(
         "div.actions",
         {},
-        button(say("Queue again"), "replay", () => this.#busy(() => this.#queueAll(ids))),
-        button(say("Forget"), "times", () => this.#busy(() => act("queue/left/close", { ids }))),
+        button(say("Queue again"), "replay", () => this.#busy(() => this.#queueAll(prompts))),
+        this.#forget(say("Forget"), ids),
       ),
     );
+  }
+
+  #forget(name, ids) {
+    return button(name, "times", () => this.#busy(() => act("queue/left/close", { ids })));
   }
 
   async #busy(work) {
@@ -52,31 +60,45 @@ export class Left {
     await this.renew();
   }
 
-  async #queueAll(ids) {
-    const found = await act("queue/left/estimate", { ids }).catch(unknown);
+  async #queueAll(prompts) {
+    const found = await act("queue/left/estimate", { ids: prompts.map(({ id }) => id) }).catch(unknown);
     if (found.confirm && !(await confirmed(found))) return;
     let queued = 0;
-    for (const id of ids) queued += (await queueLeft(id)) ? 1 : 0;
-    this.tell("success", say("{count} graphs are queued again.", { count: queued }));
+    for (const one of prompts) queued += (await queueLeft(one)) ? 1 : 0;
+    if (queued) this.tell("success", say("{count} graphs are queued again.", { count: queued }));
   }
 }
 
 /** An estimate that could not be made: the person decides. */
 const unknown = ({ message }) => ({ confirm: true, error: message, items: [] });
 
-/** Queue one that was left; false where another page was faster. */
-async function queueLeft(id) {
+/** Queue one that was left; false where it is refused, or another page was faster. */
+async function queueLeft({ id, created }) {
   const { graph, prompt_id } = await act("queue/left/take", { id });
   if (!graph) return false;
   try {
-    if (!graph.whole) throw new Error(say("A queued graph held a key, which is not kept: open it by one of its jobs."));
-    const { prompt: output, targets } = graph;
-    const workflow = { ...graph.workflow, skyport_prompt_id: prompt_id }; // Skyport takes the id out again
-    await api.queuePrompt(0, { output, workflow }, targets ? { partialExecutionTargets: targets } : undefined);
+    await queue(graph, prompt_id);
   } catch (error) {
+    refused.set(id, say("{name} ({time}): {reason}", { name: nameOf(graph), time: moment(created), reason: reasonOf(error) }));
     await act("queue/left/return", { ids: [id] });
-    throw error;
+    return false;
   }
   await act("queue/left/close", { ids: [id] });
   return true;
 }
+
+async function queue(graph, id) {
+  if (!graph.whole) throw new Error(say("A queued graph held a key, which is not kept: open it by one of its jobs."));
+  const { prompt: output, targets } = graph;
+  const workflow = { ...graph.workflow, skyport_prompt_id: id }; // Skyport takes the id out again
+  await api.queuePrompt(0, { output, workflow }, targets ? { partialExecutionTargets: targets } : undefined);
+}
+
+/** By its nodes of ours. */
+function nameOf({ prompt }) {
+  const ours = Object.values(prompt).filter(({ class_type }) => class_type?.startsWith("Skyport"));
+  return ours.map(({ _meta, class_type }) => _meta?.title ?? class_type).join(", ");
+}
+
+/** In ComfyUI's words, which only the text of its own error has. */
+const reasonOf = (error) => (error.response ? String(error) : error.message);
