@@ -132,6 +132,30 @@ def test_a_job_opens_its_workflow_and_runs_again_with_a_new_seed(
     editor.page.evaluate(TOGGLE)
 
 
+INTO_SUBGRAPH = """() => {
+  app.canvas.deselectAll();
+  app.canvas.select(app.graph.nodes.find((one) => one.type !== "PreviewImage"));
+  return app.extensionManager.command.execute("Comfy.Graph.ConvertToSubgraph");
+}"""
+
+
+def test_a_job_of_a_node_in_subgraphs_runs_again_with_a_new_seed(
+    editor: Editor, host: Host, clouds: Sandbox
+):
+    editor.build(boat("deep inside"))
+    for _ in range(2):
+        editor.page.evaluate(INTO_SUBGRAPH)
+    editor.run()
+    paid, job = orders(clouds), newest(host)["job"]
+    assert newest(host)["node"].count(":") == 2
+    editor.page.evaluate(TOGGLE)
+    editor.page.click(".skyport-row:has-text('deep inside')")
+    editor.page.click("text=Run with a new seed")
+    until(lambda: newest(host)["job"] != job and newest(host)["state"] == "delivered")
+    assert orders(clouds) > paid
+    editor.page.evaluate(TOGGLE)
+
+
 def ended(host: Host) -> int:
     return len(host.client.get("/history").json())
 

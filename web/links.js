@@ -6,6 +6,10 @@ export function linkInto(node, name) {
   return slot < 0 || !node.graph ? null : node.getInputLink(slot); // of a node that is being made, some throw
 }
 
+/** The link into an input of any node; of a subgraph, `getInputLink` gives one that is inside. */
+export const linkAt = (node, slot) =>
+  [...node.graph.links.values()].find(({ target_id, target_slot }) => target_id === node.id && target_slot === slot);
+
 /** The links that leave an output. */
 export function linksOutOf(node, slot) {
   const isFromThere = ({ origin_id, origin_slot }) => origin_id === node.id && origin_slot === slot;

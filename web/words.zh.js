@@ -169,7 +169,7 @@ export default {
   "The workflow of job {number} is open, with its values. Queued as it is, it is not charged again.": "作业 {number} 的工作流已打开，参数与当时相同。原样运行不会再次收费。",
   "The workflow of job {number} is open, with its values. Only a part of it ran: queued whole, the rest is ordered too.": "作业 {number} 的工作流已打开，参数与当时相同。当时只运行了其中一部分：整体运行会同时提交其余部分。",
   "The workflow held a key, which is not kept: enter it, then queue.": "该工作流含有密钥，密钥不会保存：请重新填写后再运行。",
-  "The node of this job has no seed to renew: change what you like, then queue.": "该作业的节点没有可更换的种子：请自行修改后再运行。",
+  "The seed of this job is not set on its node: change it where it is set, then queue.": "该作业的种子不是在其节点上设置的：请在设置它的地方修改后再运行。",
   "An equal order brings the result that is here, at no charge. Change the seed for another one.": "相同的内容会直接交付已有结果，不收费。想要新的结果请更换种子。",
   "These {count} queued graphs did not run.": "有 {count} 个排队的工作流没有运行。",
   "One queued graph did not run.": "有 1 个排队的工作流没有运行。",

@@ -4,7 +4,7 @@ import { rootGraph } from "../prompt.js";
 import { ask } from "../server.js";
 import { say } from "../words.js";
 import { tell } from "./acts.js";
-import { findNode } from "./path.js";
+import { widgetFor } from "./path.js";
 
 /** Open the workflow of a job in a new tab: what is open stays as it is in its own. */
 export async function openWorkflow(row) {
@@ -23,7 +23,7 @@ export async function runAgain(row, anew) {
   const graph = await ask(`jobs/${row.job}/graph`);
   await openGraph(row, graph);
   if (!graph.whole) return tell("warn", say("The workflow held a key, which is not kept: enter it, then queue."));
-  if (anew && !renewSeed(row.node)) return tell("warn", say("The node of this job has no seed to renew: change what you like, then queue."));
+  if (anew && !renewSeed(row.node)) return tell("warn", say("The seed of this job is not set on its node: change it where it is set, then queue."));
   if (!anew) tell("info", say("An equal order brings the result that is here, at no charge. Change the seed for another one."));
   await app.queuePrompt(0, 1, graph.targets ?? undefined);
 }
@@ -39,10 +39,8 @@ export async function openGraph(row, { workflow, prompt, whole }) {
 const MOST = 2 ** 31; // seeds that every model takes are below
 
 function renewSeed(id) {
-  const node = findNode(rootGraph(), id)?.node;
-  const seed = node?.widgets?.find(({ name }) => name === "seed");
-  const input = node?.inputs?.find((one) => one.widget?.name === "seed");
-  if (!seed || (input && node.isInputConnected?.(node.inputs.indexOf(input)))) return false;
+  const seed = widgetFor(rootGraph(), id, "seed");
+  if (!seed) return false;
   seed.value = Math.floor(Math.random() * MOST);
   seed.callback?.(seed.value);
   return true;
