@@ -199,9 +199,14 @@ def _held_of(call: Call, provider: Provider, key: tuple[str, int | None]) -> lis
 
 def hand_over(call: Call) -> None:
     """The node itself waits for its orders now."""
-    for orders in _held.get(call.source.prompt_id, {}).values():
-        for order in [one for one in orders if any(one is mine for mine in call.taken)]:
-            orders.remove(order)
+    calls = _held.get(call.source.prompt_id, {})
+    left = list(map(id, call.taken))
+    for key in (call.key, *calls):  # nearly always the first
+        if not left:
+            return
+        for order in [one for one in calls.get(key, ()) if id(one) in left]:
+            calls[key].remove(order)
+            left.remove(id(order))
             providers.runner().withdraw(order.job)
 
 
