@@ -64,6 +64,19 @@ def test_a_batch_that_goes_on_keeps_its_rows_and_sums(open_store: Opened) -> Non
     assert store.sums("b1").costs == {"USD": 0.5}
 
 
+def test_other_batches_tell_what_was_ordered_and_whose_a_folder_is(open_store: Opened) -> None:
+    store = open_store()
+    store.begin(replace(BATCH, id="table1-command-content"))
+    store.write("table1-command-content", StoredRow(1, 2, "x", "x", RowState.REFUSED))
+    store.write("table1-command-content", StoredRow(2, 3, "y", "y", RowState.WAITING))
+    assert not store.was_ordered("x")
+    assert not store.was_ordered("y")
+    store.write("table1-command-content", StoredRow(3, 4, "x", "x", RowState.FAILED))
+    assert store.was_ordered("x")
+    found = [store.is_taken(*one) for one in (("/out", "table2"), ("/out", "table1"), ("/o", "t"))]
+    assert found == [True, False, False]
+
+
 def test_a_database_that_is_away_for_a_moment_loses_no_row(postgres: Any) -> None:
     postgres.run("DROP ROLE IF EXISTS batch")
     postgres.run("CREATE ROLE batch SUPERUSER LOGIN")
