@@ -330,6 +330,12 @@ def test_a_task_id_in_the_answer_wins_over_any_code(endpoint: Endpoint, name: st
     assert submit(endpoint, answer_json(IDS[name])) == "t-3"
 
 
+@pytest.mark.parametrize("route", [name for name, one in ROUTES.items() if one.home != "data"])
+def test_a_documented_id_in_the_data_beside_a_code_is_the_tasks(route: str) -> None:
+    body = {"code": 1, "message": "busy, queued", "data": {"id": "t-3"}}
+    assert submit(Endpoint("happyhorse", route), answer_json(body)) == "t-3"
+
+
 @each_endpoint
 def test_a_task_id_in_an_error_answer_counts(endpoint: Endpoint) -> None:
     body = {"code": 500, "msg": "slow", "message": "slow", "data": {"task_id": "t-3"}}

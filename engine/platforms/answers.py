@@ -70,10 +70,10 @@ class AnswerForm:
     def find_task_id(self, body: Json) -> str:
         """The task id in the answer to a submit, "" if there is none.
 
-        A mere `id` in a refusal is that of the request.
+        A mere `id` in a refusal is that of the request, unless it is in the envelope's `data`.
         """
         refused = refusal(body)
-        paths = (path for path in self.task_id if not (refused and path == "id"))
+        paths = ("data.id" if refused and path == "id" else path for path in self.task_id)
         candidates = [*(lookup(body, path) for path in paths), *_named_ids(body)]
         if not refused:
             candidates += _bare_ids(body)
