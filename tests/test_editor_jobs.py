@@ -75,6 +75,39 @@ def test_an_empty_ledger_says_how_it_is_filled(jobs: Editor):
     assert "No jobs yet" in jobs.page.inner_text(".skyport-empty")
 
 
+TAB_IS_THERE = """() => window.told && window.app
+  && app.extensionManager?.getSidebarTabs?.().some((one) => one.id === "skyport.jobs")"""
+# The server tells all that it ever tells a page as soon as that is connected.
+TOLD_AT_ONCE = """
+const told = {
+  "skyport.jobs": { live: [], running: 3, rows: [], notices: [] },
+  "skyport.outcome": { workflow: "" },
+  "skyport.notice": { title: "", body: "" },
+};
+window.WebSocket = class extends WebSocket {
+  constructor(...about) {
+    super(...about);
+    this.addEventListener("open", () => {
+      for (const [type, data] of Object.entries(told))
+        this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify({ type, data }) }));
+      window.told = true;
+    });
+  }
+};
+"""
+
+
+def test_what_the_server_tells_while_the_page_loads_is_known(opened: Editor):
+    errors: list[str] = []
+    page = opened.page.context.browser.new_page()
+    page.on("console", lambda entry: errors.append(entry.text))
+    page.add_init_script(TOLD_AT_ONCE)
+    page.goto(opened.client.url)
+    page.wait_for_function(TAB_IS_THERE)
+    page.close()
+    assert [text for text in errors if "skyport" in text] == []
+
+
 def test_spending_is_drawn_by_day_and_read_as_a_table(jobs: Editor, ledger: HostLedger):
     for cost in (0.25, 0.5):
         ledger.add(State.DELIVERED, cost=cost)

@@ -33,7 +33,7 @@ export async function openJob(job) {
 }
 
 /** The tab as the editor holds it: a change of this one is shown. */
-const held = () => app.extensionManager.getSidebarTabs?.().find((one) => one.id === ID);
+const held = () => app.extensionManager?.getSidebarTabs?.().find((one) => one.id === ID);
 
 function change(about) {
   const tab = held();
@@ -48,16 +48,18 @@ function speak() {
   if (place) open(place);
 }
 
+// At once: what the server tells before the editor is set up has no listener else, which is an error there.
+api.addEventListener("skyport.jobs", ({ detail }) => {
+  count(detail.running);
+  panel?.hear(detail);
+});
+
 app.registerExtension({
   name: "Skyport.Jobs",
   async setup() {
     addStyles("skyport.css");
     const about = { id: ID, icon: "pi pi-cloud", type: "custom", iconBadge: "", render: open, destroy: close };
     app.extensionManager.registerSidebarTab({ ...about, ...names() });
-    api.addEventListener("skyport.jobs", ({ detail }) => {
-      count(detail.running);
-      panel?.hear(detail);
-    });
     api.addEventListener("reconnected", () => panel?.refresh());
     // The event fires before the setting has changed.
     app.ui?.settings?.addEventListener?.("Comfy.Locale.change", () => setTimeout(speak));

@@ -57,6 +57,10 @@ function showJob() {
   app.extensionManager.toast.add({ severity: "info", summary: "Skyport", detail: say("Select a node that has run a job."), life: 5000 });
 }
 
+// These may come before the editor is set up and has a graph.
+api.addEventListener("skyport.outcome", ({ detail }) => asked && detail.workflow === rootGraph()?.id && later());
+api.addEventListener("skyport.jobs", ({ detail }) => mayTell(detail.rows) && later());
+
 app.registerExtension({
   name: "Skyport.Outcome",
   commands: [{ id: "Skyport.ShowJob", label: "Skyport: job of the selected node", icon: "pi pi-cloud", function: showJob }],
@@ -66,8 +70,6 @@ app.registerExtension({
   },
   setup() {
     for (const event of ["execution_start", "status", "reconnected"]) api.addEventListener(event, later);
-    api.addEventListener("skyport.outcome", ({ detail }) => detail.workflow === rootGraph()?.id && later());
-    api.addEventListener("skyport.jobs", ({ detail }) => mayTell(detail.rows) && later());
     api.addEventListener("execution_start", ({ detail }) => begun.set(detail.prompt_id, performance.now()));
     later();
   },

@@ -26,10 +26,11 @@ function show({ detail: { title, body } }) {
   };
 }
 
+api.addEventListener("skyport.notice", show); // may come before the editor is set up
+
 app.registerExtension({
   name: "Skyport.Presence",
   setup() {
-    api.addEventListener("skyport.notice", show);
     api.addEventListener("status", () => report()); // its first one names this page
     api.addEventListener("reconnected", () => report(true));
     document.addEventListener("visibilitychange", () => report());
