@@ -8,7 +8,7 @@ import { anyRuns, rowStateWord, standing } from "../../web/jobs/rows.js";
 import { freeCorner } from "../../web/jobs/ground.js";
 import { inputsOf } from "../../web/jobs/inputs.js";
 import { ROW, missing, reveal, stepped, windowOf } from "../../web/jobs/paging.js";
-import { findNode, ranIt } from "../../web/jobs/path.js";
+import { findNode, ranIt, widgetFor } from "../../web/jobs/path.js";
 import { holdsWorkflow } from "../../web/jobs/holds.js";
 import { sha256, slowSha256 } from "../../web/jobs/sha256.js";
 import { follow } from "../../web/words.js";
@@ -323,6 +323,21 @@ test("a node is found in its graph and in a subgraph", () => {
   assert.equal(findNode(graph, "3:7").node, inner);
   assert.equal(findNode(graph, "3:7").graph, subgraph);
   assert.deepEqual([findNode(graph, "9"), findNode(graph, "4:7"), findNode(graph, "")], [null, null, null]);
+});
+
+test("a value is set by the node, by the subgraph that its input is led out to, or by another node", () => {
+  const seeded = (id, graph, name = "seed") => ({ id, graph, inputs: [{ name }], widgets: [{ name, of: id }] });
+  const linked = (...links) => ({ links: new Map(links.map((link) => [link, { origin_slot: 0, target_slot: 0, ...link }])) });
+  const of = (top, inner) => {
+    const subgraph = { ...inner, inputNode: { id: -10 }, inputs: [{ name: "its seed" }] };
+    subgraph.getNodeById = () => seeded(7, subgraph);
+    top.getNodeById = () => ({ ...seeded(3, top, "its seed"), subgraph });
+    return widgetFor(top, "3:7", "seed")?.of;
+  };
+  assert.equal(of(linked(), linked()), 7);
+  assert.equal(of(linked(), linked({ origin_id: -10, target_id: 7 })), 3);
+  assert.equal(of(linked(), linked({ origin_id: 5, target_id: 7 })), undefined);
+  assert.equal(of(linked({ origin_id: 5, target_id: 3 }), linked({ origin_id: -10, target_id: 7 })), undefined);
 });
 
 test("a node of another graph with the same id is not taken for the one that ran the job", () => {
