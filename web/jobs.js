@@ -48,7 +48,7 @@ function speak() {
   if (place) open(place);
 }
 
-// At once: what the server tells before the editor is set up has no listener else, which is an error there.
+// At once: what the server tells before the editor is set up would find no listener, and be an error in the console.
 api.addEventListener("skyport.jobs", ({ detail }) => {
   count(detail.running);
   panel?.hear(detail);
