@@ -152,15 +152,18 @@ def orders_of(
     where the node is called for each item of a list: an item that came between would shift the
     orders of all after it, so each takes its own.
     """
-    now = [fingerprint_of(request, provider.http.base_url) for request in requests]
     held = _held_of(call, provider, call.key)
+    if not held and not _is_of_list(call):
+        return requests
+    now = [fingerprint_of(request, provider.http.base_url) for request in requests]
     are_equal = now == [order.job.fingerprint for order in held]
     if held and len(held) == len(requests) and (are_equal or not _is_of_list(call)):
         call.is_outdated, call.taken = not are_equal, held
         return [order.or_request() for order in held]
     call.taken = _taken(now, [*held, *_of_other_items(call, provider)])
     known = {order.job.fingerprint: order.or_request() for order in call.taken}
-    call.is_anew = bool(held) and not known.keys() >= set(now)
+    was_begun = call.key in _held[call.source.prompt_id]  # another item may have taken it
+    call.is_anew = was_begun and not known.keys() >= set(now)
     return [known.get(one, request) for one, request in zip(now, requests, strict=True)]
 
 

@@ -89,8 +89,8 @@ def noting_change(
         if call.is_anew:
             notes.note(
                 tr(
-                    "An input has changed since this was queued, and was ordered. What had been "
-                    "begun for the earlier one is in the list of jobs."
+                    "Inputs have changed since this was queued: what is new was ordered now. What "
+                    "had been begun and is not needed any more is in the list of jobs."
                 )
             )
         return deliver(results)
