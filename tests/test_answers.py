@@ -557,6 +557,39 @@ def test_a_failure_that_says_the_task_does_not_exist_is_no_failure(words: str) -
     assert isinstance(error, NotFound)
 
 
+@each_endpoint
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"status": "error", "message": "Too many requests, try again later"},
+        {"status": "error", "code": 502, "message": "Bad Gateway"},
+        {"status": "fail", "code": 429, "message": "slow down"},
+        {"status": "expired", "message": "token expired"},
+    ],
+    ids=lambda said: said["message"],
+)
+def test_an_error_about_the_poll_is_no_failure_of_the_task(
+    endpoint: Endpoint, said: dict[str, Any]
+) -> None:
+    assert isinstance(poll_error(endpoint, answer_json(said)), (ApiError, BadResult))
+
+
+@each_endpoint
+@pytest.mark.parametrize("words", ["the picture is not allowed", "Too many requests"])
+def test_an_error_of_the_task_is_its_failure(endpoint: Endpoint, words: str) -> None:
+    said = {"status": endpoint.failure, "task_id": "7", "error_message": words}
+    assert read(endpoint, endpoint.wrap(said)).status is Status.FAILED
+
+
+@each_platform
+@pytest.mark.parametrize("words", ["billing service timed out", "the task is overdue"])
+@pytest.mark.parametrize("status", [408, 500, 504])
+def test_words_that_are_not_of_the_persons_money_prove_no_refusal(
+    endpoint: Endpoint, words: str, status: int
+) -> None:
+    assert may_be_accepted(submit(endpoint, answer_json(FORMS[endpoint.platform](words), status)))
+
+
 def test_a_deep_answer_is_no_answer() -> None:
     deep = b'{"data":' * 200_000 + b"1" + b"}" * 200_000
     answer = Answer(body=deep, headers=(("Content-Type", "application/json"),))

@@ -10,7 +10,13 @@ from typing import Any
 from ..base.json_tree import find_key, lookup, parsed, plain_key, share
 from ..base.shown_text import shorten
 from ..base.types import Json, Output, Status, Task, TaskState
-from ..http.error_answers import code_in, is_about_credit
+from ..http.error_answers import (
+    code_in,
+    http_status,
+    is_about_credit,
+    is_status_phrase,
+    says_too_many,
+)
 from ..http.messages import INNER, layers, reason_in
 from .result_addresses import Addresses
 
@@ -36,6 +42,10 @@ _ID_KEYS = ("taskid", "promptid", "jobid", "generationid", "taskids")
 _REASON_CODES = ("errcode", "errorcode", "failcode")
 _ECHO = re.compile(r"parameters|params|inputs?|request|payload|model")
 _MAX_WORD = 100  # characters of a status word
+_GENERAL_WORDS = ("error", "fail", "expired", "rejected")  # of a task, or of any request
+_LOGIN_ENDED = re.compile(
+    r"\b(token|key|session|login|signature)\b[^.;]{0,24}\bexpired", re.IGNORECASE
+)
 # Nothing but its id may stand between: "Task failed: image not found" says something else.
 _NO_TASK = re.compile(
     r"\b(?:task|job|prompt)s?[ _-]?(?:id)?\b(?: with(?: the)? id)?[\s:=#'\"\[(]*[\w-]*['\")\]]*\s*"
@@ -193,6 +203,19 @@ def error_code(body: Mapping[str, Json]) -> str:
 def says_no_such_task(words: str) -> bool:
     """Whether the platform says that it does not know the task; not that an input is missing."""
     return bool(_NO_TASK.search(words))
+
+
+def is_about_the_request(body: Json, word: str, task_id: str) -> bool:
+    """Whether an error is about the poll that asked, such as "too many requests": a gateway or the
+    platform itself words it like a task's failure, but for the task's id."""
+    if word.strip().lower() not in _GENERAL_WORDS:
+        return False
+    if task_id in map(_id_text, (*_named_ids(body), *_bare_ids(body))):
+        return False
+    words, status = reason_in(body), http_status(code_in(body))
+    is_passing = status in (401, 403, 408, 425, 429) or status >= 500
+    ended = _LOGIN_ENDED.search(words)
+    return is_passing or bool(ended) or says_too_many(words) or is_status_phrase(words)
 
 
 def _status_words(objects: Iterator[Mapping[str, Any]]) -> Iterator[str]:

@@ -25,7 +25,14 @@ from ..http.error_answers import api_error, http_status, with_trace_id
 from ..http.response import Response, read_json
 from ..http.retry import no_task_id_error
 from ..settings import keys, settings
-from .answers import AnswerForm, error_code, reason, refusal, says_no_such_task
+from .answers import (
+    AnswerForm,
+    error_code,
+    is_about_the_request,
+    reason,
+    refusal,
+    says_no_such_task,
+)
 from .last_answer import shown_answer
 from .media_host import MediaHost, account
 
@@ -346,7 +353,10 @@ class Provider:
         state = form.state(body, task, self.http.base_url)
         if not state.word and not state.outputs:
             self.raise_refusal(body)
-        if state.status is Status.FAILED and says_no_such_task(state.message):
+        says_nothing = says_no_such_task(state.message) or is_about_the_request(
+            body, state.word, task.id
+        )
+        if state.status is Status.FAILED and says_nothing:
             raise self._refusal(body, state.message)
         is_last = state.status.terminal or not state.known
         return replace(state, answer=shown_answer(body)) if is_last else state
