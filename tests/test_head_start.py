@@ -244,6 +244,19 @@ def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     assert len(submits(sandbox)) == 1
 
 
+def test_what_was_queued_in_practice_mode_is_sent_nowhere_once_that_is_left(
+    cloud: Host, sandbox: Sandbox
+) -> None:
+    with behind_a_gate(cloud):
+        change_settings(cloud, sandbox=True)
+        handle = cloud.start(task())
+        change_settings(cloud, sandbox=None)
+    run = handle.result()
+    assert run.error is not None
+    assert "queued in practice mode, which has been left" in run.error.message
+    assert submits(sandbox) == []
+
+
 def test_after_the_result_of_an_earlier_file_the_file_as_it_is_can_be_had(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:

@@ -3,6 +3,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { act } from "./server.js";
 import { canShow, onPermission } from "./settings/permission.js";
+import { load } from "./settings/setup.js";
 
 let reported = "";
 
@@ -15,6 +16,12 @@ function report(anew = false) {
   if (!page.client || (text === reported && !anew)) return;
   reported = text;
   act("presence", page).catch(() => (reported = ""));
+}
+
+/** Another page or a command may have changed a key or a setting meanwhile. */
+async function lookAgain() {
+  await load().catch(() => null);
+  document.dispatchEvent(new Event("skyport.setup"));
 }
 
 function show({ detail: { title, body } }) {
@@ -35,8 +42,7 @@ app.registerExtension({
     api.addEventListener("reconnected", () => report(true));
     document.addEventListener("visibilitychange", () => report());
     onPermission(() => report());
-    // Another page or a command may have changed a key or a setting meanwhile.
-    window.addEventListener("focus", () => document.dispatchEvent(new Event("skyport.setup")));
+    window.addEventListener("focus", lookAgain);
     report();
   },
 });

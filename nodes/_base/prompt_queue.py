@@ -95,6 +95,14 @@ def started(workflow: str) -> list[Prompt]:
     ]
 
 
+def extra_data_of(prompt_id: str) -> Mapping[str, Any]:
+    """What came with a prompt that waits or runs; nothing for any other."""
+    with _locked() as queue:
+        items = [] if queue is None else [*queue.currently_running.values(), *queue.queue]
+        found = next((item[3] for item in items if item[1] == prompt_id), None)
+    return found if isinstance(found, dict) else {}
+
+
 def next_waiting(prompt_ids: Collection[str]) -> Any:
     """Of these prompts the item that ComfyUI runs next; None where none waits in its queue."""
     with _locked() as queue:

@@ -27,7 +27,7 @@ from ...engine.tasks.job import Job
 from ...engine.tasks.progress import DOT
 from ...engine.tasks.results import has_any_of
 from .._media import sent_pictures
-from . import begun_ahead, interrupts, node_outcomes, progress, watch
+from . import begun_ahead, interrupts, node_outcomes, practice, progress, watch
 from .node_outputs import Delivered
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ async def begin_orders(
     call: begun_ahead.Call, provider: Provider, requests: Sequence[Request], jobs: list[Job]
 ) -> None:
     """Begins the orders of a node's call, or takes over what was begun ahead; to `jobs`."""
+    practice.check(call.source.prompt_id)
     if call.rank is not None:
         await begun_ahead.begin(call, provider, requests)
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...engine.workflows.api_format import Workflow
 from ...engine.workflows.split import refused_node
-from .._base import editor_language, head_start, kept_queue, prompt_marks, queued_again
+from .._base import editor_language, head_start, kept_queue, practice, prompt_marks, queued_again
 from .request import not_ready
 from .split_prompt import split_prompt
 
@@ -23,6 +23,7 @@ def on_prompt(data: Any) -> Any:
     prompt = data.get("prompt") if isinstance(data, dict) else None
     if isinstance(prompt, dict):
         queued_again.use_id_in(data)
+        practice.note(data)
         kept_queue.note(data)  # as it was queued, not as it is split
         data["prompt"] = prompt = _refuse_unready(split_prompt(data))
         try:
