@@ -23,6 +23,7 @@ from skyport import providers
 from skyport.engine.base.types import Amount
 from skyport.engine.ledger.process_lock import Owner
 from skyport.engine.ledger.sqlite_store import Store
+from skyport.engine.settings.caps import costs
 from skyport.engine.settings.settings import Settings, amounts_in
 from skyport.engine.spend.choices import choices_of
 from skyport.engine.spend.confirm import must_confirm
@@ -355,7 +356,9 @@ def test_amounts_that_the_setting_takes(home, value):
     assert isinstance(providers.settings.load().confirm_above, str)
 
 
-@pytest.mark.parametrize("value", [-1, True, "CNY", "5 CNY, 6 CNY", "-5", "5, 6", [], "1e5 CNY"])
+@pytest.mark.parametrize(
+    "value", [-1, True, "CNY", "5 CNY, 6 CNY", "-5", "5, 6", [], "1e5 CNY", "1,000 CNY"]
+)
 def test_amounts_that_it_refuses(home, value):
     (home / "settings.json").write_text(json.dumps({"confirm_above": value}))
     with pytest.raises(providers.InvalidInput, match="confirm_above must be an amount such as"):
@@ -365,6 +368,15 @@ def test_amounts_that_it_refuses(home, value):
 def test_it_is_off_unless_it_is_set():
     assert Settings().confirm_above == ""
     assert amounts_in("5 CNY, 100 credits") == {"cny": 5.0, "credits": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("5 RMB", "cny"), ("5\u5143", "cny"), ("5 credit", "credits"), ("5 $", "usd")],
+)
+def test_an_amount_in_a_units_other_name_is_one_in_that_unit(text, unit):
+    assert amounts_in(text) == {unit: 5.0}
+    assert [cap.unit.lower() for cap in costs(text, ())] == [unit]
 
 
 # -- the command --------------------------------------------------------------------------------

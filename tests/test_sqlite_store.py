@@ -660,6 +660,19 @@ def test_a_spoiled_result_is_forgotten_and_its_task_is_not(store: Store, tmp_pat
     assert known(store).result == result("a", files=(second,))
 
 
+def test_a_task_whose_result_is_fetched_again_has_ended_when_it_did(
+    store: Store, stores: Stores
+) -> None:
+    bring(store, State.RUNNING)
+    store.record_result("a", result("a"))
+    ended = known(store).ended
+    store.record_delivered("a")
+    stores.clock.now += 3600
+    store.mark_files_lost("a")
+    store.record_result("a", result("a"))
+    assert known(store).ended == ended
+
+
 # -- for people ---------------------------------------------------------------------------------
 
 

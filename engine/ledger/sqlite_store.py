@@ -271,8 +271,9 @@ class Store(Statements):
             self._update_open_row(
                 fingerprint,
                 state=State.SUCCEEDED.value,
-                # What is missing is looked for from the moment on when it was first.
-                ended=row.ended if result.missing and row.ended else self._now(),
+                # What is missing is looked for from the moment on when it was first; a result that
+                # is fetched again has ended when it was.
+                ended=row.ended if row.ended and (result.missing or row.delivered) else self._now(),
                 error="",
                 answer="",
             )

@@ -10,6 +10,7 @@ from typing import Any
 from ..base.types import Json
 from ..base.words import tr
 from .invalid import InvalidSetting
+from .units import has_thousands, unit_of
 
 ALL = "all"  # in place of a platform's name
 PERSON = "person"  # the same, for each of those who share a ledger
@@ -81,6 +82,8 @@ def _caps(value: Any, platforms: Sequence[str]) -> Caps:
 def _entries(value: Json) -> Iterator[Cap]:
     """Raises ValueError where `value` is no limit."""
     if isinstance(value, str):
+        if has_thousands(value):
+            raise ValueError
         for text in re.split(r"[,;\uff0c\uff1b\n]", value):
             yield _entry(text)
     elif isinstance(value, dict):
@@ -104,7 +107,7 @@ def _entry(text: str) -> Cap:
         raise ValueError
     platform, most, unit = found.groups(default="")
     platform = platform.lower()
-    return Cap(float(most), "" if platform == ALL else platform, unit)
+    return Cap(float(most), "" if platform == ALL else platform, unit_of(unit))
 
 
 def _amounts(platforms: Sequence[str]) -> str:

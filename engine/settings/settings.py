@@ -20,6 +20,7 @@ from .addresses import address, addresses, completed
 from .caps import Caps, costs, tasks
 from .invalid import InvalidSetting
 from .results_url import results_url
+from .units import has_thousands, unit_of
 
 URL, INLINE = "url", "inline"  # how media go to a platform: by address, or inside the request
 _MEDIA_FORMS = (URL, INLINE)
@@ -140,9 +141,11 @@ def amounts_in(text: str) -> dict[str, float]:
     Raises ValueError.
     """
     amounts: dict[str, float] = {}
+    if has_thousands(text):
+        raise ValueError(text)
     for part in re.split(r"\s*[,;]\s*", text):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([^\d\s.,;-][^\d,;]*)?", part)
-        unit = (match[2] or "").strip().lower() if match else ""
+        unit = unit_of(match[2] or "").lower() if match else ""
         if match is None or unit in amounts:
             raise ValueError(part)
         amounts[unit] = float(match[1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..base.json_tree import number
 from ..base.types import Amount, Json
+from ..settings.units import unit_of
 from .drivers import NAMES, PriceKey, driver_name, driver_value
 from .price import Origin, Price
 
@@ -50,7 +51,7 @@ def read_tariff(entry: Json, unit: str = "") -> Tariff:
     if not isinstance(entry, Mapping):
         raise InvalidTariff("an object")
     per, amount = entry.get("per", CALL), number(entry.get("amount"))
-    named = str(entry.get("unit") or unit).strip()
+    named = unit_of(str(entry.get("unit") or unit))
     if per not in PER:
         raise InvalidTariff(f"per: {' | '.join(PER)}")
     if amount is None or amount < 0:
