@@ -95,6 +95,53 @@ def test_a_copy_that_was_cut_short_is_finished_and_one_that_is_whole_is_left_alo
     assert rows(team) == rows(file)
 
 
+def test_a_job_that_ended_in_the_copy_has_ended_after_the_way_back(
+    file: Store, team: PostgresStore, postgres: Postgres
+) -> None:
+    copy(file, team)
+    team.record_end("2", State.FAILED, "no", "task-2")
+    picture = ResultFile(Path("/b.png"), Kind.IMAGE, "image/png", 3, "cd" * 32)
+    team.record_result("3", Result("task-3", files=(picture,), cost=0.5))
+    team.record_intent(record("2"))  # equal to the one that failed
+    team.record_accepted(record("2"), Task("cloud", "make", "task-2b"))
+    with team.outbox() as outbox:
+        outbox.settle(outbox.pending())
+    postgres.expire(team._owner.id)
+    with closing(PostgresStore(postgres.url)) as whole:
+        assert copy(whole, file) == (3, 4)
+        assert rows(file) == rows(whole)
+    assert pending(file) == []
+    assert copy(team, file) == (0, 7)
+
+
+def test_an_older_copy_changes_nothing_of_a_job_that_went_on(
+    file: Store, team: PostgresStore
+) -> None:
+    copy(file, team)
+    team.record_result("3", Result("task-3", texts=("done",)))
+    before = rows(team)
+    assert copy(file, team) == (0, 6)
+    assert rows(team) == before
+
+
+def test_an_order_that_went_on_in_both_ledgers_is_told_before_anything_is_copied(
+    file: Store, team: PostgresStore, postgres: Postgres
+) -> None:
+    copy(file, team)
+    team.record_end("2", State.FAILED, "no", "task-2")
+    postgres.run("DELETE FROM tasks WHERE id = 3")  # forgotten there, and ordered once more
+    team.record_intent(record("2"))
+    team.record_accepted(record("2"), Task("cloud", "make", "task-2b"))
+    postgres.expire(team._owner.id)
+    before = rows(file)
+    with (
+        closing(PostgresStore(postgres.url)) as whole,
+        pytest.raises(InvalidInput, match=r"Job 3 went on in both"),
+    ):
+        copy(whole, file)
+    assert rows(file) == before
+
+
 @pytest.mark.parametrize("own", [1, 8])
 def test_nothing_is_copied_over_jobs_of_another_ledger(
     own: int, file: Store, team: PostgresStore

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import InvalidInput
 from ..base.words import tr
-from .ledger import OPEN
+from .ledger import OPEN, UNDER_WAY, State
 from .sql import in_states
 from .sqlite_store import Store
 
@@ -19,35 +19,63 @@ _BY_KEY = {  # what is no job, by its key; a prompt comes after its graph
 }
 _PRUNED = "pruned ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"  # has no key: equal rows are alike
 _SAME = ("platform", "created", "endpoint", "request")  # what never changes in a row
+_OPEN = frozenset(state.value for state in OPEN)
+_IS_OPEN = f"state {in_states(OPEN)}"
+_FAR = {  # how far an order is in a state; whatever is not named here is over
+    State.INTENT.value: 0,
+    **{state.value: 2 for state in UNDER_WAY},
+    State.UNRESOLVED.value: 3,
+    State.SUCCEEDED.value: 4,
+}
+_NEVER_ANSWERED, _OVER = 1, 5
 
 
 def copy(source: Store, target: Store) -> tuple[int, int]:
     """Copy what `target` lacks, with the numbers of the jobs; how many, and how many it had.
 
-    Notices that are still to be sent are the target's to send from then on.
+    A job that it has, and that went on in `source` since, is brought up to date. Notices that are
+    still to be sent are the target's to send from then on.
 
-    To be repeated after it was cut short. Raises InvalidInput where a process still works with
-    `source`, or where `target` has another job by the same number: nothing is replaced.
+    To be repeated after it was cut short. Raises InvalidInput, with nothing copied, where a process
+    still works with `source`, where `target` has another job by the same number, and where an order
+    went on in both.
     """
     _raise_if_in_use(source)
     _raise_if_others(source, target)
     copied = found = 0
     for rows in _batches(source):
         with target._transaction():
-            known = {row["id"] for row in _rows_like(target, rows)}
-            new = [row for row in rows if row["id"] not in known]
+            known = {row["id"]: row for row in _rows_like(target, rows)}
+            new = [row for row in rows if _is_news(row, known.get(row["id"]))]
+            # Put in anew instead of changed: the change of a state would be a notice once more.
+            _remove(target, [row for row in new if row["id"] in known])
             _insert(target, "tasks", new)
             for row in new:
                 _insert(target, "files", _all(source, "files WHERE task = ?", row["id"]))
             target.number_on()
         copied += len(new)
-        found += len(known)
+        found += len(rows) - len(new)
     _copy_the_rest(source, target)
     return copied, found
 
 
+def _is_news(row: Any, known: Any) -> bool:
+    """Whether the order has come further in `row` than the target knows."""
+    return known is None or _progress(row) > _progress(known)
+
+
+def _progress(row: Any) -> tuple[int, ...]:
+    """Grows as an order goes on. Its mark tells that a person has set it apart."""
+    far = _FAR.get(row["state"], _OVER)
+    if row["state"] == State.UNKNOWN.value and not row["task_id"]:
+        far = _NEVER_ANSWERED  # what became of it may be found out yet
+    is_apart = row["mark"].endswith(f"#{row['id']}")
+    has_all = far >= _FAR[State.SUCCEEDED.value] and not row["success"]
+    return row["attempt"], far, int(is_apart), int(has_all)
+
+
 def _raise_if_in_use(source: Store) -> None:
-    sql = f"SELECT DISTINCT owner FROM tasks WHERE state {in_states(OPEN)}"
+    sql = f"SELECT DISTINCT owner FROM tasks WHERE {_IS_OPEN}"
     with source._lock:
         owners = [owner for (owner,) in source._db.execute(sql).fetchall()]
     if any(map(source._owner.is_alive, owners)):
@@ -58,19 +86,54 @@ def _raise_if_in_use(source: Store) -> None:
 
 
 def _raise_if_others(source: Store, target: Store) -> None:
+    """Before anything is copied: what is found out later would leave half a copy."""
+    open_rows = {row["id"]: row["mark"] for row in _all(target, f"tasks WHERE {_IS_OPEN}")}
     for rows in _batches(source):
-        mine = {row["id"]: row for row in rows}
-        for row in _rows_like(target, rows):
-            if any(row[name] != mine[row["id"]][name] for name in _SAME):
-                raise _not_the_same(row["id"])
+        theirs = {row["id"]: row for row in _rows_like(target, rows)}
+        for row in rows:
+            known = theirs.get(row["id"])
+            if known is not None:
+                _raise_if_no_match(row, known, target)
+            if _is_news(row, known):
+                open_rows.pop(row["id"], None)
+                if row["state"] in _OPEN:
+                    open_rows[row["id"]] = row["mark"]
     newest = max((row["id"] for row in _all(source, "tasks ORDER BY id DESC LIMIT 1")), default=0)
     for row in _all(target, "tasks WHERE id > ? LIMIT 1", newest):
         raise _not_the_same(row["id"])
+    _raise_if_twice(open_rows)
+
+
+def _raise_if_no_match(row: Any, known: Any, target: Store) -> None:
+    if any(known[name] != row[name] for name in _SAME):
+        raise _not_the_same(row["id"])
+    tasks = {known["task_id"], row["task_id"]} - {""}
+    if len(tasks) > 1 and known["attempt"] == row["attempt"]:
+        raise _in_both(row["id"])
+    is_open = known["state"] in _OPEN
+    if is_open and _is_news(row, known) and target._owner.is_alive(known["owner"]):
+        raise _in_both(row["id"])
+
+
+def _raise_if_twice(open_rows: Mapping[int, str]) -> None:
+    """An order is open once at most; here it went on in one ledger, and was sent anew in one."""
+    first: dict[str, int] = {}
+    for number, mark in sorted(open_rows.items()):
+        if mark in first:
+            raise _in_both(first[mark])
+        first[mark] = number
 
 
 def _not_the_same(number: int) -> InvalidInput:
     return InvalidInput(
         tr("The other ledger has jobs of its own, such as job {number}.", number=number),
+        do=tr("Nothing was copied: choose an empty one."),
+    )
+
+
+def _in_both(number: int) -> InvalidInput:
+    return InvalidInput(
+        tr("Job {number} went on in both ledgers, each in its own way.", number=number),
         do=tr("Nothing was copied: choose an empty one."),
     )
 
@@ -121,6 +184,11 @@ def _pruned(store: Store) -> Iterator[list[Any]]:
 def _all(store: Store, tail: str, *values: Any) -> list[Any]:
     with store._lock:
         return store._db.execute(f"SELECT * FROM {tail}", values).fetchall()
+
+
+def _remove(store: Store, rows: Sequence[Any]) -> None:
+    for row in rows:
+        store._db.execute("DELETE FROM tasks WHERE id = ?", (row["id"],))  # and its files
 
 
 def _insert(store: Store, table: str, rows: Sequence[Any], if_known: str = "") -> None:
