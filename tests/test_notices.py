@@ -37,8 +37,8 @@ ENDED = (State.SUCCEEDED, State.UNKNOWN)  # unknown: killed before it was accept
 PROMPT = "a lighthouse above the sea, in oil"
 
 
-def order(name: str, queue: str = "queue") -> TaskRecord:
-    request = {"prompt": PROMPT, "seed": 7}
+def order(name: str, queue: str = "queue", request: Any = None) -> TaskRecord:
+    request = request or {"prompt": PROMPT, "seed": 7}
     source = Source("1", queue)
     return TaskRecord(name, "haiyi", "https://x", "make", "kling-v3", request, source, "CNY")
 
@@ -331,8 +331,11 @@ def test_what_is_a_day_old_is_not_told_any_more():
 # -- what it says -------------------------------------------------------------------------------
 
 
-def told_of(person: Person, error: str, *, prompts: bool = False) -> str:
-    person.submit("x")
+LEFT_OUT = "repeat the prompt and are left out"
+
+
+def told_of(person: Person, error: str, request: Any = None, *, prompts: bool = False) -> str:
+    person.submit("x", request=request)
     person.ledger.record_end("x", State.FAILED, error, "x")
     row = person.ledger.find("x")
     assert row is not None
@@ -343,7 +346,43 @@ def told_of(person: Person, error: str, *, prompts: bool = False) -> str:
 def test_a_prompt_that_the_platform_repeats_is_not_told(person):
     body = told_of(person, f'"{PROMPT}" is refused: "lighthouse above the sea" is dangerous')
     assert "lighthouse" not in body
-    assert "is dangerous" in body
+    assert LEFT_OUT in body
+
+
+CHINESE = (
+    "\u4e00\u4f4d\u7a7f\u7ea2\u8863\u7684\u5f20\u4f1f\u5148\u751f"
+    "\u7ad9\u5728\u5929\u5b89\u95e8\u524d\u9762"
+)
+LIST = "alpha one, bravo two, charlie three, delta four"
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        ({"prompt": CHINESE}, f"\u5185\u5bb9\u8fdd\u89c4: {CHINESE[6:15]}"),
+        ({"prompt": CHINESE}, f"refused: {CHINESE[6:15].encode('unicode_escape').decode()}"),
+        ({"prompt": PROMPT}, f"refused: {PROMPT.upper()}"),
+        ({"text": "hidden idea"}, "refused: Hidden Idea"),
+        ({"lyrics": "my secret"}, "refused lyrics: [my secret]"),
+        ({"lyrics": "Rosebud"}, "refused lyrics: rosebud"),
+        ({"prompt": "first secret\nand another"}, "refused: first secret and another"),
+        ({"prompt": "caf\u00e9 of Anna"}, "refused: cafe\u0301 of Anna"),
+        ({"prompt": "Anna & Bob kiss"}, "refused: Anna &amp;amp; Bob kiss"),
+        ({"prompt": LIST}, "bad: [alpha one] [bravo two] [charlie]"),
+        ({"workflow": json.dumps({"1": {"inputs": {"text": CHINESE}}})}, f"no: {CHINESE[6:15]}"),
+        ({"items": [{"caption": "Anna"}]}, "caption Anna is refused"),
+    ],
+)
+def test_no_part_of_what_was_written_is_told_however_it_is_spelt(person, sent, error):
+    body = told_of(person, error, {"parameters": sent, "seed": 7})
+    assert LEFT_OUT in body
+    assert error not in body
+
+
+def test_words_that_repeat_only_options_are_told(person):
+    sent = {"model": "kling-v3-master-edition", "resolution": "1080p", "prompt": PROMPT}
+    error = "kling-v3-master-edition does not take 1080p: lower it"
+    assert error in told_of(person, error, sent)
 
 
 def test_prompts_are_told_where_the_setting_says_so(person):

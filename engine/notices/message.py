@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from ..base.shown_text import shorten
-from ..base.types import Amount, Json
+from ..base.types import Amount
 from ..base.words import tr
 from ..ledger.ledger import Row, State
 from ..ledger.notices import EXPIRING
 from ..tasks import history
 from ..tasks.progress import clock
-from ..tasks.public_view import first_prompt, prompt_texts, redact
+from ..tasks.public_view import first_prompt, redact
+from .echoes import repeats_request
 from .entries import Entry
 
 _MOST_LINES = 8
 _MOST_WORDS = 300  # characters of an error
 _MOST_PROMPT = 200  # characters
-_MOST_COMPARED = 20_000  # characters of a text that was sent
-_ECHO = 12  # characters from which on words are taken for a part of what was sent
-_MOST_ECHOES = 5
 
 
 @dataclass(frozen=True)
@@ -105,40 +102,9 @@ def _facts(row: Row) -> Iterator[str]:
 
 
 def _error(row: Row, prompts: bool) -> str:
-    error = shorten(row.error, _MOST_WORDS)
-    return error if prompts else _without_echo(error, row.record.request)
-
-
-def _without_echo(text: str, request: Json) -> str:
-    """`text`, a platform's words, without what they repeat of the request."""
-    for prompt in prompt_texts(request):
-        text = text.replace(prompt.strip() or "\n", "...")
-    for sent in _texts(request):
-        text = _without_parts(text, sent)
-    return text
-
-
-def _without_parts(text: str, sent: str) -> str:
-    for _ in range(_MOST_ECHOES):
-        matcher = SequenceMatcher(None, text, sent[:_MOST_COMPARED], autojunk=False)
-        match = matcher.find_longest_match(0, len(text), 0, len(sent[:_MOST_COMPARED]))
-        if match.size < _ECHO:
-            break
-        text = f"{text[: match.a]}...{text[match.a + match.size :]}"
-    return text
-
-
-def _texts(tree: Json) -> Iterator[str]:
-    """Texts of a request that a person may have written."""
-    if isinstance(tree, str):
-        if len(tree) >= _ECHO:
-            yield " ".join(tree.split())
-    elif isinstance(tree, dict):
-        for value in tree.values():
-            yield from _texts(value)
-    elif isinstance(tree, (list, tuple)):
-        for value in tree:
-            yield from _texts(value)
+    if row.error and not prompts and repeats_request(row.error, row.record.request):
+        return tr("The platform's words repeat the prompt and are left out: see the list of jobs.")
+    return shorten(row.error, _MOST_WORDS)
 
 
 def _next_step(entries: Sequence[Entry]) -> str:
