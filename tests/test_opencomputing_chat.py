@@ -298,6 +298,17 @@ def test_tokens_and_reasoning_are_told_beside_the_answer(play: Play, server: Scr
     }
 
 
+@pytest.mark.parametrize("digits", [350, 5000])
+def test_a_count_beyond_every_number_costs_no_answer(
+    play: Play, server: Scripted, digits: int
+) -> None:
+    last = json.dumps({**END, "usage": {"credits": 0.25, "tokens": 1}})
+    huge = last.replace('"tokens": 1', f'"tokens": {"9" * digits}')
+    body = events(chunk("a fox"), done=False) + f"data: {huge}\n\ndata: [DONE]\n\n".encode()
+    result = outcome(play, server, Answer(body=body, headers=STREAM))
+    assert (result.texts, result.cost, result.warnings) == (("a fox",), 0.25, ())
+
+
 def test_a_stream_sent_as_json_is_read_as_one(play: Play, server: Scripted) -> None:
     body = events(chunk("a "), chunk("fox"), END)
     headers = (("Content-Type", "application/json"),)

@@ -23,13 +23,15 @@ _SIGNED = re.compile(rf"(^|[&?])[^=&]*({_SIGNATURE})[^=&]*=", re.IGNORECASE)
 SIGNATURE_NAME = re.compile(rf"{_SIGNATURE}|^x-(amz|oss|tos|cos)-", re.IGNORECASE)
 
 
-def parse(text: bytes | str) -> Json:
+def parse(text: bytes | str, *, keep_halves: bool = False) -> Json:
     """The JSON in `text`, with valid Unicode and finite numbers only.
 
     Numbers that are none (NaN, 1e999) and what is nested deeper than MAX_DEPTH become None; whole
     numbers of more than 400 digits become text. Raises ValueError if it is not JSON.
+
+    keep_halves  whether a lone half of a surrogate pair stays, as the other one may still come
     """
-    return _loaded(_shallow(_decoded(text, "replace")), lambda word: None)
+    return _loaded(_shallow(_decoded(text, "replace")), lambda word: None, keep_halves)
 
 
 def parse_strict(text: bytes | str) -> Json:
@@ -64,7 +66,7 @@ def _decoded(text: bytes | str, errors: str) -> str:
     return text.decode(json.detect_encoding(text), errors)
 
 
-def _loaded(text: str, not_finite: Callable[[str], Json]) -> Json:
+def _loaded(text: str, not_finite: Callable[[str], Json], keep_halves: bool = False) -> Json:
     def read_float(digits: str) -> Json:
         value = float(digits)
         return value if math.isfinite(value) else not_finite(digits)
@@ -72,7 +74,7 @@ def _loaded(text: str, not_finite: Callable[[str], Json]) -> Json:
     tree = json.loads(
         text, parse_float=read_float, parse_int=_whole_number, parse_constant=not_finite
     )
-    return _with_valid_texts(tree) if "\\ud" in text.lower() else tree
+    return tree if keep_halves or "\\ud" not in text.lower() else _with_valid_texts(tree)
 
 
 def _refuse_number(digits: str) -> Json:

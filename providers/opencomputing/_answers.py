@@ -63,6 +63,6 @@ FORMS = {
 def usage_details(usage: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     """(name, value) of what was counted: the platform's own names, without the model's."""
     for name, value in usage.items():
-        is_count = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_count and name != "credits":
-            yield str(name), f"{value:g}"
+        count = None if isinstance(value, str) else number(value)
+        if count is not None and name != "credits":
+            yield str(name), f"{count:g}"

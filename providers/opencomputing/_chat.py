@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...engine.base.errors import OutcomeUnknown, SkyportError, TransportError
-from ...engine.base.json_tree import number
+from ...engine.base.json_tree import number, parse
 from ...engine.base.shown_text import valid_unicode
 from ...engine.base.types import Json, Output, Status, TaskState
 from ...engine.base.words import tr
@@ -83,8 +83,8 @@ class Answer:
             self.ended = True
             return True
         try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError):
+            chunk = parse(data, keep_halves=True)
+        except ValueError:
             chunk = None
         if isinstance(chunk, dict):
             self.take(chunk)
