@@ -264,6 +264,27 @@ def test_a_rest_that_ends_early_is_gone_on_with_once_more(server: Scripted, tmp_
     assert len(server.seen) == 4
 
 
+@pytest.mark.parametrize("size", [f"{len(PNG)}", "*"])
+def test_a_host_that_sends_the_whole_file_as_a_part_delivers(
+    server: Scripted, tmp_path: Path, size: str
+) -> None:
+    span = ("Content-Range", f"bytes 0-{len(PNG) - 1}/{size}")
+    server.on("/a", Answer(206, PNG, (span,)))
+    file = fetching(server, "/a", tmp_path).attempt()
+    assert file.path.read_bytes() == PNG
+
+
+def test_the_first_part_of_a_file_that_nobody_asked_for_in_parts_is_not_the_whole(
+    server: Scripted, tmp_path: Path
+) -> None:
+    span = ("Content-Range", f"bytes 0-599999/{len(PNG)}")
+    server.on("/a", Answer(206, PNG[:600_000], (span,)), Answer(body=PNG))
+    download = fetching(server, "/a", tmp_path)
+    with pytest.raises(TransportError, match="cut"):
+        download.attempt()
+    assert carry(download.attempt).path.read_bytes() == PNG
+
+
 def test_parts_of_a_process_that_died_go_and_those_of_others_stay(
     server: Scripted, tmp_path: Path
 ) -> None:

@@ -206,7 +206,7 @@ class Download:
 
     def _begin(self, response: requests.Response) -> int | None:
         """Open the partial file for `response`; the size of the whole file, None if unknown."""
-        if response.status_code == 206:
+        if response.status_code == 206 and not self._is_from_the_start(response):
             total = self._check_range(response)
             self._part.reopen()
             return total
@@ -214,12 +214,17 @@ class Download:
         self._etag = _resumable(response)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             return None
-        return content_length(response)
+        match = _content_range(response)  # of a 206, whose own length may be that of a part
+        return int(match[2]) if match and match[2] != "*" else content_length(response)
+
+    def _is_from_the_start(self, response: requests.Response) -> bool:
+        """Whether it is a 206 to a plain GET: some hosts answer everything with parts."""
+        match = _content_range(response)
+        return "Range" not in self._headers() and match is not None and int(match[1]) == 0
 
     def _check_range(self, response: requests.Response) -> int | None:
         """The whole size from a 206, which must continue exactly where the partial file ends."""
-        content_range = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", content_range.strip())
+        match = _content_range(response)
         is_same = response.headers.get("ETag", self._etag) == self._etag
         if not match or not self._etag or int(match[1]) != self._part.size or not is_same:
             self.discard()
@@ -248,6 +253,14 @@ class Download:
             ),
             do=tr("Raise the maximum result size in the settings, then queue again."),
         )
+
+
+def _content_range(response: requests.Response) -> re.Match[str] | None:
+    """First byte and whole size ("*" if unknown) of what a 206 brings."""
+    if response.status_code != 206:
+        return None
+    content_range = response.headers.get("Content-Range", "")
+    return re.fullmatch(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", content_range.strip())
 
 
 def _resumable(response: requests.Response) -> str:
