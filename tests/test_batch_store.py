@@ -64,6 +64,14 @@ def test_a_batch_that_goes_on_keeps_its_rows_and_sums(open_store: Opened) -> Non
     assert store.sums("b1").costs == {"USD": 0.5}
 
 
+def test_costs_that_are_none_have_a_sum_all_the_same(open_store: Opened) -> None:
+    store = open_store()
+    store.begin(BATCH)
+    for number in range(3):
+        store.write("b1", replace(DONE, number=number, mark=f"{number}", cost=1e308))
+    assert store.sums("b1").costs == {"USD": 3e9}
+
+
 def test_other_batches_tell_what_was_ordered_and_whose_a_folder_is(open_store: Opened) -> None:
     store = open_store()
     store.begin(replace(BATCH, id="table1-command-content"))

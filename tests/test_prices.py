@@ -280,6 +280,7 @@ def test_an_entry_without_a_unit_has_that_of_its_platform(book, home):
         ({"haiyi": {"m": {"amount": 3}}}, "haiyi.m must be unit: "),
         ({"haiyi": {"m": {"amount": -1, "unit": "CNY"}}}, "haiyi.m must be amount: "),
         ({"haiyi": {"m": {"amount": True, "unit": "CNY"}}}, "haiyi.m must be amount: "),
+        ({"haiyi": {"m": {"amount": 1e308, "unit": "CNY"}}}, "haiyi.m must be amount: "),
         (
             {"haiyi": {"m": [{"amount": 1, "unit": "CNY", "per": "hour"}]}},
             r"haiyi.m\[1\] must be per",

@@ -24,6 +24,8 @@ from skyport.engine.ledger.budget import Limit, Period
 from skyport.engine.ledger.ledger import EVERYTHING, Row, State, TaskRecord
 from skyport.engine.ledger.postgres import PostgresError
 from skyport.engine.ledger.postgres_store import PostgresStore, holder
+from skyport.engine.ledger.process_lock import Owner
+from skyport.engine.ledger.sqlite_store import Store
 from skyport.engine.ledger.team import TeamLedger
 from skyport.sandbox import start
 from virtual import Play, clip, order
@@ -56,6 +58,23 @@ def task(number: str) -> Task:
 
 def states(store: PostgresStore) -> list[State]:
     return [row.state for row in store.rows(EVERYTHING)]
+
+
+@pytest.mark.parametrize("kind", ["file", "team"])
+def test_costs_that_are_none_have_a_sum_all_the_same(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """A platform that answers 1e308 must not take all sums away, nor give one that is no JSON."""
+    shared = kind == "team"
+    store = request.getfixturevalue("machine")() if shared else Store(None, Owner(None))
+    for name in ("a", "b"):
+        store.record_intent(record(name))
+        store.record_accepted(record(name), task(name))
+        store.record_result(name, Result(name, cost=1e308))
+    [spent] = store.spent()
+    assert (spent.tasks, spent.cost) == (2, 2e9)
+    assert [charge.cost for charge in store.charges("cloud", 5)] == [1e9, 1e9]
+    store.close()
 
 
 # -- several machines ---------------------------------------------------------------------------

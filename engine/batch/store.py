@@ -22,6 +22,7 @@ from ..base.errors import InvalidInput
 from ..base.shown_text import valid_unicode
 from ..base.types import Json
 from ..base.words import tr
+from ..ledger.sql import BOUNDED_COST
 
 T = TypeVar("T")
 
@@ -186,8 +187,8 @@ class BatchStore:
             "SELECT state, count(*) FROM rows WHERE batch = ? GROUP BY state", batch
         )
         costs = self._read(
-            "SELECT unit, sum(cost) FROM (SELECT DISTINCT mark, cost, unit FROM rows "
-            "WHERE batch = ? AND cost IS NOT NULL) GROUP BY unit",
+            f"SELECT unit, sum({BOUNDED_COST}) FROM (SELECT DISTINCT mark, cost, unit FROM rows "
+            "WHERE batch = ? AND cost IS NOT NULL) AS costs GROUP BY unit",
             batch,
         )
         states = {RowState(state): count for state, count in counted}

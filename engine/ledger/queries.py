@@ -18,7 +18,7 @@ from .ledger import (
     Spent,
     State,
 )
-from .sql import CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, where_clause
+from .sql import BOUNDED_COST, CAN_BE_LOOKED_UP, HAVE_RESULT, IS_PARTIAL, in_states, where_clause
 
 _AT_ONCE = 100  # orders that are looked up by one statement
 _SCANNED_ROWS = 2000  # newest rows that are searched for past durations
@@ -123,7 +123,7 @@ class Queries(Database):
         with self._lock:
             found = self._db.execute(
                 "SELECT date(submitted, 'unixepoch', 'localtime') AS day, platform, count(*), "
-                f"sum(cost), unit FROM tasks {where} GROUP BY day, platform, unit "
+                f"sum({BOUNDED_COST}), unit FROM tasks {where} GROUP BY day, platform, unit "
                 "ORDER BY day DESC, platform, unit",
                 values,
             ).fetchall()
@@ -150,8 +150,8 @@ class Queries(Database):
         """What the platform's newest tasks with a result and a known cost were charged."""
         with self._lock:
             found = self._db.execute(
-                "SELECT platform, place, request, cost, unit FROM tasks WHERE platform = ? "
-                "AND cost IS NOT NULL AND state IN ('succeeded', 'delivered') "
+                f"SELECT platform, place, request, {BOUNDED_COST}, unit FROM tasks "
+                "WHERE platform = ? AND cost IS NOT NULL AND state IN ('succeeded', 'delivered') "
                 "ORDER BY id DESC LIMIT ?",
                 (platform, newest),
             ).fetchall()

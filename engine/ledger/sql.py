@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .budget import MOST
 from .ledger import ATTACHABLE, UNDER_WAY, Query, State
 
 
@@ -34,6 +35,10 @@ CAN_BE_LOOKED_UP = (
     "state = 'unknown' AND order_id != '' AND NOT EXISTS "
     "(SELECT 1 FROM tasks AS newer WHERE newer.mark = tasks.mark AND newer.id > tasks.id)"
 )
+
+
+# No platform charges as much, and a sum of such numbers is none.
+BOUNDED_COST = f"CASE WHEN cost > {MOST} THEN {MOST} WHEN cost < -{MOST} THEN -{MOST} ELSE cost END"
 
 
 def where_clause(query: Query, *extra: str) -> tuple[str, list[Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..base.json_tree import number
 from ..base.types import Amount, Json
+from ..ledger.budget import MOST
 from ..settings.units import unit_of
 from .drivers import NAMES, PriceKey, driver_name, driver_value
 from .price import Origin, Price
@@ -39,7 +40,7 @@ class Tariff:
     def cost(self, key: PriceKey) -> float | None:
         """What the order costs; None where what it is counted by is not known."""
         quantity = _quantity(self.per, key)
-        return None if quantity is None else round(self.amount * quantity, _DIGITS)
+        return None if quantity is None else round(min(self.amount * quantity, MOST), _DIGITS)
 
 
 class InvalidTariff(ValueError):
@@ -54,7 +55,7 @@ def read_tariff(entry: Json, unit: str = "") -> Tariff:
     named = unit_of(str(entry.get("unit") or unit))
     if per not in PER:
         raise InvalidTariff(f"per: {' | '.join(PER)}")
-    if amount is None or amount < 0:
+    if amount is None or not 0 <= amount <= MOST:
         raise InvalidTariff("amount: 0, 0.5, 12 ...")
     if not named:
         raise InvalidTariff('unit: "CNY", "USD", "credits" ...')
