@@ -113,6 +113,14 @@ def test_the_node_that_runs_is_known_by_its_title_with_its_step(
     until(lambda: events.progress("a") == ("Draw it (5)", 0.25))
 
 
+def test_a_step_beyond_every_number_costs_no_connection(there: EventServer, events: Events) -> None:
+    there.tell("progress", node="5", prompt_id="a", value=10**350, max=20)
+    there.send(b"[" * 100_000, websocket.ABNF.OPCODE_TEXT)
+    there.tell("progress", node="5", prompt_id="a", value=5, max=20)
+    until(lambda: events.progress("a") == ("Draw it (5)", 0.25))
+    assert len(there.requests) == 1
+
+
 def test_the_end_of_a_task_wakes_who_waits_for_it_and_nobody_else(
     there: EventServer, events: Events
 ) -> None:

@@ -5,7 +5,6 @@ An extra: the truth is polled, and without a connection progress is only slower.
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from threading import Event, Thread
 from typing import Any
 
 from ...engine.base import forks
+from ...engine.base.json_tree import number, parse
 from ...engine.base.types import Json, Status, TaskState
 from ...engine.http.client import Http
 from ...engine.workflows.graph import node_label
@@ -143,7 +143,7 @@ class Events:
                     return
                 if opcode == websocket.ABNF.OPCODE_TEXT:
                     with suppress(ValueError):
-                        self._take(json.loads(data))
+                        self._take(parse(data))
 
     @contextmanager
     def _until_lost(self) -> Iterator[None]:
@@ -202,7 +202,7 @@ def _parts(message: Json) -> tuple[str, Mapping[str, Any]]:
 
 
 def _share(data: Mapping[str, Any]) -> float | None:
-    value, most = data.get("value"), data.get("max")
-    if not isinstance(value, (int, float)) or not isinstance(most, (int, float)) or most <= 0:
+    value, most = number(data.get("value")), number(data.get("max"))
+    if value is None or most is None or most <= 0:
         return None
     return min(1.0, max(0.0, value / most))
