@@ -283,7 +283,7 @@ def test_node_and_step_of_a_task_are_known_while_it_runs_and_its_end_at_once(
     state = until(lambda: _with_progress(dialect.poll(first)))
     assert state.node == "Paint (1)"
     assert state.node_progress is not None
-    assert 0.1 < state.node_progress < 1
+    assert state.node_progress < 1
     assert woken == []
     clock.forward()
     until(lambda: woken)
@@ -291,7 +291,8 @@ def test_node_and_step_of_a_task_are_known_while_it_runs_and_its_end_at_once(
 
 
 def _with_progress(state: TaskState) -> TaskState | None:
-    return state if state.node_progress else None
+    """Once it is that of the time that has passed: an event from before may still be on its way."""
+    return state if (state.node_progress or 0) > 0.1 else None
 
 
 def test_a_task_of_a_server_that_takes_no_socket_ends_all_the_same(
