@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from _clock import Clock, StoppedClock
-from _waiting import PATIENCE
+from _waiting import PATIENCE, until
 from host import KINDS, Host, Run, open_host
 from skyport.sandbox import Sandbox, start
 
@@ -55,6 +55,12 @@ def opened(
     base = tmp_path_factory.mktemp(request.param)
     with open_host(request.param, base, env=host_env) as host:
         yield host
+
+
+@pytest.fixture(scope="module")
+def models_are_known(opened: Host) -> None:
+    """HaiYi's, for which the file's host asks when it starts, and which it writes down last."""
+    until(lambda: list((opened.home / "catalogue").glob("haiyi*.json")))
 
 
 @pytest.fixture(scope="module")

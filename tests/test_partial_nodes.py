@@ -18,7 +18,7 @@ CLOUDS = ("haiyi", "happyhorse", "gpugeek", "opencomputing")
 FILES = 6  # the output of that name
 serial = itertools.count(1)
 
-pytestmark = pytest.mark.usefixtures("quick_polls")
+pytestmark = pytest.mark.usefixtures("models_are_known", "quick_polls")
 
 
 @pytest.fixture(scope="module")

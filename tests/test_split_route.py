@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _waiting import until
 from host import Host, graph, link, node
 from sandboxes import environment
 from skyport.sandbox import Sandbox
+
+pytestmark = pytest.mark.usefixtures("models_are_known")
 
 RUN, KEEP = "SkyportRunInCloud", "SkyportKeepLocal"
 HAIYI = {"where": "HaiYi", "where.cluster": "auto"}
@@ -24,12 +25,6 @@ OURS = {"X-Skyport": "1"}
 @pytest.fixture(scope="module")
 def host_env(sandbox: Sandbox) -> dict[str, str]:
     return environment(sandbox, "haiyi")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models_are_known(opened: Host) -> None:
-    """A host asks for models when it starts, and writes them down last."""
-    until(lambda: list((opened.home / "catalogue").glob("haiyi*.json")))
 
 
 @pytest.fixture
