@@ -178,6 +178,7 @@ export default {
   "Forget": "不再提示",
   "Forget this one": "不再提示这一个",
   "{name} ({time}): {reason}": "{name}（{time}）：{reason}",
+  "One graph is queued again.": "已将 1 个工作流重新加入队列。",
   "{count} graphs are queued again.": "已将 {count} 个工作流重新加入队列。",
   "A queued graph held a key, which is not kept: open it by one of its jobs.": "一个排队的工作流含有密钥，密钥不会保存：请从它的作业打开。",
   "The graph of each job can be opened again; its texts are kept on this machine, keys are not.": "每个作业的工作流都可以重新打开；其中的文字保存在本机，密钥不保存。",

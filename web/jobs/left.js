@@ -32,7 +32,7 @@ export class Left {
     this.element.replaceChildren(
       el("p.warn", {}, words),
       el("p", {}, say("ComfyUI ended before. What had begun is waited for, and nothing is paid twice.")),
-      ...ids.filter((id) => refused.has(id)).flatMap((id) => [el("p.bad", {}, refused.get(id)), this.#forget(say("Forget this one"), [id])]),
+      ...ids.filter((id) => refused.has(id)).flatMap((id) => [el("p.bad", {}, refused.get(id)), el("div.actions", {}, this.#forget(say("Forget this one"), [id]))]),
       el(
         "div.actions",
         {},
@@ -65,7 +65,8 @@ export class Left {
     if (found.confirm && !(await confirmed(found))) return;
     let queued = 0;
     for (const one of prompts) queued += (await queueLeft(one)) ? 1 : 0;
-    if (queued) this.tell("success", say("{count} graphs are queued again.", { count: queued }));
+    const words = queued === 1 ? say("One graph is queued again.") : say("{count} graphs are queued again.", { count: queued });
+    if (queued) this.tell("success", words);
   }
 }
 
