@@ -106,6 +106,11 @@ def test_a_name_that_a_json_line_has_twice_is_refused(tmp_path):
     assert [row.error for row in found] == ['"a" is there twice', '"b" is there twice', ""]
 
 
+def test_a_json_line_with_a_number_of_thousands_of_digits_is_read(tmp_path):
+    [found] = rows(tmp_path / "rows.jsonl", f'{{"seed": {"9" * 5000}}}\n')
+    assert (found.error, len(str(found.values["seed"]))) == ("", 5000)
+
+
 def test_a_workbook_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "rows.xlsx").write_bytes(b"PK")
     with pytest.raises(InvalidInput, match="CSV UTF-8"):

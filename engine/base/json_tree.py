@@ -6,6 +6,7 @@ import ast
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -34,16 +35,28 @@ def parse(text: bytes | str, *, keep_halves: bool = False) -> Json:
     return _loaded(_shallow(_decoded(text, "replace")), lambda word: None, keep_halves)
 
 
-def parse_strict(text: bytes | str) -> Json:
+class RepeatedName(ValueError):
+    """An object has a name twice, so that one of its values would be lost. It says the name."""
+
+
+def parse_strict(text: bytes | str, *, unique: bool = False) -> Json:
     """The JSON in `text`, with valid Unicode only; for what a person's own page has sent.
 
     Raises ValueError if it is not JSON, is nested deeper than MAX_DEPTH, or holds numbers that are
-    not finite.
+    not finite; with `unique`, RepeatedName.
     """
     decoded = _decoded(text, "strict")
     if is_deep(decoded):
         raise ValueError("nested too deeply")
-    return _loaded(decoded, _refuse_number)
+    return _loaded(decoded, _refuse_number, pairs=_with_unique_names if unique else None)
+
+
+def _with_unique_names(pairs: list[tuple[str, Json]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counted = Counter(name for name, _ in pairs)
+        raise RepeatedName(next(name for name, count in counted.items() if count > 1))
+    return found
 
 
 def is_deep(text: str) -> bool:
@@ -66,13 +79,22 @@ def _decoded(text: bytes | str, errors: str) -> str:
     return text.decode(json.detect_encoding(text), errors)
 
 
-def _loaded(text: str, not_finite: Callable[[str], Json], keep_halves: bool = False) -> Json:
+def _loaded(
+    text: str,
+    not_finite: Callable[[str], Json],
+    keep_halves: bool = False,
+    pairs: Callable[[list[tuple[str, Json]]], Json] | None = None,
+) -> Json:
     def read_float(digits: str) -> Json:
         value = float(digits)
         return value if math.isfinite(value) else not_finite(digits)
 
     tree = json.loads(
-        text, parse_float=read_float, parse_int=_whole_number, parse_constant=not_finite
+        text,
+        parse_float=read_float,
+        parse_int=_whole_number,
+        parse_constant=not_finite,
+        object_pairs_hook=pairs,
     )
     return tree if keep_halves or "\\ud" not in text.lower() else _with_valid_texts(tree)
 

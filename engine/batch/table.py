@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from ..base.errors import InvalidInput
-from ..base.json_tree import parse_strict
+from ..base.json_tree import RepeatedName, parse_strict
 from ..base.shown_text import shorten, valid_unicode
 from ..base.types import Json
 from ..base.words import tr
@@ -271,34 +270,21 @@ class _JsonLines:
 
 def _row_of_json(number: int, line: int, text: bytes) -> TableRow:
     try:
-        values = parse_strict(text.decode("utf-8"))
+        values = parse_strict(text.decode("utf-8"), unique=True)
     except UnicodeDecodeError:
         return TableRow(number, line, error=_NOT_UTF8())
+    except RepeatedName as repeated:
+        name = shorten(valid_unicode(str(repeated)), 80)
+        return TableRow(number, line, error=tr('"{name}" is there twice', name=name))
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", None) or str(error)
         return TableRow(number, line, error=tr("it is not JSON: {error}", error=reason))
-    if repeated := _repeated_key(text):
-        twice = tr('"{name}" is there twice', name=shorten(repeated, 80))
-        return TableRow(number, line, error=twice)
     if not isinstance(values, dict):
         example = json.dumps({"prompt": "a fox"})
         return TableRow(
             number, line, error=tr("it is no object such as {example}", example=example)
         )
     return TableRow(number, line, values)
-
-
-def _repeated_key(text: bytes) -> str:
-    """A name that an object in the JSON has twice, "" for none: one of its values would be lost."""
-    found: list[str] = []
-
-    def noted(pairs: list[tuple[str, Json]]) -> Json:
-        counted = Counter(name for name, _ in pairs)
-        found.extend(name for name, count in counted.items() if count > 1)
-        return dict(pairs)
-
-    json.loads(text, object_pairs_hook=noted)
-    return valid_unicode(found[0]) if found else ""
 
 
 class _Folder:
