@@ -14,6 +14,8 @@ from ..engine.base import install
 from ..engine.base.errors import SkyportError
 from ..engine.base.words import tr, use_language
 
+_INTERRUPTED = 130  # the exit status of shells for Ctrl-C
+
 try:
     from ..engine.settings import settings
     from . import (
@@ -34,7 +36,7 @@ try:
 except ImportError as error:
     sys.exit(f"skyport: {install.explain(error)}")
 except KeyboardInterrupt:
-    sys.exit(130)
+    sys.exit(_INTERRUPTED)
 
 _COMMANDS = {
     "demo": demo,
@@ -52,7 +54,6 @@ _COMMANDS = {
     "sandbox": sandbox,
 }
 _FAILED = 1
-_INTERRUPTED = 130  # the exit status of shells for Ctrl-C
 _PIPE_CLOSED = 141  # and for a reader that has closed the pipe
 
 

@@ -273,13 +273,19 @@ def test_a_task_that_fails_is_told_with_its_id_and_reason(
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_tells_which_task_is_still_running(cloud, workflow, picture, tmp_path):
+@pytest.fixture
+def long_run(cloud, workflow, picture, tmp_path):
+    """The command of a run that is interrupted before it ends."""
     if os.name == "nt":
         pytest.skip("no SIGINT for a child there")
     tree = json.loads(workflow.read_text("utf-8"))
     tree["10"]["inputs"]["filename_prefix"] = LONG
     argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
-    with subprocess.Popen(command(*argv), stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    return command(*argv)
+
+
+def test_ctrl_c_tells_which_task_is_still_running(cloud, long_run):
+    with subprocess.Popen(long_run, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "queued" in line or "running" in line)
         process.send_signal(signal.SIGINT)
@@ -290,13 +296,8 @@ def test_ctrl_c_tells_which_task_is_still_running(cloud, workflow, picture, tmp_
     assert "Traceback" not in output
 
 
-def test_ctrl_c_while_an_order_begins_tells_of_it_as_well(cloud, workflow, picture, tmp_path):
-    if os.name == "nt":
-        pytest.skip("no SIGINT for a child there")
-    tree = json.loads(workflow.read_text("utf-8"))
-    tree["10"]["inputs"]["filename_prefix"] = LONG
-    argv = haiyi_run(written(workflow, tree), tmp_path, "--input", f"73.image={picture}")
-    [python, option, code, *given] = command(*argv)
+def test_ctrl_c_while_an_order_begins_tells_of_it_as_well(cloud, long_run):
+    [python, option, code, *given] = long_run
     begun = (
         "import os, signal, time\n"
         "from skyport.engine.tasks.runner import Runner; start = Runner.start\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,15 +228,20 @@ def test_a_delivered_result_is_not_ordered_ahead_again(
     assert len(submits(sandbox)) == 2
 
 
+def input_picture(cloud: Host) -> Path:
+    """A new file in its input folder, a picture of 16 by 8."""
+    path = cloud.base / "input" / f"picture{next(serial)}.png"
+    path.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (16, 8), "red").save(path)
+    return path
+
+
 def test_a_file_changed_after_its_prompt_was_queued_is_not_paid_for_twice(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    name = f"changed{next(serial)}.png"
-    path = cloud.base / "input" / name
-    path.parent.mkdir(exist_ok=True)
-    Image.new("RGB", (16, 8), "red").save(path)
+    path = input_picture(cloud)
     with behind_a_gate(cloud):
-        handle = cloud.start(task(name))
+        handle = cloud.start(task(path.name))
         accepted(sandbox, 1)
         Image.new("RGB", (24, 8), "blue").save(path)
     run = finish(clock, handle)[0]
@@ -260,11 +266,8 @@ def test_what_was_queued_in_practice_mode_is_sent_nowhere_once_that_is_left(
 def test_after_the_result_of_an_earlier_file_the_file_as_it_is_can_be_had(
     cloud: Host, sandbox: Sandbox, clock: Clock
 ) -> None:
-    name = f"replaced{next(serial)}.png"
-    path = cloud.base / "input" / name
-    path.parent.mkdir(exist_ok=True)
-    Image.new("RGB", (16, 8), "red").save(path)
-    known = task(name)
+    path = input_picture(cloud)
+    known = task(path.name)
     with behind_a_gate(cloud):
         first = cloud.start(known)
         accepted(sandbox, 1)
@@ -318,10 +321,8 @@ def test_pictures_of_loaders_are_those_that_the_node_would_send(
 ) -> None:
     if cloud.kind == "standin":
         pytest.skip("it has no loaders")
-    name = f"loaded{next(serial)}.png"
-    Image.new("RGB", (16, 8), "red").save(cloud.base / "input" / name)
     known = graph(
-        load=node("LoadImage", image=name),
+        load=node("LoadImage", image=input_picture(cloud).name),
         local=node("SkyportKeepLocal", value=link("load")),
         image=node("SkyportRemoteInput", value=link("local"), target="73.image"),
         run=run_node("replaced.png", inputs=link("image")),

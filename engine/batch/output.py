@@ -142,11 +142,10 @@ def _is_file(path: Path, size: int) -> bool:
 
 def _is_kept(kept: Path, file: Json) -> bool:
     """Whether that is the stored file: another table's result may have its name and its size."""
-    source = Path(file["path"])
     if not _is_file(kept, file["size"]):
         return False
     with suppress(OSError):
-        here, there = kept.stat(), source.stat()
+        here, there = kept.stat(), Path(file["path"]).stat()
         is_copy = here.st_dev != there.st_dev and here.st_mtime_ns == there.st_mtime_ns
         if is_copy or os.path.samestat(here, there):
             return True

@@ -40,9 +40,9 @@ _NO_CREDIT = re.compile(
     r"(insufficient|not (enough|sufficient)|too low|exhausted|depleted|used up|run out|exceeded"
     r"|empty)"
     r"|(out of|no|exceeded your( current)?) (balance|funds|credits?|quota)\b"
-    r"|payment required|billing (details|address|hard limit|limit|account|issue|problem)"
+    r"|payment required|billing (details|address|(hard )?limit|account|issue|problem)"
     r"|in arrears|\b(payments?|account|balance|bills?|invoices?) (is |are )?overdue"
-    r"|overdue (payment|account|balance|bill|invoice)|(?<!auto )\btop[ -]?up\b|\brecharge\b"
+    r"|overdue (payment|account|balance|bill|invoice)|\btop[ -]?up\b|\brecharge\b"
     # balance, arrears, top up; points / allowance / credit / quota ... insufficient, used up
     "|\u4f59\u989d|\u6b20\u8d39|\u5145\u503c"
     "|(\u79ef\u5206|\u989d\u5ea6|\u70b9\u6570|\u914d\u989d)[^\u3002\uff0c]{0,6}(\u4e0d\u8db3|\u4e0d\u591f|\u7528\u5b8c|\u8017\u5c3d)",

@@ -103,16 +103,16 @@ def is_short(detail: str) -> bool:
 
 def first_prompt(request: Json) -> str:
     """The first prompt in `request`, "" if there is none."""
-    return next((text for text in prompt_texts(request) if text.strip()), "")
+    return next((text for text in _prompt_texts(request) if text.strip()), "")
 
 
-def prompt_texts(tree: Json) -> Iterator[str]:
+def _prompt_texts(tree: Json) -> Iterator[str]:
     """All prompts in `tree`."""
     if isinstance(tree, dict):
         yield from (tree[name] for name in _PROMPTS if isinstance(tree.get(name), str))
-        yield from (text for value in tree.values() for text in prompt_texts(value))
+        yield from (text for value in tree.values() for text in _prompt_texts(value))
     elif isinstance(tree, list):
-        yield from (text for value in tree for text in prompt_texts(value))
+        yield from (text for value in tree for text in _prompt_texts(value))
 
 
 def _file(file: ResultFile) -> dict[str, Any]:

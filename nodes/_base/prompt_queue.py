@@ -6,6 +6,7 @@ import enum
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from server import PromptServer
@@ -98,7 +99,7 @@ def started(workflow: str) -> list[Prompt]:
 def extra_data_of(prompt_id: str) -> Mapping[str, Any]:
     """What came with a prompt that waits or runs; nothing for any other."""
     with _locked() as queue:
-        items = [] if queue is None else [*queue.currently_running.values(), *queue.queue]
+        items = () if queue is None else chain(queue.currently_running.values(), queue.queue)
         found = next((item[3] for item in items if item[1] == prompt_id), None)
     return found if isinstance(found, dict) else {}
 
