@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import Any
 
 from ..base.types import Json
+from ..settings.units import WORDS, unit_of
 
-_SIGNS = {
-    "USD": r"\$|USD|US\$|\u7f8e\u5143",
-    "CNY": r"\u00a5|\uffe5|CNY|RMB|\u5143",
-    "credits": r"credits?|points?|\u79ef\u5206|\u70b9\u6570?",
-}
 # (unit of counting, its words, how many of it the words name)
 _COUNTED = (
     ("1k_tokens", r"(?:1\s*k|1,?000|\u5343)\s*tokens?", 1.0),
@@ -22,7 +19,9 @@ _COUNTED = (
 )
 _RESOLUTION = re.compile(r"\d{3,4}p|[1248]k", re.IGNORECASE)
 _AMOUNT = r"\d+(?:\.\d+)?"
-_MONEY = "|".join(_SIGNS.values())
+_POINTS = ("point", "points", "\u70b9", "\u70b9\u6570")  # the credits of a platform's own words
+_SIGNS = sorted(chain(_POINTS, *WORDS.values()), key=len, reverse=True)
+_MONEY = "|".join(map(re.escape, _SIGNS))
 _PRICE = re.compile(
     rf"(?P<before>{_MONEY})?\s*(?P<amount>{_AMOUNT})\s*(?P<after>{_MONEY})?"
     rf"\s*(?:/|per\s|\u6bcf)\s*(?P<counted>{'|'.join(words for _, words, _ in _COUNTED)})"
@@ -69,4 +68,4 @@ def _price(match: re.Match[str]) -> dict[str, Any] | None:
 
 
 def _unit(sign: str) -> str:
-    return next(unit for unit, signs in _SIGNS.items() if re.fullmatch(signs, sign, re.IGNORECASE))
+    return "credits" if sign.casefold() in _POINTS else unit_of(sign)
