@@ -550,6 +550,7 @@ def test_what_a_card_says_is_in_the_language_of_the_latest_answer(editor):
     """The first one may come before the server knows the editor's language."""
     words = open_page(editor).locator(".skyport-hint").first
     editor.page.keyboard.press("Escape")
+    words.wait_for(state="detached")  # the oldest editor takes its time to close a dialog
     editor.page.route("**/skyport/setup", in_another_language)
     try:
         open_page(editor)
